@@ -1,0 +1,35 @@
+"""The exception tree. Whatever the user can put right is a FaceclusterError with one line: expected, found, what to do next.
+
+FaceclusterError
+├── InputError     what was given can't be used: no photos, a missing folder, an option out of bounds
+├── PhotoError     one photo can't be used; becomes the `error` of its row, never stops a run
+├── StoreError     the store is missing, not a store, in use, or damaged
+│   └── StampError a shard was made with other settings than those asked for
+└── ModelError     a model file is missing, damaged, or not of the stated form
+"""
+
+from __future__ import annotations
+
+
+class FaceclusterError(Exception):
+    """Something the user can put right; its text is one line."""
+
+
+class InputError(FaceclusterError):
+    """What was given can't be used."""
+
+
+class PhotoError(FaceclusterError):
+    """One photo can't be used."""
+
+
+class StoreError(FaceclusterError):
+    """The store can't be used."""
+
+
+class StampError(StoreError):
+    """A shard was made with other settings than those asked for."""
+
+
+class ModelError(FaceclusterError):
+    """A model can't be used."""

@@ -1,0 +1,125 @@
+"""Boxes, overlap, suppression, and the similarity transform that puts a face upright: numpy, no state.
+
+Boxes are [x, y, w, h] in px, origin at the top left. Empty inputs (n = 0) give empty outputs. A box without area has IoU 0 with all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+CROP = 112  # px, side of an aligned face
+# Where ArcFace (Deng et al., 2019) puts the right eye, left eye, nose, right and left corner of the mouth in a 112x112 crop.
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], dtype=np.float64
+)
+
+
+def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Intersection over union of boxes (n, 4) and (m, 4): (n, m), 0 to 1."""
+    a, b = np.asarray(a, np.float64).reshape(-1, 4), np.asarray(b, np.float64).reshape(-1, 4)
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
+    inter = np.prod(np.clip(high - low, 0, None), axis=2)
+    union = np.prod(np.clip(a[:, 2:], 0, None), axis=1)[:, None] + np.prod(np.clip(b[:, 2:], 0, None), axis=1)[None] - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+
+
+def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: indices of the boxes kept, best score first; ties go to the earlier box.
+
+    A box is dropped when its IoU with a kept one is above `threshold` (0 to 1).
+    """
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)[order]
+    alive = np.ones(len(order), dtype=bool)
+    kept = []
+    for i in range(len(order)):
+        if alive[i]:
+            kept.append(i)
+            alive[i + 1 :] &= iou(boxes[i : i + 1], boxes[i + 1 :])[0] <= threshold
+    return order[np.array(kept, dtype=np.intp)]
+
+
+def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The rotation, uniform scale and shift (no mirror) that best take points (n, 2) `source` to `target`: (2, 3).
+
+    Least squares, Umeyama 1991 (equations 40 to 43). Points that all coincide give scale 0.
+    """
+    source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    mean_s, mean_t = source.mean(axis=0), target.mean(axis=0)
+    s, t = source - mean_s, target - mean_t
+    u, d, vt = np.linalg.svd(t.T @ s / len(s))
+    sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])
+    rotation = u * sign @ vt
+    variance = (s**2).sum() / len(s)
+    scale = float(d @ sign / variance) if variance > 0 else 0.0
+    return np.c_[scale * rotation, mean_t - scale * rotation @ mean_s]
+
+
+def align(image: NDArray[np.uint8], landmarks: NDArray[np.floating], size: int = CROP) -> NDArray[np.uint8]:
+    """Turn, scale and cut faces so that their landmarks lie on the ArcFace template.
+
+    Args:
+        image: (h, w, 3) RGB, 0 to 255.
+        landmarks: (n, 5, 2) x, y in px of `image`: right eye, left eye, nose, right and left corner of the mouth.
+        size: side of the crops in px.
+
+    Returns:
+        (n, size, size, 3) uint8. What lies outside the photo is black.
+    """
+    points = np.asarray(landmarks, np.float64).reshape(-1, 5, 2)
+    crops = np.zeros((len(points), size, size, 3), dtype=np.uint8)
+    picture = Image.fromarray(image)
+    for crop, marks in zip(crops, points, strict=True):
+        forward = similarity_transform(marks, TEMPLATE * (size / CROP))
+        scale = float(np.hypot(*forward[:, 0]))
+        if scale > 1e-6:
+            crop[:] = _warp(picture, forward, scale, size)
+    return crops
+
+
+def _warp(picture: Image.Image, forward: NDArray[np.float64], scale: float, size: int) -> NDArray[np.uint8]:
+    """Cut the face's region and shrink it with a filter first: a bicubic step alone would alias when a face is large."""
+    linear, shift = np.linalg.inv(forward[:, :2]), forward[:, 2]
+    corners = (np.array([[0, 0], [size, 0], [0, size], [size, size]]) - shift) @ linear.T
+    margin = 4 / scale
+    x0, y0 = np.floor(np.maximum(corners.min(axis=0) - margin, 0)).astype(int)
+    x1, y1 = np.ceil(np.minimum(corners.max(axis=0) + margin, picture.size)).astype(int)
+    if x1 <= x0 or y1 <= y0:
+        return np.zeros((size, size, 3), dtype=np.uint8)
+    region = picture.crop((x0, y0, x1, y1))
+    # ratio of the region's px to the shrunk region's, an axis at a time since sizes are whole numbers
+    small = [max(1, round(n * min(1.0, scale))) for n in region.size]
+    ratio = np.array([n / m for n, m in zip(region.size, small, strict=True)])
+    if small != list(region.size):
+        region = region.resize(small, Image.Resampling.LANCZOS)
+    back = linear / ratio[:, None]
+    offset = (linear @ -shift - (x0, y0)) / ratio
+    matrix = (*back[0], offset[0], *back[1], offset[1])
+    return np.asarray(region.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
+
+
+def yaw(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
+    """How far faces are turned, from landmarks (n, 5, 2): (n,) degrees, about -90 to 90, positive to the person's left.
+
+    The nose's offset from the middle of the eyes, along the line of the eyes, is sin(yaw) times the nose's height above that line;
+    a nose stands out by about half the distance of the eyes, which gives yaw = arcsin(offset / (eyes / 2)), clipped.
+    """
+    points = np.asarray(landmarks, np.float64).reshape(-1, 5, 2)
+    line = points[:, 1] - points[:, 0]
+    length = np.linalg.norm(line, axis=1)
+    offset = ((points[:, 2] - points[:, :2].mean(axis=1)) * line).sum(axis=1)
+    ratio = np.divide(2 * offset, length**2, out=np.zeros_like(offset), where=length > 0)
+    return np.degrees(np.arcsin(np.clip(ratio, -1, 1))).astype(np.float32)
+
+
+def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much fine detail aligned crops (n, h, w, 3) hold: (n,) from 0 (flat) up; about 2 for a blurred, 10 and up for a crisp face.
+
+    Root mean square of the Laplacian of the grey middle of the crop (Pech-Pacheco et al., 2000, use its variance).
+    """
+    grey = crops[:, 16:-16, 16:-16].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    inner = 4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    return np.asarray(np.sqrt((inner**2).mean(axis=(1, 2))), dtype=np.float32)

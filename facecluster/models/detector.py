@@ -1,0 +1,216 @@
+"""The bundled face detector: a small anchor-free convolutional network for boxes, five landmarks and scores.
+
+One prediction a cell at strides 8, 16 and 32, as in FCOS (Tian et al. 2019) and YuNet (Wu et al. 2023):
+
+    logit, cx, cy, log w, log h, five landmarks (x, y)         all lengths in strides, positions relative to the cell's centre
+
+Landmarks are, in order: right eye, left eye, nose, right and left corner of the mouth (the person's right: left in the picture).
+A picture is seen twice: at most `WORK` px long for small faces, and at most `OVERVIEW` px long for faces that fill it.
+Odd inputs: a picture of any size down to 1x1 is padded to whole cells; no face gives arrays with 0 rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tomllib
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+STRIDES = (8, 16, 32)  # px of the picture a cell
+OUTPUTS = 15  # logit, box (4), landmarks (10)
+WORK = 1280  # px, the longest side that is searched for small faces
+OVERVIEW = 384  # px, the longest side of the second look
+OVERLAP = 0.4  # IoU from which two detections are one face
+MAX_CANDIDATES = 3000  # best cells of one picture that are compared with each other
+WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
+
+Detections: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+class _Conv(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+    def fold(self) -> None:
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
+
+
+class _Bottleneck(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = _Conv(channels, channels // 2, 1)
+        self.look = _Conv(channels // 2, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.look(self.squeeze(x))  # type: ignore[no-any-return]
+
+
+class FaceDetector(nn.Module):
+    """RGB (n, 3, h, w), 0 to 255, h and w multiples of 32 -> raw predictions (n, cells, 15); see the module for their meaning.
+
+    Cells come stride by stride (8, 16, 32), row by row. Plain 3x3 convolutions and few channels: depthwise ones have fewer
+    multiplications but run slower on CPUs with matrix units. A feature pyramid (Lin et al. 2017) carries context to stride 8.
+    """
+
+    def __init__(self, *, widths: tuple[int, ...] = (16, 32, 64, 80, 96), depth: int = 2, pyramid: int = 48) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_Conv(3, widths[0], 3, 2), _Conv(widths[0], widths[1], 3, 2))
+        self.stages = nn.ModuleList(
+            nn.Sequential(_Conv(a, b, 3, 2), *(_Bottleneck(b) for _ in range(depth))) for a, b in zip(widths[1:], widths[2:], strict=False)
+        )
+        self.lateral = nn.ModuleList(_Conv(width, pyramid, 1) for width in widths[2:])
+        self.smooth = nn.ModuleList(_Conv(pyramid, pyramid) for _ in STRIDES)
+        self.tower = _Conv(pyramid, pyramid)
+        self.out = nn.Conv2d(pyramid, OUTPUTS, 1)
+        nn.init.normal_(self.out.weight, std=0.01)
+        with torch.no_grad():  # a cell starts out expecting no face (1 %), and if any, one of e strides a side
+            self.out.bias.copy_(torch.tensor([-math.log(99.0), 0, 0, 1, 1] + [0] * 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem((images - 127.5) / 127.5)
+        maps: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        outputs: list[Tensor] = []
+        above: Tensor | None = None
+        for features, lateral, smooth in zip(reversed(maps), reversed(self.lateral), reversed(self.smooth), strict=True):
+            merged = lateral(features)
+            if above is not None:
+                merged = merged + F.interpolate(above, scale_factor=2.0, mode="nearest")
+            above = merged
+            outputs.append(self.out(self.tower(smooth(merged))).flatten(2).transpose(1, 2))
+        return torch.cat(outputs[::-1], dim=1)
+
+    def fold(self) -> FaceDetector:
+        """Fold batch normalisation into the convolutions, in place, for inference and for the weights file."""
+        self.eval()
+        for module in self.modules():
+            if isinstance(module, _Conv):
+                module.fold()
+        return self
+
+
+def cells(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Centres (cells, 2) as x, y in px and strides (cells,) in px of the predictions for a picture; sides are multiples of 32."""
+    points, strides = [], []
+    for stride in STRIDES:
+        y, x = torch.meshgrid(torch.arange(height // stride), torch.arange(width // stride), indexing="ij")
+        points.append((torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5) * stride)
+        strides.append(torch.full((len(points[-1]),), float(stride)))
+    return torch.cat(points), torch.cat(strides)
+
+
+def encode(boxes: Tensor, landmarks: Tensor, points: Tensor, strides: Tensor) -> Tensor:
+    """Boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2) in px -> what their cells should predict, (..., 14): the inverse of `decode`."""
+    scale = strides[..., None]
+    centres = (boxes[..., :2] + boxes[..., 2:] / 2 - points) / scale
+    sizes = torch.log(boxes[..., 2:] / scale)
+    marks = (landmarks - points[..., None, :]) / scale[..., None]
+    return torch.cat((centres, sizes, marks.flatten(-2)), dim=-1)
+
+
+def decode(codes: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
+    """Predictions (..., 14) of cells -> boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2) in px. Sides stay within e^-3 to e^5 strides."""
+    scale = strides[..., None]
+    sizes = torch.exp(codes[..., 2:4].clamp(-3, 5)) * scale
+    corners = codes[..., :2] * scale + points - sizes / 2
+    marks = codes[..., 4:].unflatten(-1, (5, 2)) * scale[..., None] + points[..., None, :]
+    return torch.cat((corners, sizes), dim=-1), marks
+
+
+def _merge(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: rows to keep, best first."""
+    order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    area = boxes[:, 2] * boxes[:, 3]
+    keep = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        keep.append(best)
+        side = np.clip(np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest]), 0, None)
+        inter = side[:, 0] * side[:, 1]
+        order = rest[inter <= OVERLAP * (area[best] + area[rest] - inter)]
+    return np.array(keep, dtype=np.intp)
+
+
+class Detector:
+    """A face detector ready for use: a folded `FaceDetector` with its threshold.
+
+    Attributes:
+        threshold: lowest score that `detect` reports unless told otherwise, 0 to 1.
+        fingerprint: SHA-256 of the weights file in hex ("" where there is none): stamps what this detector made.
+    """
+
+    def __init__(self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu") -> None:
+        self.model = model.fold().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.threshold = threshold
+        self.fingerprint = fingerprint
+        self.device = device
+
+    @classmethod
+    def load(cls, path: Path | None = None, device: str = "cpu") -> Detector:
+        """Load a weights file (None: the bundled one) with the model card of the same name beside it (`.toml`).
+
+        Raises:
+            FileNotFoundError: the weights or the card are missing.
+        """
+        path = WEIGHTS if path is None else path
+        card = tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8"))
+        model = FaceDetector(**card["architecture"]).fold()
+        model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+        return cls(model, threshold=float(card["threshold"]), fingerprint=fingerprint, device=device)
+
+    def detect(self, image: NDArray[np.uint8], *, threshold: float | None = None) -> Detections:
+        """Find the faces of one picture (h, w, 3), RGB.
+
+        Returns:
+            boxes (n, 4) [x, y, w, h] inside the picture and landmarks (n, 5, 2), px; scores (n,), 0 to 1, best first.
+        """
+        threshold = self.threshold if threshold is None else threshold
+        height, width = image.shape[:2]
+        sides = [min(max(height, width), WORK)]
+        if sides[0] > OVERVIEW:
+            sides.append(OVERVIEW)
+        looks = [self._look(image, side / max(height, width), threshold) for side in sides]
+        boxes, landmarks, scores = (np.concatenate(parts) for parts in zip(*looks, strict=True))
+        corners = np.clip(np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1), 0, [width, height] * 2)
+        boxes = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).astype(np.float32)
+        keep = _merge(boxes, scores)
+        keep = keep[(boxes[keep, 2:] > 0).all(axis=1)]
+        return boxes[keep], landmarks[keep], scores[keep]
+
+    def _look(self, image: NDArray[np.uint8], scale: float, threshold: float) -> Detections:
+        """One pass over the picture resized by `scale`; candidates in px of the picture, not merged."""
+        height, width = image.shape[:2]
+        if scale < 1:
+            size = max(round(width * scale), 1), max(round(height * scale), 1)
+            image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(self.device).float()
+        rows, columns = image.shape[:2]
+        pixels = F.pad(pixels, (0, -columns % STRIDES[-1], 0, -rows % STRIDES[-1]), value=127.5)
+        with torch.inference_mode():
+            raw = self.model(pixels.contiguous(memory_format=torch.channels_last))[0].float().cpu()
+        scores = raw[:, 0].sigmoid()
+        chosen = torch.nonzero(scores >= threshold)[:, 0]
+        points, strides = cells(pixels.shape[2], pixels.shape[3])
+        boxes, landmarks = decode(raw[chosen, 1:], points[chosen], strides[chosen])
+        back = torch.tensor([width / columns, height / rows])
+        return (boxes * back.repeat(2)).numpy(), (landmarks * back).numpy(), scores[chosen].numpy()

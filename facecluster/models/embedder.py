@@ -1,0 +1,60 @@
+"""The bundled embedder: a convolutional stem makes 49 tokens of a face, attention weighs them, a head sums them into one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from facecluster.models.attention import Block
+
+CROP = 112  # px, side of an aligned face
+GRID = 7  # tokens a side: one for every 16x16 px of the crop
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, channels, 3, 1, 1), _conv(channels, channels, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)  # type: ignore[no-any-return]
+
+
+class AttentionEmbedder(nn.Module):
+    """Aligned faces (n, 3, 112, 112), RGB 0 to 255 -> vectors (n, dim), not normalised.
+
+    The first convolution is 6x6 with stride 4: at 56x56 a convolution costs more time in memory traffic than it is worth.
+    The head predicts a (parts)-channel map on the 7x7 grid and sums it with one learned weight for each channel and place
+    (a global depthwise convolution, as in MobileFaceNet, Chen et al. 2018), so that a nose counts where a nose is.
+    """
+
+    def __init__(self, *, dim: int = 128, width: int = 256, depth: int = 4, heads: int = 4, mlp_ratio: int = 3, parts: int = 512) -> None:
+        super().__init__()
+        self.settings = dict(dim=dim, width=width, depth=depth, heads=heads, mlp_ratio=mlp_ratio, parts=parts)
+        self.stem = nn.Sequential(_conv(3, 64, 6, 4, 1), _Residual(64), _conv(64, 128, 3, 2, 1), _Residual(128), _Residual(128))
+        self.tokens = nn.Conv2d(128, width, 3, 2, 1)
+        self.position = nn.Parameter(torch.randn(1, GRID * GRID, width) * 0.02)
+        self.blocks = nn.Sequential(*(Block(width, heads, mlp_ratio) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.parts = nn.Linear(width, parts)
+        self.place = nn.Parameter(torch.randn(GRID * GRID, parts) * (GRID * GRID) ** -0.5)
+        self.head = nn.Linear(parts, dim)
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The stem's map (n, 128, 14, 14) and the map of face parts (n, 49, parts), 0 to 6: what distillation looks at."""
+        stem = self.stem((images - 127.5) / 127.5)
+        x = self.tokens(stem).flatten(2).transpose(1, 2) + self.position
+        return stem, torch.clamp(self.parts(self.norm(self.blocks(x))), 0, 6)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.pool(self.features(images)[1])
+
+    def pool(self, parts: Tensor) -> Tensor:
+        """Sum (n, 49, parts) over the places of the grid and project to (n, dim)."""
+        return self.head((parts * self.place).sum(dim=1))  # type: ignore[no-any-return]

@@ -1,0 +1,278 @@
+"""The store: a folder of Arrow tables in sharded Parquet, on any fsspec filesystem. docs/format.md describes it for other readers.
+
+A shard is whole or absent: it is written beside its place, synced and renamed (on object stores: put in one request). It carries a
+stamp, the settings that made it, under the key `facecluster` of the file's metadata. Re-running skips what is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from fsspec.implementations.local import LocalFileSystem
+
+from facecluster.errors import StampError, StoreError
+
+FORMAT = 1  # of the store; a reader refuses what is newer than it knows
+MARK = "store.json"
+
+
+def _field(name: str, kind: pa.DataType, unit: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": unit})
+
+
+FILES = pa.schema(
+    [
+        _field("uri", pa.string(), "where the file was found: an absolute path, or a URI; a path that is not UTF-8 is a file: URI"),
+        _field("size", pa.int64(), "bytes"),
+        _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 where the filesystem does not say"),
+        _field("known", pa.list_(pa.string()), "photo_ids already in the store with this very size: not detected again if one is it"),
+    ]
+)
+PHOTOS = pa.schema(
+    [
+        _field("photo_id", pa.string(), "SHA-256 of the bytes, 64 hex digits; empty if they could not be read"),
+        _field("uri", pa.string(), "as in files; the last row with a uri is the one that counts"),
+        _field("size", pa.int64(), "bytes"),
+        _field("mtime_ns", pa.int64(), "ns since 1970 UTC"),
+        _field("format", pa.string(), "JPEG, PNG, ...", nullable=True),
+        _field("width", pa.int32(), "px of the upright photo", nullable=True),
+        _field("height", pa.int32(), "px of the upright photo", nullable=True),
+        _field("orientation", pa.int8(), "EXIF orientation, 1 to 8", nullable=True),
+        _field("taken_at", pa.timestamp("s"), "when it was taken by the camera's clock (no time zone)", nullable=True),
+        _field("phash", pa.uint64(), "perceptual hash of the upright photo: 64 signs of low DCT coefficients", nullable=True),
+        _field("faces", pa.int32(), "number of faces found"),
+        _field("error", pa.string(), "why the photo could not be used; null if it could", nullable=True),
+    ]
+)
+FACES = pa.schema(
+    [
+        _field("face_id", pa.string(), "24 hex digits of photo_id, '-', number of the face in the photo (4 hex digits)"),
+        _field("photo_id", pa.string(), "the photo it is in"),
+        _field("box", pa.list_(pa.float32(), 4), "x, y, w, h in px of the upright photo"),
+        _field("landmarks", pa.list_(pa.float32(), 10), "x, y in px of right eye, left eye, nose, right and left corner of the mouth"),
+        _field("score", pa.float32(), "the detector's, 0 to 1"),
+        _field("sharpness", pa.float32(), "root mean square of the crop's Laplacian: 0 flat, about 2 blurred, 10 and up crisp"),
+        _field("yaw", pa.float32(), "degrees, -90 to 90, 0 towards the camera"),
+        _field("quality", pa.float32(), "0 (of no use) to 1, from score, size, sharpness and yaw"),
+        _field("crop", pa.binary(), "aligned face, 112x112 RGB, WebP"),
+    ]
+)
+LINKS_K = 64  # neighbours kept for a face
+IDENTITIES = pa.schema(
+    [
+        _field("face_id", pa.string(), "the face"),
+        _field("identity", pa.int32(), "0, 1, ... by falling number of faces; -1 = nobody"),
+        _field("probability", pa.float32(), "0 to 1: how sure the face belongs to its identity; 0 for nobody"),
+        _field("outlier_score", pa.float32(), "GLOSH, 0 (in the middle of its group) to 1"),
+    ]
+)
+
+
+def embeddings_schema(dim: int) -> pa.Schema:
+    """Schema of an embeddings table whose vectors have `dim` numbers."""
+    return pa.schema(
+        [
+            _field("face_id", pa.string(), "the face"),
+            _field("embedding", pa.list_(pa.float16(), dim), "vector of length 1; cosine is the dot product"),
+        ]
+    )
+
+
+def links_schema(k: int) -> pa.Schema:
+    """Schema of a links table with `k` neighbours a face."""
+    return pa.schema(
+        [
+            _field("face_id", pa.string(), "the face; rows stand in order of face_id over all shards"),
+            _field("neighbours", pa.list_(pa.int32(), k), "row numbers (over all shards) by falling similarity; -1 = none"),
+            _field("similarity", pa.list_(pa.float32(), k), "cosine, -1 to 1; -2 where there is no neighbour"),
+        ]
+    )
+
+
+Stamp = Mapping[str, Any]
+
+
+def fingerprint(stamp: Stamp) -> str:
+    """A short hash of settings, the same whatever their order."""
+    return hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store by its URL; cheap to build and to send to a worker."""
+
+    url: str
+
+    @property
+    def fs(self) -> fsspec.AbstractFileSystem:
+        return fsspec.core.url_to_fs(self.url)[0]
+
+    @property
+    def root(self) -> str:
+        return str(fsspec.core.url_to_fs(self.url)[1]).rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+    def path(self, *parts: str) -> str:
+        """Path of a file of the store, for its filesystem."""
+        return "/".join([self.root, *parts])
+
+    def part(self, table: str, shard: str) -> str:
+        """Path of a shard; `table` may have a folder in it (embeddings/<model>)."""
+        return self.path(table, f"part-{shard}.parquet")
+
+    def shards(self, table: str) -> list[str]:
+        """Names of the shards of a table, sorted; what a run left half-written is not among them."""
+        folder = self.path(table)
+        if not self.fs.isdir(folder):
+            return []
+        self.fs.invalidate_cache(folder)
+        names = (str(p).rsplit("/", 1)[-1] for p in self.fs.ls(folder, detail=False))
+        return sorted(n[5:-8] for n in names if n.startswith("part-") and n.endswith(".parquet"))
+
+    def exists(self, *parts: str) -> bool:
+        """Whether a file of the store is there."""
+        return bool(self.fs.exists(self.path(*parts)))
+
+    # -- the store as a whole ---------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise StoreError unless a store that this version can read is there."""
+        self.fs.invalidate_cache()
+        try:
+            mark = json.loads(self.fs.cat_file(self.path(MARK)))
+        except FileNotFoundError:
+            raise StoreError(f"expected a store at {self.url}, found none: make one with 'facecluster run PHOTOS -o {self.url}'") from None
+        except (OSError, ValueError) as e:
+            raise StoreError(f"expected a readable {MARK} in {self.url}, found: {e}. Restore it or choose another store") from e
+        if not isinstance(mark, dict) or not isinstance(mark.get("format"), int):
+            raise StoreError(f"expected a facecluster store at {self.url}, found a {MARK} of something else: choose another folder")
+        if mark["format"] > FORMAT:
+            raise StoreError(f"expected a store of format {FORMAT} or older, found {mark['format']}: install a newer facecluster")
+
+    def create(self) -> None:
+        """Make the store, or check it if it is there. A folder with other things in it is refused."""
+        try:
+            if self.exists(MARK):
+                return self.check()
+            if self.fs.exists(self.root) and not self.fs.isdir(self.root):
+                raise StoreError(f"expected a folder for the store, found a file: {self.url}. Choose another place with -o")
+            if self.fs.isdir(self.root) and self.fs.ls(self.root, detail=False):
+                raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another place with -o")
+            self.fs.makedirs(self.root, exist_ok=True)
+            self.write_bytes(json.dumps({"kind": "facecluster store", "format": FORMAT}).encode(), MARK)
+        except OSError as e:
+            raise StoreError(f"expected a place to write the store, found: {e}. Choose another with -o") from e
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Hold the store for one run at a time (local stores; the system frees it when a run is killed)."""
+        if not self.is_local:
+            return nullcontext()
+        lock = FileLock(self.path("store.lock"), timeout=0)
+        try:
+            return lock.acquire()
+        except Timeout:
+            raise StoreError(f"expected a free store, found another run at work in {self.url}: wait for it to end, or stop it") from None
+        except OSError as e:
+            raise StoreError(f"expected to write in the store, found: {e}. Check its permissions") from e
+
+    # -- files and shards ---------------------------------------------------------------------------------------------------------
+
+    def write_bytes(self, data: bytes, *parts: str) -> None:
+        """Write a file whole or not at all."""
+        path = self.path(*parts)
+        if not self.is_local:
+            self.fs.pipe_file(path, data)
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        beside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+        try:
+            with open(beside, "wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(beside, path)
+        finally:
+            if os.path.exists(beside):
+                os.unlink(beside)
+
+    def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp) -> None:
+        """Write a shard with its stamp."""
+        schema = data.schema.with_metadata({"facecluster": json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
+        buffer = io.BytesIO()
+        pq.write_table(data.cast(schema), buffer, compression="zstd")
+        self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
+
+    def read(self, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
+        """Read a shard, or some columns of it. Raises StoreError if it is missing or damaged."""
+        path = self.part(table, shard)
+        try:
+            with self.fs.open(path, "rb") as f:
+                return pq.read_table(f, columns=columns)
+        except (OSError, pa.ArrowException) as e:
+            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
+
+    def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+        """All shards of a table as one; no shard gives an empty table of `schema`."""
+        parts = [self.read(table, s, columns) for s in self.shards(table)]
+        empty = schema.empty_table()
+        return pa.concat_tables([p.replace_schema_metadata() for p in parts]) if parts else empty.select(columns) if columns else empty
+
+    def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
+        """The settings that made a shard; None if it is not there."""
+        path = self.part(table, shard)
+        if not self.fs.exists(path):
+            return None
+        try:
+            with self.fs.open(path, "rb") as f:
+                metadata = pq.read_schema(f).metadata or {}
+            found = json.loads(metadata[b"facecluster"])
+        except (OSError, KeyError, ValueError, pa.ArrowException) as e:
+            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
+        found.pop("format", None)
+        return dict(found)
+
+    def is_done(self, table: str, shard: str, stamp: Stamp) -> bool:
+        """Whether a shard is there with these settings. Raises StampError if it is there with others."""
+        found = self.stamp(table, shard)
+        if found is None:
+            return False
+        wanted = json.loads(json.dumps(stamp))
+        if found != wanted:
+            keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+            differ = ", ".join(f"{k} = {wanted.get(k)!r} (found {found.get(k)!r})" for k in keys)
+            raise StampError(
+                f"expected {self.part(table, shard)} made with {differ}: use those settings again, or another store (-o)"
+            )
+        return True
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def table_of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
+    """A table of `schema` from lists or arrays by name; 2-d arrays fill fixed-size lists."""
+    arrays = []
+    for field in schema:
+        value = columns[field.name]
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(value.reshape(-1), type=field.type.value_type)
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            arrays.append(pa.array(value, type=field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
