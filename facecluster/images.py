@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import os
 import re
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,11 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
+import fsspec
 import numpy as np
 from numpy.typing import NDArray
-from pi_heif import HeifImageFile  # type: ignore[import-untyped]
-from PIL import Image, ImageChops, ImageCms, ImageFile
+from pi_heif import HeifImageFile
+from PIL import Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -30,8 +34,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from facecluster.colours import to_rgb
 from facecluster.errors import PhotoError
 
+MAX_BYTES = 2**31  # of a file
 MAX_PIXELS = 200_000_000  # what one photo may take in memory, about 1 GB while it is decoded
 MAX_PIXELS_JPEG = 500_000_000  # a baseline JPEG is decoded at 1/8 of its sides already
 _ORIENTATION, _EXIF_IFD, _TAKEN, _DIGITIZED, _CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
@@ -54,7 +60,6 @@ _MAGIC: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"GIF8[79]a", GifImageFile),
     (rb"BM", BmpImageFile),
 )
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +73,41 @@ class Photo:
     format: str  # JPEG, PNG, WEBP, TIFF, GIF, AVIF, HEIF, BMP
     orientation: int  # as EXIF stated it, 1 to 8; `pixels` are upright already
     taken_at: datetime | None  # by the camera's clock, no time zone
+
+
+def local_path(uri: str) -> str | None:
+    """The path that a path or `file:` URI stands for, with os.fsdecode's surrogates where it is not UTF-8; None for other URIs."""
+    if uri.startswith("file:"):
+        return os.fsdecode(unquote_to_bytes(re.sub(r"^file:(//[^/]*)?", "", uri)))
+    return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) and ":/" in uri else uri
+
+
+def read_file(uri: str) -> bytes:
+    """The bytes of a file by its path, `file:` URI or fsspec URL.
+
+    Raises:
+        PhotoError: it can't be read.
+    """
+    path = local_path(uri)
+    try:
+        if path is None:
+            with fsspec.open(uri, "rb") as f:
+                return bytes(f.read())
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            raise PhotoError("expected a photo, found something that is no file")
+        if found.st_size > MAX_BYTES:
+            raise PhotoError(f"expected a photo file of at most {MAX_BYTES >> 20} MiB, found {found.st_size >> 20} MiB")
+        with open(path, "rb") as f:
+            return f.read()
+    except PhotoError:
+        raise
+    except FileNotFoundError as e:
+        link = path is not None and os.path.islink(path)
+        raise PhotoError("expected a photo, found a broken link" if link else "expected a photo, found no file any more") from e
+    except Exception as e:  # remote filesystems raise errors of their own
+        reason = (e.strerror if isinstance(e, OSError) else None) or " ".join(str(e).split())[:200] or type(e).__name__
+        raise PhotoError(f"expected a readable file, found: {reason}") from e
 
 
 def content_id(data: bytes) -> str:
@@ -161,7 +201,7 @@ def _decode(image: ImageFile.ImageFile, max_side: int) -> Photo:
         orientation, taken_at = _exif(image)
     full = max(width, height)
     share = min(1.0, max_side / full)
-    rgb = _to_rgb(image, (max(1, round(width * share)), max(1, round(height * share))))
+    rgb = to_rgb(image, (max(1, round(width * share)), max(1, round(height * share))))
     if orientation in _UPRIGHT and not isinstance(image, (TiffImageFile, HeifImageFile)):  # those two come upright
         rgb = rgb.transpose(_UPRIGHT[orientation])
         if orientation >= 5:
@@ -195,59 +235,6 @@ def _date(text: object) -> datetime | None:
     except ValueError:
         return None
     return date if date.year >= 1800 else None
-
-
-def _to_rgb(image: ImageFile.ImageFile, size: tuple[int, int]) -> Image.Image:
-    """Any mode to sRGB at `size`. Shrunk first, so that the colours of fewer pixels are worked out."""
-    picture: Image.Image = image
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-    elif picture.mode == "P":
-        picture = picture.convert("RGB")
-    elif picture.mode == "1":
-        picture = picture.convert("L")
-    elif picture.mode.startswith("I") or picture.mode == "F":
-        picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if picture.mode == "CMYK" and isinstance(image, JpegImageFile) and "adobe" not in image.info:
-        picture = ImageChops.invert(picture)  # Pillow takes every CMYK JPEG for one with Adobe's inverted inks
-    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
-    picture = _to_srgb(picture.convert("RGB") if alpha else picture, image.info.get("icc_profile"))
-    if alpha:
-        white = Image.new("RGB", size, "white")
-        white.paste(picture, mask=alpha)
-        return white
-    return picture
-
-
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Apply a colour profile; where it is absent, damaged or of another colour space than the pixels, convert plainly."""
-    if picture.mode == "LAB":
-        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        return ImageCms.profileToProfile(picture, lab, _SRGB, outputMode="RGB") or picture
-    if profile and picture.mode in {"RGB", "CMYK"}:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if "sRGB" not in (source.profile.profile_description or ""):
-                return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB") or picture
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
-    return picture.convert("RGB")
-
-
-def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey values of 16 or 32 bits, or floats, to 0 to 255, by the range that holds the brightest.
-
-    Scanners and cameras put 10, 12 or 14 bits into 16; so the range is the smallest of those. Floats are 0 to 1 or as integers.
-    Whatever fits none of these (32 bits, negative values) is stretched from its darkest to its brightest.
-    """
-    v = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = float(v.min()), float(v.max())
-    top = 1.0 if values.dtype.kind == "f" and high <= 1 else next((2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits), 0.0)
-    if low < 0 or not top:
-        v, top = v - low, (high - low) or 1.0
-    return np.asarray(np.rint(v * (255 / top)), dtype=np.uint8)
 
 
 def phash(pixels: NDArray[np.uint8]) -> int:
