@@ -90,7 +90,7 @@ def _local(source: str, search: _Search) -> Iterator[Found]:
         yield _file(path)
         return
     elif _MAGIC.search(source):
-        hits = sorted(_glob("/", path.strip("/").split("/"), set()))
+        hits = sorted(_glob("/", path.strip("/").split("/"), {}))
         if not hits:
             raise InputError(f"expected files that match {_shown(source)}, found none: check the pattern")
     else:
@@ -106,33 +106,39 @@ def _local(source: str, search: _Search) -> Iterator[Found]:
         yield from _walk(search.links.pop(0), search)
 
 
-def _walk(folder: str, search: _Search) -> Iterator[Found]:
+def _walk(top: str, search: _Search) -> Iterator[Found]:
     """Photos of a folder and the folders in it, a folder's files first."""
-    try:
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in search.folders:
-            return
-        search.folders.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda e: e.name)
-    except OSError as e:
-        search.trouble = search.trouble or f"the folder {_shown(folder)} can't be read: {e.strerror}"
-        yield Found(_uri(folder), error=f"the folder can't be read: {e.strerror}", folder=True)
-        return
-    if any(e.name == MARK for e in entries) and _is_store(os.path.join(folder, MARK)):
-        return
-    inner: list[str] = []
-    for entry in entries:
-        if _hidden(entry.name):
+    waiting = [top]  # a stack: folders may be nested deeper than Python's calls
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = _scan(folder, search.folders)
+        except OSError as e:
+            search.trouble = search.trouble or f"the folder {_shown(folder)} can't be read: {e.strerror}"
+            yield Found(_uri(folder), error=f"the folder can't be read: {e.strerror}", folder=True)
             continue
-        if _is_folder(entry):
-            (search.links if entry.is_symlink() else inner).append(entry.path)
-        elif _named_like_photo(entry.name):
-            yield _file(entry.path)
-        else:
-            search.others += 1
-    for path in inner:
-        yield from _walk(path, search)
+        inner: list[str] = []
+        for entry in entries:
+            if _is_folder(entry):
+                (search.links if entry.is_symlink() else inner).append(entry.path)
+            elif _named_like_photo(entry.name):
+                yield _file(entry.path)
+            else:
+                search.others += 1
+        waiting += reversed(inner)
+
+
+def _scan(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted, but for hidden things; nothing if it was seen before or is a store."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return []
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda e: e.name)
+    if any(e.name == MARK for e in entries) and _is_store(os.path.join(folder, MARK)):
+        return []
+    return [e for e in entries if not _hidden(e.name)]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -155,7 +161,8 @@ def _hidden(name: str) -> bool:
 
 
 def _named_like_photo(name: str) -> bool:
-    return name.rpartition(".")[2].lower() in EXTENSIONS
+    stem, _, extension = name.rpartition(".")
+    return bool(stem) and extension.lower() in EXTENSIONS
 
 
 def _file(path: str) -> Found:
@@ -176,37 +183,43 @@ def _uri(path: str) -> str:
     return path
 
 
-def _glob(folder: str, parts: list[str], passed: set[tuple[int, int, int]]) -> Iterator[str]:
-    """Paths under `folder` that match the pattern's parts. `passed`: device, inode, parts left of folders that a `**` went through."""
+def _glob(folder: str, parts: list[str], seen: dict[int, set[tuple[int, int]]]) -> Iterator[str]:
+    """Paths under `folder` that match the pattern's parts. `seen`: the folders a `**` went through, by the number of parts left."""
     if not parts:
         yield folder
         return
     head, rest = parts[0], parts[1:]
+    if head == "**":
+        for inner in [folder] if not rest else _folders(folder, seen.setdefault(len(parts), set())):
+            yield from _glob(inner, rest, seen)
+        return
     if not _MAGIC.search(head):
-        path = os.path.join(folder, head)
-        if os.path.isdir(path) if rest else os.path.lexists(path):
-            yield from _glob(path, rest, passed)
-        return
-    try:
-        status = os.stat(folder)
-        if head == "**":
-            key = (status.st_dev, status.st_ino, len(parts))
-            if key in passed:
-                return
-            passed.add(key)
-            yield from _glob(folder, rest, passed)
-            if not rest:
-                return
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return
-    pattern = "*" if head == "**" else head
+        names = [head]
+    else:
+        try:
+            names = sorted(n for n in os.listdir(folder) if fnmatchcase(n, head) and (head.startswith(".") or not _hidden(n)))
+        except OSError:
+            return
     for name in names:
-        if fnmatchcase(name, pattern) and (pattern.startswith(".") or not _hidden(name)):
-            path = os.path.join(folder, name)
-            left = parts if head == "**" else rest
-            if not left or os.path.isdir(path):
-                yield from _glob(path, left, passed)
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) if rest else os.path.lexists(path):
+            yield from _glob(path, rest, seen)
+
+
+def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """A folder and all in it that were not seen before, linked ones last."""
+    waiting, links = [top], list[str]()
+    while waiting or links:
+        folder = waiting.pop() if waiting else links.pop(0)
+        before = len(seen)
+        try:
+            inner = [e for e in _scan(folder, seen) if _is_folder(e)]
+        except OSError:
+            continue
+        if len(seen) > before:
+            yield folder
+            links += [e.path for e in inner if e.is_symlink()]
+            waiting += [e.path for e in reversed(inner) if not e.is_symlink()]
 
 
 def _remote(source: str, search: _Search) -> Iterator[Found]:
