@@ -1,0 +1,226 @@
+"""The tables of the store, joined for the report. All but the crops are held in memory, about 300 bytes a face.
+
+Odd input: a face twice (two shards) counts once, the first; a face without an identity is nobody's; numbers that are not finite are 0;
+a face whose photo has left its place (no uri leads to it any more) stays, with a photo that has no uri.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facecluster.errors import StoreError
+from facecluster.tables import FACES, IDENTITIES, PHOTOS, Store
+
+NOBODY = -1
+
+
+class Crops:
+    """Crops of faces in one file, by number of the face, since pages want them in another order than the shards."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.start = np.zeros(0, np.int64)
+        self.size = np.zeros(0, np.int64)
+
+    def add(self, crops: pa.ChunkedArray) -> None:
+        """Append the crops of a shard."""
+        sizes = np.asarray(pc.binary_length(crops), np.int64)
+        end = self._file.seek(0, 2)
+        for crop in crops:
+            self._file.write(crop.as_py())
+        self.start = np.append(self.start, end + np.cumsum(sizes) - sizes)
+        self.size = np.append(self.size, sizes)
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Renumber: face i is from now on what was face rows[i]."""
+        self.start, self.size = self.start[rows], self.size[rows]
+
+    def __getitem__(self, row: int) -> bytes:
+        self._file.seek(int(self.start[row]))
+        return self._file.read(int(self.size[row]))
+
+
+@dataclass(slots=True)
+class Photo:
+    """A photo and all places where it was found. Sizes in px of the upright photo; `taken_at` ISO 8601 or ''."""
+
+    photo_id: str
+    uris: list[str] = field(default_factory=list)
+    width: int = 0
+    height: int = 0
+    taken_at: str = ""
+    rows: list[int] = field(default_factory=list)  # its faces, from left to right
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A group of faces: `rows` are the numbers of its faces, the surest first; `confidence` is their mean probability."""
+
+    identity: int
+    name: str
+    rows: NDArray[np.int64]
+    photos: int
+    confidence: float
+    best: int
+    first: str
+    last: str
+
+    @property
+    def label(self) -> str:
+        return self.name or f"Person {self.identity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What the report shows. Arrays are (n,) with a number for each face; people stand by falling number of faces."""
+
+    table: pa.Table  # FACES without the crop
+    crops: Crops
+    box: NDArray[np.float64]  # (n, 4) x, y, w, h in px of the upright photo
+    quality: NDArray[np.float64]
+    identity: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    outlier_score: NDArray[np.float64]
+    photo: NDArray[np.int64]  # index into photos
+    photos: list[Photo]  # by date, then name; those without a date, then those without a uri, at the end
+    people: list[Person]
+    nobody: NDArray[np.int64]  # numbers of nobody's faces, the best quality first
+    failed: list[tuple[str, str]]  # (uri, why)
+
+    @property
+    def copies(self) -> int:
+        return sum(max(len(p.uris) - 1, 0) for p in self.photos)
+
+
+def read_data(store: Store, identities: str, names: Mapping[int, str], spool: BinaryIO) -> Data:
+    """Read and join the tables. Crops go to `spool`, a shard at a time."""
+    crops = Crops(spool)
+    table = _read_faces(store, crops)
+    photos, failed = _read_photos(store)
+    found = store.read_all(identities, IDENTITIES)
+    if table.num_rows and not store.shards(identities):
+        raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+    where = pc.index_in(table["face_id"], value_set=found["face_id"].combine_chunks())
+    at = np.asarray(pc.fill_null(where, NOBODY), np.int64)
+    identity = _lookup(found["identity"], at, NOBODY).astype(np.int64)
+    probability = np.where(identity >= 0, np.clip(_lookup(found["probability"], at, 0), 0, 1), 0)
+    photo = _photo_of(table, photos)
+    quality = _numbers(table["quality"])
+    box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
+    order = np.lexsort((box[:, 0], photo))
+    for row in order.tolist():
+        photos[photo[row]].rows.append(row)
+    nobody = np.flatnonzero(identity < 0)
+    return Data(
+        table=table,
+        crops=crops,
+        box=box,
+        quality=quality,
+        identity=identity,
+        probability=probability,
+        outlier_score=_lookup(found["outlier_score"], at, 0),
+        photo=photo,
+        photos=photos,
+        people=_people(identity, probability, quality, photo, photos, names),
+        nobody=nobody[np.argsort(-quality[nobody], kind="stable")],
+        failed=failed,
+    )
+
+
+def _read_faces(store: Store, crops: Crops) -> pa.Table:
+    """Faces without crops, each face_id once."""
+    schema = pa.schema([f for f in FACES if f.name != "crop"])
+    parts = [schema.empty_table()]
+    for shard in store.shards("faces"):
+        part = store.read("faces", shard)
+        try:
+            part = part.select(FACES.names).cast(FACES)
+        except (KeyError, pa.ArrowException) as e:
+            raise StoreError(
+                f"expected the columns of a faces table, found {store.part('faces', shard)}: {e}. Delete it and run again"
+            ) from e
+        crops.add(part["crop"])
+        parts.append(part.drop_columns(["crop"]).replace_schema_metadata())
+    table = pa.concat_tables(parts)
+    numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
+    first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
+    crops.keep(first)
+    return table.take(pa.array(first)).combine_chunks()
+
+
+def _read_photos(store: Store) -> tuple[list[Photo], list[tuple[str, str]]]:
+    columns = ["photo_id", "uri", "width", "height", "taken_at", "error"]
+    table = store.read_all("photos", PHOTOS, columns)
+    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)  # Parquet has no seconds: they come back as milliseconds
+    table = table.set_column(4, "taken_at", pc.replace_substring(seconds.cast(pa.string()), " ", "T"))
+    last = {row["uri"]: row for row in table.to_pylist()}
+    photos: dict[str, Photo] = {}
+    failed = []
+    for uri, row in last.items():
+        if row["error"] is not None:
+            failed.append((uri, row["error"]))
+            continue
+        photo = photos.setdefault(row["photo_id"], Photo(row["photo_id"]))
+        photo.uris.append(uri)
+        photo.width, photo.height, photo.taken_at = row["width"] or 0, row["height"] or 0, row["taken_at"] or ""
+    for photo in photos.values():
+        photo.uris.sort()
+    return sorted(photos.values(), key=lambda p: (not p.taken_at, p.taken_at, p.uris[0])), sorted(failed)
+
+
+def _photo_of(table: pa.Table, photos: list[Photo]) -> NDArray[np.int64]:
+    """Index of the photo of each face; a photo that is nowhere any more is put at the end of `photos`."""
+    index = {p.photo_id: i for i, p in enumerate(photos)}
+    result = np.zeros(table.num_rows, np.int64)
+    for row, photo_id in enumerate(table["photo_id"].to_pylist()):
+        if photo_id not in index:
+            index[photo_id] = len(photos)
+            photos.append(Photo(photo_id))
+        result[row] = index[photo_id]
+    return result
+
+
+def _people(
+    identity: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    quality: NDArray[np.float64],
+    photo: NDArray[np.int64],
+    photos: list[Photo],
+    names: Mapping[int, str],
+) -> list[Person]:
+    order = np.lexsort((-quality, -probability, identity))
+    order = order[identity[order] >= 0]
+    people = []
+    for rows in np.split(order, np.flatnonzero(np.diff(identity[order])) + 1) if len(order) else []:
+        which = np.unique(photo[rows])
+        dates = sorted(photos[i].taken_at for i in which if photos[i].taken_at) or [""]
+        number = int(identity[rows[0]])
+        people.append(
+            Person(
+                identity=number,
+                name=names.get(number, "").encode("utf-8", "replace").decode(),
+                rows=rows,
+                photos=len(which),
+                confidence=float(probability[rows].mean()),
+                best=int(rows[np.argmax(quality[rows] * probability[rows])]),
+                first=dates[0],
+                last=dates[-1],
+            )
+        )
+    return sorted(people, key=lambda p: (-len(p.rows), p.identity))
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(column, np.float64), posinf=0, neginf=0)
+
+
+def _lookup(column: pa.ChunkedArray, at: NDArray[np.int64], missing: float) -> NDArray[np.float64]:
+    """column[at], and `missing` where `at` is -1."""
+    return np.append(_numbers(column), missing)[at]

@@ -1,0 +1,163 @@
+"""The pages: what the templates show, page by page. A page reads only its own crops, so memory is bounded whatever the collection.
+
+Every text goes through the templates' autoescape; the only trusted text is style.css and report.js, allowed by their hash in the
+Content-Security-Policy, which forbids every other script, style and any network.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from facecluster.report import plot, text
+from facecluster.report.data import Data, Person
+from facecluster.report.plan import BYTES, Page, Plan
+
+COPIES = 50  # places of one photo listed on its page, at most
+SEARCH = 20_000  # people found by the search on the first page, at most (the largest groups)
+_MIME = ((b"RIFF", "image/webp"), (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
+
+
+def image_url(crop: bytes) -> str | None:
+    """A crop as a data: URL, its type told by its first bytes; None if it is no picture that browsers show."""
+    mime = next((mime for start, mime in _MIME if crop.startswith(start)), None)
+    return f"data:{mime};base64,{base64.b64encode(crop).decode()}" if mime else None
+
+
+class Pages:
+    """Writes the pages of a plan to a folder."""
+
+    def __init__(self, data: Data, plan: Plan, counts: dict[str, int], created: str) -> None:
+        self.data, self.plan, self.counts = data, plan, counts
+        self.person = {p.identity: p for p in data.people}
+        self.start = {p.identity: pages[0].path for p, pages in zip(data.people, plan.people, strict=True)}
+        self.env = jinja2.Environment(
+            loader=jinja2.PackageLoader("facecluster.report"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.env.filters |= {"percent": text.percent, "sure": text.sure, "shown": text.shown, "plural": text.plural}
+        css, js = (_template(name) for name in ("style.css", "report.js"))
+        policy = (
+            f"default-src 'none'; img-src data: file:; style-src {_hash(css)}; script-src {_hash(js)}; base-uri 'none'; form-action 'none'"
+        )
+        self.env.globals |= {"css": Markup(css), "js": Markup(js), "policy": Markup(policy), "counts": counts, "created": created}
+        self.env.globals |= {"has_photos": bool(plan.photos), "has_nobody": bool(plan.nobody), "has_failed": bool(plan.failed)}
+
+    def write(self, folder: Path) -> Iterator[str]:
+        """Write one page after the other; yields the path of each once it is written."""
+        for name in ("people", "nobody", "photos"):
+            (folder / name).mkdir(exist_ok=True)
+        for path, page in self._render():
+            (folder / path).write_text(page, encoding="utf-8")
+            yield path
+
+    def _render(self) -> Iterator[tuple[str, str]]:
+        plan, data = self.plan, self.data
+        for n, page in enumerate(plan.index):
+            yield self._page("index.html", plan.index, n, **self._index(page, n))
+        for person, pages in zip(data.people, plan.people, strict=True):
+            for n, page in enumerate(pages):
+                yield self._page("person.html", pages, n, person=person, **self._faces(page.items))
+        for n, page in enumerate(plan.nobody):
+            yield self._page("nobody.html", plan.nobody, n, **self._faces(page.items))
+        for n, page in enumerate(plan.photos):
+            yield self._page("photos.html", plan.photos, n, photos=[self._photo(int(i)) for i in page.items])
+        for n, page in enumerate(plan.failed):
+            yield self._page("failed.html", plan.failed, n, failed=[data.failed[i] for i in page.items])
+
+    def _page(self, template: str, pages: list[Page], n: int, **values: Any) -> tuple[str, str]:
+        path = pages[n].path
+        pager = [p.path.rsplit("/", 1)[-1] for p in pages]
+        up = "../" if "/" in path else ""
+        return path, self.env.get_template(template).render(up=up, pager=pager, here=n, **values)
+
+    def _index(self, page: Page, n: int) -> dict[str, Any]:
+        people = [self.data.people[i] for i in page.items]
+        sizes = np.array([len(p.rows) for p in self.data.people], np.int64)
+        everybody = [[p.label, self.start[p.identity], len(p.rows)] for p in self.data.people[:SEARCH]] if n == 0 else []
+        cards = [{"person": p, "href": self.start[p.identity], "crop": self._crop(p.best)} for p in people]
+        return {"cards": cards, "bars": plot.bars(sizes) if n == 0 else [], "everybody": everybody, "plot": plot}
+
+    def _crop(self, row: int) -> str | None:
+        return image_url(self.data.crops[row])
+
+    def _faces(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        faces = [self._face(int(row)) for row in rows]
+        photos = [self._photo_link(int(i)) for i in np.unique(self.data.photo[rows])]
+        return {"faces": faces, "photos": photos}
+
+    def _face(self, row: int) -> dict[str, Any]:
+        data = self.data
+        return {
+            "row": row,
+            "crop": self._crop(row),
+            "probability": float(data.probability[row]),
+            "quality": float(data.quality[row]),
+            "photo": self._photo_link(int(data.photo[row])),
+        }
+
+    def _photo_link(self, index: int) -> dict[str, str]:
+        photo = self.data.photos[index]
+        return {
+            "href": f"{self.plan.photo_path[index]}#photo-{index}",
+            "name": text.short_name(photo.uris[0]) if photo.uris else "a photo that is no longer there",
+            "date": photo.taken_at.replace("T", " "),
+        }
+
+    def _photo(self, index: int) -> dict[str, Any]:
+        photo = self.data.photos[index]
+        faces, room = [], BYTES // 2
+        for row in photo.rows:
+            room -= int(self.data.crops.size[row]) * 4 // 3
+            faces.append(self._boxed(row, crop=room >= 0))
+        sized = photo.width > 0 and photo.height > 0
+        urls = [url for url in map(text.file_url, photo.uris) if url is not None]
+        return {
+            "index": index,
+            "photo": photo,
+            "url": urls[0] if urls and sized else None,
+            "name": self._photo_link(index)["name"],
+            "uris": photo.uris[:COPIES],
+            "more": max(len(photo.uris) - COPIES, 0),
+            "faces": faces,
+            "font": round(max(photo.width, 1) / 45, 1),
+        }
+
+    def _boxed(self, row: int, *, crop: bool) -> dict[str, Any]:
+        """A face on the page of its photo: its box, whose it is, and the way there."""
+        data = self.data
+        person: Person | None = self.person.get(int(data.identity[row]))
+        x, y, w, h = (round(float(v), 1) for v in data.box[row])
+        label = text.shown(person.label) if person else "nobody"
+        return {
+            "label": label,
+            "short": label if len(label) <= 24 else label[:23] + "…",
+            "known": person is not None,
+            "href": f"{self.plan.face_path[row]}#face-{row}",
+            "probability": float(data.probability[row]),
+            "crop": self._crop(row) if crop else None,
+            "x": x,
+            "y": y,
+            "w": max(w, 0.0),
+            "h": max(h, 0.0),
+        }
+
+
+def _template(name: str) -> str:
+    return (files("facecluster.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(source: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

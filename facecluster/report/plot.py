@@ -1,0 +1,44 @@
+"""The cluster-size plot: how many people have how many faces, in classes that double (a logarithmic axis)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT, TOP, BASE = 640, 220, 24, 172  # px of the drawing; bars stand on BASE and reach up to TOP at most
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A class of people by their number of faces, and its bar in px."""
+
+    label: str
+    count: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def size_classes(sizes: NDArray[np.integer]) -> list[tuple[int, int, int]]:
+    """(first, last, people) for classes 1, 2, 3 to 4, 5 to 8, 9 to 16, ... of group sizes (n,), each 1 or more; [] if there is none."""
+    if not len(sizes):
+        return []
+    number = np.ceil(np.log2(np.asarray(sizes, np.float64))).astype(int)
+    counts = np.bincount(number)
+    return [(2 ** (i - 1) + 1 if i else 1, 2**i, int(counts[i])) for i in range(int(number.min()), len(counts))]
+
+
+def bars(sizes: NDArray[np.integer]) -> list[Bar]:
+    """Bars of the plot, the smallest groups first; the tallest class reaches the top, and none that has people is too low to see."""
+    classes = size_classes(sizes)
+    most = max((count for *_, count in classes), default=1)
+    step = min(WIDTH / max(len(classes), 1), 90)
+    result = []
+    for i, (first, last, count) in enumerate(classes):
+        height = max(2.0, (BASE - TOP) * count / most) if count else 0.0
+        label = str(first) if first == last else f"{first}–{last}"
+        result.append(Bar(label, count, round(i * step + step * 0.08, 1), round(BASE - height, 1), round(step * 0.84, 1), round(height, 1)))
+    return result

@@ -1,0 +1,47 @@
+"use strict";
+(() => {
+  const by = (id) => document.getElementById(id);
+  for (const part of document.querySelectorAll(".js-only")) part.hidden = false;
+
+  // A photo that the browser can't load: say so, and leave its boxes and crops.
+  const moved = (image) => { image.closest(".photo").querySelector(".moved").hidden = false; };
+  for (const image of document.querySelectorAll(".view img")) {
+    if (image.complete && image.currentSrc && !image.naturalWidth) moved(image);
+    image.addEventListener("error", () => moved(image));
+  }
+
+  const turn = by("turn");
+  if (turn) turn.addEventListener("click", () => {
+    const tiles = by("tiles");
+    tiles.append(...[...tiles.children].reverse());
+    const least = turn.textContent === "Least sure first";
+    by("order").textContent = least ? "the least sure first" : "the surest first";
+    turn.textContent = least ? "Surest first" : "Least sure first";
+  });
+
+  const filter = by("filter");
+  if (!filter) return;
+  const cards = [...by("cards").children];
+  const everybody = JSON.parse(by("everybody").textContent);
+  const show = () => {
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (text) => words.every((word) => text.includes(word));
+    let here = 0;
+    for (const card of cards) {
+      card.hidden = !fits(card.dataset.name);
+      here += !card.hidden;
+    }
+    const others = words.length ? everybody.slice(cards.length).filter(([name]) => fits(name.toLowerCase())) : [];
+    by("found").textContent = words.length ? `${here + others.length} found` : "";
+    by("elsewhere").replaceChildren(...others.slice(0, 100).map(([name, href, faces]) => {
+      const item = document.createElement("li"), link = document.createElement("a");
+      link.href = href;
+      link.textContent = `${name} (${faces})`;
+      item.append(link);
+      return item;
+    }));
+  };
+  filter.addEventListener("input", show);
+  if (filter.value) show();
+  if (location.hash === "#filter") filter.focus();
+})();

@@ -1,0 +1,58 @@
+"""Strings for people and spreadsheets, from file names and numbers that may hold anything. HTML escaping is the templates' (autoescape)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+_CONTROL = {c: 0x2400 + c for c in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet may take for a formula (OWASP, CSV injection)
+
+
+def file_url(uri: str) -> str | None:
+    """Where a browser finds a photo on this machine: a percent-encoded file: URL without a host; None for photos elsewhere.
+
+    `uri` is an absolute path, or a file: URI (which a path that is not UTF-8 always is). A file: URI with a host is elsewhere.
+    """
+    if uri.startswith("/"):
+        return "file:///" + quote(uri.lstrip("/"), safe="/")
+    if re.match(r"[A-Za-z]:[\\/]", uri):
+        return "file:///" + quote(uri.replace("\\", "/"), safe="/:")
+    if uri[:8].lower() == "file:///":
+        return "file:///" + quote(uri[8:].lstrip("/"), safe="/%:")
+    return None
+
+
+def shown(text: str) -> str:
+    """`text` on one line: control characters as their pictures (a newline as U+240A)."""
+    return text.translate(_CONTROL)
+
+
+def short_name(uri: str, most: int = 60) -> str:
+    """The last part of a path or URI, on one line; a long one loses its middle."""
+    windows = re.match(r"[A-Za-z]:\\", uri)
+    name = shown(re.split(r"[\\/]" if windows else "/", uri)[-1] or uri)
+    return name if len(name) <= most else f"{name[: most - 16]}…{name[-15:]}"
+
+
+def sure(probability: float) -> str:
+    """A probability, 0 to 1, in words."""
+    for bound, words in ((0.95, "very sure"), (0.8, "sure"), (0.5, "likely")):
+        if probability >= bound:
+            return words
+    return "unsure"
+
+
+def percent(probability: float) -> str:
+    """A probability, 0 to 1, as a percentage; only 1 itself is 100 %."""
+    return f"{100 if probability >= 1 else min(99, round(100 * probability))} %"
+
+
+def csv_text(text: str) -> str:
+    """A text cell that no spreadsheet takes for a formula: one that could be is led by an apostrophe."""
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """'1 face', '2,000 faces'."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
