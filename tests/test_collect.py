@@ -156,21 +156,22 @@ def test_links(photos: Path, tmp_path: Path) -> None:
     assert names(tmp_path / "way_in", under=tmp_path) == ["way_in/z/1.jpg", "way_in/z/in/2.jpg", "way_in/out/3.jpg"]
 
 
-def test_deep_folders(photos: Path) -> None:
+def test_deep_folders(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deeper than Python's calls may be nested."""
-    folder = str(photos)
-    here = os.getcwd()
+    monkeypatch.chdir(photos)  # and back, whatever happens below
+    depth = 1500
     try:
-        os.chdir(folder)
-        for _ in range(1500):
+        for _ in range(depth):
             os.mkdir("d")
             os.chdir("d")
-            folder += "/d"
         Path("1.jpg").write_bytes(b"1")
-    finally:
-        os.chdir(here)
-    for source in (photos, f"{photos}/**/*.jpg"):
-        assert names(source, under=photos) == ["d/" * 1500 + "1.jpg"]
+        for source in (photos, f"{photos}/**/*.jpg"):
+            assert names(source, under=photos) == ["d/" * depth + "1.jpg"]
+    finally:  # pytest's own removal of old folders calls itself a level a folder
+        Path("1.jpg").unlink()
+        for _ in range(depth):
+            os.chdir("..")
+            os.rmdir("d")
 
 
 def test_what_is_no_file_is_found_with_its_error(photos: Path) -> None:
