@@ -1,0 +1,154 @@
+"""Draw what surrounds a demo face: a head with hair, neck and shoulders, and backgrounds. Shapes and noise, nothing photographed.
+
+Lengths on a head are in units of an aligned crop (112 across the face: geometry.TEMPLATE); colours are RGB, 0 to 255.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facecluster.demo.space import SIDE
+from facecluster.geometry import CROP
+
+Floats = NDArray[np.float32]
+LEFT, TOP, WIDTH, HEIGHT = -94, -74, 300, 330  # the head's picture: x from -94 to 206, y from -74 to 256
+HAIR = np.array([[28, 22, 20], [52, 34, 24], [88, 56, 34], [134, 92, 52], [190, 152, 96], [128, 58, 32], [150, 148, 146]], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What stays with a person from photo to photo besides the face."""
+
+    hair: Floats  # RGB
+    long: bool  # hair down to the shoulders
+    bald: bool
+    hairline: float  # y of the hair over the forehead
+    width: float  # of the head, 1 = average
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Style:
+        hair = HAIR[rng.integers(len(HAIR))] * rng.uniform(0.8, 1.15)
+        return cls(np.asarray(hair, np.float32), rng.random() < 0.5, rng.random() < 0.12, rng.uniform(-8, 6), rng.uniform(0.95, 1.05))
+
+
+def noise(rng: np.random.Generator, height: int, width: int, cells: tuple[int, int]) -> Floats:
+    """Smooth noise (height, width) of standard deviation about 1 with `cells` (rows, columns) independent values."""
+    grid = rng.standard_normal((max(cells[0], 1), max(cells[1], 1))).astype(np.float32)
+    return np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC), np.float32)
+
+
+def _ellipse(x: Floats, y: Floats, centre: tuple[float, float], radii: tuple[float, float], soft: float) -> Floats:
+    """1 inside, 0 outside, fading over `soft` units at the rim."""
+    distance = np.sqrt(((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2)
+    return np.clip((1 - distance) * min(radii) / soft + 0.5, 0, 1)
+
+
+def head(face: Floats, style: Style, clothes: Floats, light: float, density: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Put a face on a head: RGBA (h, w, 4) of the region LEFT, TOP, WIDTH, HEIGHT.
+
+    Args:
+        face: (SIDE, SIDE, 3) from FaceSpace.render.
+        clothes: RGB.
+        light: how much lighter the left is than the right, -1 to 1.
+        density: px a unit.
+    """
+    w, h = round(WIDTH * density), round(HEIGHT * density)
+    x = (LEFT + (np.arange(w, dtype=np.float32)[None] + 0.5) / density) / style.width + 56 * (1 - 1 / style.width)
+    y = TOP + (np.arange(h, dtype=np.float32)[:, None] + 0.5) / density
+    oval = partial(_ellipse, x, y)
+    patch, blend, skin = _patch(face, density, (h, w))
+    fine = noise(rng, h, w, (max(h // 2, 1), max(w // 2, 1)))[..., None]
+    strands = noise(rng, h, w, (8, 70))[..., None]
+    hair = style.hair * (1 + 0.16 * strands)
+    below = np.clip((y - 20) / 60, 0, 1) * np.ones_like(x)
+
+    rgb = np.zeros((h, w, 3), np.float32) + clothes
+    alpha = np.zeros((h, w), np.float32)
+
+    def paint(cover: Floats, colour: Floats) -> None:
+        nonlocal rgb, alpha
+        rgb = rgb + cover[..., None] * (colour - rgb)
+        alpha = np.maximum(alpha, cover)
+
+    if style.long and not style.bald:
+        paint(oval((56, 62), (70, 108), 5), hair * 0.75)
+    paint(oval((56, 262), (132, 106), 3), clothes * (1 + 0.05 * noise(rng, h, w, (12, 12))[..., None]))
+    paint(oval((56, 128), (34, 52), 4), skin * 0.78)
+    for ear in (2, 110):
+        paint(oval((ear, 64), (8, 17), 3), skin * 0.85)
+    rim = oval((56, 50), (53, 73), 40)[..., None]
+    paint(oval((56, 50), (54, 74), 3), skin * (0.78 + 0.22 * rim))
+    rgb = rgb + blend[..., None] * (patch - rgb)
+    if not style.bald:
+        opening = oval((56, 72), (51, 72 - style.hairline), 7)
+        cap = oval((56, 36), (61, 74), 4) * (1 - opening)
+        paint(cap * (1 - 0.9 * below if not style.long else 1 - 0.3 * below), hair)
+    shade = 1 + light * 0.25 * (56 - x) / 56
+    rgb = rgb * np.clip(shade, 0.6, 1.4)[..., None] + 2.0 * fine
+    return np.asarray(np.clip(np.dstack((rgb, alpha * 255)) + 0.5, 0, 255), np.uint8)
+
+
+def _patch(face: Floats, density: float, shape: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
+    """The face enlarged onto the head's picture, how much of it to show (soft oval), and the colour of the skin around it."""
+    y, x = (np.mgrid[:SIDE, :SIDE].astype(np.float32) + 0.5) * (CROP / SIDE)
+    cover = _ellipse(x, y, (56.0, 57.0), (45.0, 56.0), 14)
+    cheeks = (cover > 0.3) & (cover < 0.9) & (y > 50) & (y < 100)
+    skin = np.median(face[cheeks], axis=0).clip(25, 245).astype(np.float32)
+    size = round(CROP * density)
+    left, top = round(-LEFT * density), round(-TOP * density)
+    planes = [*face.transpose(2, 0, 1), cover]
+    out = []
+    for plane in planes:
+        full = np.zeros(shape, np.float32)
+        grown = np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
+        full[top : top + size, left : left + size] = grown
+        out.append(full)
+    return np.stack(out[:3], axis=-1), np.clip(out[3], 0, 1), skin
+
+
+def background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
+    """A background without people, drawn at a quarter of the size as if out of focus."""
+    w, h = width // 4, height // 4
+    y = np.linspace(0, 1, h, dtype=np.float32)[:, None, None]
+    x = np.linspace(0, 1, w, dtype=np.float32)[None, :, None]
+    base, other = (_colour(rng) for _ in range(2))
+    rgb = base + (other - base) * y + np.zeros((h, w, 3), np.float32)
+    kind = rng.integers(5)
+    if kind == 0:  # a room: a wall, its floor, frames on it
+        rgb = np.where(y > rng.uniform(0.7, 0.9), other * 0.7, base * 1.1) + 0 * rgb
+        for _ in range(rng.integers(1, 5)):
+            a, b = rng.uniform(0, 0.9, 2)
+            inside = (abs(x - a) < rng.uniform(0.03, 0.15)) & (abs(y - b * 0.6) < rng.uniform(0.03, 0.15))
+            rgb = np.where(inside, _colour(rng), rgb)
+    elif kind == 1:  # hills under a sky
+        sky = np.array([rng.uniform(120, 190), rng.uniform(160, 210), rng.uniform(200, 250)], np.float32)
+        rgb = sky + 40 * y + 0 * rgb
+        for k in range(3):
+            line = 0.45 + 0.15 * k + 0.06 * np.sin(x * rng.uniform(4, 14) + rng.uniform(0, 6))
+            ground = np.array([60, rng.uniform(80, 130), 50], np.float32) * (1.1 - 0.2 * k)
+            rgb = np.where(y > line, ground, rgb)
+    elif kind == 2:  # leaves
+        green = np.array([rng.uniform(40, 90), rng.uniform(80, 130), rng.uniform(30, 60)], np.float32)
+        rgb = green + 0 * rgb + 22 * sum(noise(rng, h, w, (c, c)) for c in (9, 24, 60))[..., None]  # type: ignore[index]
+    elif kind == 3:  # lights at night
+        rgb = rgb * 0.35
+        for _ in range(rng.integers(15, 40)):
+            a, b, r = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.01, 0.05)
+            rgb = np.where((x - a) ** 2 + ((y - b) * h / w) ** 2 < r * r, rgb + 0.5 * _colour(rng), rgb)
+    rgb = rgb + 6 * noise(rng, h, w, (8, 8))[..., None] + 3 * noise(rng, h, w, (h // 3, w // 3))[..., None]
+    small = Image.fromarray(np.clip(rgb, 0, 255).astype(np.uint8))
+    return small.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _colour(rng: np.random.Generator) -> Floats:
+    """A colour of walls and clothes: any hue, rarely shrill."""
+    grey = rng.uniform(40, 215)
+    return np.asarray(np.clip(grey + rng.normal(0, 28, 3), 5, 250), np.float32)
+
+
+clothing = _colour
