@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ from facecluster.report.data import Data, Person
 from facecluster.report.plan import BYTES, Page, Plan
 
 COPIES = 50  # places of one photo listed on its page, at most
-SEARCH = 20_000  # people found by the search on the first page, at most (the largest groups)
+SEARCH_BYTES = 350_000  # of the list that the search on the first page reads: enough for about 12,000 people without a name
 _MIME = ((b"RIFF", "image/webp"), (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
 
@@ -86,9 +87,20 @@ class Pages:
     def _index(self, page: Page, n: int) -> dict[str, Any]:
         people = [self.data.people[i] for i in page.items]
         sizes = np.array([len(p.rows) for p in self.data.people], np.int64)
-        everybody = [[p.label, self.start[p.identity], len(p.rows)] for p in self.data.people[:SEARCH]] if n == 0 else []
+        everybody = self._elsewhere(page) if n == 0 else []
         cards = [{"person": p, "href": self.start[p.identity], "crop": self._crop(p.best)} for p in people]
         return {"cards": cards, "bars": plot.bars(sizes) if n == 0 else [], "everybody": everybody, "plot": plot}
+
+    def _elsewhere(self, page: Page) -> list[tuple[str, int, int]]:
+        """(label, identity, faces) of people who are not on this page, for the search: named ones first, while there is room."""
+        others = sorted(self.data.people[len(page.items) :], key=lambda p: not p.name)
+        rows, room = [], SEARCH_BYTES
+        for person in others:
+            rows.append((person.label, person.identity, len(person.rows)))
+            room -= len(str(htmlsafe_json_dumps(rows[-1])))
+            if room < 0:
+                break
+        return rows
 
     def _crop(self, row: int) -> str | None:
         return image_url(self.data.crops[row])

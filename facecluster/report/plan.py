@@ -13,6 +13,7 @@ from facecluster.report.data import Data
 PEOPLE, FACES, PHOTOS, FAILED = 200, 200, 100, 1000  # on a page, at most
 BYTES = 1_200_000  # of a page, as estimated below; measured pages stay under 1.5 MB
 FACE_BYTES = 700  # of a face's HTML without its crop
+INDEX_BYTES = BYTES - 350_000  # the first page also holds the list that its search reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def make_plan(data: Data) -> Plan:
         for i in page.items:
             photo_path[i] = page.path
     return Plan(
-        index=_pages("index", np.arange(len(data.people)), cards, PEOPLE) or [Page("index.html", np.arange(0))],
+        index=_pages("index", np.arange(len(data.people)), cards, PEOPLE, INDEX_BYTES) or [Page("index.html", np.arange(0))],
         people=people,
         nobody=nobody,
         photos=photos,
@@ -84,8 +85,8 @@ def split(weights: Sequence[int] | NDArray[np.int64], most: int, limit: int) -> 
     return [*pages, slice(start, len(weights))] if len(weights) else []
 
 
-def _pages(stem: str, items: NDArray[np.int64], weights: NDArray[np.int64], most: int) -> list[Page]:
-    return [Page(f"{stem}{f'-{n}' if n else ''}.html", items[s]) for n, s in _numbered(split(weights, most, BYTES))]
+def _pages(stem: str, items: NDArray[np.int64], weights: NDArray[np.int64], most: int, limit: int = BYTES) -> list[Page]:
+    return [Page(f"{stem}{f'-{n}' if n else ''}.html", items[s]) for n, s in _numbered(split(weights, most, limit))]
 
 
 def _numbered(slices: list[slice]) -> list[tuple[int, slice]]:

@@ -15,6 +15,7 @@ class Bar:
     """A class of people by their number of faces, and its bar in px."""
 
     label: str
+    tick: str  # short, for under the bar
     count: int
     x: float
     y: float
@@ -40,5 +41,7 @@ def bars(sizes: NDArray[np.integer]) -> list[Bar]:
     for i, (first, last, count) in enumerate(classes):
         height = max(2.0, (BASE - TOP) * count / most) if count else 0.0
         label = str(first) if first == last else f"{first}–{last}"
-        result.append(Bar(label, count, round(i * step + step * 0.08, 1), round(BASE - height, 1), round(step * 0.84, 1), round(height, 1)))
+        tick = label if first == last else f"{first:,}+"
+        x, y, width = i * step + step * 0.08, BASE - height, step * 0.84
+        result.append(Bar(label, tick, count, round(x, 1), round(y, 1), round(width, 1), round(height, 1)))
     return result

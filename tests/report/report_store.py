@@ -50,8 +50,9 @@ def write_photos(
     n = len(rows)
     ids, uris, dates, errors = zip(*rows, strict=True)
     columns = {
-        "photo_id": ids, "uri": uris, "size": [9] * n, "mtime_ns": [0] * n, "format": ["JPEG"] * n, "width": [size[0]] * n,
-        "height": [size[1]] * n, "orientation": [1] * n, "taken_at": dates, "phash": np.zeros(n, np.uint64), "faces": [1] * n, "error": errors,
+        "photo_id": ids, "uri": uris, "size": [9] * n, "mtime_ns": [0] * n, "format": ["JPEG"] * n,
+        "width": [size[0]] * n, "height": [size[1]] * n, "orientation": [1] * n, "taken_at": dates,
+        "phash": np.zeros(n, np.uint64), "faces": [1] * n, "error": errors,
     }  # fmt: skip
     store.write("photos", shard, table_of(PHOTOS, columns), {"stage": "collect"})
 

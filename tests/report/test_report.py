@@ -26,7 +26,6 @@ from facecluster.errors import InputError, StoreError
 from facecluster.report import Summary, place, plan, plot, text, write_report
 from facecluster.tables import Store
 
-
 NAMES = {1: "</script><script>alert(2)</script>", 7: "not there"}
 WHEN = datetime(2024, 5, 6, 7, 8, tzinfo=UTC)
 
@@ -88,7 +87,7 @@ def test_only_our_scripts_and_no_way_to_a_network(pages: dict[str, Page]) -> Non
     for name, page in pages.items():
         inert = [attrs for tag, attrs in page.tags if tag == "script" and attrs.get("type") == "application/json"]
         assert len(inert) == (name == "index.html")
-        assert [s for s in page.scripts if s != ours and not s.startswith("[[")] == []
+        assert [s for s in page.scripts if s != ours and not s.startswith("[")] == []
         assert not {tag for tag, _ in page.tags} & {"iframe", "object", "embed", "base", "form"}
         assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on") or key == "style"]
         policy = next(attrs["content"] for tag, attrs in page.tags if tag == "meta" and attrs.get("http-equiv"))
@@ -120,8 +119,8 @@ def test_texts_are_shown_as_they_are(pages: dict[str, Page]) -> None:
     assert NAMES[1] in pages["index.html"].text and NAMES[1] in pages["people/person-00001.html"].text
     assert '<b>truncated</b> & "quoted"' in pages["failed.html"].text and "<i>bad</i>␊.jpg" in pages["failed.html"].text
     assert "was not there yet" not in pages["failed.html"].text
-    everybody = next(s for s in pages["index.html"].scripts if s.startswith("[["))
-    assert json.loads(everybody) == [["Person 0", "people/person-00000.html", 4], [NAMES[1], "people/person-00001.html", 2]]
+    everybody = next(s for s in pages["index.html"].scripts if s.startswith("["))
+    assert json.loads(everybody) == []
 
 
 def test_photos_are_found_by_the_bytes_of_their_names(pages: dict[str, Page]) -> None:
@@ -199,7 +198,8 @@ def test_many_faces_are_split_over_pages(tmp_path: Path) -> None:
     syn.write_faces(store, "0", faces, [syn.crop((9, 9, 9))] * 850 + [buffer.getvalue()] * 50)
     syn.write_identities(store, [(f, 0 if i < 450 else 1 + (i - 450) // 2 if i < 850 else -1, 0.9) for i, (f, _) in enumerate(faces)])
     steps: list[tuple[int, int]] = []
-    summary = write_report(store, "identities/bundled", str(tmp_path / "r"), progress=lambda *s: steps.append(s))
+    names = {200: NAMES[1]}
+    summary = write_report(store, "identities/bundled", str(tmp_path / "r"), names=names, progress=lambda *s: steps.append(s))
     assert summary.people == 201 and steps == [(i + 1, summary.pages) for i in range(summary.pages)]
 
     def ids(pattern: str, start: str) -> list[list[str]]:
@@ -212,6 +212,8 @@ def test_many_faces_are_split_over_pages(tmp_path: Path) -> None:
     assert len(nobody) == 3 and sum(map(len, nobody)) == 50
     assert len({i for p in ids("photos/*.html", "photo-") for i in p}) == 250
     assert len(ids("index*.html", "x")) == 2
+    first = Page(tmp_path / "r" / "index.html")
+    assert [json.loads(s) for s in first.scripts if s.startswith("[")] == [[[NAMES[1], 200, 2]]] and len(first.scripts) == 2
     assert max(p.stat().st_size for p in (tmp_path / "r").rglob("*.html")) < 1_500_000
 
 

@@ -22,7 +22,7 @@
   const filter = by("filter");
   if (!filter) return;
   const cards = [...by("cards").children];
-  const everybody = JSON.parse(by("everybody").textContent);
+  const elsewhere = JSON.parse(by("everybody").textContent);  // [name, number, faces] of people on other pages
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (text) => words.every((word) => text.includes(word));
@@ -31,11 +31,11 @@
       card.hidden = !fits(card.dataset.name);
       here += !card.hidden;
     }
-    const others = words.length ? everybody.slice(cards.length).filter(([name]) => fits(name.toLowerCase())) : [];
+    const others = words.length ? elsewhere.filter(([name, number]) => fits(`${name.toLowerCase()} ${number}`)) : [];
     by("found").textContent = words.length ? `${here + others.length} found` : "";
-    by("elsewhere").replaceChildren(...others.slice(0, 100).map(([name, href, faces]) => {
+    by("elsewhere").replaceChildren(...others.slice(0, 100).map(([name, number, faces]) => {
       const item = document.createElement("li"), link = document.createElement("a");
-      link.href = href;
+      link.href = `people/person-${String(number).padStart(5, "0")}.html`;
       link.textContent = `${name} (${faces})`;
       item.append(link);
       return item;

@@ -1,0 +1,16 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def need(condition: bool, what: str) -> None:
+    """Skip the test if this machine lacks `what`; fail where everything must be there (FACECLUSTER_REQUIRE_ALL=1, as in CI)."""
+    if condition:
+        return
+    if os.environ.get("FACECLUSTER_REQUIRE_ALL") == "1":
+        pytest.fail(f"needs {what}, and FACECLUSTER_REQUIRE_ALL=1 forbids skipping")
+    pytest.skip(f"needs {what}")
