@@ -74,6 +74,7 @@ class Person:
 
     @property
     def label(self) -> str:
+        """What the report calls the person."""
         return self.name or f"Person {self.identity}"
 
 
@@ -96,6 +97,7 @@ class Data:
 
     @property
     def copies(self) -> int:
+        """Number of further places of the same photos."""
         return sum(max(len(p.uris) - 1, 0) for p in self.photos)
 
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from facecluster.report.data import Data
 
 PEOPLE, FACES, PHOTOS, FAILED = 200, 200, 100, 1000  # on a page, at most
-BYTES = 1_200_000  # of a page, as estimated below; measured pages stay under 1.5 MB
+BYTES = 1_200_000  # of a page, as estimated below; with 100,000 faces the largest page was 1.18 MB
 FACE_BYTES = 700  # of a face's HTML without its crop
 INDEX_BYTES = BYTES - 350_000  # the first page also holds the list that its search reads
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: its path in the report, the number among its kind, and the things on it (indices of people, faces, photos, failures)."""
+    """A page: its path in the report, and the things on it (indices of people, faces, photos or failures in Data)."""
 
     path: str
     items: NDArray[np.int64]
