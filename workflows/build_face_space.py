@@ -7,8 +7,9 @@ from, how the head is turned); each has its own principal components, stored as 
 blurred faces are left out: a turned face and its mirror image overlaid would show four eyes.
 
 The file says how each component varies, how much of that is within one person (from the people with a name), and nothing of anyone:
-the mean and each component are sums over all faces. `--check TEACHER.onnx` measures that a sample is nobody of the faces it was
-learnt from: its cosine to the nearest of them by a face-recognition network, against the same figure between different real people.
+the mean and each component are sums over all faces. `--check TEACHER.onnx` measures that a sample is none of the people it was
+learnt from: its cosine to the nearest of all faces by a face-recognition network (whose vectors of them stand in the file), beside
+the cosine of a real person's face to the nearest face of somebody else.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
 from facecluster.demo.space import CHROMA, SIDE, SYMMETRIC, FaceSpace, halves, mask
-from facecluster.geometry import sharpness
+from facecluster.geometry import CROP, sharpness
 
 Floats = NDArray[np.float32]
 KEPT_SYMMETRIC = 0.5  # share of the faces that are kept: the most frontal, evenly lit ones
@@ -48,14 +50,14 @@ def planes(crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     luma, chroma = [], []
     for crop in crops:
         picture = Image.fromarray(crop).convert("YCbCr")
-        y, cb, cr = picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS).split()
-        luma.append(np.asarray(y, np.float32))
-        chroma.append([np.asarray(c.resize((CHROMA, CHROMA), Image.Resampling.BOX), np.float32) - 128 for c in (cb, cr)])
-    y, c = np.stack(luma), np.array(chroma, np.float32)
-    for plane, share in ((y, LIGHT), (c, TINT)):
+        bands = picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS).split()
+        luma.append(np.asarray(bands[0], np.float32))
+        chroma.append([np.asarray(c.resize((CHROMA, CHROMA), Image.Resampling.BOX), np.float32) - 128 for c in bands[1:]])
+    light, colour = np.stack(luma), np.array(chroma, np.float32)
+    for plane, share in ((light, LIGHT), (colour, TINT)):
         level = plane[..., plane.shape[-1] // 4 : -(plane.shape[-1] // 4), :].mean(axis=(-1, -2), keepdims=True)
         plane -= share * (level - level.mean(axis=0))
-    return y, c
+    return light, colour
 
 
 def frontal(crops: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -109,19 +111,49 @@ def build(crops: NDArray[np.uint8], names: NDArray[np.str_]) -> tuple[dict[str, 
     for key, x, rank in (("even", (even - mean) * weight, SYMMETRIC), ("odd", odd * weight, ANTISYMMETRIC)):
         directions = principal(x, rank, rng)
         scores = x @ directions.T
-        std = scores.std(axis=0)
+        std = np.asarray(scores.std(axis=0), np.float32)
         arrays[f"{key}_components"], arrays[f"{key}_step"] = quantise(directions / weight, std)
         arrays[f"{key}_std"] = std.astype(np.float32)
-        arrays[f"{key}_within"] = within(scores, names[rows])
+        arrays[f"{key}_within"] = within(np.asarray(scores, np.float32), names[rows])
         figures[f"{key}_variance_kept"] = round(float((scores**2).sum() / (x**2).sum()), 4)
     return arrays, figures
+
+
+def nearest(faces: Path, teacher: Path, space: FaceSpace, samples: int = 500) -> dict[str, dict[str, float]]:
+    """Quantiles of the cosine to the nearest real face: of samples, and of faces with a name to anybody else's."""
+    table = pq.read_table(faces, columns=["subject", "teacher"])
+    real = np.array(table["teacher"].to_pylist(), np.float32)
+    real /= np.linalg.norm(real, axis=1, keepdims=True)
+    names = np.array([name or "" for name in table["subject"].to_pylist()])
+    rng = np.random.default_rng(0)
+    session = onnxruntime.InferenceSession(str(teacher), providers=["CPUExecutionProvider"])
+    level, spread = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255
+    vectors = []
+    for _ in range(samples):
+        face = space.render(space.person(rng), np.zeros(len(space.odd_std), np.float32))
+        crop = Image.fromarray(np.clip(face, 0, 255).astype(np.uint8)).resize((CROP, CROP), Image.Resampling.BICUBIC)
+        x = ((np.asarray(crop) - level) / spread).astype(np.float32).transpose(2, 0, 1)[None]
+        both = [session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(v)})[0][0] for v in (x, x[..., ::-1])]
+        vectors.append(both[0] + both[1])
+    drawn = np.stack(vectors)
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    rows = rng.choice(np.flatnonzero(names != ""), samples, replace=False)
+    others = np.where(names[rows][:, None] == names[None], -1, real[rows] @ real.T)
+    best = {"sample to a real face": (drawn @ real.T).max(axis=1), "real face to another person's": others.max(axis=1)}
+    return {key: {f"{q:.0%}": round(float(np.quantile(v, q)), 3) for q in (0.5, 0.95, 0.99, 1)} for key, v in best.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True, help="Parquet file with columns source, subject and crop")
     parser.add_argument("--out", type=Path, default=Path("facecluster/data/face_space.npz"))
+    parser.add_argument(
+        "--check", type=Path, metavar="TEACHER", help="ONNX face-recognition network: check the file that is there, build none"
+    )
     options = parser.parse_args()
+    if options.check:
+        print(json.dumps(nearest(options.faces, options.check, FaceSpace.load(options.out))))
+        return
     arrays, figures = build(*load(options.faces))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(options.out, **arrays)  # type: ignore[arg-type]

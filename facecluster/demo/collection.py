@@ -19,7 +19,7 @@ from facecluster.demo.scene import Style
 from facecluster.demo.space import FaceSpace
 from facecluster.errors import InputError
 
-SIZES = ((640, 480), (800, 600), (960, 720), (1024, 768), (1200, 900), (1600, 1200))  # px
+SIZES = ((640, 480), (800, 600), (960, 720), (1024, 768), (1280, 960), (1600, 1200))  # px
 APART = 1.15  # least root mean square difference between two people's leading coefficients, in standard deviations
 LEADING = 40  # coefficients that are compared: they hold most of what one sees
 GROUPS = (2, 2, 3, 3, 4, 4, 5, 5, 6, 6)  # people in each group photo
@@ -114,7 +114,7 @@ def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int
 def _plan(people: int, photos: int, seed: int) -> list[_Shot]:
     """Who is in which photo, when."""
     rng = np.random.default_rng([seed, 1])
-    casts = [(p,) for p in range(people) for _ in range(photos + int(rng.integers(-1, 2)))]
+    casts: list[tuple[int, ...]] = [(p,) for p in range(people) for _ in range(photos + int(rng.integers(-1, 2)))]
     casts += [tuple(int(p) for p in rng.choice(people, n, replace=False)) for n in GROUPS]
     casts += [(), ()]
     shots = []
@@ -131,7 +131,7 @@ def _plan(people: int, photos: int, seed: int) -> list[_Shot]:
 def _shoot(root: str, shot: _Shot, space: FaceSpace, cast: list[Person]) -> list[Face]:
     """Take one photo and write it; the faces in it."""
     rng = np.random.default_rng(shot.seed)
-    size = SIZES[rng.integers(2, 6) if len(shot.people) > 1 else rng.integers(0, 6)]
+    size = SIZES[rng.integers(2, 6) if len(shot.people) > 1 else rng.integers(0, 5)]
     upright = size[::-1] if len(shot.people) <= 1 and rng.random() < 0.4 else size
     picture, boxes = take(space, [cast[p] for p in shot.people], upright, rng)
     turns = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}  # how the camera was held

@@ -61,6 +61,4 @@ def score(truth: Truth, photo_ids: Sequence[str], boxes: NDArray[np.floating], i
     labels = np.asarray(identities, np.int64)[[d for d, _ in pairs]] if pairs else np.zeros(0, np.int64)
     groups = len(np.unique(labels[labels >= 0]))
     known = len({face.person for face in truth.faces})
-    return DemoScore(
-        len(truth.faces), len(pairs), len(boxes) - len(pairs), known, groups, pairwise(people, labels), bcubed(people, labels)
-    )
+    return DemoScore(len(truth.faces), len(pairs), len(boxes) - len(pairs), known, groups, pairwise(people, labels), bcubed(people, labels))

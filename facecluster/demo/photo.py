@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from facecluster.demo.scene import HEIGHT, LEFT, TOP, WIDTH, Style, background, clothing, head
 from facecluster.demo.space import FaceSpace, Floats
 
 VARIATION = 0.4  # share of a real person's own variation between photos that the demo's people show
+FINEST = 1.4  # px a unit that heads are drawn at: a face has 0.86 of its own
 # the face in units of an aligned crop: from the hairline to the chin, as detectors frame it
-FACE_CENTRE, FACE_RADII = (56.0, 58.0), (43.0, 56.0)
+FACE_CENTRE, FACE_RADII = (56.0, 60.0), (41.0, 53.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ def take(
     for i in np.argsort([p.y for p in places], kind="stable"):  # who stands further up stands behind
         even, odd = space.look(rng, VARIATION)
         face = _crisp(space.render(people[i].even + even, odd))
-        drawn = head(face, people[i].style, clothing(rng), light, float(np.clip(places[i].scale * 1.15, 0.25, 2.2)), rng)
-        boxes.append((i, _paste(picture, drawn, places[i], rng)))
+        clothes = clothing(rng)
+        drawn = head(face, people[i].style, clothes, light, float(np.clip(places[i].scale * 1.1, 0.25, FINEST)), rng)
+        boxes.append((i, _paste(picture, drawn, clothes, places[i], rng)))
     ordered = [box for _, box in sorted(boxes, key=lambda b: b[0])]
     return _develop(picture, rng), np.array(ordered, np.float64).reshape(-1, 4)
 
@@ -82,7 +84,7 @@ def _group(n: int, size: tuple[int, int], rng: np.random.Generator) -> list[Plac
     return places
 
 
-def _paste(picture: Image.Image, drawn: NDArray[np.uint8], place: Place, rng: np.random.Generator) -> NDArray[np.float64]:
+def _paste(picture: Image.Image, drawn: NDArray[np.uint8], clothes: Floats, place: Place, rng: np.random.Generator) -> NDArray[np.float64]:
     """Paste a head with a turn, a little shear and perspective, one time in two mirrored; returns the face's box in the photo."""
     flip = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = np.cos(place.turn), np.sin(place.turn)
@@ -97,6 +99,9 @@ def _paste(picture: Image.Image, drawn: NDArray[np.uint8], place: Place, rng: np
         return np.asarray(p[:, :2] / p[:, 2:])
 
     corners = seen(np.array([[LEFT, TOP], [LEFT + WIDTH, TOP], [LEFT, TOP + HEIGHT], [LEFT + WIDTH, TOP + HEIGHT]], np.float64))
+    waist = seen(np.array([[-74.0, TOP + HEIGHT - 4], [186.0, TOP + HEIGHT - 4]]))
+    below = [tuple(p) for p in (*waist, *(waist[::-1] + np.array([0, picture.size[1]])))]
+    ImageDraw.Draw(picture).polygon(below, fill=tuple(int(c) for c in clothes))  # the head's picture ends at the chest
     x0, y0 = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(corners.max(axis=0)), picture.size).astype(int)
     density = np.array([drawn.shape[1] / WIDTH, drawn.shape[0] / HEIGHT])
@@ -126,5 +131,3 @@ def _develop(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     grain = np.tile(tile, (h // 256 + 1, w // 256 + 1, 1))[:h, :w].astype(np.int16)
     picture = Image.fromarray(np.clip(np.asarray(picture, np.int16) + grain, 0, 255).astype(np.uint8))
     return picture.convert("L").convert("RGB") if rng.random() < 1 / 12 else picture
-
-

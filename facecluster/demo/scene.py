@@ -45,7 +45,7 @@ def noise(rng: np.random.Generator, height: int, width: int, cells: tuple[int, i
 def _ellipse(x: Floats, y: Floats, centre: tuple[float, float], radii: tuple[float, float], soft: float) -> Floats:
     """1 inside, 0 outside, fading over `soft` units at the rim."""
     distance = np.sqrt(((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2)
-    return np.clip((1 - distance) * min(radii) / soft + 0.5, 0, 1)
+    return np.asarray(np.clip((1 - distance) * min(radii) / soft + 0.5, 0, 1), np.float32)
 
 
 def head(face: Floats, style: Style, clothes: Floats, light: float, density: float, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -58,57 +58,50 @@ def head(face: Floats, style: Style, clothes: Floats, light: float, density: flo
         density: px a unit.
     """
     w, h = round(WIDTH * density), round(HEIGHT * density)
-    x = (LEFT + (np.arange(w, dtype=np.float32)[None] + 0.5) / density) / style.width + 56 * (1 - 1 / style.width)
+    x = 56 + (LEFT - 56 + (np.arange(w, dtype=np.float32)[None] + 0.5) / density) / style.width
     y = TOP + (np.arange(h, dtype=np.float32)[:, None] + 0.5) / density
     oval = partial(_ellipse, x, y)
     patch, blend, skin = _patch(face, density, (h, w))
-    fine = noise(rng, h, w, (max(h // 2, 1), max(w // 2, 1)))[..., None]
-    strands = noise(rng, h, w, (8, 70))[..., None]
-    hair = style.hair * (1 + 0.16 * strands)
-    below = np.clip((y - 20) / 60, 0, 1) * np.ones_like(x)
-
-    rgb = np.zeros((h, w, 3), np.float32) + clothes
+    hair = style.hair[:, None, None] * (1 + 0.16 * noise(rng, h, w, (8, 70)))
+    skin, cloth = skin[:, None, None], clothes[:, None, None]
+    rgb = np.empty((3, h, w), np.float32)  # a plane a colour: three times as fast as px by px
+    rgb[:] = cloth
     alpha = np.zeros((h, w), np.float32)
 
-    def paint(cover: Floats, colour: Floats) -> None:
-        nonlocal rgb, alpha
-        rgb = rgb + cover[..., None] * (colour - rgb)
-        alpha = np.maximum(alpha, cover)
+    def paint(cover: NDArray[np.floating], colour: NDArray[np.floating]) -> None:
+        np.add(rgb, cover * (colour - rgb), out=rgb)
+        np.maximum(alpha, cover, out=alpha)
 
     if style.long and not style.bald:
-        paint(oval((56, 62), (70, 108), 5), hair * 0.75)
-    paint(oval((56, 262), (132, 106), 3), clothes * (1 + 0.05 * noise(rng, h, w, (12, 12))[..., None]))
-    paint(oval((56, 128), (34, 52), 4), skin * 0.78)
+        paint(oval((56, 66), (70, 110), 5), hair * 0.75)
+    paint(oval((56, 136), (31, 48), 4), skin * (0.72 + 0.14 * np.clip((y - 118) / 40, 0, 1)))
+    paint(oval((56, 262), (132, 108), 3), cloth)
     for ear in (2, 110):
         paint(oval((ear, 64), (8, 17), 3), skin * 0.85)
-    rim = oval((56, 50), (53, 73), 40)[..., None]
-    paint(oval((56, 50), (54, 74), 3), skin * (0.78 + 0.22 * rim))
-    rgb = rgb + blend[..., None] * (patch - rgb)
+    paint(oval((56, 51), (54, 73), 3), skin * (0.8 + 0.2 * oval((56, 50), (53, 73), 40)))
+    rgb += blend * (patch - rgb)
     if not style.bald:
-        opening = oval((56, 72), (51, 72 - style.hairline), 7)
-        cap = oval((56, 36), (61, 74), 4) * (1 - opening)
-        paint(cap * (1 - 0.9 * below if not style.long else 1 - 0.3 * below), hair)
-    shade = 1 + light * 0.25 * (56 - x) / 56
-    rgb = rgb * np.clip(shade, 0.6, 1.4)[..., None] + 2.0 * fine
-    return np.asarray(np.clip(np.dstack((rgb, alpha * 255)) + 0.5, 0, 255), np.uint8)
+        cap = oval((56, 36), (61, 74), 4) * (1 - oval((56, 72), (51, 72 - style.hairline), 7))
+        paint(cap * (1 - np.clip((y - 20) / 60, 0, 1) * (0.3 if style.long else 0.9)), hair)
+    rgb *= 1 + np.clip(light * 0.25 * (56 - x) / 56, -0.4, 0.4) * np.clip((190 - y) / 60, 0, 1)  # even where the chest is cut off
+    rgb += 2 * noise(rng, h, w, (h // 3, w // 3))
+    layers = np.concatenate((rgb, alpha[None] * 255)) + np.float32(0.5)
+    return np.ascontiguousarray(np.clip(layers, 0, 255, out=layers).astype(np.uint8).transpose(1, 2, 0))
 
 
 def _patch(face: Floats, density: float, shape: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
-    """The face enlarged onto the head's picture, how much of it to show (soft oval), and the colour of the skin around it."""
+    """The face enlarged onto the head's picture (3, h, w), how much of it to show (h, w) as a soft oval, and the colour of the skin."""
     y, x = (np.mgrid[:SIDE, :SIDE].astype(np.float32) + 0.5) * (CROP / SIDE)
-    cover = _ellipse(x, y, (56.0, 57.0), (45.0, 56.0), 14)
-    cheeks = (cover > 0.3) & (cover < 0.9) & (y > 50) & (y < 100)
+    cover = _ellipse(x, y, (56.0, 56.0), (43.0, 57.0), 16)
+    cheeks = (abs(abs(x - 56) - 25) < 8) & (y > 66) & (y < 88)
     skin = np.median(face[cheeks], axis=0).clip(25, 245).astype(np.float32)
     size = round(CROP * density)
     left, top = round(-LEFT * density), round(-TOP * density)
-    planes = [*face.transpose(2, 0, 1), cover]
-    out = []
-    for plane in planes:
-        full = np.zeros(shape, np.float32)
-        grown = np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
-        full[top : top + size, left : left + size] = grown
-        out.append(full)
-    return np.stack(out[:3], axis=-1), np.clip(out[3], 0, 1), skin
+    out = np.zeros((4, *shape), np.float32)
+    for full, plane in zip(out, (*face.transpose(2, 0, 1), cover), strict=True):
+        grown = Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC)
+        full[top : top + size, left : left + size] = np.asarray(grown)
+    return out[:3], np.clip(out[3], 0, 1), skin
 
 
 def background(rng: np.random.Generator, width: int, height: int) -> Image.Image:

@@ -44,7 +44,7 @@ def halves(luma: Floats, chroma: Floats) -> tuple[Floats, Floats]:
         np.concatenate((y[..., : SIDE // 2].reshape(n, -1), c[..., : CHROMA // 2].reshape(n, -1)), axis=1)[:, kept]
         for y, c in ((luma, chroma), (luma[..., ::-1], chroma[..., ::-1]))
     )
-    return (left + right) / 2, (left - right) / 2
+    return np.asarray((left + right) / 2, np.float32), np.asarray((left - right) / 2, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,10 @@ class FaceSpace:
             half = np.zeros(len(kept), np.float32)
             half[kept] = values
             planes.append(half)
-        y = _join(*(p[: SIDE * SIDE // 2] for p in planes), SIDE)
-        cb, cr = (_join(*(p[SIDE * SIDE // 2 :].reshape(2, -1)[i] for p in planes), CHROMA) for i in range(2))
+        left, right = planes
+        y = _join(left[: SIDE * SIDE // 2], right[: SIDE * SIDE // 2], SIDE)
+        tints = [p[SIDE * SIDE // 2 :].reshape(2, -1) for p in planes]
+        cb, cr = (_join(tints[0][i], tints[1][i], CHROMA) for i in range(2))
         cb, cr = (np.asarray(Image.fromarray(_spread(c)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for c in (cb, cr))
         rgb = np.stack((y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb), axis=-1)  # JFIF
         return np.asarray(rgb * oval(SIDE)[..., None], np.float32)
