@@ -132,7 +132,7 @@ def background(rng: np.random.Generator, width: int, height: int) -> Image.Image
         rgb = rgb * 0.35
         for _ in range(rng.integers(15, 40)):
             a, b, r = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.01, 0.05)
-            rgb = np.where((x - a) ** 2 + ((y - b) * h / w) ** 2 < r * r, rgb + 0.5 * _colour(rng), rgb)
+            rgb = rgb + 0.6 * _colour(rng) * np.clip(2 - 2 * np.sqrt((x - a) ** 2 + ((y - b) * h / w) ** 2) / r, 0, 1)
     rgb = rgb + 6 * noise(rng, h, w, (8, 8))[..., None] + 3 * noise(rng, h, w, (h // 3, w // 3))[..., None]
     small = Image.fromarray(np.clip(rgb, 0, 255).astype(np.uint8))
     return small.resize((width, height), Image.Resampling.BICUBIC)
