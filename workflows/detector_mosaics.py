@@ -6,13 +6,9 @@ range, and moved anywhere in the cell; then light, noise, blur, night, compressi
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from pathlib import Path
-
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
+from detector_photos import Photo
 from numpy.typing import NDArray
 
 SIDE = 320  # px, side of a mosaic
@@ -20,35 +16,6 @@ FLIP = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
 SMALLEST = 7.0  # px, shorter side of a box under which a face is neither right nor wrong
 SEEN = 0.5  # share of a box that must be inside its cell to be a face to find
 SURE = 0.6  # teacher's score under which a face is neither right nor wrong
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
-    image: NDArray[np.uint8]  # (h, w, 3) RGB
-    boxes: NDArray[np.float32]  # (n, 4) [x, y, w, h] px
-    landmarks: NDArray[np.float32]  # (n, 5, 2) px
-    scores: NDArray[np.float32]  # (n,) 0 to 1, the teacher's
-    source: str
-    held_out: bool
-
-
-def load_photos(path: Path) -> list[Photo]:
-    """Decode every photo. A tenth is held out (a quarter of those without a face), chosen by the hash of the bytes."""
-    photos = []
-    for row in pq.read_table(path).to_pylist():
-        image = cv2.cvtColor(cv2.imdecode(np.frombuffer(row["image"], np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        bucket = int.from_bytes(hashlib.sha256(row["image"]).digest()[:4], "big") % 100
-        photos.append(
-            Photo(
-                image=image,
-                boxes=np.array(row["boxes"], np.float32).reshape(-1, 4),
-                landmarks=np.array(row["landmarks"], np.float32).reshape(-1, 5, 2),
-                scores=np.array(row["scores"], np.float32).reshape(-1),
-                source=row["source"],
-                held_out=bucket < (25 if row["source"] == "negatives" else 10),
-            )
-        )
-    return photos
 
 
 def _scale(photo: Photo, cell: int, rng: np.random.Generator) -> tuple[float, NDArray[np.float64]]:
@@ -73,7 +40,9 @@ def _background(width: int, height: int, photo: Photo, rng: np.random.Generator)
     scale = cover * np.exp(rng.uniform(0, 1))
     spare = np.array([photo.image.shape[1] * scale - width, photo.image.shape[0] * scale - height])
     shift = -rng.random(2) * spare
-    return cv2.warpAffine(photo.image, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), (width, height), borderMode=cv2.BORDER_REFLECT)  # type: ignore[return-value]
+    return cv2.warpAffine(
+        photo.image, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), (width, height), borderMode=cv2.BORDER_REFLECT
+    )  # type: ignore[return-value]
 
 
 def _place(
@@ -173,7 +142,8 @@ def mosaic(
     canvas = np.empty((SIDE, SIDE, 3), np.uint8)
     grid = int(rng.choice([1, 2, 3, 4], p=[0.45, 0.36, 0.13, 0.06]))
     columns, rows = (
-        np.round(np.linspace(0, SIDE, grid + 1) + np.r_[0, rng.uniform(-0.15, 0.15, grid - 1) * SIDE / grid, 0]).astype(int) for _ in range(2)
+        np.round(np.linspace(0, SIDE, grid + 1) + np.r_[0, rng.uniform(-0.15, 0.15, grid - 1) * SIDE / grid, 0]).astype(int)
+        for _ in range(2)
     )
     faces = []
     for y0, y1 in zip(rows[:-1], rows[1:], strict=True):

@@ -6,12 +6,12 @@ One prediction a cell at strides 8, 16 and 32, as in FCOS (Tian et al. 2019) and
 
 Landmarks are, in order: right eye, left eye, nose, right and left corner of the mouth (the person's right: left in the picture).
 A picture is seen twice: at most `WORK` px long for small faces, and at most `OVERVIEW` px long for faces that fill it.
+Several cells answer for a face: those that agree are averaged, which steadies box and landmarks.
 Odd inputs: a picture of any size down to 1x1 is padded to whole cells; no face gives arrays with 0 rows.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tomllib
 from pathlib import Path
@@ -22,15 +22,19 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from facecluster.errors import ModelError
+from facecluster.geometry import iou, nms
+from facecluster.models.registry import load_weights
 
 STRIDES = (8, 16, 32)  # px of the picture a cell
 OUTPUTS = 15  # logit, box (4), landmarks (10)
 WORK = 1280  # px, the longest side that is searched for small faces
 OVERVIEW = 384  # px, the longest side of the second look
 OVERLAP = 0.4  # IoU from which two detections are one face
+AGREE = 0.6  # IoU from which a cell's answer is averaged into a detection
 MAX_CANDIDATES = 3000  # best cells of one picture that are compared with each other
 WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
 
@@ -38,6 +42,8 @@ Detections: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[
 
 
 class _Conv(nn.Module):
+    """Convolution, batch norm, ReLU."""
+
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
@@ -46,12 +52,10 @@ class _Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.norm(self.conv(x)), inplace=True)
 
-    def fold(self) -> None:
-        if isinstance(self.norm, nn.BatchNorm2d):
-            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
-
 
 class _Bottleneck(nn.Module):
+    """x + 3x3(1x1 to half the channels)."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.squeeze = _Conv(channels, channels // 2, 1)
@@ -62,7 +66,7 @@ class _Bottleneck(nn.Module):
 
 
 class FaceDetector(nn.Module):
-    """RGB (n, 3, h, w), 0 to 255, h and w multiples of 32 -> raw predictions (n, cells, 15); see the module for their meaning.
+    """RGB (n, 3, h, w), 0 to 255, h and w multiples of 32 -> raw predictions (n, cells, 15); the module says what they mean.
 
     Cells come stride by stride (8, 16, 32), row by row. Plain 3x3 convolutions and few channels: depthwise ones have fewer
     multiplications but run slower on CPUs with matrix units. A feature pyramid (Lin et al. 2017) carries context to stride 8.
@@ -79,8 +83,8 @@ class FaceDetector(nn.Module):
         self.tower = _Conv(pyramid, pyramid)
         self.out = nn.Conv2d(pyramid, OUTPUTS, 1)
         nn.init.normal_(self.out.weight, std=0.01)
-        with torch.no_grad():  # a cell starts out expecting no face (1 %), and if any, one of e strides a side
-            self.out.bias.copy_(torch.tensor([-math.log(99.0), 0, 0, 1, 1] + [0] * 10))
+        # A cell starts out expecting no face (1 %), and if any, one of e strides a side.
+        self.out.bias = nn.Parameter(torch.tensor([-math.log(99.0), 0, 0, 1, 1] + [0.0] * 10))
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.stem((images - 127.5) / 127.5)
@@ -98,13 +102,14 @@ class FaceDetector(nn.Module):
             outputs.append(self.out(self.tower(smooth(merged))).flatten(2).transpose(1, 2))
         return torch.cat(outputs[::-1], dim=1)
 
-    def fold(self) -> FaceDetector:
-        """Fold batch normalisation into the convolutions, in place, for inference and for the weights file."""
-        self.eval()
-        for module in self.modules():
-            if isinstance(module, _Conv):
-                module.fold()
-        return self
+
+def fold(model: FaceDetector) -> FaceDetector:
+    """Fold every batch norm into its convolution, in place, for inference: the same function in fewer passes over memory."""
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, _Conv) and isinstance(module.norm, nn.BatchNorm2d):
+            module.conv, module.norm = fuse_conv_bn_eval(module.conv, module.norm), nn.Identity()
+    return model
 
 
 def cells(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -118,7 +123,7 @@ def cells(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def encode(boxes: Tensor, landmarks: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2) in px -> what their cells should predict, (..., 14): the inverse of `decode`."""
+    """Boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2) in px -> what cells should predict, (..., 14): the inverse of `decode`."""
     scale = strides[..., None]
     centres = (boxes[..., :2] + boxes[..., 2:] / 2 - points) / scale
     sizes = torch.log(boxes[..., 2:] / scale)
@@ -127,39 +132,32 @@ def encode(boxes: Tensor, landmarks: Tensor, points: Tensor, strides: Tensor) ->
 
 
 def decode(codes: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
-    """Predictions (..., 14) of cells -> boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2) in px. Sides stay within e^-3 to e^5 strides."""
+    """Predictions (..., 14) of cells -> boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2), px. Sides are e^-3 to e^5 strides."""
     scale = strides[..., None]
     sizes = torch.exp(codes[..., 2:4].clamp(-3, 5)) * scale
     corners = codes[..., :2] * scale + points - sizes / 2
-    marks = codes[..., 4:].unflatten(-1, (5, 2)) * scale[..., None] + points[..., None, :]
+    marks = codes[..., 4:].reshape(*codes.shape[:-1], 5, 2) * scale[..., None] + points[..., None, :]
     return torch.cat((corners, sizes), dim=-1), marks
 
 
-def _merge(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression: rows to keep, best first."""
-    order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    area = boxes[:, 2] * boxes[:, 3]
-    keep = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        keep.append(best)
-        side = np.clip(np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest]), 0, None)
-        inter = side[:, 0] * side[:, 1]
-        order = rest[inter <= OVERLAP * (area[best] + area[rest] - inter)]
-    return np.array(keep, dtype=np.intp)
+def _vote(boxes: NDArray[np.float32], landmarks: NDArray[np.float32], scores: NDArray[np.float32], keep: NDArray[np.intp]) -> Detections:
+    """Average each kept detection with the candidates that lie over it, weighted by the square of their scores."""
+    near = (iou(boxes[keep], boxes) >= AGREE) * np.square(scores, dtype=np.float64)
+    share = near / near.sum(axis=1, keepdims=True)
+    marks = (share @ landmarks.reshape(-1, 10)).reshape(-1, 5, 2)
+    return (share @ boxes).astype(np.float32), marks.astype(np.float32), scores[keep]
 
 
 class Detector:
-    """A face detector ready for use: a folded `FaceDetector` with its threshold.
+    """A face detector ready for use: a `FaceDetector`, whose batch norms are folded in place, and its threshold.
 
     Attributes:
         threshold: lowest score that `detect` reports unless told otherwise, 0 to 1.
-        fingerprint: SHA-256 of the weights file in hex ("" where there is none): stamps what this detector made.
+        fingerprint: SHA-256 of the weights file in hex ("" for a model that came from no file): stamps what this detector made.
     """
 
     def __init__(self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu") -> None:
-        self.model = model.fold().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = fold(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.threshold = threshold
         self.fingerprint = fingerprint
         self.device = device
@@ -169,14 +167,21 @@ class Detector:
         """Load a weights file (None: the bundled one) with the model card of the same name beside it (`.toml`).
 
         Raises:
-            FileNotFoundError: the weights or the card are missing.
+            ModelError: the weights or the card are missing, damaged, or do not belong together.
         """
         path = WEIGHTS if path is None else path
-        card = tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8"))
-        model = FaceDetector(**card["architecture"]).fold()
-        model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-        fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-        return cls(model, threshold=float(card["threshold"]), fingerprint=fingerprint, device=device)
+        card_path = path.with_suffix(".toml")
+        try:
+            card = tomllib.loads(card_path.read_text(encoding="utf-8"))
+            sha256, threshold = str(card["model"]["sha256"]), float(card["reading"]["threshold"])
+            model = fold(FaceDetector(**card["network"]))
+            model.load_state_dict(load_weights(path, sha256))
+        except OSError as e:
+            raise ModelError(f"expected a detector's model card at {card_path}, found: {e.strerror}. Install facecluster again") from e
+        except (ValueError, KeyError, TypeError, RuntimeError) as e:
+            found = str(e).splitlines()[0]
+            raise ModelError(f"expected a detector's card with weights that fit at {card_path}, found: {found}. See the bundled one") from e
+        return cls(model, threshold=threshold, fingerprint=sha256, device=device)
 
     def detect(self, image: NDArray[np.uint8], *, threshold: float | None = None) -> Detections:
         """Find the faces of one picture (h, w, 3), RGB.
@@ -189,13 +194,16 @@ class Detector:
         sides = [min(max(height, width), WORK)]
         if sides[0] > OVERVIEW:
             sides.append(OVERVIEW)
-        looks = [self._look(image, side / max(height, width), threshold) for side in sides]
+        looks = [self._look(image, side / max(height, width), threshold / 2) for side in sides]
         boxes, landmarks, scores = (np.concatenate(parts) for parts in zip(*looks, strict=True))
+        order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
+        boxes, landmarks, scores = boxes[order], landmarks[order], scores[order]
+        sure = int((scores >= threshold).sum())
+        boxes, landmarks, scores = _vote(boxes, landmarks, scores, nms(boxes[:sure], scores[:sure], OVERLAP))
         corners = np.clip(np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1), 0, [width, height] * 2)
         boxes = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).astype(np.float32)
-        keep = _merge(boxes, scores)
-        keep = keep[(boxes[keep, 2:] > 0).all(axis=1)]
-        return boxes[keep], landmarks[keep], scores[keep]
+        inside = (boxes[:, 2:] > 0).all(axis=1)
+        return boxes[inside], landmarks[inside], scores[inside]
 
     def _look(self, image: NDArray[np.uint8], scale: float, threshold: float) -> Detections:
         """One pass over the picture resized by `scale`; candidates in px of the picture, not merged."""
@@ -203,7 +211,7 @@ class Detector:
         if scale < 1:
             size = max(round(width * scale), 1), max(round(height * scale), 1)
             image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(self.device).float()
+        pixels = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(self.device).float()
         rows, columns = image.shape[:2]
         pixels = F.pad(pixels, (0, -columns % STRIDES[-1], 0, -rows % STRIDES[-1]), value=127.5)
         with torch.inference_mode():
