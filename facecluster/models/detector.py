@@ -87,7 +87,7 @@ class FaceDetector(nn.Module):
         self.out.bias = nn.Parameter(torch.tensor([-math.log(99.0), 0, 0, 1, 1] + [0.0] * 10))
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.stem((images - 127.5) / 127.5)
+        x = self.stem(torch.add(images.new_tensor(-1.0), images, alpha=1 / 127.5))  # -1 to 1 in one pass over memory
         maps: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
@@ -202,8 +202,9 @@ class Detector:
         boxes, landmarks, scores = _vote(boxes, landmarks, scores, nms(boxes[:sure], scores[:sure], OVERLAP))
         corners = np.clip(np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1), 0, [width, height] * 2)
         boxes = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).astype(np.float32)
-        inside = (boxes[:, 2:] > 0).all(axis=1)
-        return boxes[inside], landmarks[inside], scores[inside]
+        keep = nms(boxes, scores, OVERLAP)  # again: averaging and the rim can push boxes onto each other
+        keep = keep[(boxes[keep, 2:] > 0).all(axis=1)]
+        return boxes[keep], landmarks[keep], scores[keep]
 
     def _look(self, image: NDArray[np.uint8], scale: float, threshold: float) -> Detections:
         """One pass over the picture resized by `scale`; candidates in px of the picture, not merged."""
@@ -211,11 +212,12 @@ class Detector:
         if scale < 1:
             size = max(round(width * scale), 1), max(round(height * scale), 1)
             image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-        pixels = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(self.device).float()
         rows, columns = image.shape[:2]
-        pixels = F.pad(pixels, (0, -columns % STRIDES[-1], 0, -rows % STRIDES[-1]), value=127.5)
+        padded = np.full((rows + -rows % STRIDES[-1], columns + -columns % STRIDES[-1], 3), 127, np.uint8)
+        padded[:rows, :columns] = image
+        pixels = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float()  # channels last without a copy
         with torch.inference_mode():
-            raw = self.model(pixels.contiguous(memory_format=torch.channels_last))[0].float().cpu()
+            raw = self.model(pixels)[0].float().cpu()
         scores = raw[:, 0].sigmoid()
         chosen = torch.nonzero(scores >= threshold)[:, 0]
         points, strides = cells(pixels.shape[2], pixels.shape[3])
