@@ -11,7 +11,7 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +35,7 @@ def _field(name: str, kind: pa.DataType, unit: str, *, nullable: bool = False) -
 FILES = pa.schema(
     [
         _field("uri", pa.string(), "where the file was found: an absolute path, or a URI; a path that is not UTF-8 is a file: URI"),
-        _field("size", pa.int64(), "bytes"),
+        _field("size", pa.int64(), "bytes; -1 for a broken link or what else is no file: the next stage makes it a row with error"),
         _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 where the filesystem does not say"),
         _field("known", pa.list_(pa.string()), "photo_ids already in the store with this very size: not detected again if one is it"),
     ]
@@ -44,7 +44,7 @@ PHOTOS = pa.schema(
     [
         _field("photo_id", pa.string(), "SHA-256 of the bytes, 64 hex digits; empty if they could not be read"),
         _field("uri", pa.string(), "as in files; the last row with a uri is the one that counts"),
-        _field("size", pa.int64(), "bytes"),
+        _field("size", pa.int64(), "bytes; -1 if it is no file"),
         _field("mtime_ns", pa.int64(), "ns since 1970 UTC"),
         _field("format", pa.string(), "JPEG, PNG, ...", nullable=True),
         _field("width", pa.int32(), "px of the upright photo", nullable=True),
@@ -107,6 +107,18 @@ Stamp = Mapping[str, Any]
 def fingerprint(stamp: Stamp) -> str:
     """A short hash of settings, the same whatever their order."""
     return hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardResult:
+    """What a stage did to one shard: small counts, cheap to send between processes."""
+
+    stage: str
+    shard: str
+    photos: int = 0
+    faces: int = 0
+    failed: int = 0  # photos
+    skipped: bool = False  # it was there already
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +228,12 @@ class Store:
         buffer = io.BytesIO()
         pq.write_table(data.cast(schema), buffer, compression="zstd")
         self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
+
+    def remove(self, table: str, keep: Collection[str] = ()) -> None:
+        """Delete the shards of a table, but for those named in `keep`."""
+        for shard in self.shards(table):
+            if shard not in keep:
+                self.fs.rm_file(self.part(table, shard))
 
     def read(self, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
         """Read a shard, or some columns of it. Raises StoreError if it is missing or damaged."""

@@ -1,0 +1,164 @@
+"""Model cards, and loading the models they describe. A card is a small TOML file beside the weights (safetensors)."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from facecluster.errors import ModelError
+from facecluster.models.embedder import CROP, AttentionEmbedder
+
+WEIGHTS = Path(__file__).parent / "weights"
+BATCH = 64  # crops a forward pass: 128 and more fall out of the cache and cost speed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a model is and how to read its vectors."""
+
+    name: str
+    dim: int  # numbers in a vector
+    sha256: str  # of the weights file
+    licence: str
+    slope: float  # probability that two faces are one person = 1 / (1 + exp(-(slope * cosine + intercept)))
+    intercept: float
+    cut: float  # cosine under which two faces are not linked
+    merge: float  # mean cosine from which two groups are one
+    settings: dict[str, Any] = field(default_factory=dict)  # of the network
+
+    def probability(self, cosine: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probability that two faces of this cosine (-1 to 1) are one person, pairs of one person being as likely as not."""
+        return 1 / (1 + np.exp(-(self.slope * np.asarray(cosine, np.float64) + self.intercept)))
+
+
+class Embedder(Protocol):
+    """What the embed stage needs of a model."""
+
+    card: Card
+
+    def embed(self, crops: NDArray[np.uint8], *, mirror: bool = True) -> NDArray[np.float32]:
+        """Aligned faces (n, 112, 112, 3) RGB 0..255 -> (n, dim), rows of length 1; `mirror` adds the mirrored face's vector."""
+        ...
+
+
+def read_card(path: Path) -> Card:
+    """Read a card. Raises ModelError if it is missing or lacks something."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        model, reading = raw["model"], raw["reading"]
+        return Card(
+            name=model["name"], dim=model["dim"], sha256=model["sha256"], licence=model["licence"], settings=raw.get("network", {}),
+            slope=reading["slope"], intercept=reading["intercept"], cut=reading["cut"], merge=reading["merge"],
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise ModelError(f"expected a model card, found none at {path}: choose 'bundled' or the path of a card (.toml)") from None
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise ModelError(f"expected a complete model card, found {path} without or with a bad {e}: see the bundled one") from e
+
+
+def card_of(model: str) -> Card:
+    """The card of "bundled", or of the card at a path."""
+    return read_card(_card_path(model))
+
+
+def _card_path(model: str) -> Path:
+    if model == "bundled":
+        return WEIGHTS / "embedder.toml"
+    if not model.endswith(".toml"):
+        raise ModelError(f"expected the model 'bundled' or the path of a model card (.toml), found {model!r}: name one of them")
+    return Path(model)
+
+
+def best_device(wanted: str = "auto") -> str:
+    """"auto" -> "cuda" where there is a GPU, else "cpu"; anything else is checked and passed on."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"expected a CUDA device for --device {wanted}, found none: use --device cpu, or see 'facecluster doctor'")
+    return wanted
+
+
+def has_bf16(device: str) -> bool:
+    """Whether bfloat16 arithmetic is done by the hardware, so that it pays."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _avx512_bf16())
+
+
+def _avx512_bf16() -> bool:
+    test = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(test and test())
+
+
+def load_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+    """Tensors of a safetensors file whose content is the stated one, as float32."""
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise ModelError(f"expected model weights at {path}, found: {e.strerror}. Install facecluster again") from e
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError(f"expected weights with SHA-256 {sha256[:12]}..., found others in {path}: install facecluster again")
+    try:
+        return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    except SafetensorError as e:
+        raise ModelError(f"expected a safetensors file, found {path}: {e}. Install facecluster again") from e
+
+
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """Fold every batch norm into the convolution before it: the same function, fewer passes over memory. Changes `model`."""
+    for child in model.children():
+        if isinstance(child, nn.Sequential):
+            for i in range(len(child) - 1):
+                if isinstance(child[i], nn.Conv2d) and isinstance(child[i + 1], nn.BatchNorm2d):
+                    child[i] = fuse_conv_bn_eval(child[i], child[i + 1])
+                    child[i + 1] = nn.Identity()
+        fold_batch_norm(child)
+    return model
+
+
+class AttentionModel:
+    """The bundled embedder, ready to run: batch norms folded, in bfloat16 where the hardware has it."""
+
+    def __init__(self, network: AttentionEmbedder, card: Card, device: str = "cpu") -> None:
+        self.card = card
+        self.device = best_device(device)
+        self.dtype = torch.bfloat16 if has_bf16(self.device) else torch.float32
+        self.network = fold_batch_norm(network.eval()).to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def embed(self, crops: NDArray[np.uint8], *, mirror: bool = True) -> NDArray[np.float32]:
+        if crops.ndim != 4 or crops.shape[1:] != (CROP, CROP, 3) or crops.dtype != np.uint8:
+            raise ValueError(f"expected crops (n, {CROP}, {CROP}, 3) uint8, found {crops.shape} {crops.dtype}")
+        out = np.zeros((len(crops), self.card.dim), dtype=np.float32)
+        for i in range(0, len(crops), BATCH):
+            x = torch.from_numpy(np.ascontiguousarray(crops[i : i + BATCH])).to(self.device).permute(0, 3, 1, 2).to(self.dtype)
+            y = self.network(x).float()
+            if mirror:
+                y = y + self.network(x.flip(3)).float()
+            out[i : i + BATCH] = torch.nn.functional.normalize(y).cpu().numpy()
+        return out
+
+
+@lru_cache(maxsize=4)
+def load_embedder(model: str = "bundled", device: str = "auto") -> Embedder:
+    """Load an embedder once a process. Raises ModelError if it can't be."""
+    path = _card_path(model)
+    card = read_card(path)
+    try:
+        network = AttentionEmbedder(dim=card.dim, **card.settings)
+        network.load_state_dict(load_weights(path.with_suffix(".safetensors"), card.sha256))
+    except (RuntimeError, TypeError) as e:
+        raise ModelError(f"expected weights that fit the card {path}, found: {str(e).splitlines()[0]}") from e
+    return AttentionModel(network, card, device)
