@@ -1,0 +1,41 @@
+"""The command line: the only place that imports click, prints, or exits. Commands are loaded when they are called for."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from facecluster import __version__
+
+_COMMANDS = {
+    "run": "Photos in, people out: embed, cluster and report in one go.",
+    "embed": "Find the faces of photos and turn them into vectors.",
+    "cluster": "Group the faces of a store into people.",
+    "report": "Write the report of a store.",
+    "demo": "Try it on synthetic people: no photos, no network.",
+    "doctor": "What this machine has, and what to install for more.",
+}
+
+
+class _Lazy(click.Group):
+    """Loads a command's module (and torch, faiss...) only when the command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"facecluster.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_Lazy)
+@click.version_option(__version__, prog_name="facecluster")
+def main() -> None:
+    """Group the faces of a photo collection into people, on this machine alone."""

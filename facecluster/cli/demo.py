@@ -1,0 +1,44 @@
+"""facecluster demo: the main job on people who do not exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facecluster.cli import common
+
+
+@click.command("demo")
+@click.option("-o", "--out", default="facecluster-demo", show_default=True, help="New folder for the photos and the store.")
+@click.option("--people", default=12, show_default=True, type=click.IntRange(2, 60), help="Synthetic people.")
+@click.option("--photos", default=8, show_default=True, type=click.IntRange(2, 50), help="Photos of each.")
+@click.option("--seed", default=0, show_default=True, help="Another number, other people.")
+@common.tidy
+def command(out: str, people: int, photos: int, seed: int) -> None:
+    """Make photos of synthetic people, run the main job on them, and score it against the truth. No photos, no network.
+
+    Example: facecluster demo
+    """
+    from facecluster.demo import make_collection, score
+    from facecluster.errors import InputError
+    from facecluster.tables import FACES, IDENTITIES, Store
+
+    folder = Path(out)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"expected a new folder for the demo, found {out} with files in it: choose another with -o, or delete it")
+    truth = make_collection(str(folder), people=people, photos=photos, seed=seed)
+    click.echo(f"made {truth.files} files with {len(truth.faces)} faces of {truth.people} synthetic people in {truth.photos}", err=True)
+    store = str(folder / "store")
+    options: dict[str, Any] = dict.fromkeys(("threshold", "workers", "scheduler"))
+    common.embed((str(truth.photos),), store, model="bundled", device="auto", retry_failed=False, **options)
+    table = common.cluster(store, "bundled")
+    index = common.report(store, table)
+    faces = {f["face_id"]: f for f in Store(store).read_all("faces", FACES, ["face_id", "photo_id", "box"]).to_pylist()}
+    labels = {r["face_id"]: r["identity"] for r in Store(store).read_all(table, IDENTITIES).to_pylist()}
+    rows = [(f["photo_id"], f["box"], labels.get(i, -1)) for i, f in faces.items()]
+    result = score(truth, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+    click.echo(f"found {result.found} of {result.faces} faces, and {result.others} other places that are none")
+    click.echo(f"{result.people} people came out as {result.groups} groups: BCubed F {result.bcubed.f:.3f}, pairwise F {result.pairwise.f:.3f}")
+    click.echo(f"report: {Path(index).resolve()}")

@@ -1,0 +1,73 @@
+"""facecluster doctor: what this machine has."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from typing import Any
+
+import click
+
+from facecluster.cli import common
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common.tidy
+def command(as_json: bool) -> None:
+    """Say what this machine has (devices, faiss, bf16, decoders, models, disk) and what to install for more.
+
+    Example: facecluster doctor
+    """
+    found, advice = _look()
+    if as_json:
+        click.echo(json.dumps({"found": found, "advice": advice}, indent=1))
+        return
+    for name, value in found.items():
+        click.echo(f"{name:<12} {value}")
+    for line in advice:
+        click.echo(f"for more: {line}")
+
+
+def _look() -> tuple[dict[str, Any], list[str]]:
+    import faiss
+    import torch
+    from PIL import features
+
+    from facecluster.models import registry
+    from facecluster.models.detector import Detector
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    flavours = [d for d in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs") if _version(d)]
+    decoders = ["JPEG", "PNG", "GIF", "TIFF", *(n for n, f in (("WebP", "webp"), ("AVIF", "avif")) if features.check(f))]
+    heic = _version("pi-heif")
+    card = registry.card_of("bundled")
+    found = {
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "gpu": ", ".join(gpus) or "none",
+        "bf16": "in hardware" if registry.has_bf16(registry.best_device()) else "no: float32 is used",
+        "faiss": f"{', '.join(flavours)} {faiss.__version__}",
+        "decoders": ", ".join(decoders + (["HEIC"] if heic else [])),
+        "embedder": f"{card.name}, {card.dim} numbers, {card.sha256[:12]}",
+        "detector": f"bundled, {Detector.load().fingerprint[:12]}",
+        "free disk": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB here",
+    }
+    advice = []
+    if len(flavours) > 1:
+        advice.append(f"only one of {', '.join(flavours)} may be installed: they are all the package 'faiss'. Uninstall the others")
+    if gpus and flavours == ["faiss-cpu"]:
+        advice.append("pip uninstall faiss-cpu && pip install 'facecluster[gpu]' (Linux x86-64, CUDA 12) for neighbours on the GPU")
+    if not heic:
+        advice.append("pip install pi-heif for HEIC photos")
+    return found, advice
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
