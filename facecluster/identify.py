@@ -76,7 +76,7 @@ def group(
 def _spanning_tree(neighbours: NDArray[np.integer], similarity: NDArray[np.floating], config: IdentifyConfig) -> NDArray[np.float64]:
     """Minimum spanning tree of the mutual reachability graph (Campello et al., 2013): rows from, to, distance; by distance.
 
-    A group of ghosts hangs at the cut distance, as every piece does.
+    Every piece hangs at the cut distance, on a group of ghosts: in a chain, two strangers that meet first would look like a group.
     """
     n, k = neighbours.shape
     cut = 1 - config.cut
@@ -93,12 +93,12 @@ def _spanning_tree(neighbours: NDArray[np.integer], similarity: NDArray[np.float
     graph = coo_matrix((reach[near][first], (key // n, key % n)), shape=(n, n)).tocsr()
     forest = minimum_spanning_tree(graph).tocoo()
     pieces, piece = connected_components(forest, directed=False)
-    heads = np.r_[np.unique(piece, return_index=True)[1], n]  # one face of each piece, and the first ghost
+    heads = np.unique(piece, return_index=True)[1]  # one face of each piece
     ghosts = np.arange(n, n + _GHOSTS)
     rows = [
         np.c_[forest.row, forest.col, forest.data],
         np.c_[ghosts[:-1], ghosts[1:], np.full(_GHOSTS - 1, _NEAR)],
-        np.c_[heads[:-1], heads[1:], np.full(pieces, cut)],
+        np.c_[heads, np.full(pieces, n), np.full(pieces, cut)],
     ]
     tree = np.concatenate(rows).astype(np.float64)
     return tree[np.lexsort((tree[:, 1], tree[:, 0], tree[:, 2]))]

@@ -19,7 +19,7 @@ from facecluster.tables import FACES, PHOTOS, Store
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_collection(str(tmp_path_factory.mktemp("demo")), people=4, photos=4).photos
+    return make_collection(str(tmp_path_factory.mktemp("demo")), people=6, photos=2).photos
 
 
 @pytest.fixture(scope="module")

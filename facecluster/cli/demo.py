@@ -12,7 +12,7 @@ from facecluster.cli import common
 
 @click.command("demo")
 @click.option("-o", "--out", default="facecluster-demo", show_default=True, help="New folder for the photos and the store.")
-@click.option("--people", default=12, show_default=True, type=click.IntRange(2, 60), help="Synthetic people.")
+@click.option("--people", default=12, show_default=True, type=click.IntRange(6, 60), help="Synthetic people.")
 @click.option("--photos", default=8, show_default=True, type=click.IntRange(2, 50), help="Photos of each.")
 @click.option("--seed", default=0, show_default=True, help="Another number, other people.")
 @common.tidy
