@@ -182,7 +182,7 @@ def held_out(model: AttentionEmbedder, crops: NDArray[np.uint8], target: Tensor)
     for i in range(0, len(crops), 64):
         x = torch.from_numpy(crops[i : i + 64]).permute(0, 3, 1, 2).float()
         with torch.autocast("cpu", torch.bfloat16):
-            rows.append((model(x).float() + model(x.flip(3)).float()))
+            rows.append(model(x).float() + model(x.flip(3)).float())
     model.train()
     return float(F.cosine_similarity(torch.cat(rows), target).mean())
 
