@@ -93,8 +93,8 @@ class DaskEngine:
         ends = 0
         for future in running:
             result: ShardResult = future.result()
-            if tick and not result.skipped:
-                tick(result.photos or result.faces)
+            if tick and result.photos:  # the bar counts photos; a step that embeds has none
+                tick(result.photos)
             yield result
             ends += 1
             if ends % len(steps) == 0:

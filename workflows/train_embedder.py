@@ -12,7 +12,7 @@ Stop it whenever you like: it goes on from the last checkpoint. `log.jsonl` besi
 Some people and faces of the training file are held out to watch progress; the evaluation file is never opened here.
 
 Needs the `train` dependency group (onnx, onnxruntime) besides the product. On Linux set MALLOC_MMAP_THRESHOLD_=4294967296 and
-MALLOC_TRIM_THRESHOLD_=17179869184: without them two thirds of the time goes to page faults (178 against 418 faces/s, batch 128).
+MALLOC_TRIM_THRESHOLD_=17179869184: without them more than half of the time goes to page faults (178 against 418 faces/s, batch 128).
 """
 
 from __future__ import annotations
