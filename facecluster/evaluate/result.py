@@ -1,0 +1,187 @@
+"""All figures in one go, from arrays: `score` for a grouping, `judge_pairs` for pairs.
+
+Odd inputs: without pairs of both kinds there is no verification (None); a false accept rate that the pairs of two people are too few to
+measure (fewer than 1 / rate) has no true accept rate (None).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facecluster.evaluate.clusters import NOBODY, Floats, Scores, ari_of, bcubed_of, contingency, nmi_of, pairwise_of
+from facecluster.evaluate.groups import GroupScore, by_group
+from facecluster.evaluate.reliability import Calibration, balanced, belongs, calibration
+from facecluster.evaluate.sample import pairs
+from facecluster.evaluate.verify import Folds, Roc, folds, roc
+
+RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+POINTS = 200  # of a curve as it is written
+BLOCK = 1 << 16  # pairs whose vectors are held at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How good a grouping is."""
+
+    faces: int
+    people: int  # by the truth
+    groups: int  # of the labels, nobody not counted
+    nobody: int  # faces of nobody by the labels
+    pairwise: Scores
+    bcubed: Scores
+    nmi: float
+    ari: float
+    calibration: Calibration | None  # of the stated probabilities that a face belongs to its group
+    by_group: list[GroupScore]
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """What passes at one false accept rate."""
+
+    far: float
+    tar: float | None  # 0 to 1; None if there are too few pairs of two people
+    threshold: float | None  # similarity; None if nothing passes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verification:
+    """How well pairs are told."""
+
+    same: int
+    different: int
+    accepts: list[Accept]
+    roc: Roc
+    folds: Folds | None
+    calibration: Calibration | None  # of the stated probabilities that a pair is one person, both kinds of pairs counting alike
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that was measured; what could not be is None."""
+
+    grouping: Grouping | None = None
+    verification: Verification | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each group that fares far worse than the rest."""
+        return [g.warning for g in (self.grouping.by_group if self.grouping else []) if g.warning]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers, for JSON."""
+        return {
+            "grouping": asdict(self.grouping) if self.grouping else None,
+            "verification": verification_dict(self.verification) if self.verification else None,
+            "warnings": self.warnings,
+        }
+
+
+Groups = Mapping[str, ArrayLike] | ArrayLike
+Stated = Callable[[Floats], NDArray[np.floating]]
+
+
+def score(
+    truth: ArrayLike,
+    labels: ArrayLike,
+    groups: Groups | None = None,
+    *,
+    probability: ArrayLike | None = None,
+    vectors: NDArray[np.floating] | None = None,
+    stated: Stated | None = None,
+) -> Evaluation:
+    """Measure a grouping, and the vectors it was made of, against known answers.
+
+    Args:
+        truth: (n,) int or str, who each face is; -1 or '' is somebody who is nowhere else.
+        labels: (n,) int or str, the group each face was put into; -1 or '' is nobody.
+        groups: (n,) text by which to break the figures down, or several such columns by name; '' is not stated.
+        probability: (n,) 0 to 1, how sure each face is said to belong to its group.
+        vectors: (n, dim), rows of length 1: pairs of all faces are verified by cosine (of each kind 2 million at most, drawn).
+        stated: what the model says of cosines: the probability that a pair is one person, if as many pairs are as are not.
+
+    Raises:
+        ValueError: lengths that differ, or labels, probabilities or vectors that are none.
+    """
+    table = contingency(truth, labels)
+    found = np.asarray(labels).ravel()
+    nobody = found == ("" if found.dtype.kind in "UO" else NOBODY)
+    sure = None
+    if probability is not None:
+        judged, right = belongs(table, nobody)
+        sure = calibration(np.asarray(probability, np.float64)[judged], right)
+    columns = groups if isinstance(groups, Mapping) else {} if groups is None else {"group": groups}
+    grouping = Grouping(
+        len(found), len(table.people), len(table.groups) - int(nobody.sum()), int(nobody.sum()),
+        pairwise_of(table), bcubed_of(table), nmi_of(table), ari_of(table), sure, by_group(table, columns),
+    )  # fmt: skip
+    if vectors is None:
+        return Evaluation(grouping)
+    first, second, same = pairs(truth)
+    similarity = cosines(vectors, first, second)
+    known = 0 < int(same.sum()) < len(same)
+    return Evaluation(grouping, judge_pairs(similarity, same, stated=stated) if known else None)
+
+
+def judge_pairs(
+    similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | None = None, stated: Stated | None = None
+) -> Verification:
+    """Measure how well pairs are told.
+
+    Args:
+        similarity: (n,) higher is more alike; no NaN.
+        same: (n,) bool, whether the pair is one person.
+        fold: (n,) int, for the protocol of LFW; two different ones or more.
+        stated: the probability that is stated for similarities.
+
+    Raises:
+        ValueError: a NaN, lengths that differ, no pair of one of the two kinds, or one fold.
+    """
+    curve = roc(similarity, same)
+    values = np.asarray(similarity, np.float64).ravel()
+    sure = calibration(stated(values), same, weights=balanced(same)) if stated else None
+    accepts = []
+    for rate, i in zip(RATES, curve.at(RATES).tolist(), strict=True):
+        enough = rate * curve.different >= 1
+        accepts.append(Accept(rate, float(curve.tar[i]) if enough else None, _finite(curve.threshold[i]) if enough else None))
+    parts = None if fold is None else folds(values, same, fold)
+    return Verification(curve.same, curve.different, accepts, curve, parts, sure)
+
+
+def cosines(vectors: NDArray[np.floating], first: NDArray[np.integer], second: NDArray[np.integer]) -> Floats:
+    """Dot products of rows of vectors (n, dim): (m,) for the pairs of rows first (m,) and second (m,)."""
+    out = np.zeros(len(first))
+    for at in range(0, len(first), BLOCK):
+        a, b = (np.asarray(vectors[rows[at : at + BLOCK]], np.float32) for rows in (first, second))
+        out[at : at + BLOCK] = np.einsum("ij,ij->i", a, b)
+    return out
+
+
+def verification_dict(found: Verification) -> dict[str, Any]:
+    """Plain dicts, lists and numbers, for JSON; the curve thinned."""
+    far, tar, threshold = thinned(found.roc)
+    parts = found.folds
+    return {
+        "pairs": {"same": found.same, "different": found.different},
+        "accepts": [asdict(a) for a in found.accepts],
+        "folds": {**asdict(parts), "mean": parts.mean, "error": parts.error} if parts else None,
+        "calibration": asdict(found.calibration) if found.calibration else None,
+        "roc": {"far": far.tolist(), "tar": tar.tolist(), "threshold": [_finite(t) for t in threshold]},
+    }
+
+
+def thinned(curve: Roc, points: int = POINTS) -> tuple[Floats, Floats, Floats]:
+    """False and true accept rates and thresholds of at most `points` places of a curve, even on a logarithmic axis of rates."""
+    rates = np.geomspace(1 / curve.different, 1, points - 1) if curve.different > 1 else np.ones(1)
+    keep = np.unique(np.append(curve.at([0.0]), curve.at(rates.tolist())))
+    return curve.far[keep], curve.tar[keep], curve.threshold[keep]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

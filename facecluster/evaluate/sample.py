@@ -1,0 +1,65 @@
+"""Pairs of faces whose answer is known: all of them where they are few, else drawn at random with a fixed seed.
+
+Odd inputs: one face or none has no pairs; where all faces are one person (or all differ) there are pairs of one kind only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facecluster.evaluate.clusters import Ints, codes
+
+MOST = 2_000_000  # pairs of a kind: at a false accept rate of 1e-5, 20 of them pass
+
+
+def pairs(truth: ArrayLike, most: int = MOST, seed: int = 0) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Pairs of faces.
+
+    Args:
+        truth: (n,) int or str, who each face is.
+        most: of pairs of one person, and of pairs of two, this many at most.
+        seed: for the draw.
+
+    Returns:
+        first and second face (m,) of each pair, the lower row first, each pair once; and whether they are one person (m,) bool.
+    """
+    person = codes(truth)
+    order = np.argsort(person, kind="stable")
+    size = np.bincount(person) if len(person) else np.zeros(0, np.int64)
+    start = np.cumsum(size) - size
+    rng = np.random.default_rng(seed)
+    found = [np.sort(order[rows], axis=0) for rows in (_same(size, start, most, rng), _different(size, start, most, rng))]
+    first, second = np.concatenate(found, axis=1)
+    return first, second, np.repeat([True, False], [found[0].shape[1], found[1].shape[1]])
+
+
+def _same(size: Ints, start: Ints, most: int, rng: np.random.Generator) -> Ints:
+    """Places (2, m) of pairs within a person, where the faces of a person stand together from `start` on."""
+    ends = np.cumsum(size * (size - 1) // 2)
+    rank = _ranks(int(ends[-1]) if len(ends) else 0, most, rng)
+    person = np.searchsorted(ends, rank, side="right")
+    return start[person] + _unrank(rank - (ends - size * (size - 1) // 2)[person])
+
+
+def _different(size: Ints, start: Ints, most: int, rng: np.random.Generator) -> Ints:
+    """Places (2, m) of pairs across people: each place pairs with all that come after its person."""
+    n = int(size.sum())
+    after = np.repeat(n - (start + size), size)
+    ends = np.cumsum(after)
+    rank = _ranks(int(ends[-1]) if n else 0, most, rng)
+    place = np.searchsorted(ends, rank, side="right")
+    return np.stack([place, n - 1 - (rank - (ends - after)[place])])
+
+
+def _ranks(total: int, most: int, rng: np.random.Generator) -> Ints:
+    """0 to total - 1, or about `most` of them: what is drawn twice counts once."""
+    return np.arange(total) if total <= most else np.unique(rng.integers(0, total, most))
+
+
+def _unrank(rank: Ints) -> Ints:
+    """The pair (2, m) of each rank in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
+    high = ((1 + np.sqrt(1 + 8.0 * rank)) // 2).astype(np.int64)
+    high -= high * (high - 1) // 2 > rank  # the root of a large rank can be rounded over the next whole number
+    high += high * (high + 1) // 2 <= rank
+    return np.stack([rank - high * (high - 1) // 2, high])

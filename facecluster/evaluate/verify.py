@@ -1,0 +1,157 @@
+"""How well similarity tells pairs of one person from pairs of two: the ROC, and accuracy by the protocol of LFW.
+
+Odd inputs: pairs of only one kind, a NaN, or lengths that differ raise ValueError. Equal similarities are accepted or refused together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from facecluster.evaluate.clusters import Floats, Ints
+
+FAR = (1e-2, 1e-3, 1e-4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roc:
+    """What each threshold accepts: a pair passes whose similarity is at or above it. Thresholds fall; the first accepts nothing."""
+
+    threshold: Floats  # (m,) infinity, then each different similarity
+    false_accepts: Ints  # (m,) pairs of two people that pass
+    true_accepts: Ints  # (m,) pairs of one person that pass
+    different: int  # pairs of two people, 1 or more
+    same: int  # pairs of one person, 1 or more
+
+    @property
+    def far(self) -> Floats:
+        """False accept rates, rising from 0 to 1."""
+        return self.false_accepts / self.different
+
+    @property
+    def tar(self) -> Floats:
+        """True accept rates, rising from 0 to 1."""
+        return self.true_accepts / self.same
+
+    def at(self, rates: Sequence[float]) -> Ints:
+        """Index of the lowest threshold whose false accept rate is at most each of `rates` (0 to 1)."""
+        allowed = np.floor(np.asarray(rates, np.float64) * self.different + 1e-9)  # 1e-9: 0.29 * 100 is 28.999999999999996
+        return np.asarray(np.searchsorted(self.false_accepts, allowed, side="right") - 1, np.int64)
+
+
+def roc(similarity: ArrayLike, same: ArrayLike) -> Roc:
+    """The receiver operating characteristic of pairs.
+
+    Args:
+        similarity: (n,) higher is more alike; no NaN.
+        same: (n,) bool, whether the pair is one person.
+
+    Raises:
+        ValueError: a NaN, lengths that differ, or no pair of one of the two kinds.
+    """
+    values, flags = np.asarray(similarity).ravel(), np.asarray(same, dtype=bool).ravel()
+    if len(values) != len(flags):
+        raise ValueError(f"expected as many similarities as answers, found {len(values)} and {len(flags)}")
+    if np.isnan(values).any():
+        raise ValueError("expected similarities without NaN")
+    positive = int(flags.sum())
+    if not 0 < positive < len(flags):
+        raise ValueError(f"expected pairs of both kinds, found {positive} same and {len(flags) - positive} different")
+    order = np.argsort(values)[::-1]
+    values, flags = values[order], flags[order]
+    last = np.append(np.flatnonzero(values[1:] != values[:-1]), len(values) - 1)  # of each run of equal similarities
+    true = np.cumsum(flags)[last]
+    return Roc(np.append(np.inf, values[last]), np.append(0, last + 1 - true), np.append(0, true), len(flags) - positive, positive)
+
+
+def verification(similarity: ArrayLike, same: ArrayLike, far: Sequence[float] = FAR) -> Floats:
+    """True accept rate at each false accept rate: how many same-person pairs pass a threshold that few others pass.
+
+    The rule: a pair is accepted if its similarity is at or above the threshold; the threshold for a rate is the smallest similarity
+    among the pairs given (or above them all) at which false accepts / different-person pairs is at most that rate. Ties go together.
+
+    Args:
+        similarity: (n,) higher is more alike; no NaN.
+        same: (n,) bool, whether the pair is one person.
+        far: rates, 0 to 1.
+
+    Returns:
+        (len(far),) share of the same-person pairs accepted, 0 to 1.
+
+    Raises:
+        ValueError: a NaN, lengths that differ, or no pair of one of the two kinds.
+    """
+    curve = roc(similarity, same)
+    return np.asarray(curve.tar[curve.at(far)], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """Accuracy by the protocol of LFW, fold by fold."""
+
+    accuracy: tuple[float, ...]  # share of a fold's pairs told right, 0 to 1, with the threshold of the other folds
+    threshold: tuple[float, ...]  # the similarity from which a pair of that fold was taken for one person
+    right: int  # pairs told right, of all folds
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy of the folds."""
+        return float(np.mean(self.accuracy))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean: the standard deviation of the folds (with one degree of freedom less) / sqrt(folds)."""
+        return float(np.std(self.accuracy, ddof=1) / np.sqrt(len(self.accuracy)))
+
+
+def folds(similarity: ArrayLike, same: ArrayLike, fold: ArrayLike) -> Folds:
+    """Accuracy on each fold with the threshold that is best on all others: Huang et al., "Labeled Faces in the Wild" (2007), view 2.
+
+    Args:
+        similarity: (n,) higher is more alike; no NaN.
+        same: (n,) bool, whether the pair is one person.
+        fold: (n,) int, the fold of each pair; two different ones or more. LFW has ten.
+
+    Raises:
+        ValueError: a NaN, lengths that differ, or fewer than two folds.
+    """
+    values, flags, part = np.asarray(similarity, np.float64).ravel(), np.asarray(same, dtype=bool).ravel(), np.asarray(fold).ravel()
+    if not len(values) == len(flags) == len(part):
+        raise ValueError(f"expected as many similarities, answers and folds, found {len(values)}, {len(flags)} and {len(part)}")
+    if np.isnan(values).any():
+        raise ValueError("expected similarities without NaN")
+    names = np.unique(part)
+    if len(names) < 2:
+        raise ValueError(f"expected two folds or more, found {len(names)}")
+    accuracy, thresholds, right = [], [], 0
+    for name in names:
+        test = part == name
+        threshold = best_threshold(values[~test], flags[~test])
+        told = int(((values[test] >= threshold) == flags[test]).sum())
+        accuracy.append(told / int(test.sum()))
+        thresholds.append(threshold)
+        right += told
+    return Folds(tuple(accuracy), tuple(thresholds), right)
+
+
+def best_threshold(similarity: Floats, same: ArrayLike) -> float:
+    """The similarity from which to say "one person" so that most pairs (n,), n > 0, are told right; of equal ones the lowest.
+
+    It lies in the middle between the lowest similarity accepted and the highest refused: any place between is as good on these pairs.
+    """
+    order = np.argsort(similarity)
+    values, flags = np.asarray(similarity, np.float64)[order], np.asarray(same, bool)[order]
+    starts = np.append(0, np.flatnonzero(values[1:] != values[:-1]) + 1)
+    refused = np.append(starts, len(values))  # accept from here on; the last accepts nothing
+    below = np.append(0, np.cumsum(flags))
+    right = (refused - below[refused]) + (below[-1] - below[refused])
+    best = int(refused[np.argmax(right)])
+    if best == 0:
+        return float(values[0])
+    if best == len(values):
+        return float(np.nextafter(values[-1], np.inf))
+    middle = float((values[best - 1] + values[best]) / 2)
+    return middle if middle > values[best - 1] else float(values[best])  # neighbouring floats have no middle
