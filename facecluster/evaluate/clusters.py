@@ -93,9 +93,7 @@ def bcubed_of(table: Contingency) -> Scores:
     if not n:
         return scores(1.0, 1.0)
     square = table.cells.astype(np.float64) ** 2
-    return scores(
-        float((square / table.groups[table.group]).sum()) / n, float((square / table.people[table.person]).sum()) / n
-    )
+    return scores(float((square / table.groups[table.group]).sum()) / n, float((square / table.people[table.person]).sum()) / n)
 
 
 def nmi(truth: ArrayLike, labels: ArrayLike) -> float:

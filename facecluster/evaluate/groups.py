@@ -15,7 +15,7 @@ from scipy.special import ndtri, stdtrit
 from facecluster.evaluate.clusters import Contingency, Floats, Scores, by_face, scores
 
 SURE = 0.95  # of intervals; and of a warning, over all groups together
-FAR_OFF = 1.5  # a group's error from which it is far from the rest's, times the rest's...
+FAR_OFF = 1.5  # a group's error is far from the rest's if it is this many times as large...
 LEAST = 0.01  # ...and more by this
 
 
@@ -108,7 +108,7 @@ def _pairwise(table: Contingency, here: NDArray[np.bool_]) -> Scores:
 
 
 def _warning(score: GroupScore, own: _Sample, rest: _Sample, level: float) -> str | None:
-    if not rest.faces:
+    if min(own.people, rest.people) < 2:  # one person says nothing about others
         return None
     error, other = 1 - own.scores.f, 1 - rest.scores.f
     if error < FAR_OFF * other or error - other < LEAST:

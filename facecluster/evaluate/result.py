@@ -129,9 +129,7 @@ def score(
     return Evaluation(grouping, judge_pairs(similarity, same, stated=stated) if known else None)
 
 
-def judge_pairs(
-    similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | None = None, stated: Stated | None = None
-) -> Verification:
+def judge_pairs(similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | None = None, stated: Stated | None = None) -> Verification:
     """Measure how well pairs are told.
 
     Args:
