@@ -104,8 +104,3 @@ def test_bad_input_is_one_clear_line(arguments: list[str], says: str, tmp_path: 
 def test_other_settings_stop_the_run(whole: Store, photos: str) -> None:
     result = CliRunner().invoke(main, ["embed", photos, "-o", whole.url, "--threshold", "0.9"])
     assert result.exit_code == 1 and "threshold" in result.stderr
-
-
-def test_the_command_line_loads_nothing_heavy() -> None:
-    code = "import sys, facecluster.cli; print([m for m in ('torch', 'faiss', 'hdbscan', 'distributed') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -33,7 +33,6 @@ def command(as_json: bool) -> None:
 
 
 def _look() -> tuple[dict[str, Any], list[str]]:
-    import faiss
     import torch
     from PIL import features
 
@@ -41,7 +40,7 @@ def _look() -> tuple[dict[str, Any], list[str]]:
     from facecluster.models.detector import Detector
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    flavours = [d for d in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs") if _version(d)]
+    flavours = {d: v for d in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs") if (v := _version(d))}
     decoders = ["JPEG", "PNG", "GIF", "TIFF", *(n for n, f in (("WebP", "webp"), ("AVIF", "avif")) if features.check(f))]
     heic = _version("pi-heif")
     card = registry.card_of("bundled")
@@ -50,16 +49,18 @@ def _look() -> tuple[dict[str, Any], list[str]]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "gpu": ", ".join(gpus) or "none",
         "bf16": "in hardware" if registry.has_bf16(registry.best_device()) else "no: float32 is used",
-        "faiss": f"{', '.join(flavours)} {faiss.__version__}",
+        "faiss": ", ".join(f"{name} {version}" for name, version in flavours.items()) or "none",
         "decoders": ", ".join(decoders + (["HEIC"] if heic else [])),
         "embedder": f"{card.name}, {card.dim} numbers, {card.sha256[:12]}",
         "detector": f"bundled, {Detector.load().fingerprint[:12]}",
         "free disk": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB here",
     }
     advice = []
+    if not flavours:
+        advice.append("pip install 'facecluster[cpu]': without faiss nothing can be grouped")
     if len(flavours) > 1:
         advice.append(f"only one of {', '.join(flavours)} may be installed: they are all the package 'faiss'. Uninstall the others")
-    if gpus and flavours == ["faiss-cpu"]:
+    if gpus and list(flavours) == ["faiss-cpu"]:
         advice.append("pip uninstall faiss-cpu && pip install 'facecluster[gpu]' (Linux x86-64, CUDA 12) for neighbours on the GPU")
     if not heic:
         advice.append("pip install pi-heif for HEIC photos")

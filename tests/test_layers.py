@@ -1,0 +1,116 @@
+"""Imports run one way, and each heavy package has one door (read from the source, so hidden imports in functions count too)."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import facecluster
+
+ROOT = Path(facecluster.__file__).parent
+LAYERS = [
+    {"errors"},
+    {"tables"},
+    {"images", "colours", "heic", "geometry", "listing"},
+    {"models"},
+    {"collect", "detect", "embed", "link", "identify"},  # the stages
+    {"jobs"},  # stands for whatever is not named here: report, evaluate, demo, ...
+    {"engine"},
+    {"pipeline"},
+    {"api"},
+    {"cli"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+STAGES = {"collect", "detect", "embed", "link", "identify"}
+DOORS = {"faiss": "link.py", "hdbscan": "identify.py", "distributed": "engine.py", "click": "cli/"}
+LIGHT = ["torch", "faiss", "hdbscan", "distributed"]
+
+
+def rank(module: str) -> int:
+    return RANK.get(module, RANK["jobs"])
+
+
+def imported(tree: ast.Module, package: str) -> Iterator[tuple[str, int]]:
+    """Full dotted names that a file of `package` imports, with their lines: `from a import b` gives a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = [*parents[: len(parents) - node.level + 1]] if node.level else []
+            base += [node.module] if node.module else []
+            yield from ((".".join([*base, alias.name]), node.lineno) for alias in node.names)
+
+
+def every_import() -> list[tuple[Path, str, int]]:
+    """(file, inside the package; full name; line) of every import in the package."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        inside = path.relative_to(ROOT)
+        package = ".".join(["facecluster", *inside.parts[:-1]])
+        found += [(inside, name, line) for name, line in imported(ast.parse(path.read_bytes()), package)]
+    return found
+
+
+def top(inside: Path) -> str:
+    return inside.parts[0].removesuffix(".py")
+
+
+def test_imports_are_read_whatever_their_form() -> None:
+    """The reader itself: a form it does not see is a rule that does not hold."""
+    code = "import a.b\nfrom c import d as e, f\nfrom . import g\nfrom ..h import i\nfrom .j import k\ndef f():\n import dask.distributed"
+    names = [name for name, _ in imported(ast.parse(code), "facecluster.cli")]
+    expected = ["a.b", "c.d", "c.f", "facecluster.cli.g", "facecluster.h.i", "facecluster.cli.j.k", "dask.distributed"]
+    assert sorted(names) == sorted(expected)
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for inside, name, line in every_import():
+        parts = name.split(".")
+        if parts[0] != "facecluster" or inside == Path("__init__.py"):  # the package's own file only names the API, and loads it when asked
+            continue
+        mine, other = top(inside), parts[1]
+        if other != mine and (ROOT / other).with_suffix(".py").exists() | (ROOT / other).is_dir() and rank(other) > rank(mine):
+            wrong.append(f"{inside}:{line} imports {other}")
+    assert wrong == []
+
+
+def test_stages_meet_in_tables() -> None:
+    wrong = [
+        f"{inside}:{line} imports {name}"
+        for inside, name, line in every_import()
+        if top(inside) in STAGES and name.split(".")[0] == "facecluster" and name.split(".")[1] in STAGES - {top(inside)}
+    ]
+    assert wrong == []
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Layers let equals import each other (jobs, what opens images); a ring of them is still wrong."""
+    edges: dict[str, set[str]] = {}
+    for inside, name, _ in every_import():
+        parts = name.split(".")
+        if parts[0] == "facecluster" and inside != Path("__init__.py") and parts[1] != top(inside):
+            edges.setdefault(top(inside), set()).add(parts[1])
+    while edges:
+        ends = {m for m, to in edges.items() if not to & edges.keys()}
+        assert ends, f"these import each other in a ring: {edges}"
+        edges = {m: to for m, to in edges.items() if m not in ends}
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_one_door(package: str) -> None:
+    users = {inside.as_posix() for inside, name, _ in every_import() if package in (name.split(".")[0], *name.split(".")[1:2])}
+    assert users, f"nothing imports {package}: this test looks for the wrong name"
+    assert [u for u in users if not u.startswith(DOORS[package])] == []
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    code = f"import sys, facecluster.cli; print([m for m in {LIGHT} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
