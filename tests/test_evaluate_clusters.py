@@ -50,7 +50,7 @@ def test_text_is_a_label_too() -> None:
         assert measure(truth, labels) == pytest.approx(1)
     assert bcubed(np.array(truth, dtype=object), labels).f == pairwise(truth, labels).f == 1
     with pytest.raises(ValueError, match="text"):
-        ari([None, "ann"], [1, 2])
+        ari([None, "ann"], [1, 2])  # type: ignore[arg-type]
 
 
 def test_a_million_faces_of_few_people_do_not_overflow() -> None:

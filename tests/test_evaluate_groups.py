@@ -68,7 +68,7 @@ def test_a_single_group_is_all() -> None:
     assert group.rest is None and group.warning is None
 
 
-def people(rng: np.random.Generator, count: int, wrong: float, start: int = 0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def people(rng: np.random.Generator, count: int, wrong: float, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """People of 1 to 8 faces each; the faces of a person in `wrong` of all are split off one by one, all together."""
     truth = np.repeat(np.arange(start, start + count), rng.integers(1, 9, count))
     split = rng.random(count) < wrong

@@ -27,7 +27,7 @@ def test_it_gathers_the_single_measures(case: tuple[list[int], list[int]]) -> No
     assert found.people == len(set(truth) - {-1}) + truth.count(-1)
 
 
-def faces(seed: int, people: int, each: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def faces(seed: int, people: int, each: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     truth = np.repeat(np.arange(people), each)
     vectors = rng.normal(size=(people, 32))[truth] + 0.7 * rng.normal(size=(len(truth), 32))

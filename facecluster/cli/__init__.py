@@ -13,6 +13,7 @@ _COMMANDS = {
     "embed": "Find the faces of photos and turn them into vectors.",
     "cluster": "Group the faces of a store into people.",
     "report": "Write the report of a store.",
+    "evaluate": "Measure the people found against known answers.",
     "demo": "Try it on synthetic people: no photos, no network.",
     "doctor": "What this machine has, and what to install for more.",
 }

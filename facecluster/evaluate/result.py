@@ -121,12 +121,15 @@ def score(
         len(found), len(table.people), len(table.groups) - int(nobody.sum()), int(nobody.sum()),
         pairwise_of(table), bcubed_of(table), nmi_of(table), ari_of(table), sure, by_group(table, columns),
     )  # fmt: skip
-    if vectors is None:
-        return Evaluation(grouping)
+    return Evaluation(grouping, None if vectors is None else judge_faces(truth, vectors, stated=stated))
+
+
+def judge_faces(truth: ArrayLike, vectors: NDArray[np.floating], *, stated: Stated | None = None) -> Verification | None:
+    """Measure how well pairs of faces are told by the cosine of their vectors, as `score` does; None without both kinds of pairs."""
     first, second, same = pairs(truth)
-    similarity = cosines(vectors, first, second)
-    known = 0 < int(same.sum()) < len(same)
-    return Evaluation(grouping, judge_pairs(similarity, same, stated=stated) if known else None)
+    if same.all() or not same.any():
+        return None
+    return judge_pairs(cosines(vectors, first, second), same, stated=stated)
 
 
 def judge_pairs(similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | None = None, stated: Stated | None = None) -> Verification:

@@ -1,0 +1,117 @@
+"""Photos and faces of a store, found by the path, the content or the place in the photo that a user names.
+
+Odd inputs: the last row of a path counts, as in the report; a face that is stored twice counts once; a path that leads to a photo of the
+store through a link is found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facecluster.images import local_path
+from facecluster.tables import FACES, PHOTOS, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo of the store, or a file that could not be used."""
+
+    photo_id: str  # '' if it could not be used
+    width: int  # px, upright
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """The faces of one photo."""
+
+    ids: list[str]
+    boxes: NDArray[np.float64]  # (n, 4) x, y, w, h in px of the upright photo
+
+    def choose(self, rule: str, photo: Photo) -> str:
+        """face_id of the face nearest to the photo's middle ("centre") or the largest ("largest"); of equals the first."""
+        if rule == "largest":
+            return self.ids[int(np.argmax(self.boxes[:, 2] * self.boxes[:, 3]))]
+        middle = self.boxes[:, :2] + self.boxes[:, 2:] / 2 - (photo.width / 2, photo.height / 2)
+        return self.ids[int(np.argmin((middle**2).sum(axis=1)))]
+
+
+class Library:
+    """Reads the photos of a store once; its faces as they are asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        table = store.read_all("photos", PHOTOS, ["uri", "photo_id", "width", "height", "error"])
+        self._photos: dict[str, Photo] = {}
+        for uri, photo_id, width, height, error in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            self._photos[_key(uri)] = Photo("" if error else photo_id, width or 0, height or 0)
+        self._known = {photo.photo_id: photo for photo in self._photos.values() if photo.photo_id}
+        self._real: dict[str, Photo] | None = None
+        self._stems: dict[str, Photo] | None = None
+
+    def photo(self, path: str) -> Photo | None:
+        """The photo at an absolute path or URL."""
+        found = self._photos.get(_key(path))
+        if found is None and local_path(path) is not None:
+            if self._real is None:
+                folder = lru_cache(maxsize=None)(os.path.realpath)
+                self._real = {_real(key, folder(os.path.dirname(key))): photo for key, photo in self._photos.items() if key[:1] == "/"}
+            found = self._real.get(_real(_key(path), os.path.realpath(os.path.dirname(_key(path)))))
+        return found
+
+    def by_content(self, photo_id: str) -> Photo | None:
+        """The photo with this SHA-256."""
+        return self._known.get(photo_id)
+
+    def by_stem(self, path: str) -> Photo | None:
+        """The photo at an absolute path or URL but for its extension."""
+        if self._stems is None:
+            self._stems = {os.path.splitext(key)[0]: photo for key, photo in self._photos.items()}
+        return self._stems.get(_key(path))
+
+    def faces(self, photo_ids: Collection[str]) -> dict[str, Faces]:
+        """The faces of these photos, by photo_id; a photo without a face is not among them."""
+        found: dict[str, dict[str, list[float]]] = {}
+        wanted = pa.array(sorted(photo_ids), pa.string())
+        for shard in self.store.shards("faces"):
+            part = self.store.read("faces", shard, ["photo_id", "face_id", "box"])
+            part = part.filter(pc.is_in(part["photo_id"], value_set=wanted))
+            for photo_id, face_id, box in zip(*(column.to_pylist() for column in part.columns), strict=True):
+                found.setdefault(photo_id, {})[face_id] = box
+        return {photo: Faces(list(faces), np.array(list(faces.values()), np.float64)) for photo, faces in found.items()}
+
+    def face_ids(self) -> set[str]:
+        """All faces of the store."""
+        return set(self.store.read_all("faces", FACES, ["face_id"])["face_id"].to_pylist())
+
+
+def joined(base: str, path: str) -> str:
+    """A path or URL as it is if it is absolute, else under the folder `base`, a path or URL."""
+    if local_path(path) is None:
+        return path
+    local = os.path.expanduser(local_path(path) or "")
+    if os.path.isabs(local):
+        return local
+    return f"{base.rstrip('/')}/{local.removeprefix('./')}" if local_path(base) is None else os.path.abspath(os.path.join(base, local))
+
+
+def folder_of(path: str) -> str:
+    """The folder of a file, by path or URL."""
+    return path.rsplit("/", 1)[0] if local_path(path) is None else os.path.dirname(os.path.abspath(local_path(path) or ""))
+
+
+def _key(uri: str) -> str:
+    local = local_path(uri)
+    return uri if local is None else os.path.normpath(local)
+
+
+def _real(path: str, folder: str) -> str:
+    return os.path.join(folder, os.path.basename(path))

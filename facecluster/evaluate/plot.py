@@ -1,0 +1,105 @@
+"""Plots as SVG text, light or dark as the reader's screen is: the ROC with a logarithmic axis of false accept rates, and reliability.
+
+Odd inputs: no curve, or no calibration, gives a plot of the axes alone; what lies left of the axis (a rate of 0) is not drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from xml.sax.saxutils import escape
+
+from facecluster.evaluate.reliability import Calibration
+from facecluster.evaluate.result import RATES, thinned
+from facecluster.evaluate.verify import Roc
+
+WIDTH, HEIGHT = 640, 490  # px of a drawing
+LEFT, RIGHT, TOP, BASE = 64, 616, 40, 380  # px, where the axes stand
+_STYLE = """
+svg{font:13px system-ui,sans-serif;background:#fff;--ink:#1c2024;--dim:#60666d;--line:#dcdfe2;--a:#3b82c4;--b:#b3261e;--c:#1f7a45}
+@media (prefers-color-scheme:dark){svg{background:#15181b;--ink:#e7e9eb;--dim:#a0a7ae;--line:#363c42;--a:#5b9fdc;--b:#ff8f86;--c:#6fce97}}
+text{fill:var(--ink)}.dim{fill:var(--dim)}.mid{text-anchor:middle}.end{text-anchor:end}
+.axis{stroke:var(--line)}.guide{stroke:var(--dim);stroke-dasharray:4 4}
+.a{stroke:var(--a);fill:none;stroke-width:2}.b{stroke:var(--b);fill:none;stroke-width:2;stroke-dasharray:7 4}
+.c{stroke:var(--c);fill:none;stroke-width:2;stroke-dasharray:2 3}
+.dot-a{fill:var(--a)}.dot-b{fill:var(--b)}.dot-c{fill:var(--c)}
+"""
+
+
+def roc_svg(curves: Mapping[str, Roc]) -> str:
+    """The ROC of up to three sets of pairs by name: true accept rate over false accept rate, 1 down to one pair, or 1e-6."""
+    lowest = min((1 / curve.different for curve in curves.values()), default=1e-5)
+    first = max(-6, min(-1, math.floor(math.log10(lowest) + 1e-9)))
+    parts = _frame("True accept rate over false accept rate", "false accept rate (logarithmic)", "true accept rate")
+    for power in range(first, 1):
+        x = _x(1 - power / first)
+        label = "1" if power == 0 else f"1e{power}"
+        parts += [_line("axis", x, TOP, x, BASE), _text("dim mid", x, BASE + 18, label)]
+    told = []
+    for style, (name, curve) in zip("abc", curves.items(), strict=False):
+        far, tar, _ = thinned(curve)
+        points = [(1 - math.log10(f) / first, t) for f, t in zip(far, tar, strict=True) if f >= 10.0**first * (1 - 1e-9)]
+        # the curve is a staircase: between two rates that can be reached the lower rate's share holds
+        path = "".join(f"H{_x(u):.1f}V{_y(t):.1f}" for u, t in points[1:])
+        if points:
+            parts.append(f'<path class="{style}" d="M{_x(points[0][0]):.1f} {_y(points[0][1]):.1f}{path}"/>')
+        reached = [(rate, curve.tar[i]) for rate, i in zip(RATES, curve.at(RATES), strict=True) if rate * curve.different >= 1]
+        parts += [f'<circle class="dot-{style}" cx="{_x(1 - math.log10(r) / first):.1f}" cy="{_y(t):.1f}" r="4"/>' for r, t in reached]
+        told.append(
+            f"{name}: " + (", ".join(f"{t:.3f} at 1e{round(math.log10(r))}" for r, t in reached) or "too few pairs for a rate of 0.01")
+        )
+    parts += _legend(told)
+    return _svg("Receiver operating characteristic", ". ".join(told), parts)
+
+
+def reliability_svg(found: Mapping[str, Calibration]) -> str:
+    """Observed share over stated probability, both 0 to 1, for up to three kinds of statements by name; on the diagonal they hold."""
+    parts = _frame("Observed share over stated probability", "stated probability", "share that was right")
+    for tenth in range(0, 11, 2):
+        parts.append(_text("dim mid", _x(tenth / 10), BASE + 18, f"{tenth / 10:g}"))
+    parts.append(_line("guide", _x(0), _y(0), _x(1), _y(1)))
+    told = []
+    for style, (name, calibration) in zip("abc", found.items(), strict=False):
+        points = [(bin_.stated, bin_.observed) for bin_ in calibration.bins]
+        parts.append(f'<polyline class="{style}" points="{" ".join(f"{_x(u):.1f},{_y(v):.1f}" for u, v in points)}"/>')
+        parts += [f'<circle class="dot-{style}" cx="{_x(u):.1f}" cy="{_y(v):.1f}" r="4"/>' for u, v in points]
+        told.append(f"{name}: expected calibration error {calibration.ece:.3f} ({calibration.count:,} statements)")
+    parts += _legend(told)
+    return _svg("Reliability diagram", ". ".join(told), parts)
+
+
+def _frame(title: str, across: str, up: str) -> list[str]:
+    parts = [_text("", LEFT, TOP - 16, title), _text("mid dim", (LEFT + RIGHT) / 2, BASE + 42, across)]
+    parts.append(f'<text class="mid dim" transform="translate(16 {(TOP + BASE) / 2}) rotate(-90)">{escape(up)}</text>')
+    for fifth in range(6):
+        y = _y(fifth / 5)
+        parts += [_line("axis", LEFT, y, RIGHT, y), _text("dim end", LEFT - 8, y + 4, f"{fifth / 5:g}")]
+    return parts
+
+
+def _legend(lines: list[str]) -> list[str]:
+    return [_text(f"dot-{style}", LEFT, BASE + 66 + 18 * i, line) for i, (style, line) in enumerate(zip("abc", lines, strict=False))]
+
+
+def _svg(title: str, description: str, parts: list[str]) -> str:
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'aria-labelledby="title desc"><title id="title">{escape(title)}</title><desc id="desc">{escape(description)}</desc>'
+    )
+    return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>"]) + "\n"
+
+
+def _x(share: float) -> float:
+    return LEFT + (RIGHT - LEFT) * share
+
+
+def _y(share: float) -> float:
+    return BASE + (TOP - BASE) * share
+
+
+def _line(style: str, x0: float, y0: float, x1: float, y1: float) -> str:
+    return f'<line class="{style}" x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"/>'
+
+
+def _text(style: str, x: float, y: float, text: str) -> str:
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

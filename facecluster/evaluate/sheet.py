@@ -1,0 +1,113 @@
+"""CSV files of users: any of , ; and tab between cells, any order of columns, UTF-8 or not, with or without a byte order mark.
+
+Odd inputs (no file, no header, no rows, a row with more or fewer cells than the header, a column twice) are an InputError of one line.
+Empty lines are passed over. Bytes that are not UTF-8 are kept as os.fsdecode keeps them, so that they can name a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import fsspec
+
+from facecluster.errors import InputError
+from facecluster.images import local_path
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A CSV file. Rows have as many cells as the header, without spaces around them; `lines` says where each stands in the file."""
+
+    source: str
+    header: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def find(self, *names: str) -> int | None:
+        """Index of the first of these columns (in lower case) that is there."""
+        header = [h.lower() for h in self.header]
+        return next((header.index(n) for n in names if n in header), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows that could not be used for one reason."""
+
+    reason: str
+    rows: int
+    example: str  # the first of them
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts what is left out, and why."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, example: str) -> None:
+        """Count one row."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        self.examples.setdefault(reason, example)
+
+    def result(self) -> list[LeftOut]:
+        """The reasons, the most frequent first."""
+        return [LeftOut(r, n, self.examples[r]) for r, n in sorted(self.counts.items(), key=lambda item: -item[1])]
+
+
+def read_text(path: str) -> str:
+    """A text file by path or URL. Raises InputError if it can't be read."""
+    place = local_path(path)
+    try:
+        if place is None:
+            with fsspec.open(path, "rb") as f:
+                data = bytes(f.read())
+        else:
+            with open(os.path.expanduser(place), "rb") as f:
+                data = f.read()
+    except Exception as e:  # every remote filesystem has errors of its own
+        reason = (e.strerror if isinstance(e, OSError) else None) or str(e) or type(e).__name__
+        raise InputError(f"expected a readable text file, found {path!r}: {reason}. Check the path") from e
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def read_sheet(path: str) -> Sheet:
+    """Read a CSV file with a header. Raises InputError if it is none."""
+    text = read_text(path)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header: list[str] = []
+    rows, lines = [], []
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if not header:
+                header = cells
+            elif len(cells) != len(header):
+                raise InputError(
+                    f"expected {len(header)} cells in each row of {path}, found {len(cells)} in line {reader.line_num}: correct the line"
+                )
+            else:
+                rows.append(cells)
+                lines.append(reader.line_num)
+    except csv.Error as e:
+        raise InputError(f"expected CSV in {path}, found in line {reader.line_num}: {e}. Correct the line") from e
+    twice = [name for name, n in Counter(h.lower() for h in header).items() if n > 1 and name]
+    if twice:
+        raise InputError(f"expected each column of {path} once, found {twice[0]!r} twice: rename or delete one")
+    if not rows:
+        raise InputError(f"expected a header and rows in {path}, found {'a header alone' if header else 'nothing'}: fill it in")
+    return Sheet(path, header, rows, lines)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message: 'a, b, c'."""
+    return ", ".join(names) or "nothing"
