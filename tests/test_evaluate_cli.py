@@ -15,7 +15,10 @@ from click.testing import CliRunner, Result
 from report import report_store as syn
 
 from facecluster.cli import main
-from facecluster.evaluate import bcubed, folds, nmi, pairwise
+from facecluster.evaluate import bcubed, folds, nmi, pairwise, roc
+from facecluster.evaluate.answers import Answers
+from facecluster.evaluate.plot import reliability_svg, roc_svg
+from facecluster.evaluate.store import evaluate_store
 from facecluster.models.registry import card_of
 from facecluster.tables import FACES, IDENTITIES, Store, embeddings_schema, table_of
 
@@ -313,6 +316,23 @@ def test_without_a_grouping_or_vectors(made: Made, tmp_path: Path) -> None:
     pairs = write(tmp_path / "p.csv", [["path1", "path2", "same"], ["/a.jpg", "/a.jpg", 1], ["/a.jpg", "/b.jpg", 0]])
     result = run(bare.url, "--pairs", pairs)
     assert result.exit_code == 1 and "facecluster embed" in result.stderr
+
+
+def test_answers_from_anywhere(made: Made) -> None:
+    store, truth, labels = made
+    faces = store.read_all("faces", FACES, ["face_id"])["face_id"].to_pylist()
+    some = np.random.default_rng(3).permutation(len(faces))[:30]
+    answers = Answers("decisions", [faces[i] for i in some], [f"who {truth[i]}" for i in some])
+    found = evaluate_store(store, "identities/bundled", "embeddings/bundled", answers=answers)
+    assert found.answers is not None and (found.answers.given, found.answers.used, found.faces) == (30, 30, len(faces))
+    assert found.evaluation.grouping is not None and found.evaluation.grouping.bcubed == bcubed(truth[some], labels[some])
+
+
+def test_nothing_to_draw_gives_the_axes_alone() -> None:
+    for drawing in (roc_svg({}), reliability_svg({})):
+        kinds = [e.tag.rsplit("}", 1)[-1] for e in ET.fromstring(drawing).iter()]
+        assert "line" in kinds and not {"path", "circle", "polyline"} & set(kinds)
+    assert "&lt;b&gt;" in roc_svg({"<b>": roc([0.1, 0.9], [False, True])})
 
 
 def test_separators_encodings_and_many_values(made: Made, tmp_path: Path) -> None:
