@@ -68,7 +68,8 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
             "uri": [f.uri for f in part],
             "size": [f.size for f in part],
             "mtime_ns": [f.mtime_ns for f in part],
-            "known": [sizes.get(f.size, []) for f in part],
+            "known": [list(sizes.get(f.size, {})) for f in part],
+            "known_faces": [list(sizes.get(f.size, {}).values()) for f in part],
         }
         shards.append(f"{first + len(shards):05d}")
         store.write("files", shards[-1], table_of(FILES, columns), stamp={"table": "files"})
@@ -90,14 +91,15 @@ def _planned(store: Store, retry_failed: bool) -> dict[str, tuple[int, int]]:
     return planned
 
 
-def _ids_by_size(store: Store, sizes: set[int]) -> dict[int, list[str]]:
-    """Ids of the usable photos in the store that have one of these sizes in bytes."""
-    ids: defaultdict[int, set[str]] = defaultdict(set)
+def _ids_by_size(store: Store, sizes: set[int]) -> dict[int, dict[str, int]]:
+    """Ids of the usable photos in the store that have one of these sizes in bytes, and their numbers of faces."""
+    ids: defaultdict[int, dict[str, int]] = defaultdict(dict)
     wanted = pa.array(sorted(sizes), pa.int64())
     for shard in store.shards("photos") if sizes else []:
-        photos = store.read("photos", shard, ["photo_id", "size", "error"])
+        photos = store.read("photos", shard, ["photo_id", "size", "faces", "error"])
         photos = photos.filter(pc.and_(pc.is_null(photos["error"]), pc.is_in(photos["size"], value_set=wanted)))
-        for photo_id, size in zip(photos["photo_id"].to_pylist(), photos["size"].to_pylist(), strict=True):
+        columns = (photos[name].to_pylist() for name in ("photo_id", "size", "faces"))
+        for photo_id, size, faces in zip(*columns, strict=True):
             if len(ids[size]) < _MOST_KNOWN:
-                ids[size].add(photo_id)
-    return {size: sorted(found) for size, found in ids.items()}
+                ids[size][photo_id] = faces
+    return {size: dict(sorted(found.items())) for size, found in ids.items()}

@@ -87,15 +87,14 @@ def detect_shard(
         return ShardResult(stage="detect", shard=shard, skipped=True)
     photos: list[dict[str, Any]] = []
     faces: list[dict[str, Any]] = []
-    seen: set[str] = set()
+    seen: dict[str, int] = {}  # numbers of faces by photo_id
     for row, photo in _decoded(store.read("files", shard).to_pylist(), config.max_side, threads):
-        known = set(row.pop("known")) | seen
-        found: list[dict[str, Any]] = []
+        known = dict(zip(row.pop("known"), row.pop("known_faces"), strict=True)) | seen
         if photo is not None and row["photo_id"] not in known:
             found = _face_rows(row["photo_id"], photo, config, device)
-            seen.add(row["photo_id"])
-        photos.append(row | {"faces": len(found)})
-        faces += found
+            known[row["photo_id"]] = seen[row["photo_id"]] = len(found)
+            faces += found
+        photos.append(row if photo is None else row | {"faces": known[row["photo_id"]]})
         if tick:
             tick(1)
     store.write("faces", shard, _table(FACES, faces), stamp)

@@ -91,7 +91,9 @@ def read_file(uri: str) -> bytes:
     path = local_path(uri)
     try:
         if path is None:
-            with fsspec.open(uri, "rb") as f:
+            # fsspec.open would take "::" in a name for a chain of filesystems
+            kind = fsspec.get_filesystem_class(uri.split("://")[0])
+            with kind(**kind._get_kwargs_from_urls(uri)).open(kind._strip_protocol(uri), "rb") as f:
                 return bytes(f.read())
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever

@@ -38,6 +38,7 @@ FILES = pa.schema(
         _field("size", pa.int64(), "bytes; -1 for a broken link or what else is no file: the next stage makes it a row with error"),
         _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 where the filesystem does not say"),
         _field("known", pa.list_(pa.string()), "photo_ids already in the store with this very size: not detected again if one is it"),
+        _field("known_faces", pa.list_(pa.int32()), "number of faces of each photo in known"),
     ]
 )
 PHOTOS = pa.schema(
@@ -50,9 +51,9 @@ PHOTOS = pa.schema(
         _field("width", pa.int32(), "px of the upright photo", nullable=True),
         _field("height", pa.int32(), "px of the upright photo", nullable=True),
         _field("orientation", pa.int8(), "EXIF orientation, 1 to 8", nullable=True),
-        _field("taken_at", pa.timestamp("s"), "when it was taken by the camera's clock (no time zone)", nullable=True),
+        _field("taken_at", pa.timestamp("ms"), "when it was taken by the camera's clock (no time zone), in whole seconds", nullable=True),
         _field("phash", pa.uint64(), "perceptual hash of the upright photo: 64 signs of low DCT coefficients", nullable=True),
-        _field("faces", pa.int32(), "number of faces found"),
+        _field("faces", pa.int32(), "number of faces of that content; 0 if it could not be used"),
         _field("error", pa.string(), "why the photo could not be used; null if it could", nullable=True),
     ]
 )
@@ -129,7 +130,16 @@ class Store:
 
     @property
     def fs(self) -> fsspec.AbstractFileSystem:
-        return fsspec.core.url_to_fs(self.url)[0]
+        try:
+            return fsspec.core.url_to_fs(self.url)[0]
+        except (ImportError, ValueError, OSError) as e:
+            hint = "pip install 'facecluster[s3]'" if self.url.startswith("s3:") else "choose another place, or install its fsspec package"
+            raise StoreError(f"expected a place that this machine can open, found {self.url}: {_line(e)}. Next: {hint}") from e
+
+    @property
+    def _faults(self) -> tuple[type[Exception], ...]:
+        """What can go wrong with a file's bytes and place: remote filesystems raise errors of their own."""
+        return (OSError, ValueError) if self.is_local else (Exception,)
 
     @property
     def root(self) -> str:
@@ -169,15 +179,15 @@ class Store:
             mark = json.loads(self.fs.cat_file(self.path(MARK)))
         except FileNotFoundError:
             raise StoreError(f"expected a store at {self.url}, found none: make one with 'facecluster run PHOTOS -o {self.url}'") from None
-        except (OSError, ValueError) as e:
-            raise StoreError(f"expected a readable {MARK} in {self.url}, found: {e}. Restore it or choose another store") from e
+        except self._faults as e:
+            raise StoreError(f"expected a readable {MARK} in {self.url}, found: {_line(e)}. Restore it or choose another store") from e
         if not isinstance(mark, dict) or not isinstance(mark.get("format"), int):
             raise StoreError(f"expected a facecluster store at {self.url}, found a {MARK} of something else: choose another folder")
         if mark["format"] > FORMAT:
             raise StoreError(f"expected a store of format {FORMAT} or older, found {mark['format']}: install a newer facecluster")
 
     def create(self) -> None:
-        """Make the store, or check it if it is there. A folder with other things in it is refused."""
+        """Make the store, or check it if it is there. A folder with other things in it is refused, and so is a bucket that is not there."""
         try:
             if self.exists(MARK):
                 return self.check()
@@ -185,10 +195,24 @@ class Store:
                 raise StoreError(f"expected a folder for the store, found a file: {self.url}. Choose another place with -o")
             if self.fs.isdir(self.root) and self.fs.ls(self.root, detail=False):
                 raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another place with -o")
+            if self._lacks_bucket():
+                raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another place with -o")
             self.fs.makedirs(self.root, exist_ok=True)
             self.write_bytes(json.dumps({"kind": "facecluster store", "format": FORMAT}).encode(), MARK)
-        except OSError as e:
-            raise StoreError(f"expected a place to write the store, found: {e}. Choose another with -o") from e
+        except StoreError:
+            raise
+        except self._faults as e:
+            raise StoreError(f"expected a place to write the store, found: {_line(e)}. Choose another with -o") from e
+
+    def _lacks_bucket(self) -> bool:
+        """Whether this is in an object store, in a bucket that is not there: making folders would make the bucket, for others to see."""
+        bucket = self.root.split("/")[0]
+        if self.is_local or not bucket:
+            return False
+        try:
+            return not self.fs.exists(bucket)
+        except PermissionError:  # one may be allowed to write without being allowed to look
+            return False
 
     def lock(self) -> AbstractContextManager[Any]:
         """Hold the store for one run at a time (local stores; the system frees it when a run is killed)."""
@@ -227,7 +251,11 @@ class Store:
         schema = data.schema.with_metadata({"facecluster": json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
         buffer = io.BytesIO()
         pq.write_table(data.cast(schema), buffer, compression="zstd")
-        self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
+        try:
+            self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
+        except self._faults as e:
+            path = self.part(table, shard)
+            raise StoreError(f"expected to write {path}, found: {_line(e)}. Put that right and run again: what is done is kept") from e
 
     def remove(self, table: str, keep: Collection[str] = ()) -> None:
         """Delete the shards of a table, but for those named in `keep`."""
@@ -241,7 +269,7 @@ class Store:
         try:
             with self.fs.open(path, "rb") as f:
                 return pq.read_table(f, columns=columns)
-        except (OSError, pa.ArrowException) as e:
+        except (*self._faults, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
@@ -253,13 +281,13 @@ class Store:
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
         """The settings that made a shard; None if it is not there."""
         path = self.part(table, shard)
-        if not self.fs.exists(path):
-            return None
         try:
+            if not self.fs.exists(path):
+                return None
             with self.fs.open(path, "rb") as f:
                 metadata = pq.read_schema(f).metadata or {}
             found = json.loads(metadata[b"facecluster"])
-        except (OSError, KeyError, ValueError, pa.ArrowException) as e:
+        except (*self._faults, KeyError, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
         found.pop("format", None)
         return dict(found)

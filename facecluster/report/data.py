@@ -160,7 +160,7 @@ def _read_faces(store: Store, crops: Crops) -> pa.Table:
 def _read_photos(store: Store) -> tuple[list[Photo], list[tuple[str, str]]]:
     columns = ["photo_id", "uri", "width", "height", "taken_at", "error"]
     table = store.read_all("photos", PHOTOS, columns)
-    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)  # Parquet has no seconds: they come back as milliseconds
+    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)  # dates on the pages have no fractions
     table = table.set_column(4, "taken_at", pc.replace_substring(seconds.cast(pa.string()), " ", "T"))
     last = {row["uri"]: row for row in table.to_pylist()}
     photos: dict[str, Photo] = {}
