@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import pkgutil
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
-from facecluster.errors import InputError
+from facecluster import __version__
+from facecluster.errors import EngineError, FaceclusterError, InputError
 from facecluster.tables import ShardResult
+
+CONNECT = 20.0  # seconds to wait for a scheduler
+FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 
 Tick = Callable[[int], None]
 
@@ -43,59 +51,133 @@ def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | No
 class DaskEngine:
     """On a Dask cluster: `workers` processes here, or a running one at `scheduler`. Use it in a with statement.
 
-    Each step is a task of its own that waits for the one before it, so GPU workers embed while CPU workers detect. Few tasks are in
-    flight at a time (4 shards a worker), so a million shards do not fill the scheduler.
+    Each step is a task of its own that waits for the one before it, so GPU workers embed while CPU workers detect. A later step goes
+    before an earlier one of another shard, so vectors follow faces closely. Few tasks are in flight at a time (4 shards a worker), so a
+    million shards do not fill the scheduler.
+
+    Raises:
+        InputError: there is no scheduler at that address, or it has no workers.
+        EngineError: workers have no facecluster or another one; later, from `run`: workers keep dying, or the cluster is gone.
     """
 
     def __init__(self, *, workers: int | None = None, scheduler: str | None = None) -> None:
-        import dask.distributed as distributed  # half a second that a run in this process need not pay
+        import distributed  # half a second that a run in this process need not pay
 
-        self._distributed = distributed
+        self._kit: Any = distributed
         self._stack = ExitStack()
+        self._where = f"at {scheduler}" if scheduler else f"of {workers} processes"
         try:
             if scheduler:
-                self._client = self._stack.enter_context(distributed.Client(scheduler, timeout=20))
+                self._client = self._join(scheduler)
             else:
-                cluster = distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+                with _deaf_to_interrupts():
+                    cluster = self._kit.LocalCluster(
+                        n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
+                        silence_logs=logging.CRITICAL,  # what a task says comes back as its exception
+                    )  # fmt: skip
+                    self._stack.enter_context(cluster)
+                self._client = self._stack.enter_context(self._kit.Client(cluster))
+        except BaseException:
+            self._close(quiet=True)
+            raise
+
+    def _join(self, scheduler: str) -> Any:
+        try:
+            client = self._stack.enter_context(self._kit.Client(scheduler, timeout=CONNECT))
+        except (OSError, ValueError, ImportError) as e:
+            raise InputError(
+                f"expected a Dask scheduler at {scheduler}, found none: {_line(e)}. Start one with 'dask scheduler', or correct the address"
+            ) from e
+        try:
+            client.wait_for_workers(1, timeout=FIRST_WORKER)
+        except TimeoutError as e:
+            raise InputError(
+                f"expected workers at {scheduler}, found none in {FIRST_WORKER:.0f} s: start some with 'dask worker {scheduler}'"
+            ) from e
+        # a worker that can't unpickle a task drops its connection and the task waits for ever; what is sent here is in every Python
+        found = client.run(pkgutil.resolve_name, "facecluster:__version__", on_error="return")
+        for worker, version in found.items():
+            if version != __version__:
+                raise EngineError(
+                    f"expected facecluster {__version__} on every worker of {scheduler}, found {_line(version)} on {worker}: install it"
                 )
-                self._client = self._stack.enter_context(distributed.Client(self._stack.enter_context(cluster)))
-        except (OSError, ValueError) as e:
-            self._stack.close()
-            raise InputError(f"expected a Dask scheduler at {scheduler}, found none: {str(e).splitlines()[0]}. Start it first") from e
+        return client
 
     def __enter__(self) -> DaskEngine:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close(quiet=kind is not None)
+
+    def _close(self, *, quiet: bool) -> None:
+        before = logging.root.manager.disable
+        if quiet:  # whatever is cut off here would tell of it at length
+            logging.disable(logging.CRITICAL)
+        try:
+            self._stack.close()
+        finally:
+            logging.disable(before)
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]:
         info = self._client.scheduler_info(n_workers=-1)["workers"].values()
         has_gpu = any("GPU" in w.get("resources", {}) for w in info)
         todo = iter(shards)
-        running = self._distributed.as_completed()
-        room = 4 * max(1, len(info))
+        running = self._kit.as_completed()
 
-        def start() -> int:
+        def start() -> None:
             shard = next(todo, None)
             before: Any = None
             if shard is None:
-                return 0
-            for step in steps:
-                resources = {"resources": {"GPU": 1}} if step.gpu and has_gpu else {}
-                before = self._client.submit(_after, step.run, shard, before, pure=False, **resources)
+                return
+            for position, step in enumerate(steps):
+                options = {"resources": {"GPU": 1}} if step.gpu and has_gpu else {}
+                before = self._client.submit(_after, step.run, shard, before, pure=False, priority=position, **options)
                 running.add(before)
-            return 1
 
-        for _ in range(room):
+        for _ in range(4 * max(1, len(info))):
             start()
         ends = 0
         for future in running:
-            result: ShardResult = future.result()
+            result = self._result(future)
             if tick and result.photos:  # the bar counts photos; a step that embeds has none
                 tick(result.photos)
             yield result
             ends += 1
             if ends % len(steps) == 0:
                 start()
+
+    def _result(self, future: Any) -> ShardResult:
+        again = "What is done is kept: run the same command again to go on"
+        try:
+            result: ShardResult = future.result()
+            return result
+        except FaceclusterError:
+            raise
+        except self._kit.KilledWorker as e:
+            raise EngineError(
+                f"expected workers {self._where} that live, found that several died over one shard, mostly for want of memory: "
+                f"use fewer at a time. {again}"
+            ) from e
+        except Exception as e:
+            if future.status == "error":  # ours: the step itself failed
+                raise
+            raise EngineError(f"expected the Dask cluster {self._where} to stay, found it gone: {_line(e)}. Start it again. {again}") from e
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes and threads started in here take no Ctrl-C, which a terminal sends to all: the first process ends them. One that comes
+    meanwhile is dealt with at the end."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # else multiprocessing does it with the first process, and then unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _line(error: object) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

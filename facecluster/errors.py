@@ -5,7 +5,8 @@ FaceclusterError
 ├── PhotoError     one photo can't be used; becomes the `error` of its row, never stops a run
 ├── StoreError     the store is missing, not a store, in use, or damaged
 │   └── StampError a shard was made with other settings than those asked for
-└── ModelError     a model file is missing, damaged, or not of the stated form
+├── ModelError     a model file is missing, damaged, or not of the stated form
+└── EngineError    the machines at work can't be used: a worker died, a cluster is gone, a worker has no facecluster
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class StampError(StoreError):
 
 class ModelError(FaceclusterError):
     """A model can't be used."""
+
+
+class EngineError(FaceclusterError):
+    """The processes or machines at work can't be used."""

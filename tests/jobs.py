@@ -1,0 +1,82 @@
+"""What the tests of whole runs share: small photos of synthetic people, programs on them, and stores compared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from facecluster.demo import make_collection
+from facecluster.tables import Store
+
+TABLES = ("files", "photos", "faces", "embeddings/bundled", "links/bundled", "identities/bundled")
+PROGRAM = [sys.executable, str(Path(__file__).with_name("small_shards.py"))]
+# one thread, so that sums are added in one order whatever engine runs them; the package is found from any folder
+SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def small_photos(folder: Path, n: int = 30) -> str:
+    """A folder with n photos of six people, 320 px wide; the last but one is a copy, the last is damaged."""
+    made = Path(make_collection(str(folder / "large"), people=6, photos=3).photos)
+    photos = folder / "photos"
+    photos.mkdir()
+    pictures = []
+    for path in sorted(p for p in made.rglob("*") if p.is_file()):
+        try:
+            with Image.open(path) as image:
+                pictures.append(ImageOps.exif_transpose(image).convert("RGB"))
+        except OSError:  # the collection's damaged one
+            continue
+    for i, picture in enumerate(pictures[: n - 2]):
+        picture.thumbnail((320, 320))
+        picture.save(photos / f"{i:02}.jpg", quality=90)
+    assert len(pictures) >= n - 2
+    whole = (photos / "05.jpg").read_bytes()
+    (photos / "97.jpg").write_bytes(whole)
+    (photos / "98.jpg").write_bytes(whole[: len(whole) // 2])
+    return str(photos)
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """facecluster with these arguments as a program of its own, in a process group of its own as a terminal makes it."""
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | SETTINGS,
+    )
+
+
+def run(*arguments: str) -> str:
+    """Run facecluster to its end; what it says."""
+    process = start(*arguments)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    return out + err
+
+
+def same_tables(a: Store, b: Store) -> None:
+    """Fail unless the stores hold the same shards with the same rows and stamps."""
+    for table in TABLES:
+        assert a.shards(table) == b.shards(table) and a.shards(table), table
+        for shard in a.shards(table):
+            assert a.read(table, shard).equals(b.read(table, shard), check_metadata=True), (table, shard)
+
+
+def alive(group: int) -> list[str]:
+    """Commands of the processes of a group that still run (Linux)."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                state, _, process_group = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:3]
+                if int(process_group) == group and state not in "ZX":
+                    found.append((folder / "cmdline").read_text().replace("\0", " "))
+            except OSError:
+                continue
+    return found
