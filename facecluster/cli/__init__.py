@@ -13,6 +13,8 @@ _COMMANDS = {
     "embed": "Find the faces of photos and turn them into vectors.",
     "cluster": "Group the faces of a store into people.",
     "report": "Write the report of a store.",
+    "match": "Say who is on new photos, or that nobody known is.",
+    "verify": "Say whether two photos have a person in common.",
     "evaluate": "Measure the people found against known answers.",
     "demo": "Try it on synthetic people: no photos, no network.",
     "doctor": "What this machine has, and what to install for more.",
@@ -28,7 +30,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"facecluster.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"facecluster.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,105 @@
+"""facecluster match: who is on new photos."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facecluster.cli import common
+
+if TYPE_CHECKING:
+    from facecluster.match import Looked, Match
+
+
+@click.command("match")
+@click.argument("photos", nargs=-1, required=True)
+@click.option("--store", required=True, help="The store to compare with.")
+@click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="People and nearest faces to name for each face.")
+@click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
+              help="How likely a face is of someone in the store, before looking.")  # fmt: skip
+@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common.tidy
+def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: str, device: str, as_json: bool) -> None:
+    """Say who is on new PHOTOS (files, folders, globs), by the people of a store, or that nobody known is.
+
+    The store is not changed but for its search index, which is made when it is first needed.
+
+    Example: facecluster match party.jpg --store ~/people
+    """
+    from facecluster.embed import EmbedConfig
+    from facecluster.errors import PhotoError
+    from facecluster.index import open_index
+    from facecluster.listing import find_files
+    from facecluster.match import check_model, detect_config, look, match
+    from facecluster.models.registry import card_of
+    from facecluster.tables import Store
+    from facecluster.who import read_who
+
+    place = Store(store)
+    place.check()
+    embed = EmbedConfig(model=model)
+    card = card_of(model)
+    check_model(place, embed)
+    files = [f for f in find_files(photos) if not f.folder]
+    who, index, detect = read_who(place, card.name), open_index(place, card.name), detect_config(place)
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            looked = look(file.uri, detect, embed, device=device)
+        except PhotoError as e:
+            rows.append({"photo": file.uri, "error": str(e), "faces": []})
+        else:
+            rows.append(_row(looked, match(looked, index, who, card, prior=prior, top=top)))
+        if not as_json:
+            _show(rows[-1])
+    if as_json:
+        found = {"store": store, "model": card.name, "people": len(who.people), "stored_faces": len(index.face_ids), "prior": prior}
+        click.echo(json.dumps(found | {"photos": rows}, indent=1, allow_nan=False))
+    if all(row["error"] for row in rows):
+        sys.exit(1)
+
+
+def _row(looked: Looked, matches: list[Match]) -> dict[str, Any]:
+    faces = []
+    for i, found in enumerate(matches):
+        people = [
+            {"person": c.person.key, "name": c.person.name, "probability": c.probability, "faces": c.person.faces,
+             "cosine_to_mean": c.mean, "cosine_to_nearest": c.best}
+            for c in found.people
+        ]  # fmt: skip
+        nearest = [
+            {"face_id": n.face_id, "photo": n.uri, "cosine": n.cosine, "probability": n.probability,
+             "person": n.person.key if n.person else None, "name": n.person.name if n.person else None}
+            for n in found.nearest
+        ]  # fmt: skip
+        box = [round(float(v), 1) for v in looked.boxes[i]]
+        faces.append(
+            {"box": box, "score": float(looked.scores[i]), "quality": float(looked.quality[i]), "nobody_known": found.nobody,
+             "people": people, "nearest": nearest}
+        )  # fmt: skip
+    return {"photo": looked.uri, "photo_id": looked.photo_id, "error": None, "faces": faces}
+
+
+def _show(row: dict[str, Any]) -> None:
+    from facecluster.report.text import percent, plural, short_name, shown
+
+    name = shown(row["photo"]).encode("utf-8", "replace").decode()
+    click.echo(f"{name}: {row['error'] or plural(len(row['faces']), 'face')}")
+    for i, face in enumerate(row["faces"], start=1):
+        x, y, w, h = (round(v) for v in face["box"])
+        likely = [p for p in face["people"] if p["probability"] >= 0.005]
+        who = ", ".join(f"{shown(p['name'] or p['person'])} {percent(p['probability'])}" for p in likely)
+        if face["nobody_known"] >= max([p["probability"] for p in likely], default=0):
+            verdict = f"nobody known {percent(face['nobody_known'])}" + (f"; else {who}" if who else "")
+        else:
+            verdict = who + (f"; nobody known {percent(face['nobody_known'])}" if face["nobody_known"] >= 0.005 else "")
+        click.echo(f"  face {i} ({w} x {h} px at {x}, {y}): {verdict}")
+        if face["nearest"]:
+            near = face["nearest"][0]
+            of = shown(near["name"] or near["person"] or "nobody known")
+            click.echo(f"    nearest: {short_name(near['photo'])} ({of}), cosine {near['cosine']:.2f}")

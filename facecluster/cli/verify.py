@@ -1,0 +1,64 @@
+"""facecluster verify: are two photos of one person."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from facecluster.cli import common
+
+
+@click.command("verify")
+@click.argument("a")
+@click.argument("b")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a face counts [default: the model card's].")
+@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common.tidy
+def command(a: str, b: str, threshold: float | None, model: str, device: str, as_json: bool) -> None:
+    """Say whether photos A and B have a person in common, by their most similar pair of faces.
+
+    Example: facecluster verify passport.jpg party.jpg
+    """
+    from facecluster.detect import DetectConfig
+    from facecluster.embed import EmbedConfig
+    from facecluster.errors import InputError, PhotoError
+    from facecluster.match import look, verify
+    from facecluster.models.registry import card_of
+
+    card = card_of(model)
+    looks = []
+    for uri in (a, b):
+        try:
+            looks.append(look(uri, DetectConfig(threshold=threshold), EmbedConfig(model=model), device=device))
+        except PhotoError as e:
+            raise InputError(f"{uri}: {e}") from e
+    found = verify(looks[0], looks[1], card)
+    boxes = [[round(float(v), 1) for v in one.boxes[i]] for one, i in zip(looks, found.pair, strict=True)] if found.pair else None
+    line = _line(found.faces, found.probability, found.cosine)
+    if as_json:
+        row = {"photos": [a, b], "faces": list(found.faces), "boxes": boxes, "cosine": found.cosine, "probability": found.probability}
+        click.echo(json.dumps(row | {"model": card.name, "words": line}, indent=1, allow_nan=False))
+    else:
+        click.echo(line)
+
+
+def _line(faces: tuple[int, int], probability: float, cosine: float | None) -> str:
+    from facecluster.report.text import percent
+
+    if cosine is None:
+        which = "either photo" if not any(faces) else "the first photo" if not faces[0] else "the second photo"
+        return f"no face found in {which}: nothing to compare"
+    words = "can't be told"
+    for bound, text in ((0.95, "very likely the same person"), (0.8, "likely the same person")):
+        if probability >= bound:
+            words = text
+            break
+        if probability <= 1 - bound:
+            words = text.replace("the same person", "different people")
+            break
+    pairs = faces[0] * faces[1]
+    of = "" if pairs == 1 else f", the best of {pairs} pairs of faces"
+    return f"{words}: probability of one person {percent(probability)} (cosine {cosine:.2f}{of})"

@@ -1,0 +1,94 @@
+"""Who is on which face: people as the store knows them now, for the commands that find, show and export.
+
+Odd input: a face without a row in identities is nobody's; a face_id that stands twice counts once, the first; a store that was never
+grouped raises StoreError.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facecluster.errors import InputError, StoreError
+from facecluster.tables import IDENTITIES, Store
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person of the store."""
+
+    key: str  # stands for the person in every output: "person 0012", numbered as in the report
+    name: str | None  # what the user calls the person
+    faces: int
+
+    @property
+    def label(self) -> str:
+        """The name, or the key where there is none."""
+        return self.name or self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Faces and people: arrays are (n,), a row for each face that has an identity."""
+
+    face_ids: pa.Array
+    person: NDArray[np.int32]  # index into people; -1 = nobody
+    probability: NDArray[np.float32]  # 0 to 1; 0 for nobody
+    people: list[Person]
+
+    def of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
+        if face_ids.equals(self.face_ids):  # tables stand in one order: a million look-ups saved
+            return self.person, self.probability
+        at = np.asarray(pc.fill_null(pc.index_in(face_ids, value_set=self.face_ids), len(self.face_ids)), np.int64)
+        return np.append(self.person, np.int32(NOBODY))[at], np.append(self.probability, np.float32(0))[at]
+
+    def find(self, text: str) -> int:
+        """Index of the person that `text` means: a name (small and capital letters are one), a number, or "person 12".
+
+        Raises:
+            InputError: nobody is meant, or several people.
+        """
+        wanted = " ".join(text.split()).casefold()
+        found = [i for i, p in enumerate(self.people) if p.name is not None and " ".join(p.name.split()).casefold() == wanted]
+        number = re.fullmatch(r"(?:person\s*)?(\d+)", wanted)
+        if not found and number:
+            found = [i for i, p in enumerate(self.people) if p.key == key_of(int(number[1]))]
+        if not found:
+            begin = [i for i, p in enumerate(self.people) if p.name is not None and p.name.casefold().startswith(wanted)]
+            found = begin if wanted and len(begin) == 1 else []
+        if len(found) > 1:
+            keys = ", ".join(self.people[i].key for i in found[:5])
+            raise InputError(f"expected one person, found {len(found)} called {text!r}: say which by number ({keys})")
+        if not found:
+            names = ", ".join(p.label for p in self.people[:5]) or "nobody at all"
+            raise InputError(f"expected a person of the store (a name or number), found {text!r}: the store has {names}, ...")
+        return found[0]
+
+
+def key_of(number: int) -> str:
+    """What stands for a person without a name."""
+    return f"person {number:04d}"
+
+
+def read_who(store: Store, model: str) -> Who:
+    """The people of a store by its table identities/`model`. Raises StoreError if it was never grouped."""
+    table = f"identities/{model}"
+    if not store.shards(table):
+        raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+    data = store.read_all(table, IDENTITIES, ["face_id", "identity", "probability"]).combine_chunks()
+    ids = data["face_id"].combine_chunks()
+    identity = np.nan_to_num(np.asarray(data["identity"], np.float64), nan=NOBODY).astype(np.int64)
+    probability = np.clip(np.nan_to_num(np.asarray(data["probability"], np.float32)), 0, 1)
+    numbers, place, counts = np.unique(identity[identity >= 0], return_inverse=True, return_counts=True)
+    person = np.full(len(ids), NOBODY, np.int32)
+    person[identity >= 0] = place
+    people = [Person(key_of(int(n)), None, int(c)) for n, c in zip(numbers, counts, strict=True)]
+    return Who(ids, person, np.where(person >= 0, probability, np.float32(0)), people)
