@@ -32,15 +32,24 @@ def embed_faces(crops: NDArray[np.uint8], model: str = "bundled", *, device: str
 
 
 def group_faces(
-    vectors: NDArray[np.floating], *, cut: float | None = None, merge: float | None = None, k: int = 64, model: str = "bundled"
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Group vectors (n, dim), rows of length 1, into people; where to cut comes from the model's card unless given (cosines).
+    vectors: NDArray[np.floating], *, margin: float | None = None, merge: float | None = None, k: int = 64, model: str = "bundled",
+    photos: NDArray[np.integer] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
+    """Group vectors (n, dim), rows of length 1, into people.
+
+    Args:
+        vectors: (n, dim).
+        margin: how far above the best stranger of two faces their cosine must lie for a link to count, in sd of strangers' cosines.
+        merge: how far above strangers two large groups must lie to be one, in sd.
+        k: neighbours looked at for each face.
+        model: whose card says how alike strangers are; what counts in collections too small to tell.
+        photos: (n,) number of the photo that each face is in, if known: two faces of one photo are rarely one person.
 
     Returns:
         labels (n,), 0, 1, ... by falling size, -1 = nobody; and probabilities (n,), 0 to 1.
     """
     card = card_of(model)
-    config = identify.IdentifyConfig(cut=card.cut if cut is None else cut, merge=card.merge if merge is None else merge)
-    neighbours, similarity = link.nearest(vectors, k)
-    groups = identify.group(vectors, neighbours, similarity, config)
+    changes = {name: value for name, value in (("margin", margin), ("merge", merge)) if value is not None}
+    config = identify.IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **changes)
+    groups = identify.group(vectors, *link.nearest(vectors, k), config, photos=photos)
     return groups.labels, groups.probabilities

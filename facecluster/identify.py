@@ -1,5 +1,9 @@
 """STAGE: links -> identities. HDBSCAN on the neighbour graph, then a pass that joins groups. The only file that imports hdbscan.
 
+A link counts by how far its cosine lies above what the best stranger of the two faces would reach in this collection (`strangers`), so
+one setting serves small and large collections, alike and unlike people. HDBSCAN finds the dense groups; `joining` puts together what
+it cut too fine and gives single faces to the group they clearly belong to.
+
 Odd inputs: a missing neighbour (-1) is no edge; copies of a face (distance 0) count as 1e-6 apart, since a sparse matrix takes a zero
 for a missing edge; a face without any neighbour in reach is nobody (-1). One face alone is nobody too.
 
@@ -9,10 +13,12 @@ early that it is never split (docs/decisions.md).
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
@@ -23,20 +29,28 @@ with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences i
     from hdbscan._hdbscan_linkage import label
     from hdbscan._hdbscan_tree import outlier_scores
 
+from facecluster.joining import Joiner, Pairs, constrained
+from facecluster.strangers import Strangers, strangers, usual
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
 _NEAR = 1e-6  # distance of copies
 _GHOSTS = 4  # points of a group far from all: without it a collection of one person has no group at all
+_SURE, _EVEN = 1.5, 1.0  # logistic from sd above what is asked to the probability that a face is its group's person (fitted; decisions.md)
+_FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentifyConfig:
-    """What decides the groups."""
+    """What decides the groups. Margins are in sd of the cosines of strangers, so that they mean the same for every model."""
 
-    cut: float = 0.45  # cosine under which two faces are not linked
-    merge: float = 0.55  # cosine of two groups' means from which they are one
+    margin: float = 0.7  # sd above the best stranger's expected cosine from which a link counts
+    merge: float = 2.1  # sd above the base from which two large groups are one
+    alone: float = 0.6  # share of the best stranger's reach that single faces must clear besides
     min_samples: int = 2  # neighbours that make a place dense
     min_cluster_size: int = 2  # faces that make a person
+    same_photo: float = 1.0  # sd that two faces of one photo must be more alike than others
+    stranger_mean: float = 0.035  # cosine of two strangers, from the model's card
+    stranger_sd: float = 0.115
 
     def stamp(self, inputs: str) -> Stamp:
         return {"table": "identities", "inputs": inputs, **asdict(self)}
@@ -52,8 +66,9 @@ class Groups:
 
 
 def group(
-    vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], config: IdentifyConfig
-) -> Groups:
+    vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], config: IdentifyConfig, *,
+    photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None, must: Pairs | None = None, cannot: Pairs | None = None,
+) -> Groups:  # fmt: skip
     """Group faces into people.
 
     Args:
@@ -61,36 +76,74 @@ def group(
         neighbours: (n, k) row numbers by falling similarity, -1 = none.
         similarity: (n, k) cosines.
         config: see there.
+        photos: (n,) number of the photo of each face: two faces of one photo are rarely one person.
+        weak: (n,) faces too poor to found or to bridge people; they may join them.
+        must: (m, 2) rows that are one person.
+        cannot: (c, 2) rows that are not; without effect where `must` holds the two together.
     """
     n = len(vectors)
-    labels, glosh = np.full(n, -1, dtype=np.int64), np.zeros(n)
-    if n > 1:
-        tree = label(_spanning_tree(neighbours, similarity, config))
-        found, _, _, condensed, _ = hdbscan_._tree_to_labels(None, tree, config.min_cluster_size)
-        labels, glosh = found[:n].astype(np.int64), outlier_scores(condensed)[:n]
-    x = np.asarray(vectors, dtype=np.float32)
-    labels = _by_size(_merge(x, labels, neighbours, config.merge), config.min_cluster_size)
-    return Groups(labels, _membership(x, labels, config.cut), np.nan_to_num(glosh).astype(np.float32))
+    x = np.ascontiguousarray(vectors, dtype=np.float32)
+    photo = None if photos is None else np.asarray(photos, dtype=np.int64)
+    card = {"mean": config.stranger_mean, "sd": config.stranger_sd}
+    around, labels, glosh = usual(n, **card), np.full(n, -1, dtype=np.int64), np.zeros(n)
+    for last in (False, True) if n > 1 else ():  # the first time with the strangers of the card, to know those of the collection
+        source, target, above = _edges(neighbours, similarity, around, photo, config.same_photo)
+        strong = np.ones(len(source), dtype=bool) if weak is None else ~(weak[source] | weak[target])
+        labels, glosh = _hierarchy(_spanning_tree(n, source[strong], target[strong], above[strong], around, config), n, config)
+        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo)
+        labels = joiner.join(x, constrained(labels, must, cannot), source[strong], target[strong])
+        if not last:
+            around = strangers(x, labels, **card)
+        elif weak is not None and weak.any():
+            labels = joiner.attach(x, labels, np.flatnonzero(weak), source, target)
+    labels = _by_size(labels, config.min_cluster_size)
+    return Groups(labels, _membership(x, labels, around, config), np.nan_to_num(glosh).astype(np.float32))
 
 
-def _spanning_tree(neighbours: NDArray[np.integer], similarity: NDArray[np.floating], config: IdentifyConfig) -> NDArray[np.float64]:
+def _hierarchy(tree: NDArray[np.float64], n: int, config: IdentifyConfig) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """HDBSCAN's groups (n,), -1 = none, and outlier scores (n,) from a spanning tree whose first n points are faces."""
+    found, _, _, condensed, _ = hdbscan_._tree_to_labels(None, label(tree), config.min_cluster_size)
+    return found[:n].astype(np.int64), outlier_scores(condensed)[:n]
+
+
+def _edges(
+    neighbours: NDArray[np.integer], similarity: NDArray[np.floating], around: Strangers, photos: NDArray[np.integer] | None, same_photo: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
+    n = len(neighbours)
+    parts = []
+    for i in range(0, n, 1 << 16):
+        block = slice(i, min(n, i + (1 << 16)))
+        near, cosine = neighbours[block].astype(np.int64), similarity[block].astype(np.float64)
+        rows = np.broadcast_to(np.arange(block.start, block.stop)[:, None], near.shape)
+        above = cosine - (around.level[rows] + around.level[near]) / 2
+        if photos is not None:
+            # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
+            above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo * around.sd, 0.0)
+        keep = (near >= 0) & (above >= -_FLOOR * around.sd)
+        low, high = np.minimum(rows, near)[keep], np.maximum(rows, near)[keep]
+        parts.append((low * n + high, above[keep]))
+    key = np.concatenate([p[0] for p in parts])
+    # a link seen from both ends is one link, with one weight: summing duplicates would double it
+    key, first = np.unique(key, return_index=True)
+    return key // n, key % n, np.concatenate([p[1] for p in parts])[first]
+
+
+def _spanning_tree(
+    n: int, source: NDArray[np.int64], target: NDArray[np.int64], above: NDArray[np.float64], around: Strangers, config: IdentifyConfig
+) -> NDArray[np.float64]:
     """Minimum spanning tree of the mutual reachability graph (Campello et al., 2013): rows from, to, distance; by distance.
 
+    The distance is 1 - cosine, moved by how much the best strangers of the two faces differ from the collection's mean.
     Every piece hangs at the cut distance, on a group of ghosts: in a chain, two strangers that meet first would look like a group.
     """
-    n, k = neighbours.shape
-    cut = 1 - config.cut
-    distance = np.maximum(1 - similarity.astype(np.float64), _NEAR)
-    core = distance[:, min(config.min_samples, k) - 1]
-    source, target = np.repeat(np.arange(n), k), neighbours.ravel()
-    real = target >= 0
-    source, target = source[real], target[real]
-    reach = np.maximum(np.maximum(core[source], core[target]), distance.ravel()[real])
+    usual = float(around.level.mean())
+    cut = 1 - usual - config.margin * around.sd
+    distance = np.maximum(1 - usual - above, _NEAR)
+    core = _core(n, source, target, distance, config.min_samples)
+    reach = np.maximum(np.maximum(core[source], core[target]), distance)
     near = reach <= cut
-    low, high = np.minimum(source, target)[near], np.maximum(source, target)[near]
-    # an edge seen from both ends is one edge, with one weight: summing duplicates would double it
-    key, first = np.unique(low * n + high, return_index=True)
-    graph = coo_matrix((reach[near][first], (key // n, key % n)), shape=(n, n)).tocsr()
+    graph = coo_matrix((reach[near], (source[near], target[near])), shape=(n, n)).tocsr()
     forest = minimum_spanning_tree(graph).tocoo()
     pieces, piece = connected_components(forest, directed=False)
     heads = np.unique(piece, return_index=True)[1]  # one face of each piece
@@ -104,38 +157,16 @@ def _spanning_tree(neighbours: NDArray[np.integer], similarity: NDArray[np.float
     return tree[np.lexsort((tree[:, 1], tree[:, 0], tree[:, 2]))]
 
 
-def _merge(x: NDArray[np.float32], labels: NDArray[np.int64], neighbours: NDArray[np.integer], least: float) -> NDArray[np.int64]:
-    """Join groups, single faces among them, that are each other's nearest and whose means have a cosine of `least` and more.
-
-    HDBSCAN's groups are pure but cut too fine where people have many faces. Groups are compared where the graph links them.
-    """
-    n, k = neighbours.shape
-    group = labels.copy()
-    alone = group < 0
-    group[alone] = labels.max(initial=-1) + 1 + np.arange(alone.sum())
-    source, target = np.repeat(np.arange(n), k), neighbours.ravel()
-    source, target = source[target >= 0], target[target >= 0]
-    while True:
-        group = np.unique(group, return_inverse=True)[1]
-        count = int(group.max(initial=-1)) + 1
-        means = np.zeros((count, x.shape[1]), dtype=np.float64)
-        np.add.at(means, group, x)
-        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        a, b = group[source], group[target]
-        pairs = np.unique(np.r_[a * count + b, b * count + a][np.r_[a != b, a != b]])
-        a, b = pairs // count, pairs % count
-        cosine = np.einsum("ij,ij->i", means[a], means[b]).round(6)
-        order = np.lexsort((b, -cosine, a))
-        best = np.full(count, -1)
-        firsts = order[np.unique(a[order], return_index=True)[1]]
-        strong = firsts[cosine[firsts] >= least]
-        best[a[strong]] = b[strong]
-        mutual = np.flatnonzero((best >= 0) & (best[best] == np.arange(count)) & (np.arange(count) < best))
-        if not len(mutual):
-            return np.asarray(group, dtype=np.int64)
-        renamed = np.arange(count)
-        renamed[best[mutual]] = mutual
-        group = renamed[group]
+def _core(n: int, source: NDArray[np.int64], target: NDArray[np.int64], distance: NDArray[np.float64], min_samples: int) -> NDArray[np.float64]:
+    """(n,) distance to the min_samples-th nearest linked face; infinite where there are fewer."""
+    ends, lengths = np.r_[source, target], np.r_[distance, distance]
+    order = np.lexsort((lengths, ends))
+    starts = np.searchsorted(ends[order], np.arange(n + 1))
+    at = starts[:-1] + min_samples - 1
+    core = np.full(n, np.inf)
+    enough = at < starts[1:]
+    core[enough] = lengths[order][at[enough]]
+    return core
 
 
 def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:
@@ -148,36 +179,48 @@ def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:
     return np.asarray(number[inverse], dtype=np.int32)
 
 
-def _membership(x: NDArray[np.float32], labels: NDArray[np.int32], cut: float) -> NDArray[np.float32]:
-    """How sure a face belongs to its group, 0 to 1: half at the cosine of the cut to the mean of the *other* faces, logistic, slope 10."""
+def _membership(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers, config: IdentifyConfig) -> NDArray[np.float32]:
+    """How sure a face belongs to its group, 0 to 1: logistic in how far its mean cosine to the *others* lies above what joins them."""
     out = np.zeros(len(x), dtype=np.float32)
     inside = np.flatnonzero(labels >= 0)
     if not len(inside):
         return out
-    own, mine = x[inside].astype(np.float64), labels[inside]
-    sums = np.zeros((int(mine.max()) + 1, x.shape[1]))
-    np.add.at(sums, mine, own)
-    rest = sums[mine] - own
-    cosine = (own * rest).sum(axis=1) / np.maximum(np.linalg.norm(rest, axis=1), 1e-12)
-    out[inside] = 1 / (1 + np.exp(-10 * (cosine - cut)))
+    mine = labels[inside]
+    sizes = np.bincount(mine)
+    sums = np.zeros((len(sizes), x.shape[1]))
+    np.add.at(sums, mine, x[inside].astype(np.float64))
+    others = sizes[mine] - 1
+    cosine = np.einsum("ij,ij->i", x[inside], sums[mine] - x[inside]) / np.maximum(others, 1)
+    asked = around.base[inside] + config.merge * around.sd + config.alone * around.reach[inside] * (1 + 1 / np.maximum(others, 1)) / 2
+    out[inside] = 1 / (1 + np.exp(-_SURE * (cosine - asked) / around.sd - _EVEN))
     return out
 
 
-def identify(store: Store, vectors: NDArray[np.floating], links: str, table: str, config: IdentifyConfig) -> ShardResult:
-    """Write the identities of the faces in `links` (whose rows `vectors` follows) to `table`."""
+def identify(
+    store: Store, vectors: NDArray[np.floating], links: str, table: str, config: IdentifyConfig, *,
+    photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None, must: Pairs | None = None, cannot: Pairs | None = None,
+) -> ShardResult:  # fmt: skip
+    """Write the identities of the faces in `links` (whose rows `vectors` follows) to `table`; the rest is as in `group`."""
     shards = store.shards(links)
     inputs = str((store.stamp(links, shards[0]) or {}).get("inputs"))
-    stamp = config.stamp(inputs)
-    if store.shards(table) == ["00000"] and store.stamp(table, "00000") == dict(stamp):
+    rules = [np.asarray(a, dtype=np.int64) for a in (photos, weak, must, cannot) if a is not None]
+    stamp = dict(config.stamp(inputs))
+    if rules:
+        stamp["rules"] = hashlib.sha256(b"|".join(a.tobytes() for a in rules)).hexdigest()[:16]
+    if store.shards(table) == ["00000"] and store.stamp(table, "00000") == stamp:
         return ShardResult(stage="identify", shard="all", faces=len(vectors), skipped=True)
-    first = store.read(links, shards[0])
-    k = first.schema.field("neighbours").type.list_size
-    data = store.read_all(links, links_schema(k))
-    arrays = [data[c].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, k) for c in ("neighbours", "similarity")]
-    groups = group(vectors, arrays[0], arrays[1], config)
+    ids, neighbours, similarity = read_links(store, links)
+    groups = group(vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot)
     columns = {
-        "face_id": data["face_id"].combine_chunks(), "identity": groups.labels,
-        "probability": groups.probabilities, "outlier_score": groups.outlier_scores,
+        "face_id": ids, "identity": groups.labels, "probability": groups.probabilities, "outlier_score": groups.outlier_scores,
     }  # fmt: skip
     store.write(table, "00000", table_of(IDENTITIES, columns), stamp)
     return ShardResult(stage="identify", shard="all", faces=len(vectors))
+
+
+def read_links(store: Store, links: str) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.float32]]:
+    """face_ids (n,), neighbours (n, k) and similarity (n, k) of a table of links."""
+    k = store.read(links, store.shards(links)[0]).schema.field("neighbours").type.list_size
+    data = store.read_all(links, links_schema(k))
+    arrays = [data[c].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, k) for c in ("neighbours", "similarity")]
+    return data["face_id"].combine_chunks(), arrays[0], arrays[1]

@@ -83,7 +83,7 @@ class Clustered:
 def cluster_faces(store: Store, embed: EmbedConfig, links: LinkConfig, identities: IdentifyConfig | None, *, bars: Bars) -> Clustered:
     """Vectors to identities; without a config the model's card says where to cut."""
     card = card_of(embed.model)
-    identities = identities or IdentifyConfig(cut=card.cut, merge=card.merge)
+    identities = identities or IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
     ids, vectors = load_vectors(store, embed.table())
     with bars("faces linked", len(ids)) as tick:
         link(store, embed.table(), f"links/{card.name}", links, tick)

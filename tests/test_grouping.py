@@ -41,7 +41,7 @@ def test_few_faces_have_few_neighbours() -> None:
 @pytest.mark.parametrize("sizes", [[30], [40, 20, 10, 5, 3, 2], [60] * 5 + [1] * 40])
 def test_planted_people_are_found(sizes: list[int]) -> None:
     x, truth = planted(sizes)
-    groups = group(x, *nearest(x, 16), IdentifyConfig(cut=0.5, merge=0.6))
+    groups = group(x, *nearest(x, 16), IdentifyConfig())
     assert bcubed(truth, groups.labels).f > 0.98
     counts = np.bincount(groups.labels[groups.labels >= 0])
     assert (np.diff(counts) <= 0).all()
@@ -50,7 +50,7 @@ def test_planted_people_are_found(sizes: list[int]) -> None:
 
 def test_the_order_of_faces_does_not_matter() -> None:
     x, _ = planted([12, 9, 7, 5, 3, 2, 1, 1], noise=0.8)
-    config = IdentifyConfig(cut=0.3, merge=0.5)
+    config = IdentifyConfig()
     order = np.random.default_rng(1).permutation(len(x))
     first, second = group(x, *nearest(x, 8), config).labels, group(x[order], *nearest(x[order], 8), config).labels
     assert bcubed(first[order] + 100 * (first[order] < 0) * np.arange(1, len(x) + 1), second).f == 1.0

@@ -16,7 +16,7 @@ ROOT = Path(facecluster.__file__).parent
 LAYERS = [
     {"errors"},
     {"tables"},
-    {"images", "colours", "heic", "geometry", "listing"},
+    {"images", "colours", "heic", "geometry", "listing", "strangers", "joining"},
     {"models"},
     {"collect", "detect", "embed", "link", "identify"},  # the stages
     {"jobs"},  # stands for whatever is not named here: report, evaluate, demo, ...

@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facecluster.models.embedder import CROP, AttentionEmbedder
@@ -153,6 +153,26 @@ def augment(x: Tensor, g: torch.Generator) -> Tensor:
     return x.clamp_(0, 255)
 
 
+class Replay:
+    """The last `size` faces that the teacher labelled. Labels cost a third of a step; while the student underfits, seeing one twice more is nearly free."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.seen, self.parts = size, 0, list[Tensor]()
+
+    def add(self, images: Tensor, told: tuple[Tensor, Tensor, Tensor]) -> None:
+        rows = [images.to(torch.uint8), told[0], told[1].half(), told[2].half()]
+        if not self.parts:
+            self.parts = [torch.empty(self.size, *r.shape[1:], dtype=r.dtype) for r in rows]
+        at = (self.seen + torch.arange(len(images))) % self.size
+        for part, r in zip(self.parts, rows, strict=True):
+            part[at] = r
+        self.seen += len(images)
+
+    def draw(self, n: int, g: torch.Generator) -> tuple[Tensor, ...]:
+        at = torch.randint(min(self.seen, self.size), (n,), generator=g)
+        return tuple(p[at].float() for p in self.parts)
+
+
 class Distiller(nn.Module):
     """The student and what it needs only while it learns; returns the parts of the loss."""
 
@@ -203,6 +223,9 @@ def main() -> None:
     parser.add_argument("--muon", type=float, default=3e-3)
     parser.add_argument("--adamw", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--init", type=Path, help="weights to start from (safetensors), when there is no checkpoint")
+    parser.add_argument("--reuse", type=int, default=3, help="steps a batch of the teacher's labels serves on average; 1: always fresh")
+    parser.add_argument("--replay", type=int, default=40_000, help="labelled faces to keep in memory (140 kB each)")
     parser.add_argument("--stop-after", type=int, help="steps; to try a setting")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -235,7 +258,10 @@ def main() -> None:
             o.load_state_dict(s)
         step, spent_before = state["step"], state["spent"]
         g.manual_seed(step)
+    elif args.init:
+        model.student.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(args.init).items()})
     compiled = torch.compile(model)
+    replay = Replay(args.replay)
 
     started = time.monotonic()
     sums: dict[str, float] = {}
@@ -247,9 +273,12 @@ def main() -> None:
         for o, lr in zip(optimisers, full, strict=True):
             for group in o.param_groups:
                 group["lr"] = lr * rate(share)
-        x = augment(pool[torch.randint(len(pool), (args.batch,), generator=g)].float(), g).round()
-        with torch.no_grad():
-            told = teacher(x)
+        if step % args.reuse == 0 or replay.seen < 8 * args.batch:
+            x = augment(pool[torch.randint(len(pool), (args.batch,), generator=g)].float(), g).round()
+            told: tuple[Tensor, ...] = teacher(x)
+            replay.add(x, told)
+        if args.reuse > 1:
+            x, *told = replay.draw(args.batch, g)
         parts = compiled(x.contiguous(memory_format=torch.channels_last), *told)
         loss = parts["cosine"] + 2 * parts["matrix"] + 0.5 * parts["map7"] + 0.1 * parts["map14"]
         for o in optimisers:

@@ -90,7 +90,7 @@ def embed(
     click.echo(f"{done.photos} photos looked at{known}: {done.faces} faces, {done.failed} photos could not be used", err=True)
 
 
-def cluster(store: str, model: str, cut: float | None = None, merge: float | None = None) -> str:
+def cluster(store: str, model: str, **changes: Any) -> str:
     """Group the faces of a store; returns the name of the table of identities."""
     from facecluster.embed import EmbedConfig
     from facecluster.identify import IdentifyConfig
@@ -102,7 +102,9 @@ def cluster(store: str, model: str, cut: float | None = None, merge: float | Non
     place = Store(store)
     place.check()
     card = card_of(model)
-    config = IdentifyConfig(cut=card.cut if cut is None else cut, merge=card.merge if merge is None else merge)
+    config = IdentifyConfig(
+        stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **{k: v for k, v in changes.items() if v is not None}
+    )
     with place.lock():
         done = cluster_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=bars)
     return done.table

@@ -34,8 +34,8 @@ class Card:
     licence: str
     slope: float  # probability that two faces are one person = 1 / (1 + exp(-(slope * cosine + intercept)))
     intercept: float
-    cut: float  # cosine under which two faces are not linked
-    merge: float  # mean cosine from which two groups are one
+    stranger_mean: float  # of the cosine of two strangers
+    stranger_sd: float
     settings: dict[str, Any] = field(default_factory=dict)  # of the network
 
     def probability(self, cosine: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -60,7 +60,8 @@ def read_card(path: Path) -> Card:
         model, reading = raw["model"], raw["reading"]
         return Card(
             name=model["name"], dim=model["dim"], sha256=model["sha256"], licence=model["licence"], settings=raw.get("network", {}),
-            slope=reading["slope"], intercept=reading["intercept"], cut=reading["cut"], merge=reading["merge"],
+            slope=reading["slope"], intercept=reading["intercept"],
+            stranger_mean=reading["stranger_mean"], stranger_sd=reading["stranger_sd"],
         )  # fmt: skip
     except FileNotFoundError:
         raise ModelError(f"expected a model card, found none at {path}: choose 'bundled' or the path of a card (.toml)") from None

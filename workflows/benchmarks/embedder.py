@@ -85,7 +85,7 @@ def load_model(weights: Path | None) -> AttentionModel:
         mlp_ratio=state["blocks.0.mlp.0.weight"].shape[0] // width,
     )  # fmt: skip
     network.load_state_dict(state)
-    card = Card(name=weights.name, dim=128, sha256="", licence="", slope=1, intercept=0, cut=0, merge=0)
+    card = Card(name=weights.name, dim=128, sha256="", licence="", slope=1, intercept=0, stranger_mean=0, stranger_sd=0.1)
     return AttentionModel(network, card, device="cpu")
 
 

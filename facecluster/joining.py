@@ -1,0 +1,182 @@
+"""Joining groups of faces: average linkage on the neighbour graph, with the odds that strangers are as alike.
+
+HDBSCAN's groups are pure but cut too fine. Two groups a and b are one person if the mean cosine over all pairs of their faces exceeds
+
+    base + merge * sd + alone * reach * (1 / size_a + 1 / size_b) / 2
+
+where base, reach and sd are those of `strangers`: the mean over many pairs is sure of itself, that of two single faces must clear
+most of what the best of all strangers reaches. Groups that are each other's best are joined, until none are.
+
+Odd inputs: must-links are joined whatever their cosine; a group that holds a cannot-link falls back to what must-links hold together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from facecluster.strangers import Strangers
+
+Ints = NDArray[np.int64]
+Pairs = NDArray[np.integer]  # (m, 2) rows
+
+
+@dataclass(slots=True)
+class _Groups:
+    """Sums over the faces of each of g groups."""
+
+    sizes: NDArray[np.float64]  # (g,)
+    vectors: NDArray[np.float64]  # (g, dim)
+    base: NDArray[np.float64]  # (g,)
+    reach: NDArray[np.float64]  # (g,)
+
+    def folded(self, into: Ints) -> _Groups:
+        count = int(into.max()) + 1
+        fold = csr_matrix((np.ones(len(into)), (into, np.arange(len(into)))), shape=(count, len(into)))
+        return _Groups(*(fold @ v for v in (self.sizes, self.vectors, self.base, self.reach)))
+
+
+@dataclass(frozen=True, slots=True)
+class Joiner:
+    """What decides that two groups are one, and what must not be."""
+
+    around: Strangers
+    merge: float
+    alone: float
+    cannot: Pairs | None = None
+    photos: Ints | None = None  # (n,) photo of each face
+    same_photo: float = 0.0  # sd: two groups that share photos must be that much more alike
+
+    def join(self, x: NDArray[np.float32], labels: Ints, source: Ints, target: Ints) -> Ints:
+        """Groups (n,) from 0 of faces that start in `labels` (n,), along the graph's edges source[i] - target[i]."""
+        group = _numbered(labels)
+        own = _Groups(np.ones(len(x)), x.astype(np.float64), self.around.base, self.around.reach).folded(group)
+        a, b = self._pairs(group, group[source], group[target], len(own.sizes))
+        excess = self._excess(own, group, a, b)
+        while (into := _mutual(a, b, excess, len(own.sizes))) is not None:
+            grown = np.bincount(into)[into] > 1
+            own, group = own.folded(into), into[group]
+            again = grown[a] | grown[b]  # only what these are part of has changed
+            new = self._pairs(group, into[a[again]], into[b[again]], len(own.sizes))
+            a, b = np.r_[into[a[~again]], new[0]], np.r_[into[b[~again]], new[1]]
+            excess = np.r_[excess[~again], self._excess(own, group, *new)]
+        return group
+
+    def _pairs(self, group: Ints, a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
+        """Each pair of two groups once, but for those that must not be one."""
+        key = np.unique(_keys(a, b, count)[a != b])
+        if self.cannot is not None and len(self.cannot):
+            key = key[~np.isin(key, _keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count))]
+        return key // count, key % count
+
+    def attach(self, x: NDArray[np.float32], group: Ints, faces: Ints, source: Ints, target: Ints) -> Ints:
+        """Give each of `faces` (rows, alone in their groups) to the group that it belongs to most clearly, if to any.
+
+        They don't count in what the groups are: two groups never meet through them.
+        """
+        loose = np.zeros(len(x), dtype=bool)
+        loose[faces] = True
+        loose &= np.bincount(group)[group] == 1
+        own = _Groups(np.ones(len(x)), x.astype(np.float64), self.around.base, self.around.reach).folded(group)
+        face, to = np.r_[source, target], group[np.r_[target, source]]
+        use = loose[face] & (own.sizes[to] > 1)
+        key = np.unique(face[use] * len(own.sizes) + to[use])
+        face, to = key // len(own.sizes), key % len(own.sizes)
+        if self.cannot is not None and len(self.cannot):
+            a, b = self.cannot[:, 0], self.cannot[:, 1]
+            barred = np.r_[a * len(own.sizes) + group[b], b * len(own.sizes) + group[a]]
+            face, to = face[~np.isin(key, barred)], to[~np.isin(key, barred)]
+        excess = self._excess(own, group, group[face], to)
+        order = np.lexsort((to, -excess, face))
+        first = order[np.unique(face[order], return_index=True)[1]]
+        first = first[excess[first] >= 0]
+        out = group.copy()
+        out[face[first]] = to[first]
+        return out
+
+    def _excess(self, own: _Groups, group: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
+        """How far the mean cosine of each pair of groups lies above what is asked of it."""
+        size_a, size_b = own.sizes[a], own.sizes[b]
+        mean = _dots(own.vectors, a, b) / (size_a * size_b)
+        base = (own.base[a] / size_a + own.base[b] / size_b) / 2
+        reach = (own.reach[a] / size_a + own.reach[b] / size_b) / 2
+        excess = mean - base - self.merge * self.around.sd - self.alone * reach * (1 / size_a + 1 / size_b) / 2
+        if self.photos is not None and self.same_photo:
+            likely = np.flatnonzero(excess >= 0)
+            shared = _shared(self.photos, group, a[likely], b[likely]) / np.minimum(size_a, size_b)[likely]
+            # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
+            excess[likely] -= np.where(mean[likely] < 0.9, self.same_photo * self.around.sd * np.minimum(1, shared), 0)
+        return np.asarray(excess.round(9))
+
+
+def _dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
+    """Dot products of rows a[i] and b[i], a block at a time: the whole would be gigabytes."""
+    out = np.empty(len(a))
+    for i in range(0, len(a), 1 << 16):
+        part = slice(i, i + (1 << 16))
+        out[part] = np.einsum("ij,ij->i", rows[a[part]], rows[b[part]])
+    return out
+
+
+def _shared(photos: Ints, group: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
+    """Number of photos that groups a[i] and b[i] are both in."""
+    seen = csr_matrix((np.ones(len(group), dtype=np.float32), (group, photos)))
+    seen.data[:] = 1
+    return np.asarray(seen[a].multiply(seen[b]).sum(axis=1), dtype=np.float64).ravel()
+
+
+def _mutual(a: Ints, b: Ints, excess: NDArray[np.float64], count: int) -> Ints | None:
+    """New numbers of the groups after joining those that are each other's best; None if there are none."""
+    keep = excess >= 0
+    ends, others, score = np.r_[a[keep], b[keep]], np.r_[b[keep], a[keep]], np.r_[excess[keep], excess[keep]]
+    order = np.lexsort((others, -score, ends))
+    first = order[np.unique(ends[order], return_index=True)[1]]
+    best = np.full(count, -1)
+    best[ends[first]] = others[first]
+    mutual = np.flatnonzero((best >= 0) & (best[best] == np.arange(count)) & (np.arange(count) < best))
+    if not len(mutual):
+        return None
+    into = np.arange(count)
+    into[best[mutual]] = mutual
+    return _numbered(into)
+
+
+def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None) -> Ints:
+    """Labels (n,) from 0, -1 = alone, made to keep must-links (m, 2) together and cannot-links (c, 2) apart.
+
+    A cannot-link between two faces that must-links hold together has no effect.
+    """
+    n = len(labels)
+    out = labels.copy()
+    out[out < 0] = labels.max(initial=-1) + 1 + np.arange((labels < 0).sum())
+    if must is None or not len(must):
+        atoms = np.arange(n)
+    else:
+        atoms = connected_components(coo_matrix((np.ones(len(must)), (must[:, 0], must[:, 1])), shape=(n, n)), directed=False)[1]
+    firsts = np.unique(atoms, return_index=True)[1]
+    if cannot is not None and len(cannot):
+        # groups joined by must-links fall and rise together
+        bad = _bridged(out, atoms)
+        fall = np.isin(bad, bad[cannot[:, 0]][(bad[cannot[:, 0]] == bad[cannot[:, 1]]) & (atoms[cannot[:, 0]] != atoms[cannot[:, 1]])])
+        out = np.where(fall, n + firsts[atoms], out)
+    return _bridged(_numbered(out), atoms)
+
+
+def _bridged(labels: Ints, atoms: Ints) -> Ints:
+    """Groups joined where one atom has faces in several."""
+    labels = _numbered(labels)
+    groups, kinds = int(labels.max(initial=-1)) + 1, int(atoms.max(initial=-1)) + 1
+    graph = coo_matrix((np.ones(len(labels)), (labels, groups + atoms)), shape=(groups + kinds,) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1][labels], dtype=np.int64)
+
+
+def _keys(a: Ints, b: Ints, count: int) -> Ints:
+    return np.asarray(np.minimum(a, b) * count + np.maximum(a, b))
+
+
+def _numbered(labels: NDArray[np.integer]) -> Ints:
+    return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)

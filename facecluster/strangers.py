@@ -1,0 +1,88 @@
+"""How alike the strangers of a collection are: what a face's cosine to the best of n strangers would be, for every face.
+
+A threshold on the cosine means something else in each collection: the more faces, and the more alike they are to each other (children,
+one part of the world), the nearer the nearest stranger. So it is measured, face by face, against a cohort of the collection itself:
+one face of every group that a first grouping found, so that five people with nearly all the photos do not stand for nearly all the
+strangers. Cohort normalisation is known from speaker verification (adaptive s-norm; Matejka et al., 2017); here it also carries the number of faces.
+
+Odd inputs: in a small collection the cohort says little, and the model's card says the rest. The choice of the cohort depends on the
+vectors' bytes alone, not on their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+COHORT = 4_000  # strangers a face is compared with
+PRIOR = 200  # strangers' worth of trust in the model's card
+QUANTILES = (0.80, 0.94)  # of the cosines to the cohort: above most, below the few that may be the person itself
+_LOW, _HIGH = (NormalDist().inv_cdf(q) for q in QUANTILES)
+_ROWS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Struct of arrays over n faces, and the scale of the collection."""
+
+    base: NDArray[np.float64]  # (n,) cosine that a fifth of the strangers exceed
+    reach: NDArray[np.float64]  # (n,) what the best of n strangers has above `base`, expected
+    sd: float  # of cosines to strangers, mean over the faces
+
+    @property
+    def level(self) -> NDArray[np.float64]:
+        """(n,) cosine of the most similar of n strangers, expected."""
+        return self.base + self.reach
+
+
+def usual(n: int, *, mean: float, sd: float) -> Strangers:
+    """What the model's card expects of strangers in a collection of n faces: cosines of this `mean` and `sd`, the same for every face."""
+    return Strangers(np.full(n, mean + _LOW * sd), np.full(n, sd * (_z(n) - _LOW)), sd)
+
+
+def strangers(vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mean: float, sd: float, cohort: int = COHORT) -> Strangers:
+    """Measure each face of `vectors` (n, dim), rows of length 1, against a cohort of the collection.
+
+    Args:
+        vectors: (n, dim).
+        labels: (n,) group of each face by a first grouping; one face of each may join the cohort.
+        mean: of the cosine of two strangers, as the model's card says.
+        sd: the same.
+        cohort: strangers at most.
+    """
+    x = np.asarray(vectors, dtype=np.float32)
+    n = len(x)
+    rows = _cohort(x, labels, cohort)
+    if len(rows) < 3:
+        return usual(n, mean=mean, sd=sd)
+    own = np.empty((n, 2))
+    for i in range(0, n, _ROWS):
+        block = slice(i, i + _ROWS)
+        cosines = x[block] @ x[rows].T
+        cosines[labels[block, None] == labels[rows]] = -1  # the face itself, or its person, is no stranger
+        own[block] = np.sort(cosines, axis=1)[:, [round(1 + q * (len(rows) - 2)) for q in QUANTILES]]
+    trust = len(rows) / (len(rows) + PRIOR)
+    spread = trust * np.maximum(own[:, 1] - own[:, 0], 0) / (_HIGH - _LOW) + (1 - trust) * sd
+    base = trust * own[:, 0] + (1 - trust) * (mean + _LOW * sd)
+    return Strangers(base, spread * (_z(n) - _LOW), float(spread.mean()))
+
+
+def _z(n: int) -> float:
+    """What the largest of n normal numbers reaches, in sd."""
+    return NormalDist().inv_cdf(1 - 1 / max(n, 10))
+
+
+def _cohort(x: NDArray[np.float32], labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
+    """Rows of one face of each group, at most `most`; which ones follows from their bytes."""
+    # a sum that mixes the bytes well enough to choose by, for a million rows at once; ties are equal vectors
+    weights = np.frombuffer(hashlib.shake_128(b"cohort").digest(8 * x.shape[1]), dtype=np.uint64) | np.uint64(1)
+    mixed = np.zeros(len(x), dtype=np.uint64)
+    for column, weight in zip(np.ascontiguousarray(x.T).view(np.uint32), weights, strict=True):
+        mixed += column.astype(np.uint64) * weight
+    order = np.argsort(mixed, kind="stable")
+    firsts = order[np.unique(labels[order], return_index=True)[1]]
+    return np.asarray(firsts[np.argsort(mixed[firsts], kind="stable")][:most], dtype=np.intp)
