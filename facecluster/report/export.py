@@ -57,8 +57,9 @@ def write_tables(folder: Path, data: Data) -> None:
     """Write faces.csv, people.csv, faces.parquet and people.parquet. Faces stand in the order of the store."""
     people = people_table(data)
     faces = faces_table(data)
-    pq.write_table(faces, folder / "faces.parquet", compression="zstd")
-    pq.write_table(people, folder / "people.parquet", compression="zstd")
+    for name, table in (("faces", faces), ("people", people)):
+        with open(folder / f"{name}.parquet", "wb") as file:  # by its path pyarrow opens no folder whose name is not UTF-8
+            pq.write_table(table, file, compression="zstd")
     flat = {name: faces[name] for name in faces.column_names if name not in ("box", "landmarks")}
     flat |= {name: pa.array(data.box[:, i].astype(np.float32)) for i, name in enumerate("xywh")}
     _write_csv(folder / "faces.csv", pa.table(flat).select([*FACE_COLUMNS, "taken_at", "photo_id"]))
