@@ -137,9 +137,9 @@ def _spanning_tree(
     The distance is 1 - cosine, moved by how much the best strangers of the two faces differ from the collection's mean.
     Every piece hangs at the cut distance, on a group of ghosts: in a chain, two strangers that meet first would look like a group.
     """
-    usual = float(around.level.mean())
-    cut = 1 - usual - config.margin * around.sd
-    distance = np.maximum(1 - usual - above, _NEAR)
+    middle = float(around.level.mean())
+    cut = max(1 - middle - config.margin * around.sd, 2 * _NEAR)
+    distance = np.maximum(1 - middle - above, _NEAR)
     core = _core(n, source, target, distance, config.min_samples)
     reach = np.maximum(np.maximum(core[source], core[target]), distance)
     near = reach <= cut

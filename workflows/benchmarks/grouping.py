@@ -1,0 +1,258 @@
+"""Measure the grouping beside its peers: each at its default and at its own best setting, on the same vectors and the same neighbours.
+
+    python workflows/benchmarks/grouping.py --eval faces_eval.parquet --train faces_train.parquet -o results/grouping.json
+    python workflows/benchmarks/grouping.py --million -o results/grouping_million.json
+
+Ours has one setting for all sets: the defaults of IdentifyConfig with the model's own figures for strangers. Strangers and faces that a
+method leaves alone count as groups of one. Sets: the evaluation faces; the named part of the training faces with strangers; both with
+the teacher's stored vectors and with the bundled model's; and generated ones (long tail, look-alikes, blur, several dimensions).
+
+The evaluation file may be looked at here and nowhere else. Peers that need all pairs (hdbscan, average linkage) run up to --dense faces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import platform
+import resource
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hdbscan
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import squareform
+from sklearn.cluster import DBSCAN
+from sknetwork.clustering import Louvain
+
+from facecluster import identify
+from facecluster.evaluate import bcubed, pairwise
+from facecluster.identify import IdentifyConfig
+from facecluster.link import nearest
+from facecluster.models.registry import card_of, load_embedder
+from facecluster.strangers import usual
+
+Vectors = NDArray[np.float32]
+Ints = NDArray[np.int64]
+K = 64
+COSINES = tuple(np.arange(0.25, 0.71, 0.05).round(2))
+
+
+def faces(path: Path, vectors: str) -> tuple[Vectors, Ints]:
+    """Vectors and truth of a file of faces: named people, and strangers as people of one face; masked faces are left out."""
+    table = pq.read_table(path, columns=["source", "subject", "teacher", "crop"])
+    keep = np.flatnonzero(np.array(table["source"].to_pylist()) != "rmfd-masked")
+    names = np.array([s or "" for s in table["subject"].to_pylist()])[keep]
+    if vectors == "teacher":
+        x = np.stack(table["teacher"].to_numpy()).astype(np.float32)[keep]
+    else:
+        crops = table["crop"].to_pylist()
+        model = load_embedder("bundled")
+        pixels = np.stack([np.asarray(Image.open(io.BytesIO(crops[i])).convert("RGB")) for i in keep])
+        x = model.embed(pixels)
+    truth = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    strangers = names == ""
+    truth[strangers] = truth.max() + 1 + np.arange(strangers.sum())
+    return x / np.linalg.norm(x, axis=1, keepdims=True), truth
+
+
+def generated(people: int, dim: int, seed: int, *, alike: float = 0.0, blur: float = 0.0) -> tuple[Vectors, Ints]:
+    """Long-tailed people, 7 of 10 with one face; `alike`: share of people with a double; `blur`: share of faces near a common point."""
+    rng = np.random.default_rng(seed)
+    counts = np.minimum(500, np.where(rng.random(people) < 0.7, 1, 1 + np.ceil(rng.pareto(1.05, people)))).astype(int)
+    centres = rng.normal(size=(people, dim)) + 0.25 * rng.normal(size=dim)
+    doubles = rng.random(people) < alike
+    centres[doubles] = 0.7 * centres[np.roll(np.arange(people), 1)][doubles] + 0.7 * centres[doubles]
+    truth = np.repeat(np.arange(people), counts)
+    noise = rng.gamma(9, 1 / 9, size=(len(truth), 1)) * 0.75
+    x = centres[truth] / np.linalg.norm(centres[truth], axis=1, keepdims=True) + noise * rng.normal(size=(len(truth), dim)) / dim**0.5
+    blurred = rng.random(len(truth)) < blur
+    x[blurred] = 0.45 * x[blurred] + 0.55 * rng.normal(size=dim) / dim**0.5
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), truth
+
+
+# -- peers: vectors, neighbours, similarity -> (setting, labels) for each setting; the default first ---------------------------
+
+Found = Iterator[tuple[str, NDArray[np.integer]]]
+Peer = Callable[[Vectors, NDArray[np.int32], NDArray[np.float32]], Found]
+
+
+def graph(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], least: float) -> csr_matrix:
+    n, k = neighbours.shape
+    keep = (similarity >= least) & (neighbours >= 0)
+    rows = np.repeat(np.arange(n), k).reshape(n, k)[keep]
+    one = coo_matrix((similarity[keep], (rows, neighbours[keep])), shape=(n, n)).tocsr()
+    return one.maximum(one.T)
+
+
+def components(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
+    for least in (0.5, *COSINES):
+        yield f"cosine {least}", connected_components(graph(neighbours, similarity, least), directed=False)[1]
+
+
+def chinese_whispers(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
+    """Biemann, 2006: every node takes the label with the most weight around it, in random order, until none changes (20 rounds)."""
+    for least in (0.5, *COSINES):
+        g, rng, labels = graph(neighbours, similarity, least), np.random.default_rng(0), np.arange(len(x))
+        for _ in range(20):
+            changed = False
+            for i in rng.permutation(len(x)):
+                part = slice(g.indptr[i], g.indptr[i + 1])
+                if part.start == part.stop:
+                    continue
+                found, at = np.unique(labels[g.indices[part]], return_inverse=True)
+                best = found[np.bincount(at, g.data[part]).argmax()]
+                changed |= best != labels[i]
+                labels[i] = best
+            if not changed:
+                break
+        yield f"cosine {least}", labels
+
+
+def dbscan(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
+    for least, size in ((0.5, 5), *((c, m) for c in COSINES for m in (2, 4))):
+        g = graph(neighbours, similarity, least)
+        g.data = np.maximum(1 - g.data, 1e-6)
+        yield f"cosine {least}, min_samples {size}", DBSCAN(eps=1 - least, min_samples=size, metric="precomputed").fit(g).labels_
+
+
+def dense_hdbscan(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
+    distance = np.maximum(1 - x.astype(np.float64) @ x.T, 0)
+    for size, samples in ((5, 5), (2, 1), (2, 2), (2, 4), (3, 3)):
+        fit = hdbscan.HDBSCAN(min_cluster_size=size, min_samples=samples, metric="precomputed").fit(distance)
+        yield f"min_cluster_size {size}, min_samples {samples}", fit.labels_
+
+
+def average_linkage(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
+    distance = np.maximum(1 - x @ x.T, 0).astype(np.float32)
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), "average")
+    for least in (0.4, *COSINES):
+        yield f"cosine {least}", fcluster(tree, 1 - least, "distance")
+
+
+def louvain(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
+    for least, resolution in ((0.5, 1), *((c, r) for c in COSINES[2:] for r in (1, 10, 100))):
+        g = graph(neighbours, similarity, least)
+        labels = np.arange(len(x))
+        if g.nnz:
+            labels = Louvain(resolution=resolution, random_state=0).fit_predict(g)
+        yield f"cosine {least}, resolution {resolution}", labels
+
+
+PEERS: dict[str, tuple[Peer, bool]] = {  # and whether it needs all pairs
+    "connected components": (components, False),
+    "Chinese whispers": (chinese_whispers, False),
+    "DBSCAN": (dbscan, False),
+    "HDBSCAN, dense": (dense_hdbscan, True),
+    "average linkage": (average_linkage, True),
+    "Louvain": (louvain, False),
+}
+
+
+def scores(truth: Ints, labels: NDArray[np.integer]) -> dict[str, float]:
+    pair, cube = pairwise(truth, labels), bcubed(truth, labels)
+    return {
+        "pairwise_f": round(pair.f, 4), "pairwise_precision": round(pair.precision, 4), "pairwise_recall": round(pair.recall, 4),
+        "bcubed_f": round(cube.f, 4), "bcubed_precision": round(cube.precision, 4), "bcubed_recall": round(cube.recall, 4),
+    }  # fmt: skip
+
+
+def ours(
+    x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32], mean: float, sd: float
+) -> dict[str, NDArray[np.int32]]:
+    """Our labels, and those with one thing left out at a time."""
+    config = {"stranger_mean": mean, "stranger_sd": sd}
+
+    def run(**changes: float) -> NDArray[np.int32]:
+        return identify.group(x, neighbours, similarity, IdentifyConfig(**{**config, **changes})).labels  # type: ignore[arg-type]
+
+    out = {"ours": run(), "without joining": run(merge=99), "without HDBSCAN (joining alone)": run(margin=99),
+           "min_samples 1": run(min_samples=1), "min_samples 4": run(min_samples=4)}  # fmt: skip
+    measured = identify.strangers
+    identify.strangers = lambda v, labels, *, mean, sd: usual(len(v), mean=mean, sd=sd)
+    out["strangers by the card, not measured"] = run()
+    identify.strangers = measured
+    return out
+
+
+def compare(x: Vectors, truth: Ints, mean: float, sd: float, dense: int) -> dict[str, object]:
+    neighbours, similarity = nearest(x, K)
+    result: dict[str, object] = {"faces": len(x), "people": len(np.unique(truth)), "dim": x.shape[1]}
+    started = time.perf_counter()
+    result["ablation"] = {name: scores(truth, labels) for name, labels in ours(x, neighbours, similarity, mean, sd).items()}
+    peers: dict[str, object] = {}
+    for name, (peer, all_pairs) in PEERS.items():
+        if all_pairs and len(x) > dense:
+            peers[name] = f"not run: all pairs of {len(x)} faces"
+            continue
+        found = [(setting, scores(truth, labels)) for setting, labels in peer(x, neighbours, similarity)]
+        peers[name] = {"default": found[0], **{f"best {m}": max(found, key=lambda f: f[1][m]) for m in ("pairwise_f", "bcubed_f")}}
+    result["peers"] = peers
+    for measure in ("pairwise_f", "bcubed_f"):
+        best = max(p[f"best {measure}"][1][measure] for p in peers.values() if isinstance(p, dict))
+        mine = result["ablation"]["ours"][measure]  # type: ignore[index]
+        result[f"{measure} against the best peer's best"] = round(mine / best, 4)
+    print(json.dumps({k: v for k, v in result.items() if k != "peers"}), f"{time.perf_counter() - started:.0f} s", flush=True)
+    return result
+
+
+def million() -> dict[str, object]:
+    """From links to identities: a million vectors. Time and memory of the grouping alone, at its peak, in this process."""
+    x, truth = generated(190_000, 128, 5)
+    x, truth = x[:1_000_000], truth[:1_000_000]
+    started = time.perf_counter()
+    neighbours, similarity = nearest(x, K)
+    linked = time.perf_counter()
+    groups = identify.group(x, neighbours, similarity, IdentifyConfig(stranger_mean=0.0, stranger_sd=128**-0.5))
+    done = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"faces": len(x), "links_seconds": round(linked - started), "grouping_seconds": round(done - linked), "peak_gib": round(peak, 2),
+            **scores(truth, groups.labels)}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--eval", type=Path)
+    parser.add_argument("--train", type=Path)
+    parser.add_argument("--dense", type=int, default=17_000, help="faces up to which methods that need all pairs are run")
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--only", help="sets whose name contains this")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    card = card_of("bundled")
+    known = {"teacher": (0.035, 0.115), "bundled": (card.stranger_mean, card.stranger_sd)}
+    machine = {"cpu": platform.processor() or platform.machine(), "python": platform.python_version()}
+    result: dict[str, object] = {"machine": machine, "k": K}
+    if args.million:
+        result["million"] = million()
+    sets: dict[str, Callable[[], tuple[Vectors, Ints, float, float]]] = {}
+    for name, path in (("eval", args.eval), ("train", args.train)):
+        for vectors in known if path else ():
+            sets[f"{name}, {vectors}"] = lambda p=path, v=vectors: (*faces(p, v), *known[v])  # type: ignore[misc]
+    if not args.million:
+        for dim, seed in ((64, 1), (128, 2), (512, 3)):
+            sets[f"generated {dim}"] = lambda d=dim, s=seed: (*generated(1_500, d, s), 0.0, d**-0.5)  # type: ignore[misc]
+        sets["generated, look-alikes"] = lambda: (*generated(1_500, 128, 4, alike=0.1), 0.0, 128**-0.5)
+        sets["generated, blur"] = lambda: (*generated(1_500, 128, 5, blur=0.1), 0.0, 128**-0.5)
+    for name, make in sets.items():
+        if not args.only or args.only in name:
+            print(name, flush=True)
+            result[name] = compare(*make(), args.dense)
+            args.out.write_text(json.dumps(result, indent=1) + "\n")
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result.get("million", {})))
+
+
+if __name__ == "__main__":
+    main()
