@@ -60,7 +60,8 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
     del planned
     files = [new[uri] for uri in sorted(new)]
     sizes = _ids_by_size(store, {f.size for f in files})
-    first = max((int(s) for s in store.shards("files")), default=-1) + 1
+    # a number that photos bear already would pass for done, though its files are gone
+    first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
     shards: list[str] = []
     for start in range(0, len(files), shard_size):
         part = files[start : start + shard_size]

@@ -83,7 +83,7 @@ def detect_shard(
     `threads` photos are read and decoded ahead; memory stays at a few photos of `max_side` whatever the shard holds.
     """
     stamp = config.stamp()
-    if store.is_done("photos", shard, {**stamp, "table": "photos"}):
+    if store.is_done("photos", shard, {**stamp, "table": "photos"}) and store.exists("faces", f"part-{shard}.parquet"):
         return ShardResult(stage="detect", shard=shard, skipped=True)
     photos: list[dict[str, Any]] = []
     faces: list[dict[str, Any]] = []

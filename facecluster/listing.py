@@ -21,7 +21,7 @@ import fsspec
 
 from facecluster.errors import InputError
 from facecluster.images import local_path
-from facecluster.tables import MARK
+from facecluster.tables import KIND, MARK
 
 EXTENSIONS = frozenset(["jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "gif", "avif", "heic", "heif", "hif", "bmp"])
 _PASSED_OVER = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
@@ -151,7 +151,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _is_store(mark: str) -> bool:
     try:
         with open(mark, "rb") as f:
-            return b"facecluster store" in f.read(1000)
+            return KIND.encode() in f.read(1000)
     except OSError:
         return False
 

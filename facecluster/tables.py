@@ -12,6 +12,7 @@ import json
 import os
 import uuid
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from facecluster.errors import StampError, StoreError
 
 FORMAT = 1  # of the store; a reader refuses what is newer than it knows
 MARK = "store.json"
+KIND = "facecluster store"
 
 
 def _field(name: str, kind: pa.DataType, unit: str, *, nullable: bool = False) -> pa.Field:
@@ -174,20 +176,22 @@ class Store:
 
     def check(self) -> None:
         """Raise StoreError unless a store that this version can read is there."""
+        self._need_name()
         self.fs.invalidate_cache()
         try:
             mark = json.loads(self.fs.cat_file(self.path(MARK)))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise StoreError(f"expected a store at {self.url}, found none: make one with 'facecluster run PHOTOS -o {self.url}'") from None
         except self._faults as e:
             raise StoreError(f"expected a readable {MARK} in {self.url}, found: {_line(e)}. Restore it or choose another store") from e
-        if not isinstance(mark, dict) or not isinstance(mark.get("format"), int):
+        if not isinstance(mark, dict) or mark.get("kind") != KIND or not isinstance(mark.get("format"), int):
             raise StoreError(f"expected a facecluster store at {self.url}, found a {MARK} of something else: choose another folder")
         if mark["format"] > FORMAT:
             raise StoreError(f"expected a store of format {FORMAT} or older, found {mark['format']}: install a newer facecluster")
 
     def create(self) -> None:
         """Make the store, or check it if it is there. A folder with other things in it is refused, and so is a bucket that is not there."""
+        self._need_name()
         try:
             if self.exists(MARK):
                 return self.check()
@@ -198,11 +202,15 @@ class Store:
             if self._lacks_bucket():
                 raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another place with -o")
             self.fs.makedirs(self.root, exist_ok=True)
-            self.write_bytes(json.dumps({"kind": "facecluster store", "format": FORMAT}).encode(), MARK)
+            self.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), MARK)
         except StoreError:
             raise
         except self._faults as e:
             raise StoreError(f"expected a place to write the store, found: {_line(e)}. Choose another with -o") from e
+
+    def _need_name(self) -> None:
+        if not self.url:  # it would mean the folder that one happens to be in
+            raise StoreError("expected the name of a store, found an empty one: name a folder")
 
     def _lacks_bucket(self) -> bool:
         """Whether this is in an object store, in a bucket that is not there: making folders would make the bucket, for others to see."""
@@ -306,9 +314,25 @@ class Store:
             )
         return True
 
+    def finished(self, stamps: Mapping[str, Stamp], present: Collection[str] = ()) -> list[str]:
+        """Names of the shards that are in all of some tables, sorted.
+
+        Args:
+            stamps: the tables, and the settings that each of their shards must be made with.
+            present: tables in which shards must be there, whatever made them.
+
+        Raises:
+            StampError: a shard, whether or not it is in the other tables, was made with other settings.
+        """
+        shards = {table: self.shards(table) for table in (*stamps, *present)}
+        with ThreadPoolExecutor(1 if self.is_local else 16) as pool:  # a request each: on object stores that is mostly waiting
+            for table, stamp in stamps.items():
+                list(pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp), shards[table]))
+        return sorted(set.intersection(*map(set, shards.values())))
+
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def table_of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:

@@ -319,6 +319,16 @@ def test_only_what_is_new_or_changed(photos: Path, store: Store) -> None:
     assert collect([str(photos)], store).new == 1
 
 
+def test_a_number_is_not_used_twice(photos: Path, store: Store) -> None:
+    """A shard of files that was damaged and deleted: what was planned in its place must not pass for done."""
+    put(photos, "a.jpg", "b.jpg")
+    collect([str(photos)], store)
+    detect(store)
+    os.unlink(store.part("files", "00000"))
+    put(photos, "c.jpg")
+    assert collect([str(photos)], store) == Collected(3, 0, ["00001"], [])
+
+
 def test_moved_photo_is_known_by_its_size(photos: Path, store: Store) -> None:
     put(photos, "a.jpg", "long name.jpg")
     collect([str(photos)], store)

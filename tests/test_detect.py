@@ -52,3 +52,18 @@ def test_the_number_of_faces_is_that_of_the_content(group_photo: Path, tmp_path:
     (folder / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(size - 3))  # of the same size as what is known
     faces_of, error = look(folder, store)["a.jpg"]
     assert faces_of == 0 and error and "damaged" in error
+
+
+def test_faces_that_were_lost_are_found_again(group_photo: Path, tmp_path: Path) -> None:
+    folder, store = tmp_path / "photos", Store(str(tmp_path / "store"))
+    folder.mkdir()
+    store.create()
+    shutil.copy(group_photo, folder / "a.jpg")
+    look(folder, store)
+    faces, photos = store.read("faces", "00000"), store.read("photos", "00000")
+    for table in ("faces", "photos"):
+        os.unlink(store.part(table, "00000"))
+        assert not detect_shard("00000", store=store, config=DetectConfig()).skipped
+        assert store.read("faces", "00000").equals(faces, check_metadata=True)
+        assert store.read("photos", "00000").equals(photos, check_metadata=True)
+    assert detect_shard("00000", store=store, config=DetectConfig()).skipped

@@ -85,6 +85,35 @@ def test_settings_are_kept_and_told_apart(store: Store) -> None:
         store.is_done("files", "00000", {"a": 2, "b": "x", "c": [0.1]})
 
 
+def test_finished_shards_are_those_in_every_table_made_with_these_settings(store: Store) -> None:
+    for table, shards in {"files": "0123", "photos": "012", "faces": "12", "embeddings/m": "013"}.items():
+        for shard in shards:
+            store.write(table, shard, rows(SCHEMAS[table], 1), {"table": table, "x": 1})
+    photos, vectors = {"table": "photos", "x": 1}, {"table": "embeddings/m", "x": 1}
+    assert store.finished({"photos": photos, "embeddings/m": vectors}) == ["0", "1"]
+    assert store.finished({"photos": photos, "embeddings/m": vectors}, ["faces"]) == ["1"]
+    assert store.finished({"photos": photos, "none": {}}) == []
+    store.write("embeddings/m", "3", rows(SCHEMAS["embeddings/m"], 1), {**vectors, "x": 2})  # the last one looked at
+    with pytest.raises(StampError, match=r"part-3.parquet made with x = 1 \(found 2\)"):
+        store.finished({"photos": photos, "embeddings/m": vectors})
+
+
+@pytest.mark.parametrize("mark", ['{"kind": "shop", "format": 1}', '{"format": 1}', '{"kind": "facecluster store"}', "[]", "1", "null"])
+def test_the_mark_of_something_else(store: Store, mark: str) -> None:
+    (Path(store.root) / "store.json").write_text(mark)
+    for use in (store.check, store.create):
+        with pytest.raises(StoreError, match="found a store.json of something else"):
+            use()
+
+
+def test_a_store_without_a_name_is_not_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for use in (Store("").create, Store("").check):
+        with pytest.raises(StoreError, match="expected the name of a store"):
+            use()
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_write_that_fails_leaves_the_older_shard(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.write("files", "00000", rows(FILES, 1), {})
 
