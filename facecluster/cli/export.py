@@ -1,0 +1,113 @@
+"""facecluster export: what the store knows, for other programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facecluster.cli import common
+
+if TYPE_CHECKING:
+    from facecluster.export.library import Library
+    from facecluster.export.out import Out
+
+KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
+
+
+@click.command("export")
+@click.argument("store")
+@click.option("--to", "kind", type=click.Choice(KINDS), required=True, help="The form.")
+@click.option("-o", "--out", help="Folder to write to.")
+@click.option("--beside", is_flag=True, help="xmp: write the sidecars beside the photos.")
+@click.option("--numbers", is_flag=True, help="xmp: write 'person 0012' where a person has no name.")
+@click.option("--link", is_flag=True, help="folders: make symbolic links in place of copies.")
+@click.option("--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Faces less sure than this are nobody's.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common.tidy
+def command(
+    store: str, kind: str, out: str | None, beside: bool, numbers: bool, link: bool, sure: float, dry_run: bool, model: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Write the people of STORE for other programs: XMP sidecars with face regions (existing ones are merged, never lost), COCO, FiftyOne
+    or Label Studio files, a folder for each person, CSV or SQLite.
+
+    Example: facecluster export ~/people --to xmp -o sidecars --dry-run
+    """
+    from facecluster.errors import InputError
+    from facecluster.export.library import read_library
+    from facecluster.export.out import Out, short_names
+    from facecluster.models.registry import card_of
+    from facecluster.tables import Store
+
+    if beside and kind != "xmp":
+        raise InputError(f"expected --beside with --to xmp only, found --to {kind}: give -o DIR")
+    if (out is None) == (not beside):
+        raise InputError("expected either -o DIR or (for xmp) --beside, found both or neither: give one of them")
+    place = Store(store)
+    place.check()
+    library = read_library(place, card_of(model).name, sure=sure)
+    root, names = short_names(uri for photo in library.photos for uri in photo.uris)
+    target = None if out is None else Out(out, kind, dry_run=dry_run)
+    if kind == "xmp":
+        row = _xmp(library, target, names, numbers, dry_run, as_json)
+    else:
+        assert target is not None
+        row = _files(library, target, kind, root, names, link)
+    row = {"to": kind, "out": None if target is None else str(target.folder), "dry_run": dry_run} | row
+    if as_json:
+        click.echo(json.dumps(row, indent=1))
+
+
+def _xmp(library: Library, out: Out | None, names: dict[str, str], numbers: bool, dry_run: bool, as_json: bool) -> dict[str, Any]:
+    from facecluster.export import xmp
+    from facecluster.report.text import plural, shown
+
+    rows, counts = [], dict.fromkeys(("new", "merged", "unchanged", "skipped"), 0)
+    for done in xmp.export(library, out, names, numbers=numbers, dry_run=dry_run):
+        counts[done.state] += 1
+        if done.state != "unchanged":
+            rows.append({"photo": done.photo, "sidecar": done.sidecar, "state": done.state, "faces": done.faces, "why": done.why or None})
+        if done.state == "skipped":
+            click.echo(f"skipped {shown(done.photo)}: {shown(done.why)}", err=True)
+        elif dry_run and done.state != "unchanged" and not as_json:
+            click.echo(f"{done.state}: {shown(done.sidecar)}")
+    if not as_json:
+        would = "would be written" if dry_run else "written"
+        click.echo(f"{plural(counts['new'] + counts['merged'], 'sidecar')} {would}: {counts['new']} new, {counts['merged']} merged; "
+                   f"{counts['unchanged']} unchanged, {counts['skipped']} skipped")  # fmt: skip
+    return {"counts": counts, "sidecars": rows}
+
+
+def _files(library: Library, out: Out, kind: str, root: str, names: dict[str, str], link: bool) -> dict[str, Any]:
+    from facecluster.export import coco, fiftyone, folders, labelstudio, tables
+    from facecluster.report.text import plural, shown
+
+    skipped: list[folders.Copied] = []
+    if kind == "folders":
+        done: list[folders.Copied] = []
+        with common.bars("photos", sum(len(library.people_in(p)) for p in library.photos)) as tick:
+            for row in folders.export(library, out, link=link, tick=tick):
+                (skipped if row.why else done).append(row)
+        for row in skipped:
+            click.echo(f"left out {shown(row.uri)}: {shown(row.why)}", err=True)
+        what = plural(len(done), "photo") + " in folders"
+    else:
+        makers = {
+            "coco": lambda: coco.export(library, out, root, names), "fiftyone": lambda: fiftyone.export(library, out),
+            "labelstudio": lambda: labelstudio.export(library, out, root, names), "csv": lambda: tables.export_csv(library, out),
+            "sqlite": lambda: tables.export_sqlite(library, out),
+        }  # fmt: skip
+        what = plural(makers[kind](), "face")
+    deleted = out.finish()
+    if not click.get_current_context().params["as_json"]:
+        would = "would be written" if out.dry_run else "written"
+        stale = f", {plural(deleted, 'stale file')} of an earlier export deleted" if deleted else ""
+        click.echo(f"{what}: {plural(out.written, 'file')} {would} to {out.folder}, {len(out.new) - out.written} there already{stale}")
+        if out.dry_run:
+            for name in sorted(out.new):
+                click.echo(f"  {shown(name)}")
+    left_out = [{"photo": row.uri, "why": row.why} for row in skipped]
+    return {"files": sorted(out.new), "written": out.written, "stale": deleted, "left_out": left_out}

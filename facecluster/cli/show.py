@@ -1,0 +1,67 @@
+"""facecluster show: the photos of people."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from facecluster.cli import common
+
+
+@click.command("show")
+@click.argument("store")
+@click.argument("person")
+@click.option("--and", "also", multiple=True, help="Only photos that this person is in too. Can be repeated.")
+@click.option("--not", "without", multiple=True, help="Only photos that this person is not in. Can be repeated.")
+@click.option("--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Faces less sure than this are nobody's.")
+@click.option("--copy-to", help="Folder to copy the photos to.")
+@click.option("--link-to", help="Folder to link the photos in.")
+@click.option("--dry-run", is_flag=True, help="Say what would be copied or linked, and do nothing.")
+@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common.tidy
+def command(
+    store: str, person: str, also: tuple[str, ...], without: tuple[str, ...], sure: float, copy_to: str | None, link_to: str | None,
+    dry_run: bool, model: str, as_json: bool,
+) -> None:  # fmt: skip
+    """List the photos in STORE that PERSON (a name or number) is in; copy or link them to a folder.
+
+    Example: facecluster show ~/people 0 --and 1 --not 2 --link-to both
+    """
+    from facecluster.errors import InputError
+    from facecluster.export.folders import place as put
+    from facecluster.export.library import read_library
+    from facecluster.export.out import Out
+    from facecluster.models.registry import card_of
+    from facecluster.report.text import plural, shown
+    from facecluster.tables import Store
+
+    if copy_to is not None and link_to is not None:
+        raise InputError("expected --copy-to or --link-to, found both: give one of them")
+    place = Store(store)
+    place.check()
+    library = read_library(place, card_of(model).name, sure=sure)
+    wanted = {library.who.find(text) for text in (person, *also)}
+    barred = {library.who.find(text) for text in without}
+    photos = library.showing(wanted, barred)
+    left_out = []
+    out = Out(copy_to or link_to or "", "show", dry_run=dry_run) if copy_to or link_to else None
+    if out is not None:
+        left_out = [row for row in put(((p, "") for p in photos), out, link=link_to is not None) if row.why]
+        out.finish()
+    if as_json:
+        people = library.who.people
+        rows = [{"photo_id": p.photo_id, "uris": p.uris, "taken_at": p.taken_at or None,
+                 "people": sorted(people[i].label for i in library.people_in(p))} for p in photos]  # fmt: skip
+        query = {"with": sorted(people[i].label for i in wanted), "without": sorted(people[i].label for i in barred)}
+        files = None if out is None else {"folder": str(out.folder), "files": sorted(out.new), "dry_run": dry_run}
+        skipped = [{"photo": row.uri, "why": row.why} for row in left_out]
+        click.echo(json.dumps(query | {"photos": rows, "out": files, "left_out": skipped}, indent=1))
+        return
+    for photo in photos:
+        click.echo(shown(photo.uris[0]).encode("utf-8", "replace").decode())
+    for row in left_out:
+        click.echo(f"left out {shown(row.uri)}: {shown(row.why)}", err=True)
+    done = f"; {'would be ' if dry_run else ''}{'linked in' if link_to else 'copied to'} {out.folder}" if out else ""
+    click.echo(f"{plural(len(photos), 'photo')}{done}", err=True)

@@ -1,0 +1,46 @@
+"""FiftyOne's FiftyOneImageDetectionDataset: labels.json, and data.json that says where the photos are (they are not copied).
+
+Read it with fiftyone.Dataset.from_dir(dataset_dir=DIR, dataset_type=fiftyone.types.FiftyOneImageDetectionDataset). A label is the
+person's name or number, or "nobody"; boxes are (x, y, w, h) as shares of the upright photo. The format:
+https://docs.voxel51.com/user_guide/import_datasets.html#fiftyoneimagedetectiondataset
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facecluster.export.coco import attributes
+from facecluster.export.library import Face, Library, Photo
+from facecluster.export.out import Out, json_bytes
+from facecluster.images import local_path
+
+NOBODY = "nobody"
+
+
+def export(library: Library, out: Out) -> int:
+    """Write labels.json and data.json; returns the number of faces. A photo stands under the start of its SHA-256."""
+    labels: dict[str, list[dict[str, Any]]] = {}
+    places: dict[str, str] = {}
+    for photo, faces in library:
+        if not photo.width or not photo.height:
+            continue
+        key = photo.photo_id[:24]
+        places[key] = local_path(photo.uris[0]) or photo.uris[0]
+        labels[key] = [_detection(face, photo) for face in faces]
+    classes = sorted({row["label"] for rows in labels.values() for row in rows})
+    number = {name: i for i, name in enumerate(classes)}
+    for rows in labels.values():
+        for row in rows:
+            row["label"] = number[row["label"]]
+    out.write("labels.json", json_bytes({"classes": classes, "labels": labels}))
+    out.write("data.json", json_bytes(places))
+    return sum(map(len, labels.values()))
+
+
+def _detection(face: Face, photo: Photo) -> dict[str, Any]:
+    x, y, w, h = face.box
+    box = [x / photo.width, y / photo.height, w / photo.width, h / photo.height]
+    return {
+        "label": face.person.label if face.person else NOBODY, "bounding_box": [round(v, 6) for v in box],
+        "confidence": round(face.score, 4), "attributes": attributes(face),
+    }  # fmt: skip

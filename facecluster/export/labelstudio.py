@@ -1,0 +1,56 @@
+"""Label Studio: tasks.json to import, with the faces as predictions to correct, and config.xml, the labelling interface they fit.
+
+Boxes are in percent of the upright photo, which is what Label Studio shows. A face is a rectangle "Face" and a text "person" of the same
+region. Photos on this machine are served by Label Studio's local files: set LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and
+LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT to the folder stated in each task's data (`root`). The format:
+https://labelstud.io/guide/predictions and https://labelstud.io/tags/rectanglelabels
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from facecluster.export.library import Face, Library, Photo
+from facecluster.export.out import Out, json_bytes
+from facecluster.images import local_path
+
+CONFIG = """<View>
+  <Image name="image" value="$image" zoom="true"/>
+  <RectangleLabels name="face" toName="image">
+    <Label value="Face"/>
+  </RectangleLabels>
+  <TextArea name="person" toName="image" perRegion="true" maxSubmissions="1" editable="true"/>
+</View>
+"""
+
+
+def export(library: Library, out: Out, root: str, names: dict[str, str]) -> int:
+    """Write tasks.json and config.xml; returns the number of faces."""
+    tasks: list[dict[str, Any]] = []
+    count = 0
+    for photo, faces in library:
+        if not photo.width or not photo.height:
+            continue
+        uri = photo.uris[0]
+        image = f"/data/local-files/?d={quote(names[uri], errors='surrogateescape')}" if local_path(uri) is not None else uri
+        result = [part for face in faces for part in _region(face, photo)]
+        data = {"image": image, "photo_id": photo.photo_id, "uri": uri, "root": root}
+        score = min((f.probability for f in faces), default=0.0)
+        tasks.append({"data": data, "predictions": [{"model_version": "facecluster", "score": round(score, 4), "result": result}]})
+        count += len(faces)
+    out.write("tasks.json", json_bytes(tasks))
+    out.write("config.xml", CONFIG.encode())
+    return count
+
+
+def _region(face: Face, photo: Photo) -> list[dict[str, Any]]:
+    x, y, w, h = face.box
+    percent = (100 * x / photo.width, 100 * y / photo.height, 100 * w / photo.width, 100 * h / photo.height)
+    box = dict(zip(("x", "y", "width", "height"), (round(v, 4) for v in percent), strict=True)) | {"rotation": 0}
+    base = {"id": face.face_id, "to_name": "image", "original_width": photo.width, "original_height": photo.height, "image_rotation": 0}
+    rectangle = base | {"from_name": "face", "type": "rectanglelabels", "score": round(face.score, 4)}
+    parts = [rectangle | {"value": box | {"rectanglelabels": ["Face"]}}]
+    if face.person is not None:
+        parts.append(base | {"from_name": "person", "type": "textarea", "value": box | {"text": [face.person.label]}})
+    return parts

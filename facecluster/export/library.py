@@ -1,0 +1,133 @@
+"""The photos of a store with their faces and people, for export.
+
+Boxes and landmarks are in px of the upright photo. All but the crops are held in memory as arrays; a photo's faces are made into objects
+when they are asked for. Odd input: a face that stands twice counts once; the last row with a uri counts; a photo that is nowhere any more,
+or could not be used, is left out, with its faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facecluster.tables import FACES, PHOTOS, Store
+from facecluster.who import NOBODY, Person, Who, read_who
+
+_NUMBERS = ("score", "sharpness", "yaw", "quality")
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face in a photo."""
+
+    face_id: str
+    box: tuple[float, float, float, float]  # x, y, w, h in px of the upright photo
+    landmarks: tuple[float, ...]  # x, y of right eye, left eye, nose, right and left corner of the mouth, px
+    score: float
+    sharpness: float
+    yaw: float
+    quality: float
+    person: Person | None
+    probability: float  # that it is that person
+
+
+@dataclass(slots=True)
+class Photo:
+    """A photo and all places where it is. Sizes in px of the upright photo."""
+
+    photo_id: str
+    uris: list[str]  # sorted, at least one
+    format: str
+    width: int
+    height: int
+    orientation: int  # EXIF, 1 to 8
+    taken_at: str  # ISO 8601, '' if unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A store, joined. Photos stand in order of their first place."""
+
+    photos: list[Photo]
+    who: Who
+    _rows: dict[str, list[int]]  # faces of each photo_id, from left to right
+    _ids: pa.Array
+    _box: NDArray[np.float64]
+    _landmarks: NDArray[np.float64]
+    _numbers: dict[str, NDArray[np.float64]]
+    _person: NDArray[np.int32]
+    _probability: NDArray[np.float32]
+
+    def faces(self, photo: Photo) -> list[Face]:
+        """The faces of a photo, from left to right."""
+        return [self._face(row) for row in self._rows.get(photo.photo_id, [])]
+
+    def people_in(self, photo: Photo) -> set[int]:
+        """Numbers (in who.people) of the people in a photo."""
+        return {int(self._person[row]) for row in self._rows.get(photo.photo_id, [])} - {NOBODY}
+
+    def showing(self, people: set[int], without: set[int]) -> list[Photo]:
+        """The photos that all of `people` are in and none of `without`, by date; those without a date at the end."""
+        found = [p for p in self.photos if people <= (there := self.people_in(p)) and not there & without]
+        return sorted(found, key=lambda p: (not p.taken_at, p.taken_at, p.uris[0]))
+
+    def __iter__(self) -> Iterator[tuple[Photo, list[Face]]]:
+        for photo in self.photos:
+            yield photo, self.faces(photo)
+
+    def _face(self, row: int) -> Face:
+        x, y, w, h = self._box[row].tolist()
+        person = int(self._person[row])
+        return Face(
+            face_id=self._ids[row].as_py(), box=(x, y, w, h), landmarks=tuple(self._landmarks[row].tolist()),
+            person=self.who.people[person] if person >= 0 else None, probability=float(self._probability[row]),
+            **{name: float(self._numbers[name][row]) for name in _NUMBERS},
+        )  # fmt: skip
+
+
+def read_library(store: Store, model: str, *, sure: float = 0.0) -> Library:
+    """Read a store. Faces whose person is less likely than `sure` (0 to 1) are nobody's."""
+    who = read_who(store, model)
+    photos = _read_photos(store)
+    columns = [f.name for f in FACES if f.name != "crop"]
+    table = store.read_all("faces", FACES, columns).combine_chunks()
+    numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
+    first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
+    table = table.take(pa.array(first)).combine_chunks()
+    ids = table["face_id"].combine_chunks()
+    person, probability = who.of(ids)
+    box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
+    rows: dict[str, list[int]] = {}
+    photo_ids = table["photo_id"].to_pylist()
+    for row in np.argsort(box[:, 0], kind="stable").tolist():
+        rows.setdefault(photo_ids[row], []).append(row)
+    landmarks = np.nan_to_num(np.asarray(pc.list_flatten(table["landmarks"]), np.float64)).reshape(-1, 10)
+    numbers = {name: np.nan_to_num(np.asarray(table[name], np.float64), posinf=0, neginf=0) for name in _NUMBERS}
+    known = probability >= sure
+    return Library(
+        photos, who, rows, ids, box, landmarks, numbers,
+        np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),
+    )  # fmt: skip
+
+
+def _read_photos(store: Store) -> list[Photo]:
+    names = ["photo_id", "uri", "format", "width", "height", "orientation", "taken_at", "error"]
+    table = store.read_all("photos", PHOTOS, names)
+    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)
+    table = table.set_column(names.index("taken_at"), "taken_at", pc.replace_substring(seconds.cast(pa.string()), " ", "T"))
+    photos: dict[str, Photo] = {}
+    for uri, row in {row["uri"]: row for row in table.to_pylist()}.items():
+        if row["error"] is None and row["photo_id"]:
+            new = Photo(
+                row["photo_id"], [], row["format"] or "", row["width"] or 0, row["height"] or 0, row["orientation"] or 1,
+                row["taken_at"] or "",
+            )  # fmt: skip
+            photos.setdefault(row["photo_id"], new).uris.append(uri)
+    for photo in photos.values():
+        photo.uris.sort()
+    return sorted(photos.values(), key=lambda p: p.uris[0])

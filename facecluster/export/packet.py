@@ -1,0 +1,192 @@
+"""XMP packets as trees that lose nothing: prefixes, comments, processing instructions and unknown properties stay as they are.
+
+Python's minidom keeps all of that; its writer does not (a newline in an attribute is lost), so trees are written here. XMP never has a
+document type: one is refused, and with it whatever entities could do. Odd input: whatever is no XMP raises InputError in one line.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.dom import minidom
+from xml.dom.minidom import Document, Element, Node, Text
+from xml.parsers.expat import ExpatError
+
+from facecluster.errors import InputError
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+XMLNS = "http://www.w3.org/2000/xmlns/"
+XML = "http://www.w3.org/XML/1998/namespace"
+MOST = 64 << 20  # bytes of a packet
+_EMPTY = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="{RDF}">
+  <rdf:Description rdf:about=""/>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
+_IN_ATTRIBUTES = "".join(_ESCAPES)
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+Fields = dict[tuple[str, str], Element | str]  # of a structure: (namespace, name) -> its element, or its text if it was an attribute
+
+
+def parse(data: bytes | None) -> Document:
+    """The tree of a packet; a new, empty one for None. Raises InputError for anything else than XMP."""
+    if data is None:
+        return minidom.parseString(_EMPTY.encode())
+    try:
+        if len(data) > MOST:
+            raise ValueError(f"{len(data) >> 20} MiB")
+        if re.search(rb"<!\0?D\0?O\0?C\0?T\0?Y\0?P\0?E", data):
+            raise ValueError("a document type, which XMP does not have")
+        document = minidom.parseString(data.rstrip(b"\0"))
+        descriptions(document)
+    except (ExpatError, ValueError, LookupError, RecursionError) as e:
+        raise InputError(f"expected XMP, found {' '.join(str(e).split()) or 'something else'}: put it right or move it away") from e
+    return document
+
+
+def descriptions(document: Document) -> list[Element]:
+    """The rdf:Description elements that hold the properties. Raises ValueError if there is no rdf:RDF."""
+    roots = document.getElementsByTagNameNS(RDF, "RDF")
+    if not roots:
+        raise ValueError("XML without rdf:RDF")
+    return [e for e in elements(roots[0]) if is_a(e, RDF, "Description")]
+
+
+def first_description(document: Document) -> Element:
+    """The first rdf:Description; made if there is none."""
+    found = descriptions(document)
+    if found:
+        return found[0]
+    root = document.getElementsByTagNameNS(RDF, "RDF")[0]
+    new = add(root, RDF, "rdf", "Description")
+    set_attribute(new, RDF, "rdf", "about", "")
+    return new
+
+
+def is_a(node: Node, space: str, name: str) -> bool:
+    """Whether a node is an element of that name."""
+    return isinstance(node, Element) and node.namespaceURI == space and node.localName == name
+
+
+def elements(node: Node) -> list[Element]:
+    """The elements right under a node."""
+    return [c for c in node.childNodes if isinstance(c, Element)]
+
+
+def text(value: Element | str | None) -> str:
+    """The text of a simple value."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return "".join(c.data for c in value.childNodes if c.nodeType in (Node.TEXT_NODE, Node.CDATA_SECTION_NODE)).strip()
+
+
+def fields(node: Element) -> Fields:
+    """The fields of a structure, in whichever of RDF's forms it is written: attributes, rdf:parseType="Resource", or a nested node."""
+    found: Fields = {}
+    for attribute in node.attributes.values():
+        if attribute.namespaceURI not in (None, RDF, XMLNS, XML):
+            found[(attribute.namespaceURI, attribute.localName)] = attribute.value
+    for child in elements(node):
+        if is_a(child, RDF, "Description"):
+            found |= fields(child)
+        elif child.namespaceURI is not None:
+            found[(child.namespaceURI, child.localName)] = child
+    return found
+
+
+def holder(node: Element) -> Element:
+    """The element to which fields of a structure are added: itself, or the rdf:Description in it. Attributes may become a mixed form."""
+    inner = [c for c in elements(node) if is_a(c, RDF, "Description")]
+    if inner:
+        return inner[0]
+    if not node.hasAttributeNS(RDF, "parseType") and not is_a(node, RDF, "Description"):
+        # attributes and children can't stand together on a property element: the attributes become children
+        for attribute in list(node.attributes.values()):
+            if attribute.namespaceURI not in (None, RDF, XMLNS, XML):
+                add(node, attribute.namespaceURI, attribute.prefix or "p", attribute.localName, attribute.value)
+                node.removeAttributeNode(attribute)
+        set_attribute(node, RDF, "rdf", "parseType", "Resource")
+    return node
+
+
+def prefix(node: Element, space: str, wanted: str) -> str:
+    """A prefix that means `space` at a node; declared there if there is none."""
+    taken: dict[str, str] = {"xml": XML, "xmlns": XMLNS}
+    at: Node | None = node
+    while isinstance(at, Element):
+        for attribute in at.attributes.values():
+            if attribute.namespaceURI == XMLNS and attribute.prefix:
+                taken.setdefault(attribute.localName, attribute.value)
+        at = at.parentNode
+    for name, means in taken.items():
+        if means == space:
+            return name
+    name = wanted
+    while name in taken:
+        name += "x"
+    node.setAttributeNS(XMLNS, f"xmlns:{name}", space)
+    return name
+
+
+def add(parent: Element, space: str, wanted: str, name: str, value: str | None = None) -> Element:
+    """Append an element, with a text if there is one."""
+    document = parent.ownerDocument
+    assert document is not None
+    new = document.createElementNS(space, f"{prefix(parent, space, wanted)}:{name}")
+    if value is not None:
+        new.appendChild(document.createTextNode(clean(value)))
+    parent.appendChild(new)
+    return new
+
+
+def set_attribute(node: Element, space: str, wanted: str, name: str, value: str) -> None:
+    """Set an attribute."""
+    node.setAttributeNS(space, f"{prefix(node, space, wanted)}:{name}", clean(value))
+
+
+def set_field(node: Element, space: str, wanted: str, name: str, value: str | None) -> None:
+    """Set a simple field of a structure, or remove it (None)."""
+    for place in (node, *(c for c in elements(node) if is_a(c, RDF, "Description"))):
+        if place.hasAttributeNS(space, name):
+            place.removeAttributeNS(space, name)
+        for child in elements(place):
+            if is_a(child, space, name):
+                place.removeChild(child)
+    if value is not None:
+        add(holder(node), space, wanted, name, value)
+
+
+def clean(value: str) -> str:
+    """Text without the characters that XML 1.0 can't hold."""
+    return _NOT_XML.sub("\ufffd", value)
+
+
+def write(document: Document) -> bytes:
+    """A tree as UTF-8."""
+    out: list[str] = []
+    for node in document.childNodes:
+        _write(node, out)
+        out.append("\n")
+    return "".join(out).encode()
+
+
+def _write(node: Node, out: list[str]) -> None:
+    if isinstance(node, Element):
+        out.append(f"<{node.tagName}")
+        out += [f' {a.name}="{_escape(a.value, _IN_ATTRIBUTES)}"' for a in node.attributes.values()]
+        out.append(">" if node.childNodes else "/>")
+        for child in node.childNodes:
+            _write(child, out)
+        if node.childNodes:
+            out.append(f"</{node.tagName}>")
+    elif isinstance(node, Text) and node.nodeType == Node.TEXT_NODE:
+        out.append(_escape(node.data, "&<>\r"))
+    else:  # comments, processing instructions, CDATA
+        out.append(node.toxml())
+
+
+def _escape(value: str, which: str) -> str:
+    return "".join(_ESCAPES[c] if c in which else c for c in value)
