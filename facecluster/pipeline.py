@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.identify import IdentifyConfig, identify
 from facecluster.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
+from facecluster.people import Overlay, Settled, keep_run, prepare, settle
 from facecluster.tables import PHOTOS, ShardResult, Store
+
 
 class Bars(Protocol):
     """Opens a progress bar: what is counted, how many there are."""
@@ -76,20 +79,62 @@ def _silent(run: Callable[..., ShardResult], shard: str, tick: Callable[[int], N
 class Clustered:
     """What `cluster_faces` did."""
 
-    table: str  # of identities
+    table: str  # of identities, of the run that counts now; of a dry run, the one that counted before
     faces: int
+    settled: Settled
 
 
-def cluster_faces(store: Store, embed: EmbedConfig, links: LinkConfig, identities: IdentifyConfig | None, *, bars: Bars) -> Clustered:
-    """Vectors to identities; without a config the model's card says where to cut."""
+def cluster_faces(
+    store: Store,
+    embed: EmbedConfig,
+    links: LinkConfig,
+    identities: IdentifyConfig | None,
+    *,
+    bars: Bars,
+    tell: Callable[[Settled], None] = lambda settled: None,
+    dry_run: bool = False,
+) -> Clustered:
+    """Vectors to people: group, take in what the user decided, compare with the run before, keep the run.
+
+    Args:
+        store: holds the vectors, and gets the new run.
+        embed: says which vectors.
+        links: of the graph.
+        identities: of the grouping; None for what the model's card says.
+        bars: shows progress.
+        tell: called with what changes, before the run that counts is replaced.
+        dry_run: leave the store as it is, to the byte.
+    """
+    with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
+        made = Overlay(folder, store) if dry_run else store
+        return _cluster(store, made, embed, links, identities, bars, tell, keep=not dry_run)
+
+
+def _cluster(
+    store: Store,
+    made: Store,
+    embed: EmbedConfig,
+    links: LinkConfig,
+    identities: IdentifyConfig | None,
+    bars: Bars,
+    tell: Callable[[Settled], None],
+    *,
+    keep: bool,
+) -> Clustered:
+    """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_of(embed.model)
     identities = identities or IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
     ids, vectors = load_vectors(store, embed.table())
     with bars("faces linked", len(ids)) as tick:
-        link(store, embed.table(), f"links/{card.name}", links, tick)
+        link(made, embed.table(), f"links/{card.name}", links, tick)
+    prepared = prepare(store, ids, vectors)
     table = f"identities/{card.name}"
-    identify(store, vectors, f"links/{card.name}", table, identities)
-    return Clustered(table, len(ids))
+    identify(made, vectors, f"links/{card.name}", table, identities, photos=prepared.photos, must=prepared.must, cannot=prepared.cannot)
+    settled = settle(store, prepared, made, table, card.name)
+    tell(settled)
+    if keep:
+        keep_run(store, prepared, settled)
+    return Clustered(settled.run.identities if keep else table, len(ids), settled)
 
 
 def failed_photos(store: Store) -> Sequence[tuple[str, str]]:

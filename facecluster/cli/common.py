@@ -6,13 +6,19 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from tqdm import tqdm
 
 from facecluster.errors import FaceclusterError
+
+if TYPE_CHECKING:
+    from facecluster.people import People, Settled
+    from facecluster.pipeline import Clustered
+    from facecluster.report import Title
+    from facecluster.tables import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,8 +96,8 @@ def embed(
     click.echo(f"{done.photos} photos looked at{known}: {done.faces} faces, {done.failed} photos could not be used", err=True)
 
 
-def cluster(store: str, model: str, **changes: Any) -> str:
-    """Group the faces of a store; returns the name of the table of identities."""
+def group(store: str, model: str, tell: Callable[[Settled], None], *, dry_run: bool = False, **changes: Any) -> Clustered:
+    """Group the faces of a store; `changes` are settings of the grouping that are not None. `tell` is called before the run counts."""
     from facecluster.embed import EmbedConfig
     from facecluster.identify import IdentifyConfig
     from facecluster.link import LinkConfig
@@ -105,18 +111,59 @@ def cluster(store: str, model: str, **changes: Any) -> str:
     config = IdentifyConfig(
         stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **{k: v for k, v in changes.items() if v is not None}
     )
-    with place.lock():
-        done = cluster_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=bars)
-    return done.table
+    with nullcontext() if dry_run else place.lock():
+        return cluster_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=bars, tell=tell, dry_run=dry_run)
+
+
+def cluster(store: str, model: str) -> str:
+    """Group the faces of a store, and say on stderr what changes; returns the name of the table of identities."""
+    return group(store, model, lambda settled: show_churn(settled, err=True)).table
+
+
+def show_churn(settled: Settled, *, err: bool = False) -> None:
+    """Say what a grouping changes, and what is to note about decisions."""
+    for note in settled.notes:
+        click.echo(f"note: {shown(note)}", err=True)
+    for line in settled.churn.lines():
+        click.echo(shown(line), err=err)
+
+
+def shown(text: str) -> str:
+    """On one line, and printable whatever names hold."""
+    from facecluster.report.text import shown as plain
+
+    return plain(text).encode("utf-8", "replace").decode()
+
+
+def identities_of(store: Store, model: str | None) -> str:
+    """The table of identities to read: of the run that counts if no model is named or it is its model, else what the model gave last."""
+    from facecluster.models.registry import card_of
+    from facecluster.people import current
+
+    run = current(store)
+    name = None if model is None else card_of(model).name
+    if run is not None and name in (None, run.model):
+        return run.identities
+    return f"identities/{name or card_of('bundled').name}"
+
+
+def _titles(people: People) -> dict[int, Title]:
+    from facecluster.report import Title
+
+    rows = zip(people.names, people.person_ids, people.ignored, strict=True)
+    return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
 
 
 def report(store: str, table: str, out: str | None = None) -> str:
     """Write the report and print where it is; returns the path of its first page."""
+    from facecluster.people import current, known_now
     from facecluster.report import write_report
     from facecluster.tables import Store
 
     place = Store(store)
     place.check()
+    run = current(place)
+    known = known_now(place) if run is not None and table == run.identities else None
     target = out or (place.path("report") if place.is_local else "facecluster-report")
     with tqdm(desc="report pages", unit="", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
 
@@ -124,7 +171,7 @@ def report(store: str, table: str, out: str | None = None) -> str:
             bar.total = total
             bar.update(done - bar.n)
 
-        summary = write_report(place, table, target, progress=progress)
+        summary = write_report(place, table, target, people=_titles(known[0]) if known else None, progress=progress)
     click.echo(f"{summary.people} people in {summary.faces} faces of {summary.photos} photos; {summary.nobody} faces of nobody known")
     if summary.failed:
         click.echo(f"{summary.failed} photos could not be used: the report says why")

@@ -60,6 +60,15 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
+class Title:
+    """What is known of a person besides their faces."""
+
+    name: str = ""  # that the user gave
+    person_id: str = ""  # lasting
+    ignored: bool = False  # by the user
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A group of faces: `rows` are the numbers of its faces, the surest first; `confidence` is their mean probability."""
 
@@ -71,6 +80,8 @@ class Person:
     best: int
     first: str
     last: str
+    person_id: str = ""  # lasting; '' if the grouping has none
+    ignored: bool = False  # the user wants to hear no more: stands apart
 
     @property
     def label(self) -> str:
@@ -80,7 +91,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What the report shows. Arrays are (n,) with a number for each face; people stand by falling number of faces."""
+    """What the report shows. Arrays are (n,) with a number for each face; people stand by falling number of faces, ignored ones last."""
 
     table: pa.Table  # FACES without the crop
     crops: Crops
@@ -101,7 +112,7 @@ class Data:
         return sum(max(len(p.uris) - 1, 0) for p in self.photos)
 
 
-def read_data(store: Store, identities: str, names: Mapping[int, str], spool: BinaryIO) -> Data:
+def read_data(store: Store, identities: str, titles: Mapping[int, Title], spool: BinaryIO) -> Data:
     """Read and join the tables. Crops go to `spool`, a shard at a time."""
     crops = Crops(spool)
     table = _read_faces(store, crops)
@@ -130,7 +141,7 @@ def read_data(store: Store, identities: str, names: Mapping[int, str], spool: Bi
         outlier_score=_lookup(found["outlier_score"], at, 0),
         photo=photo,
         photos=photos,
-        people=_people(identity, probability, quality, photo, photos, names),
+        people=_people(identity, probability, quality, photo, photos, titles),
         nobody=nobody[np.argsort(-quality[nobody], kind="stable")],
         failed=failed,
     )
@@ -195,7 +206,7 @@ def _people(
     quality: NDArray[np.float64],
     photo: NDArray[np.int64],
     photos: list[Photo],
-    names: Mapping[int, str],
+    titles: Mapping[int, Title],
 ) -> list[Person]:
     order = np.lexsort((-quality, -probability, identity))
     order = order[identity[order] >= 0]
@@ -204,19 +215,22 @@ def _people(
         which = np.unique(photo[rows])
         dates = sorted(photos[i].taken_at for i in which if photos[i].taken_at) or [""]
         number = int(identity[rows[0]])
+        title = titles.get(number, Title())
         people.append(
             Person(
                 identity=number,
-                name=names.get(number, "").encode("utf-8", "replace").decode(),
+                name=title.name.encode("utf-8", "replace").decode(),
                 rows=rows,
                 photos=len(which),
                 confidence=float(probability[rows].mean()),
                 best=int(rows[np.argmax(quality[rows] * probability[rows])]),
                 first=dates[0],
                 last=dates[-1],
+                person_id=title.person_id,
+                ignored=title.ignored,
             )
         )
-    return sorted(people, key=lambda p: (-len(p.rows), p.identity))
+    return sorted(people, key=lambda p: (p.ignored, -len(p.rows), p.identity))
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:

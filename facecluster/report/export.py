@@ -24,7 +24,7 @@ from facecluster.tables import FACES, Store
 
 _PACKAGES = ("facecluster", "pyarrow", "numpy", "pillow", "jinja2")
 FACE_COLUMNS = ("face_id", "photo", "person", "person_name", "probability", "x", "y", "w", "h", "score", "quality", "sharpness", "yaw")
-PERSON_COLUMNS = ("person", "name", "faces", "photos", "confidence", "best_face", "first_date", "last_date")
+PERSON_COLUMNS = ("person", "name", "faces", "photos", "confidence", "best_face", "first_date", "last_date", "person_id", "ignored")
 
 
 def _field(name: str, kind: pa.DataType, text: str) -> pa.Field:
@@ -49,6 +49,8 @@ PEOPLE = pa.schema(
         _field("best_face", pa.string(), "face_id of the highest quality x probability"),
         _field("first_date", pa.string(), "of the photos, ISO 8601; '' if unknown"),
         _field("last_date", pa.string(), "of the photos, ISO 8601; '' if unknown"),
+        _field("person_id", pa.string(), "the lasting id, the same in every run; '' if the grouping has none"),
+        _field("ignored", pa.bool_(), "whether the user wants to hear no more of the person"),
     ]
 )
 
@@ -86,7 +88,10 @@ def faces_table(data: Data) -> pa.Table:
 def people_table(data: Data) -> pa.Table:
     """A row for each person, by falling number of faces."""
     ids = data.table["face_id"]
-    rows = [(p.identity, p.name, len(p.rows), p.photos, p.confidence, ids[p.best].as_py(), p.first, p.last) for p in data.people]
+    rows = [
+        (p.identity, p.name, len(p.rows), p.photos, p.confidence, ids[p.best].as_py(), p.first, p.last, p.person_id, p.ignored)
+        for p in data.people
+    ]
     return pa.Table.from_pylist([dict(zip(PEOPLE.names, row, strict=True)) for row in rows], schema=PEOPLE)
 
 

@@ -41,9 +41,9 @@ def swapped_in(out: str) -> Iterator[Path]:
         work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(work / "lock", timeout=0)
         with lock:
-            _recover(work, place)
-            check_place(place)
             try:
+                _recover(work, place)
+                check_place(place)
                 (work / "new").mkdir()
                 yield work / "new"
                 check_place(place)  # making a report takes minutes: someone may have put files there meanwhile

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from facecluster.report.data import Data, read_data
+from facecluster.report.data import Data, Title, read_data
 from facecluster.report.export import write_summary, write_tables
 from facecluster.report.pages import Pages
 from facecluster.report.place import finish, swapped_in
@@ -36,6 +36,7 @@ def write_report(
     out: str,
     *,
     names: Mapping[int, str] | None = None,
+    people: Mapping[int, Title] | None = None,
     created: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
@@ -46,6 +47,7 @@ def write_report(
         identities: the table with the grouping, for instance "identities/bundled".
         out: a local folder: new, empty, or an older report, which is replaced whole (files in it that are not the report's are kept).
         names: what people are called, by identity; the others are "Person 0", "Person 1", ...
+        people: in place of names, these with lasting ids and who is ignored.
         created: the time written in the report; now if None.
         progress: called with (pages written, all pages) after each page.
 
@@ -54,10 +56,11 @@ def write_report(
         StoreError: a table is missing or damaged.
     """
     store.check()
+    titles = people or {number: Title(name) for number, name in (names or {}).items()}
     when = created or datetime.now(UTC)
     with swapped_in(out) as folder:
         with tempfile.TemporaryFile(dir=folder.parent) as spool:
-            data = read_data(store, identities, names or {}, spool)
+            data = read_data(store, identities, titles, spool)
             plan = make_plan(data)
             counts = _counts(data) | {"pages": len(plan)}
             pages = Pages(data, plan, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip())

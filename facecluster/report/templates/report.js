@@ -21,7 +21,7 @@
 
   const filter = by("filter");
   if (!filter) return;
-  const cards = [...by("cards").children];
+  const cards = [...document.querySelectorAll(".cards > li")];
   const elsewhere = JSON.parse(by("everybody").textContent);  // [name, number, faces] of people on other pages
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);

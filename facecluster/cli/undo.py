@@ -1,0 +1,61 @@
+"""facecluster undo: take back what was decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from facecluster.cli import common
+
+if TYPE_CHECKING:
+    from facecluster.decisions import Decision
+
+
+@click.command("undo")
+@click.argument("store")
+@click.argument("decision", required=False)
+@click.option("--list", "show", is_flag=True, help="List the decisions that hold, newest last.")
+@common.tidy
+def command(store: str, decision: str | None, show: bool) -> None:
+    """Take back DECISION of STORE: an id, or that of a whole file [default: the last that holds]. To undo an undo, give its id.
+
+    Example: facecluster undo ~/people
+    """
+    from facecluster.decisions import Decision, active, append, read
+    from facecluster.errors import InputError
+    from facecluster.tables import Store
+
+    place = Store(store)
+    place.check()
+    journal = read(place)
+    for note in journal.notes:
+        click.echo(f"note: {common.shown(note)}", err=True)
+    held = active(journal.decisions)
+    if show:
+        for d in held:
+            click.echo(common.shown(_line(d)))
+        return
+    if decision is None and not held:
+        raise InputError(f"expected a decision to take back in {store}, found none that holds")
+    wanted = held[-1].id if decision is None else decision
+    known = {d.id for d in journal.decisions} | {d.batch for d in journal.decisions}
+    if wanted not in known:
+        raise InputError(f"expected the id of a decision, found {wanted!r}: 'facecluster undo {store} --list' shows them")
+    undo = Decision(act="undo", of=wanted)
+    gone = [d for d in held if d.id == wanted or d.batch == wanted]
+    back = [d for d in journal.decisions if d.id == wanted and d.act == "undo"]
+    if not gone and not back:
+        raise InputError(f"expected a decision that holds, found {wanted}, which is undone already: undo that undo, if you want it back")
+    made = append(place, [undo])
+    for d in gone:
+        click.echo(common.shown(f"undone: {_line(d)}"))
+    for d in back:
+        click.echo(f"undone: the undo of {d.of}")
+    click.echo(f"to group by it: 'facecluster cluster {store}'; to take the undo back: 'facecluster undo {store} {made[0].id}'")
+
+
+def _line(d: Decision) -> str:
+    name = f" {d.name!r}" if d.name is not None else ""
+    batch = f", file {d.batch}" if d.batch else ""
+    return f"{d.id}  {d.at}  {d.act}{name} {d.person or ''} ({len(d.faces)} faces{batch})"

@@ -1,0 +1,42 @@
+"""A store to try things in: reads what is in another, writes to a folder of its own.
+
+A table that is written to, or emptied, is from then on only what was written here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from facecluster.tables import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay(Store):
+    """Tables of `base`, under those written to `url`, a local folder. Files that are no tables are not looked for in `base`."""
+
+    base: Store
+
+    def _place(self, table: str) -> Store:
+        return Store(self.url) if os.path.isdir(self.path(table)) else self.base
+
+    def shards(self, table: str) -> list[str]:
+        return Store.shards(self._place(table), table)
+
+    def read(self, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
+        return self._place(table).read(table, shard, columns)
+
+    def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
+        return self._place(table).stamp(table, shard)
+
+    def remove(self, table: str, keep: Collection[str] = ()) -> None:
+        for shard in keep:
+            self.write(table, shard, self.read(table, shard), self.stamp(table, shard) or {})
+        os.makedirs(self.path(table), exist_ok=True)
+        for shard in self.shards(table):
+            if shard not in keep:
+                os.unlink(self.part(table, shard))

@@ -1,0 +1,193 @@
+"""Runs: each grouping of a store is kept in runs/NUMBER (identities, people, run.json), and runs/current.json says which one counts.
+
+A run is whole once its run.json is there; what a crash left before that is passed over, and its number is not used again. Moving the
+pointer is one atomic write. `identities/MODEL` is what the stage wrote last; returning to a run puts that run's there too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from facecluster.errors import InputError, StoreError
+from facecluster.tables import FORMAT, IDENTITIES, Stamp, Store
+
+POINTER = ("runs", "current.json")
+PEOPLE = pa.schema(
+    [
+        pa.field("person_id", pa.string(), nullable=False, metadata={"description": "lasting id: p- and 8 hex digits"}),
+        pa.field("name", pa.string(), metadata={"description": "the name that the user gave, or null"}),
+        pa.field("identity", pa.int32(), nullable=False, metadata={"description": "number of the group in this run's identities"}),
+        pa.field("faces", pa.int32(), nullable=False, metadata={"description": "number of faces"}),
+        pa.field("ignored", pa.bool_(), nullable=False, metadata={"description": "whether the user wants to hear no more of the person"}),
+    ]
+)
+BOX = pa.field("box", pa.list_(pa.float32(), 4), metadata={"description": "x, y, w, h in px; NaN = not known. Finds faces again"})
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The people of a run, in order of their identities 0, 1, ...: lists have an entry for each."""
+
+    person_ids: list[str]
+    names: list[str | None]
+    faces: list[int]
+    ignored: list[bool]
+
+    def label(self, i: int) -> str:
+        """What to call person i."""
+        name = self.names[i]
+        return self.person_ids[i] if name is None else f"{name} ({self.person_ids[i]})"
+
+    def table(self) -> pa.Table:
+        """As a table of PEOPLE."""
+        numbers = list(range(len(self.faces)))
+        columns = zip(PEOPLE.names, (self.person_ids, self.names, numbers, self.faces, self.ignored), strict=True)
+        return pa.table(dict(columns), schema=PEOPLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What run.json says."""
+
+    number: int
+    at: str  # UTC, ISO 8601
+    model: str
+    settings: dict[str, Any] = field(default_factory=dict)  # the stamp of its identities
+    decisions: int = 0  # that held
+    counts: dict[str, int] = field(default_factory=dict)
+    churn: dict[str, Any] = field(default_factory=dict)  # against the run before
+
+    @property
+    def folder(self) -> str:
+        return f"runs/{self.number:05d}"
+
+    @property
+    def identities(self) -> str:
+        """Its table of identities."""
+        return f"{self.folder}/identities"
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Who the faces of a run are: struct of arrays (n,)."""
+
+    ids: list[str]  # sorted
+    identity: NDArray[np.int64]  # -1 = nobody
+    probability: NDArray[np.float64]
+    boxes: NDArray[np.float32]  # (n, 4); NaN = not known
+
+
+def all_runs(store: Store) -> list[Run]:
+    """The runs of a store, oldest first."""
+    return [run for number in _numbers(store) if (run := read_run(store, number)) is not None]
+
+
+def current(store: Store) -> Run | None:
+    """The run that counts; None if the store was never grouped."""
+    pointer = _json(store, *POINTER)
+    if pointer is None:
+        return None
+    run = read_run(store, int(pointer.get("run", -1)))
+    if run is None:
+        raise StoreError(
+            f"expected run {pointer.get('run')}, which {store.path(*POINTER)} names, found none: 'facecluster cluster STORE --list-runs' "
+            "shows those that are there, '--return-to N' takes one"
+        )
+    return run
+
+
+def next_number(store: Store) -> int:
+    """Number of a new run."""
+    return max(_numbers(store), default=0) + 1
+
+
+def read_run(store: Store, number: int) -> Run | None:
+    """A run by its number; None if it is not there as a whole."""
+    found = _json(store, "runs", f"{number:05d}", "run.json")
+    if found is None:
+        return None
+    known = {k: found[k] for k in Run.__slots__ if k in found}
+    try:
+        return Run(**known)
+    except TypeError as e:
+        raise StoreError(f"expected run.json of a run in {store.path('runs', f'{number:05d}')}, found: {e}. Delete that folder") from e
+
+
+def read_people(store: Store, run: Run) -> People:
+    """The people of a run as they were called then."""
+    table = store.read_all(f"{run.folder}/people", PEOPLE).sort_by("identity")
+    columns = (table[name].to_pylist() for name in ("person_id", "name", "faces", "ignored"))
+    return People(*columns)
+
+
+def read_faces(store: Store, run: Run) -> Faces:
+    """The faces of a run."""
+    table = store.read_all(run.identities, pa.schema([*IDENTITIES, BOX]), ["face_id", "identity", "probability", "box"]).combine_chunks()
+    boxes = np.asarray(table["box"].combine_chunks().flatten(), np.float32).reshape(-1, 4)
+    identity, sure = np.asarray(table["identity"], np.int64), np.asarray(table["probability"], np.float64)
+    return Faces(table["face_id"].to_pylist(), identity, sure, boxes)
+
+
+def write_run(store: Store, run: Run, identities: pa.Table, boxes: NDArray[np.float32], people: People, stamp: Stamp) -> None:
+    """Write a run whole, then point to it."""
+    flat = pa.array(boxes.reshape(-1), pa.float32())
+    faces = identities.append_column(BOX, pa.FixedSizeListArray.from_arrays(flat, type=BOX.type))
+    store.write(run.identities, "00000", faces, stamp)
+    store.write(f"{run.folder}/people", "00000", people.table(), {"table": "people", "run": run.number})
+    _write_json(store, asdict(run), *run.folder.split("/"), "run.json")
+    point(store, run)
+
+
+def point(store: Store, run: Run) -> None:
+    """Let `run` be the one that counts."""
+    _write_json(store, {"run": run.number}, *POINTER)
+
+
+def return_to(store: Store, number: int) -> Run:
+    """Let an earlier (or later) run count again.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    run = read_run(store, number)
+    if run is None:
+        there = ", ".join(str(r.number) for r in all_runs(store)) or "none"
+        raise InputError(f"expected the number of a run of {store.url}, found {number}: there are {there}")
+    point(store, run)
+    table = f"identities/{run.model}"
+    for shard in store.shards(run.identities):
+        store.write(table, shard, store.read(run.identities, shard).select(IDENTITIES.names), store.stamp(run.identities, shard) or {})
+    store.remove(table, keep=store.shards(run.identities))
+    return run
+
+
+def _numbers(store: Store) -> list[int]:
+    folder = store.path("runs")
+    if not store.fs.isdir(folder):
+        return []
+    store.fs.invalidate_cache(folder)
+    names = (str(p).rstrip("/").rsplit("/", 1)[-1] for p in store.fs.ls(folder, detail=False))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _json(store: Store, *parts: str) -> dict[str, Any] | None:
+    path = store.path(*parts)
+    try:
+        found = json.loads(store.fs.cat_file(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as e:
+        raise StoreError(f"expected a readable {path}, found: {' '.join(str(e).split())}. Delete it and cluster again") from e
+    if not isinstance(found, dict) or found.get("format", FORMAT) > FORMAT:
+        raise StoreError(f"expected {path} of format {FORMAT}, found another: install a newer facecluster, or delete it")
+    return found
+
+
+def _write_json(store: Store, found: dict[str, Any], *parts: str) -> None:
+    store.write_bytes(json.dumps({"format": FORMAT, **found}, indent=1, ensure_ascii=False).encode(), *parts)
