@@ -1,0 +1,176 @@
+"""Apply a plan: move files, or put links in their places. Each is checked at that moment, written to the undo file, and only then touched.
+
+Odd input: a row that can't be applied (file or keeper gone, changed, a link, protected, on another machine) is passed over with a line that
+says why. A keeper that is itself to be moved is followed to the one that stays; where that leads in a circle, none of them is moved.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from facecluster.dedup.files import FileError, check, free_name, hash_of, link, move, path_of, uri_of
+from facecluster.dedup.folders import absolute, rank, within
+from facecluster.dedup.journal import Entry, Journal
+from facecluster.dedup.plan import MOVE, Row
+from facecluster.errors import InputError, PhotoError
+from facecluster.images import content_id, local_path, read_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How files are set aside."""
+
+    move_to: str | None = None  # folder; None: nowhere, a link takes the place of exact copies
+    link: str | None = None  # "hard" or "symbolic": put in the place of the file; None: nothing is put there
+    protect: Sequence[str] = ()  # folders that nothing is moved from
+
+    def __post_init__(self) -> None:
+        if self.move_to is None and self.link is None:
+            raise InputError("expected a way to set files aside, found none: give --move-to DIR, --link, or both")
+
+
+@dataclass(slots=True)
+class Applied:
+    """What was done, or would be. By uri."""
+
+    done: list[tuple[str, str]] = field(default_factory=list)  # (uri, what was done)
+    passed_over: list[tuple[str, str]] = field(default_factory=list)  # (uri, why)
+    bytes: int = 0  # of the files done
+
+
+def apply_plan(
+    rows: Sequence[Row], how: How, journal: Journal, *, dry_run: bool = False, tick: Callable[[int], None] | None = None
+) -> Applied:
+    """Set the files aside whose rows say so.
+
+    Args:
+        rows: a whole plan; rows to keep are needed too.
+        dry_run: check everything, but touch and write nothing.
+        tick: called with 1 after each file.
+
+    Raises:
+        InputError: the undo file can't be written: nothing more is done then.
+    """
+    protect = [absolute(folder) for folder in how.protect]
+    todo, applied = _ordered([r for r in rows if r.action == MOVE]), Applied()
+    base = common_folder([r.uri for r in todo])
+    circles, keepers = _circles(todo), dict[str, tuple[int, ...]]()
+    for row in todo:
+        try:
+            if row.uri in circles:
+                raise FileError("the file that is to be kept for it is to be moved for it in turn: change the plan")
+            said, size = _apply(row, how, protect, base, keepers, journal, dry_run)
+            applied.done.append((row.uri, said))
+            applied.bytes += size
+        except FileError as e:
+            applied.passed_over.append((row.uri, str(e)))
+        except OSError as e:
+            applied.passed_over.append((row.uri, e.strerror or str(e)))
+        if tick is not None:
+            tick(1)
+    return applied
+
+
+def _apply(
+    row: Row, how: How, protect: Sequence[str], base: str, keepers: dict[str, tuple[int, ...]], journal: Journal, dry_run: bool
+) -> tuple[str, int]:
+    """Set one file aside; what was done, in words, and its bytes."""
+    path = path_of(row.uri)
+    if rank(row.uri, protect) < len(protect):
+        raise FileError("it is protected")
+    if how.move_to is None and row.sha256 != row.keeper_sha256:
+        raise FileError("it is not the same bytes as the kept file, and a link would lose them: give --move-to DIR as well")
+    status = check(path, row.sha256)
+    _check_keeper(row, path, keepers)
+    keeper = local_path(row.keeper)
+    if how.link and keeper is None:
+        raise FileError("the kept file is not on this machine, so no link can lead to it")
+    size = status.st_size if status.st_nlink == 1 else 0
+    if how.move_to is None:
+        assert keeper is not None and how.link is not None
+        if not dry_run:
+            journal.add(_entry(row, "", how.link, status))
+            link(keeper, path, how.link)
+        return f"{how.link} link to {row.keeper}", size
+    target = os.path.join(os.path.abspath(os.path.expanduser(how.move_to)), os.path.relpath(within(path), base))
+    if dry_run:
+        return f"to {uri_of(target)}", size
+    for _ in range(2):  # another program may take the name in between
+        target = free_name(target)
+        journal.add(_entry(row, uri_of(target), how.link or "", status))
+        try:
+            move(path, target, row.sha256)
+            break
+        except FileExistsError:
+            continue
+    else:
+        raise FileError(f"another program takes the names at {os.path.dirname(target)}")
+    if how.link and keeper is not None:
+        link(keeper, path, how.link)
+    return f"to {uri_of(target)}" + (f", {how.link} link to {row.keeper}" if how.link else ""), size
+
+
+def _entry(row: Row, to: str, kind: str, status: os.stat_result) -> Entry:
+    return Entry(
+        uri=row.uri, to=to, link=kind, sha256=row.sha256, keeper=row.keeper, mtime_ns=status.st_mtime_ns, mode=status.st_mode & 0o7777
+    )
+
+
+def _check_keeper(row: Row, path: str, seen: dict[str, tuple[int, ...]]) -> None:
+    """Raise FileError unless the keeper is there with its bytes, and is another file. `seen`: keepers read before, and their stamps."""
+    keeper = local_path(row.keeper)
+    if keeper is None:
+        try:
+            found = content_id(read_file(row.keeper))
+        except PhotoError as e:
+            raise FileError(f"the file that is kept for it can't be read: {e}") from e
+    elif not os.path.exists(keeper):
+        raise FileError("the file that is kept for it is no longer there")
+    elif os.path.samefile(keeper, path):
+        raise FileError("it is the same file as the one that is kept for it")
+    else:
+        status = os.stat(keeper)
+        stamp = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        if seen.get(row.keeper) == stamp:
+            return
+        found = hash_of(keeper)
+        if found == row.keeper_sha256:
+            seen[row.keeper] = stamp
+    if found != row.keeper_sha256:
+        raise FileError("the file that is kept for it has other bytes than when the plan was made")
+
+
+def _ordered(rows: Sequence[Row]) -> list[Row]:
+    """Rows whose keeper is to be moved itself come first, while it is still there."""
+    keepers = {r.uri: r.keeper for r in rows}
+
+    def depth(uri: str) -> int:
+        steps, seen = 0, set[str]()
+        while uri in keepers and uri not in seen:
+            seen.add(uri)
+            uri, steps = keepers[uri], steps + 1
+        return steps
+
+    return sorted(rows, key=lambda r: -depth(r.uri))
+
+
+def _circles(rows: Sequence[Row]) -> set[str]:
+    """Uris whose keepers lead back to them, or to such."""
+    keepers = {r.uri: r.keeper for r in rows}
+    found = set()
+    for uri in keepers:
+        at, seen = uri, set[str]()
+        while at in keepers and at not in seen:
+            seen.add(at)
+            at = keepers[at]
+        if at in keepers:
+            found.add(uri)
+    return found
+
+
+def common_folder(uris: Sequence[str]) -> str:
+    """The folder that all these files on this machine lie in; what is below it is kept as it is where they are moved to."""
+    paths = [within(p) for uri in uris if (p := local_path(uri)) is not None]
+    return os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else "/"

@@ -1,0 +1,152 @@
+"""Perceptual hashes of a photo and of windows in it, in a form that does not depend on how the photo is turned or mirrored.
+
+A hash is the signs of 63 low DCT coefficients of a window, lowest first. Turning and mirroring a picture only moves coefficients and
+changes their signs, so a window is brought into one form (broad, brighter to the left and at the top) before it is hashed, and the turn is
+remembered. Where the form is in doubt (nearly square, or nearly as bright on both sides) a whole photo is entered under each.
+
+A copy that was cropped is found as a window of its original; a copy with a bar of text below or above has its original as a window; one
+with text over its upper or lower part has the same middle.
+Odd input: a picture without contrast gives a hash of no meaning; its caller leaves it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facecluster.hamming import DOUBTS, KEY_BITS
+
+# left, top, right, bottom as shares of the photo. The hash still fits where a border is off by 2.5 % of the side
+WINDOWS: tuple[tuple[float, float, float, float], ...] = (
+    (0, 0, 1, 1),
+    (0.025, 0.025, 0.975, 0.975), (0.05, 0.05, 0.95, 0.95),
+    (0.05, 0, 1, 1), (0, 0, 0.95, 1), (0, 0.05, 1, 1), (0, 0, 1, 0.95),
+    (0.05, 0.05, 1, 1), (0, 0.05, 0.95, 1), (0.05, 0, 1, 0.95), (0, 0, 0.95, 0.95),
+    (0, 0, 1, 0.9), (0, 0, 1, 0.85), (0, 0.1, 1, 1), (0, 0.15, 1, 1),
+    (0, 0.15, 1, 0.85),
+)  # fmt: skip
+MIDDLE = len(WINDOWS) - 1  # is looked for among the same windows of others, not among whole photos: text at the top and bottom is not in it
+SQUARE = 0.2  # |ln(width / height)| under which a photo may have been cropped from broad to high
+_SIZE, _LOW = 32, 8
+_PLACES = sorted(((u, v) for u in range(_LOW) for v in range(_LOW) if u or v), key=lambda p: (max(p), sum(p), p))  # (across, down)
+_ACROSS, _DOWN = (np.array([p[i] for p in _PLACES]) for i in range(2))
+_BIT = np.uint64(1) << np.arange(63, 0, -1, dtype=np.uint64)
+_SWAP = np.array([_PLACES.index((v, u)) for u, v in _PLACES])
+_FLIP_X, _FLIP_Y = (np.uint64(_BIT[odd % 2 == 1].sum()) for odd in (_ACROSS, _DOWN))
+_FIRST_X, _FIRST_Y = _PLACES.index((1, 0)), _PLACES.index((0, 1))
+_BASIS = np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * np.arange(_SIZE) + 1) / (2 * _SIZE))
+_STEADY = np.sqrt(_ACROSS + _DOWN)[:KEY_BITS]  # a shift moves high coefficients more, but they are smaller
+_UNSURE = 6  # ranks of doubt at which the bit that decides the form is not trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Hashes of windows: arrays with a row a window. A turn is 4 (transposed first) + 2 (then left for right) + 1 (then top for bottom)."""
+
+    hashes: NDArray[np.uint64]  # (w,)
+    doubts: NDArray[np.uint8]  # (w, DOUBTS) numbers of the bits nearest to zero, the most doubtful first
+    turns: NDArray[np.uint8]  # (w,) 0 to 7, from the photo to the form that was hashed
+
+
+def hash_windows(grey: NDArray[np.uint8]) -> Hashes:
+    """Hash the WINDOWS of a grey picture (h, w), 0 to 255."""
+    image = Image.fromarray(grey)
+    width, height = image.size
+    pixels, high = [], []
+    for left, top, right, bottom in WINDOWS:
+        box = (left * width, top * height, right * width, bottom * height)
+        pixels.append(np.asarray(image.resize((_SIZE, _SIZE), Image.Resampling.BILINEAR, box=box), np.float64))
+        high.append(box[2] - box[0] < box[3] - box[1])
+    low = _BASIS @ np.stack(pixels) @ _BASIS.T  # (w, down, across)
+    transposed = np.array(high)
+    low[transposed] = low[transposed].transpose(0, 2, 1)
+    values = np.round(low[:, _DOWN, _ACROSS], 3)  # rounded: what is zero but for the last digits must not give random bits
+    flip_x, flip_y = values[:, _FIRST_X] < 0, values[:, _FIRST_Y] < 0
+    values[flip_x] *= 1 - 2 * (_ACROSS % 2)
+    values[flip_y] *= 1 - 2 * (_DOWN % 2)
+    doubts = np.argsort(np.abs(values[:, :KEY_BITS]) * _STEADY, axis=1, kind="stable")[:, :DOUBTS].astype(np.uint8)
+    return Hashes((values > 0) @ _BIT, doubts, (4 * transposed + 2 * flip_x + flip_y).astype(np.uint8))
+
+
+def forms(
+    hashes: NDArray[np.uint64], doubts: NDArray[np.uint8], turns: NDArray[np.uint8], widths: NDArray[np.int32], heights: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint8]]:
+    """All forms that whole photos might be brought into.
+
+    Args:
+        hashes, doubts, turns: (n,), (n, DOUBTS), (n,) of the first window.
+        widths, heights: (n,) px.
+
+    Returns:
+        (m,) number of the photo, its hash in that form, and the turn from the photo to the form; m >= n.
+    """
+    photo, turn = np.arange(len(hashes)), turns.astype(np.uint8)
+    unsure = doubts[:, :_UNSURE]
+    for first, mask, code in ((_FIRST_X, _FLIP_X, 2), (_FIRST_Y, _FLIP_Y, 1)):
+        more = np.flatnonzero((unsure == first).any(axis=1)[photo])
+        hashes = np.concatenate([hashes, hashes[more] ^ mask])
+        turn = np.concatenate([turn, turn[more] ^ np.uint8(code)])
+        photo = np.concatenate([photo, photo[more]])
+    aspect = np.abs(np.log(np.maximum(widths, 1) / np.maximum(heights, 1)))
+    more = np.flatnonzero(aspect[photo] < SQUARE)
+    return (
+        np.concatenate([photo, photo[more]]),
+        np.concatenate([hashes, transpose(hashes[more])]),
+        np.concatenate([turn, transpose_turn(turn[more])]),
+    )
+
+
+def transpose(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hashes (n,) of the transposed pictures."""
+    swapped = np.zeros_like(hashes)
+    for bit, other in zip(_BIT, _BIT[_SWAP], strict=True):
+        swapped |= np.where(hashes & other, bit, np.uint64(0))
+    return swapped
+
+
+def transpose_turn(turns: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The turns that do the same and then transpose: left for right becomes top for bottom."""
+    return np.asarray((turns ^ 4) & 4 | (turns & 2) >> 1 | (turns & 1) << 1, np.uint8)
+
+
+def turned(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """A picture (h, w) or (h, w, c) after a turn."""
+    if turn & 4:
+        pixels = pixels.swapaxes(0, 1)
+    if turn & 2:
+        pixels = pixels[:, ::-1]
+    return pixels[::-1] if turn & 1 else pixels
+
+
+def turned_box(box: tuple[float, float, float, float], turn: int) -> tuple[float, float, float, float]:
+    """Where a window (left, top, right, bottom as shares) lies after a turn."""
+    left, top, right, bottom = box
+    if turn & 4:
+        left, top, right, bottom = top, left, bottom, right
+    if turn & 2:
+        left, right = 1 - right, 1 - left
+    if turn & 1:
+        top, bottom = 1 - bottom, 1 - top
+    return left, top, right, bottom
+
+
+def turn_between(a: int, b: int) -> str:
+    """How a photo with turn `a` to a common form lies to one with turn `b`, in words; '' if they lie alike.
+
+    The words say what was done to the second one: "turned by 90°" (clockwise).
+    """
+    corners = np.array([[0, 1], [2, 3]])
+    there = turned(corners.astype(np.uint8), a)
+    for turn in range(8):
+        if (turned(turned(corners.astype(np.uint8), turn), b) == there).all():
+            return _WORDS[turn]
+    raise AssertionError("eight turns are all there are")
+
+
+_WORDS = {
+    0: "", 1: "mirrored top to bottom", 2: "mirrored", 3: "turned by 180°",
+    4: "mirrored and turned by 270°", 5: "turned by 270°", 6: "turned by 90°", 7: "mirrored and turned by 90°",
+}  # fmt: skip

@@ -1,0 +1,71 @@
+"""Whether two files hold the same pixels, to the last bit, and differ in metadata or packing alone. The table dedup/pixels remembers.
+
+Only photos of which a copy of the same size is known are decoded whole, so a collection without such copies costs nothing. Pixels are
+compared upright and in sRGB, as they are shown: a photo whose turn was written into its pixels without loss is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import pyarrow as pa
+
+from facecluster.dedup.library import Photos
+from facecluster.errors import PhotoError
+from facecluster.images import MAX_PIXELS_JPEG, content_id, open_photo, read_file
+from facecluster.tables import Stamp, Store, table_of
+
+TABLE = "dedup/pixels"
+STAMP: Stamp = {"table": TABLE, "version": 1}
+PIXELS = pa.schema(
+    [
+        pa.field("photo_id", pa.string(), nullable=False, metadata={"description": "the photo"}),
+        pa.field("pixels", pa.string(), nullable=False, metadata={"description": "SHA-256 of width, height and the upright RGB values"}),
+    ]
+)
+
+
+class Pixels:
+    """Hashes of pixels by number of the photo."""
+
+    def __init__(self, store: Store, photos: Photos) -> None:
+        self._store, self._photos = store, photos
+        self._known: dict[str, str] = {}
+        for shard in store.shards(TABLE):
+            if store.stamp(TABLE, shard) == dict(STAMP):
+                table = store.read(TABLE, shard)
+                self._known.update(zip(table["photo_id"].to_pylist(), table["pixels"].to_pylist(), strict=True))
+        self._new: dict[str, str] = {}
+
+    def same(self, a: int, b: int) -> bool:
+        """Whether two photos have the same pixels; False if one of them can't be opened."""
+        size = [(self._photos.width[p], self._photos.height[p]) for p in (a, b)]
+        return size[0] == size[1] and self._of(a) == self._of(b) != ""
+
+    def save(self) -> None:
+        """Write what was found out since the last time."""
+        if self._new:
+            shard = f"{max((int(s) for s in self._store.shards(TABLE)), default=-1) + 1:05d}"
+            columns = {"photo_id": list(self._new), "pixels": list(self._new.values())}
+            self._store.write(TABLE, shard, table_of(PIXELS, columns), STAMP)
+            self._new = {}
+
+    def _of(self, photo: int) -> str:
+        photo_id = self._photos.ids[photo]
+        if photo_id not in self._known:
+            found = self._read(photo)
+            self._known[photo_id] = found
+            if found:
+                self._new[photo_id] = found
+        return self._known[photo_id]
+
+    def _read(self, photo: int) -> str:
+        for place in self._photos.places[photo]:
+            try:
+                data = read_file(place.uri)
+                if content_id(data) == self._photos.ids[photo]:
+                    pixels = open_photo(data, max_side=MAX_PIXELS_JPEG).pixels
+                    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+            except PhotoError:
+                continue
+        return ""
