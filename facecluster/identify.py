@@ -67,7 +67,8 @@ class Groups:
 
 def group(
     vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], config: IdentifyConfig, *,
-    photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None, must: Pairs | None = None, cannot: Pairs | None = None,
+    photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
+    must: Pairs | None = None, cannot: Pairs | None = None,
 ) -> Groups:  # fmt: skip
     """Group faces into people.
 
@@ -84,20 +85,20 @@ def group(
     n = len(vectors)
     x = np.ascontiguousarray(vectors, dtype=np.float32)
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
-    card = {"mean": config.stranger_mean, "sd": config.stranger_sd}
-    around, labels, glosh = usual(n, **card), np.full(n, -1, dtype=np.int64), np.zeros(n)
+    mean, sd = config.stranger_mean, config.stranger_sd
+    around, labels, glosh = usual(n, mean=mean, sd=sd), np.full(n, -1, dtype=np.int64), np.zeros(n)
     for last in (False, True) if n > 1 else ():  # the first time with the strangers of the card, to know those of the collection
-        source, target, above = _edges(neighbours, similarity, around, photo, config.same_photo)
+        source, target, above = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
         strong = np.ones(len(source), dtype=bool) if weak is None else ~(weak[source] | weak[target])
         labels, glosh = _hierarchy(_spanning_tree(n, source[strong], target[strong], above[strong], around, config), n, config)
         joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo)
         labels = joiner.join(x, constrained(labels, must, cannot), source[strong], target[strong])
         if not last:
-            around = strangers(x, labels, **card)
+            around = strangers(x, labels, mean=mean, sd=sd)
         elif weak is not None and weak.any():
             labels = joiner.attach(x, labels, np.flatnonzero(weak), source, target)
-    labels = _by_size(labels, config.min_cluster_size)
-    return Groups(labels, _membership(x, labels, around, config), np.nan_to_num(glosh).astype(np.float32))
+    people = _by_size(labels, config.min_cluster_size)
+    return Groups(people, _membership(x, people, around, config), np.nan_to_num(glosh).astype(np.float32))
 
 
 def _hierarchy(tree: NDArray[np.float64], n: int, config: IdentifyConfig) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -106,8 +107,9 @@ def _hierarchy(tree: NDArray[np.float64], n: int, config: IdentifyConfig) -> tup
     return found[:n].astype(np.int64), outlier_scores(condensed)[:n]
 
 
-def _edges(
-    neighbours: NDArray[np.integer], similarity: NDArray[np.floating], around: Strangers, photos: NDArray[np.integer] | None, same_photo: float
+def links_worth_a_look(
+    neighbours: NDArray[np.integer], similarity: NDArray[np.floating], around: Strangers, photos: NDArray[np.integer] | None,
+    same_photo: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
     n = len(neighbours)
@@ -157,7 +159,9 @@ def _spanning_tree(
     return tree[np.lexsort((tree[:, 1], tree[:, 0], tree[:, 2]))]
 
 
-def _core(n: int, source: NDArray[np.int64], target: NDArray[np.int64], distance: NDArray[np.float64], min_samples: int) -> NDArray[np.float64]:
+def _core(
+    n: int, source: NDArray[np.int64], target: NDArray[np.int64], distance: NDArray[np.float64], min_samples: int
+) -> NDArray[np.float64]:
     """(n,) distance to the min_samples-th nearest linked face; infinite where there are fewer."""
     ends, lengths = np.r_[source, target], np.r_[distance, distance]
     order = np.lexsort((lengths, ends))
@@ -198,7 +202,8 @@ def _membership(x: NDArray[np.float32], labels: NDArray[np.int32], around: Stran
 
 def identify(
     store: Store, vectors: NDArray[np.floating], links: str, table: str, config: IdentifyConfig, *,
-    photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None, must: Pairs | None = None, cannot: Pairs | None = None,
+    photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
+    must: Pairs | None = None, cannot: Pairs | None = None,
 ) -> ShardResult:  # fmt: skip
     """Write the identities of the faces in `links` (whose rows `vectors` follows) to `table`; the rest is as in `group`."""
     shards = store.shards(links)

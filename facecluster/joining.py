@@ -66,6 +66,18 @@ class Joiner:
             excess = np.r_[excess[~again], self._excess(own, group, *new)]
         return group
 
+    def compare(self, x: NDArray[np.float32], group: Ints, source: Ints, target: Ints) -> tuple[Ints, Ints, NDArray[np.float64]]:
+        """Pairs of linked groups a < b, and how far their mean cosine lies above what is asked; groups (n,) are 0, 1, ... without a gap."""
+        own = _Groups(np.ones(len(x)), x.astype(np.float64), self.around.base, self.around.reach).folded(group)
+        a, b = self._pairs(group, group[source], group[target], len(own.sizes))
+        return a, b, self._excess(own, group, a, b)
+
+    def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
+        """How far the mean cosine of two sets of faces lies above what is asked of it, whatever photos they share."""
+        base, reach = (float(v[rows].mean() + v[others].mean()) / 2 for v in (self.around.base, self.around.reach))
+        mean = float(x[rows].mean(axis=0, dtype=np.float64) @ x[others].mean(axis=0, dtype=np.float64))
+        return mean - base - self.merge * self.around.sd - self.alone * reach * (1 / len(rows) + 1 / len(others)) / 2
+
     def _pairs(self, group: Ints, a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
         """Each pair of two groups once, but for those that must not be one."""
         key = np.unique(_keys(a, b, count)[a != b])
@@ -179,4 +191,5 @@ def _keys(a: Ints, b: Ints, count: int) -> Ints:
 
 
 def _numbered(labels: NDArray[np.integer]) -> Ints:
-    return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    numbers: Ints = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return numbers

@@ -3,7 +3,8 @@
 A threshold on the cosine means something else in each collection: the more faces, and the more alike they are to each other (children,
 one part of the world), the nearer the nearest stranger. So it is measured, face by face, against a cohort of the collection itself:
 one face of every group that a first grouping found, so that five people with nearly all the photos do not stand for nearly all the
-strangers. Cohort normalisation is known from speaker verification (adaptive s-norm; Matejka et al., 2017); here it also carries the number of faces.
+strangers. Cohort normalisation is known from speaker verification (adaptive s-norm; Matejka et al., 2017); here it also carries the
+number of faces.
 
 Odd inputs: in a small collection the cohort says little, and the model's card says the rest. The choice of the cohort depends on the
 vectors' bytes alone, not on their order.

@@ -12,6 +12,7 @@ _COMMANDS = {
     "run": "Photos in, people out: embed, cluster and report in one go.",
     "embed": "Find the faces of photos and turn them into vectors.",
     "cluster": "Group the faces of a store into people.",
+    "questions": "Who is least sure, and what to answer first.",
     "report": "Write the report of a store.",
     "name": "Say what a person is called.",
     "merge": "Say that two people are one.",

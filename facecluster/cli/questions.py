@@ -1,0 +1,60 @@
+"""facecluster questions: what is not sure, and what to answer first."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from facecluster.cli import common
+
+
+@click.command("questions")
+@click.argument("store")
+@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Questions and people to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@common.tidy
+def command(store: str, model: str, top: int, as_json: bool) -> None:
+    """Show the people of STORE that are least sure, and the questions that settle most.
+
+    Answer with 'facecluster same', 'facecluster not-same' or 'facecluster split'.
+
+    Example: facecluster questions ~/people --top 10
+    """
+    from facecluster.doubts import KINDS, assess_store
+    from facecluster.embed import EmbedConfig
+    from facecluster.identify import IdentifyConfig
+    from facecluster.models.registry import card_of
+    from facecluster.tables import Store
+
+    place = Store(store)
+    place.check()
+    card = card_of(model)
+    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
+    table = common.identities_of(place, model)
+    ids, labels, doubts = assess_store(place, EmbedConfig(model=model).table(), f"links/{card.name}", table, config)
+    order = doubts.confidence.argsort(kind="stable")[:top]
+    people = [
+        {"identity": int(i), "faces": int((labels == i).sum()), "purity": round(float(doubts.purity[i]), 3),
+         "completeness": round(float(doubts.completeness[i]), 3), "confidence": round(float(doubts.confidence[i]), 3)}
+        for i in order
+    ]  # fmt: skip
+    questions = [
+        {"kind": KINDS[doubts.kind[q]], "face_a": ids[doubts.face_a[q]], "face_b": ids[doubts.face_b[q]],
+         "probability": round(float(doubts.probability[q]), 3), "faces_at_stake": int(doubts.stake[q]),
+         "settled_after": round(float(doubts.settled[q]), 4)}
+        for q in range(min(top, len(doubts.kind)))
+    ]  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"people": people, "questions": questions, "open": len(doubts.kind)}, indent=1))
+        return
+    click.echo(f"{len(doubts.kind)} open questions. People that are least sure (purity x completeness):")
+    for p in people:
+        click.echo(f"  identity {p['identity']}: {p['faces']} faces, {p['purity']:.2f} x {p['completeness']:.2f}")
+    asks = {"same": "are these people one?", "split": "are the ends of this person one?", "photo": "one photo, two faces: one person?"}
+    for n, q in enumerate(questions, 1):
+        odds = f"{q['probability']:.0%} yes, {q['faces_at_stake']} faces at stake"
+        click.echo(f"{n}. {asks[str(q['kind'])]} {q['face_a']} {q['face_b']} ({odds})")
+    if questions:
+        click.echo(f"after these {len(questions)} answers {questions[-1]['settled_after']:.1%} of the faces are settled")
