@@ -47,6 +47,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="surrogateescape",
         start_new_session=True,
         env=os.environ | SETTINGS,
     )
