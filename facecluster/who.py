@@ -57,19 +57,20 @@ class Who:
             InputError: nobody is meant, or several people.
         """
         wanted = " ".join(text.split()).casefold()
-        found = [i for i, p in enumerate(self.people) if p.name is not None and " ".join(p.name.split()).casefold() == wanted]
+        names = [" ".join((p.name or "").split()).casefold() for p in self.people]
+        found = [i for i, name in enumerate(names) if name and name == wanted]
         number = re.fullmatch(r"(?:person\s*)?(\d+)", wanted)
         if not found and number:
             found = [i for i, p in enumerate(self.people) if p.key == key_of(int(number[1]))]
         if not found:
-            begin = [i for i, p in enumerate(self.people) if p.name is not None and p.name.casefold().startswith(wanted)]
+            begin = [i for i, name in enumerate(names) if name.startswith(wanted)]
             found = begin if wanted and len(begin) == 1 else []
         if len(found) > 1:
             keys = ", ".join(self.people[i].key for i in found[:5])
             raise InputError(f"expected one person, found {len(found)} called {text!r}: say which by number ({keys})")
         if not found:
-            names = ", ".join(p.label for p in self.people[:5]) or "nobody at all"
-            raise InputError(f"expected a person of the store (a name or number), found {text!r}: the store has {names}, ...")
+            some = ", ".join(p.label for p in self.people[:5]) + (", ..." if len(self.people) > 5 else "") or "nobody at all"
+            raise InputError(f"expected a person of the store (a name or number), found {text!r}: the store has {some}")
         return found[0]
 
 
