@@ -23,7 +23,7 @@ def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]
     high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
     inter = np.prod(np.clip(high - low, 0, None), axis=2)
     union = np.prod(np.clip(a[:, 2:], 0, None), axis=1)[:, None] + np.prod(np.clip(b[:, 2:], 0, None), axis=1)[None] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return np.asarray(np.divide(inter, union, out=np.zeros_like(inter), where=union > 0))
 
 
 def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> NDArray[np.intp]:
@@ -55,7 +55,7 @@ def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floati
     rotation = u * sign @ vt
     variance = (s**2).sum() / len(s)
     scale = float(d @ sign / variance) if variance > 0 else 0.0
-    return np.c_[scale * rotation, mean_t - scale * rotation @ mean_s]
+    return np.asarray(np.c_[scale * rotation, mean_t - scale * rotation @ mean_s])
 
 
 def align(image: NDArray[np.uint8], landmarks: NDArray[np.floating], size: int = CROP) -> NDArray[np.uint8]:
@@ -112,7 +112,7 @@ def yaw(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
     length = np.linalg.norm(line, axis=1)
     offset = ((points[:, 2] - points[:, :2].mean(axis=1)) * line).sum(axis=1)
     ratio = np.divide(2 * offset, length**2, out=np.zeros_like(offset), where=length > 0)
-    return np.degrees(np.arcsin(np.clip(ratio, -1, 1))).astype(np.float32)
+    return np.asarray(np.degrees(np.arcsin(np.clip(ratio, -1, 1))), np.float32)
 
 
 def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Put trained embedder weights into the package: copies them, fits the reading of their cosines, writes the card.
 
-    python workflows/publish_embedder.py --weights runs/embedder/embedder.safetensors --log runs/embedder/log.jsonl --faces faces_train.parquet
+    python workflows/publish_embedder.py --weights runs/embedder/embedder.safetensors --log runs/embedder/log.jsonl \
+        --faces faces_train.parquet
 
 Fitted on the faces that training held out (five people and a twentieth of the strangers; see train_embedder.py): on faces that the
 model learnt from, its cosines are better than they will be for its users. The evaluation file stays unseen. The probability is a

@@ -154,7 +154,10 @@ def augment(x: Tensor, g: torch.Generator) -> Tensor:
 
 
 class Replay:
-    """The last `size` faces that the teacher labelled. Labels cost a third of a step; while the student underfits, seeing one twice more is nearly free."""
+    """The last `size` faces that the teacher labelled.
+
+    Labels cost a third of a step; while the student underfits, seeing one twice more is nearly free.
+    """
 
     def __init__(self, size: int) -> None:
         self.size, self.seen, self.parts = size, 0, list[Tensor]()

@@ -21,6 +21,8 @@ def command(out: str, people: int, photos: int, seed: int) -> None:
 
     Example: facecluster demo
     """
+    import numpy as np
+
     from facecluster.demo import make_collection, score
     from facecluster.errors import InputError
     from facecluster.tables import FACES, IDENTITIES, Store
@@ -37,8 +39,10 @@ def command(out: str, people: int, photos: int, seed: int) -> None:
     index = common.report(store, table)
     faces = {f["face_id"]: f for f in Store(store).read_all("faces", FACES, ["face_id", "photo_id", "box"]).to_pylist()}
     labels = {r["face_id"]: r["identity"] for r in Store(store).read_all(table, IDENTITIES).to_pylist()}
-    rows = [(f["photo_id"], f["box"], labels.get(i, -1)) for i, f in faces.items()]
-    result = score(truth, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+    boxes = np.array([f["box"] for f in faces.values()], np.float32).reshape(-1, 4)
+    groups = np.array([labels.get(i, -1) for i in faces], np.int64)
+    result = score(truth, [f["photo_id"] for f in faces.values()], boxes, groups)
     click.echo(f"found {result.found} of {result.faces} faces, and {result.others} other places that are none")
-    click.echo(f"{result.people} people came out as {result.groups} groups: BCubed F {result.bcubed.f:.3f}, pairwise F {result.pairwise.f:.3f}")
+    scores = f"BCubed F {result.bcubed.f:.3f}, pairwise F {result.pairwise.f:.3f}"
+    click.echo(f"{result.people} people came out as {result.groups} groups: {scores}")
     click.echo(f"report: {Path(index).resolve()}")

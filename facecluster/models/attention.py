@@ -20,7 +20,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     so a CPU that trains gets the formula as written: 1.4 times the samples a second at four heads.
     """
     if torch.is_grad_enabled() and q.requires_grad and q.device.type == "cpu":
-        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
+        weights: Tensor = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
         return weights.to(v.dtype) @ v
     return F.scaled_dot_product_attention(q, k, v)
 

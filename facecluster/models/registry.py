@@ -95,7 +95,8 @@ def has_bf16(device: str) -> bool:
     """Whether bfloat16 arithmetic is done by the hardware, so that it pays."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _avx512_bf16())
+    mkldnn: Any = torch.backends.mkldnn  # carries no types
+    return bool(mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _avx512_bf16())
 
 
 def _avx512_bf16() -> bool:
@@ -122,8 +123,9 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     for child in model.children():
         if isinstance(child, nn.Sequential):
             for i in range(len(child) - 1):
-                if isinstance(child[i], nn.Conv2d) and isinstance(child[i + 1], nn.BatchNorm2d):
-                    child[i] = fuse_conv_bn_eval(child[i], child[i + 1])
+                convolution, norm = child[i], child[i + 1]
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    child[i] = fuse_conv_bn_eval(convolution, norm)
                     child[i + 1] = nn.Identity()
         fold_batch_norm(child)
     return model
