@@ -1,7 +1,7 @@
 """Compare new faces with the stored ones: who is this, is it anyone known, are two photos of one person.
 
-odds.py states how sure an answer is. Odd input: a photo without faces gives an empty list; a photo that can't be used raises PhotoError; faces of a photo that is in the store
-are not compared with themselves.
+odds.py states how sure an answer is. Odd input: a photo without faces gives an empty list; a photo that can't be used raises
+PhotoError; faces of a photo that is in the store are not compared with themselves.
 """
 
 from __future__ import annotations
