@@ -125,9 +125,9 @@ def _cluster(
     card = card_of(embed.model)
     identities = identities or IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
     ids, vectors = load_vectors(store, embed.table())
+    prepared = prepare(store, ids, vectors)
     with bars("faces linked", len(ids)) as tick:
         link(made, embed.table(), f"links/{card.name}", links, tick)
-    prepared = prepare(store, ids, vectors)
     table = f"identities/{card.name}"
     identify(made, vectors, f"links/{card.name}", table, identities, photos=prepared.photos, must=prepared.must, cannot=prepared.cannot)
     settled = settle(store, prepared, made, table, card.name)

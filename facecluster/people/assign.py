@@ -10,12 +10,13 @@ Odd inputs: a claim whose faces are all gone has no effect; of two names on one 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions import Claim, Verdict
+from facecluster.decisions import CORE, Claim, Verdict
 from facecluster.people.runs import Faces, People
 
 Ints = NDArray[np.int64]
@@ -50,11 +51,17 @@ def match(old: Ints, new: Ints) -> dict[int, int]:
 
 
 def holder(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int:
-    """The group that holds most (more than half) of a claim's faces that are still there; -1 if none does."""
+    """The group that holds most of a claim's faces that are still there; -1 if none does.
+
+    Faces that are nobody's now count as elsewhere, unless the group holds all of the CORE surest: strict settings leave no more.
+    """
     groups = [int(identity[rows[face]]) for face in claim.faces if face in rows]
     inside = [g for g in groups if g >= 0]
     best = max(sorted(set(inside)), key=inside.count, default=-1)
-    return best if best >= 0 and 2 * inside.count(best) > len(groups) else -1
+    if best < 0 or 2 * inside.count(best) <= len(inside):
+        return -1
+    core = [int(identity[rows[face]]) for face in claim.faces[:CORE] if face in rows]
+    return best if 2 * inside.count(best) > len(groups) or (core and set(core) == {best}) else -1
 
 
 def person_ids(faces: Faces, verdict: Verdict, before: Sequence[str], at: Ints, old: Ints) -> list[str]:
@@ -82,19 +89,20 @@ def person_ids(faces: Faces, verdict: Verdict, before: Sequence[str], at: Ints, 
     there = at >= 0
     for i, group in sorted(match(old[there], faces.identity[at[there]]).items()):
         give(group, before[i])
+    past = set(before)
     first: Ints = np.full(count, -1, dtype=np.int64)
     inside = np.flatnonzero(faces.identity >= 0)
     first[faces.identity[inside[::-1]]] = inside[::-1]
     for group in range(count):
         if group not in ids:
-            give(group, _born(faces.ids[int(first[group])], used | set(before)))
+            give(group, _born(faces.ids[int(first[group])], used, past))
     return [ids[group] for group in range(count)]
 
 
-def _born(face: str, used: Iterable[str]) -> str:
-    """A new lasting id."""
-    tries = (f"p-{hashlib.sha256(f'{face}{mark}'.encode()).hexdigest()[:8]}" for mark in ("", *map(str, range(1, 10**6))))
-    return next(person for person in tries if person not in used)
+def _born(face: str, *used: Container[str]) -> str:
+    """A new lasting id, in none of `used`."""
+    tries = (f"p-{hashlib.sha256(f'{face}{mark or str()}'.encode()).hexdigest()[:8]}" for mark in itertools.count())
+    return next(person for person in tries if not any(person in ids for ids in used))
 
 
 def titled(ids: Sequence[str], faces: Faces, verdict: Verdict) -> tuple[People, list[str]]:
