@@ -290,7 +290,7 @@ def test_what_else_can_be_wrong(made: Made, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     cases: list[tuple[list[str], str]] = [
         ([store.url], "--truth labels.csv"),
-        ([str(tmp_path)], "--truth"),
+        ([str(tmp_path)], "expected a store"),
         ([str(tmp_path), "--truth", table], "expected a store"),
         ([store.url, "--truth", str(tmp_path / "gone.csv")], "gone.csv"),
         ([store.url, "--truth", str(tmp_path)], "readable text file"),

@@ -6,17 +6,19 @@ assign   lasting ids and names for groups
 churn    what a run changes against the one before
 book     STORE/people.csv, where the user may write names
 lookup   the person that a text means, and decisions about them
+confirmed  what decisions say of who faces are, to measure a grouping against
 settle   all of these, in order
 overlay  a store to try things in
 """
 
 from facecluster.people.churn import Churn
+from facecluster.people.confirmed import confirmed
 from facecluster.people.lookup import Register
 from facecluster.people.overlay import Overlay
 from facecluster.people.runs import PEOPLE, People, Run, all_runs, current, read_people, return_to
 from facecluster.people.settle import Prepared, Settled, keep_run, known_now, prepare, register, settle
 
 __all__ = [
-    "PEOPLE", "Churn", "Overlay", "People", "Prepared", "Register", "Run", "Settled", "all_runs", "current", "keep_run", "known_now",
-    "prepare", "read_people", "register", "return_to", "settle",
+    "PEOPLE", "Churn", "Overlay", "People", "Prepared", "Register", "Run", "Settled", "all_runs", "confirmed", "current", "keep_run",
+    "known_now", "prepare", "read_people", "register", "return_to", "settle",
 ]  # fmt: skip
