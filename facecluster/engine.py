@@ -180,4 +180,4 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _line(error: object) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,11 @@ def run(*arguments: str) -> str:
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     return out + err
+
+
+def lines(err: str) -> list[str]:
+    """What stands in stderr besides progress bars."""
+    return [line for line in err.replace("\r", "\n").splitlines() if line.strip() and not re.search(r"\[\d\d:\d\d[<,]", line)]
 
 
 def same_tables(a: Store, b: Store) -> None:

@@ -141,8 +141,7 @@ def one_line(says: str, *arguments: str) -> None:
 
 def says_of(err: str) -> list[str]:
     """Lines of stderr but for progress bars and the summary of a step that went well."""
-    lines = [line for line in err.replace("\r", "\n").splitlines() if line.strip()]
-    return [line for line in lines if "/s]" not in line and " photos looked at" not in line]
+    return [line for line in jobs.lines(err) if " photos looked at" not in line]
 
 
 @pytest.mark.parametrize("command", ["run", "embed"])
