@@ -1,0 +1,109 @@
+// Pieces of pages. All text goes in as text, never as HTML: names and paths may hold anything.
+
+import { get } from "./api.js";
+
+export const app = { refresh: () => {}, act: async () => {}, go: () => {}, state: {} };
+
+/** An element with attributes (on* are listeners) and children (strings become text). `key` finds it again after the page is drawn anew. */
+export function el(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name === "key") made.dataset.key = value;
+    else if (name === "value" || name === "checked" || name === "disabled") made[name] = value;
+    else if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+export const percent = (share) => `${share >= 1 ? 100 : Math.min(99.9, Math.round(share * 1000) / 10)} %`;
+export const label = (person) => person.name || `Unnamed ${person.id}`;
+
+export function crop(face, size = 112) {
+  const image = el("img", { class: "crop", src: `/crop/${encodeURIComponent(face)}`, alt: "", width: size, height: size, loading: "lazy", decoding: "async", draggable: "false" });
+  image.addEventListener("error", () => image.classList.add("none"));
+  return image;
+}
+
+/** An input for a name: saved with Enter or when it is left, back as it was with Escape. */
+export function nameField(person, key) {
+  const input = el("input", {
+    type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key,
+  });
+  let sent = person.name;
+  const save = () => {
+    if (input.value.trim() === sent) return;
+    sent = input.value.trim();
+    app.act({ act: "name", person: person.id, name: sent }, sent ? `Called ${sent}` : "Name taken away");
+  };
+  input.addEventListener("change", save);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") save();
+    if (event.key === "Escape") input.value = sent;
+  });
+  suggest(input);
+  return input;
+}
+
+/** Fills the list of known names as one types. */
+export function suggest(input) {
+  let timer;
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      if (!input.value.trim()) return;
+      const found = await get("people", { q: input.value, show: "named", limit: 8 }).catch(() => ({ people: [] }));
+      document.getElementById("known").replaceChildren(...found.people.map((p) => el("option", { value: p.name })));
+    }, 150);
+  });
+}
+
+/** Buttons to the pages of a list. */
+export function pager(query, total, limit, to) {
+  const offset = Number(query.offset) || 0;
+  if (total <= limit && !offset) return null;
+  const pages = Math.max(1, Math.ceil(total / limit));
+  const page = Math.floor(offset / limit);
+  const step = (text, target, key) =>
+    el("button", { type: "button", key, disabled: target < 0 || target >= pages || target === page, onclick: () => to({ ...query, offset: target * limit }) }, text);
+  return el(
+    "nav", { class: "pager", "aria-label": "Pages of the list" },
+    step("First", 0, "page-first"), step("Previous", page - 1, "page-previous"),
+    el("span", { "aria-current": "page" }, `Page ${page + 1} of ${pages}`),
+    step("Next", page + 1, "page-next"), step("Last", pages - 1, "page-last"),
+  );
+}
+
+/** A drop-down list of [value, text]. */
+export function choice(name, key, options, value, onchange) {
+  const select = el("select", { key, onchange: () => onchange(select.value) });
+  for (const [v, text] of options) select.append(el("option", { value: v }, text));
+  select.value = value || "";
+  if (select.selectedIndex < 0) select.selectedIndex = 0;
+  return el("label", {}, el("span", {}, name), select);
+}
+
+/** Shows what can be done with what is ticked; nothing where nothing is. */
+export function tray(...children) {
+  const place = document.getElementById("tray");
+  place.hidden = children.length === 0;
+  place.replaceChildren(...children.filter(Boolean));
+}
+
+/** A field that says to whom faces belong. */
+export function giveTo(faces, done) {
+  const input = el("input", { type: "text", placeholder: "Name of a person", "aria-label": "Name of the person that these faces are of", list: "known", autocomplete: "off", key: "give-name" });
+  suggest(input);
+  const give = async () => {
+    const wanted = input.value.trim().toLocaleLowerCase();
+    if (!wanted) return input.focus();
+    const found = await get("people", { q: wanted, show: wanted.startsWith("p-") ? "" : "named", limit: 50 });
+    const person = found.people.find((p) => p.id === wanted || p.name.toLocaleLowerCase() === wanted);
+    if (!person) return app.fail(new Error(`nobody is called ${input.value}: split the faces off, then name them`));
+    if (await app.act({ act: "give", person: person.id, faces: faces() }, `Given to ${label(person)}`)) done();
+  };
+  input.addEventListener("keydown", (event) => event.key === "Enter" && give());
+  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: give }, "Give to"));
+}

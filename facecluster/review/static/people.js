@@ -1,0 +1,111 @@
+// People as cards: name, tick and merge, drag onto each other, ignore, search and filter.
+
+import { get } from "./api.js";
+import { app, choice, count, crop, el, label, nameField, pager, percent, tray } from "./parts.js";
+
+const LIMIT = 60;
+const ticked = new Map(); // id -> person, over all pages of the list
+
+function card(person) {
+  const box = el("input", {
+    type: "checkbox", checked: ticked.has(person.id), "aria-label": `Tick ${label(person)}`, key: `tick-${person.id}`,
+    onchange: () => {
+      if (box.checked) ticked.set(person.id, person);
+      else ticked.delete(person.id);
+      choices();
+    },
+  });
+  const years = person.years[1] ? (person.years[0] === person.years[1] ? `${person.years[0]}` : `${person.years[0]} to ${person.years[1]}`) : "";
+  const item = el(
+    "li", { class: "card", draggable: "true", "data-id": person.id },
+    el("a", { class: "open", href: `#/person/${person.id}`, "aria-label": `${label(person)}, ${count(person.faces, "face")}`, key: `open-${person.id}`, draggable: "false" }, crop(person.best)),
+    el("div", { class: "row" }, box, nameField(person, `name-${person.id}`)),
+    el("p", { class: "dim" }, `${count(person.faces, "face")}, ${count(person.photos, "photo")}`),
+    el("p", { class: "dim" }, `${percent(person.sure)} sure${years ? ` · ${years}` : ""}`),
+  );
+  item.addEventListener("dragstart", (event) => {
+    event.dataTransfer.setData("text/x-person", person.id);
+    event.dataTransfer.effectAllowed = "move";
+  });
+  item.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("text/x-person")) return;
+    event.preventDefault();
+    item.classList.add("over");
+  });
+  item.addEventListener("dragleave", () => item.classList.remove("over"));
+  item.addEventListener("drop", (event) => {
+    event.preventDefault();
+    item.classList.remove("over");
+    const other = event.dataTransfer.getData("text/x-person");
+    if (other && other !== person.id) merge([person.id, other]);
+  });
+  return item;
+}
+
+async function merge(people) {
+  if (await app.act({ act: "merge", people }, `${people.length} people are one`)) {
+    ticked.clear();
+    choices();
+  }
+}
+
+async function ignore(act, said) {
+  if (await app.act({ act, people: [...ticked.keys()] }, said)) {
+    ticked.clear();
+    choices();
+  }
+}
+
+function choices() {
+  if (!ticked.size) return tray();
+  const people = [...ticked.values()];
+  const kept = people.find((p) => p.name) || people[0];
+  const away = people.every((p) => p.ignored);
+  tray(
+    el("p", {}, `${count(people.length, "person", "people")} ticked: ${people.slice(0, 4).map(label).join(", ")}${people.length > 4 ? ", …" : ""}`),
+    el("button", { type: "button", key: "merge", disabled: people.length < 2, onclick: () => merge([...ticked.keys()]) }, `Merge into ${label(kept)}`),
+    away
+      ? el("button", { type: "button", key: "unignore", onclick: () => ignore("unignore", "Back in the list") }, "Bring back")
+      : el("button", { type: "button", key: "ignore", onclick: () => ignore("ignore", "Ignored") }, "Ignore"),
+    el("button", { type: "button", key: "untick", onclick: () => { ticked.clear(); choices(); app.refresh(); } }, "Untick all"),
+  );
+}
+
+function filters(query, to) {
+  const change = (key) => (value) => to({ ...query, [key]: value, offset: 0 });
+  const search = el("input", { type: "search", id: "search", value: query.q || "", key: "search", autocomplete: "off", placeholder: "name or p-…" });
+  let timer;
+  search.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => change("q")(search.value), 200);
+  });
+  const sizes = [["", "any"], ["2-4", "2 to 4 faces"], ["5-19", "5 to 19"], ["20-99", "20 to 99"], ["100-", "100 and more"]];
+  const size = query.least || query.most ? `${query.least || ""}-${query.most || ""}` : "";
+  return el(
+    "form", { class: "filters", role: "search", "aria-label": "Search and filter", onsubmit: (event) => event.preventDefault() },
+    el("label", {}, el("span", {}, "Search"), search),
+    choice("Show", "show", [["", "everyone"], ["named", "with a name"], ["unnamed", "without a name"], ["ignored", "ignored"]], query.show, change("show")),
+    choice("Size", "size", sizes, size, (value) => {
+      const [least, most] = value ? value.split("-") : ["", ""];
+      to({ ...query, least, most, offset: 0 });
+    }),
+    choice("Confidence", "sure", [["", "any"], ...["very sure", "sure", "likely", "unsure"].map((s) => [s, s])], query.sure, change("sure")),
+    choice("Year", "year", [["", "any"], ...(app.state.years || []).map((y) => [`${y}`, `${y}`])], query.year, change("year")),
+    choice("Order", "order", [["size", "most faces first"], ["small", "fewest faces first"], ["unsure", "least sure first"], ["name", "by name"], ["recent", "newest photos first"]], query.order || "size", change("order")),
+  );
+}
+
+export async function draw(query, current) {
+  const found = await get("people", { ...query, limit: LIMIT });
+  if (!current()) return;
+  for (const person of found.people) if (ticked.has(person.id)) ticked.set(person.id, person);
+  const to = (next) => app.go("people", next);
+  choices();
+  return [
+    el("h1", {}, "People"),
+    filters(query, to),
+    el("p", { class: "dim", id: "found" }, found.total ? count(found.total, "person", "people") : "Nobody: change the search or the filters."),
+    el("ul", { class: "cards", "aria-label": "People" }, ...found.people.map(card)),
+    pager(query, found.total, LIMIT, to),
+  ];
+}
