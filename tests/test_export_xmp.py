@@ -24,7 +24,7 @@ from facecluster.export import packet, regions
 from facecluster.export.library import Library, Photo, read_library
 from facecluster.export.names import read_names
 from facecluster.export.xmp import merge, sidecar_of
-from facecluster.tables import Store
+from facecluster.tables import Store, embeddings_schema, table_of
 
 SHARE = st.floats(0.01, 0.99)
 
@@ -75,7 +75,7 @@ def test_regions_lie_on_the_stored_pixels_in_all_orientations(tmp_path: Path) ->
         path = tmp_path / "photos" / f"{orientation}.jpg"
         photos.append((make_photo(path, orientation, (200, 200, 100 + orientation)), str(path), orientation))
     store = make_store(tmp_path / "store", photos)
-    done = run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--numbers")
+    done = run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--ids")
     assert done["counts"] == {"new": 8, "merged": 0, "unchanged": 0, "skipped": 0}
     for _, uri, orientation in photos:
         found = info(tmp_path / "out" / f"{orientation}.jpg.xmp")["RegionInfo"]
@@ -101,7 +101,7 @@ def test_names_come_back_from_all_orientations(tmp_path: Path) -> None:
         path = tmp_path / "photos" / f"{orientation}.jpg"
         photos.append((make_photo(path, orientation, (200, 200, 100 + orientation)), str(path), orientation))
     store = make_store(tmp_path / "store", photos)
-    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--numbers")
+    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--ids")
     for _, uri, orientation in photos:
         exiftool("-tagsfromfile", tmp_path / "out" / f"{orientation}.jpg.xmp", "-XMP-mwg-rs:all", "-overwrite_original", uri)
         exiftool("-overwrite_original", "-RegionName=Rosa Rot,Bodo Blau", "-sep", ",", uri)
@@ -152,9 +152,9 @@ def test_merging_loses_nothing(one: tuple[Store, Path, str]) -> None:
     sidecar = photo.with_name("a.jpg.xmp")
     sidecar.write_bytes(foreign((38, 28, 66, 86)))
     before = info(sidecar)
-    assert run("export", store.url, "--to", "xmp", "--beside", "--numbers", "--dry-run")["counts"]["merged"] == 1
+    assert run("export", store.url, "--to", "xmp", "--beside", "--ids", "--dry-run")["counts"]["merged"] == 1
     assert info(sidecar) == before and sidecar.read_bytes() == foreign((38, 28, 66, 86))
-    assert run("export", store.url, "--to", "xmp", "--beside", "--numbers")["counts"]["merged"] == 1
+    assert run("export", store.url, "--to", "xmp", "--beside", "--ids")["counts"]["merged"] == 1
     after = info(sidecar)
     listed = after.pop("RegionInfo")["RegionList"]
     theirs = before.pop("RegionInfo")["RegionList"]
@@ -163,7 +163,7 @@ def test_merging_loses_nothing(one: tuple[Store, Path, str]) -> None:
     assert {k: v for k, v in after.items() if k in before} == before
     text = sidecar.read_text(encoding="utf-8")
     assert "a comment of theirs" in text and "two&#10;lines &lt;3" in text and "xmptk" in text and text.count("<?xpacket") == 2
-    assert run("export", store.url, "--to", "xmp", "--beside", "--numbers")["counts"]["unchanged"] == 1  # doing it again changes nothing
+    assert run("export", store.url, "--to", "xmp", "--beside", "--ids")["counts"]["unchanged"] == 1  # doing it again changes nothing
     [row] = run("import-names", store.url, sidecar)["names"]
     assert (row["name"], row["face_id"]) == ("Zo\u00eb", face_id(photo_id, 0))
 
@@ -267,6 +267,54 @@ def test_people_without_a_name_give_regions_without_one(one: tuple[Store, Path, 
     store.remove("faces")
     store.remove("identities/bundled")
     write_faces(store, [photo_id], people=(0, -1))
-    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--numbers")
+    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--ids")
     names = [r.get("Name") for r in info(tmp_path / "out" / "a.jpg.xmp")["RegionInfo"]["RegionList"]]
     assert sorted(names, key=str) == [None, "person 0000"]
+
+
+def test_names_of_other_programs_become_decisions(tmp_path: Path) -> None:
+    """Names from sidecars count at once, are not taken twice, stay after grouping anew, and can be undone."""
+    vectors = np.repeat(np.eye(128, dtype=np.float16)[:2], 6, axis=0)
+    photos = []
+    for i in range(6):
+        path = tmp_path / "photos" / f"{i}.jpg"
+        photos.append((make_photo(path, 1 + i, (200, 200, 100 + i)), str(path), 1 + i))
+        path.with_name(f"{i}.jpg.xmp").write_bytes(foreign((38, 28, 66, 86), 1 + i).replace(*_dimensions(1 + i)))
+    store = make_store(tmp_path / "store", photos)
+    ids = [face_id(p, i) for i in range(2) for p, _, _ in photos]
+    store.write("embeddings/bundled", "00000", table_of(embeddings_schema(128), {"face_id": ids, "embedding": vectors}), {"table": "e"})
+    assert CliRunner().invoke(main, ["cluster", store.url]).exit_code == 0
+    [red, blue] = sorted(p["person"] for p in _people(store))
+    plan = run("import-names", store.url, tmp_path / "photos", "--dry-run")
+    assert plan["decisions"] == 1 and {n["name"] for n in plan["names"]} == {"Zo\u00eb"} and len(plan["names"]) == 6
+    assert all(p["name"] is None for p in _people(store))
+    done = run("import-names", store.url, tmp_path / "photos")
+    assert [p["name"] for p in _people(store)].count("Zo\u00eb") == 1
+    assert run("import-names", store.url, tmp_path / "photos")["decisions"] == 0
+    assert CliRunner().invoke(main, ["cluster", store.url]).exit_code == 0
+    assert {p["person"]: p["name"] for p in _people(store)} in ({red: "Zo\u00eb", blue: None}, {red: None, blue: "Zo\u00eb"})
+    assert {p["photo_id"] for p in run("show", store.url, "zo\u00eb")["photos"]} == {p for p, _, _ in photos}
+    assert CliRunner().invoke(main, ["undo", store.url, done["batch"]]).exit_code == 0
+    assert all(p["name"] is None for p in _people(store))
+
+
+def _dimensions(orientation: int) -> tuple[bytes, bytes]:
+    """Have the other program's sidecar state the stored size of a photo of this orientation."""
+    old = b"stDim:w='240' stDim:h='400'"
+    return old, old if orientation >= 5 else b"stDim:w='400' stDim:h='240'"
+
+
+def _people(store: Store) -> list[dict[str, Any]]:
+    return [{"person": p.key, "name": p.name} for p in read_library(store).who.people]
+
+
+def test_an_ignored_person_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "photos" / "a.jpg"
+    store = make_store(tmp_path / "store", [(make_photo(path, 1), str(path), 1)])
+    library = read_library(store)
+    library.who.people[0] = replace(library.who.people[0], ignored=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facecluster.export.library.read_who", lambda *_: library.who)
+        [(_, faces)] = list(read_library(store))
+        [(_, all_faces)] = list(read_library(store, ignored=True))
+    assert [f.person is None for f in faces] == [True, False] and all(f.person for f in all_faces)

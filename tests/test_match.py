@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -144,15 +143,16 @@ def test_cosines_are_put_where_the_card_expects_strangers() -> None:
 
 def who() -> Who:
     names = ("Anna", "Anna  Maria", None, "anna")
-    people = [Person(f"person {i:04}", name, 5 - i) for i, name in enumerate(names)]
+    people = [Person(f"p-0000000{i}", name, 5 - i, i) for i, name in enumerate(names)]
     return Who(pa.array(["a", "b"]), np.array([2, -1], np.int32), np.array([0.5, 0], np.float32), people)
 
 
 def test_people_are_found_by_name_and_number() -> None:
     assert who().find("anna maria") == 1 and who().find("2") == 2 and who().find(" Person  0002") == 2 and who().find("Anna M") == 1
+    assert who().find("p-00000003") == 3 and who().find("a") == 2
     with pytest.raises(InputError, match="2 called 'anna'"):
         who().find("anna")
-    for text in ("nobody", "", "7"):
+    for text in ("nobody", "", "7", "b"):
         with pytest.raises(InputError, match="expected a person"):
             who().find(text)
     person, probability = who().of(pa.array(["b", "x", "a"]))
@@ -189,22 +189,19 @@ def matched(store: str, *arguments: str) -> dict[str, Any]:
 def test_known_people_are_named_and_others_are_not(demo: tuple[str, Path]) -> None:
     store, new = demo
     found = matched(store, str(new))
-    known, other = Counter[bool](), Counter[bool]()
-    sure_of_others = []
+    best: dict[bool, list[float]] = {True: [], False: []}  # of known people, of others
     for row in found["photos"]:
         for face in row["faces"]:
             shares = [p["probability"] for p in face["people"]]
             assert shares == sorted(shares, reverse=True) and sum(shares) + face["nobody_known"] <= 1 + 1e-9
-            (known if "known-" in row["photo"] else other)[face["nobody_known"] < max(shares)] += 1
-            if "other-" in row["photo"]:
-                sure_of_others.append(max(shares))
+            best["known-" in row["photo"]].append(shares[0])
             cosines = [n["cosine"] for n in face["nearest"]]
             assert cosines == sorted(cosines, reverse=True) and len(cosines) == 5
             if shares[0] > 0.9:  # who is named is whom the nearest faces are of
                 assert face["nearest"][0]["person"] == face["people"][0]["person"]
-    assert sum(known.values()) >= 5 and known[True] / sum(known.values()) >= 0.8, known
-    # these strangers are as alike as one mould makes them: a guess now and then, but never a sure one
-    assert sum(other.values()) >= 5 and other[True] / sum(other.values()) <= 0.4 and max(sure_of_others) < 0.9, sure_of_others
+    assert min(map(len, best.values())) >= 5
+    # synthetic strangers are of one mould, more alike than real ones: a guess is made now and then, but never a sure one
+    assert np.mean(np.array(best[True]) > 0.9) >= 0.8 and max(best[False]) < 0.9 and np.mean(best[False]) < 0.6, best
 
 
 def test_a_stored_photo_is_not_compared_with_itself(demo: tuple[str, Path]) -> None:

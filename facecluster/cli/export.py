@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli import common
+from facecluster.cli import model as models
 
 if TYPE_CHECKING:
     from facecluster.export.library import Library
@@ -21,15 +22,16 @@ KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 @click.option("--to", "kind", type=click.Choice(KINDS), required=True, help="The form.")
 @click.option("-o", "--out", help="Folder to write to.")
 @click.option("--beside", is_flag=True, help="xmp: write the sidecars beside the photos.")
-@click.option("--numbers", is_flag=True, help="xmp: write 'person 0012' where a person has no name.")
+@click.option("--ids", is_flag=True, help="xmp: write the lasting id (p-0d4f21aa) where a person has no name.")
 @click.option("--link", is_flag=True, help="folders: make symbolic links in place of copies.")
 @click.option("--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Faces less sure than this are nobody's.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@models.option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common.tidy
 def command(
-    store: str, kind: str, out: str | None, beside: bool, numbers: bool, link: bool, sure: float, dry_run: bool, model: str, as_json: bool,
+    store: str, kind: str, out: str | None, beside: bool, ids: bool, link: bool, sure: float, dry_run: bool, model: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Write the people of STORE for other programs: XMP sidecars with face regions (existing ones are merged, never lost), COCO, FiftyOne
     or Label Studio files, a folder for each person, CSV or SQLite.
@@ -39,7 +41,6 @@ def command(
     from facecluster.errors import InputError
     from facecluster.export.library import read_library
     from facecluster.export.out import Out, short_names
-    from facecluster.models.registry import card_of
     from facecluster.tables import Store
 
     if beside and kind != "xmp":
@@ -48,11 +49,11 @@ def command(
         raise InputError("expected either -o DIR or (for xmp) --beside, found both or neither: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, card_of(model).name, sure=sure)
+    library = read_library(place, models.name_of(model), sure=sure)
     root, names = short_names(uri for photo in library.photos for uri in photo.uris)
     target = None if out is None else Out(out, kind, dry_run=dry_run)
     if kind == "xmp":
-        row = _xmp(library, target, names, numbers, dry_run, as_json)
+        row = _xmp(library, target, names, ids, dry_run, as_json)
     else:
         assert target is not None
         row = _files(library, target, kind, root, names, link)
@@ -61,12 +62,12 @@ def command(
         click.echo(json.dumps(row, indent=1))
 
 
-def _xmp(library: Library, out: Out | None, names: dict[str, str], numbers: bool, dry_run: bool, as_json: bool) -> dict[str, Any]:
+def _xmp(library: Library, out: Out | None, names: dict[str, str], ids: bool, dry_run: bool, as_json: bool) -> dict[str, Any]:
     from facecluster.export import xmp
     from facecluster.report.text import plural, shown
 
     rows, counts = [], dict.fromkeys(("new", "merged", "unchanged", "skipped"), 0)
-    for done in xmp.export(library, out, names, numbers=numbers, dry_run=dry_run):
+    for done in xmp.export(library, out, names, ids=ids, dry_run=dry_run):
         counts[done.state] += 1
         if done.state != "unchanged":
             rows.append({"photo": done.photo, "sidecar": done.sidecar, "state": done.state, "faces": done.faces, "why": done.why or None})

@@ -7,28 +7,35 @@ import json
 import click
 
 from facecluster.cli import common
+from facecluster.cli import model as models
 
 
 @click.command("import-names")
 @click.argument("store")
 @click.argument("sidecars", nargs=-1, required=True)
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@click.option("--dry-run", is_flag=True, help="Only list the names.")
+@models.option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common.tidy
-def command(store: str, sidecars: tuple[str, ...], model: str, as_json: bool) -> None:
-    """List the names that digiKam, Lightroom and others gave to faces, from SIDECARS (.xmp, photos, or folders of them).
+def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | None, as_json: bool) -> None:
+    """Take over the names that digiKam, Lightroom and others gave to faces, from SIDECARS (.xmp, photos, or folders of them).
 
-    Example: facecluster import-names ~/people ~/Pictures
+    Each becomes a decision, which counts at once and with every later 'facecluster cluster'; 'facecluster undo' takes them back.
+
+    Example: facecluster import-names ~/people ~/Pictures --dry-run
     """
+    from facecluster.decisions import append, read
     from facecluster.export.library import read_library
-    from facecluster.export.names import read_names
-    from facecluster.models.registry import card_of
+    from facecluster.export.names import decisions, read_names
     from facecluster.report.text import plural, shown
     from facecluster.tables import Store
 
     place = Store(store)
     place.check()
-    found = read_names(sidecars, read_library(place, card_of(model).name))
+    found = read_names(sidecars, read_library(place, models.name_of(model), ignored=True))
+    made = decisions(found.named, read(place).decisions)
+    if not dry_run:
+        made = append(place, made)
     if as_json:
         rows = [
             {"source": n.source, "photo": n.photo.uris[0], "name": n.name, "box": [round(v, 1) for v in n.box],
@@ -37,7 +44,8 @@ def command(store: str, sidecars: tuple[str, ...], model: str, as_json: bool) ->
             for n in found.named
         ]  # fmt: skip
         skipped = [{"file": file, "why": why} for file, why in found.skipped]
-        click.echo(json.dumps({"files": found.files, "names": rows, "skipped": skipped}, indent=1))
+        batch = {"decisions": len(made), "batch": made[0].batch if made else None, "dry_run": dry_run}
+        click.echo(json.dumps({"files": found.files, **batch, "names": rows, "skipped": skipped}, indent=1))
         return
     for row in found.named:
         person = row.face.person.label if row.face and row.face.person else "nobody"
@@ -47,3 +55,8 @@ def command(store: str, sidecars: tuple[str, ...], model: str, as_json: bool) ->
         click.echo(f"skipped {shown(file)}: {shown(why)}", err=True)
     faces = sum(n.face is not None for n in found.named)
     click.echo(f"{plural(len(found.named), 'name')} in {plural(found.files, 'file')} with XMP: {faces} on faces of the store", err=True)
+    news = sum(len(d.faces) for d in made)
+    if made and not dry_run:
+        click.echo(f"{plural(news, 'name')} taken over; 'facecluster undo {store} {made[0].batch}' takes them back", err=True)
+    elif not made:
+        click.echo("nothing new", err=True)

@@ -68,8 +68,8 @@ def _row(looked: Looked, matches: list[Match]) -> dict[str, Any]:
     faces = []
     for i, found in enumerate(matches):
         people = [
-            {"person": c.person.key, "name": c.person.name, "probability": c.probability, "faces": c.person.faces,
-             "cosine_to_mean": c.mean, "cosine_to_nearest": c.best}
+            {"person": c.person.key, "name": c.person.name, "number": c.person.number, "ignored": c.person.ignored,
+             "probability": c.probability, "faces": c.person.faces, "cosine_to_mean": c.mean, "cosine_to_nearest": c.best}
             for c in found.people
         ]  # fmt: skip
         nearest = [

@@ -7,6 +7,7 @@ import json
 import click
 
 from facecluster.cli import common
+from facecluster.cli import model as models
 
 
 @click.command("show")
@@ -18,22 +19,22 @@ from facecluster.cli import common
 @click.option("--copy-to", help="Folder to copy the photos to.")
 @click.option("--link-to", help="Folder to link the photos in.")
 @click.option("--dry-run", is_flag=True, help="Say what would be copied or linked, and do nothing.")
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+@models.option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common.tidy
 def command(
     store: str, person: str, also: tuple[str, ...], without: tuple[str, ...], sure: float, copy_to: str | None, link_to: str | None,
-    dry_run: bool, model: str, as_json: bool,
+    dry_run: bool, model: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """List the photos in STORE that PERSON (a name or number) is in; copy or link them to a folder.
+    """List the photos in STORE that PERSON (a name, a lasting id p-..., or the number in the report) is in; copy or link them to a
+    folder.
 
-    Example: facecluster show ~/people 0 --and 1 --not 2 --link-to both
+    Example: facecluster show ~/people 'Ada Lovelace' --and p-0d4f21aa --not 12 --link-to both
     """
     from facecluster.errors import InputError
     from facecluster.export.folders import place as put
     from facecluster.export.library import read_library
     from facecluster.export.out import Out
-    from facecluster.models.registry import card_of
     from facecluster.report.text import plural, shown
     from facecluster.tables import Store
 
@@ -41,7 +42,7 @@ def command(
         raise InputError("expected --copy-to or --link-to, found both: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, card_of(model).name, sure=sure)
+    library = read_library(place, models.name_of(model), sure=sure, ignored=True)
     wanted = {library.who.find(text) for text in (person, *also)}
     barred = {library.who.find(text) for text in without}
     photos = library.showing(wanted, barred)

@@ -90,8 +90,9 @@ class Library:
         )  # fmt: skip
 
 
-def read_library(store: Store, model: str, *, sure: float = 0.0) -> Library:
-    """Read a store. Faces whose person is less likely than `sure` (0 to 1) are nobody's."""
+def read_library(store: Store, model: str | None = None, *, sure: float = 0.0, ignored: bool = False) -> Library:
+    """Read a store. Faces whose person is less likely than `sure` (0 to 1) are nobody's; so are those of people whom the user ignores,
+    unless `ignored` is set."""
     who = read_who(store, model)
     photos = _read_photos(store)
     columns = [f.name for f in FACES if f.name != "crop"]
@@ -108,7 +109,8 @@ def read_library(store: Store, model: str, *, sure: float = 0.0) -> Library:
         rows.setdefault(photo_ids[row], []).append(row)
     landmarks = np.nan_to_num(np.asarray(pc.list_flatten(table["landmarks"]), np.float64)).reshape(-1, 10)
     numbers = {name: np.nan_to_num(np.asarray(table[name], np.float64), posinf=0, neginf=0) for name in _NUMBERS}
-    known = probability >= sure
+    heard = np.array([ignored or not p.ignored for p in who.people] + [False])  # -1 finds the last
+    known = (probability >= sure) & heard[person]
     return Library(
         photos, who, rows, ids, box, landmarks, numbers,
         np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),

@@ -8,6 +8,7 @@ whose photo is not in the store is a row of `skipped` with one line; a region wi
 from __future__ import annotations
 
 import os
+import uuid
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
+from facecluster.decisions import CORE, Decision, active, clean_name
 from facecluster.errors import InputError
 from facecluster.export import packet, regions
 from facecluster.export.library import Face, Library, Photo
@@ -65,7 +67,7 @@ def read_names(sources: Iterable[str], library: Library) -> Found:
             document = packet.parse(data)
             found.files += 1
             photo = _photo_of(path, document, by_id, by_path, by_stem)
-            for row in _named(str(path), document, photo, library.faces(photo)):
+            for row in _named(str(path), document, photo, library.faces(photo), found):
                 key = (row.face.face_id if row.face else str(row.box), row.name)
                 if key not in seen:  # a sidecar and the photo itself often say the same
                     seen.add(key)
@@ -75,6 +77,28 @@ def read_names(sources: Iterable[str], library: Library) -> Found:
         except InputError as e:
             found.skipped.append((str(path), str(e)))
     return found
+
+
+def decisions(named: Iterable[Named], before: Iterable[Decision]) -> list[Decision]:
+    """Names that are news, as decisions: CORE faces each, which are then tied together. What an earlier decision said is not said again.
+
+    Args:
+        named: what was read; regions without a face say nothing.
+        before: the decisions so far.
+    """
+    said = {(face, d.name) for d in active(before) if d.act == "name" for face in d.faces}
+    faces: dict[str, dict[str, Face]] = {}
+    for row in named:
+        if row.face is not None and (row.face.face_id, row.name) not in said:
+            faces.setdefault(row.name, {})[row.face.face_id] = row.face
+    batch, made = uuid.uuid4().hex[:8], []
+    for name, found in faces.items():
+        several = list(found.values())
+        for start in range(0, len(several), CORE):
+            part = several[start : start + CORE]
+            boxes = {face.face_id: face.box for face in part}
+            made.append(Decision(act="name", name=name, faces=tuple(boxes), boxes=boxes, batch=batch))
+    return made
 
 
 def _files(sources: Iterable[str], photos: dict[str, Photo]) -> Iterator[Path]:
@@ -122,7 +146,7 @@ def _photo_of(
     return found[0]
 
 
-def _named(source: str, document: Document, photo: Photo, faces: list[Face]) -> Iterator[Named]:
+def _named(source: str, document: Document, photo: Photo, faces: list[Face], found: Found) -> Iterator[Named]:
     there = [r for r in regions.read(document) if r.kind in ("Face", "")]
     news = [r for r in there if r.name and not (r.face_id and r.name == r.written)]
     if not news:
@@ -141,4 +165,9 @@ def _named(source: str, document: Document, photo: Photo, faces: list[Face]) -> 
             face = ids.get(region.face_id) or (faces[pairs[i]] if i in pairs else None)
             x, y, w, h = boxes[i].tolist()
             sure = float(iou(boxes[i : i + 1], np.array([face.box]))[0, 0]) if face else 0.0
-            yield Named(source, photo, " ".join(region.name.split()), (x, y, w, h), face, sure)
+            try:
+                name = clean_name(region.name)
+            except InputError as e:  # an id that this program wrote in place of a name
+                found.skipped.append((source, str(e)))
+            else:
+                yield Named(source, photo, name, (x, y, w, h), face, sure)

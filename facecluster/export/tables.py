@@ -22,7 +22,7 @@ Row = tuple[Any, ...]
 # a column is its name, its type in SQL, and what it means
 COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "people": [
-        ("person", "TEXT PRIMARY KEY", "what stands for the person"), ("name", "TEXT", "what the user calls the person, if anything"),
+        ("person", "TEXT PRIMARY KEY", "the lasting id"), ("name", "TEXT", "what the user calls the person, if anything"),
         ("faces", "INTEGER NOT NULL", "number of faces"),
     ],
     "photos": [
@@ -45,7 +45,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
 def rows(library: Library, table: str) -> Iterator[Row]:
     """The rows of a table of COLUMNS."""
     if table == "people":
-        yield from ((p.key, p.name, p.faces) for p in library.who.people)
+        yield from ((p.key, p.name, p.faces) for p in library.who.people if not p.ignored)
     for photo, faces in library if table != "people" else ():
         if table == "photos":
             for uri in photo.uris:

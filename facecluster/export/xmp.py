@@ -112,18 +112,18 @@ def _same_place(area: regions.Box, free: list[regions.Region]) -> regions.Region
     return free[best] if overlap[best] >= OVERLAP else None
 
 
-def export(library: Library, out: Out | None, names: dict[str, str], *, numbers: bool = False, dry_run: bool = False) -> Iterator[Done]:
+def export(library: Library, out: Out | None, names: dict[str, str], *, ids: bool = False, dry_run: bool = False) -> Iterator[Done]:
     """Write a sidecar for each place of each photo that has faces, and bring those up to date that an earlier export wrote.
 
     Args:
         library: the store.
         out: the folder for them; None: beside the photos (photos on this machine only).
         names: path in the folder of each uri.
-        numbers: write "person 0012" where a person has no name; else such faces get a region without one.
+        ids: write the lasting id (p-0d4f21aa) where a person has no name; else such faces get a region without one.
         dry_run: only say what would be done.
     """
     for photo, found in library:
-        faces = [(f, (f.person.name or (f.person.key if numbers else "")) if f.person else "") for f in found]
+        faces = [(f, (f.person.name or (f.person.key if ids else "")) if f.person else "") for f in found]
         for uri in photo.uris:
             path = local_path(uri)
             try:
