@@ -9,7 +9,6 @@ Odd input: a picture without contrast is the same as none.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ BLOCK = 8  # px
 # of 1,792 copies of 160 px was above .20, and none of 153 below 70 px above .42
 LIMIT_SMALL, LIMIT = 0.42, 0.23
 FLOOR = 10.0  # grey values: differences in blocks of less contrast than this count as if they had it
+THIN = 0.015  # share of a side: a strip as narrow is a misfit, or too little to matter
+BAR = 0.06  # share of a side from which a strip of one colour is a bar for text; below, it may be a border that was cut off
 SHINE = 3  # px: the edge of a bar of text is as broad as this once it was made small
 STRONG = (5.0, 2.5)  # times the limit: blocks with letters in them; a caption draws others off by less. Both are tried
 BAND = 0.34  # share of the side that may be written over
@@ -188,14 +189,19 @@ def _added(fine: Laid, where: NDArray[np.bool_]) -> int:
     return 0 if abs(added) < ADDED else 1 if added > 0 else 2
 
 
-def _outside(picture: NDArray[Any], left: float, top: float, right: float, bottom: float) -> tuple[float, bool]:
-    """Share of a picture outside a box (shares of its sides), and whether nearly all there has one colour."""
-    height, width = picture.shape
-    outside = np.ones(picture.shape, bool)
-    rows, columns = (slice(max(0, round(a * n)), max(0, round(b * n))) for a, b, n in ((top, bottom, height), (left, right, width)))
-    outside[rows, columns] = False
-    values = picture[outside]
-    if not len(values):
-        return 0.0, False
-    plain = np.abs(values.astype(np.float64) - float(np.median(values))) <= 12
-    return float(outside.mean()), bool(plain.mean() > 0.6)
+def _outside(picture: NDArray[np.uint8], left: float, top: float, right: float, bottom: float) -> tuple[float, bool]:
+    """Share of a picture outside a box (shares of its sides), and whether that is nothing but bars of one colour, perhaps with text."""
+    inside = max(0.0, min(1.0, right) - max(0.0, left)) * max(0.0, min(1.0, bottom) - max(0.0, top))
+    strips = [(top, picture), (1 - bottom, picture[::-1]), (left, picture.T), (1 - right, picture.T[::-1])]
+    broad = [(share, rows) for share, rows in strips if share > THIN]
+    if not broad or len({rows.shape for _, rows in broad}) > 1 and picture.shape[0] != picture.shape[1]:
+        return 1 - inside, False
+    return 1 - inside, all(share >= BAR and _is_bar(rows, round(share * len(rows))) for share, rows in broad)
+
+
+def _is_bar(rows: NDArray[np.uint8], height: int) -> bool:
+    """Whether the first `height` rows have one colour for the most part, and another than the rows after them."""
+    bar = rows[: max(1, height - 1)].astype(np.float64)
+    colour = float(np.median(bar))
+    after = rows[height + 1 : height + 4].astype(np.float64)
+    return bool((np.abs(bar - colour) <= 12).mean() > 0.6 and len(after) and (np.abs(after - colour) > 20).mean() > 0.5)

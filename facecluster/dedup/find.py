@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from facecluster.dedup import library
 from facecluster.dedup.candidates import candidates, near_in_time
-from facecluster.dedup.eyes import eyes_of
+from facecluster.dedup.eyes import Eyes
 from facecluster.dedup.folders import absolute
 from facecluster.dedup.groups import Group, find_bursts, find_copies
 from facecluster.dedup.judge import Judge
@@ -98,10 +98,8 @@ def _bursts(store: Store, config: DedupConfig, judge: Judge, copies: Sequence[Gr
         shown = lay(judge.grey(a), judge.grey(b), (0, 1, 0, 1), side=48) is not None
         return shown or people.same(judge.photos.ids[a], judge.photos.ids[b])
 
-    def eyes(photos: Sequence[int]) -> Mapping[int, float]:
-        found = eyes_of(store, [judge.photos.ids[p] for p in photos])
-        return {p: found[judge.photos.ids[p]] for p in photos if judge.photos.ids[p] in found}
-
-    return find_bursts(pairs, copies, alike, facts, eyes)
+    open_eyes = Eyes(store, wanted)
+    eyes = {p: value for p in np.unique(pairs).tolist() if (value := open_eyes.of(judge.photos.ids[p])) is not None}
+    return find_bursts(pairs, copies, alike, replace(facts, eyes=eyes))
 
 

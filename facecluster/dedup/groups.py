@@ -6,7 +6,7 @@ like a member but not like the keeper forms a group of its own with others that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,7 +19,6 @@ from facecluster.dedup.keeper import BURST, NEAR, Facts, choose
 
 COPY, PIXELS, NEAR_COPY, IN_BURST = "copy", "pixels", "near", "burst"
 KINDS = (COPY, PIXELS, NEAR_COPY, IN_BURST)  # by falling certainty
-_ROUNDS = 4  # of choosing the best and comparing the others with it; two are the rule
 _SAME_PIXELS = 0.3  # thumbnails of the same pixels are the same: a difference above this can't be of such
 
 
@@ -74,13 +73,17 @@ def _root(root: list[int], node: int) -> int:
 def _around(left: set[int], judge: Judge, facts: Facts, same_pixels: Callable[[int, int], bool]) -> Group:
     """A group from among photos that hang together somehow."""
     pixels = {p: int(judge.photos.width[p]) * int(judge.photos.height[p]) for p in left}
-    keeper = min(left, key=lambda p: (-pixels[p], p))
-    for _ in range(_ROUNDS):
-        centre = keeper
+    centre = min(left, key=lambda p: (-pixels[p], p))
+    seen, last = [centre], False
+    while True:
         relations = _relations(judge, centre, left - {centre})
         keeper, dropped = choose(sorted([centre, *relations]), NEAR, replace(facts, relation=relations))
-        if keeper == centre:
+        if keeper == centre or last:
             break
+        # compared with another, another may seem best (a border of one colour, cut off by some): then the one of most bytes is
+        last = keeper in seen
+        centre = max(seen, key=lambda p: int(judge.photos.size[p])) if last else keeper
+        seen.append(centre)
     members = []
     for photo, relation in sorted(relations.items()):
         exact = relation.difference < _SAME_PIXELS and relation.turn[0] == relation.turn[1] and same_pixels(centre, photo)
@@ -93,24 +96,21 @@ def _relations(judge: Judge, centre: int, others: Iterable[int]) -> dict[int, Re
     return {photo: relation for photo, relation in found.items() if relation is not None}
 
 
-def find_bursts(
-    pairs: NDArray[np.int64], copies: Sequence[Group], alike: Callable[[int, int], bool], facts: Facts,
-    eyes: Callable[[Sequence[int]], Mapping[int, float]],
-) -> list[Group]:  # fmt: skip
+def find_bursts(pairs: NDArray[np.int64], copies: Sequence[Group], alike: Callable[[int, int], bool], facts: Facts) -> list[Group]:
     """Groups of photos taken one after the other that show the same people or scene. Copies of a photo are not in them again.
 
     Args:
         pairs: (m, 2) photos near in time.
         copies: groups of copies: their keepers stand for them.
         alike: whether two photos show the same.
-        eyes: how open the eyes are in photos, 0 to 1, of those with faces.
+        facts: with `eyes`.
     """
     stands_for = {m.photo: g.keeper for g in copies for m in g.members}
     ends = {(stands_for.get(a, a), stands_for.get(b, b)) for a, b in pairs.tolist()}
     joined = [(a, b) for a, b in sorted(ends) if a != b and alike(a, b)]
     groups = []
     for nodes in _joined(len(facts.photos), joined):
-        keeper, dropped = choose(nodes, BURST, replace(facts, eyes=eyes(nodes)))
+        keeper, dropped = choose(nodes, BURST, facts)
         groups.append(Group(keeper, [Member(p, IN_BURST, why, None) for p, why in sorted(dropped.items())]))
     return groups
 

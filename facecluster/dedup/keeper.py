@@ -30,7 +30,7 @@ class Facts:
     prefer: Sequence[str] = ()  # folders, see folders.absolute, the dearest first
     protect: Sequence[str] = ()
     relation: Mapping[int, Relation] = field(default_factory=dict)  # of photos to one of their group, which is not in it itself
-    eyes: Mapping[int, float] = field(default_factory=dict)  # how open the eyes of its faces are, 0 to 1; only of photos with faces
+    eyes: Mapping[int, float] = field(default_factory=dict)  # how open they are, see eyes.openness; only of photos with faces
 
     def preferred(self, photo: int) -> float:
         return -min(rank(p.uri, self.prefer) for p in self.photos.places[photo])
@@ -46,9 +46,9 @@ class Facts:
         return (1 - relation.more_a) / max(1 - relation.more_b, 0.1) if relation else 1.0
 
     def clean(self, photo: int) -> float:
-        if photo in self.relation:
-            return float(self.relation[photo].written != 2)
-        return float(all(r.written != 1 for r in self.relation.values()))
+        """1 for photos without the text of the one that all are compared with, 0 for those like it, -1 for those with text of their own."""
+        relation = self.relation.get(photo)
+        return float((0, 1, -1)[relation.written]) if relation else 0.0
 
     def resolution(self, photo: int) -> float:
         return float(np.sqrt(float(self.photos.width[photo]) * float(self.photos.height[photo])))
@@ -61,6 +61,9 @@ class Facts:
 
     def dated(self, photo: int) -> float:
         return float(self.photos.taken[photo] != NO_TIME)
+
+    def open_eyes(self, photo: int) -> float:
+        return self.eyes.get(photo, 0.0)
 
     def named(self, photo: int) -> float:
         return float(not all(looks_copied(p.uri) for p in self.photos.places[photo]))
@@ -106,7 +109,7 @@ NEAR: tuple[Rule, ...] = (
 )
 BURST: tuple[Rule, ...] = (
     _PREFERRED,
-    Rule(lambda f, p: f.eyes.get(p, 1.0), lambda f, a, b: "eyes less open", slack=0.2),
+    Rule(Facts.open_eyes, lambda f, a, b: "eyes less open" if a in f.eyes else "no face found", share=0.6),
     Rule(_of(lambda f: f.photos.quality), lambda f, a, b: "faces of less quality", slack=0.05),
     Rule(_of(lambda f: f.photos.face_sharpness), lambda f, a, b: "faces less sharp", share=0.9),
     Rule(_of(lambda f: f.looks.sharpness), lambda f, a, b: "less sharp", share=0.95),

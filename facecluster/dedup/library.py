@@ -6,6 +6,7 @@ be opened) takes part with its content hash alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from facecluster.dedup import looks
 from facecluster.dedup.hashing import WINDOWS
 from facecluster.hamming import DOUBTS
+from facecluster.images import local_path
 from facecluster.tables import FACES, PHOTOS, Store
 
 NO_TIME = np.iinfo(np.int64).min
@@ -54,6 +56,7 @@ class Photos:
     faces: NDArray[np.int32]
     quality: NDArray[np.float32]  # mean quality of the faces, 0 to 1; 0 without faces
     face_sharpness: NDArray[np.float32]  # mean sharpness of the faces, weighted by their areas; 0 without faces
+    gone: int = 0  # files of the store that are no longer there
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -95,15 +98,20 @@ class Thumbs:
 
 
 def read_photos(store: Store) -> Photos:
-    """Read the photos that can be used and have a place."""
+    """Read the photos that can be used and are still somewhere: a file on this machine that is gone is no place."""
     table = store.read_all("photos", PHOTOS, _COLUMNS)
     seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False).cast(pa.int64())
     table = table.set_column(_COLUMNS.index("taken_at"), "taken_at", seconds)
     last = {row["uri"]: row for row in table.to_pylist()}
     rows: dict[str, dict[str, Any]] = {}
     places: dict[str, list[Place]] = {}
+    gone = 0
     for uri, row in last.items():
         if row["error"] is None and row["photo_id"]:
+            path = local_path(uri)
+            if path is not None and not os.path.lexists(path):
+                gone += 1
+                continue
             rows.setdefault(row["photo_id"], row)
             places.setdefault(row["photo_id"], []).append(Place(uri, row["size"], row["mtime_ns"]))
     ids = sorted(rows)
@@ -115,7 +123,7 @@ def read_photos(store: Store) -> Photos:
     return Photos(
         ids, [sorted(places[i], key=lambda p: p.uri) for i in ids], [rows[i]["format"] or "" for i in ids],
         width=column("width", np.int32), height=column("height", np.int32), size=column("size", np.int64),
-        taken=column("taken_at", np.int64, NO_TIME), faces=faces, quality=quality, face_sharpness=sharpness,
+        taken=column("taken_at", np.int64, NO_TIME), faces=faces, quality=quality, face_sharpness=sharpness, gone=gone,
     )  # fmt: skip
 
 

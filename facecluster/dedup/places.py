@@ -27,6 +27,7 @@ class Now:
     bound: str  # why it can't be moved, in words; FREE if it can
     link: bool  # a link to a file; it is kept only where there is nothing else
     size: int  # bytes that it takes; 0 for a link or a further name of a file
+    file: tuple[int, int] | None = None  # device and number: two names of one file have the same; None if it is not on this machine
 
 
 class Places:
@@ -44,7 +45,7 @@ class Places:
         return self._seen[photo]
 
     def _look(self, photo: int) -> list[Now]:
-        found, files = [], dict[tuple[int, int], str]()
+        found, files = [], set[tuple[int, int]]()
         for place in self._photos.places[photo]:
             path = local_path(place.uri)
             if path is None:
@@ -54,16 +55,15 @@ class Places:
             if trouble:
                 self.gone[place.uri] = trouble
                 continue
-            link = os.path.islink(path)
-            status = os.stat(path)
+            link, status = os.path.islink(path), os.stat(path)
             file = status.st_dev, status.st_ino
-            other = files.get(file)
-            if not link:
-                files.setdefault(file, place.uri)
-            bound = "it is a link" if link else "it is the same file under another name" if other is not None else FREE
+            bound = "it is a link" if link else FREE
             if not bound and rank(place.uri, self._protect) < len(self._protect):
                 bound = "it is protected"
-            found.append(Now(Place(place.uri, status.st_size, status.st_mtime_ns), bound, link, 0 if link or other else status.st_size))
+            counts = not link and file not in files
+            files |= {file} if counts else set()
+            now = Place(place.uri, status.st_size, status.st_mtime_ns)
+            found.append(Now(now, bound, link, status.st_size if counts else 0, file))
         return found
 
     @staticmethod

@@ -94,16 +94,18 @@ def _rows(found: Findings, group: Group, number: int, bursts: bool) -> list[Row]
     if not places:
         return []
     keeper, dropped = choose_place([p.place for p in places if not p.link] or [p.place for p in places], found.facts)
+    file = next(p.file for p in places if p.place.uri == keeper.uri)
     taken = {p: _time(int(photos.taken[p])) for p in (group.keeper, *(m.photo for m in group.members))}
 
     def row(photo: int, now: Now, kind: str, why: str, reason: str) -> Row:
         kept = now.place.uri == keeper.uri
-        free = not now.bound and (kind != IN_BURST or bursts)
+        bound = now.bound or ("it is the kept file under another name" if now.file is not None and now.file == file else "")
+        free = not bound and (kind != IN_BURST or bursts)
         return Row(
             group=number, kind="" if kept else kind, action=MOVE if free and not kept else KEEP, uri=now.place.uri,
             keeper="" if kept else keeper.uri, sha256=photos.ids[photo], keeper_sha256="" if kept else photos.ids[group.keeper],
             size=now.size, width=int(photos.width[photo]), height=int(photos.height[photo]), format=photos.formats[photo],
-            taken_at=taken[photo], why=why, reason=f"stays: {now.bound}" if now.bound and not kept else reason,
+            taken_at=taken[photo], why=why, reason=f"stays: {bound}" if bound and not kept else reason,
         )  # fmt: skip
 
     rows = [row(group.keeper, now, COPY, "", "") for now in places if now.place.uri == keeper.uri]

@@ -1,0 +1,225 @@
+"""facecluster dedup: duplicates found, explained, and set aside so that it can be taken back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facecluster.cli import common
+
+if TYPE_CHECKING:
+    from facecluster.dedup import Applied, Plan, Row
+    from facecluster.tables import Store
+
+
+@click.command("dedup")
+@click.argument("store")
+@click.option("--prefer", multiple=True, metavar="DIR", help="Keep photos of this folder before others; the dearest first.")
+@click.option("--protect", multiple=True, metavar="DIR", help="Never move photos in this folder. Can be repeated.")
+@click.option("--move-to", metavar="DIR", help="Move duplicates there. Without this and --link, nothing is moved.")
+@click.option(
+    "--link",
+    type=click.Choice(["hard", "symbolic"]),
+    help="Put a link to the kept file in a duplicate's place; without --move-to for exact copies only.",
+)
+@click.option("--apply", "plan_file", metavar="PLAN", help="Apply this plan (CSV), made before, with --move-to or --link.")
+@click.option("--undo", "undo_file", metavar="FILE", help="Take back what was done: the file that it was written to.")
+@click.option("--burst", default=3.0, show_default=True, type=click.FloatRange(0, 3600), help="Seconds between photos of a burst; 0: none.")
+@click.option("--bursts", is_flag=True, help="Move the other photos of bursts too; otherwise they are only shown.")
+@click.option("--model", default="bundled", show_default=True, help="Whose vectors tell the people of a burst: 'bundled' or a model card.")
+@click.option("--out", metavar="DIR", help="Folder for the plan, the page and undo files [default: dedup/ in the store].")
+@click.option("--dry-run", is_flag=True, help="Check and say what would be done, but touch no photo.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common.tidy
+def command(
+    store: str, prefer: tuple[str, ...], protect: tuple[str, ...], move_to: str | None, link: str | None, plan_file: str | None,
+    undo_file: str | None, burst: float, bursts: bool, model: str, out: str | None, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Find the duplicates among the photos of STORE: exact copies, the same pixels, near-duplicates, bursts.
+
+    Writes a plan (CSV) and a page with every pair side by side, and touches no photo, unless --move-to or --link is given. Nothing is ever
+    deleted, and what is done can be taken back with --undo.
+
+    \b
+    Example: facecluster dedup ~/people
+    Example: facecluster dedup ~/people --apply ~/people/dedup/plan.csv --move-to ~/duplicates
+    Example: facecluster dedup ~/people --undo ~/people/dedup/undo-20260506-070809.jsonl
+    """
+    from facecluster.dedup import DedupConfig, How
+    from facecluster.errors import InputError
+    from facecluster.tables import Store
+
+    place = Store(store)
+    place.check()
+    if undo_file is not None and (plan_file or move_to or link):
+        raise InputError("expected --undo alone, found --apply, --move-to or --link with it: do one after the other")
+    if plan_file is not None and not (move_to or link):
+        raise InputError("expected a way to apply the plan, found none: give --move-to DIR, --link, or both")
+    folder = os.path.abspath(out or (place.path("dedup") if place.is_local else "facecluster-dedup"))
+    with place.lock():
+        if undo_file is not None:
+            found = _undo(undo_file, dry_run)
+        else:
+            how = How(move_to=move_to, link=link, protect=protect) if move_to or link else None
+            if plan_file is not None:
+                assert how is not None
+                found = _apply(_read(plan_file), how, folder, dry_run)
+            else:
+                people = _people(place, model) if burst else {}
+                config = DedupConfig(prefer=prefer, protect=protect, burst=burst, **people)
+                found, rows = _find(place, config, folder, bursts)
+                if how is not None:
+                    found |= _apply(rows, how, folder, dry_run)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _show(found, store, dry_run)
+
+
+def _people(place: Store, model: str) -> dict[str, Any]:
+    """The vectors that tell whether a burst shows the same people, if the store has them."""
+    from facecluster.models.registry import card_of
+
+    card = card_of(model)
+    table = f"embeddings/{card.name}"
+    even = -card.intercept / card.slope  # the cosine from which a pair is rather one person than two
+    return {"embeddings": table, "same_person": even} if place.shards(table) else {}
+
+
+def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[str, Any], list[Row]]:
+    """Find, and write plan and page."""
+    from facecluster.dedup import find, make_plan, to_csv, write_page
+
+    with find(place, config, bars=common.bars) as found:
+        plan = make_plan(found, bursts=bursts)
+        path, older = _write_plan(to_csv(plan.rows), folder)
+        page = write_page(found, plan, os.path.join(folder, "pages"), plan_path=path)
+        unseen, changed, gone = dict(found.unseen), dict(found.places.gone), found.photos.gone
+    after = {"files": plan.files - len(plan.moved), "bytes": plan.bytes - plan.saved}
+    said = {
+        "before": {"files": plan.files, "bytes": plan.bytes}, "after": after, "groups": len({r.group for r in plan.rows}),
+        "counts": plan.counts(), "to_move": len(plan.moved), "smaller": _smaller(plan), "plan": path, "older_plan": older, "page": page,
+        "could_not_be_opened": unseen, "changed": changed, "gone": gone, "rows": [asdict(row) for row in plan.rows],
+    }  # fmt: skip
+    return said, plan.rows
+
+
+def _smaller(plan: Plan) -> int:
+    """Files to be moved that are larger (px) than the one kept for them: a preferred folder can bring this about."""
+    pixels = {row.uri: row.width * row.height for row in plan.rows}
+    return sum(pixels[row.uri] > 1.1 * pixels[row.keeper] and "prefer" in row.reason for row in plan.moved)
+
+
+def _write_plan(text: str, folder: str) -> tuple[str, str | None]:
+    """Write the plan; one that is there, perhaps changed by hand, is kept under another name."""
+    from facecluster.errors import InputError
+
+    path, older = Path(folder, "plan.csv"), None
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_bytes() != data:
+            number = next(n for n in itertools.count(1) if not path.with_name(f"plan-{n}.csv").exists())
+            older = path.rename(path.with_name(f"plan-{number}.csv"))
+        beside = path.with_name(".plan.csv.tmp")
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as e:
+        raise InputError(f"expected a place to write the plan, found: {e}. Choose another with --out") from e
+    return str(path), None if older is None else str(older)
+
+
+def _read(plan_file: str) -> list[Row]:
+    from facecluster.dedup import from_csv
+    from facecluster.errors import InputError
+
+    try:
+        with open(plan_file, encoding="utf-8-sig", newline="") as f:
+            return from_csv(f.read(), plan_file)
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"expected a plan (CSV in UTF-8) at {plan_file!r}, found: {e}. 'facecluster dedup STORE' makes one") from e
+
+
+def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, Any]:
+    from facecluster.dedup import Journal, apply_plan
+
+    journal = Journal(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
+    todo = sum(row.action == "move" for row in rows)
+    try:
+        with common.bars("files", todo) as tick:
+            applied = apply_plan(rows, how, journal, dry_run=dry_run, tick=tick)
+    finally:
+        journal.close()
+        if journal.entries:
+            click.echo(f"to take it back: --undo {_plain(journal.path)}", err=True)
+    return _said(applied, dry_run) | {"undo": journal.path if journal.entries else None}
+
+
+def _undo(path: str, dry_run: bool) -> dict[str, Any]:
+    from facecluster.dedup import read_journal, undo
+
+    entries = read_journal(path)
+    with common.bars("files", len(entries)) as tick:
+        applied = undo(entries, dry_run=dry_run, tick=tick)
+    return _said(applied, dry_run)
+
+
+def _said(applied: Applied, dry_run: bool) -> dict[str, Any]:
+    return {"dry_run": dry_run, "done": applied.done, "done_bytes": applied.bytes, "passed_over": applied.passed_over}
+
+
+def _show(found: dict[str, Any], store: str, dry_run: bool) -> None:
+    """Say it to people."""
+    from facecluster.dedup.folders import shown_bytes
+
+    if "plan" in found:
+        _show_found(found)
+    if "done" not in found:
+        again = f"facecluster dedup {_plain(store)} --apply {_plain(found['plan'])} --move-to DIR"
+        click.echo(f"no photo was touched. To move the duplicates: {again}" if found["to_move"] else "no photo was touched")
+        return
+    for uri, why in found["passed_over"]:
+        click.echo(f"passed over: {_plain(uri)}: {_plain(why)}")
+    if dry_run:
+        for uri, what in found["done"]:
+            click.echo(f"would be done: {_plain(uri)}: {_plain(what)}")
+    size = f" ({shown_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
+    verb = "would be done" if dry_run else "done"
+    click.echo(f"{len(found['done']):,} files {verb}{size}, {len(found['passed_over']):,} passed over")
+
+
+def _show_found(found: dict[str, Any]) -> None:
+    from facecluster.dedup.folders import shown_bytes
+
+    names = {"copy": "exact copies", "pixels": "with the same pixels", "near": "near-duplicates", "burst": "others of bursts"}
+    counts = ", ".join(f"{n:,} {names[kind]}" for kind, n in found["counts"].items())
+    click.echo(f"{found['groups']:,} groups: {counts or 'no duplicates'}")
+    for name in ("before", "after"):
+        click.echo(f"{name + ':':<8}{found[name]['files']:>9,} files, {shown_bytes(found[name]['bytes'])}")
+    left_out = [*found["could_not_be_opened"].items(), *found["changed"].items()]
+    for uri, why in left_out[:20]:
+        click.echo(f"left out: {_plain(uri)}: {_plain(why)}", err=True)
+    if len(left_out) > 20:
+        click.echo(f"left out: {len(left_out) - 20:,} more, see the page", err=True)
+    if found["gone"]:
+        click.echo(f"{found['gone']:,} files that the store knows are no longer there", err=True)
+    if found["smaller"]:
+        click.echo(f"warning: for {found['smaller']:,} files a smaller one is kept, since you prefer its folder", err=True)
+    if found["older_plan"]:
+        click.echo(f"the plan that was there is now {_plain(found['older_plan'])}", err=True)
+    click.echo(f"plan: {_plain(found['plan'])}")
+    click.echo(f"open {_plain(found['page'])}")
+
+
+def _plain(text: str) -> str:
+    """On one line, and printable whatever bytes the file had."""
+    from facecluster.report.text import shown
+
+    return shown(text).encode("utf-8", "replace").decode()
