@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Register:
 
     def face(self, text: str) -> int:
         """Row of a face. Raises InputError if there is none."""
-        row = int(np.searchsorted(self.faces.ids, text)) if self.faces.ids else 0
+        row = bisect.bisect_left(self.faces.ids, text)
         if row == len(self.faces.ids) or self.faces.ids[row] != text:
             raise InputError(
                 f"expected a face_id of the store, found {text!r}: the report's faces.csv lists them; new photos need 'facecluster cluster'"
@@ -116,7 +117,7 @@ class Register:
 
     def _names(self, name: str) -> tuple[str, ...]:
         """Ids of the decisions that gave this name, in small letters."""
-        return tuple(d.id for d in active(self.decisions) if d.act == "name" and name and (d.name or "").casefold() == name)
+        return tuple(d.id for d in active(self.decisions) if d.act == "name" and (d.name or "").casefold() == name) if name else ()
 
     def _about(
         self, person: int, *, act: str, name: str | None = None, others: tuple[str, ...] = (), replaces: tuple[str, ...] = ()
