@@ -56,11 +56,8 @@ def embed_photos(
     detecting = partial(detect_shard, store=store, config=detect, device=device)
     embedding = partial(embed_shard, store=store, config=embed, device=device)
     shards = store.shards("files")
-    checked = {*store.shards("photos")} & {*store.shards(embed.table())}
-    # a shard of other settings must stop the run before any work is done; looking at one of each table is enough to tell
-    for shard in sorted(checked)[:1]:
-        detecting(shard)
-        embedding(shard)
+    # a shard of other settings must stop the run before any work is done
+    checked = set(store.finished({"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}, ["faces"]))
     todo = [s for s in shards if s not in checked]
     total = sum(store.read("files", s, ["size"]).num_rows for s in todo if s not in set(store.shards("photos")))
     with bars("photos", total) as tick:

@@ -226,10 +226,7 @@ def test_an_unreadable_store(mark: bytes | None, whole: Store, photos: Path, tmp
     assert sorted(p for p in store.rglob("*")) == before
 
 
-NOT_YET = pytest.mark.xfail(reason="pipeline.embed_photos looks at photos and vectors only, and at the settings of one shard")
-
-
-@pytest.mark.parametrize("table", [pytest.param(t, marks=NOT_YET) if t == "faces" else t for t in jobs.TABLES])
+@pytest.mark.parametrize("table", jobs.TABLES)
 def test_a_damaged_shard_is_named_and_made_anew_once_it_is_deleted(
     table: str, whole: Store, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +248,7 @@ def test_a_damaged_shard_is_named_and_made_anew_once_it_is_deleted(
         jobs.same_tables(whole, store)
 
 
-@pytest.mark.parametrize("table", [pytest.param("photos", marks=NOT_YET), pytest.param("embeddings/bundled", marks=NOT_YET)])
+@pytest.mark.parametrize("table", ["photos", "embeddings/bundled"])
 def test_other_settings_are_seen_in_any_shard(table: str, whole: Store, photos: Path, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     shutil.copytree(whole.url, store.url)
