@@ -21,7 +21,7 @@ from facecluster.index import Index
 from facecluster.models.registry import Card
 from facecluster.odds import PRIOR, against_strangers, people_evidence, posterior
 from facecluster.tables import Store
-from facecluster.who import Person, Who
+from facecluster.who import NOBODY, Person, Who
 
 _COHORT = 4000  # strangers that a new face is measured against, at most
 _MOST = 1000  # faces of a person that its mean is made from: more change nothing
@@ -117,27 +117,25 @@ def match(looked: Looked, index: Index, who: Who, card: Card, *, prior: float = 
         raise InputError(f"expected a prior probability between 0 and 1, found {prior}: leave it out for {PRIOR}")
     if not len(looked.vectors):
         return []
-    person, _ = who.of(index.face_ids)
+    whose, _ = who.of(index.face_ids)
     own = np.asarray(pc.starts_with(index.face_ids, looked.photo_id[:24] + "-"), bool)
+    person = np.where(own, np.int32(NOBODY), whose)
     members = np.split(np.argsort(person, kind="stable"), np.cumsum(np.bincount(person + 1, minlength=len(who.people) + 1)))[1:-1]
     strangers = _strangers(members, np.flatnonzero((person < 0) & ~own))
 
     def length(j: int) -> float:
-        return _mean_length(index, members[j], own)
+        return _mean_length(index, members[j])
 
     found = []
     for cosines in index.cosines(looked.vectors):
-        as_on_card = against_strangers(cosines, strangers, card)
-        use = ~own & (person >= 0)
-        evidence = people_evidence(as_on_card[use], person[use], len(who.people), card, length)
-        shares = posterior(evidence, prior)
-        order = np.argsort(-shares[:-1], kind="stable")[:top]
-        rows = {int(j): members[j][~own[members[j]]] for j in order if np.isfinite(evidence[j])}
-        people = [
-            Candidate(who.people[j], float(shares[j]), min(1.0, float(cosines[mine].mean()) / length(j)), float(cosines[mine].max()))
-            for j, mine in rows.items()
-        ]
-        found.append(Match(people, float(shares[-1]), _nearest(np.where(own, np.float32(-2), cosines), index, who, person, card, top)))
+        shares = posterior(people_evidence(against_strangers(cosines, strangers, card), person, members, card, length), prior)
+        people = []
+        for j in np.argsort(-shares[:-1], kind="stable")[:top].tolist():
+            if len(members[j]):
+                mine = cosines[members[j]]
+                people.append(Candidate(who.people[j], float(shares[j]), min(1.0, float(mine.mean()) / length(j)), float(mine.max())))
+        near = _nearest(np.where(own, np.float32(-2), cosines), index, who, person, card, top)
+        found.append(Match(people, float(shares[-1]), near))
     return found
 
 
@@ -159,11 +157,10 @@ def _strangers(members: list[NDArray[np.intp]], nobody: NDArray[np.intp]) -> NDA
     return rows[:: -(-len(rows) // _COHORT)] if len(rows) else rows
 
 
-def _mean_length(index: Index, rows: NDArray[np.intp], own: NDArray[np.bool_]) -> float:
-    """Length of the mean of a person's vectors, 0 to 1: how much the faces agree."""
-    rows = rows[~own[rows]]
-    rows = rows[:: -(-len(rows) // _MOST)] if len(rows) else rows
-    return max(float(np.linalg.norm(np.asarray(index.vectors[rows], np.float32).mean(axis=0))), 1e-3) if len(rows) else 1.0
+def _mean_length(index: Index, rows: NDArray[np.intp]) -> float:
+    """Length of the mean of a person's vectors, above 0 to 1: how much the faces agree."""
+    some = rows[:: -(-len(rows) // _MOST)]
+    return max(float(np.linalg.norm(np.asarray(index.vectors[some], np.float32).mean(axis=0))), 1e-3)
 
 
 def verify(a: Looked, b: Looked, card: Card, *, prior: float = PRIOR) -> Verdict:
