@@ -66,6 +66,7 @@ class Review:
 
     def close(self) -> None:
         """Free the port and the file of crops."""
+        self.server.ended = True
         self.server.server_close()
         self.server.session.close()
 
@@ -93,6 +94,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     session: Session
     token: str
+    ended = False
 
     @property
     def names(self) -> set[str]:
@@ -160,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
     # -- answers ------------------------------------------------------------------------------------------------------------------
 
     def _answer(self, method: Any) -> None:
+        if self.server.ended:  # a connection that a page had kept open
+            self.close_connection = True
+            return
         why = self._refusal()
         try:
             if why:

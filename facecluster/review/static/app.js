@@ -33,8 +33,13 @@ app.fail = (error) => {
   document.getElementById("problem").textContent = error ? error.message : "";
 };
 
+let fading;
+
 function say(text) {
-  document.getElementById("status").textContent = text;
+  const place = document.getElementById("status");
+  place.textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => place.replaceChildren(), 10000);
   app.fail(null);
 }
 
@@ -107,8 +112,15 @@ function replace(parts) {
 
 const typing = (e) => e && (e.tagName === "SELECT" || (e.tagName === "INPUT" && e.type !== "checkbox"));
 
+/** Whether drawing anew would take something from under the user's hands. */
+function busy() {
+  const active = document.activeElement;
+  if (!typing(active) || active.type === "search") return false;
+  return active.tagName === "SELECT" ? CSS.supports("selector(:open)") && active.matches(":open") : active.value.trim() !== (active.dataset.saved || "");
+}
+
 async function look() {
-  if (document.hidden || (typing(document.activeElement) && main.contains(document.activeElement))) return;
+  if (document.hidden || busy()) return;
   const state = await get("state").catch((error) => app.fail(error));
   if (state && drawn && state.version !== drawn) await app.refresh();
 }

@@ -30,12 +30,12 @@ export function crop(face, size = 112) {
 /** An input for a name: saved with Enter or when it is left, back as it was with Escape. */
 export function nameField(person, key) {
   const input = el("input", {
-    type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key,
+    type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,
   });
   let sent = person.name;
   const save = () => {
     if (input.value.trim() === sent) return;
-    sent = input.value.trim();
+    sent = input.dataset.saved = input.value.trim();
     app.act({ act: "name", person: person.id, name: sent }, sent ? `Called ${sent}` : "Name taken away");
   };
   input.addEventListener("change", save);
