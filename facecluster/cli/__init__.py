@@ -14,6 +14,7 @@ _COMMANDS = {
     "cluster": "Group the faces of a store into people.",
     "questions": "Who is least sure, and what to answer first.",
     "report": "Write the report of a store.",
+    "review": "Name, merge and split people in the browser.",
     "name": "Say what a person is called.",
     "merge": "Say that two people are one.",
     "split": "Say that some faces are not of the person they are with.",
