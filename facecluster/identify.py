@@ -44,11 +44,12 @@ class IdentifyConfig:
     """What decides the groups. Margins are in sd of the cosines of strangers, so that they mean the same for every model."""
 
     margin: float = 0.7  # sd above the best stranger's expected cosine from which a link counts
-    merge: float = 2.1  # sd above the base from which two large groups are one
-    alone: float = 0.6  # share of the best stranger's reach that single faces must clear besides
+    merge: float = 1.4  # sd above the base from which two large groups are one
+    alone: float = 0.85  # share of the best stranger's reach that single faces must clear besides
     min_samples: int = 2  # neighbours that make a place dense
     min_cluster_size: int = 2  # faces that make a person
     same_photo: float = 1.0  # sd that two faces of one photo must be more alike than others
+    min_quality: float = 0.0  # faces under it found and bridge no people, but may join them
     stranger_mean: float = 0.035  # cosine of two strangers, from the model's card
     stranger_sd: float = 0.115
 

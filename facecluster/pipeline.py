@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from facecluster.collect import Collected, collect
 from facecluster.detect import DetectConfig, detect_shard
@@ -17,7 +21,7 @@ from facecluster.identify import IdentifyConfig, identify
 from facecluster.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
 from facecluster.people import Overlay, Settled, keep_run, prepare, settle
-from facecluster.tables import PHOTOS, ShardResult, Store
+from facecluster.tables import FACES, PHOTOS, ShardResult, Store
 
 
 class Bars(Protocol):
@@ -126,12 +130,21 @@ def _cluster(
     with bars("faces linked", len(ids)) as tick:
         link(made, embed.table(), f"links/{card.name}", links, tick)
     table = f"identities/{card.name}"
-    identify(made, vectors, f"links/{card.name}", table, identities, photos=prepared.photos, must=prepared.must, cannot=prepared.cannot)
+    weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
+    rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must, "cannot": prepared.cannot}
+    identify(made, vectors, f"links/{card.name}", table, identities, **rules)
     settled = settle(store, prepared, made, table, card.name)
     tell(settled)
     if keep:
         keep_run(store, prepared, settled)
     return Clustered(settled.run.identities if keep else table, len(ids), settled)
+
+
+def _poorer(store: Store, ids: Sequence[str], least: float) -> NDArray[np.bool_]:
+    """Which of the faces `ids` have a quality under `least`."""
+    table = store.read_all("faces", FACES, ["face_id", "quality"])
+    poor = set(table.filter(pc.less(table["quality"], least))["face_id"].to_pylist())
+    return np.fromiter((i in poor for i in ids), dtype=bool, count=len(ids))
 
 
 def failed_photos(store: Store) -> Sequence[tuple[str, str]]:

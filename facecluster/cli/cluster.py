@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 @click.argument("store")
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--margin", type=click.FloatRange(-5, 10), help="How far above the best stranger a link must lie, in sd [default: 0.7].")
-@click.option("--merge", type=click.FloatRange(-5, 10), help="How far above strangers two groups must lie to be one, in sd [default: 2.1].")
+@click.option("--merge", type=click.FloatRange(-5, 10), help="How far above strangers two groups must lie to be one, in sd [default: 1.4].")
+@click.option("--min-quality", type=click.FloatRange(0, 1), help="Faces under it found no people, but may join them [default: 0].")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--list-runs", is_flag=True, help="List the runs that were kept.")
 @click.option("--return-to", type=click.IntRange(1), metavar="RUN", help="Let an earlier run count again.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common.tidy
 def command(
-    store: str, model: str, margin: float | None, merge: float | None, dry_run: bool, list_runs: bool, return_to: int | None, as_json: bool
-) -> None:
+    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, dry_run: bool, list_runs: bool,
+    return_to: int | None, as_json: bool,
+) -> None:  # fmt: skip
     """Group the faces of STORE into people, by what the vectors and your decisions say.
 
     People keep their ids and names; what changes against the last run is said before the new one counts. Earlier runs are kept. Names
@@ -38,7 +40,7 @@ def command(
     elif return_to is not None:
         _return(store, return_to, as_json)
     else:
-        _group(store, model, as_json, dry_run, margin=margin, merge=merge)
+        _group(store, model, as_json, dry_run, margin=margin, merge=merge, min_quality=min_quality)
 
 
 def _group(store: str, model: str, as_json: bool, dry_run: bool, **changes: float | None) -> None:
