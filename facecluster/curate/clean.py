@@ -24,6 +24,7 @@ RIGHT, WRONG, STRANGER, BYSTANDER, ALONE, UNLABELLED = "right", "wrong", "strang
 _ROWS = 4_096  # faces a block
 _COHORT = 4_000  # people whose middles stand for strangers
 _PRIOR = 20  # people's worth of trust: of a face's own level in that of all faces, and of the data in the model's card
+_SAMPLE = 300  # right faces that say what is usual: fewer are moved by chance
 _ROUNDS = 12  # two or three are usual; a face that two people claim could flip for ever
 
 
@@ -31,8 +32,9 @@ _ROUNDS = 12  # two or three are usual; a face that two people claim could flip 
 class CleanConfig:
     """What decides which labels are wrong. Bounds are in sd of strangers' cosines to the middle of a person."""
 
-    low: float = 0.7  # a face less far above strangers than that is not of its label
-    share: float = 0.6  # of what another person has above the best of as many strangers, that the own label must have besides
+    low: float = 0.8  # a face less far above strangers than that is not of its label
+    spread: float = 4.0  # nor one that is that many sd of right faces less like its label than is usual, where that asks for more
+    share: float = 0.5  # of what another person has above the best of as many strangers, that the own label must have besides
     stranger_mean: float = 0.035  # cosine of two strangers, from the model's card
     stranger_sd: float = 0.115
 
@@ -161,13 +163,26 @@ def _judge(found: Likeness, label: Ints, trusted: NDArray[np.bool_], config: Cle
     verdict = np.full(len(label), RIGHT, dtype="<U10")
     # the best of many people is like a face by chance: only what it has above that speaks for it
     extra = np.nan_to_num(found.other) - NormalDist().inv_cdf(1 - 1 / max(int((np.bincount(label[trusted], minlength=1) > 0).sum()), 3))
-    far = found.own < config.low + config.share * np.maximum(extra, 0)
-    elsewhere = far & (extra >= config.low)
+    bound = _bound(found.own[trusted], config)
+    far = found.own < bound + config.share * np.maximum(extra, 0)
+    elsewhere = far & (extra >= config.low) & (found.other >= bound)
     verdict[far] = STRANGER
     verdict[elsewhere] = WRONG
     verdict[np.isnan(found.own) | (far & (others < 2) & trusted & ~elsewhere)] = ALONE
     verdict[label < 0] = UNLABELLED
     return verdict
+
+
+def _bound(own: Floats, config: CleanConfig) -> float:
+    """What a face's likeness to its label must be: where right labels stand well clear of strangers, more than the least.
+
+    The sd of right faces is that below their median, by the 16th percentile, which few wrong ones do not move.
+    """
+    own = own[~np.isnan(own)]
+    if len(own) < _SAMPLE:
+        return config.low
+    low, middle = (float(v) for v in np.quantile(own, (0.16, 0.5)))
+    return max(config.low, min(middle / 2, middle - config.spread * (middle - low)))
 
 
 def _bystanders(own: Floats, label: Ints, photos: NDArray[np.integer], verdict: NDArray[np.str_]) -> Ints:

@@ -61,7 +61,16 @@ def judge(
     for row in np.flatnonzero(verdicts.verdict == WRONG).tolist():
         if (int(label[row]), int(verdicts.best[row])) in pairs:
             verdicts.verdict[row] = RIGHT
-    # what is like its label after all, or another's, was no second person
-    second &= verdicts.verdict == STRANGER
-    kept = [Split(s.label, others, s.likeness) for s in found if (others := [o for o in s.others if second[o].mean() > 0.5])]
+    kept = _kept(found, verdicts)
+    second = np.zeros(len(x), dtype=bool)
+    for split in kept:
+        rows = np.concatenate(split.others)
+        second[rows[verdicts.verdict[rows] != WRONG]] = True
+    verdicts.verdict[second] = STRANGER
     return Judgement(verdicts, second, one, kept)
+
+
+def _kept(found: list[Split], verdicts: Verdicts) -> list[Split]:
+    """Splits into persons most of whose faces are nobody's known: a group that is like its label after all, or another's, is none."""
+    strange = verdicts.verdict == STRANGER
+    return [Split(s.label, others, s.likeness) for s in found if (others := [o for o in s.others if strange[o].mean() > 0.5])]
