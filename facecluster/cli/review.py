@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 
 import click
@@ -32,7 +33,8 @@ def command(store: str, port: int, no_browser: bool) -> None:
         click.echo(f"open {review.url}")
         click.echo("Ctrl-C ends it", err=True)
         if not no_browser:
-            webbrowser.open(review.url)
+            # one that runs in the terminal would keep the page from being served
+            threading.Thread(target=webbrowser.open, args=(review.url,), daemon=True).start()
         review.serve()
     except KeyboardInterrupt:
         click.echo(f"\nall is kept. To group by it: 'facecluster cluster {store}'", err=True)

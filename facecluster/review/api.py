@@ -85,7 +85,7 @@ def questions(session: Session, query: Query) -> Answer:
         return {"version": session.version(view), "ready": False, "total": 0, "questions": [], "coverage": 0.0, "note": ""}
     found = []
     for at, i in enumerate(left[:QUESTIONS].tolist()):
-        sides = [_side(view, int(row)) for row in (asked.a[i], asked.b[i])]
+        sides = [_side(view, int(row), more=asked.kind[i] == "same") for row in (asked.a[i], asked.b[i])]
         found.append(
             {"kind": asked.kind[i], "text": TEXTS[asked.kind[i]], "sides": sides, "probability": round(float(asked.probability[i]), 3),
              "stake": int(asked.stake[i]), "coverage": round(float(share[at + 1]), 4)}
@@ -143,11 +143,11 @@ def _face(view: View, row: int) -> Answer:
     return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": shown(uri), "taken": taken[:10]}
 
 
-def _side(view: View, row: int) -> Answer:
-    """A face of a question, with some more of its person."""
+def _side(view: View, row: int, *, more: bool) -> Answer:
+    """A face of a question; with `more`, some others of its person (of no use where both faces are of one)."""
     number = int(view.register.faces.identity[row])
-    more: Ints = view.rows_of(number) if number >= 0 else np.zeros(0, np.int64)
-    others = [view.register.faces.ids[r] for r in more[:5].tolist() if r != row][:4]
+    rows: Ints = view.rows_of(number) if number >= 0 and more else np.zeros(0, np.int64)
+    others = [view.register.faces.ids[r] for r in rows[:5].tolist() if r != row][:4]
     return {"face": _face(view, row), "person": _card(view, number) if number >= 0 else None, "others": others}
 
 

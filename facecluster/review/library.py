@@ -35,18 +35,23 @@ class Library:
         self._row: Ints = np.zeros(n, dtype=np.int64)  # in the shard
         self._shards = store.shards("faces")
         self._lock = threading.Lock()
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
+        self._spool = tempfile.TemporaryFile()
         self._moved: dict[int, tuple[Ints, Ints]] = {}  # of a shard: start and size of its crops in the file
         photo_ids, self.uris, self.taken = _photos(store)
-        places, wanted = pa.array(photo_ids, pa.string()), pa.array(ids, pa.string())
-        for number, shard in enumerate(self._shards):
-            part = store.read("faces", shard, ["face_id", "photo_id", "quality"])
-            at = np.asarray(pc.fill_null(pc.index_in(part["face_id"], value_set=wanted), -1), np.int64)
-            photo = np.asarray(pc.fill_null(pc.index_in(part["photo_id"], value_set=places), -1), np.int64)
-            keep = np.flatnonzero((at >= 0) & (self._shard[at] < 0))
-            mine = at[keep]
-            self.quality[mine] = np.nan_to_num(np.asarray(part["quality"], np.float32))[keep]
-            self.photo[mine], self._shard[mine], self._row[mine] = photo[keep], number, keep
+        parts = [store.read("faces", shard, ["face_id", "photo_id", "quality"]).replace_schema_metadata() for shard in self._shards]
+        if parts:
+            table = pa.concat_tables(parts)
+            at = _places(table["face_id"], ids)
+            first = np.full(n, table.num_rows, dtype=np.int64)  # a face that is there twice counts once
+            known = np.flatnonzero(at >= 0)
+            np.minimum.at(first, at[known], known)
+            mine = np.flatnonzero(first < table.num_rows)
+            rows = first[mine]
+            sizes = [part.num_rows for part in parts]
+            self.quality[mine] = np.nan_to_num(np.asarray(table["quality"], np.float32))[rows]
+            self.photo[mine] = _places(table["photo_id"], photo_ids)[rows]
+            self._shard[mine] = np.repeat(np.arange(len(parts)), sizes)[rows]
+            self._row[mine] = np.concatenate([np.arange(size) for size in sizes])[rows]
         self.year = self._years()
 
     def _years(self) -> NDArray[np.int16]:
@@ -85,6 +90,11 @@ class Library:
         """Give the crops' file back."""
         with self._lock:
             self._spool.close()
+
+
+def _places(column: pa.ChunkedArray, values: Sequence[str]) -> Ints:
+    """Where each entry of a column stands in `values`; -1 = nowhere."""
+    return np.asarray(pc.fill_null(pc.index_in(column, value_set=pa.array(values, pa.string())), -1), np.int64)
 
 
 def _photos(store: Store) -> tuple[list[str], list[str], list[str]]:

@@ -131,7 +131,8 @@ def _summed(base: Base, journal: Journal, held: list[Decision], verdict: Verdict
     by_worth = np.lexsort((-(quality * sure), identity))
     by_worth = by_worth[identity[by_worth] >= 0]
     inside = np.flatnonzero((identity >= 0) & (photo >= 0))
-    pairs = np.unique(np.stack([identity[inside], photo[inside]], axis=1), axis=0)
+    width = int(photo.max(initial=0)) + 1
+    pairs = np.unique(identity[inside] * width + photo[inside]) // width
     years = np.zeros((count, 2), np.int16)
     years[:, 0] = 9999
     dated = np.flatnonzero((identity >= 0) & (year > 0))
@@ -142,6 +143,6 @@ def _summed(base: Base, journal: Journal, held: list[Decision], verdict: Verdict
     return View(
         base=base, journal=journal, held=held, verdict=verdict, register=register, notes=notes,
         order=order.astype(np.int64), start=start.astype(np.int64), sure=total / np.maximum(np.diff(start), 1),
-        best=by_worth[start[:-1]].astype(np.int64), photos=np.bincount(pairs[:, 0], minlength=count).astype(np.int64), years=years,
+        best=by_worth[start[:-1]].astype(np.int64), photos=np.bincount(pairs, minlength=count).astype(np.int64), years=years,
         folded=[(n or "").casefold() for n in register.people.names],
     )  # fmt: skip

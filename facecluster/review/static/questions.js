@@ -58,6 +58,6 @@ export async function draw(query, current) {
     el("progress", { max: 1, value: found.coverage, "aria-label": "Share of the faces that are settled" }),
     el("div", { class: "pair", role: "group", "aria-labelledby": "question" }, side(asked.sides[0], "the left one"), side(asked.sides[1], "the right one")),
     el("div", { class: "answers" }, button("same", "Yes, the same", "Y"), button("not-same", "No", "N"), button("skip", "Skip", "S")),
-    el("p", { class: "dim" }, `We think: ${percent(asked.probability)} yes. ${count(asked.stake, "face")} at stake; after this answer ${percent(asked.coverage)} are settled.`),
+    el("p", { class: "dim" }, `The odds are ${percent(asked.probability)} for yes. ${count(asked.stake, "face")} at stake; after this answer ${percent(asked.coverage)} are settled.`),
   ];
 }
