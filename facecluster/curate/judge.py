@@ -71,6 +71,6 @@ def judge(
 
 
 def _kept(found: list[Split], verdicts: Verdicts) -> list[Split]:
-    """Splits into persons most of whose faces are nobody's known: a group that is like its label after all, or another's, is none."""
-    strange = verdicts.verdict == STRANGER
-    return [Split(s.label, others, s.likeness) for s in found if (others := [o for o in s.others if strange[o].mean() > 0.5])]
+    """Splits into persons whom no other label is for: a group that is mostly another label's is wrong faces, not a new person."""
+    wrong = verdicts.verdict == WRONG
+    return [Split(s.label, others, s.likeness) for s in found if (others := [o for o in s.others if wrong[o].mean() <= 0.5])]
