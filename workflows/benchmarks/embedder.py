@@ -32,6 +32,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from facecluster.evaluate import FAR, verification
+from facecluster.evaluate.reliability import balanced, calibration
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import AttentionModel, Card, load_embedder
 
@@ -113,6 +114,14 @@ def accuracy(vectors: Vectors, names: NDArray[np.str_]) -> dict[str, float]:
     return {f"tar_at_far_{far:g}": round(float(t), 4) for far, t in zip(FAR, tar, strict=True)}
 
 
+def stated(vectors: Vectors, names: NDArray[np.str_], card: Card) -> float:
+    """Expected calibration error (15 bins of equal mass) of the card's probability over all known pairs, both kinds alike."""
+    i, j, same = known_pairs(names)
+    found = calibration(card.probability((vectors @ vectors.T)[i, j]), same, weights=balanced(same))
+    assert found is not None
+    return round(found.ece, 4)
+
+
 def speed(ways: dict[str, Callable[[Crops], object]], crops: Crops, rounds: int) -> dict[str, float]:
     """Median crops a second of each way, taken in turns so that whatever else the machine does hits all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -155,6 +164,7 @@ def main() -> None:
         "model": {"name": model.card.name, "dtype": str(model.dtype), **accuracy(ours, names)},
         "teacher": accuracy(theirs, names),
         "teacher before the crops were compressed": accuracy(stored, names),
+        "calibration_error": stated(ours, names, model.card),
         "mean_cosine_to_teacher": round(float((ours * theirs).sum(axis=1).mean()), 4),
     }
     if options.rounds:
