@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -357,6 +360,20 @@ def test_a_store_without_people_and_a_port_that_is_taken(tmp_path: Path) -> None
     page = next(pages)
     assert f"port {page.port}" in refused("review", page.store.url, "--port", str(page.port), "--no-browser")
     list(pages)
+
+
+def test_the_command_prints_the_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    store = grouped(tmp_path)[0]
+    command = [sys.executable, "-c", "from facecluster.cli import main; main()", "review", store.url, "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = urlsplit(process.stdout.readline().removeprefix("open ").strip())
+        page = Page(store, int(url.port or 0), url.query.removeprefix("token="))
+        page.act(act="name", person=page.people()[0]["id"], name="Ann")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 0 and "facecluster cluster" in said and "Traceback" not in said
+    assert [d.name for d in read(store).decisions] == ["Ann"]
 
 
 # -- decisions over groups, without a server --------------------------------------------------------------------------------
