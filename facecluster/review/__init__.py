@@ -7,7 +7,8 @@ questions  pairs of faces to ask about, and what the answers settle
 acts       what the user does -> decisions
 session    these together: reads the store again when it has changed, appends to the journal
 api        addresses -> answers
-server     HTTP on 127.0.0.1: who may ask
+guard      who may ask (pure)
+server     HTTP on 127.0.0.1
 static/    the page
 """
 

@@ -1,22 +1,17 @@
-"""HTTP on 127.0.0.1, and who may ask.
+"""HTTP on 127.0.0.1: the page, its pictures, and the answers of api. Whom it answers is in guard.
 
-The address that the command prints holds a random token. The page that it leads to gets a cookie (HttpOnly, SameSite=Strict), without
-which nothing else is answered; an act needs the token in a header as well, which pages from elsewhere can't read. A Host header other than
-this server's own address is refused, so that a name that was pointed at this machine (DNS rebinding) leads nowhere, and so is an Origin
-other than it. Nothing on the page comes from elsewhere, which a content security policy holds it to.
+Nothing on the page comes from elsewhere, which a content security policy holds it to.
 
 Odd inputs: what is not HTTP, too long, or not allowed is answered with a status and one line; the program goes on.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 import secrets
 import sys
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
@@ -24,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from facecluster.errors import FaceclusterError, InputError
 from facecluster.review import api
+from facecluster.review.guard import refusal
 from facecluster.review.session import Session
 from facecluster.tables import Store
 
@@ -128,44 +124,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the address has the token in it."""
 
-    # -- who may ask --------------------------------------------------------------------------------------------------------------
-
-    def _refusal(self) -> str:
-        """Why this request is not answered; '' if it is."""
-        if self.headers.get("Host", "") not in self.server.names:
-            return "this address is not the one that 'facecluster review' printed"
-        origin = self.headers.get("Origin")
-        if origin is not None and origin.removeprefix("http://") not in self.server.names:
-            return "another page asked"
-        url = urlsplit(self.path)
-        opens = self.command == "GET" and url.path == "/"
-        if not opens and self.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            return "another page asked"
-        if opens and self._is_token(dict(parse_qsl(url.query)).get("token", "")):
-            return ""
-        if not self._is_token(self._cookie()):
-            return "open the whole address that 'facecluster review' printed, with its token"
-        if self.command == "POST" and not self._is_token(self.headers.get("X-Token", "")):
-            return "the token is missing: load the page again"
-        return ""
-
-    def _is_token(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode("utf-8", "replace"), self.server.token.encode())
-
-    def _cookie(self) -> str:
-        try:
-            found = SimpleCookie(self.headers.get("Cookie", "")).get(self.server.cookie)
-        except CookieError:
-            return ""
-        return found.value if found else ""
-
-    # -- answers ------------------------------------------------------------------------------------------------------------------
-
     def _answer(self, method: Any) -> None:
         if self.server.ended:  # a connection that a page had kept open
             self.close_connection = True
             return
-        why = self._refusal()
+        server = self.server
+        why = refusal(self.command, self.path, self.headers, names=server.names, cookie=server.cookie, token=server.token)
         try:
             if why:
                 self._body()  # else it would be read as the next request
