@@ -95,8 +95,9 @@ def _apply(
             link(keeper, path, how.link)
         return f"{how.link} link to {row.keeper}", size
     target = os.path.join(os.path.abspath(os.path.expanduser(how.move_to)), os.path.relpath(within(path), base))
+    leaves = f", {how.link} link to {row.keeper}" if how.link else ""
     if dry_run:
-        return f"to {uri_of(target)}", size
+        return f"to {uri_of(target)}{leaves}", size
     for _ in range(2):  # another program may take the name in between
         target = free_name(target)
         journal.add(_entry(row, uri_of(target), how.link or "", status))
@@ -109,7 +110,7 @@ def _apply(
         raise FileError(f"another program takes the names at {os.path.dirname(target)}")
     if how.link and keeper is not None:
         link(keeper, path, how.link)
-    return f"to {uri_of(target)}" + (f", {how.link} link to {row.keeper}" if how.link else ""), size
+    return f"to {uri_of(target)}{leaves}", size
 
 
 def _entry(row: Row, to: str, kind: str, status: os.stat_result) -> Entry:

@@ -48,16 +48,20 @@ class Candidates:
         return Way(int(self.first[row]), int(self.second[row]), hint, int(self.distance[row]))
 
 
-def candidates(photos: Photos, looks: Looks, *, radius: int = RADIUS, probes: int = PROBES, threads: int = 2) -> Candidates:
-    """Pairs of photos that are alike by hash."""
+def candidates(
+    photos: Photos, looks: Looks, *, radius: int = RADIUS, probes: int = PROBES, windows: int = len(WINDOWS), threads: int = 2
+) -> Candidates:
+    """Pairs of photos that are alike by hash; `windows`: how many of the WINDOWS are looked at, the whole photo being the first."""
     use = np.flatnonzero(looks.seen & (looks.contrast >= BLANK))
     parts = []
-    for rows, windows in ((0, range(MIDDLE)), (MIDDLE, range(MIDDLE, MIDDLE + 1))):
+    for rows, among in ((0, range(min(windows, MIDDLE))), (MIDDLE, range(MIDDLE, windows))):
+        if not among:
+            continue
         _, top, _, bottom = WINDOWS[rows]
         high = (photos.height[use] * (bottom - top)).astype(np.int32)
         forms_of = forms(looks.hashes[use, rows], looks.doubts[use, rows], looks.turns[use, rows], photos.width[use], high)
         table = Table(forms_of[1])
-        for window in windows:
+        for window in among:
             found = table.search(looks.hashes[use, window], looks.doubts[use, window], radius, probes=probes, threads=threads)
             first, second = use[found.query], use[forms_of[0][found.row]]
             keep = first != second

@@ -200,8 +200,8 @@ def _outside(picture: NDArray[np.uint8], left: float, top: float, right: float, 
 
 
 def _is_bar(rows: NDArray[np.uint8], height: int) -> bool:
-    """Whether the first `height` rows have one colour for the most part, and another than the rows after them."""
-    bar = rows[: max(1, height - 1)].astype(np.float64)
-    colour = float(np.median(bar))
-    after = rows[height + 1 : height + 4].astype(np.float64)
-    return bool((np.abs(bar - colour) <= 12).mean() > 0.6 and len(after) and (np.abs(after - colour) > 20).mean() > 0.5)
+    """Whether the first `height` rows are a bar for text: one colour for the most part, and text on it or another colour after it."""
+    off = np.abs(rows[: max(1, height - 1)].astype(np.float64) - float(np.median(rows[: max(1, height - 1)])))
+    after = np.abs(rows[height + 1 : height + 4].astype(np.float64) - float(np.median(rows[: max(1, height - 1)])))
+    written, ends = (off > 60).mean() > 0.04, len(after) > 0 and (after > 20).mean() > 0.5
+    return bool((off <= 8).mean() > 0.5 and (written or ends))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -20,6 +21,7 @@ from facecluster.images import local_path
 
 HARD, SYMBOLIC = "hard", "symbolic"
 _TAKEN = 1000  # names tried for one file
+_REST = re.compile(r"\.facecluster-[0-9a-f]{32}\.tmp")
 
 
 class FileError(FaceclusterError):
@@ -171,5 +173,12 @@ def sync_folder(folder: str) -> None:
         os.close(handle)
 
 
+def remove_rests(folder: str) -> None:
+    """Remove what an act that was cut off left beside its end: copies and links that never got their names."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if _REST.fullmatch(name):
+            os.unlink(os.path.join(folder, name))
+
+
 def _beside(path: str) -> str:
-    return os.path.join(os.path.dirname(path), f".facecluster-{uuid.uuid4().hex[:12]}.tmp")
+    return os.path.join(os.path.dirname(path), f".facecluster-{uuid.uuid4().hex}.tmp")

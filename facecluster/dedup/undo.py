@@ -1,7 +1,7 @@
 """Take back what a plan did, from its undo file, last act first. Run twice, the second time finds all in place.
 
 Nothing is written over: where another file has taken the old place, or the set-aside file was changed, that one stays where it is, and a
-line says so. What a move that was cut off left (a second name or a copy of a file that is still in place) is removed.
+line says so. What an act that was cut off left (a second name or a copy of a file that is still in place) is removed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Sequence
 
 from facecluster.dedup.apply import Applied
-from facecluster.dedup.files import FileError, check, hash_of, is_link_to, move, path_of, replace
+from facecluster.dedup.files import FileError, check, hash_of, is_link_to, move, path_of, remove_rests, replace
 from facecluster.dedup.journal import Entry
+from facecluster.images import local_path
 
 TAKEN = "another file is in its place now: nothing was moved over it"
 
@@ -25,6 +26,9 @@ def undo(entries: Sequence[Entry], *, dry_run: bool = False, tick: Callable[[int
         tick: called with 1 after each entry.
     """
     result = Applied()
+    folders = {os.path.dirname(local_path(uri) or "") for entry in entries for uri in (entry.uri, entry.to)}
+    for folder in folders if not dry_run else ():
+        remove_rests(folder)
     for entry in reversed(entries):
         try:
             said = _undo(entry, dry_run)

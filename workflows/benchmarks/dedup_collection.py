@@ -19,7 +19,14 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import map_coordinates
 
 Rng = np.random.Generator
-WORDS = ("the day the lake froze over", "Who forgot the keys again?", "Grandma, 80 years", "2019 - Lisbon", "MONDAY MORNING", "so much for the diet")
+WORDS = ("the day the lake froze over", "Who forgot the keys again?", "Grandma, 80 years", "2019 - Lisbon", "MONDAY MORNING", "diet")
+# Rows of the photos that are one picture in the source already: all pairs that any method found, loosely set, were looked at by eye.
+# Those from (1332, 1968) and from (299, 429) on have boxes or words drawn into one of the two.
+SAME = (
+    (44, 120, 212, 1500, 1622, 1886), (758, 934), (888, 1682), (1026, 1962), (1472, 1714), (1578, 1752), (1332, 1968), (1072, 1974),
+    (217, 1211), (297, 1915), (333, 1069), (771, 1421, 1949), (923, 1345, 1651), (1555, 1667), (299, 429), (593, 949), (627, 1823),
+    (777, 1217), (1079, 1691),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,8 @@ def with_two_texts(image: Image.Image, rng: Rng) -> Image.Image:
     w, h = image.size
     out, size = image.copy(), h * 0.1
     for y, words in ((0.02, "WHEN YOU SEE IT"), (0.86, str(rng.choice(WORDS)).upper())):
-        ImageDraw.Draw(out).text((w * 0.04, y * h), words, fill="white", font=font(size), stroke_width=max(1, round(size / 14)), stroke_fill="black")
+        line = {"fill": "white", "font": font(size), "stroke_width": max(1, round(size / 14)), "stroke_fill": "black"}
+        ImageDraw.Draw(out).text((w * 0.04, y * h), words, **line)
     return out
 
 
@@ -195,6 +203,7 @@ def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_cop
     folder.mkdir(parents=True)
     every = list(originals(photos, album, half))
     chosen = set(np.linspace(0, len(every) - 1, min(with_copies, len(every))).round().astype(int).tolist())
+    same = {f"row{row:05d}": f"row{rows[0]:05d}" for rows in SAME for row in rows}
     files = []
     for number, original in enumerate(every):
         made = {"original": (coded(original.image, "JPEG", quality=97, subsampling=0), "jpg")}
@@ -204,7 +213,8 @@ def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_cop
         for case, (data, extension) in made.items():
             name = f"{original.name}.{''.join(c if c.isalnum() else '_' for c in case)}.{extension}"
             (folder / name).write_bytes(data)
-            files.append(File(name, original.name, case, original.name if case not in DIFFERENT else f"{original.name}/{case}"))
+            picture = same.get(original.name, original.name)
+            files.append(File(name, original.name, case, picture if case not in DIFFERENT else f"{picture}/{case}"))
     with open(folder / "files.csv", "w", newline="", encoding="utf-8") as f:
         csv.writer(f).writerows([("name", "original", "case", "picture"), *((x.name, x.original, x.case, x.picture) for x in files)])
     return files

@@ -1,0 +1,412 @@
+"""Acts on files: what is set aside can be brought back, whatever happens in between, and no bytes are ever lost."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facecluster.dedup import Applied, How, Journal, Row, apply_plan, from_csv, read_journal, to_csv, undo
+from facecluster.dedup.files import uri_of
+from facecluster.errors import InputError
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def row(path: Path | str, keeper: Path | str, action: str = "move", **other: Any) -> Row:
+    """A row of a plan for a file and its keeper as they are now."""
+    read = {name: Path(p).read_bytes() if os.path.exists(p) else b"" for name, p in (("path", path), ("keeper", keeper))}
+    values: dict[str, Any] = {
+        "group": 1, "kind": "copy", "action": action, "uri": uri_of(str(path)), "keeper": uri_of(str(keeper)),
+        "sha256": sha(read["path"]), "keeper_sha256": sha(read["keeper"]), "size": len(read["path"]), "width": 1, "height": 1,
+        "format": "JPEG", "taken_at": "", "why": "", "reason": "",
+    }  # fmt: skip
+    return Row(**(values | other))
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> dict[str, Path]:
+    """kept.jpg, an exact copy of it in a folder of its own, and a near-duplicate."""
+    folder = tmp_path / "library"
+    (folder / "deep").mkdir(parents=True)
+    files = {"kept": folder / "kept.jpg", "copy": folder / "deep" / "copy.jpg", "near": folder / "near.jpg"}
+    for name, data in (("kept", b"the picture"), ("copy", b"the picture"), ("near", b"the picture, smaller")):
+        files[name].write_bytes(data)
+        os.utime(files[name], ns=(10**18, 10**18 + len(name)))
+        os.chmod(files[name], 0o640)
+    return files
+
+
+def tree(folder: Path) -> dict[str, tuple[Any, ...]]:
+    """All that is in a folder: names, bytes, times, permissions, links."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for path in sorted(folder.rglob("*")):
+        name = os.path.relpath(path, folder)
+        if path.is_symlink():
+            found[name] = ("link", os.readlink(path))
+        elif path.is_file():
+            status = path.stat()
+            found[name] = (path.read_bytes(), status.st_mtime_ns, status.st_mode, status.st_nlink)
+    return found
+
+
+def contents(folder: Path) -> set[bytes]:
+    return {p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def plan(files: dict[str, Path]) -> list[Row]:
+    return [row(files["copy"], files["kept"]), row(files["near"], files["kept"], kind="near")]
+
+
+def applied(rows: list[Row], tmp_path: Path, *, dry_run: bool = False, **how: Any) -> tuple[Applied, Path]:
+    journal = Journal(str(tmp_path / f"undo-{len(list(tmp_path.glob('undo-*')))}.jsonl"))
+    try:
+        return apply_plan(rows, How(**how), journal, dry_run=dry_run), Path(journal.path)
+    finally:
+        journal.close()
+
+
+WAYS: list[dict[str, Any]] = [{"move_to": "aside"}, {"move_to": "aside", "link": "hard"}, {"move_to": "aside", "link": "symbolic"}]
+LINKS: list[dict[str, Any]] = [{"link": "hard"}, {"link": "symbolic"}]
+
+
+def resolved(how: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    return how | ({"move_to": str(tmp_path / how["move_to"])} if "move_to" in how else {})
+
+
+@pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
+def test_undo_brings_everything_back(how: dict[str, Any], library: dict[str, Path], tmp_path: Path) -> None:
+    before = tree(tmp_path / "library")
+    result, journal = applied(plan(library), tmp_path, **resolved(how, tmp_path))
+    moved = "move_to" in how
+    assert [u for u, _ in result.done] == [str(library[n]) for n in (("copy", "near") if moved else ("copy",))]
+    assert result.bytes == (31 if moved else 11)
+    assert tree(tmp_path / "library") != before
+    if moved:
+        assert (tmp_path / "aside" / "deep" / "copy.jpg").read_bytes() == b"the picture"
+        assert (tmp_path / "aside" / "near.jpg").read_bytes() == b"the picture, smaller"
+    if how.get("link") == "hard":
+        assert os.path.samefile(library["copy"], library["kept"]) and not library["copy"].is_symlink()
+    elif how.get("link") == "symbolic":
+        assert os.readlink(library["copy"]) == str(library["kept"])
+    else:
+        assert not library["copy"].exists()
+    for _ in range(2):  # the second time there is nothing left to do
+        back = undo(read_journal(str(journal)))
+        assert back.passed_over == [] and tree(tmp_path / "library") == before
+        assert not (tmp_path / "aside").exists()
+    assert back.done == []
+    assert library["copy"].stat().st_nlink == 1
+
+
+def test_near_duplicates_are_never_replaced_by_a_link_without_being_moved(library: dict[str, Path], tmp_path: Path) -> None:
+    result, _ = applied(plan(library), tmp_path, link="hard")
+    assert [(u, "lose" in why) for u, why in result.passed_over] == [(str(library["near"]), True)]
+    assert library["near"].read_bytes() == b"the picture, smaller" and library["near"].stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
+def test_a_dry_run_touches_nothing(how: dict[str, Any], library: dict[str, Path], tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    result, journal = applied(plan(library), tmp_path, dry_run=True, **resolved(how, tmp_path))
+    assert tree(tmp_path) == before and not journal.exists()
+    real, _ = applied(plan(library), tmp_path, **resolved(how, tmp_path))
+    assert real.done == result.done and real.passed_over == result.passed_over and real.bytes == result.bytes
+
+
+def test_with_nothing_to_do_no_undo_file_is_made(tmp_path: Path, library: dict[str, Path]) -> None:
+    _, journal = applied([row(library["copy"], library["kept"], action="keep")], tmp_path, link="hard")
+    assert not journal.exists()
+
+
+# -- each act is checked when it is done ----------------------------------------------------------------------------------------------
+
+
+def spoil(files: dict[str, Path], what: str) -> None:
+    if what == "file gone":
+        files["copy"].unlink()
+    elif what == "file changed":
+        files["copy"].write_bytes(b"edited since")
+    elif what == "file a link":
+        files["copy"].unlink()
+        files["copy"].symlink_to(files["kept"])
+    elif what == "file a folder":
+        files["copy"].unlink()
+        files["copy"].mkdir()
+    elif what == "keeper gone":
+        files["kept"].unlink()
+    elif what == "keeper changed":
+        files["kept"].write_bytes(b"edited since")
+    elif what == "one file":
+        files["copy"].unlink()
+        os.link(files["kept"], files["copy"])
+    elif what == "keeper a link to it":
+        files["kept"].unlink()
+        files["kept"].symlink_to(files["copy"])
+
+
+@pytest.mark.parametrize("how", WAYS[:1] + LINKS, ids=str)
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("file gone", "it is no longer there"), ("file changed", "it has other bytes"), ("file a link", "it is a link now"),
+        ("file a folder", "it is no file any more"), ("keeper gone", "kept for it is no longer there"),
+        ("keeper changed", "kept for it has other bytes"), ("one file", "the same file"), ("keeper a link to it", "the same file"),
+    ],
+)  # fmt: skip
+def test_what_is_not_as_planned_is_passed_over(
+    what: str, says: str, how: dict[str, Any], library: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = plan(library)[:1]
+    spoil(library, what)
+    before = tree(tmp_path / "library")
+    result, _ = applied(rows, tmp_path, **resolved(how, tmp_path))
+    assert result.done == [] and len(result.passed_over) == 1 and says in result.passed_over[0][1]
+    assert tree(tmp_path / "library") == before
+
+
+def test_protected_and_remote_files_are_passed_over(library: dict[str, Path], tmp_path: Path) -> None:
+    rows = [*plan(library), row(library["copy"], library["kept"], uri="s3://bucket/far.jpg")]
+    result, _ = applied(rows, tmp_path, move_to=str(tmp_path / "aside"), protect=[str(tmp_path / "library" / "deep")])
+    assert dict(result.passed_over)[str(library["copy"])] == "it is protected"
+    assert "not on this machine" in dict(result.passed_over)["s3://bucket/far.jpg"]
+    assert [u for u, _ in result.done] == [str(library["near"])]
+
+
+def test_of_two_that_are_to_be_moved_for_each_other_none_is(library: dict[str, Path], tmp_path: Path) -> None:
+    a, b, c = library["kept"], library["copy"], library["near"]
+    rows = [row(a, b), row(b, a), row(c, a)]
+    before = tree(tmp_path / "library")
+    result, _ = applied(rows, tmp_path, move_to=str(tmp_path / "aside"))
+    assert result.done == [] and len(result.passed_over) == 3 and tree(tmp_path / "library") == before
+
+
+def test_a_chain_of_keepers_is_moved_from_its_end(library: dict[str, Path], tmp_path: Path) -> None:
+    a, b, c = library["kept"], library["near"], library["copy"]
+    rows = [row(b, a, kind="burst"), row(c, b, kind="near")]  # a stays; b goes for a, c for b
+    before = tree(tmp_path / "library")
+    result, journal = applied(rows, tmp_path, move_to=str(tmp_path / "aside"))
+    assert [u for u, _ in result.done] == [str(c), str(b)]
+    undo(read_journal(str(journal)))
+    assert tree(tmp_path / "library") == before
+
+
+def test_names_that_are_taken(library: dict[str, Path], tmp_path: Path) -> None:
+    aside = tmp_path / "aside" / "deep"
+    aside.mkdir(parents=True)
+    (aside / "copy.jpg").write_bytes(b"another's")
+    (aside / "copy-2.jpg").symlink_to("nowhere")
+    result, journal = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
+    assert len(result.done) == 2 and (aside / "copy-3.jpg").read_bytes() == b"the picture"
+    assert (aside / "copy.jpg").read_bytes() == b"another's"
+    undo(read_journal(str(journal)))
+    assert library["copy"].exists() and (aside / "copy.jpg").read_bytes() == b"another's" and not (aside / "copy-3.jpg").exists()
+
+
+def test_undo_writes_over_nothing(library: dict[str, Path], tmp_path: Path) -> None:
+    _, journal = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
+    library["copy"].write_bytes(b"new")
+    (tmp_path / "aside" / "near.jpg").write_bytes(b"edited")
+    before = tree(tmp_path)
+    back = undo(read_journal(str(journal)))
+    assert back.done == [] and tree(tmp_path) == before
+    assert "another file is in its place" in dict(back.passed_over)[str(library["copy"])]
+    assert "other bytes" in dict(back.passed_over)[str(library["near"])]
+
+
+# -- another filesystem, one without hard links, a full one, a machine that stops -----------------------------------------------------
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Have hard links and renames between `aside` and the rest fail."""
+    link, rename = os.link, os.rename
+
+    def apart(a: Any, b: Any) -> bool:
+        return ("aside" in os.fspath(a)) != ("aside" in os.fspath(b))
+
+    def failing(real: Callable[..., None]) -> Callable[..., None]:
+        def call(a: Any, b: Any, **options: Any) -> None:
+            if apart(a, b):
+                raise OSError(code, os.strerror(code))
+            real(a, b, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "link", failing(link))
+    if code == errno.EXDEV:
+        monkeypatch.setattr(os, "rename", failing(rename))
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM])
+@pytest.mark.parametrize("how", WAYS, ids=str)
+def test_another_filesystem(
+    how: dict[str, Any], code: int, library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere(monkeypatch, code)
+    before = tree(tmp_path / "library")
+    result, journal = applied(plan(library), tmp_path, **resolved(how, tmp_path))
+    assert len(result.done) == 2 and contents(tmp_path / "aside") == {b"the picture", b"the picture, smaller"}
+    assert (tmp_path / "aside" / "near.jpg").stat().st_mtime_ns == before["near.jpg"][1]
+    assert undo(read_journal(str(journal))).passed_over == []
+    assert tree(tmp_path / "library") == before and not (tmp_path / "aside").exists()
+
+
+def test_a_copy_that_comes_out_wrong_is_not_taken(library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere(monkeypatch, errno.EXDEV)
+    monkeypatch.setattr("shutil.copyfile", lambda a, b, **_: Path(b).write_bytes(b"the pict"))
+    before = tree(tmp_path / "library")
+    result, _ = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
+    assert result.done == [] and all("did not come out the same" in why for _, why in result.passed_over)
+    assert tree(tmp_path / "library") == before and contents(tmp_path / "aside") == set()
+
+
+def test_a_hard_link_does_not_reach_another_filesystem(library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", link)
+    before = tree(tmp_path / "library")
+    result, _ = applied(plan(library)[:1], tmp_path, link="hard")
+    assert "symbolic one can" in result.passed_over[0][1] and tree(tmp_path / "library") == before
+
+
+CALLS = ("link", "unlink", "symlink", "replace", "rename", "fsync", "write", "open", "makedirs", "rmdir")
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
+def test_stopped_before_any_step_nothing_is_lost_and_undo_puts_it_right(
+    how: dict[str, Any], across: bool, library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine stops before the first, second, ... call of the system, in turn; then undo brings all back."""
+    folder = tmp_path / "library"
+    before, rows = tree(folder), plan(library)
+    for stop in range(200):
+        with monkeypatch.context() as patch:
+            if across and "move_to" in how:
+                elsewhere(patch, errno.EXDEV)
+            done = 0
+
+            def stopping(real: Callable[..., Any], stop: int = stop) -> Callable[..., Any]:
+                def call(*args: Any, **options: Any) -> Any:
+                    nonlocal done
+                    done += 1
+                    if done > stop:  # once stopped, nothing more is done, not even by those who clean up
+                        raise KeyboardInterrupt
+                    return real(*args, **options)
+
+                return call
+
+            for name in CALLS:
+                patch.setattr(os, name, stopping(getattr(os, name)))
+            try:
+                applied(rows, tmp_path, **resolved(how, tmp_path))
+                ended = True
+            except KeyboardInterrupt:
+                ended = False
+        assert contents(tmp_path) >= {b"the picture", b"the picture, smaller"}
+        for journal in sorted(tmp_path.glob("undo-*")):
+            if journal.stat().st_size and b"\n" in journal.read_bytes():
+                assert undo(read_journal(str(journal))).passed_over == []
+            journal.unlink()
+        assert tree(folder) == before, f"stopped before call {stop}"
+        assert contents(tmp_path / "aside") == set()
+        if ended:
+            break
+    assert ended and stop > 10
+
+
+def test_the_undo_file_is_on_the_disk_before_the_file_is_touched(
+    library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    fsync, link = os.fsync, os.link
+    monkeypatch.setattr(os, "fsync", lambda f: (order.append("sync"), fsync(f))[1])
+    monkeypatch.setattr(os, "link", lambda a, b, **k: (order.append("act"), link(a, b, **k))[1])
+    applied(plan(library)[:1], tmp_path, move_to=str(tmp_path / "aside"))
+    assert order.index("act") > order.index("sync") and order[order.index("act") - 1] == "sync"
+
+
+def test_an_undo_file_that_can_not_be_written_stops_before_the_act(
+    library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real, calls = tree(tmp_path / "library"), os.write, [0]
+
+    def full(handle: int, data: bytes) -> int:
+        calls[0] += 1
+        if calls[0] > 2:  # the head and the first entry fit
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(handle, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(InputError, match="No space left"):
+        applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
+    monkeypatch.undo()
+    assert library["near"].exists()
+    undo(read_journal(str(tmp_path / "undo-0.jsonl")))
+    assert tree(tmp_path / "library") == before
+
+
+@pytest.mark.parametrize("data", [b"", b"{}\n", b"nonsense\n", b'{"kind": "facecluster undo", "format": 99}\n', b"\xff\xfe\n", b"[]\n"])
+def test_what_is_no_undo_file_is_refused_in_one_line(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "u").write_bytes(data)
+    with pytest.raises(InputError, match="expected an undo file") as raised:
+        read_journal(str(tmp_path / "u"))
+    assert "\n" not in str(raised.value)
+    with pytest.raises(InputError, match="expected an undo file"):
+        read_journal(str(tmp_path / "missing"))
+
+
+def test_an_undo_file_whose_last_line_was_cut_off(library: dict[str, Path], tmp_path: Path) -> None:
+    before = tree(tmp_path / "library")
+    _, journal = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
+    with open(journal, "ab") as f:
+        f.write(b'{"uri": "/half')
+    undo(read_journal(str(journal)))
+    assert tree(tmp_path / "library") == before
+
+
+# -- the plan as a table --------------------------------------------------------------------------------------------------------------
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
+
+
+@given(st.lists(st.builds(
+    Row, group=st.integers(1, 10**6), kind=st.sampled_from(["", "copy", "near"]), action=st.sampled_from(["keep", "move"]), uri=TEXT,
+    keeper=TEXT,
+    sha256=st.just("a" * 64), keeper_sha256=st.just("b" * 64), size=st.integers(0, 10**12), width=st.integers(0, 10**5),
+    height=st.integers(0, 10**5), format=TEXT, taken_at=TEXT, why=TEXT, reason=TEXT,
+)), st.sampled_from([",", ";", "\t"]))  # fmt: skip
+def test_rows_come_back_from_csv_as_they_were(rows: list[Row], separator: str) -> None:
+    assert from_csv(to_csv(rows), "plan.csv") == rows
+    if rows:
+        table = list(csv.reader(io.StringIO(to_csv(rows), newline="")))
+        out = io.StringIO()
+        csv.writer(out, delimiter=separator).writerows(line[::-1] for line in table)  # other columns first, another separator
+        assert from_csv("\ufeff" + out.getvalue(), "plan.csv") == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: "a,b\n1,2\n", "column 'action'"), (lambda t: t.replace("move", "delete"), "found 'delete' in line 2"),
+        (lambda t: t.replace("a" * 64, "a" * 63), "line 2"), (lambda t: "", "column 'action'"),
+        (lambda t: t + '"open', "plan.csv"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_can_not_be_understood(change: Callable[[str], str], says: str) -> None:
+    text = to_csv([row("/a.jpg", "/b.jpg", sha256="a" * 64, keeper_sha256="b" * 64)])
+    with pytest.raises(InputError) as raised:
+        from_csv(change(text), "plan.csv")
+    assert says in str(raised.value) and "\n" not in str(raised.value)
