@@ -39,7 +39,7 @@ function say(text) {
   const place = document.getElementById("status");
   place.textContent = text;
   clearTimeout(fading);
-  fading = setTimeout(() => place.replaceChildren(), 10000);
+  fading = setTimeout(() => place.replaceChildren(), 6000);
   app.fail(null);
 }
 
