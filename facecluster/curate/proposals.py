@@ -1,8 +1,8 @@
 """What is wrong with whole labels: two labels for one person, one label for two. Proposals: a person says yes or no.
 
-Two labels are proposed to be one if the mean cosine of their faces is what joins two groups of an unnamed collection (`joining`). A label
-is proposed to be split if its faces fall into groups by themselves (`identify.group`) and the middle of a group is no more like that of the
-largest than strangers are.
+Two labels are proposed to be one if the mean cosine of their faces is what joins two groups of an unnamed collection (`joining`), and
+their middles are more alike than those of any two strangers among as many labels. A label is proposed to be split if its faces fall into
+groups by themselves (`identify.group`) and the middle of a group is no more like that of the largest than strangers are.
 
 Odd input: a label with fewer than twice LEAST trusted faces is never split; one with a single face may be joined.
 """
@@ -10,6 +10,7 @@ Odd input: a label with fewer than twice LEAST trusted faces is never split; one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from facecluster.curate.clean import CleanConfig, Floats, Ints, middles
 from facecluster.identify import IdentifyConfig, group
 from facecluster.joining import Joiner
 from facecluster.link import nearest
-from facecluster.strangers import strangers
+from facecluster.strangers import QUANTILES, strangers
 
 LEAST = 3  # faces of a second person in a label
 APART = 2.0  # sd above strangers from which two groups of one label are one person after all
+_CLEAR = 1.0  # sd that the middles of two labels must be more alike than the likest pair of as many strangers
 _NEAR = 8  # labels compared with each label
 
 
@@ -58,12 +60,15 @@ def merges(vectors: NDArray[np.floating], labels: NDArray[np.integer], trusted: 
         return []
     x = np.ascontiguousarray(vectors, dtype=np.float32)[rows]
     sums, _ = middles(x, label, np.ones(len(x), bool), len(people))
-    near, _ = nearest(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9), min(_NEAR, len(people) - 1))
+    near, _ = nearest(_unit(sums), min(_NEAR, len(people) - 1))
     source, target = np.repeat(np.arange(len(people)), near.shape[1]), near.ravel()
     keep = target >= 0
     defaults = IdentifyConfig()
     around = strangers(x, label, mean=config.stranger_mean, sd=config.stranger_sd)
     a, b, excess = Joiner(around, defaults.merge, defaults.alone).compare(x, label, first[source[keep]], first[target[keep]])
+    unit, mean = _unit(sums), float(around.base.mean()) - around.sd * NormalDist().inv_cdf(QUANTILES[0])
+    asked = mean + around.sd * (_CLEAR + NormalDist().inv_cdf(1 - 1 / max(len(people) ** 2 / 2, 10)))
+    excess = np.minimum(excess, np.einsum("ij,ij->i", unit[a], unit[b]) - asked)
     found = [Merge(int(people[a[i]]), int(people[b[i]]), float(excess[i] / around.sd)) for i in np.flatnonzero(excess >= 0)]
     return sorted(found, key=lambda m: (-m.above, m.first, m.second))
 
