@@ -164,7 +164,8 @@ def main() -> None:
     setting = CleanConfig()
     result: dict[str, Any] = {
         "machine": {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__},
-        "setting": {"low": setting.low, "spread": setting.spread, "share": setting.share}, "seeds": args.seeds, "bundled_sha256": card.sha256,
+        "setting": {"low": setting.low, "spread": setting.spread, "share": setting.share}, "seeds": args.seeds,
+        "bundled_sha256": card.sha256,
     }  # fmt: skip
     for file, path in (("eval", args.eval), ("tune", args.tune)):
         flagged: dict[str, set[int]] = {}
