@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--bursts", is_flag=True, help="Move the other photos of bursts too; otherwise they are only shown.")
 @click.option("--model", default="bundled", show_default=True, help="Whose vectors tell the people of a burst: 'bundled' or a model card.")
 @click.option("--out", metavar="DIR", help="Folder for the plan, the page and undo files [default: dedup/ in the store].")
-@click.option("--dry-run", is_flag=True, help="Check and say what would be done, but touch no photo.")
+@click.option("--dry-run", is_flag=True, help="With --move-to, --link, --undo: check, say what would be done, touch no photo.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common.tidy
 def command(
@@ -44,8 +44,8 @@ def command(
 ) -> None:  # fmt: skip
     """Find the duplicates among the photos of STORE: exact copies, the same pixels, near-duplicates, bursts.
 
-    Writes a plan (CSV) and a page with every pair side by side, and touches no photo, unless --move-to or --link is given. Nothing is ever
-    deleted, and what is done can be taken back with --undo.
+    By itself it only writes a plan (CSV) and a page with every pair side by side, and touches no photo; with --move-to or --link it applies
+    the plan, too. Nothing is ever deleted, and what is done can be taken back with --undo.
 
     \b
     Example: facecluster dedup ~/people
@@ -149,6 +149,7 @@ def _read(plan_file: str) -> list[Row]:
 
 def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, Any]:
     from facecluster.dedup import Journal, apply_plan
+    from facecluster.dedup.apply import common_folder
 
     journal = Journal(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
     todo = sum(row.action == "move" for row in rows)
@@ -159,7 +160,9 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
         journal.close()
         if journal.entries:
             click.echo(f"to take it back: --undo {_plain(journal.path)}", err=True)
-    return _said(applied, dry_run) | {"undo": journal.path if journal.entries else None}
+    base = common_folder([row.uri for row in rows])
+    within = how.move_to is not None and os.path.commonpath([base, how.aside]) == base
+    return _said(applied, dry_run) | {"undo": journal.path if journal.entries else None, "found_again": within}
 
 
 def _undo(path: str, dry_run: bool) -> dict[str, Any]:
@@ -190,6 +193,8 @@ def _show(found: dict[str, Any], store: str, dry_run: bool) -> None:
     if dry_run:
         for uri, what in found["done"]:
             click.echo(f"would be done: {_plain(uri)}: {_plain(what)}")
+    if found.get("found_again"):
+        click.echo("note: they lie among your photos still, so the next 'facecluster embed' of that folder finds them again", err=True)
     size = f" ({shown_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
     verb = "would be done" if dry_run else "done"
     click.echo(f"{len(found['done']):,} files {verb}{size}, {len(found['passed_over']):,} passed over")

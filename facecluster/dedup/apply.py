@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from facecluster.dedup.files import FileError, check, free_name, hash_of, link, move, path_of, uri_of
-from facecluster.dedup.folders import absolute, rank, within
+from facecluster.dedup.folders import existing, rank, within
 from facecluster.dedup.journal import Entry, Journal
 from facecluster.dedup.plan import MOVE, Row
 from facecluster.errors import InputError, PhotoError
@@ -29,6 +29,13 @@ class How:
     def __post_init__(self) -> None:
         if self.move_to is None and self.link is None:
             raise InputError("expected a way to set files aside, found none: give --move-to DIR, --link, or both")
+        if self.move_to is not None and os.path.lexists(self.aside) and not os.path.isdir(self.aside):
+            raise InputError(f"expected a folder to move files to, found a file: {self.move_to!r}. Choose another with --move-to")
+
+    @property
+    def aside(self) -> str:
+        """The folder that files are moved to, as an absolute path; that of this process if there is none."""
+        return os.path.abspath(os.path.expanduser(self.move_to or ""))
 
 
 @dataclass(slots=True)
@@ -51,9 +58,9 @@ def apply_plan(
         tick: called with 1 after each file.
 
     Raises:
-        InputError: the undo file can't be written: nothing more is done then.
+        InputError: a protected folder is missing, or the undo file can't be written: nothing more is done then.
     """
-    protect = [absolute(folder) for folder in how.protect]
+    protect = [existing(folder) for folder in how.protect]
     todo, applied = _ordered([r for r in rows if r.action == MOVE]), Applied()
     base = common_folder([r.uri for r in todo])
     circles, keepers = _circles(todo), dict[str, tuple[int, ...]]()
@@ -94,7 +101,7 @@ def _apply(
             journal.add(_entry(row, "", how.link, status))
             link(keeper, path, how.link)
         return f"{how.link} link to {row.keeper}", size
-    target = os.path.join(os.path.abspath(os.path.expanduser(how.move_to)), os.path.relpath(within(path), base))
+    target = os.path.join(how.aside, os.path.relpath(within(path), base))
     leaves = f", {how.link} link to {row.keeper}" if how.link else ""
     if dry_run:
         return f"to {uri_of(target)}{leaves}", size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import numpy as np
 from facecluster.dedup import library
 from facecluster.dedup.candidates import candidates, near_in_time
 from facecluster.dedup.eyes import Eyes
-from facecluster.dedup.folders import absolute
+from facecluster.dedup.folders import existing
 from facecluster.dedup.groups import Group, find_bursts, find_copies
 from facecluster.dedup.judge import Judge
 from facecluster.dedup.keeper import Facts
@@ -62,7 +61,7 @@ def find(store: Store, config: DedupConfig, *, bars: Bars, threads: int = 2) -> 
         InputError: a preferred or protected folder does not exist.
         StoreError: the store can't be read.
     """
-    prefer, protect = ([_folder(f) for f in folders] for folders in (config.prefer, config.protect))
+    prefer, protect = ([existing(f) for f in folders] for folders in (config.prefer, config.protect))
     photos = library.read_photos(store)
     library.look(store, photos, bars=bars, threads=threads)
     with tempfile.TemporaryFile() as spool:
@@ -79,13 +78,6 @@ def find(store: Store, config: DedupConfig, *, bars: Bars, threads: int = 2) -> 
         bursts = _bursts(store, config, judge, copies, facts, places) if config.burst > 0 else []
         unseen = {photos.places[p][0].uri: why for p, why in looks.errors.items()}
         yield Findings(photos, looks, copies, bursts, facts, places, unseen)
-
-
-def _folder(folder: str) -> str:
-    path = absolute(folder)
-    if "://" not in path and not os.path.isdir(path):
-        raise InputError(f"expected a folder to prefer or protect, found none at {folder!r}: check the path")
-    return path
 
 
 def _bursts(store: Store, config: DedupConfig, judge: Judge, copies: Sequence[Group], facts: Facts, places: Places) -> list[Group]:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 
+from facecluster.errors import InputError
 from facecluster.images import local_path
 
 _COPY = re.compile(r"copy|kopie|copie|copia|\(\d+\)$|~\d*$|^(whatsapp|img-\d{8}-wa|received_)", re.IGNORECASE)
@@ -15,6 +16,14 @@ def absolute(folder: str) -> str:
     """A folder as an absolute path without links, or a URL without its last slash."""
     path = local_path(folder)
     return folder.rstrip("/") if path is None else os.path.realpath(os.path.expanduser(path))
+
+
+def existing(folder: str) -> str:
+    """`absolute`, of a folder that is there. Raises InputError if it is not: protecting a misspelt folder would protect nothing."""
+    path = absolute(folder)
+    if local_path(folder) is not None and not os.path.isdir(path):
+        raise InputError(f"expected a folder to prefer or protect, found none at {folder!r}: check the path")
+    return path
 
 
 def rank(uri: str, folders: Sequence[str]) -> int:

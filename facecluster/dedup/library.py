@@ -21,10 +21,10 @@ from facecluster.dedup import looks
 from facecluster.dedup.hashing import WINDOWS
 from facecluster.hamming import DOUBTS
 from facecluster.images import local_path
-from facecluster.tables import FACES, PHOTOS, Store
+from facecluster.tables import FACES, Store
 
 NO_TIME = np.iinfo(np.int64).min
-_COLUMNS = ["photo_id", "uri", "size", "mtime_ns", "format", "width", "height", "taken_at", "error"]
+_COLUMNS = ("photo_id", "uri", "size", "mtime_ns", "format", "width", "height", "taken_at", "error")
 
 
 class Bars(Protocol):
@@ -99,14 +99,17 @@ class Thumbs:
 
 def read_photos(store: Store) -> Photos:
     """Read the photos that can be used and are still somewhere: a file on this machine that is gone is no place."""
-    table = store.read_all("photos", PHOTOS, _COLUMNS)
-    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False).cast(pa.int64())
-    table = table.set_column(_COLUMNS.index("taken_at"), "taken_at", seconds)
-    last = {row["uri"]: row for row in table.to_pylist()}
+    last: dict[str, tuple[Any, ...]] = {}  # about 400 bytes a file
+    for shard in store.shards("photos"):
+        part = store.read("photos", shard, list(_COLUMNS)).select(_COLUMNS)
+        seconds = part["taken_at"].cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+        part = part.set_column(_COLUMNS.index("taken_at"), "taken_at", seconds)
+        last.update((row[1], row) for row in zip(*(part[name].to_pylist() for name in _COLUMNS), strict=True))
     rows: dict[str, dict[str, Any]] = {}
     places: dict[str, list[Place]] = {}
     gone = 0
-    for uri, row in last.items():
+    for uri, values in last.items():
+        row = dict(zip(_COLUMNS, values, strict=True))
         if row["error"] is None and row["photo_id"]:
             path = local_path(uri)
             if path is not None and not os.path.lexists(path):

@@ -175,6 +175,15 @@ def test_links_are_no_copies(tmp_path: Path) -> None:
     assert not os.path.islink(next(r.uri for r in plan.rows if not r.keeper))
 
 
+def test_a_link_is_neither_kept_nor_moved_where_there_is_a_file(tmp_path: Path) -> None:
+    data = coded(scene(8))
+    files = put(tmp_path / "p", photograph_jpg=data) | put(tmp_path / "outside", real_jpg=data)
+    (tmp_path / "p" / "a.jpg").symlink_to(files["real_jpg"])  # a shorter name, of a file that the store does not know
+    plan = plan_of(write_store(tmp_path / "store", [tmp_path / "p" / "a.jpg", files["photograph_jpg"]]))
+    assert said(plan) == {"photograph.jpg": ("", "keep", ""), "a.jpg": ("copy", "keep", "photograph.jpg")}
+    assert next(r.reason for r in plan.rows if r.uri.endswith("a.jpg")) == "stays: it is a link"
+
+
 def test_files_that_went_or_changed_are_left_out(tmp_path: Path) -> None:
     data = coded(scene(9))
     files = put(tmp_path / "p", a_jpg=data, b_jpg=data, c_jpg=data, d_jpg=data)
