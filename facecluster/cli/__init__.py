@@ -27,6 +27,7 @@ _COMMANDS = {
     "show": "List the photos of people: with A and B, but not C.",
     "export": "Write sidecars, COCO, FiftyOne, Label Studio, folders, CSV, SQLite.",
     "import-names": "Read the names that other programs gave to faces.",
+    "dedup": "Find duplicate photos, and set them aside so that it can be undone.",
     "curate": "Make a clean data set: labels checked, copies out, splits by person.",
     "evaluate": "Measure the people found against known answers.",
     "demo": "Try it on synthetic people: no photos, no network.",
