@@ -15,6 +15,7 @@ from PIL import Image
 Grey = NDArray[np.float64]
 Map = tuple[float, float, float, float]  # left, width, top, height: where the second picture lies in the first, as shares of the first
 _STEPS = 6  # of a level: after 4 the shares move by less than 1e-4
+_FAR = 0.5  # share of the first picture that the second may reach beyond its borders
 _LEAST = 0.55  # share of the second picture that must lie within the first
 
 
@@ -89,6 +90,8 @@ def _fit(first: _Padded, second: Grey, start: Map) -> Laid | None:
         x, y = place[0] + place[1] * across, place[2] + place[3] * down
         inside = np.logical_and.outer((y >= 0) & (y <= 1), (x >= 0) & (x <= 1))
         if not (inside.mean() >= _LEAST and 0.6 < place[1] / start[1] < 1.5 and 0.6 < place[3] / start[3] < 1.5):
+            break
+        if min(place[0], place[2]) < -_FAR or max(place[0] + place[1], place[2] + place[3]) > 1 + _FAR:
             break
         found = _bright(first.part(place, second.shape), second, np.where(inside, weight, 0))
         if found is None:

@@ -114,6 +114,17 @@ def test_pictures_that_show_nothing_are_like_nothing(picture: NDArray[np.uint8])
     lay(thumb(scene(0)), picture, (0, 1, 0, 1), side=96)  # whatever it gives, it does not fail
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32), st.tuples(*(st.floats(-0.7, 0.4) for _ in range(2)), *(st.floats(0.3, 1.7) for _ in range(2))))
+def test_whatever_is_laid_over_whatever_it_fits_or_not(seed: int, start: tuple[float, float, float, float]) -> None:
+    rng = np.random.default_rng(seed)
+    shapes = rng.integers(1, 160, (2, 2))
+    noise = [rng.integers(0, 255, shape).astype(np.uint8) for shape in shapes]
+    kinds = [n if rng.random() < 0.5 else thumb(scene(seed % 50))[: n.shape[0], : n.shape[1]] for n in noise]
+    laid = lay(kinds[0], kinds[1], (start[0], start[2], start[1], start[3]), side=96)
+    assert laid is None or (laid.first.shape == laid.second.shape == laid.inside.shape and np.isfinite(laid.first).all())
+
+
 def test_a_negative_does_not_fit() -> None:
     assert compare(thumb(scene(1)), 255 - thumb(scene(1)), Hint(0, 0, 0)) is None
 
