@@ -44,8 +44,8 @@ class IdentifyConfig:
     """What decides the groups. Margins are in sd of the cosines of strangers, so that they mean the same for every model."""
 
     margin: float = 0.7  # sd above the best stranger's expected cosine from which a link counts
-    merge: float = 1.4  # sd above the base from which two large groups are one
-    alone: float = 0.85  # share of the best stranger's reach that single faces must clear besides
+    merge: float = 1.2  # sd above the base that two groups must have
+    alone: float = 0.85  # share of the best stranger's reach that they must have besides, less the more their faces vary
     min_samples: int = 2  # neighbours that make a place dense
     min_cluster_size: int = 2  # faces that make a person
     same_photo: float = 1.0  # sd that two faces of one photo must be more alike than others
@@ -195,8 +195,9 @@ def _membership(x: NDArray[np.float32], labels: NDArray[np.int32], around: Stran
     sums = np.zeros((len(sizes), x.shape[1]))
     np.add.at(sums, mine, x[inside].astype(np.float64))
     others = sizes[mine] - 1
-    cosine = np.einsum("ij,ij->i", x[inside], sums[mine] - x[inside]) / np.maximum(others, 1)
-    asked = around.base[inside] + config.merge * around.sd + config.alone * around.reach[inside] * (1 + 1 / np.maximum(others, 1)) / 2
+    rest = (sums[mine] - x[inside]) / np.maximum(others, 1)[:, None]
+    cosine = np.einsum("ij,ij->i", x[inside], rest)
+    asked = around.base[inside] + config.merge * around.sd + config.alone * around.reach[inside] * np.linalg.norm(rest, axis=1)
     out[inside] = 1 / (1 + np.exp(-_SURE * (cosine - asked) / around.sd - _EVEN))
     return out
 

@@ -2,10 +2,10 @@
 
 HDBSCAN's groups are pure but cut too fine. Two groups a and b are one person if the mean cosine over all pairs of their faces exceeds
 
-    base + merge * sd + alone * reach * (1 / size_a + 1 / size_b) / 2
+    base + merge * sd + alone * reach * |mean vector of a| * |mean vector of b|
 
-where base, reach and sd are those of `strangers`: the mean over many pairs is sure of itself, that of two single faces must clear
-most of what the best of all strangers reaches. Groups that are each other's best are joined, until none are.
+where base, reach and sd are those of `strangers`: cosines of means are spread as those of single faces are, and a mean over many faces that
+vary is shorter than 1 by as much as the mean over all pairs is nearer to 0. Groups that are each other's best are joined, until none are.
 
 Odd inputs: must-links are joined whatever their cosine; a group that holds a cannot-link falls back to what must-links hold together.
 """
@@ -75,8 +75,9 @@ class Joiner:
     def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
         """How far the mean cosine of two sets of faces lies above what is asked of it, whatever photos they share."""
         base, reach = (float(v[rows].mean() + v[others].mean()) / 2 for v in (self.around.base, self.around.reach))
-        mean = float(x[rows].mean(axis=0, dtype=np.float64) @ x[others].mean(axis=0, dtype=np.float64))
-        return mean - base - self.merge * self.around.sd - self.alone * reach * (1 / len(rows) + 1 / len(others)) / 2
+        one, other = x[rows].mean(axis=0, dtype=np.float64), x[others].mean(axis=0, dtype=np.float64)
+        asked = base + self.merge * self.around.sd + self.alone * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
+        return float(one @ other) - asked
 
     def _pairs(self, group: Ints, a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
         """Each pair of two groups once, but for those that must not be one."""
@@ -116,7 +117,8 @@ class Joiner:
         mean = _dots(own.vectors, a, b) / (size_a * size_b)
         base = (own.base[a] / size_a + own.base[b] / size_b) / 2
         reach = (own.reach[a] / size_a + own.reach[b] / size_b) / 2
-        excess = mean - base - self.merge * self.around.sd - self.alone * reach * (1 / size_a + 1 / size_b) / 2
+        length = np.linalg.norm(own.vectors, axis=1) / own.sizes  # of the groups' means: 1 for a single face
+        excess = mean - base - self.merge * self.around.sd - self.alone * reach * length[a] * length[b]
         if self.photos is not None and self.same_photo:
             likely = np.flatnonzero(excess >= 0)
             shared = _shared(self.photos, group, a[likely], b[likely]) / np.minimum(size_a, size_b)[likely]

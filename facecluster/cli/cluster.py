@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("store")
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--margin", type=click.FloatRange(-5, 10), help="How far above the best stranger a link must lie, in sd [default: 0.7].")
-@click.option("--merge", type=click.FloatRange(-5, 10), help="How far above strangers two groups must lie to be one, in sd [default: 1.4].")
+@click.option("--merge", type=click.FloatRange(-5, 10), help="How far above strangers two groups must lie to be one, in sd [default: 1.2].")
 @click.option("--min-quality", type=click.FloatRange(0, 1), help="Faces under it found no people, but may join them [default: 0].")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--list-runs", is_flag=True, help="List the runs that were kept.")
