@@ -3,8 +3,9 @@
 hashing, looks, pixels       what is kept of a photo (tables dedup/looks and dedup/pixels)
 library, places              the photos of the store; their files as they are now
 candidates                   pairs worth a second look, by hash and by time
-register, compare, judge     the second look
-people, eyes, keeper         what decides on bursts and on who is kept
+register, compare, judge     the second look, at thumbnails
+faces                        the third look, at the faces of the photos themselves
+people, eyes, keeper         what decides on bursts and on which is kept
 groups, find                 groups of copies, and bursts
 plan, words, page            rows with reasons; CSV; the page
 files, journal, apply, undo  acts on files

@@ -93,6 +93,11 @@ def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], hint: Hint) -> 
     )  # fmt: skip
 
 
+def worst_block(laid: Laid) -> float:
+    """The largest difference of a block of two laid pictures, in standard deviations of its contrast."""
+    return _Blocks(laid).worst()
+
+
 def _limit(side: float) -> float:
     """Worst block that copies may have, if the smaller of the two has `side` px."""
     return float(np.interp(side, (48, 160), (LIMIT_SMALL, LIMIT)))

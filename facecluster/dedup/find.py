@@ -12,8 +12,9 @@ import numpy as np
 from facecluster.dedup import library
 from facecluster.dedup.candidates import candidates, near_in_time
 from facecluster.dedup.eyes import Eyes
+from facecluster.dedup.faces import Faces
 from facecluster.dedup.folders import existing
-from facecluster.dedup.groups import Group, find_bursts, find_copies
+from facecluster.dedup.groups import Group, Proofs, find_bursts, find_copies
 from facecluster.dedup.judge import Judge
 from facecluster.dedup.keeper import Facts
 from facecluster.dedup.library import Bars, Looks, Photos
@@ -72,8 +73,9 @@ def find(store: Store, config: DedupConfig, *, bars: Bars, threads: int = 2) -> 
         pixels = Pixels(store, photos)
         pairs = judge.pairs()
         pairs = pairs[[bool(places.of(a) and places.of(b)) for a, b in pairs.tolist()]]
+        faces = Faces(store, photos, set(pairs.ravel().tolist()))
         with bars("pairs compared", len(pairs)) as tick:
-            copies = find_copies(pairs, judge, facts, pixels.same, tick)
+            copies = find_copies(pairs, judge, facts, Proofs(pixels.same, faces.same), tick)
         pixels.save()
         bursts = _bursts(store, config, judge, copies, facts, places) if config.burst > 0 else []
         unseen = {photos.places[p][0].uri: why for p, why in looks.errors.items()}

@@ -40,8 +40,16 @@ class Group:
     members: list[Member] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """What is asked about two photos that seem to be one picture: it takes the photos themselves."""
+
+    same_pixels: Callable[[int, int], bool]
+    same_faces: Callable[[int, int, Relation], bool]
+
+
 def find_copies(
-    pairs: NDArray[np.int64], judge: Judge, facts: Facts, same_pixels: Callable[[int, int], bool], tick: Callable[[int], None]
+    pairs: NDArray[np.int64], judge: Judge, facts: Facts, proofs: Proofs, tick: Callable[[int], None]
 ) -> list[Group]:
     """Groups of photos that are one picture, from pairs (m, 2) to look at. `tick` is called with the number of pairs compared."""
     same, root = [], list(range(len(judge.photos)))
@@ -55,7 +63,7 @@ def find_copies(
     for nodes in _joined(len(judge.photos), same):
         left = set(nodes)
         while len(left) > 1:
-            group = _around(left, judge, facts, same_pixels)
+            group = _around(left, judge, facts, proofs)
             left -= {group.keeper, *(m.photo for m in group.members)}
             if group.members:
                 groups.append(group)
@@ -70,13 +78,13 @@ def _root(root: list[int], node: int) -> int:
     return node
 
 
-def _around(left: set[int], judge: Judge, facts: Facts, same_pixels: Callable[[int, int], bool]) -> Group:
+def _around(left: set[int], judge: Judge, facts: Facts, proofs: Proofs) -> Group:
     """A group from among photos that hang together somehow."""
     pixels = {p: int(judge.photos.width[p]) * int(judge.photos.height[p]) for p in left}
     centre = min(left, key=lambda p: (-pixels[p], p))
     seen, last = [centre], False
     while True:
-        relations = _relations(judge, centre, left - {centre})
+        relations = _relations(judge, proofs, centre, left - {centre})
         keeper, dropped = choose(sorted([centre, *relations]), NEAR, replace(facts, relation=relations))
         if keeper == centre or last:
             break
@@ -86,14 +94,14 @@ def _around(left: set[int], judge: Judge, facts: Facts, same_pixels: Callable[[i
         seen.append(centre)
     members = []
     for photo, relation in sorted(relations.items()):
-        exact = relation.difference < _SAME_PIXELS and relation.turn[0] == relation.turn[1] and same_pixels(centre, photo)
+        exact = relation.difference < _SAME_PIXELS and relation.turn[0] == relation.turn[1] and proofs.same_pixels(centre, photo)
         members.append(Member(photo, PIXELS if exact else NEAR_COPY, dropped.get(photo, "another is nearer to the rest"), relation))
     return Group(centre, members)
 
 
-def _relations(judge: Judge, centre: int, others: Iterable[int]) -> dict[int, Relation]:
+def _relations(judge: Judge, proofs: Proofs, centre: int, others: Iterable[int]) -> dict[int, Relation]:
     found = {photo: judge.relation(centre, photo) for photo in others}
-    return {photo: relation for photo, relation in found.items() if relation is not None}
+    return {photo: relation for photo, relation in found.items() if relation and proofs.same_faces(centre, photo, relation)}
 
 
 def find_bursts(pairs: NDArray[np.int64], copies: Sequence[Group], alike: Callable[[int, int], bool], facts: Facts) -> list[Group]:

@@ -16,6 +16,7 @@ from facecluster.dedup.candidates import Candidates, Way, hints_between
 from facecluster.dedup.compare import Comparison, compare
 from facecluster.dedup.library import NO_TIME, Looks, Photos
 from facecluster.dedup.looks import grey_thumb
+from facecluster.dedup.register import Map
 
 MINUTE = 60
 ZONE = 15 * 60  # seconds: all time zones are whole quarters of an hour
@@ -38,6 +39,7 @@ class Relation:
     more_b: float
     written: int  # 0 none, 1 a was written over or has a bar, 2 b
     turn: tuple[int, int]  # of a and of b to the form in which they lie alike; see hashing.turn_between
+    place: Map  # where b lies in a, in that form
 
 
 class Judge:
@@ -110,13 +112,16 @@ class Judge:
             more_a=0.0 if found.blank_first else found.more_first,
             more_b=0.0 if found.blank_second else found.more_second,
             written=found.written or (1 if bars[0] else 2 if bars[1] else 0),
+            place=found.place,
             turn=(way.hint.turn_first, way.hint.turn_second),
         )
 
 
 def _reversed(said: Relation) -> Relation:
     """The relation of a to b."""
+    left, width, top, height = said.place
     return Relation(
         difference=said.difference, bits=said.bits, likeness=said.likeness, scale=1 / max(said.scale, 1e-9),
         more_a=said.more_b, more_b=said.more_a, written=(0, 2, 1)[said.written], turn=(said.turn[1], said.turn[0]),
+        place=(-left / width, 1 / width, -top / height, 1 / height),
     )  # fmt: skip

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dedup_photos import barred, captioned, coded, cut, moved, scaled, scene, silent, write_store
-from PIL import Image, PngImagePlugin
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from facecluster.dedup import DedupConfig, Plan, find, make_plan
 from facecluster.dedup import looks as looks_module
@@ -125,11 +126,12 @@ def test_time_tells_copies_from_bursts(tmp_path: Path) -> None:
     assert plan_of(store, burst=0.0).counts() == {"near": 1}
 
 
-def faces_of(store: Store, rows: list[tuple[str, Image.Image, float]]) -> None:
-    """A face for each (photo_id, crop, quality)."""
+def faces_of(store: Store, rows: list[tuple[str, Image.Image, float]], boxes: NDArray[np.float32] | None = None) -> None:
+    """A face for each (photo_id, crop, quality); boxes (n, 4)."""
     columns = {
         "face_id": [f"{i[:24]}-0000" for i, _, _ in rows], "photo_id": [i for i, _, _ in rows], "score": np.ones(len(rows), np.float32),
-        "box": np.tile(np.float32([100, 100, 80, 80]), (len(rows), 1)), "landmarks": np.zeros((len(rows), 10), np.float32),
+        "box": np.tile(np.float32([100, 100, 80, 80]), (len(rows), 1)) if boxes is None else boxes,
+        "landmarks": np.zeros((len(rows), 10), np.float32),
         "sharpness": np.full(len(rows), 9, np.float32), "yaw": np.zeros(len(rows), np.float32),
         "quality": np.array([q for _, _, q in rows], np.float32), "crop": [coded(c, "PNG") for _, c, _ in rows],
     }  # fmt: skip
@@ -272,3 +274,27 @@ def test_photos_near_a_member_but_not_near_the_keeper_are_not_in_its_group(tmp_p
         for group in found.copies:
             assert all(m.relation is not None and m.relation.more_a < 0.5 for m in group.members)
     assert said(plan).get("f.jpg", ("", "", ""))[2] != "a.jpg"
+
+
+def test_a_face_that_differs_is_seen_though_the_thumbnails_are_alike(tmp_path: Path) -> None:
+    image = scene(13, 1600, 1200)
+    draw = ImageDraw.Draw(image)
+    for x, y, r, colour in ((800, 600, 33, "peachpuff"), (787, 592, 4, "brown"), (813, 592, 4, "brown"), (800, 618, 4, "brown")):
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+    blinks = image.copy()
+    for x in (787, 813):
+        ImageDraw.Draw(blinks).rectangle((x - 5, 587, x + 5, 597), fill="peachpuff")
+        ImageDraw.Draw(blinks).line((x - 5, 593, x + 5, 593), fill="brown", width=2)
+    files = put(
+        tmp_path / "p",
+        a_jpg=coded(image, quality=95), b_jpg=coded(blinks, quality=94), c_jpg=coded(scaled(image, 0.6), quality=60),
+        d_jpg=coded(cut(image, 0.05, 0.05, 0.95, 0.95)), e_jpg=coded(image.transpose(Image.Transpose.ROTATE_90)),
+        f_jpg=coded(cut(blinks, 0.05, 0, 1, 1).transpose(Image.Transpose.ROTATE_270)),
+    )  # fmt: skip
+    store = write_store(tmp_path / "store", list(files.values()))
+    assert len(plan_of(store).moved) == 5, "without faces there is nothing that tells"
+    ids = {os.path.basename(r["uri"]): r["photo_id"] for r in store.read("photos", "00000", ["uri", "photo_id"]).to_pylist()}
+    box = np.float32([[765, 565, 70, 70]])
+    faces_of(store, [(ids["a.jpg"], eyes(shut=False), 0.9)], box)
+    kept = {name: keeper for name, (_, _, keeper) in said(plan_of(store)).items()}
+    assert kept == {"a.jpg": "", "c.jpg": "a.jpg", "d.jpg": "a.jpg", "e.jpg": "a.jpg", "b.jpg": "", "f.jpg": "b.jpg"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Original:
     name: str
     image: Image.Image
     boxes: list[list[float]]  # faces: x, y, w, h in px
+    landmarks: list[list[float]]  # of the faces: x, y of right eye, left eye, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,14 @@ class File:
 
 def originals(photos: Path, album: Path, half: int) -> Iterator[Original]:
     """The photos of one half: rows and files of even or odd number."""
-    table = pq.read_table(photos, columns=["image", "boxes"])
+    table = pq.read_table(photos, columns=["image", "boxes", "landmarks"])
     for row in range(half, table.num_rows, 2):
         image = Image.open(io.BytesIO(table["image"][row].as_py())).convert("RGB")
-        yield Original(f"row{row:05d}", image, table["boxes"][row].as_py())
+        landmarks = np.array(table["landmarks"][row].as_py(), np.float64).reshape(-1, 10).tolist()
+        yield Original(f"row{row:05d}", image, table["boxes"][row].as_py(), landmarks)
     files = sorted(p for p in album.rglob("*") if p.suffix in {".jpg", ".png"})
     for path in files[half::2]:
-        yield Original("-".join(path.relative_to(album).with_suffix("").parts), Image.open(path).convert("RGB"), [])
+        yield Original("-".join(path.relative_to(album).with_suffix("").parts), Image.open(path).convert("RGB"), [], [])
 
 
 def jpeg(image: Image.Image, quality: int) -> tuple[bytes, str]:
@@ -160,6 +163,25 @@ def by_hand(original: Original, rng: Rng) -> Image.Image:
     return cut(image, x, y, x + 0.92, y + 0.92)
 
 
+def blinks(original: Original, rng: Rng) -> Image.Image | None:
+    """Someone shuts the eyes (skin from above and below over them, and a line); None if no face is 36 px high."""
+    large = [i for i, box in enumerate(original.boxes) if box[3] >= 36]
+    if not large:
+        return None
+    pixels = np.array(original.image, np.float64)
+    right, left = np.array(original.landmarks[large[int(rng.integers(len(large)))]]).reshape(-1, 2)[:2]
+    apart = float(np.linalg.norm(right - left))
+    for x, y in (right, left):
+        top, bottom = max(1, round(y - 0.18 * apart)), min(len(pixels) - 1, round(y + 0.18 * apart))
+        columns = slice(max(0, round(x - 0.3 * apart)), max(1, round(x + 0.3 * apart)))
+        if bottom - top < 2:
+            return None
+        share = np.linspace(0, 1, bottom - top)[:, None, None]
+        pixels[top:bottom, columns] = (1 - share) * pixels[top - 1, columns] + share * pixels[bottom, columns]
+        pixels[(top + bottom) // 2, columns] *= 0.6
+    return noisy(pixels, rng)
+
+
 Copy = Callable[[Image.Image, Rng], tuple[bytes, str]]
 STRICT: dict[str, Copy] = {
     "resize 25 %": lambda i, r: jpeg(scaled(i, 0.25), 90),
@@ -186,16 +208,17 @@ LOOSE: dict[str, Copy] = {
 }
 BEYOND: dict[str, Copy] = {"crop to 90 % anywhere": lambda i, r: jpeg(cut_anywhere(i, r, 0.9), 85)}  # more than the bar asks for
 COPIES = STRICT | LOOSE | BEYOND
-DIFFERENT: dict[str, Callable[[Original, Rng], Image.Image]] = {
+DIFFERENT: dict[str, Callable[[Original, Rng], Image.Image | None]] = {
     "upper left": lambda o, r: cut(o.image, 0, 0, 0.62, 0.62),
     "lower right": lambda o, r: cut(o.image, 0.38, 0.38, 1, 1),
     "someone moves": moved,
     "by hand": by_hand,
+    "someone blinks": blinks,
 }
 
 
 def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_copies: int) -> list[File]:
-    """Write the collection of one half and its list, files.csv.
+    """Write the collection of one half, its list (files.csv), and the faces of the originals as found by another detector (boxes.json).
 
     All photos of the half are in it. `with_copies` of them, evenly chosen, have a copy of each case and a different picture of each.
     """
@@ -209,12 +232,14 @@ def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_cop
         made = {"original": (coded(original.image, "JPEG", quality=97, subsampling=0), "jpg")}
         if number in chosen:
             made |= {case: copy(original.image, rng) for case, copy in COPIES.items()}
-            made |= {case: jpeg(other(original, rng), 92) for case, other in DIFFERENT.items()}
+            others = {case: other(original, rng) for case, other in DIFFERENT.items()}
+            made |= {case: jpeg(other, 92) for case, other in others.items() if other is not None}
         for case, (data, extension) in made.items():
             name = f"{original.name}.{''.join(c if c.isalnum() else '_' for c in case)}.{extension}"
             (folder / name).write_bytes(data)
             picture = same.get(original.name, original.name)
             files.append(File(name, original.name, case, picture if case not in DIFFERENT else f"{picture}/{case}"))
+    (folder / "boxes.json").write_text(json.dumps({original.name: original.boxes for original in every}))
     with open(folder / "files.csv", "w", newline="", encoding="utf-8") as f:
         csv.writer(f).writerows([("name", "original", "case", "picture"), *((x.name, x.original, x.case, x.picture) for x in files)])
     return files
