@@ -84,7 +84,7 @@ class DaskEngine:
     def _join(self, scheduler: str) -> Any:
         try:
             client = self._stack.enter_context(self._kit.Client(scheduler, timeout=CONNECT))
-        except (OSError, ValueError, ImportError) as e:
+        except (OSError, ValueError, ImportError, AssertionError) as e:  # distributed asserts if time runs out as a connection opens
             raise InputError(
                 f"expected a Dask scheduler at {scheduler}, found none: {_line(e)}. Start one with 'dask scheduler', or correct the address"
             ) from e
