@@ -32,51 +32,26 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from facecluster.collect import collect
 from facecluster.dedup import DedupConfig, find
 from facecluster.dedup.candidates import candidates
 from facecluster.dedup.hashing import WINDOWS
 from facecluster.dedup.library import NO_TIME, Looks, Photos, read_looks, read_photos
-from facecluster.images import content_id, open_photo
-from facecluster.tables import FACES, PHOTOS, Store, table_of
+from facecluster.detect import DetectConfig, detect_shard
+from facecluster.tables import Store
 
 RESULTS = Path(__file__).parent / "results" / "dedup.json"
 BARS = {"recall": 0.98, "recall of crops and captions": 0.90, "precision": 0.995, "seconds for a million hashes": 60}
 Pairs = NDArray[np.int64]
 
 
-def make_store(folder: Path, files: Sequence[File], photos: Path) -> Store:
-    """A store as `facecluster embed` makes it, but with the faces that the list of the collection has: those of the originals."""
+def make_store(folder: Path, photos: Path) -> Store:
+    """A store with the photos of a folder and their faces."""
     store = Store(str(folder))
     store.create()
-    boxes = json.loads((photos / "boxes.json").read_text())
-    for start in range(0, len(files), 256):
-        rows: list[dict[str, Any]] = []
-        faces: list[tuple[str, list[float]]] = []
-        for file in files[start : start + 256]:
-            data = (photos / file.name).read_bytes()
-            photo = open_photo(data, max_side=512)
-            rows.append({
-                "photo_id": content_id(data), "uri": str(photos / file.name), "size": len(data),
-                "mtime_ns": (photos / file.name).stat().st_mtime_ns, "format": photo.format, "width": photo.width, "height": photo.height,
-                "orientation": photo.orientation, "taken_at": None, "phash": 0, "faces": 0, "error": None,
-            })  # fmt: skip
-            faces += [(rows[-1]["photo_id"], box) for box in boxes[file.original] if file.case == "original"]
-        write_faces(store, f"{start // 256:05d}", faces)
-        columns = {name: [row[name] for row in rows] for name in PHOTOS.names} | {"phash": np.zeros(len(rows), np.uint64)}
-        store.write("photos", f"{start // 256:05d}", table_of(PHOTOS, columns), {"table": "photos"})
+    for shard in collect([str(photos)], store).shards:
+        detect_shard(shard, store=store, config=DetectConfig(), device="cpu")
     return store
-
-
-def write_faces(store: Store, shard: str, faces: Sequence[tuple[str, list[float]]]) -> None:
-    """Write faces (photo_id, box), of which nothing but the boxes matters here."""
-    n = len(faces)
-    numbers = {name: np.ones(n, np.float32) for name in ("score", "sharpness", "quality")} | {"yaw": np.zeros(n, np.float32)}
-    columns = numbers | {
-        "face_id": [f"{photo_id[:24]}-{i:04x}" for i, (photo_id, _) in enumerate(faces)], "photo_id": [photo_id for photo_id, _ in faces],
-        "box": np.array([box for _, box in faces], np.float32).reshape(n, 4), "landmarks": np.zeros((n, 10), np.float32),
-        "crop": [b""] * n,
-    }  # fmt: skip
-    store.write("faces", shard, table_of(FACES, columns), {"table": "faces"})
 
 
 def ours(store: Store, files: Sequence[File]) -> tuple[list[list[int]], dict[str, Any]]:
@@ -221,7 +196,7 @@ def main() -> None:
     for half, name in enumerate(("chosen on", "measured on")):
         folder = options.work / f"photos{half}"
         files = dedup_collection.make(folder, options.photos, options.album, half, options.seed, options.copies)
-        store = make_store(options.work / f"store{half}", files, folder)
+        store = make_store(options.work / f"store{half}", folder)
         groups, seconds = ours(store, files)
         found = score(pairs_of(groups), files)
         keepers = Counter(files[group[0]].case for group in groups if len({files[i].picture for i in group}) == 1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,7 +217,7 @@ DIFFERENT: dict[str, Callable[[Original, Rng], Image.Image | None]] = {
 
 
 def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_copies: int) -> list[File]:
-    """Write the collection of one half, its list (files.csv), and the faces of the originals as found by another detector (boxes.json).
+    """Write the collection of one half and its list, files.csv.
 
     All photos of the half are in it. `with_copies` of them, evenly chosen, have a copy of each case and a different picture of each.
     """
@@ -239,7 +238,6 @@ def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_cop
             (folder / name).write_bytes(data)
             picture = same.get(original.name, original.name)
             files.append(File(name, original.name, case, picture if case not in DIFFERENT else f"{picture}/{case}"))
-    (folder / "boxes.json").write_text(json.dumps({original.name: original.boxes for original in every}))
     with open(folder / "files.csv", "w", newline="", encoding="utf-8") as f:
         csv.writer(f).writerows([("name", "original", "case", "picture"), *((x.name, x.original, x.case, x.picture) for x in files)])
     return files
