@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix, triu
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences in its docstrings
@@ -36,6 +36,7 @@ from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_sche
 _NEAR = 1e-6  # distance of copies
 _GHOSTS = 4  # points of a group far from all: without it a collection of one person has no group at all
 _SURE, _EVEN = 1.5, 1.0  # logistic from sd above what is asked to the probability that a face is its group's person (fitted; decisions.md)
+_SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
 _FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
 
@@ -93,7 +94,7 @@ def group(
         strong = np.ones(len(source), dtype=bool) if weak is None else ~(weak[source] | weak[target])
         labels, glosh = _hierarchy(_spanning_tree(n, source[strong], target[strong], above[strong], around, config), n, config)
         joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo)
-        labels = joiner.join(x, constrained(labels, must, cannot), source[strong], target[strong])
+        labels = joiner.join(x, constrained(labels, must, cannot), source[strong], target[strong], above[strong])
         if not last:
             around = strangers(x, labels, mean=mean, sd=sd)
         elif weak is not None and weak.any():
@@ -114,22 +115,24 @@ def links_worth_a_look(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
     n = len(neighbours)
-    parts = []
+    counts, ends, weights = [np.zeros(1, dtype=np.int64)], [], []
     for i in range(0, n, 1 << 16):
         block = slice(i, min(n, i + (1 << 16)))
-        near, cosine = neighbours[block].astype(np.int64), similarity[block].astype(np.float64)
-        rows = np.broadcast_to(np.arange(block.start, block.stop)[:, None], near.shape)
+        near, cosine = neighbours[block], similarity[block].astype(np.float64)
+        rows = np.arange(block.start, block.stop)[:, None]
         above = cosine - (around.level[rows] + around.level[near]) / 2
         if photos is not None:
             # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
             above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo * around.sd, 0.0)
         keep = (near >= 0) & (above >= -_FLOOR * around.sd)
-        low, high = np.minimum(rows, near)[keep], np.maximum(rows, near)[keep]
-        parts.append((low * n + high, above[keep]))
-    key = np.concatenate([p[0] for p in parts])
+        counts.append(keep.sum(axis=1))
+        ends.append(near[keep])
+        weights.append((above[keep] + _SHIFT).astype(np.float32))
+    seen = csr_matrix((np.concatenate(weights), np.concatenate(ends), np.cumsum(np.concatenate(counts))), shape=(n, n))
+    del ends, weights
     # a link seen from both ends is one link, with one weight: summing duplicates would double it
-    key, first = np.unique(key, return_index=True)
-    return key // n, key % n, np.concatenate([p[1] for p in parts])[first]
+    both = triu(seen.maximum(seen.T.tocsr()), k=1, format="csr").tocoo()
+    return both.row.astype(np.int64), both.col.astype(np.int64), both.data.astype(np.float64) - _SHIFT
 
 
 def _spanning_tree(
@@ -142,7 +145,9 @@ def _spanning_tree(
     """
     middle = float(around.level.mean())
     cut = max(1 - middle - config.margin * around.sd, 2 * _NEAR)
-    distance = np.maximum(1 - middle - above, _NEAR)
+    distance = np.maximum(1 - middle - above, _NEAR).astype(np.float32)
+    near = distance <= cut  # what is farther decides nothing
+    source, target, distance = source[near], target[near], distance[near]
     core = _core(n, source, target, distance, config.min_samples)
     reach = np.maximum(np.maximum(core[source], core[target]), distance)
     near = reach <= cut
@@ -161,16 +166,17 @@ def _spanning_tree(
 
 
 def _core(
-    n: int, source: NDArray[np.int64], target: NDArray[np.int64], distance: NDArray[np.float64], min_samples: int
-) -> NDArray[np.float64]:
+    n: int, source: NDArray[np.int64], target: NDArray[np.int64], distance: NDArray[np.float32], min_samples: int
+) -> NDArray[np.float32]:
     """(n,) distance to the min_samples-th nearest linked face; infinite where there are fewer."""
-    ends, lengths = np.r_[source, target], np.r_[distance, distance]
-    order = np.lexsort((lengths, ends))
-    starts = np.searchsorted(ends[order], np.arange(n + 1))
+    # positive float32 numbers are in the order of their bits: one sort by face, then distance
+    keys = np.r_[source, target] << 32 | np.r_[distance, distance].view(np.uint32).astype(np.int64)
+    keys.sort()
+    starts = np.searchsorted(keys, np.arange(n + 1) << 32)
     at = starts[:-1] + min_samples - 1
-    core = np.full(n, np.inf)
+    core = np.full(n, np.inf, dtype=np.float32)
     enough = at < starts[1:]
-    core[enough] = lengths[order][at[enough]]
+    core[enough] = (keys[at[enough]] & 0xFFFFFFFF).astype(np.uint32).view(np.float32)
     return core
 
 

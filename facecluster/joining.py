@@ -51,12 +51,19 @@ class Joiner:
     photos: Ints | None = None  # (n,) photo of each face
     same_photo: float = 0.0  # sd: two groups that share photos must be that much more alike
 
-    def join(self, x: NDArray[np.float32], labels: Ints, source: Ints, target: Ints) -> Ints:
-        """Groups (n,) from 0 of faces that start in `labels` (n,), along the graph's edges source[i] - target[i]."""
+    def join(self, x: NDArray[np.float32], labels: Ints, source: Ints, target: Ints, above: NDArray[np.float64]) -> Ints:
+        """Groups (n,) from 0 of faces that start in `labels` (n,).
+
+        Along the graph's edges source[i] - target[i], each once; above[i]: how far its cosine lies above the best stranger's level, less
+        what sharing a photo costs. Between two single faces it says all.
+        """
         group = _numbered(labels)
         own = _Groups(np.ones(len(x)), x.astype(np.float64), self.around.base, self.around.reach).folded(group)
-        a, b = self._pairs(group, group[source], group[target], len(own.sizes))
+        free = (own.sizes[group[source]] == 1) & (own.sizes[group[target]] == 1)
+        a, b = self._pairs(group, group[source[~free]], group[target[~free]], len(own.sizes))
         excess = self._excess(own, group, a, b)
+        one, other, plus = self._singles(group, source[free], target[free], above[free], len(own.sizes))
+        a, b, excess = np.r_[a, one], np.r_[b, other], np.r_[excess, plus]
         while (into := _mutual(a, b, excess, len(own.sizes))) is not None:
             grown = np.bincount(into)[into] > 1
             own, group = own.folded(into), into[group]
@@ -79,9 +86,20 @@ class Joiner:
         asked = base + self.merge * self.around.sd + self.alone * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
         return float(one @ other) - asked
 
+    def _singles(self, group: Ints, source: Ints, target: Ints, above: NDArray[np.float64], count: int) -> tuple[Ints, Ints, NDArray[np.float64]]:
+        """The same as `_pairs` and `_excess` for faces alone in their groups: their mean cosine is the link's."""
+        a, b = group[source], group[target]
+        a, b = np.minimum(a, b), np.maximum(a, b)
+        reach = (self.around.reach[source] + self.around.reach[target]) / 2
+        excess = (above + (1 - self.alone) * reach - self.merge * self.around.sd).round(6)
+        if self.cannot is not None and len(self.cannot):
+            apart = np.isin(_keys(a, b, count), _keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count))
+            a, b, excess = a[~apart], b[~apart], excess[~apart]
+        return a, b, excess
+
     def _pairs(self, group: Ints, a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
         """Each pair of two groups once, but for those that must not be one."""
-        key = np.unique(_keys(a, b, count)[a != b])
+        key = _distinct(_keys(a, b, count)[a != b])
         if self.cannot is not None and len(self.cannot):
             key = key[~np.isin(key, _keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count))]
         return key // count, key % count
@@ -124,7 +142,7 @@ class Joiner:
             shared = _shared(self.photos, group, a[likely], b[likely]) / np.minimum(size_a, size_b)[likely]
             # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
             excess[likely] -= np.where(mean[likely] < 0.9, self.same_photo * self.around.sd * np.minimum(1, shared), 0)
-        return np.asarray(excess.round(9))
+        return np.asarray(excess.round(6))
 
 
 def _dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
@@ -190,6 +208,12 @@ def _bridged(labels: Ints, atoms: Ints) -> Ints:
 
 def _keys(a: Ints, b: Ints, count: int) -> Ints:
     return np.asarray(np.minimum(a, b) * count + np.maximum(a, b))
+
+
+def _distinct(keys: Ints) -> Ints:
+    """Sorted, each once; several times as fast as np.unique, which hashes first."""
+    keys.sort()
+    return keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
 
 
 def _numbered(labels: NDArray[np.integer]) -> Ints:

@@ -13,6 +13,9 @@ vectors' bytes alone, not on their order.
 from __future__ import annotations
 
 import hashlib
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -61,11 +64,21 @@ def strangers(vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mea
     if len(rows) < 3:
         return usual(n, mean=mean, sd=sd)
     own = np.empty((n, 2))
-    for i in range(0, n, _ROWS):
-        block = slice(i, i + _ROWS)
+    ranks = [round(1 + q * (len(rows) - 2)) for q in QUANTILES]
+    group = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    member = np.full(group.max() + 1, -1)  # column of each group's face in the cohort
+    member[group[rows]] = np.arange(len(rows))
+
+    def look(start: int) -> None:
+        block = slice(start, start + _ROWS)
         cosines = x[block] @ x[rows].T
-        cosines[labels[block, None] == labels[rows]] = -1  # the face itself, or its person, is no stranger
-        own[block] = np.sort(cosines, axis=1)[:, [round(1 + q * (len(rows) - 2)) for q in QUANTILES]]
+        mine = np.flatnonzero(member[group[block]] >= 0)
+        cosines[mine, member[group[block][mine]]] = -1  # the face itself, or its person, is no stranger
+        cosines.partition(ranks, axis=1)
+        own[block] = cosines[:, ranks]
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        deque(pool.map(look, range(0, n, _ROWS)), maxlen=0)
     trust = len(rows) / (len(rows) + PRIOR)
     spread = trust * np.maximum(own[:, 1] - own[:, 0], 0) / (_HIGH - _LOW) + (1 - trust) * sd
     base = trust * own[:, 0] + (1 - trust) * (mean + _LOW * sd)

@@ -208,7 +208,7 @@ def compare(x: Vectors, truth: Ints, mean: float, sd: float, dense: int) -> dict
 
 def million() -> dict[str, object]:
     """From links to identities: a million vectors. Time and memory of the grouping alone, at its peak, in this process."""
-    x, truth = generated(190_000, 128, 5)
+    x, truth = generated(400_000, 128, 5)
     x, truth = x[:1_000_000], truth[:1_000_000]
     started = time.perf_counter()
     neighbours, similarity = nearest(x, K)
