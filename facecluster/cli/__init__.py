@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
 from facecluster import __version__
+
+# Threads that wait must not spin: beside any other work on the same cores they make each other wait instead. Read when torch loads,
+# inherited by Dask's workers; whoever set it knows better.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _COMMANDS = {
     "run": "Photos in, people out: embed, cluster and report in one go.",
