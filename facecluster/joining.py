@@ -86,7 +86,9 @@ class Joiner:
         asked = base + self.merge * self.around.sd + self.alone * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
         return float(one @ other) - asked
 
-    def _singles(self, group: Ints, source: Ints, target: Ints, above: NDArray[np.float64], count: int) -> tuple[Ints, Ints, NDArray[np.float64]]:
+    def _singles(
+        self, group: Ints, source: Ints, target: Ints, above: NDArray[np.float64], count: int
+    ) -> tuple[Ints, Ints, NDArray[np.float64]]:
         """The same as `_pairs` and `_excess` for faces alone in their groups: their mean cosine is the link's."""
         a, b = group[source], group[target]
         a, b = np.minimum(a, b), np.maximum(a, b)

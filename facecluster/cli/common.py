@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from tqdm import tqdm
 
-from facecluster.errors import FaceclusterError
+from facecluster.errors import FaceclusterError, InputError
 
 if TYPE_CHECKING:
     from facecluster.people import People, Settled
     from facecluster.pipeline import Clustered
-    from facecluster.report import Title
+    from facecluster.report import Suspect, Title
     from facecluster.tables import Store
+
+_RIGHT = 0.9  # people less likely right than this are listed to be checked first
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -154,7 +156,30 @@ def _titles(people: People) -> dict[int, Title]:
     return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
 
 
-def report(store: str, table: str, out: str | None = None) -> str:
+def _check_first(store: Store, table: str, model: str, top: int = 12) -> list[Suspect]:
+    """The people of a table that are least likely to be right, the least first; none if the table is of other faces or another model."""
+    from facecluster.doubts import assess_store
+    from facecluster.embed import EmbedConfig
+    from facecluster.identify import IdentifyConfig
+    from facecluster.models.registry import card_of
+    from facecluster.people import current
+    from facecluster.report import Suspect
+
+    card, run = card_of(model), current(store)
+    of = run.model if run is not None and run.identities == table else table.partition("/")[2]
+    if of != card.name or not store.shards(f"links/{card.name}"):
+        return []
+    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
+    try:
+        doubts = assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", table, config)[2]
+    except InputError:  # photos came or went since
+        return []
+    order = doubts.confidence.argsort(kind="stable")[:top].tolist()
+    rows = [Suspect(i, float(doubts.purity[i]), float(doubts.completeness[i])) for i in order]
+    return [s for s in rows if s.purity * s.completeness < _RIGHT]
+
+
+def report(store: str, table: str, out: str | None = None, model: str = "bundled") -> str:
     """Write the report and print where it is; returns the path of its first page."""
     from facecluster.people import current, known_now
     from facecluster.report import write_report
@@ -164,6 +189,7 @@ def report(store: str, table: str, out: str | None = None) -> str:
     place.check()
     run = current(place)
     known = known_now(place) if run is not None and table == run.identities else None
+    suspects = _check_first(place, table, model)
     target = out or (place.path("report") if place.is_local else "facecluster-report")
     with tqdm(desc="report pages", unit="", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
 
@@ -171,7 +197,7 @@ def report(store: str, table: str, out: str | None = None) -> str:
             bar.total = total
             bar.update(done - bar.n)
 
-        summary = write_report(place, table, target, people=_titles(known[0]) if known else None, progress=progress)
+        summary = write_report(place, table, target, people=_titles(known[0]) if known else None, suspects=suspects, progress=progress)
     click.echo(f"{summary.people} people in {summary.faces} faces of {summary.photos} photos; {summary.nobody} faces of nobody known")
     if summary.failed:
         click.echo(f"{summary.failed} photos could not be used: the report says why")

@@ -21,4 +21,4 @@ def command(store: str, model: str | None, out: str | None) -> None:
 
     place = Store(store)
     place.check()
-    common.report(store, common.identities_of(place, model), out)
+    common.report(store, common.identities_of(place, model), out, model or "bundled")

@@ -20,4 +20,4 @@ def command(**options: Any) -> None:
     Example: facecluster run ~/Pictures -o ~/people
     """
     common.embed(**options)
-    common.report(options["store"], common.cluster(options["store"], options["model"]))
+    common.report(options["store"], common.cluster(options["store"], options["model"]), model=options["model"])

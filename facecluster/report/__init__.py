@@ -9,7 +9,7 @@ place        the folder: written beside, swapped in whole
 write        write_report, which joins these
 """
 
-from facecluster.report.data import Title
+from facecluster.report.data import Suspect, Title
 from facecluster.report.write import Summary, write_report
 
-__all__ = ["Summary", "Title", "write_report"]
+__all__ = ["Summary", "Suspect", "Title", "write_report"]

@@ -69,6 +69,15 @@ class Title:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """A person worth a look; shares are expected, 0 to 1."""
+
+    identity: int
+    purity: float  # of the group's faces that are this person
+    completeness: float  # of the person's faces that are in the group
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A group of faces: `rows` are the numbers of its faces, the surest first; `confidence` is their mean probability."""
 

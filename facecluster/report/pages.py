@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from facecluster.report import plot, text
-from facecluster.report.data import Data, Person
+from facecluster.report.data import Data, Person, Suspect
 from facecluster.report.plan import BYTES, Page, Plan
 
 COPIES = 50  # places of one photo listed on its page, at most
@@ -37,8 +37,8 @@ def image_url(crop: bytes) -> str | None:
 class Pages:
     """Writes the pages of a plan to a folder."""
 
-    def __init__(self, data: Data, plan: Plan, counts: dict[str, int], created: str) -> None:
-        self.data, self.plan, self.counts = data, plan, counts
+    def __init__(self, data: Data, plan: Plan, counts: dict[str, int], created: str, suspects: Sequence[Suspect] = ()) -> None:
+        self.data, self.plan, self.counts, self.suspects = data, plan, counts, suspects
         self.person = {p.identity: p for p in data.people}
         self.start = {p.identity: pages[0].path for p, pages in zip(data.people, plan.people, strict=True)}
         self.env = jinja2.Environment(
@@ -89,7 +89,9 @@ class Pages:
         sizes = np.array([len(p.rows) for p in self.data.people], np.int64)
         everybody = self._elsewhere(page) if n == 0 else []
         cards = [{"person": p, "href": self.start[p.identity], "crop": self._crop(p.best)} for p in people]
-        return {"cards": cards, "bars": plot.bars(sizes) if n == 0 else [], "everybody": everybody, "plot": plot}
+        shown = [s for s in self.suspects if s.identity in self.person and not self.person[s.identity].ignored] if n == 0 else []
+        first = [{"person": self.person[s.identity], "href": self.start[s.identity], "suspect": s} for s in shown]
+        return {"cards": cards, "first": first, "bars": plot.bars(sizes) if n == 0 else [], "everybody": everybody, "plot": plot}
 
     def _elsewhere(self, page: Page) -> list[tuple[str, int, int]]:
         """(label, identity, faces) of people who are not on this page, for the search: named ones first, while there is room."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from facecluster.report.data import Data, Title, read_data
+from facecluster.report.data import Data, Suspect, Title, read_data
 from facecluster.report.export import write_summary, write_tables
 from facecluster.report.pages import Pages
 from facecluster.report.place import finish, swapped_in
@@ -37,6 +37,7 @@ def write_report(
     *,
     names: Mapping[int, str] | None = None,
     people: Mapping[int, Title] | None = None,
+    suspects: Sequence[Suspect] = (),
     created: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
@@ -48,6 +49,7 @@ def write_report(
         out: a local folder: new, empty, or an older report, which is replaced whole (files in it that are not the report's are kept).
         names: what people are called, by identity; the others are "Person 0", "Person 1", ...
         people: in place of names, these with lasting ids and who is ignored.
+        suspects: people to check first, in this order; shown above the others.
         created: the time written in the report; now if None.
         progress: called with (pages written, all pages) after each page.
 
@@ -63,7 +65,7 @@ def write_report(
             data = read_data(store, identities, titles, spool)
             plan = make_plan(data)
             counts = _counts(data) | {"pages": len(plan)}
-            pages = Pages(data, plan, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip())
+            pages = Pages(data, plan, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), suspects)
             for done, _ in enumerate(pages.write(folder), start=1):
                 if progress is not None:
                     progress(done, len(plan))

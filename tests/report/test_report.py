@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.errors import InputError, StoreError
-from facecluster.report import Summary, place, plan, plot, text, write_report
+from facecluster.report import Summary, Suspect, place, plan, plot, text, write_report
 from facecluster.tables import Store
 
 NAMES = {1: "</script><script>alert(2)</script>", 7: "not there"}
@@ -359,3 +359,16 @@ def test_size_classes_count_everybody(sizes: list[int]) -> None:
     assert [count for *_, count in classes] == [sum(low <= s <= high for s in sizes) for low, high, _ in classes]
     assert sum(count for *_, count in classes) == len(sizes)
     assert all(0 <= b.x and b.x + b.width <= plot.WIDTH and b.y >= plot.TOP for b in plot.bars(np.array(sizes, np.int64)))
+
+
+def test_people_to_check_first_stand_above_the_others(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
+    suspects = [Suspect(1, 0.55, 0.9), Suspect(0, 0.95, 0.4), Suspect(10**6, 0.1, 0.1)]  # the last is no person of this table
+    summary = write_report(made[0], "identities/bundled", str(tmp_path / "r"), names=NAMES, suspects=suspects)
+    page = Page(Path(summary.index))
+    at = page.text.index("Check first")
+    shown = page.text[at : page.text.index("All people")]
+    assert shown.index("perhaps more than one person (55") < shown.index("perhaps also in other groups (40")
+    links = [v for v in page.values("href") if v.startswith("people/")]
+    assert links[0] != links[1]
+    assert all((tmp_path / "r" / link).exists() for link in links[:2])
+    assert "Check first" not in Page(made[1] / "index.html").text
