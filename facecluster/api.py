@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +51,7 @@ def group_faces(
         labels (n,), 0, 1, ... by falling size, -1 = nobody; and probabilities (n,), 0 to 1.
     """
     card = card_of(model)
-    changes = {name: value for name, value in (("margin", margin), ("merge", merge)) if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in (("margin", margin), ("merge", merge)) if value is not None}
     config = identify.IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **changes)
     groups = identify.group(vectors, *link.nearest(vectors, k), config, photos=photos)
     return groups.labels, groups.probabilities
