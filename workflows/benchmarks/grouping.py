@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import platform
 import resource
 import time
@@ -213,11 +214,17 @@ def million() -> dict[str, object]:
     started = time.perf_counter()
     neighbours, similarity = nearest(x, K)
     linked = time.perf_counter()
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():  # Linux: forget the peak of making the vectors and the links
+        clear.write_text("5")
     groups = identify.group(x, neighbours, similarity, IdentifyConfig(stranger_mean=0.0, stranger_sd=128**-0.5))
     done = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    high = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    peak = (high[0] if high else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 2**20  # kB
     return {"faces": len(x), "links_seconds": round(linked - started), "grouping_seconds": round(done - linked), "peak_gib": round(peak, 2),
-            **scores(truth, groups.labels)}  # fmt: skip
+            "busy with other work": round(os.getloadavg()[0], 1), **scores(truth, groups.labels)}  # fmt: skip
 
 
 def main() -> None:
