@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs deaf to Ctrl-C, and their children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def need(condition: bool, what: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,11 +41,6 @@ def small_photos(folder: Path, n: int = 30) -> str:
     return str(photos)
 
 
-def _hear_interrupts() -> None:
-    """A shell starts its background jobs deaf to Ctrl-C, and their children inherit it: so do these tests, if run that way."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def start(*arguments: str) -> subprocess.Popen[str]:
     """facecluster with these arguments as a program of its own, in a process group of its own as a terminal makes it."""
     return subprocess.Popen(
@@ -56,7 +50,6 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         text=True,
         errors="surrogateescape",
         start_new_session=True,
-        preexec_fn=_hear_interrupts,
         env=os.environ | SETTINGS,
     )
 
