@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--before", type=int, default=0, help="augmented faces that the weights had seen before this run's log began")
     args = parser.parse_args()
-    network = AttentionEmbedder()
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(args.weights).items()})
+    network = AttentionEmbedder.from_weights(load_file(args.weights))
+    parameters = sum(p.numel() for p in network.parameters())
     sha = hashlib.sha256(args.weights.read_bytes()).hexdigest()
     blank = Card(name="bundled", dim=128, sha256=sha, licence="Apache-2.0", slope=1, intercept=0, stranger_mean=0, stranger_sd=0.1)
     settings = dict(network.settings)
@@ -53,7 +53,7 @@ name = "bundled"
 dim = 128
 sha256 = "{sha}"
 licence = "Apache-2.0"
-parameters = {sum(p.numel() for p in AttentionEmbedder().parameters())}
+parameters = {parameters}
 input = "aligned face, 112x112 RGB, 0 to 255 (ArcFace template); scaled to -1..1 inside the network"
 
 [network]

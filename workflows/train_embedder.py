@@ -179,9 +179,9 @@ class Replay:
 class Distiller(nn.Module):
     """The student and what it needs only while it learns; returns the parts of the loss."""
 
-    def __init__(self) -> None:
+    def __init__(self, student: AttentionEmbedder) -> None:
         super().__init__()
-        self.student = AttentionEmbedder()
+        self.student = student
         self.adapt = nn.Conv2d(128, 128, 1)
 
     def forward(self, x: Tensor, vectors: Tensor, map7: Tensor, map14: Tensor) -> dict[str, Tensor]:
@@ -226,7 +226,8 @@ def main() -> None:
     parser.add_argument("--muon", type=float, default=3e-3)
     parser.add_argument("--adamw", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--init", type=Path, help="weights to start from (safetensors), when there is no checkpoint")
+    parser.add_argument("--init", type=Path, help="weights to start from (safetensors), which also say the network's size")
+    parser.add_argument("--fall", type=float, default=0.5, help="share of the budget in which the rate falls to zero")
     parser.add_argument("--reuse", type=int, default=3, help="steps a batch of the teacher's labels serves on average; 1: always fresh")
     parser.add_argument("--replay", type=int, default=40_000, help="labelled faces to keep in memory (140 kB each)")
     parser.add_argument("--stop-after", type=int, help="steps; to try a setting")
@@ -244,7 +245,8 @@ def main() -> None:
     print(f"{len(pool)} faces to learn from, {len(watch)} to watch", flush=True)
 
     torch.manual_seed(0)
-    model = Distiller().to(memory_format=torch.channels_last)
+    student = AttentionEmbedder.from_weights(load_file(args.init)) if args.init else AttentionEmbedder()
+    model = Distiller(student).to(memory_format=torch.channels_last)
     matrices = [p for m in model.student.blocks.modules() if isinstance(m, nn.Linear) for p in [m.weight]] + [model.student.parts.weight]
     chosen = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in chosen]
@@ -261,8 +263,6 @@ def main() -> None:
             o.load_state_dict(s)
         step, spent_before = state["step"], state["spent"]
         g.manual_seed(step)
-    elif args.init:
-        model.student.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(args.init).items()})
     compiled = torch.compile(model)
     replay = Replay(args.replay)
 
@@ -275,7 +275,7 @@ def main() -> None:
         share = spent / (60 * args.minutes)
         for o, lr in zip(optimisers, full, strict=True):
             for group in o.param_groups:
-                group["lr"] = lr * rate(share)
+                group["lr"] = lr * rate(share, fall=args.fall)
         if step % args.reuse == 0 or replay.seen < 8 * args.batch:
             x = augment(pool[torch.randint(len(pool), (args.batch,), generator=g)].float(), g).round()
             told: tuple[Tensor, ...] = teacher(x)
@@ -297,7 +297,7 @@ def main() -> None:
         if step % 100 == 0 or done:
             now = time.monotonic()
             n = step - last_step
-            line = {"step": step, "samples": step * args.batch, "minutes": round(spent / 60, 2), "rate": round(rate(share), 4)}
+            line = {"step": step, "samples": step * args.batch, "minutes": round(spent / 60, 2), "rate": round(rate(share, fall=args.fall), 4)}
             line |= {"faces_per_second": round(n * args.batch / (now - last_time), 1)} | {k: round(v / n, 4) for k, v in sums.items()}
             line["held_out_cosine"] = round(held_out(model.student, watch, target), 4)
             print(json.dumps(line), flush=True)

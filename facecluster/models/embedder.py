@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -18,9 +20,11 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> 
 
 
 class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
+    """Two 3x3 convolutions added to their input, by way of `inner` channels."""
+
+    def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(_conv(channels, channels, 3, 1, 1), _conv(channels, channels, 3, 1, 1))
+        self.body = nn.Sequential(_conv(channels, inner, 3, 1, 1), _conv(inner, channels, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)  # type: ignore[no-any-return]
@@ -32,12 +36,17 @@ class AttentionEmbedder(nn.Module):
     The first convolution is 6x6 with stride 4: at 56x56 a convolution costs more time in memory traffic than it is worth.
     The head predicts a (parts)-channel map on the 7x7 grid and sums it with one learned weight for each channel and place
     (a global depthwise convolution, as in MobileFaceNet, Chen et al. 2018), so that a nose counts where a nose is.
+    `inner` are the channels inside the stem's three residual pairs (at 28x28, 14x14 and 14x14); 0 leaves a pair out.
     """
 
-    def __init__(self, *, dim: int = 128, width: int = 256, depth: int = 4, heads: int = 4, mlp_ratio: int = 3, parts: int = 512) -> None:
+    def __init__(
+        self, *, dim: int = 128, width: int = 256, depth: int = 4, heads: int = 4, mlp_ratio: int = 3, parts: int = 512,
+        inner: Sequence[int] = (64, 128, 128),
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.settings = dict(dim=dim, width=width, depth=depth, heads=heads, mlp_ratio=mlp_ratio, parts=parts)
-        self.stem = nn.Sequential(_conv(3, 64, 6, 4, 1), _Residual(64), _conv(64, 128, 3, 2, 1), _Residual(128), _Residual(128))
+        self.settings = dict(dim=dim, width=width, depth=depth, heads=heads, mlp_ratio=mlp_ratio, parts=parts, inner=list(inner))
+        at28, at14, again = (_Residual(c, i) if i else nn.Identity() for c, i in zip((64, 128, 128), inner, strict=True))
+        self.stem = nn.Sequential(_conv(3, 64, 6, 4, 1), at28, _conv(64, 128, 3, 2, 1), at14, again)
         self.tokens = nn.Conv2d(128, width, 3, 2, 1)
         self.position = nn.Parameter(torch.randn(1, GRID * GRID, width) * 0.02)
         self.blocks = nn.Sequential(*(Block(width, heads, mlp_ratio) for _ in range(depth)))
@@ -45,6 +54,19 @@ class AttentionEmbedder(nn.Module):
         self.parts = nn.Linear(width, parts)
         self.place = nn.Parameter(torch.randn(GRID * GRID, parts) * (GRID * GRID) ** -0.5)
         self.head = nn.Linear(parts, dim)
+
+    @classmethod
+    def from_weights(cls, weights: dict[str, Tensor]) -> AttentionEmbedder:
+        """The network that these weights (a state dict) are of, holding them. Heads of 64 numbers."""
+        width = weights["position"].shape[2]
+        inner = [weights[f"stem.{i}.body.0.0.weight"].shape[0] if f"stem.{i}.body.0.0.weight" in weights else 0 for i in (1, 3, 4)]
+        network = cls(
+            dim=weights["head.weight"].shape[0], width=width, heads=width // 64, parts=weights["place"].shape[1], inner=inner,
+            depth=1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
+            mlp_ratio=weights["blocks.0.mlp.0.weight"].shape[0] // width,
+        )  # fmt: skip
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+        return network
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The stem's map (n, 128, 14, 14) and the map of face parts (n, 49, parts), 0 to 6: what distillation looks at."""

@@ -78,14 +78,7 @@ def load_model(weights: Path | None) -> AttentionModel:
     """The bundled model, or the one in a file that the training script wrote."""
     if weights is None:
         return load_embedder("bundled", device="cpu")  # type: ignore[return-value]
-    state = load_file(weights)
-    width = state["position"].shape[2]
-    depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
-    network = AttentionEmbedder(
-        width=width, depth=depth, parts=state["place"].shape[1], dim=state["head.weight"].shape[0],
-        mlp_ratio=state["blocks.0.mlp.0.weight"].shape[0] // width,
-    )  # fmt: skip
-    network.load_state_dict(state)
+    network = AttentionEmbedder.from_weights(load_file(weights))
     card = Card(name=weights.name, dim=128, sha256="", licence="", slope=1, intercept=0, stranger_mean=0, stranger_sd=0.1)
     return AttentionModel(network, card, device="cpu")
 
