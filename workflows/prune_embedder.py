@@ -14,9 +14,9 @@ import argparse
 from pathlib import Path
 
 import torch
+from embedder_faces import load_faces
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from train_embedder import load_faces
 
 from facecluster.models.embedder import AttentionEmbedder
 

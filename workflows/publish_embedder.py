@@ -3,7 +3,7 @@
     python workflows/publish_embedder.py --weights runs/embedder/embedder.safetensors --log runs/embedder/log.jsonl \
         --faces faces_train.parquet
 
-Fitted on the faces that training held out (five people and a twentieth of the strangers; see train_embedder.py): on faces that the
+Fitted on the faces that training held out (five people and a twentieth of the strangers; see embedder_faces.py): on faces that the
 model learnt from, its cosines are better than they will be for its users. The evaluation file stays unseen. The probability is a
 logistic fit on as many pairs of one person as of a named person and anyone else.
 """
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from embedder_faces import load_faces
 from safetensors.torch import load_file
-from train_embedder import load_faces
 
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import WEIGHTS, AttentionModel, Card

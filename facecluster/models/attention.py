@@ -8,7 +8,6 @@ weights that sum to 1 (softmax) and takes the weighted mean of what they know (V
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

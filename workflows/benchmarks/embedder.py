@@ -16,18 +16,16 @@ import argparse
 import io
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -36,42 +34,13 @@ from facecluster.evaluate.reliability import balanced, calibration
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import AttentionModel, Card, load_embedder
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from embedder_teacher import Teacher  # noqa: E402
+
 Crops = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 TEACHER_BATCHES = (1, 16, 64)
 SPEED_CROPS = 512
-
-
-class Teacher:
-    """The ONNX teacher with a free batch size: it was exported for one face at a time."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        model = onnx.load(str(path))
-        graph = model.graph
-        for value in (graph.input[0], graph.output[0]):
-            value.type.tensor_type.shape.dim[0].dim_param = "n"
-        for node in graph.node:  # the reshape before the head
-            if node.op_type == "Constant" and node.output[0] == "/Constant_output_0":
-                node.attribute[0].t.CopyFrom(numpy_helper.from_array(np.array([-1, 128])))
-        del graph.value_info[:]
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        self.input = graph.input[0].name
-
-    def run(self, crops: Crops, batch: int) -> Vectors:
-        """(n, 112, 112, 3) RGB -> (n, 128), not normalised, from the network alone."""
-        mean, std = np.array([0.485, 0.456, 0.406], np.float32) * 255, np.array([0.229, 0.224, 0.225], np.float32) * 255
-        parts = []
-        for i in range(0, len(crops), batch):
-            x = ((crops[i : i + batch] - mean) / std).transpose(0, 3, 1, 2)
-            parts.append(self.session.run(None, {self.input: np.ascontiguousarray(x)})[0])
-        return np.concatenate(parts)
-
-    def embed(self, crops: Crops) -> Vectors:
-        """Crop and mirror summed, length 1."""
-        total = self.run(crops, 16) + self.run(np.ascontiguousarray(crops[:, :, ::-1]), 16)
-        return np.asarray(total / np.linalg.norm(total, axis=1, keepdims=True))
 
 
 def load_model(weights: Path | None) -> AttentionModel:
