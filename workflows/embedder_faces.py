@@ -79,7 +79,7 @@ def augment(x: Tensor, g: torch.Generator) -> Tensor:
     mask = torch.sigmoid(4 * F.interpolate(torch.randn(n, 1, 3, 3, generator=g), size=(CROP, CROP), mode="bicubic", align_corners=True))
     even = (0.5 + 0.5 * rand(n)).view(n, 1, 1, 1)
     kind = rand(n).view(n, 1, 1, 1)
-    keep = torch.where(kind < 0.25, even, torch.where(kind < 0.45, mask, torch.ones(1)))
+    keep = torch.where(kind < 0.3, even, torch.where(kind < 0.6, mask, torch.ones(1)))
     x = keep * x + (1 - keep) * other
     # resolution: down to 24..112 px and up again
     if (small := rand(n) < 0.15).any():

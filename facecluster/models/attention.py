@@ -36,8 +36,12 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        n, tokens, dim = x.shape
-        q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        return self.mix(self.qkv(x))
+
+    def mix(self, qkv: Tensor) -> Tensor:
+        """Attend with queries, keys and values side by side (n, tokens, 3 dim): (n, tokens, dim)."""
+        n, tokens, dim = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+        q, k, v = qkv.view(n, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         return self.out(attention(q, k, v).transpose(1, 2).reshape(n, tokens, dim))  # type: ignore[no-any-return]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
 from facecluster.models.embedder import CROP, AttentionEmbedder
+from facecluster.models.int8 import Int8Embedder, Ranges, usable
 
 WEIGHTS = Path(__file__).parent / "weights"
 BATCH = 64  # crops a forward pass: 128 and more fall out of the cache and cost speed
@@ -37,6 +39,7 @@ class Card:
     stranger_mean: float  # of the cosine of two strangers
     stranger_sd: float
     settings: dict[str, Any] = field(default_factory=dict)  # of the network
+    ranges: Ranges = field(default_factory=dict)  # of what its layers say, for 8-bit arithmetic; none: it is not used
 
     def probability(self, cosine: NDArray[np.floating]) -> NDArray[np.float64]:
         """Probability that two faces of this cosine (-1 to 1) are one person, pairs of one person being as likely as not."""
@@ -61,7 +64,7 @@ def read_card(path: Path) -> Card:
         return Card(
             name=model["name"], dim=model["dim"], sha256=model["sha256"], licence=model["licence"], settings=raw.get("network", {}),
             slope=reading["slope"], intercept=reading["intercept"],
-            stranger_mean=reading["stranger_mean"], stranger_sd=reading["stranger_sd"],
+            stranger_mean=reading["stranger_mean"], stranger_sd=reading["stranger_sd"], ranges=raw.get("ranges", {}),
         )  # fmt: skip
     except FileNotFoundError:
         raise ModelError(f"expected a model card, found none at {path}: choose 'bundled' or the path of a card (.toml)") from None
@@ -132,13 +135,22 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 
 class AttentionModel:
-    """The bundled embedder, ready to run: batch norms folded, in bfloat16 where the hardware has it."""
+    """The bundled embedder, ready to run: batch norms folded, in bytes or bfloat16 where the hardware has them."""
 
     def __init__(self, network: AttentionEmbedder, card: Card, device: str = "cpu") -> None:
+        """Changes `network`."""
         self.card = card
         self.device = best_device(device)
         self.dtype = torch.bfloat16 if has_bf16(self.device) else torch.float32
-        self.network = fold_batch_norm(network.eval()).to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        folded = fold_batch_norm(network.eval())
+        self.arithmetic = str(self.dtype).removeprefix("torch.")
+        self.run: Callable[[torch.Tensor], torch.Tensor]  # faces (n, 3, 112, 112) uint8 -> vectors
+        if self.device == "cpu" and card.ranges and usable():
+            self.arithmetic = f"int8 and {self.arithmetic}"
+            self.run = Int8Embedder(network, card.ranges, self.dtype)
+        else:
+            floats = folded.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.run = lambda images: floats(images.to(self.dtype))
 
     @torch.inference_mode()
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = True) -> NDArray[np.float32]:
@@ -146,10 +158,10 @@ class AttentionModel:
             raise ValueError(f"expected crops (n, {CROP}, {CROP}, 3) uint8, found {crops.shape} {crops.dtype}")
         out = np.zeros((len(crops), self.card.dim), dtype=np.float32)
         for i in range(0, len(crops), BATCH):
-            x = torch.from_numpy(np.ascontiguousarray(crops[i : i + BATCH])).to(self.device).permute(0, 3, 1, 2).to(self.dtype)
-            y = self.network(x).float()
+            x = torch.from_numpy(np.ascontiguousarray(crops[i : i + BATCH])).to(self.device).permute(0, 3, 1, 2)
+            y = self.run(x).float()
             if mirror:
-                y = y + self.network(x.flip(3)).float()
+                y = y + self.run(x.flip(3)).float()
             out[i : i + BATCH] = torch.nn.functional.normalize(y).cpu().numpy()
         return out
 
@@ -162,6 +174,6 @@ def load_embedder(model: str = "bundled", device: str = "auto") -> Embedder:
     try:
         network = AttentionEmbedder(dim=card.dim, **card.settings)
         network.load_state_dict(load_weights(path.with_suffix(".safetensors"), card.sha256))
-    except (RuntimeError, TypeError) as e:
-        raise ModelError(f"expected weights that fit the card {path}, found: {str(e).splitlines()[0]}") from e
-    return AttentionModel(network, card, device)
+        return AttentionModel(network, card, device)
+    except (RuntimeError, TypeError, KeyError) as e:
+        raise ModelError(f"expected weights and ranges that fit the card {path}, found: {str(e).splitlines()[0]}") from e

@@ -123,7 +123,7 @@ def main() -> None:
     result: dict[str, object] = {
         "faces": len(crops),
         "pairs": {"same": int(same.sum()), "different": int((~same).sum())},
-        "model": {"name": model.card.name, "dtype": str(model.dtype), **accuracy(ours, names)},
+        "model": {"name": model.card.name, "arithmetic": model.arithmetic, **accuracy(ours, names)},
         "teacher": accuracy(theirs, names),
         "teacher before the crops were compressed": accuracy(stored, names),
         "calibration_error": stated(ours, names, model.card),

@@ -1,0 +1,110 @@
+"""8-bit arithmetic against whole numbers counted by numpy, and the network in bytes against the same in floating point."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from facecluster.demo.space import FaceSpace
+from facecluster.models import registry
+from facecluster.models.embedder import AttentionEmbedder
+from facecluster.models.int8 import Int8Embedder, _Layer, _Scale, measure_ranges, usable
+from facecluster.models.registry import AttentionModel, Card, card_of, fold_batch_norm, load_embedder, load_weights
+
+pytestmark = pytest.mark.skipif(not usable(), reason="needs a processor with VNNI")
+
+
+def by_hand(layer: _Layer, q: np.ndarray, weight: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """What a linear layer on bytes is: a sum of whole numbers, then one multiplication for each output."""
+    whole = np.rint(weight / layer.scales.numpy()[:, None]).astype(np.int64)
+    total = (q.astype(np.int64) - layer.into.zero) @ whole.T
+    return np.asarray(total * layer.scales.numpy() * layer.into.step + layer.bias.numpy())
+
+
+@pytest.mark.parametrize("then", ["", "relu", "6"])
+def test_a_linear_layer_counts_whole_numbers(then: str) -> None:
+    rng = np.random.default_rng(0)
+    layer = nn.Linear(96, 40)
+    into = _Scale.over(-1.3, 2.1)
+    low = _Layer(layer, into, None, then, torch.float32)
+    q = rng.integers(0, 256, (33, 96), dtype=np.uint8)
+    expected = by_hand(low, q, layer.weight.detach().numpy())
+    expected = np.clip(expected, 0 if then else None, 6 if then == "6" else None)
+    assert np.allclose(low(torch.from_numpy(q)), expected, atol=1e-4)
+    out = _Scale.over(-4, 4)
+    rounded = np.clip(np.rint(by_hand(low, q, layer.weight.detach().numpy()) / out.step) + out.zero, 0, 255)
+    found = _Layer(layer, into, out, "", torch.float32)(torch.from_numpy(q)).numpy()
+    assert found.dtype == np.uint8 and np.abs(found - rounded).max() <= 1  # a half may round either way
+
+
+def test_a_convolution_pads_with_zero_not_with_the_byte_zero() -> None:
+    convolution = nn.Conv2d(3, 8, 3, padding=1)
+    x = torch.rand(2, 3, 12, 12) - 0.5
+    scale = _Scale.over(-0.5, 0.5)
+    q = (x / scale.step + scale.zero).round().clamp(0, 255).to(torch.uint8).to(memory_format=torch.channels_last)
+    seen = _Layer(convolution, scale, None, "", torch.float32)(q)
+    assert (seen - convolution((q.float() - scale.zero) * scale.step)).abs().max() < 0.01
+    assert (seen - convolution(x)).abs().max() < 0.02
+
+
+def faces(n: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Synthetic aligned faces (n, 112, 112, 3)."""
+    rng = np.random.default_rng(3)
+    space = FaceSpace.load()
+    found = []
+    for _ in range(n):
+        even, odd = space.look(rng, 0.5)
+        face = space.render(space.person(rng) + even, odd).clip(0, 255).astype(np.uint8)
+        found.append(np.asarray(Image.fromarray(face).resize((112, 112))))
+    return np.stack(found)
+
+
+def test_vectors_in_bytes_are_those_in_floating_point() -> None:
+    card = card_of("bundled")
+    assert card.ranges, "the bundled card has no ranges"
+    crops = faces(40)
+    network = AttentionEmbedder.from_weights(load_weights(registry.WEIGHTS / "embedder.safetensors", card.sha256))
+    floats = fold_batch_norm(copy.deepcopy(network).eval())
+    with torch.inference_mode():
+        x = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        expected = floats(x.float()) + floats(x.flip(3).float())
+    found = torch.from_numpy(load_embedder("bundled", "cpu").embed(crops))
+    cosine = torch.cosine_similarity(found, expected)
+    assert cosine.mean() > 0.995 and cosine.min() > 0.98
+    assert "int8" in load_embedder("bundled", "cpu").arithmetic  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("inner", [(64, 128, 128), (0, 64, 32)])
+def test_ranges_that_were_measured_serve_any_network(inner: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    network = fold_batch_norm(AttentionEmbedder(width=64, depth=2, heads=1, mlp_ratio=2, parts=64, inner=inner).eval())
+    x = torch.from_numpy(faces(16)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = network(x.float())
+        found = Int8Embedder(copy.deepcopy(network), measure_ranges(network, x.float()), torch.float32)(x)
+    assert torch.cosine_similarity(found, expected).mean() > 0.99
+
+
+def test_without_ranges_or_vnni_it_is_floating_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank = Card(name="x", dim=128, sha256="", licence="", slope=1, intercept=0, stranger_mean=0, stranger_sd=0.1)
+    small = dict(width=64, depth=1, heads=1, mlp_ratio=2, parts=64)
+    assert "int8" not in AttentionModel(AttentionEmbedder(**small), blank).arithmetic
+    crops = faces(4)
+    bytes_ = load_embedder("bundled", "cpu").embed(crops)
+    monkeypatch.setattr(registry, "usable", lambda: False)
+    registry.load_embedder.cache_clear()
+    model = load_embedder("bundled", "cpu")
+    registry.load_embedder.cache_clear()
+    assert "int8" not in model.arithmetic  # type: ignore[attr-defined]
+    assert (model.embed(crops) * bytes_).sum(axis=1).min() > 0.98
+
+
+def test_a_card_that_lacks_a_range_is_refused() -> None:
+    network = fold_batch_norm(AttentionEmbedder(width=64, depth=1, heads=1, mlp_ratio=2, parts=64).eval())
+    with pytest.raises(KeyError):
+        Int8Embedder(network, {"stem.0": [0.0, 1.0]}, torch.float32)
