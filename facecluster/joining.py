@@ -133,7 +133,7 @@ class Joiner:
     def _excess(self, own: _Groups, group: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
         """How far the mean cosine of each pair of groups lies above what is asked of it."""
         size_a, size_b = own.sizes[a], own.sizes[b]
-        mean = _dots(own.vectors, a, b) / (size_a * size_b)
+        mean = dots(own.vectors, a, b) / (size_a * size_b)
         base = (own.base[a] / size_a + own.base[b] / size_b) / 2
         reach = (own.reach[a] / size_a + own.reach[b] / size_b) / 2
         length = np.linalg.norm(own.vectors, axis=1) / own.sizes  # of the groups' means: 1 for a single face
@@ -146,7 +146,7 @@ class Joiner:
         return np.asarray(excess.round(6))
 
 
-def _dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
+def dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
     """Dot products of rows a[i] and b[i], a block at a time: the whole would be gigabytes."""
     out = np.empty(len(a))
     for i in range(0, len(a), 1 << 16):
