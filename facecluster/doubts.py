@@ -7,6 +7,10 @@ Three kinds of question, each about two faces:
 
 Odd inputs: no groups, no questions. A single face takes part as a group of one where it may belong to a person; two single faces are
 asked about as well, after all that settles more.
+
+How likely it is that two groups are one follows from how far their mean cosine lies above what joins groups, and, the larger the smaller
+of the two is, from how much unliker they are to each other than each is in itself: a face alone may be a poor one, while two large groups
+of one person are hardly ever that different. Completeness, purity and these odds were fitted together (decisions.md).
 """
 
 from __future__ import annotations
@@ -15,18 +19,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from facecluster.errors import InputError
 from facecluster.identify import IdentifyConfig, links_worth_a_look, read_links
-from facecluster.joining import Ints, Joiner
+from facecluster.joining import Ints, Joiner, dots
 from facecluster.link import load_vectors
 from facecluster.strangers import strangers
 from facecluster.tables import IDENTITIES, Store
 
 KINDS = ("same", "split", "photo")
-_JOIN = (4.5, 1.2)  # probability that two groups are one: logistic in the sd that they lie above what joins them (decisions.md)
+# log-odds that two groups are one: what they start from, and what each of these adds, sd of strangers' cosines being the unit
+_ONE, _ABOVE = 4.4, 4.1  # 1 above what joins groups
+_LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # 1 unliker to each other than in themselves; 1 above; both times 1 - 2 / faces of the smaller
+_ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; 1 above for these
+_PURE = (2.3, 0.44)  # log-odds that a group's face is its person's: of the mean probability of its faces
+_PHOTO = (4.5, 1.2)  # probability that two faces of one photo and group are one person: logistic in the sd above what joins groups
 _HALVES = (1.8, 1.4)  # the same for the two halves of a group, which were chosen to be unlike
-_OPEN = 0.05  # a question is worth asking if its answer is less sure than this
+_OPEN = 0.05  # a question is worth asking if its answer is less sure than this...
+_OPEN_FACE = 0.2  # ...and where a single face would join, if that is likelier than this: among strangers there is no end of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,10 @@ def assess(
     vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], labels: NDArray[np.integer],
     probabilities: NDArray[np.floating], config: IdentifyConfig, photos: NDArray[np.integer] | None = None,
 ) -> Doubts:  # fmt: skip
-    """Find what is not sure about `labels` (n,), -1 = nobody; the other arguments are those of `identify.group`."""
+    """Find what is not sure about `labels` (n,), -1 = nobody; the other arguments are those of `identify.group`.
+
+    How strictly that joined is no part of it: `margin` and `merge` of `config` decide who is together, not who is one person.
+    """
     x = np.ascontiguousarray(vectors, dtype=np.float32)
     n, people = len(x), int(np.max(labels, initial=-1)) + 1
     if not people:
@@ -64,23 +78,26 @@ def assess(
     around = strangers(x, group, mean=config.stranger_mean, sd=config.stranger_sd)
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
     source, target, _ = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
-    joiner = Joiner(around, config.merge, config.alone, None, photo, config.same_photo)
+    usual = IdentifyConfig()
+    joiner = Joiner(around, usual.merge, usual.alone, None, photo, config.same_photo)
     a, b, excess = joiner.compare(x, group, source, target)
-    one = _logistic(excess / around.sd, _JOIN)
+    one = _odds(excess / around.sd, _unlikeness(x, group, sizes, a, b) / around.sd, sizes[a], sizes[b])
     # the expected number of a person's faces that are elsewhere
-    likely = np.where(one >= _OPEN, one, 0.0)  # thousands of unlikely ones would add up to a person
+    likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely ones would add up to a person: each is another's, or nobody's
     missing = np.bincount(a, likely * sizes[b], minlength=len(sizes)) + np.bincount(b, likely * sizes[a], minlength=len(sizes))
     completeness = sizes[:people] / (sizes[:people] + np.minimum(missing, sizes.sum())[:people])
     best = _spokesmen(group, np.where(labels >= 0, probabilities, 1.0))
-    ask = one >= _OPEN
+    ask = one >= np.where(np.minimum(sizes[a], sizes[b]) == 1, _OPEN_FACE, _OPEN)
     parts = [(np.zeros(ask.sum(), dtype=np.int8), best[a[ask]], best[b[ask]], one[ask], np.minimum(sizes[a], sizes[b])[ask])]
     end_a, end_b, whole, small = _halves(x, group, people, joiner, around.sd)
     ask = whole <= 1 - _OPEN
     parts.append((np.ones(ask.sum(), dtype=np.int8), end_a[ask], end_b[ask], whole[ask], small[ask]))
     if photo is not None:
         parts.append(_same_photo(x, group, people, photo, joiner, around.sd))
-    mean_probability = np.bincount(group, np.where(labels >= 0, probabilities, 1.0))[:people] / sizes[:people]
-    purity = mean_probability * _at(whole * 1.0 + (1 - whole) * (1 - small / sizes[group[end_a]]), group[end_a], people)
+    mean = np.clip(np.bincount(group, np.where(labels >= 0, probabilities, 1.0))[:people] / sizes[:people], 1e-6, 1 - 1e-6)
+    purity = _logistic(np.log(mean / (1 - mean)), _PURE) * _at(
+        whole * 1.0 + (1 - whole) * (1 - small / sizes[group[end_a]]), group[end_a], people
+    )
     kind, face_a, face_b, p, stake = (np.concatenate(c) for c in zip(*parts, strict=True))
     worth = stake * np.where(kind == 0, p, 1 - p)  # faces that the answer is expected to move
     order = np.lexsort((face_b, face_a, -worth.round(9)))
@@ -102,6 +119,32 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
     labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
     photos = np.unique([i[:24] for i in ids], return_inverse=True)[1] if ids else np.zeros(0, dtype=np.int64)
     return ids, labels, assess(vectors, neighbours, similarity, labels, probabilities, config, photos)
+
+
+def _odds(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:
+    """Probability that two groups of these sizes are one person."""
+    smaller, alone = np.minimum(size_a, size_b), np.maximum(size_a, size_b) == 1
+    large = np.maximum(0, 1 - 2 / smaller)
+    log_odds = _ONE + _ABOVE * above + large * (_LARGE_APART * apart + _LARGE_ABOVE * above) + alone * (_ALONE + _ALONE_ABOVE * above)
+    return _logistic(log_odds, (1, 0))
+
+
+def _unlikeness(x: NDArray[np.float32], group: Ints, sizes: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
+    """How far the mean cosine between groups a and b of three faces and more lies under the mean within them; 0 where one has fewer."""
+    out = np.zeros(len(a))
+    pick = np.flatnonzero(np.minimum(sizes[a], sizes[b]) > 2)
+    use, at = np.unique(np.r_[a[pick], b[pick]], return_inverse=True)
+    if not len(pick):
+        return out
+    number = np.full(len(sizes), -1)
+    number[use] = np.arange(len(use))
+    rows = np.flatnonzero(number[group] >= 0)
+    fold = csr_matrix((np.ones(len(rows)), (number[group[rows]], np.arange(len(rows)))), shape=(len(use), len(rows)))
+    sums, n = np.asarray(fold @ x[rows].astype(np.float64)), sizes[use]
+    within = (np.einsum("ij,ij->i", sums, sums) - n) / (n * (n - 1))
+    one, two = at.reshape(2, -1)
+    out[pick] = (within[one] + within[two]) / 2 - dots(sums, one, two) / (n[one] * n[two])
+    return out
 
 
 def _logistic(z: NDArray[np.float64], fit: tuple[float, float]) -> NDArray[np.float64]:
@@ -167,7 +210,7 @@ def _same_photo(
     a, b, cosine = a[cosine < 0.9], b[cosine < 0.9], cosine[cosine < 0.9]
     around = joiner.around
     asked = (around.base[a] + around.base[b]) / 2 + joiner.merge * around.sd + joiner.alone * (around.reach[a] + around.reach[b]) / 2
-    one = _logistic((cosine - asked) / sd - joiner.same_photo, _JOIN)
+    one = _logistic((cosine - asked) / sd - joiner.same_photo, _PHOTO)
     return np.full(len(a), 2, dtype=np.int8), a, b, one, np.ones(len(a), dtype=np.int64)
 
 

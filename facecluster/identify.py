@@ -29,7 +29,8 @@ with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences i
     from hdbscan._hdbscan_linkage import label
     from hdbscan._hdbscan_tree import outlier_scores
 
-from facecluster.joining import Joiner, Pairs, constrained
+from facecluster.constraints import constrained
+from facecluster.joining import Joiner, Pairs
 from facecluster.strangers import Strangers, strangers, usual
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
@@ -94,7 +95,7 @@ def group(
         strong = np.ones(len(source), dtype=bool) if weak is None else ~(weak[source] | weak[target])
         labels, glosh = _hierarchy(_spanning_tree(n, source[strong], target[strong], above[strong], around, config), n, config)
         joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo)
-        labels = joiner.join(x, constrained(labels, must, cannot), source[strong], target[strong], above[strong])
+        labels = joiner.join(x, constrained(labels, must, cannot, x, joiner), source[strong], target[strong], above[strong])
         if not last:
             around = strangers(x, labels, mean=mean, sd=sd)
         elif weak is not None and weak.any():
@@ -110,7 +111,10 @@ def _hierarchy(tree: NDArray[np.float64], n: int, config: IdentifyConfig) -> tup
 
 
 def links_worth_a_look(
-    neighbours: NDArray[np.integer], similarity: NDArray[np.floating], around: Strangers, photos: NDArray[np.integer] | None,
+    neighbours: NDArray[np.integer],
+    similarity: NDArray[np.floating],
+    around: Strangers,
+    photos: NDArray[np.integer] | None,
     same_photo: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""

@@ -7,7 +7,7 @@ HDBSCAN's groups are pure but cut too fine. Two groups a and b are one person if
 where base, reach and sd are those of `strangers`: cosines of means are spread as those of single faces are, and a mean over many faces that
 vary is shorter than 1 by as much as the mean over all pairs is nearer to 0. Groups that are each other's best are joined, until none are.
 
-Odd inputs: must-links are joined whatever their cosine; a group that holds a cannot-link falls back to what must-links hold together.
+Odd inputs: two groups with a cannot-link between them are never joined. `constraints` sees to must-links, and to cannot-links in a group.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_matrix
 
 from facecluster.strangers import Strangers
 
@@ -57,7 +56,7 @@ class Joiner:
         Along the graph's edges source[i] - target[i], each once; above[i]: how far its cosine lies above the best stranger's level, less
         what sharing a photo costs. Between two single faces it says all.
         """
-        group = _numbered(labels)
+        group = numbered(labels)
         own = _Groups(np.ones(len(x)), x.astype(np.float64), self.around.base, self.around.reach).folded(group)
         free = (own.sizes[group[source]] == 1) & (own.sizes[group[target]] == 1)
         a, b = self._pairs(group, group[source[~free]], group[target[~free]], len(own.sizes))
@@ -134,7 +133,7 @@ class Joiner:
     def _excess(self, own: _Groups, group: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
         """How far the mean cosine of each pair of groups lies above what is asked of it."""
         size_a, size_b = own.sizes[a], own.sizes[b]
-        mean = _dots(own.vectors, a, b) / (size_a * size_b)
+        mean = dots(own.vectors, a, b) / (size_a * size_b)
         base = (own.base[a] / size_a + own.base[b] / size_b) / 2
         reach = (own.reach[a] / size_a + own.reach[b] / size_b) / 2
         length = np.linalg.norm(own.vectors, axis=1) / own.sizes  # of the groups' means: 1 for a single face
@@ -147,7 +146,7 @@ class Joiner:
         return np.asarray(excess.round(6))
 
 
-def _dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
+def dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
     """Dot products of rows a[i] and b[i], a block at a time: the whole would be gigabytes."""
     out = np.empty(len(a))
     for i in range(0, len(a), 1 << 16):
@@ -176,36 +175,7 @@ def _mutual(a: Ints, b: Ints, excess: NDArray[np.float64], count: int) -> Ints |
         return None
     into = np.arange(count)
     into[best[mutual]] = mutual
-    return _numbered(into)
-
-
-def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None) -> Ints:
-    """Labels (n,) from 0, -1 = alone, made to keep must-links (m, 2) together and cannot-links (c, 2) apart.
-
-    A cannot-link between two faces that must-links hold together has no effect.
-    """
-    n = len(labels)
-    out = labels.copy()
-    out[out < 0] = labels.max(initial=-1) + 1 + np.arange((labels < 0).sum())
-    if must is None or not len(must):
-        atoms = np.arange(n)
-    else:
-        atoms = connected_components(coo_matrix((np.ones(len(must)), (must[:, 0], must[:, 1])), shape=(n, n)), directed=False)[1]
-    firsts = np.unique(atoms, return_index=True)[1]
-    if cannot is not None and len(cannot):
-        # groups joined by must-links fall and rise together
-        bad = _bridged(out, atoms)
-        fall = np.isin(bad, bad[cannot[:, 0]][(bad[cannot[:, 0]] == bad[cannot[:, 1]]) & (atoms[cannot[:, 0]] != atoms[cannot[:, 1]])])
-        out = np.where(fall, n + firsts[atoms], out)
-    return _bridged(_numbered(out), atoms)
-
-
-def _bridged(labels: Ints, atoms: Ints) -> Ints:
-    """Groups joined where one atom has faces in several."""
-    labels = _numbered(labels)
-    groups, kinds = int(labels.max(initial=-1)) + 1, int(atoms.max(initial=-1)) + 1
-    graph = coo_matrix((np.ones(len(labels)), (labels, groups + atoms)), shape=(groups + kinds,) * 2)
-    return np.asarray(connected_components(graph, directed=False)[1][labels], dtype=np.int64)
+    return numbered(into)
 
 
 def _keys(a: Ints, b: Ints, count: int) -> Ints:
@@ -218,6 +188,7 @@ def _distinct(keys: Ints) -> Ints:
     return keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
 
 
-def _numbered(labels: NDArray[np.integer]) -> Ints:
+def numbered(labels: NDArray[np.integer]) -> Ints:
+    """Labels as 0, 1, ... by their order."""
     numbers: Ints = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return numbers

@@ -139,7 +139,7 @@ class Store:
             raise StoreError(f"expected a place that this machine can open, found {self.url}: {_line(e)}. Next: {hint}") from e
 
     @property
-    def _faults(self) -> tuple[type[Exception], ...]:
+    def faults(self) -> tuple[type[Exception], ...]:
         """What can go wrong with a file's bytes and place: remote filesystems raise errors of their own."""
         return (OSError, ValueError) if self.is_local else (Exception,)
 
@@ -182,7 +182,7 @@ class Store:
             mark = json.loads(self.fs.cat_file(self.path(MARK)))
         except (FileNotFoundError, NotADirectoryError):
             raise StoreError(f"expected a store at {self.url}, found none: make one with 'facecluster run PHOTOS -o {self.url}'") from None
-        except self._faults as e:
+        except self.faults as e:
             raise StoreError(f"expected a readable {MARK} in {self.url}, found: {_line(e)}. Restore it or choose another store") from e
         if not isinstance(mark, dict) or mark.get("kind") != KIND or not isinstance(mark.get("format"), int):
             raise StoreError(f"expected a facecluster store at {self.url}, found a {MARK} of something else: choose another folder")
@@ -205,7 +205,7 @@ class Store:
             self.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), MARK)
         except StoreError:
             raise
-        except self._faults as e:
+        except self.faults as e:
             raise StoreError(f"expected a place to write the store, found: {_line(e)}. Choose another with -o") from e
 
     def _need_name(self) -> None:
@@ -261,7 +261,7 @@ class Store:
         pq.write_table(data.cast(schema), buffer, compression="zstd")
         try:
             self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
-        except self._faults as e:
+        except self.faults as e:
             path = self.part(table, shard)
             raise StoreError(f"expected to write {path}, found: {_line(e)}. Put that right and run again: what is done is kept") from e
 
@@ -277,7 +277,7 @@ class Store:
         try:
             with self.fs.open(path, "rb") as f:
                 return pq.read_table(f, columns=columns)
-        except (*self._faults, pa.ArrowException) as e:
+        except (*self.faults, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
@@ -295,7 +295,7 @@ class Store:
             with self.fs.open(path, "rb") as f:
                 metadata = pq.read_schema(f).metadata or {}
             found = json.loads(metadata[b"facecluster"])
-        except (*self._faults, KeyError, pa.ArrowException) as e:
+        except (*self.faults, KeyError, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
         found.pop("format", None)
         return dict(found)

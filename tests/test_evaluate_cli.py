@@ -109,6 +109,17 @@ def test_by_path_with_boxes_and_groups(made: Made, tmp_path: Path) -> None:
     assert [(g["column"], g["value"], g["people"]) for g in grouping["by_group"]] == [("sex", "f", 6), ("sex", "m", 6)]
     same = truth[:, None] == truth[None]
     assert found["verification"]["pairs"]["same"] == (same.sum() - len(truth)) // 2
+    sexes = found["verification"]["by_group"]
+    assert [(g["value"], g["people"], g["pairs"]["same"]) for g in sexes] == [
+        (sex, 6, (same[truth % 2 == p][:, truth % 2 == p].sum() - (truth % 2 == p).sum()) // 2) for p, sex in enumerate("fm")
+    ]
+    out = tmp_path / "out"
+    shown = run(store.url, "--truth", table, "--images", photos_of(store), "-o", str(out)).stdout
+    assert "verification by sex, of pairs whose faces both have the value:\n  f: " in shown
+    at = sexes[0]["at_overall_threshold"][0]
+    assert f"FAR 1e-2 overall (cosine {at['threshold']:.3f}): FAR {at['far']['value']:.2g} ({at['far']['low']:.2g} to " in shown
+    drawing = ET.fromstring((out / "roc.svg").read_text())
+    assert [e.get("class") for e in drawing.iter() if e.tag.endswith("}path")] == ["a", "g0", "g1"]
 
 
 def test_by_face_is_the_same_and_rows_may_stand_in_any_order(made: Made, tmp_path: Path) -> None:

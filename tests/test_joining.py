@@ -7,11 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facecluster.constraints import constrained
 from facecluster.identify import IdentifyConfig, group
-from facecluster.joining import constrained
+from facecluster.joining import Joiner
 from facecluster.link import nearest
+from facecluster.strangers import usual
 
 CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
+JOINER = Joiner(usual(1_000, mean=0.0, sd=0.09), CONFIG.merge, CONFIG.alone)
 
 
 def people(sizes: list[int], noise: float = 0.6, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -28,7 +31,8 @@ pairs = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)).filter(lambda
 @given(st.lists(st.integers(-1, 4), min_size=12, max_size=12), pairs, pairs)
 def test_links_are_kept_whatever_the_groups(labels: list[int], must: list[tuple[int, int]], cannot: list[tuple[int, int]]) -> None:
     must_rows, cannot_rows = np.array(must).reshape(-1, 2), np.array(cannot).reshape(-1, 2)
-    found = constrained(np.array(labels), must_rows, cannot_rows)
+    x, _ = people([2, 3, 4, 3])
+    found = constrained(np.array(labels), must_rows, cannot_rows, x, JOINER)
     assert all(found[a] == found[b] for a, b in must)
     # what must-links hold together, by flooding
     atom = list(range(12))
@@ -36,6 +40,10 @@ def test_links_are_kept_whatever_the_groups(labels: list[int], must: list[tuple[
         for a, b in must:
             atom[a] = atom[b] = min(atom[a], atom[b])
     assert all(found[a] != found[b] or atom[a] == atom[b] for a, b in cannot)
+    # groups that no cannot-link speaks of, through must-links either, are as they were
+    whole = constrained(np.array(labels), must_rows, None, x, JOINER)
+    touched = {whole[a] for a, b in cannot if whole[a] == whole[b] and atom[a] != atom[b]}
+    assert all((found[a] == found[b]) == (whole[a] == whole[b]) for a in range(12) for b in range(12) if whole[a] not in touched)
     if not must and not cannot:
         assert all((found[a] == found[b]) == (a == b or labels[a] == labels[b] >= 0) for a in range(12) for b in range(12))
 

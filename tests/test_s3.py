@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from click.testing import CliRunner
 from conftest import need
 
 from facecluster.cli import main
+from facecluster.decisions import Decision, append, read
 from facecluster.demo import make_collection
+from facecluster.errors import StoreError
 from facecluster.listing import find_files
 from facecluster.tables import FACES, PHOTOS, Store
 
@@ -152,3 +156,62 @@ def test_without_a_right_to_enter(s3: Any, photos: Path, monkeypatch: pytest.Mon
             assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "credentials" in result.stderr, result.exception
     finally:
         s3.clear_instance_cache()
+
+
+TALK = """
+import sys
+from facecluster.decisions import Decision, append
+from facecluster.tables import Store
+store, who = Store(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(25):
+    append(store, [Decision(act="same", faces=(who, str(i), part)) for part in "ab"])
+"""
+
+
+def test_two_programs_say_something_at_the_same_time_and_nothing_is_lost(s3: Any) -> None:
+    store = Store("s3://bucket/talk")
+    earlier = Decision(act="same", faces=("before", "0"), id="0" * 8, at="2026-11-23T00:00:00Z")
+    s3.pipe_file("bucket/talk/decisions.jsonl", earlier.to_line().encode())  # of an older version, torn at its end
+    programs = [
+        subprocess.Popen([sys.executable, "-c", TALK, store.url, who], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for who in ("one", "two")
+    ]
+    for program in programs:
+        assert program.stdout is not None and program.stdout.readline() == "ready\n"
+    for program in programs:
+        assert program.stdin is not None
+        program.stdin.write("go\n")
+        program.stdin.flush()
+    assert [program.wait(120) for program in programs] == [0, 0]
+    for program in programs:
+        program.stdin.close(), program.stdout.close()  # type: ignore[union-attr]
+    journal = read(store)
+    assert not journal.notes and journal.decisions[0] == earlier
+    said = [d.faces for d in journal.decisions[1:]]
+    for who in ("one", "two"):  # each in the order in which it was said
+        assert [faces[1:] for faces in said if faces[0] == who] == [(str(i), part) for i in range(25) for part in "ab"]
+    assert len(said) == 100
+    places = [i for i, faces in enumerate(said) if faces[0] == "one"]
+    assert places != list(range(50)) and places != list(range(50, 100))  # they did talk at the same time
+    (last,) = append(store, [Decision(act="undo", of=earlier.id)])
+    assert read(store).decisions[-1] == last
+
+
+def test_a_journal_that_comes_back_to_a_disk(s3: Any, tmp_path: Path) -> None:
+    remote = Store("s3://bucket/home")
+    first = append(remote, [Decision(act="same", faces=("a", "b"))]) + append(remote, [Decision(act="same", faces=("c", "d"))])
+    s3.pipe_file("bucket/home/decisions/note.jsonl", b"not ours")
+    s3.get("bucket/home/decisions/", f"{tmp_path}/decisions/", recursive=True)
+    local = Store(str(tmp_path))
+    assert read(local).decisions == read(remote).decisions == first
+    last = append(local, [Decision(act="undo", of=first[0].id)])
+    assert read(local).decisions == first + last and not read(local).notes
+    assert (tmp_path / "decisions.jsonl").read_text() == "".join(d.to_line() + "\n" for d in first + last)
+    assert [p.name for p in (tmp_path / "decisions").iterdir()] == ["note.jsonl"]
+
+
+def test_a_journal_in_a_bucket_that_is_gone_is_one_line(s3: Any) -> None:
+    with pytest.raises(StoreError, match="expected to write no-such-bucket/people/decisions"):
+        append(Store("s3://no-such-bucket/people"), [Decision(act="same", faces=("a", "b"))])

@@ -15,6 +15,10 @@ from tqdm import tqdm
 from facecluster.errors import FaceclusterError, InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from facecluster.doubts import Doubts
     from facecluster.people import People, Settled
     from facecluster.pipeline import Clustered
     from facecluster.report import Suspect, Title
@@ -156,22 +160,30 @@ def _titles(people: People) -> dict[int, Title]:
     return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
 
 
-def _check_first(store: Store, table: str, model: str, top: int = 12) -> list[Suspect]:
-    """The people of a table that are least likely to be right, the least first; none if the table is of other faces or another model."""
+def assess(store: Store, table: str, model: str) -> tuple[list[str], NDArray[np.int64], Doubts]:
+    """Face ids, their identities in a table of `model`, and the doubts about them; raises InputError if it is of other faces."""
     from facecluster.doubts import assess_store
     from facecluster.embed import EmbedConfig
     from facecluster.identify import IdentifyConfig
     from facecluster.models.registry import card_of
+
+    card = card_of(model)
+    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
+    return assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", table, config)
+
+
+def _check_first(store: Store, table: str, model: str, top: int = 12) -> list[Suspect]:
+    """The people of a table that are least likely to be right, the least first; none if the table is of other faces or another model."""
+    from facecluster.models.registry import card_of
     from facecluster.people import current
     from facecluster.report import Suspect
 
-    card, run = card_of(model), current(store)
+    name, run = card_of(model).name, current(store)
     of = run.model if run is not None and run.identities == table else table.partition("/")[2]
-    if of != card.name or not store.shards(f"links/{card.name}"):
+    if of != name or not store.shards(f"links/{name}"):
         return []
-    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
     try:
-        doubts = assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", table, config)[2]
+        doubts = assess(store, table, model)[2]
     except InputError:  # photos came or went since
         return []
     order = doubts.confidence.argsort(kind="stable")[:top].tolist()

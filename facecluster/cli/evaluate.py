@@ -12,7 +12,7 @@ import click
 from facecluster.cli import common
 
 if TYPE_CHECKING:
-    from facecluster.evaluate import Calibration, Evaluation, GroupScore, Verification
+    from facecluster.evaluate import Calibration, Estimate, Evaluation, GroupPairs, GroupScore, Roc, Verification
     from facecluster.evaluate.store import Coverage, StoreEvaluation
 
 
@@ -80,6 +80,7 @@ def _show(found: StoreEvaluation) -> None:
         _show_grouping(found.evaluation, found.faces)
     if found.evaluation.verification is not None:
         _show_verification(found.evaluation.verification, "pairs of these faces")
+        _show_pair_groups(found.evaluation.verification.by_group)
     if found.pairs is not None and found.pair_coverage is not None:
         _show_coverage(found.pair_coverage, "pairs", "could be judged")
         _show_verification(found.pairs, "pairs of the list")
@@ -136,12 +137,39 @@ def _show_grouping(evaluation: Evaluation, every: int) -> None:
 def _show_verification(found: Verification, what: str) -> None:
     click.echo(f"verification of {found.same:,} same and {found.different:,} different {what}:")
     for a in found.accepts:
-        rate = f"1e{round(math.log10(a.far))}"
+        rate = _rate(a.far)
         if a.tar is None:
             click.echo(f"  FAR {rate} and less: too few different pairs ({1 / a.far:,.0f} needed)")
             break
         click.echo(f"  FAR {rate}: TAR {a.tar:.4f}" + ("" if a.threshold is None else f" (cosine {a.threshold:.3f})"))
     _show_calibration(found.calibration, "the model's probability that a pair is one person")
+
+
+def _show_pair_groups(groups: list[GroupPairs]) -> None:
+    """The pairs within each value of each column, at their own thresholds and at the one for all."""
+    from facecluster.report.text import plural
+
+    for at, group in enumerate(groups):
+        if not at or groups[at - 1].column != group.column:
+            click.echo(f"verification by {_plain(group.column)}, of pairs whose faces both have the value:")
+        people = plural(group.people, "person", "people")
+        click.echo(f"  {_plain(group.value)}: {group.same:,} same and {group.different:,} different pairs of {people}")
+        told = [f"{_interval(a.tar)} at FAR {_rate(a.far)}" for a in group.accepts if a.tar is not None]
+        click.echo(f"    TAR {', '.join(told)}" if told else "    TAR: too few different pairs (100 needed)")
+        for shared in group.shared:
+            cosine = "" if shared.threshold is None else f" (cosine {shared.threshold:.3f})"
+            click.echo(
+                f"    threshold of FAR {_rate(shared.overall_far)} overall{cosine}: FAR {_interval(shared.far)}, "
+                f"false non-match {_interval(shared.fnmr)}"
+            )
+
+
+def _rate(far: float) -> str:
+    return f"1e{round(math.log10(far))}"
+
+
+def _interval(found: Estimate) -> str:
+    return f"{found.value:.2g} ({found.low:.2g} to {found.high:.2g})"
 
 
 def _show_calibration(found: Calibration | None, what: str) -> None:
@@ -156,12 +184,15 @@ def _write(found: StoreEvaluation, out: str) -> None:
     from facecluster.tables import Store
 
     kinds = {"pairs of the truth": found.evaluation.verification, "listed pairs": found.pairs}
+    by_column: dict[str, dict[str, Roc]] = {}
+    for group in found.evaluation.verification.by_group if found.evaluation.verification else []:
+        by_column.setdefault(group.column, {})[group.value] = group.roc
     grouping = found.evaluation.grouping
     stated = {"faces in groups": grouping.calibration if grouping else None}
     stated |= {name: kind.calibration if kind else None for name, kind in kinds.items()}
     files = {
         "evaluation.json": json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n",
-        "roc.svg": roc_svg({name: kind.roc for name, kind in kinds.items() if kind is not None}),
+        "roc.svg": roc_svg({name: kind.roc for name, kind in kinds.items() if kind is not None}, by_column),
         "reliability.svg": reliability_svg({name: sure for name, sure in stated.items() if sure is not None}),
     }
     try:

@@ -22,18 +22,12 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
 
     Example: facecluster questions ~/people --top 10
     """
-    from facecluster.doubts import KINDS, assess_store
-    from facecluster.embed import EmbedConfig
-    from facecluster.identify import IdentifyConfig
-    from facecluster.models.registry import card_of
+    from facecluster.doubts import KINDS
     from facecluster.tables import Store
 
     place = Store(store)
     place.check()
-    card = card_of(model)
-    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
-    table = common.identities_of(place, model)
-    ids, labels, doubts = assess_store(place, EmbedConfig(model=model).table(), f"links/{card.name}", table, config)
+    ids, labels, doubts = common.assess(place, common.identities_of(place, model), model)
     order = doubts.confidence.argsort(kind="stable")[:top]
     people = [
         {"identity": int(i), "faces": int((labels == i).sum()), "purity": round(float(doubts.purity[i]), 3),

@@ -1,6 +1,7 @@
 """What the user said of faces: a journal that is replayed on every run.
 
 journal  decisions.jsonl in the store: read, append
+objects  what stands beside it on object stores
 replay   decisions -> what must be together, what must not, who has which name; later ones overrule earlier ones
 """
 

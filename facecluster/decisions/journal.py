@@ -1,4 +1,5 @@
-"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to. docs/format.md describes it.
+"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to. docs/format.md describes it. On object
+stores what is appended stands in objects of its own (`objects`).
 
 A decision speaks of faces, never of numbers that a run gave. A line that can't be read (the last one torn by a crash, one spoilt by an
 editor) is passed over with a note, and what is appended later starts on a line of its own. A decision whose id was there before counts
@@ -11,13 +12,14 @@ import json
 import os
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from facecluster.decisions import objects
 from facecluster.errors import InputError, StoreError
 from facecluster.tables import Store
 
@@ -92,14 +94,12 @@ def _hex(text: str) -> bool:
 def read(store: Store) -> Journal:
     """The journal of a store. Raises StoreError if the file can't be read at all."""
     journal, seen = Journal([]), set()
-    for number, line in enumerate(_bytes(store).split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    for place, line in _lines(store):
         try:
             decision = _parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             why = " ".join(str(e).split())[:80]
-            journal.notes.append(f"line {number} of {FILE} can't be read and is passed over: {why}")
+            journal.notes.append(f"{place} can't be read and is passed over: {why}")
             continue
         if decision.id not in seen:
             seen.add(decision.id)
@@ -132,7 +132,7 @@ def _parse(row: Any) -> Decision:
 def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
     """Add decisions to the journal, all in one write that has reached the disk when this returns; as they stand there, with id and time.
 
-    On an object store the file is written anew, without a lock: one program at a time, please.
+    Several programs may append at the same time: on a disk they wait for each other, on an object store each writes an object of its own.
 
     Raises:
         StoreError: the file can't be written.
@@ -145,15 +145,23 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
     try:
         if store.is_local:
             with FileLock(store.path("decisions.lock"), timeout=WAIT):
+                _take_in(store)
                 _append_local(store.path(FILE), data)
         else:
-            before = _bytes(store)
-            store.write_bytes(before + (b"\n" if before and not before.endswith(b"\n") else b"") + data, FILE)
+            objects.put(store, data)
     except Timeout:
         raise StoreError(f"expected to write {FILE} in {store.url}, found another program at it for {WAIT:.0f} s: stop it") from None
-    except OSError as e:
-        raise StoreError(f"expected to write {store.path(FILE)}, found: {e}. Check its permissions, and free some space") from e
+    except store.faults as e:
+        place = store.path(FILE if store.is_local else objects.FOLDER)
+        raise StoreError(f"expected to write {place}, found: {e}. Check its permissions, and free some space") from e
     return made
+
+
+def _take_in(store: Store) -> None:
+    """Move what was said in an object store into the file; if that is cut off, lines that are there twice count once."""
+    if found := objects.contents(store):
+        _append_local(store.path(FILE), b"".join(data.rstrip(b"\n") + b"\n" for _, data in found))
+        objects.remove(store, [name for name, _ in found])
 
 
 def _append_local(path: str, data: bytes) -> None:
@@ -167,13 +175,20 @@ def _append_local(path: str, data: bytes) -> None:
         os.fsync(f.fileno())
 
 
-def _bytes(store: Store) -> bytes:
+def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
+    """The lines of the journal that are not empty, and where they stand."""
     try:
-        return bytes(store.fs.cat_file(store.path(FILE)))
+        parts = [(FILE, bytes(store.fs.cat_file(store.path(FILE))))]
     except FileNotFoundError:
-        return b""
-    except OSError as e:
+        parts = []
+    except store.faults as e:
         raise StoreError(f"expected to read {store.path(FILE)}, found: {e}. Check its permissions") from e
+    try:
+        parts += objects.contents(store)
+    except store.faults as e:
+        raise StoreError(f"expected to read {store.path(objects.FOLDER)}, found: {e}. Check its permissions") from e
+    for name, data in parts:
+        yield from ((f"line {i} of {name}", line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip())
 
 
 def active(decisions: Iterable[Decision]) -> list[Decision]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
 
 from facecluster.evaluate.clusters import Contingency, Floats, Scores, by_face, scores
+from facecluster.evaluate.rates import effective, wilson
 
 SURE = 0.95  # of intervals; and of a warning, over all groups together
 FAR_OFF = 1.5  # a group's error is far from the rest's if it is this many times as large...
@@ -44,12 +44,10 @@ def by_group(table: Contingency, columns: Mapping[str, ArrayLike]) -> list[Group
     precision, recall = by_face(table)
     person = table.person[table.cell]
     found = []
-    values = {name: np.asarray(list(map(str, np.asarray(column).ravel().tolist())), dtype=str) for name, column in columns.items()}
+    values = as_text(columns, len(person))
     kinds = {name: np.unique(column[column != ""]) for name, column in values.items()}
     tests = sum(len(kind) for kind in kinds.values() if len(kind) > 1)
     for name, column in values.items():
-        if len(column) != len(person):
-            raise ValueError(f"expected as many values of {name!r} as faces, found {len(column)} and {len(person)}")
         for kind in kinds[name]:
             here = column == kind
             own = _Sample.of(person, precision, recall, here)
@@ -60,6 +58,15 @@ def by_group(table: Contingency, columns: Mapping[str, ArrayLike]) -> list[Group
             )  # fmt: skip
             found.append(replace(score, warning=_warning(score, own, rest, 1 - (1 - SURE) / max(tests, 1))))
     return found
+
+
+def as_text(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray[np.str_]]:
+    """Columns of text, (n,) each. Raises ValueError if one is longer or shorter."""
+    values = {name: np.asarray(list(map(str, np.asarray(column).ravel().tolist())), dtype=str) for name, column in columns.items()}
+    for name, column in values.items():
+        if len(column) != n:
+            raise ValueError(f"expected as many values of {name!r} as faces, found {len(column)} and {n}")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +98,10 @@ class _Sample:
         """
         if not self.faces:
             return 0.0, 1.0
-        z, f = float(ndtri((1 + level) / 2)), self.scores.f
         n = float(self.people)
         if self.people > 1 and self.variance > 1e-12:
-            n = min(f * (1 - f) / self.variance * (z / float(stdtrit(self.people - 1, (1 + level) / 2))) ** 2, float(self.faces))
-        middle, half = (f + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n) * np.sqrt(f * (1 - f) / n + z * z / (4 * n * n))
-        return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+            n = min(effective(self.scores.f, self.variance, self.people, level), float(self.faces))
+        return wilson(self.scores.f, n, level)
 
 
 def _pairwise(table: Contingency, here: NDArray[np.bool_]) -> Scores:

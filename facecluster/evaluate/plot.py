@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 from facecluster.evaluate.reliability import Calibration
-from facecluster.evaluate.result import RATES, thinned
-from facecluster.evaluate.verify import Roc
+from facecluster.evaluate.verify import RATES, Roc, thinned
 
-WIDTH, HEIGHT = 640, 490  # px of a drawing
+WIDTH, HEIGHT = 640, 490  # px of a drawing of three lines in its legend and less
+LINE = 18  # px a line of a legend
+MOST = 8  # curves of groups in one panel
 LEFT, RIGHT, TOP, BASE = 64, 616, 40, 380  # px, where the axes stand
 _STYLE = """
 svg{font:13px system-ui,sans-serif;background:#fff;--ink:#1c2024;--dim:#60666d;--line:#dcdfe2;--a:#3b82c4;--b:#b3261e;--c:#1f7a45}
@@ -24,19 +25,45 @@ text{fill:var(--ink)}.dim{fill:var(--dim)}.mid{text-anchor:middle}.end{text-anch
 .c{stroke:var(--c);fill:none;stroke-width:2;stroke-dasharray:2 3}
 .dot-a{fill:var(--a)}.dot-b{fill:var(--b)}.dot-c{fill:var(--c)}
 """
+_GROUP_STYLES = tuple(f"g{i}" for i in range(MOST))
+# hues that stay apart on white and on black; no two neighbours share a dash, so that they need not be told by colour
+_GROUPS = "\n".join(
+    f".{style}{{stroke:hsl({hue} 65% 50%);fill:none;stroke-width:2;stroke-dasharray:{dash}}}.dot-{style}{{fill:hsl({hue} 65% 50%)}}"
+    for style, hue, dash in zip(_GROUP_STYLES, (210, 5, 145, 35, 275, 185, 325, 85), ("none", "7 4", "2 3", "12 4 2 4") * 2, strict=True)
+)
 
 
-def roc_svg(curves: Mapping[str, Roc]) -> str:
-    """The ROC of up to three sets of pairs by name: true accept rate over false accept rate, 1 down to one pair, or 1e-6."""
+def roc_svg(curves: Mapping[str, Roc], groups: Mapping[str, Mapping[str, Roc]] | None = None) -> str:
+    """The ROC of up to three sets of pairs by name: true accept rate over false accept rate, 1 down to one pair, or 1e-6.
+
+    Below it a panel for each column of `groups`, with a curve for each of its values; of more than 8 those with the most pairs.
+    """
     lowest = min((1 / curve.different for curve in curves.values()), default=1e-5)
     first = max(-6, min(-1, math.floor(math.log10(lowest) + 1e-9)))
-    parts = _frame("True accept rate over false accept rate", "false accept rate (logarithmic)", "true accept rate")
+    parts, told = _roc_panel("True accept rate over false accept rate", dict(zip("abc", curves.items(), strict=False)), first)
+    height = HEIGHT
+    for column, kinds in (groups or {}).items():
+        most = sorted(kinds.items(), key=lambda kind: (-kind[1].same - kind[1].different, kind[0]))[:MOST]
+        styled = dict(zip(_GROUP_STYLES, sorted(most, key=lambda kind: kind[0]), strict=False))
+        panel, more = _roc_panel(f"The same by {column}: pairs within each value", styled, first)
+        if len(kinds) > MOST:
+            more.append(f"{len(kinds) - MOST} more values with fewer pairs: see evaluation.json")
+            panel.append(_text("dim", LEFT, BASE + 66 + LINE * MOST, more[-1]))
+        parts += [f'<g transform="translate(0 {height})">', *panel, "</g>"]
+        told += more
+        height += BASE + 66 + LINE * len(more) + 20
+    return _svg("Receiver operating characteristic", ". ".join(told), parts, height)
+
+
+def _roc_panel(title: str, curves: Mapping[str, tuple[str, Roc]], first: int) -> tuple[list[str], list[str]]:
+    """Axes from 10 to the power of `first` to 1, curves by style, and their legend; and what the legend says."""
+    parts = _frame(title, "false accept rate (logarithmic)", "true accept rate")
     for power in range(first, 1):
         x = _x(1 - power / first)
         label = "1" if power == 0 else f"1e{power}"
         parts += [_line("axis", x, TOP, x, BASE), _text("dim mid", x, BASE + 18, label)]
     told = []
-    for style, (name, curve) in zip("abc", curves.items(), strict=False):
+    for style, (name, curve) in curves.items():
         far, tar, _ = thinned(curve)
         points = [(1 - math.log10(f) / first, t) for f, t in zip(far, tar, strict=True) if f >= 10.0**first * (1 - 1e-9)]
         # the curve is a staircase: between two rates that can be reached the lower rate's share holds
@@ -48,8 +75,7 @@ def roc_svg(curves: Mapping[str, Roc]) -> str:
         told.append(
             f"{name}: " + (", ".join(f"{t:.3f} at 1e{round(math.log10(r))}" for r, t in reached) or "too few pairs for a rate of 0.01")
         )
-    parts += _legend(told)
-    return _svg("Receiver operating characteristic", ". ".join(told), parts)
+    return parts + _legend(told, list(curves)), told
 
 
 def reliability_svg(found: Mapping[str, Calibration]) -> str:
@@ -64,7 +90,7 @@ def reliability_svg(found: Mapping[str, Calibration]) -> str:
         parts.append(f'<polyline class="{style}" points="{" ".join(f"{_x(u):.1f},{_y(v):.1f}" for u, v in points)}"/>')
         parts += [f'<circle class="dot-{style}" cx="{_x(u):.1f}" cy="{_y(v):.1f}" r="4"/>' for u, v in points]
         told.append(f"{name}: expected calibration error {calibration.ece:.3f} ({calibration.count:,} statements)")
-    parts += _legend(told)
+    parts += _legend(told, list("abc"))
     return _svg("Reliability diagram", ". ".join(told), parts)
 
 
@@ -77,16 +103,16 @@ def _frame(title: str, across: str, up: str) -> list[str]:
     return parts
 
 
-def _legend(lines: list[str]) -> list[str]:
-    return [_text(f"dot-{style}", LEFT, BASE + 66 + 18 * i, line) for i, (style, line) in enumerate(zip("abc", lines, strict=False))]
+def _legend(lines: list[str], styles: list[str]) -> list[str]:
+    return [_text(f"dot-{style}", LEFT, BASE + 66 + LINE * i, line) for i, (style, line) in enumerate(zip(styles, lines, strict=False))]
 
 
-def _svg(title: str, description: str, parts: list[str]) -> str:
+def _svg(title: str, description: str, parts: list[str], height: int = HEIGHT) -> str:
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
         f'aria-labelledby="title desc"><title id="title">{escape(title)}</title><desc id="desc">{escape(description)}</desc>'
     )
-    return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>"]) + "\n"
+    return "\n".join([head, f"<style>{_STYLE}{_GROUPS}</style>", *parts, "</svg>"]) + "\n"
 
 
 def _x(share: float) -> float:

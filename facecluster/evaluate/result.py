@@ -6,9 +6,8 @@ measure (fewer than 1 / rate) has no true accept rate (None).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from facecluster.evaluate.clusters import NOBODY, Floats, Scores, ari_of, bcubed_of, contingency, nmi_of, pairwise_of
 from facecluster.evaluate.groups import GroupScore, by_group
+from facecluster.evaluate.pairgroups import GroupPairs, pairs_by_group
 from facecluster.evaluate.reliability import Calibration, balanced, belongs, calibration
-from facecluster.evaluate.sample import pairs
-from facecluster.evaluate.verify import Folds, Roc, folds, roc
-
-RATES = (1e-2, 1e-3, 1e-4, 1e-5)
-POINTS = 200  # of a curve as it is written
-BLOCK = 1 << 16  # pairs whose vectors are held at a time
+from facecluster.evaluate.sample import cosines, pairs
+from facecluster.evaluate.verify import RATES, Folds, Roc, finite, folds, roc, thinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +56,7 @@ class Verification:
     roc: Roc
     folds: Folds | None
     calibration: Calibration | None  # of the stated probabilities that a pair is one person, both kinds of pairs counting alike
+    by_group: list[GroupPairs] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,9 @@ class Evaluation:
 
     @property
     def warnings(self) -> list[str]:
-        """One line for each group that fares far worse than the rest."""
-        return [g.warning for g in (self.grouping.by_group if self.grouping else []) if g.warning]
+        """One line for each figure in which a group fares far worse than the rest."""
+        grouping = [g.warning for g in (self.grouping.by_group if self.grouping else []) if g.warning]
+        return grouping + [w for g in (self.verification.by_group if self.verification else []) for w in g.warnings]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers, for JSON."""
@@ -121,15 +119,18 @@ def score(
         len(found), len(table.people), len(table.groups) - int(nobody.sum()), int(nobody.sum()),
         pairwise_of(table), bcubed_of(table), nmi_of(table), ari_of(table), sure, by_group(table, columns),
     )  # fmt: skip
-    return Evaluation(grouping, None if vectors is None else judge_faces(truth, vectors, stated=stated))
+    return Evaluation(grouping, None if vectors is None else judge_faces(truth, vectors, columns, stated=stated))
 
 
-def judge_faces(truth: ArrayLike, vectors: NDArray[np.floating], *, stated: Stated | None = None) -> Verification | None:
+def judge_faces(
+    truth: ArrayLike, vectors: NDArray[np.floating], groups: Mapping[str, ArrayLike] | None = None, *, stated: Stated | None = None
+) -> Verification | None:
     """Measure how well pairs of faces are told by the cosine of their vectors, as `score` does; None without both kinds of pairs."""
     first, second, same = pairs(truth)
     if same.all() or not same.any():
         return None
-    return judge_pairs(cosines(vectors, first, second), same, stated=stated)
+    found = judge_pairs(cosines(vectors, first, second), same, stated=stated)
+    return replace(found, by_group=pairs_by_group(truth, vectors, groups or {}, found.roc))
 
 
 def judge_pairs(similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | None = None, stated: Stated | None = None) -> Verification:
@@ -150,18 +151,9 @@ def judge_pairs(similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | Non
     accepts = []
     for rate, i in zip(RATES, curve.at(RATES).tolist(), strict=True):
         enough = rate * curve.different >= 1
-        accepts.append(Accept(rate, float(curve.tar[i]) if enough else None, _finite(curve.threshold[i]) if enough else None))
+        accepts.append(Accept(rate, float(curve.tar[i]) if enough else None, finite(curve.threshold[i]) if enough else None))
     parts = None if fold is None else folds(values, same, fold)
     return Verification(curve.same, curve.different, accepts, curve, parts, sure)
-
-
-def cosines(vectors: NDArray[np.floating], first: NDArray[np.integer], second: NDArray[np.integer]) -> Floats:
-    """Dot products of rows of vectors (n, dim): (m,) for the pairs of rows first (m,) and second (m,)."""
-    out = np.zeros(len(first))
-    for at in range(0, len(first), BLOCK):
-        a, b = (np.asarray(vectors[rows[at : at + BLOCK]], np.float32) for rows in (first, second))
-        out[at : at + BLOCK] = np.einsum("ij,ij->i", a, b)
-    return out
 
 
 def verification_dict(found: Verification) -> dict[str, Any]:
@@ -173,16 +165,6 @@ def verification_dict(found: Verification) -> dict[str, Any]:
         "accepts": [asdict(a) for a in found.accepts],
         "folds": {**asdict(parts), "mean": parts.mean, "error": parts.error} if parts else None,
         "calibration": asdict(found.calibration) if found.calibration else None,
-        "roc": {"far": far.tolist(), "tar": tar.tolist(), "threshold": [_finite(t) for t in threshold]},
+        "by_group": [g.to_dict() for g in found.by_group],
+        "roc": {"far": far.tolist(), "tar": tar.tolist(), "threshold": [finite(t) for t in threshold]},
     }
-
-
-def thinned(curve: Roc, points: int = POINTS) -> tuple[Floats, Floats, Floats]:
-    """False and true accept rates and thresholds of at most `points` places of a curve, even on a logarithmic axis of rates."""
-    rates = np.geomspace(1 / curve.different, 1, points - 1) if curve.different > 1 else np.ones(1)
-    keep = np.unique(np.append(curve.at([0.0]), curve.at(rates.tolist())))
-    return curve.far[keep], curve.tar[keep], curve.threshold[keep]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facecluster.evaluate.clusters import Ints, codes
+from facecluster.evaluate.clusters import Floats, Ints, codes
 
+BLOCK = 1 << 16  # pairs whose vectors are held at a time
 MOST = 2_000_000  # pairs of a kind: at a false accept rate of 1e-5, 20 of them pass
 
 
@@ -32,6 +33,22 @@ def pairs(truth: ArrayLike, most: int = MOST, seed: int = 0) -> tuple[Ints, Ints
     found = [np.sort(order[rows], axis=0) for rows in (_same(size, start, most, rng), _different(size, start, most, rng))]
     first, second = np.concatenate(found, axis=1)
     return first, second, np.repeat([True, False], [found[0].shape[1], found[1].shape[1]])
+
+
+def count(truth: ArrayLike) -> tuple[int, int]:
+    """How many pairs of one person there are, and of two."""
+    size = np.bincount(codes(truth)).tolist()
+    same = sum(n * (n - 1) // 2 for n in size)
+    return same, sum(size) * (sum(size) - 1) // 2 - same
+
+
+def cosines(vectors: NDArray[np.floating], first: NDArray[np.integer], second: NDArray[np.integer]) -> Floats:
+    """Dot products of rows of vectors (n, dim): (m,) for the pairs of rows first (m,) and second (m,)."""
+    out = np.zeros(len(first))
+    for at in range(0, len(first), BLOCK):
+        a, b = (np.asarray(vectors[rows[at : at + BLOCK]], np.float32) for rows in (first, second))
+        out[at : at + BLOCK] = np.einsum("ij,ij->i", a, b)
+    return out
 
 
 def _same(size: Ints, start: Ints, most: int, rng: np.random.Generator) -> Ints:

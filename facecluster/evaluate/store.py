@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from facecluster.errors import InputError, StoreError
 from facecluster.evaluate.answers import Answers
 from facecluster.evaluate.pairlist import PairAnswers
-from facecluster.evaluate.result import Evaluation, Stated, Verification, cosines, judge_faces, judge_pairs, score, verification_dict
+from facecluster.evaluate.result import Evaluation, Stated, Verification, judge_faces, judge_pairs, score, verification_dict
+from facecluster.evaluate.sample import cosines
 from facecluster.evaluate.sheet import LeftOut
 from facecluster.tables import IDENTITIES, Store
 
@@ -112,7 +113,8 @@ def _judge_answers(
     result = score(truth, labels, groups, probability=np.clip(sure, 0, 1))
     known, vectors = _vectors(store, embeddings, faces)
     if vectors is not None:
-        result = replace(result, verification=judge_faces(truth[known], vectors, stated=stated))
+        kinds = {name: column[known] for name, column in groups.items()}
+        result = replace(result, verification=judge_faces(truth[known], vectors, kinds, stated=stated))
     return table.num_rows, result, Coverage(answers.source, answers.given or len(answers.faces), len(order), left_out)
 
 

@@ -5,6 +5,7 @@ Odd inputs: pairs of only one kind, a NaN, or lengths that differ raise ValueErr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from numpy.typing import ArrayLike
 from facecluster.evaluate.clusters import Floats, Ints
 
 FAR = (1e-2, 1e-3, 1e-4)
+RATES = (*FAR, 1e-5)
+POINTS = 200  # of a curve as it is written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +89,18 @@ def verification(similarity: ArrayLike, same: ArrayLike, far: Sequence[float] = 
     """
     curve = roc(similarity, same)
     return np.asarray(curve.tar[curve.at(far)], np.float64)
+
+
+def thinned(curve: Roc, points: int = POINTS) -> tuple[Floats, Floats, Floats]:
+    """False and true accept rates and thresholds of at most `points` places of a curve, even on a logarithmic axis of rates."""
+    rates = np.geomspace(1 / curve.different, 1, points - 1) if curve.different > 1 else np.ones(1)
+    keep = np.unique(np.append(curve.at([0.0]), curve.at(rates.tolist())))
+    return curve.far[keep], curve.tar[keep], curve.threshold[keep]
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON can hold it."""
+    return float(value) if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions import FILE, Decision, append
+from facecluster.decisions import FILE, Decision, append, objects
 from facecluster.errors import InputError, StoreError
 from facecluster.people import current, read_people
 from facecluster.people.runs import POINTER, read_faces
@@ -134,7 +134,7 @@ class Session:
                 return self._mark
             self.store.fs.invalidate_cache()
             self._looked = time.monotonic()
-        return tuple(_stat(self.store, *parts) for parts in (POINTER, (FILE,)))
+        return (*(_stat(self.store, *parts) for parts in (POINTER, (FILE,))), *objects.names(self.store))
 
 
 def _stat(store: Store, *parts: str) -> tuple[object, ...]:
