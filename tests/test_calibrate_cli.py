@@ -15,6 +15,8 @@ from people_store import call, refused
 from facecluster.calibrate import Reading, path_of, read_reading, write_reading
 from facecluster.calibrate.fit import Line
 from facecluster.cli import main
+from facecluster.errors import StoreError
+from facecluster.match import Looked
 from facecluster.models.registry import card_of
 from facecluster.people import register
 from facecluster.tables import IDENTITIES, Store
@@ -169,19 +171,34 @@ def test_a_place_in_the_group_is_read_by_it(named: Store) -> None:
     assert named.read_all("identities/bundled", IDENTITIES)["probability"].equals(before["probability"])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "{", "[]", '{"format": 1}', '{"format": 1, "weights": "W", "pairs": {"slope": -1, "intercept": 0}, "place": null}',
-        '{"format": 1, "weights": "W", "pairs": {"slope": 9, "intercept": 0}, "place": null}',
-        '{"format": 1, "weights": "W", "pairs": null, "place": {"slope": NaN, "intercept": 0}}', '{"format": 9}',
-    ],
-)  # fmt: skip
-def test_a_spoilt_file_is_one_line_and_is_made_anew(named: Store, text: str, tmp_path: Path) -> None:
+SPOILT = [
+    "", "{", "[]", '{"format": 1}', '{"format": 1, "weights": "W", "pairs": {"slope": -1, "intercept": 0}, "place": null}',
+    '{"format": 1, "weights": "W", "pairs": {"slope": 9, "intercept": 0}, "place": null}',
+    '{"format": 1, "weights": "W", "pairs": null, "place": {"slope": NaN, "intercept": 0}}', '{"format": 9}',
+]  # fmt: skip
+
+
+def test_a_spoilt_file_is_one_line_and_is_made_anew(named: Store, tmp_path: Path) -> None:
     bad = bad_card(tmp_path)
     card = card_of(bad)
-    named.write_bytes(text.replace('"W"', json.dumps(card.sha256)).encode(), *path_of(card))
-    line = refused("cluster", named.url, "--model", bad)
-    assert "calibration/bundled.json" in line and "expected" in line
+    for text in SPOILT:
+        named.write_bytes(text.replace('"W"', json.dumps(card.sha256)).encode(), *path_of(card))
+        with pytest.raises(StoreError, match="expected .*calibration/bundled.json"):
+            read_reading(named, card)
+    assert "calibration/bundled.json" in refused("cluster", named.url, "--model", bad)
     assert calibrated(named, "--model", bad)["pairs"]["used"]
     assert read_reading(named, card).pairs is not None
+
+
+def test_verify_goes_by_a_store_that_is_named(named: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.array([[1.0, 0.0], [0.3, np.sqrt(1 - 0.09)]], np.float32)
+
+    def look(uri: str, *_: Any, **__: Any) -> Looked:
+        some = np.ones(1, np.float32)
+        return Looked(uri, "", np.ones((1, 4), np.float32), some, some, vectors[[int(uri == "b.jpg")]])
+
+    monkeypatch.setattr("facecluster.match.look", look)
+    write_reading(named, card_of("bundled"), Reading(pairs=Line(10.0, -1.0), stranger_mean=0.0, stranger_sd=0.1), {})
+    found = [json.loads(call("verify", "a.jpg", "b.jpg", "--json", *more).stdout)["probability"] for more in ([], ["--store", named.url])]
+    assert found[0] == pytest.approx(float(card_of("bundled").probability(np.array([0.3]))[0]), abs=1e-5)
+    assert found[1] == pytest.approx(1 / (1 + np.exp(-2.0)), abs=1e-5)

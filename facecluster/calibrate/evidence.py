@@ -2,7 +2,7 @@
 
 Rows of one person are not independent of each other, and one person may have a thousand times the pairs of another. So a person counts
 as if MOST of its faces were there at most (the expected value over such draws), and all rows together for as many independent
-answers as the people have faces besides their first, EACH a person at most (measured in workflows/benchmarks/calibration.py).
+answers as the people have faces besides their first, EACH a person at most (chosen among 1, 3 and 6; docs/decisions.md).
 
 Odd inputs: a person of one face makes pairs of two people only; no rows at all are no error.
 """
