@@ -36,7 +36,6 @@ from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_sche
 
 _NEAR = 1e-6  # distance of copies
 _GHOSTS = 4  # points of a group far from all: without it a collection of one person has no group at all
-_SURE, _EVEN = 1.5, 1.0  # logistic from sd above what is asked to the probability that a face is its group's person (fitted; decisions.md)
 _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
 _FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
@@ -54,6 +53,8 @@ class IdentifyConfig:
     min_quality: float = 0.0  # faces under it found and bridge no people, but may join them
     stranger_mean: float = 0.035  # cosine of two strangers, from the model's card
     stranger_sd: float = 0.115
+    sure: float = 1.5  # log-odds that a face is its group's person, a sd that it lies above what joins the group (fitted; decisions.md)
+    even: float = 1.0  # log-odds of that for a face that lies just there
 
     def stamp(self, inputs: str) -> Stamp:
         return {"table": "identities", "inputs": inputs, **asdict(self)}
@@ -64,6 +65,7 @@ class Groups:
     """Identities of n faces: struct of arrays."""
 
     labels: NDArray[np.int32]  # (n,) 0, 1, ... by falling size; -1 = nobody
+    above: NDArray[np.float32]  # (n,) sd that a face lies above what joins its group; NaN for nobody
     probabilities: NDArray[np.float32]  # (n,) 0 to 1; 0 for nobody
     outlier_scores: NDArray[np.float32]  # (n,) GLOSH, 0 to 1
 
@@ -101,7 +103,9 @@ def group(
         elif weak is not None and weak.any():
             labels = joiner.attach(x, labels, np.flatnonzero(weak), source, target)
     people = _by_size(labels, config.min_cluster_size)
-    return Groups(people, _membership(x, people, around, config), np.nan_to_num(glosh).astype(np.float32))
+    above = _above(x, people, around, config)
+    sure = np.where(people >= 0, 1 / (1 + np.exp(-np.clip(config.sure * np.nan_to_num(above) + config.even, -700, 700))), 0)
+    return Groups(people, above.astype(np.float32), sure.astype(np.float32), np.nan_to_num(glosh).astype(np.float32))
 
 
 def _hierarchy(tree: NDArray[np.float64], n: int, config: IdentifyConfig) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -194,9 +198,9 @@ def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:
     return np.asarray(number[inverse], dtype=np.int32)
 
 
-def _membership(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers, config: IdentifyConfig) -> NDArray[np.float32]:
-    """How sure a face belongs to its group, 0 to 1: logistic in how far its mean cosine to the *others* lies above what joins them."""
-    out = np.zeros(len(x), dtype=np.float32)
+def _above(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers, config: IdentifyConfig) -> NDArray[np.float64]:
+    """(n,) how far, in sd, a face's mean cosine to the *others* of its group lies above what joins them; NaN for nobody."""
+    out = np.full(len(x), np.nan)
     inside = np.flatnonzero(labels >= 0)
     if not len(inside):
         return out
@@ -208,7 +212,7 @@ def _membership(x: NDArray[np.float32], labels: NDArray[np.int32], around: Stran
     rest = (sums[mine] - x[inside]) / np.maximum(others, 1)[:, None]
     cosine = np.einsum("ij,ij->i", x[inside], rest)
     asked = around.base[inside] + config.merge * around.sd + config.alone * around.reach[inside] * np.linalg.norm(rest, axis=1)
-    out[inside] = 1 / (1 + np.exp(-_SURE * (cosine - asked) / around.sd - _EVEN))
+    out[inside] = (cosine - asked) / around.sd
     return out
 
 

@@ -43,10 +43,16 @@ def against_strangers(cosines: NDArray[np.floating], strangers: NDArray[np.intp]
     """Cosines (f,) of a face as they would be where strangers are as alike as the card says; `strangers` are rows of some."""
     c = np.asarray(cosines, np.float64)
     trust = len(strangers) / (len(strangers) + _TRUST)
-    middle, high = np.quantile(c[strangers], [0.5, 0.94]) if len(strangers) else (0.0, 0.0)
+    middle, spread = middle_and_sd(c[strangers])
     mean = trust * middle + (1 - trust) * card.stranger_mean
-    sd = trust * (high - middle) / _SPREAD + (1 - trust) * card.stranger_sd
+    sd = trust * spread + (1 - trust) * card.stranger_sd
     return np.asarray(card.stranger_mean + (c - mean) * card.stranger_sd / max(sd, 1e-3))
+
+
+def middle_and_sd(cosines: NDArray[np.floating]) -> tuple[float, float]:
+    """Middle and sd of a face's cosines (s,) to strangers, without a look at the highest, which may be the person itself."""
+    middle, high = np.quantile(cosines, [0.5, 0.94]) if len(cosines) else (0.0, 0.0)
+    return float(middle), float((high - middle) / _SPREAD)
 
 
 def people_evidence(

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -13,11 +14,12 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.calibrate import Calibrated, calibrate, check_enough, known, read_reading, write_reading
 from facecluster.collect import Collected, collect
 from facecluster.detect import DetectConfig, detect_shard
 from facecluster.embed import EmbedConfig, embed_shard
 from facecluster.engine import Engine, LocalEngine, Step
-from facecluster.identify import IdentifyConfig, identify
+from facecluster.identify import IdentifyConfig, group, identify, read_links
 from facecluster.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
 from facecluster.people import Overlay, Settled, keep_run, prepare, settle
@@ -101,7 +103,7 @@ def cluster_faces(
         store: holds the vectors, and gets the new run.
         embed: says which vectors.
         links: of the graph.
-        identities: of the grouping; None for what the model's card says.
+        identities: of the grouping; None for what the model's card and the store's calibration say.
         bars: shows progress.
         tell: called with what changes, before the run that counts is replaced.
         dry_run: leave the store as it is, to the byte.
@@ -124,7 +126,9 @@ def _cluster(
 ) -> Clustered:
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_of(embed.model)
-    identities = identities or IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
+    if identities is None:
+        fitted = read_reading(store, card).grouping()
+        identities = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **fitted)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare(store, ids, vectors)
     with bars("faces linked", len(ids)) as tick:
@@ -138,6 +142,41 @@ def _cluster(
     if keep:
         keep_run(store, prepared, settled)
     return Clustered(settled.run.identities if keep else table, len(ids), settled)
+
+
+def calibrate_faces(
+    store: Store, embed: EmbedConfig, links: LinkConfig, identities: IdentifyConfig, *, bars: Bars, dry_run: bool = False
+) -> Calibrated:  # fmt: skip
+    """Fit how the model's vectors are read to what the user said, and keep it in the store; what is not better leaves the card's.
+
+    Args:
+        store: holds the vectors and the decisions.
+        embed: says which vectors.
+        links: of the graph.
+        identities: of the grouping, with the usual probabilities.
+        bars: shows progress.
+        dry_run: leave the store as it is, to the byte.
+
+    Raises:
+        InputError: the user has said too little.
+    """
+    card = card_of(embed.model)
+    ids, vectors = load_vectors(store, embed.table())
+    prepared = prepare(store, ids, vectors)
+    said = known(prepared.verdict, ids)
+    check_enough(said, store.url)
+    with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
+        made = Overlay(folder, store) if dry_run else store
+        with bars("faces linked", len(ids)) as tick:
+            link(made, embed.table(), f"links/{card.name}", links, tick)
+        _, neighbours, similarity = read_links(made, f"links/{card.name}")
+    weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
+    groups = group(vectors, neighbours, similarity, identities, photos=prepared.photos, weak=weak)
+    found = calibrate(said, vectors, groups, card)
+    if not dry_run:
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        write_reading(store, card, found.reading, {"at": now, "rests_on": found.to_dict()})
+    return found
 
 
 def _poorer(store: Store, ids: Sequence[str], least: float) -> NDArray[np.bool_]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from facecluster.calibrate import Reading
     from facecluster.doubts import Doubts
+    from facecluster.models.registry import Card
     from facecluster.people import People, Settled
     from facecluster.pipeline import Clustered
     from facecluster.report import Suspect, Title
@@ -102,8 +104,13 @@ def embed(
     click.echo(f"{done.photos} photos looked at{known}: {done.faces} faces, {done.failed} photos could not be used", err=True)
 
 
-def group(store: str, model: str, tell: Callable[[Settled], None], *, dry_run: bool = False, **changes: Any) -> Clustered:
-    """Group the faces of a store; `changes` are settings of the grouping that are not None. `tell` is called before the run counts."""
+def group(
+    store: str, model: str, tell: Callable[[Settled], None], *, dry_run: bool = False, reading: Reading | None = None, **changes: Any
+) -> Clustered:
+    """Group the faces of a store; `changes` are settings of the grouping that are not None. `tell` is called before the run counts.
+
+    `reading` says how sure what is; None for what the store's calibration says.
+    """
     from facecluster.embed import EmbedConfig
     from facecluster.identify import IdentifyConfig
     from facecluster.link import LinkConfig
@@ -114,11 +121,25 @@ def group(store: str, model: str, tell: Callable[[Settled], None], *, dry_run: b
     place = Store(store)
     place.check()
     card = card_of(model)
-    config = IdentifyConfig(
-        stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **{k: v for k, v in changes.items() if v is not None}
-    )
+    fitted = (reading_of(place, card) if reading is None else reading).grouping()
+    wanted = {k: v for k, v in changes.items() if v is not None}
+    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **fitted, **wanted)
     with nullcontext() if dry_run else place.lock():
         return cluster_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=bars, tell=tell, dry_run=dry_run)
+
+
+def reading_of(store: Store, card: Card) -> Reading:
+    """How a store reads a model's vectors; says so on stderr if its calibration is of other weights, which is not used."""
+    from facecluster.calibrate import path_of, read_reading
+
+    found = read_reading(store, card)
+    if found.other_weights:
+        click.echo(
+            f"note: {'/'.join(path_of(card))} is of other weights of the model {shown(card.name)} and not used: "
+            f"'facecluster cluster {store.url} --calibrate' makes it anew",
+            err=True,
+        )
+    return found
 
 
 def cluster(store: str, model: str) -> str:

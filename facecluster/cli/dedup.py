@@ -88,6 +88,7 @@ def _people(place: Store, model: str) -> dict[str, Any]:
     from facecluster.models.registry import card_of
 
     card = card_of(model)
+    card = common.reading_of(place, card).card(card)
     table = f"embeddings/{card.name}"
     even = -card.intercept / card.slope  # the cosine from which a pair is rather one person than two
     return {"embeddings": table, "same_person": even} if place.shards(table) else {}

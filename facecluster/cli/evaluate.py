@@ -52,6 +52,9 @@ def command(
     place = Store(store)
     place.check()
     card = card_of(model)
+    reading = common.reading_of(place, card)
+    if reading:
+        click.echo("note: probabilities are those of this store's own calibration ('cluster --uncalibrate' takes it away)", err=True)
     library = Library(place)
     base = None if images is None else images if "://" in images else os.path.abspath(os.path.expanduser(images))
     answers = None if truth is None else read_answers(truth, library, images=base, several=several, groups=groups)
@@ -59,6 +62,7 @@ def command(
         answers = confirmed(place)
         click.echo("note: your own names are the answers; the grouping keeps to them, so these figures flatter it", err=True)
     listed = None if pairs is None else find_pairs(read_pairs(pairs), library, images=base, several=several)
+    card = reading.card(card)
     found = evaluate_store(
         place, common.identities_of(place, model), f"embeddings/{card.name}", answers=answers, pairs=listed, stated=card.probability
     )

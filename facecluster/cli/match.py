@@ -45,6 +45,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     embed = EmbedConfig(model=model)
     card = card_of(model)
     check_model(place, embed)
+    card = common.reading_of(place, card).card(card)
     files = [f for f in find_files(photos) if not f.folder]
     who, index, detect = read_who(place, card.name), open_index(place, card.name), detect_config(place)
     rows: list[dict[str, Any]] = []

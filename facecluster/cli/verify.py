@@ -12,12 +12,13 @@ from facecluster.cli import common
 @click.command("verify")
 @click.argument("a")
 @click.argument("b")
+@click.option("--store", help="Read cosines as this store was calibrated to [default: as the model's card says].")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a face counts [default: the model card's].")
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common.tidy
-def command(a: str, b: str, threshold: float | None, model: str, device: str, as_json: bool) -> None:
+def command(a: str, b: str, store: str | None, threshold: float | None, model: str, device: str, as_json: bool) -> None:
     """Say whether photos A and B have a person in common, by their most similar pair of faces.
 
     Example: facecluster verify passport.jpg party.jpg
@@ -27,8 +28,13 @@ def command(a: str, b: str, threshold: float | None, model: str, device: str, as
     from facecluster.errors import InputError, PhotoError
     from facecluster.match import look, verify
     from facecluster.models.registry import card_of
+    from facecluster.tables import Store
 
     card = card_of(model)
+    if store is not None:
+        place = Store(store)
+        place.check()
+        card = common.reading_of(place, card).card(card)
     looks = []
     for uri in (a, b):
         try:

@@ -12,7 +12,7 @@ overlay  a store to try things in
 """
 
 from facecluster.people.churn import Churn
-from facecluster.people.confirmed import confirmed
+from facecluster.people.confirmed import confirmed, named_faces
 from facecluster.people.lookup import Register
 from facecluster.people.overlay import Overlay
 from facecluster.people.runs import PEOPLE, People, Run, all_runs, current, read_people, return_to
@@ -20,5 +20,5 @@ from facecluster.people.settle import Prepared, Settled, keep_run, known_now, pr
 
 __all__ = [
     "PEOPLE", "Churn", "Overlay", "People", "Prepared", "Register", "Run", "Settled", "all_runs", "confirmed", "current", "keep_run",
-    "known_now", "prepare", "read_people", "register", "return_to", "settle",
+    "known_now", "named_faces", "prepare", "read_people", "register", "return_to", "settle",
 ]  # fmt: skip

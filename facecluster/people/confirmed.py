@@ -6,7 +6,7 @@ Only faces that come to a name count: those that a name was given to (and no lat
 
 from __future__ import annotations
 
-from facecluster.decisions import active, read, replay
+from facecluster.decisions import Verdict, active, read, replay
 from facecluster.errors import InputError
 from facecluster.evaluate.answers import Answers
 from facecluster.evaluate.sheet import LeftOut
@@ -26,12 +26,7 @@ def confirmed(store: Store) -> Answers:
     if run is not None:
         faces = read_faces(store, run)
         decisions = translated(decisions, faces.ids, faces.boxes)
-    verdict = replay(decisions)
-    people = {face: claim.text for claim in reversed(verdict.names) for face in claim.faces}
-    for tied in verdict.together():
-        name = next((people[face] for face in tied if face in people), None)
-        if name is not None:
-            people |= {face: people.get(face, name) for face in tied}
+    people = named_faces(replay(decisions))
     spoken = sorted({face for d in active(decisions) for face in (*d.faces, *d.others)})
     if not people:
         raise InputError(
@@ -42,3 +37,13 @@ def confirmed(store: Store) -> Answers:
     left_out = [LeftOut("face in a decision that has no name", len(others), repr(others[0]))] if others else []
     names = sorted(people.items())
     return Answers("the decisions in decisions.jsonl", [f for f, _ in names], [n for _, n in names], given=len(spoken), left_out=left_out)
+
+
+def named_faces(verdict: Verdict) -> dict[str, str]:
+    """The name of each face that comes to one, by face_id."""
+    people = {face: claim.text for claim in reversed(verdict.names) for face in claim.faces}
+    for tied in verdict.together():
+        name = next((people[face] for face in tied if face in people), None)
+        if name is not None:
+            people |= {face: people.get(face, name) for face in tied}
+    return people

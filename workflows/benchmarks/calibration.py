@@ -1,0 +1,175 @@
+"""Measure `cluster --calibrate` where the whole truth is known, and how well the usual probabilities hold.
+
+    python workflows/benchmarks/calibration.py --faces faces_train.parquet --cache vectors.npz -o results/calibration.json
+
+Collections are drawn from the training faces: people with a long tail of photos (or all of them), and nameless strangers. A user is played
+who names some of the groups found, the 64 surest faces of each, and takes out the wrong faces of them or does not look. The fit sees
+those answers and nothing else. Measured is the expected calibration error on what it did not see: all pairs of named people of the
+collection, also those whom the grouping did not find, and all faces in groups that named people lead.
+
+Groups that nameless strangers lead are left out: nobody knows which of the nameless faces are of one person. Vectors of the bundled model
+are of people it learnt from (more alike than its users' people), so its card, which was fitted on others, is a little off here.
+The evaluation file is not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import platform
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from facecluster.calibrate import Known, calibrate
+from facecluster.calibrate.fit import Line
+from facecluster.evaluate import balanced, calibration, pairs
+from facecluster.evaluate.result import cosines
+from facecluster.identify import Groups, IdentifyConfig, group
+from facecluster.link import nearest
+from facecluster.models.registry import Card, card_of, load_embedder
+
+CARDS = {"the model's": None, "flat": Line(1.0, 0.0), "steep": Line(40.0, -20.0), "eager": Line(20.0, -1.0)}
+SHAPES = ((40, True, 500), (40, True, 3000), (40, False, 1000))  # people, long tail, strangers
+TEACHER = Line(20.9, -4.75)  # by maximum likelihood on all named faces of the file
+USERS = ((5, True), (10, True), (20, True), (20, False))  # groups named, wrong faces taken out
+
+
+def read(faces: Path, cache: Path | None) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.str_]]:
+    """Vectors of both models, and names, '' for nobody known; masked faces are left out."""
+    if cache is not None and cache.exists():
+        found = np.load(cache)
+        return {"teacher": found["teacher"], "bundled": found["bundled"]}, found["names"]
+    table = pq.read_table(faces, columns=["source", "subject", "teacher", "crop"])
+    keep = np.flatnonzero(np.array(table["source"].to_pylist()) != "rmfd-masked")
+    names = np.array([s or "" for s in table["subject"].to_pylist()])[keep]
+    teacher = np.stack(table["teacher"].to_numpy()).astype(np.float32)[keep]
+    crops, model = table["crop"], load_embedder("bundled")
+    bundled = [
+        model.embed(np.stack([np.asarray(Image.open(io.BytesIO(crops[int(i)].as_py())).convert("RGB")) for i in part]))
+        for part in np.array_split(keep, len(keep) // 256)
+    ]
+    vectors = {"teacher": teacher / np.linalg.norm(teacher, axis=1, keepdims=True), "bundled": np.concatenate(bundled)}
+    if cache is not None:
+        np.savez(cache, names=names, **vectors)  # type: ignore[arg-type]
+    return vectors, names
+
+
+def draw(names: NDArray[np.str_], people: int, tail: bool, strangers: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of a collection."""
+    rows: list[int] = []
+    for name in rng.choice(np.unique(names[names != ""]), people, replace=False):
+        mine = np.flatnonzero(names == name)
+        rows += rng.choice(mine, min(len(mine), 2 + int(np.ceil(3 * rng.pareto(1.0)))) if tail else len(mine), replace=False).tolist()
+    return np.array(rows + rng.choice(np.flatnonzero(names == ""), strangers, replace=False).tolist())
+
+
+def user(groups: Groups, truth: NDArray[np.str_], named: int, looks: bool, rng: np.random.Generator) -> Known:
+    """What somebody says who gives names to `named` groups of three faces and more, largest or not."""
+    labels, person = groups.labels, np.full(len(truth), -1, np.int64)
+    people: list[str] = []
+    apart: dict[int, set[int]] = {}
+    for i in rng.permutation(labels.max() + 1).tolist():
+        rows = np.flatnonzero(labels == i)
+        values, counts = np.unique(truth[rows], return_counts=True)
+        name = str(values[counts.argmax()])
+        if len(rows) < 3 or not name or (name not in people and len(people) == named):
+            continue
+        people += [] if name in people else [name]
+        said = rows[np.argsort(-groups.probabilities[rows], kind="stable")][:64]
+        person[said] = people.index(name)
+        if looks:
+            wrong = rows[truth[rows] != name]
+            person[wrong] = -1
+            apart.setdefault(people.index(name), set()).update(wrong.tolist())
+    return Known(people, person, apart, 0)
+
+
+def errors(card: Card, place: Line, x: NDArray[np.float32], truth: NDArray[np.str_], groups: Groups) -> dict[str, float]:
+    """Calibration errors over the whole collection: of pairs, and of places in groups that named people lead."""
+    rows = np.flatnonzero(truth != "")
+    one, two, same = pairs(np.unique(truth[rows], return_inverse=True)[1], 200_000)
+    of_pairs = calibration(card.probability(cosines(x[rows], one, two)), same, weights=balanced(same))
+    judged, right = [], []
+    for i in range(groups.labels.max() + 1):
+        mine = np.flatnonzero(groups.labels == i)
+        values, counts = np.unique(truth[mine], return_counts=True)
+        best = counts[values != ""].max(initial=0)
+        if best >= 2 and best > counts[values == ""].max(initial=0) and (counts == best).sum() == 1:
+            judged.append(mine)
+            right.append(truth[mine] == values[counts.argmax()])
+    of_places = calibration(place.probability(groups.above[np.concatenate(judged)]), np.concatenate(right))
+    assert of_pairs is not None and of_places is not None
+    share = float(np.concatenate(right).mean())
+    return {"pairs": round(of_pairs.ece, 4), "places": round(of_places.ece, 4), "faces right": round(share, 4)}
+
+
+def play(x: NDArray[np.float32], names: NDArray[np.str_], card: Card, seeds: int) -> list[dict[str, Any]]:
+    """Every shape of collection, user and card."""
+    found = []
+    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
+    usual = Line(config.sure, config.even)
+    for shape in SHAPES:
+        for seed in range(seeds):
+            rng = np.random.default_rng(seed)
+            rows = draw(names, *shape, rng)
+            vectors, truth = x[rows], names[rows]
+            groups = group(vectors, *nearest(vectors, 64), config)
+            for named, looks in USERS:
+                said = user(groups, truth, named, looks, rng)
+                for name, line in CARDS.items():
+                    bad = card if line is None else replace(card, slope=line.slope, intercept=line.intercept)
+                    fit = calibrate(said, vectors, groups, bad)
+                    before = errors(bad, usual, vectors, truth, groups)
+                    after = errors(fit.reading.card(bad), fit.place.used or usual, vectors, truth, groups)
+                    found.append({
+                        "people": shape[0], "long tail": shape[1], "strangers": shape[2], "seed": seed, "named": len(said.names),
+                        "faces": int((said.person >= 0).sum()), "looks": looks, "card": name, "faces right": before.pop("faces right"),
+                        "before": before, "after": {k: after[k] for k in before},
+                        "used": {"pairs": fit.pairs.used is not None, "places": fit.place.used is not None},
+                        "own pairs": fit.pairs.held and [round(v, 4) for v in fit.pairs.held.ece],
+                    })  # fmt: skip
+    return found
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over collections, by card and number of names."""
+    found = {}
+    for key in sorted({(r["card"], r["named"], r["looks"]) for r in rows}):
+        mine = [r for r in rows if (r["card"], r["named"], r["looks"]) == key]
+        for part in ("pairs", "places") if key[0] == "the model's" else ("pairs",):
+            found[f"{part}, card: {key[0]}, {key[1]} named" + ("" if key[2] else ", not looked at")] = {
+                "collections": len(mine), "used": sum(r["used"][part] for r in mine),
+                **{when: round(float(np.mean([r[when][part] for r in mine])), 4) for when in ("before", "after")},
+                "worst after": max(r["after"][part] for r in mine),
+            }  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, help="file that keeps the vectors for another time")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    args = parser.parse_args()
+    vectors, names = read(args.faces, args.cache)
+    bundled = card_of("bundled")
+    teacher = replace(bundled, slope=TEACHER.slope, intercept=TEACHER.intercept, stranger_mean=0.035, stranger_sd=0.115)
+    machine = {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
+    result: dict[str, Any] = {"machine": machine, "bundled_sha256": bundled.sha256, "seeds": args.seeds}
+    for name, card in (("teacher", teacher), ("bundled", bundled)):
+        rows = play(vectors[name], names, card, args.seeds)
+        result[name] = {"summary": summary(rows), "runs": rows}
+        print(name, json.dumps(result[name]["summary"], indent=1), flush=True)
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
