@@ -1,19 +1,21 @@
-"""All vectors of a store as one file to search, memory-mapped: an exact search without loading what is not needed.
+"""All vectors of a store as one FAISS index on disk, memory-mapped: the nearest faces of a new one without loading what is not needed.
 
-Every cosine is computed, in blocks: a million vectors of 128 numbers (256 MB of float16) take .4 s on one busy core, and an exact
-search gives what a graph can't: the mean over each person's faces. The index lies in the store (index/MODEL), is stamped with a hash of
-the vectors and with the shards it was made from, and is made anew when those changed. Where the store can't be written (read-only),
-it is made in memory. Odd input: a store without faces raises InputError, as load_vectors does.
+FAISS's scalar quantiser in half precision keeps the stored numbers as they are: its search is exact, and any vector can be had back. What
+match needs beside the nearest faces (means over people, strangers' spread) is computed from those. The index lies in the store
+(index/MODEL), is stamped with a hash of the vectors and with the shards it was made from, and is made anew when those changed.
+Where the store can't be written (read-only), it is made in memory. Odd input: a store without faces raises InputError, as
+load_vectors does.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
+import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,9 +25,9 @@ from facecluster.errors import StoreError
 from facecluster.link import load_vectors
 from facecluster.tables import PHOTOS, Store
 
-BLOCK = 8192  # vectors turned to float32 at a time: they stay in the cache
+BLOCK = 65_536  # vectors turned to float32 at a time as an index is made
 _MARK = "index.json"
-_LAYOUT = 1  # of the files of an index
+_LAYOUT = 2  # of the files of an index
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,27 @@ class Index:
 
     face_ids: pa.Array  # (n,)
     uris: pa.Array  # (n,) where the photo is: the first of its places
-    vectors: NDArray[np.float16]  # (n, dim), rows of length 1; on disk until they are used
+    search: faiss.Index  # of n vectors of length 1; on disk until they are used
     digest: str  # of face_ids and vectors
 
-    def cosines(self, queries: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Cosines of `queries` (q, dim), rows of length 1, to every face: (q, n)."""
-        x = np.ascontiguousarray(queries, np.float32)
-        out = np.empty((len(self.vectors), len(x)), np.float32)
-        block = np.empty((min(BLOCK, len(self.vectors)), x.shape[1]), np.float32)
-        for start in range(0, len(self.vectors), BLOCK):
-            part = self.vectors[start : start + BLOCK]
-            np.copyto(block[: len(part)], part)
-            np.dot(block[: len(part)], x.T, out=out[start : start + len(part)])
-        return np.clip(out.T, -1, 1)
+    def nearest(self, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Cosines, falling, and rows of the k nearest faces (at most n) of each of `queries` (q, dim), rows of length 1: (q, k) each."""
+        k = min(k, len(self.face_ids))
+        if not k or not len(queries):
+            return np.zeros((len(queries), k), np.float32), np.zeros((len(queries), k), np.int64)
+        cosines, rows = self.search.search(np.ascontiguousarray(queries, np.float32), k)
+        return np.clip(cosines, -1, 1), rows
+
+    def vectors(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """The vectors of `rows` (m,): (m, dim)."""
+        if not len(rows):
+            return np.zeros((0, self.search.d), np.float32)
+        return np.asarray(self.search.reconstruct_batch(np.ascontiguousarray(rows, np.int64)))
+
+    def of_photo(self, photo_id: str) -> slice:
+        """Rows of the faces of a photo."""
+        start = f"{photo_id[:24]}-"
+        return slice(*(bisect_left(range(len(self.face_ids)), key, key=lambda i: self.face_ids[i].as_py()) for key in (start, start + "~")))
 
 
 def open_index(store: Store, model: str) -> Index:
@@ -55,15 +65,15 @@ def open_index(store: Store, model: str) -> Index:
     mark = _read_mark(store, folder)
     if mark.get("sources") == sources:
         try:
-            return _load(store, folder, str(mark["digest"]))
-        except (OSError, ValueError, KeyError, pa.ArrowException):
+            return _load(store, folder, mark)
+        except (OSError, ValueError, KeyError, RuntimeError, pa.ArrowException):
             pass  # half deleted or damaged: it is made again
     index = _build(store, model)
     try:
-        _save(store, folder, index, sources)
+        mark = _save(store, folder, index, sources)
     except (OSError, StoreError):
         return index
-    return _load(store, folder, index.digest)
+    return _load(store, folder, mark)
 
 
 def _sources(store: Store, model: str) -> str:
@@ -97,7 +107,17 @@ def _build(store: Store, model: str) -> Index:
     face_ids = pa.array(ids, pa.string())
     prefixes, uris = _places(store)
     at = pc.index_in(pc.utf8_slice_codeunits(face_ids, 0, 24), value_set=prefixes)
-    return Index(face_ids, pc.fill_null(uris.take(at), ""), vectors, digest.hexdigest()[:16])
+    return Index(face_ids, pc.fill_null(uris.take(at), ""), searchable(vectors), digest.hexdigest()[:16])
+
+
+def searchable(vectors: NDArray[np.floating]) -> faiss.Index:
+    """A FAISS index of `vectors` (n, dim), rows of length 1, that keeps them in half precision."""
+    dim = vectors.shape[1]
+    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.train(np.zeros((1, dim), np.float32))
+    for start in range(0, len(vectors), BLOCK):
+        index.add(np.ascontiguousarray(vectors[start : start + BLOCK], np.float32))
+    return index
 
 
 def _places(store: Store) -> tuple[pa.Array, pa.Array]:
@@ -111,34 +131,36 @@ def _places(store: Store) -> tuple[pa.Array, pa.Array]:
     return pa.array(list(first), pa.string()), pa.array(list(first.values()), pa.string())
 
 
-def _save(store: Store, folder: str, index: Index, sources: str) -> None:
+def _save(store: Store, folder: str, index: Index, sources: str) -> dict[str, Any]:
     """Write the files of an index under names of its own, then the mark that points to them; then remove the files of older ones."""
-    out = io.BytesIO()
-    np.save(out, index.vectors)
-    store.write_bytes(out.getvalue(), folder, f"vectors-{index.digest}.npy")
+    data = faiss.serialize_index(index.search).data
+    names = {"vectors": f"vectors-{index.digest}.faiss", "faces": f"faces-{index.digest}.arrow"}
+    store.write_bytes(bytes(data), folder, names["vectors"])
     sink = pa.BufferOutputStream()
     table = pa.table({"face_id": index.face_ids, "uri": index.uris})
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    store.write_bytes(sink.getvalue().to_pybytes(), folder, f"faces-{index.digest}.arrow")
-    mark = {"digest": index.digest, "faces": len(index.face_ids), "sources": sources}
+    store.write_bytes(sink.getvalue().to_pybytes(), folder, names["faces"])
+    mark = {"digest": index.digest, "faces": len(index.face_ids), "sources": sources, "bytes": data.nbytes}
     store.write_bytes(json.dumps(mark, sort_keys=True).encode(), folder, _MARK)
-    keep = {_MARK, f"vectors-{index.digest}.npy", f"faces-{index.digest}.arrow"}
     store.fs.invalidate_cache(store.path(folder))
     for path in store.fs.ls(store.path(folder), detail=False):
         name = str(path).rsplit("/", 1)[-1]
-        if name not in keep and name.startswith(("vectors-", "faces-")) and not name.endswith(".tmp"):
+        if name not in names.values() and name.startswith(("vectors-", "faces-")) and not name.endswith(".tmp"):
             store.fs.rm_file(path)
+    return mark
 
 
-def _load(store: Store, folder: str, digest: str) -> Index:
-    vectors, faces = store.path(folder, f"vectors-{digest}.npy"), store.path(folder, f"faces-{digest}.arrow")
+def _load(store: Store, folder: str, mark: dict[str, Any]) -> Index:
+    vectors, faces = (store.path(folder, name) for name in (f"vectors-{mark['digest']}.faiss", f"faces-{mark['digest']}.arrow"))
+    if store.fs.size(vectors) != mark["bytes"]:  # what FAISS maps must be there to the end
+        raise ValueError("a file of vectors that is not whole")
     if store.is_local:
-        x = np.load(vectors, mmap_mode="r", allow_pickle=False)
+        search = faiss.read_index(vectors, faiss.IO_FLAG_MMAP)
         table = pa.ipc.open_file(pa.memory_map(faces)).read_all()
     else:
-        x = np.load(io.BytesIO(store.fs.cat_file(vectors)), allow_pickle=False)
+        search = faiss.deserialize_index(np.frombuffer(store.fs.cat_file(vectors), np.uint8))
         table = pa.ipc.open_file(pa.BufferReader(store.fs.cat_file(faces))).read_all()
-    if x.dtype != np.float16 or x.ndim != 2 or len(x) != len(table):
+    if search.ntotal != len(table):
         raise ValueError("files of an index that do not fit together")
-    return Index(table["face_id"].combine_chunks(), table["uri"].combine_chunks(), x, digest)
+    return Index(table["face_id"].combine_chunks(), table["uri"].combine_chunks(), search, str(mark["digest"]))

@@ -1,4 +1,4 @@
-"""STAGE: embeddings -> links, the graph of each face's nearest neighbours. The only file that imports faiss.
+"""STAGE: embeddings -> links, the graph of each face's nearest neighbours. Only this and index.py import faiss.
 
 Odd inputs: one face has no neighbours (-1, similarity -2); a face that is in several shards (a copy of a photo) counts once; faces
 of photos that are no longer the current content of any file are left out. Rows stand in order of face_id, so the graph does not

@@ -28,7 +28,9 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 STAGES = {"collect", "detect", "embed", "link", "identify"}
-DOORS = {"faiss": "link.py", "hdbscan": "identify.py", "distributed": "engine.py", "click": "cli/"}
+DOORS: dict[str, str | tuple[str, ...]] = {
+    "faiss": ("link.py", "index.py"), "hdbscan": "identify.py", "distributed": "engine.py", "click": "cli/",
+}  # fmt: skip
 LIGHT = ["torch", "faiss", "hdbscan", "distributed"]
 
 

@@ -26,7 +26,7 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 @click.option("--cap", type=click.IntRange(1), help="Faces a person at most: the best and most varied ones.")
 @click.option("--floor", type=click.IntRange(1), default=2, show_default=True, help="Faces a person at least.")
 @click.option("--quality", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Quality of a face at least.")
-@click.option("--low", type=click.FloatRange(-5, 10), help="How like its person a face must be, in sd above strangers [default: 0.7].")
+@click.option("--low", type=click.FloatRange(-5, 10), help="How like its person a face must be, in sd above strangers [default: 1.0].")
 @click.option("--keep-copies", is_flag=True, help="Keep near-duplicates (in one split).")
 @click.option("--relabel", is_flag=True, help="Move faces of another person there, in place of leaving them out.")
 @click.option("--images", type=click.Choice(["webp", "jpg", "png"]), default="webp", show_default=True, help="Kind of the pictures.")

@@ -35,7 +35,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     from facecluster.errors import PhotoError
     from facecluster.index import open_index
     from facecluster.listing import find_files
-    from facecluster.match import check_model, detect_config, look, match
+    from facecluster.match import check_model, detect_config, known, look, match
     from facecluster.models.registry import card_of
     from facecluster.tables import Store
     from facecluster.who import read_who
@@ -48,6 +48,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     card = common.reading_of(place, card).card(card)
     files = [f for f in find_files(photos) if not f.folder]
     who, index, detect = read_who(place, card.name), open_index(place, card.name), detect_config(place)
+    stored = known(index, who)
     rows: list[dict[str, Any]] = []
     for file in files:
         try:
@@ -55,7 +56,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
         except PhotoError as e:
             rows.append({"photo": file.uri, "error": str(e), "faces": []})
         else:
-            rows.append(_row(looked, match(looked, index, who, card, prior=prior, top=top)))
+            rows.append(_row(looked, match(looked, stored, card, prior=prior, top=top)))
         if not as_json:
             _show(rows[-1])
     if as_json:

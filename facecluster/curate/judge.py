@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.curate.clean import ALONE, RIGHT, STRANGER, WRONG, CleanConfig, Verdicts, clean, likeness
+from facecluster.curate.clean import ALONE, RIGHT, STRANGER, WRONG, CleanConfig, Verdicts, clean
+from facecluster.curate.likeness import likeness
 from facecluster.curate.proposals import Merge, Split, merges, splits
 
 
@@ -48,7 +49,7 @@ def judge(
     config = config or CleanConfig()
     x, label = np.ascontiguousarray(vectors, dtype=np.float32), np.asarray(labels, np.int64)
     good = (label >= 0) if poor is None else (label >= 0) & ~poor
-    around = likeness(x, label, good, config)
+    around = likeness(x, label, good, mean=config.stranger_mean, sd=config.stranger_sd)
     level = float(around.level.mean()) if len(x) else None
     # bystanders who are often in the photos of somebody would look like second persons
     found = splits(x, label, good, config, level, around.sd) if photos is None else []

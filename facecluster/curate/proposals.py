@@ -15,7 +15,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.curate.clean import CleanConfig, Floats, Ints, middles
+from facecluster.curate.clean import CleanConfig
+from facecluster.curate.likeness import Floats, Ints, middles
 from facecluster.identify import IdentifyConfig, group
 from facecluster.joining import Joiner
 from facecluster.link import nearest
@@ -23,6 +24,7 @@ from facecluster.strangers import QUANTILES, strangers
 
 LEAST = 3  # faces of a second person in a label
 APART = 2.0  # sd above strangers from which two groups of one label are one person after all
+_FEW, _FEW_APART = 6, 0.5  # a group of fewer faces must be stranger: pictures of one occasion look like a person of their own
 _CLEAR = 1.0  # sd that the middles of two labels must be more alike than the likest pair of as many strangers
 _NEAR = 8  # labels compared with each label
 
@@ -124,13 +126,13 @@ def _several(x: NDArray[np.float32], parts: Ints, level: float, sd: float) -> tu
         sums[alive[a]] += sums[alive[b]]
         sizes[alive[a]] += sizes[alive[b]]
         group_of[group_of == alive[b]] = alive[a]
-    large = alive[sizes[alive] >= LEAST]
-    if len(large) < 2:
+    first, *large = alive[np.argsort(-sizes[alive], kind="stable")]
+    above = {g: (float(_unit(sums[[g]])[0] @ _unit(sums[[first]])[0]) - level) / sd for g in large if sizes[g] >= LEAST}
+    further = [g for g in above if sizes[g] >= _FEW or above[g] < _FEW_APART]
+    if sizes[first] < LEAST or not further:
         return None
-    large = large[np.argsort(-sizes[large], kind="stable")]
-    likest = float((_unit(sums[large])[1:] @ _unit(sums[large])[0]).max())
     mine = np.where(parts >= 0, group_of[np.maximum(parts, 0)], -1)
-    return [np.flatnonzero(mine == g) for g in large[1:]], (likest - level) / sd
+    return [np.flatnonzero(mine == g) for g in further], max(above[g] for g in further)
 
 
 def _unit(sums: Floats) -> Floats:

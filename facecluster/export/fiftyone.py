@@ -1,7 +1,8 @@
 """FiftyOne's FiftyOneImageDetectionDataset: labels.json, and data.json that says where the photos are (they are not copied).
 
-Read it with fiftyone.Dataset.from_dir(dataset_dir=DIR, dataset_type=fiftyone.types.FiftyOneImageDetectionDataset). A label is the
-person's name or number, or "nobody"; boxes are (x, y, w, h) as shares of the upright photo. The format:
+Read it with fiftyone.Dataset.from_dir(dataset_dir=DIR, dataset_type=fiftyone.types.FiftyOneImageDetectionDataset, data_path="data.json"):
+without the last, FiftyOne 1.22 looks for a folder data/ and stops. A label is the person's name or number, or "nobody"; boxes are
+(x, y, w, h) as shares of the upright photo. The format:
 https://docs.voxel51.com/user_guide/import_datasets.html#fiftyoneimagedetectiondataset
 """
 

@@ -173,7 +173,8 @@ def main() -> None:
             x, names = faces(path, vectors, 60)
             config = CleanConfig(stranger_mean=mean, stranger_sd=sd)
             rows = {"bar: 10 % flipped, 5 % strangers": measure(x, names, config, args.seeds, 15, 60, 0.1, 0.05)}
-            for name, rest in (("30 % flipped, 10 % strangers", (15, 60, 0.3, 0.1)), ("12 faces a person", (15, 12, 0.1, 0.05)),
+            for name, rest in (("30 % flipped, 10 % strangers", (15, 60, 0.3, 0.1)),
+                               ("1 % flipped, .5 % strangers", (15, 60, 0.01, 0.005)), ("12 faces a person", (15, 12, 0.1, 0.05)),
                                ("5 faces a person", (15, 5, 0.1, 0.05)), ("all people", (1_000, 60, 0.1, 0.05))):  # fmt: skip
                 if name != "all people" or file == "tune":
                     rows[name] = measure(x, names, config, 2 if name == "all people" else args.seeds, *rest)
