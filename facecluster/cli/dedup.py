@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli import common
+from facecluster.cli.dedup_says import plain, show
 
 if TYPE_CHECKING:
     from facecluster.dedup import Applied, Plan, Row
@@ -80,7 +81,7 @@ def command(
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
-        _show(found, store, dry_run)
+        show(found, store, dry_run)
 
 
 def _people(place: Store, model: str) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
     finally:
         journal.close()
         if journal.entries:
-            click.echo(f"to take it back: --undo {_plain(journal.path)}", err=True)
+            click.echo(f"to take it back: --undo {plain(journal.path)}", err=True)
     base = common_folder([row.uri for row in rows])
     within = how.move_to is not None and os.path.commonpath([base, how.aside]) == base
     return _said(applied, dry_run) | {"undo": journal.path if journal.entries else None, "found_again": within}
@@ -177,55 +178,3 @@ def _undo(path: str, dry_run: bool) -> dict[str, Any]:
 
 def _said(applied: Applied, dry_run: bool) -> dict[str, Any]:
     return {"dry_run": dry_run, "done": applied.done, "done_bytes": applied.bytes, "passed_over": applied.passed_over}
-
-
-def _show(found: dict[str, Any], store: str, dry_run: bool) -> None:
-    """Say it to people."""
-    from facecluster.dedup.folders import shown_bytes
-
-    if "plan" in found:
-        _show_found(found)
-    if "done" not in found:
-        again = f"facecluster dedup {_plain(store)} --apply {_plain(found['plan'])} --move-to DIR"
-        click.echo(f"no photo was touched. To move the duplicates: {again}" if found["to_move"] else "no photo was touched")
-        return
-    for uri, why in found["passed_over"]:
-        click.echo(f"passed over: {_plain(uri)}: {_plain(why)}")
-    if dry_run:
-        for uri, what in found["done"]:
-            click.echo(f"would be done: {_plain(uri)}: {_plain(what)}")
-    if found.get("found_again"):
-        click.echo("note: they lie among your photos still, so the next 'facecluster embed' of that folder finds them again", err=True)
-    size = f" ({shown_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
-    verb = "would be done" if dry_run else "done"
-    click.echo(f"{len(found['done']):,} files {verb}{size}, {len(found['passed_over']):,} passed over")
-
-
-def _show_found(found: dict[str, Any]) -> None:
-    from facecluster.dedup.folders import shown_bytes
-
-    names = {"copy": "exact copies", "pixels": "with the same pixels", "near": "near-duplicates", "burst": "others of bursts"}
-    counts = ", ".join(f"{n:,} {names[kind]}" for kind, n in found["counts"].items())
-    click.echo(f"{found['groups']:,} groups: {counts or 'no duplicates'}")
-    for name in ("before", "after"):
-        click.echo(f"{name + ':':<8}{found[name]['files']:>9,} files, {shown_bytes(found[name]['bytes'])}")
-    left_out = [*found["could_not_be_opened"].items(), *found["changed"].items()]
-    for uri, why in left_out[:20]:
-        click.echo(f"left out: {_plain(uri)}: {_plain(why)}", err=True)
-    if len(left_out) > 20:
-        click.echo(f"left out: {len(left_out) - 20:,} more, see the page", err=True)
-    if found["gone"]:
-        click.echo(f"{found['gone']:,} files that the store knows are no longer there", err=True)
-    if found["smaller"]:
-        click.echo(f"warning: for {found['smaller']:,} files a smaller one is kept, since you prefer its folder", err=True)
-    if found["older_plan"]:
-        click.echo(f"the plan that was there is now {_plain(found['older_plan'])}", err=True)
-    click.echo(f"plan: {_plain(found['plan'])}")
-    click.echo(f"open {_plain(found['page'])}")
-
-
-def _plain(text: str) -> str:
-    """On one line, and printable whatever bytes the file had."""
-    from facecluster.report.text import shown
-
-    return shown(text).encode("utf-8", "replace").decode()

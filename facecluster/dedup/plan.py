@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 from facecluster.dedup.find import Findings
-from facecluster.dedup.groups import COPY, IN_BURST, Group
+from facecluster.dedup.groups import COPY, IN_BURST, KINDS, Group
 from facecluster.dedup.keeper import choose_place
 from facecluster.dedup.library import NO_TIME
 from facecluster.dedup.places import Now
@@ -35,7 +35,7 @@ class Row:
     keeper: str  # uri of the file that stays in its place; '' for the keeper itself
     sha256: str
     keeper_sha256: str
-    size: int  # bytes
+    size: int  # bytes; 0 for a link and for a further name of a file that stands in the group
     width: int  # px, upright
     height: int
     format: str
@@ -63,9 +63,9 @@ class Plan:
         return sum(r.size for r in self.moved)
 
     def counts(self) -> dict[str, int]:
-        """Files that are not keepers, by kind."""
-        kinds = [r.kind for r in self.rows if r.kind]
-        return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+        """Files that are not keepers, by kind, the surest first. Links and further names of a file are no files of their own."""
+        kinds = [r.kind for r in self.rows if r.kind and r.size]
+        return {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
 
 
 def make_plan(found: Findings, *, bursts: bool = False) -> Plan:
@@ -99,12 +99,14 @@ def _rows(found: Findings, group: Group, number: int, bursts: bool) -> list[Row]
 
     def row(photo: int, now: Now, kind: str, why: str, reason: str) -> Row:
         kept = now.place.uri == keeper.uri
-        bound = now.bound or ("it is the kept file under another name" if now.file is not None and now.file == file else "")
+        another_name = not kept and now.file is not None and now.file == file
+        bound = now.bound or ("it is the kept file under another name" if another_name else "")
         free = not bound and (kind != IN_BURST or bursts)
         return Row(
             group=number, kind="" if kept else kind, action=MOVE if free and not kept else KEEP, uri=now.place.uri,
             keeper="" if kept else keeper.uri, sha256=photos.ids[photo], keeper_sha256="" if kept else photos.ids[group.keeper],
-            size=now.size, width=int(photos.width[photo]), height=int(photos.height[photo]), format=photos.formats[photo],
+            size=now.place.size if kept else 0 if another_name else now.size,
+            width=int(photos.width[photo]), height=int(photos.height[photo]), format=photos.formats[photo],
             taken_at=taken[photo], why=why, reason=f"stays: {bound}" if bound and not kept else reason,
         )  # fmt: skip
 

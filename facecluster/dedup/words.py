@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from facecluster.dedup.groups import IN_BURST, PIXELS, Member
 from facecluster.dedup.hashing import turn_between
 from facecluster.dedup.judge import LITTLE
+from facecluster.dedup.keeper import GREY
 
 if TYPE_CHECKING:
     from facecluster.dedup.find import Findings
@@ -29,6 +30,9 @@ def how_near(found: Findings, keeper: int, member: Member) -> str:
         said.append(f"cropped to {round(100 * (1 - relation.more_a))} %")
     if relation.more_b > LITTLE:
         said.append(f"shows {round(100 * relation.more_b)} % more")
+    colour = found.looks.colour[member.photo] - found.looks.colour[keeper]
+    if abs(colour) > GREY and min(found.looks.colour[[member.photo, keeper]]) < GREY:
+        said.append("in colour" if colour > 0 else "without colour")
     said.append(("", "without the text of the other", "with text over it or beside it")[relation.written])
     said.append(_format(found, member.photo, keeper))
     differs = f"differs by {relation.difference:.2f} of what copies may, in {relation.bits} of 63 bits of the hash"

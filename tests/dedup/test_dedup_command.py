@@ -48,8 +48,10 @@ def test_by_itself_it_writes_plan_and_page_and_touches_no_photo(store: Path, pho
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in photos.iterdir()}
     result = run(store)
     assert result.exit_code == 0, result.output
-    assert "1 exact copies, 1 near-duplicates" in result.stdout and "no photo was touched" in result.stdout
+    assert "1 group: 1 exact copy, 1 near-duplicate\n" in result.stdout and "no photo was touched" in result.stdout
     assert "before:         4 files" in result.stdout and "after:          2 files" in result.stdout
+    moved = sum((photos / name).stat().st_size for name in ("copy of a.jpg", EVIL))
+    assert f"to move:        2 files, {moved / 1000:.1f} kB" in result.stdout
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in photos.iterdir()} == before
     with open(store / "dedup" / "plan.csv", encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
@@ -76,8 +78,20 @@ def test_finding_and_moving_in_one_go(store: Path, photos: Path, tmp_path: Path)
     result = run(store, "--move-to", tmp_path / "aside", "--protect", photos)
     assert "0 files done" in result.stdout and len(names(photos)) == 4
     result = run(store, "--link", "hard")
-    assert "1 files done" in result.stdout and "passed over" in result.stdout and "--move-to" in result.stdout
+    assert "1 file done" in result.stdout and "passed over" in result.stdout and "--move-to" in result.stdout
     assert os.path.samefile(photos / "a.jpg", photos / "copy of a.jpg") and len(names(photos)) == 4
+
+
+def test_of_many_files_passed_over_for_one_reason_the_first_are_named(store: Path, photos: Path) -> None:
+    sizes = [n for n in range(30, 54)]
+    for n in sizes:
+        (photos / f"small{n}.jpg").write_bytes(coded(scaled(scene(1), n / 100)))
+    write_store(store, sorted(photos.glob("small*.jpg")))
+    result = run(store, "--link", "hard")
+    lines = [line for line in result.stdout.splitlines() if line.startswith("passed over")]
+    passed = json.loads(run(store, "--link", "hard", "--dry-run", "--json").stdout)["passed_over"]
+    assert len(passed) == len(sizes) + 1, "the near-duplicates: a link would lose their bytes"
+    assert len(lines) == 21 and f"{len(passed) - 20} more" in lines[-1]
 
 
 def test_a_plan_that_someone_changed_is_kept(store: Path, photos: Path, tmp_path: Path) -> None:
@@ -189,6 +203,6 @@ def test_bursts_are_shown_apart_and_stay(photos: Path, tmp_path: Path) -> None:
     now = datetime(2020, 1, 1)
     store = write_store(tmp_path / "store", sorted(photos.iterdir()), {"a.jpg": now, "copy of a.jpg": now, "b.jpg": now})
     result = run(store.url)
-    assert "1 others of bursts" in result.stdout
+    assert "1 other photo of a burst\n" in result.stdout
     page = read(tmp_path / "store" / "dedup" / "pages" / "index.html")
     assert "a burst, 2 files" in page.text and "taken 0 s" in page.text and "stays" in page.text

@@ -172,7 +172,8 @@ def test_links_are_no_copies(tmp_path: Path) -> None:
     (tmp_path / "q").symlink_to("p")
     names = [tmp_path / "p" / n for n in ("real.jpg", "soft.jpg", "a.jpg")] + [tmp_path / "q" / "real.jpg"]
     plan = plan_of(write_store(tmp_path / "store", names))
-    assert plan.moved == [] and plan.saved == 0
+    assert plan.moved == [] and plan.saved == 0 and plan.counts() == {}
+    assert [r.size for r in plan.rows] == [len(data)] + [0] * (len(plan.rows) - 1), "one file, whatever its names"
     assert {r.action for r in plan.rows} == {"keep"}
     assert not os.path.islink(next(r.uri for r in plan.rows if not r.keeper))
 

@@ -37,6 +37,7 @@ class Original:
     image: Image.Image
     boxes: list[list[float]]  # faces: x, y, w, h in px
     landmarks: list[list[float]]  # of the faces: x, y of right eye, left eye, ...
+    scores: list[float]  # of the faces, .5 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,14 @@ class File:
 
 def originals(photos: Path, album: Path, half: int) -> Iterator[Original]:
     """The photos of one half: rows and files of even or odd number."""
-    table = pq.read_table(photos, columns=["image", "boxes", "landmarks"])
+    table = pq.read_table(photos, columns=["image", "boxes", "landmarks", "scores"])
     for row in range(half, table.num_rows, 2):
         image = Image.open(io.BytesIO(table["image"][row].as_py())).convert("RGB")
         landmarks = np.array(table["landmarks"][row].as_py(), np.float64).reshape(-1, 10).tolist()
-        yield Original(f"row{row:05d}", image, table["boxes"][row].as_py(), landmarks)
+        yield Original(f"row{row:05d}", image, table["boxes"][row].as_py(), landmarks, table["scores"][row].as_py())
     files = sorted(p for p in album.rglob("*") if p.suffix in {".jpg", ".png"})
     for path in files[half::2]:
-        yield Original("-".join(path.relative_to(album).with_suffix("").parts), Image.open(path).convert("RGB"), [], [])
+        yield Original("-".join(path.relative_to(album).with_suffix("").parts), Image.open(path).convert("RGB"), [], [], [])
 
 
 def jpeg(image: Image.Image, quality: int) -> tuple[bytes, str]:
@@ -163,13 +164,19 @@ def by_hand(original: Original, rng: Rng) -> Image.Image:
 
 
 def blinks(original: Original, rng: Rng) -> Image.Image | None:
-    """Someone shuts the eyes (skin from above and below over them, and a line); None if no face is 36 px high."""
-    large = [i for i, box in enumerate(original.boxes) if box[3] >= 36]
+    """Someone shuts the eyes (skin from above and below over them, and a line); None if no sure face is 36 px high.
+
+    Boxes of low score are left out: some of them are flowers and patterns, where a "blink" changes nothing that anyone would see.
+    """
+    eyes = [np.array(points).reshape(-1, 2)[:2] for points in original.landmarks]
+    apart_of = [float(np.linalg.norm(right - left)) for right, left in eyes]
+    sizes = zip(original.boxes, original.scores, apart_of, strict=True)
+    large = [i for i, (box, score, apart) in enumerate(sizes) if box[3] >= 36 and score >= 0.8 and apart >= 10]
     if not large:
         return None
     pixels = np.array(original.image, np.float64)
-    right, left = np.array(original.landmarks[large[int(rng.integers(len(large)))]]).reshape(-1, 2)[:2]
-    apart = float(np.linalg.norm(right - left))
+    face = large[int(rng.integers(len(large)))]
+    (right, left), apart = eyes[face], apart_of[face]
     for x, y in (right, left):
         top, bottom = max(1, round(y - 0.18 * apart)), min(len(pixels) - 1, round(y + 0.18 * apart))
         columns = slice(max(0, round(x - 0.3 * apart)), max(1, round(x + 0.3 * apart)))
@@ -220,14 +227,18 @@ def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_cop
     """Write the collection of one half and its list, files.csv.
 
     All photos of the half are in it. `with_copies` of them, evenly chosen, have a copy of each case and a different picture of each.
+    The list is written last: where it is, the collection is whole and is not made again.
     """
-    rng = np.random.default_rng([seed, half])
-    folder.mkdir(parents=True)
+    if (folder / "files.csv").exists():
+        with open(folder / "files.csv", newline="", encoding="utf-8") as f:
+            return [File(**row) for row in csv.DictReader(f)]
+    folder.mkdir(parents=True, exist_ok=True)
     every = list(originals(photos, album, half))
     chosen = set(np.linspace(0, len(every) - 1, min(with_copies, len(every))).round().astype(int).tolist())
     same = {f"row{row:05d}": f"row{rows[0]:05d}" for rows in SAME for row in rows}
     files = []
     for number, original in enumerate(every):
+        rng = np.random.default_rng([seed, half, number])
         made = {"original": (coded(original.image, "JPEG", quality=97, subsampling=0), "jpg")}
         if number in chosen:
             made |= {case: copy(original.image, rng) for case, copy in COPIES.items()}

@@ -1,0 +1,83 @@
+"""What `facecluster dedup` says to people. Programs get the same as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+
+SHOWN = 20  # files of one kind that are named on the terminal
+NAMES = {
+    "copy": ("exact copy", "exact copies"), "pixels": ("photo with the same pixels", "photos with the same pixels"),
+    "near": ("near-duplicate", "near-duplicates"), "burst": ("other photo of a burst", "other photos of bursts"),
+}  # fmt: skip
+
+
+def show(found: dict[str, Any], store: str, dry_run: bool) -> None:
+    """Say what was found, done, or would be done."""
+    from facecluster.dedup.folders import shown_bytes
+    from facecluster.report.text import plural
+
+    if "plan" in found:
+        _show_found(found)
+    if "done" not in found:
+        again = f"facecluster dedup {plain(store)} --apply {plain(found['plan'])} --move-to DIR"
+        click.echo(f"no photo was touched. To move the duplicates: {again}" if found["to_move"] else "no photo was touched")
+        return
+    _show_passed_over(found["passed_over"])
+    if dry_run:
+        for uri, what in found["done"]:
+            click.echo(f"would be done: {plain(uri)}: {plain(what)}")
+    if found.get("found_again"):
+        click.echo("note: they lie among your photos still, so the next 'facecluster embed' of that folder finds them again", err=True)
+    size = f" ({shown_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
+    verb = "would be done" if dry_run else "done"
+    click.echo(f"{plural(len(found['done']), 'file')} {verb}{size}, {len(found['passed_over']):,} passed over")
+
+
+def _show_passed_over(files: list[tuple[str, str]]) -> None:
+    """A line a file; of those for one reason, which may be thousands, the first few and how many more."""
+    seen: Counter[str] = Counter()
+    for uri, why in files:
+        seen[why] += 1
+        if seen[why] <= SHOWN:
+            click.echo(f"passed over: {plain(uri)}: {plain(why)}")
+    for why, n in seen.items():
+        if n > SHOWN:
+            click.echo(f"passed over: {n - SHOWN:,} more (--json names all): {plain(why)}")
+
+
+def _show_found(found: dict[str, Any]) -> None:
+    from facecluster.dedup.folders import shown_bytes
+    from facecluster.report.text import plural
+
+    counts = ", ".join(plural(n, *NAMES[kind]) for kind, n in found["counts"].items())
+    click.echo(f"{plural(found['groups'], 'group')}: {counts or 'no duplicates'}")
+    before, after = found["before"], found["after"]
+    for name, files, size in (
+        ("before", before["files"], before["bytes"]),
+        ("to move", found["to_move"], before["bytes"] - after["bytes"]),
+        ("after", after["files"], after["bytes"]),
+    ):
+        click.echo(f"{name + ':':<8}{files:>9,} files, {shown_bytes(size)}")
+    left_out = [*found["could_not_be_opened"].items(), *found["changed"].items()]
+    for uri, why in left_out[:SHOWN]:
+        click.echo(f"left out: {plain(uri)}: {plain(why)}", err=True)
+    if len(left_out) > SHOWN:
+        click.echo(f"left out: {len(left_out) - SHOWN:,} more, see the page", err=True)
+    if found["gone"]:
+        click.echo(f"{found['gone']:,} files that the store knows are no longer there", err=True)
+    if found["smaller"]:
+        click.echo(f"warning: for {found['smaller']:,} files a smaller one is kept, since you prefer its folder", err=True)
+    if found["older_plan"]:
+        click.echo(f"the plan that was there is now {plain(found['older_plan'])}", err=True)
+    click.echo(f"plan: {plain(found['plan'])}")
+    click.echo(f"open {plain(found['page'])}")
+
+
+def plain(text: str) -> str:
+    """On one line, and printable whatever bytes the file had."""
+    from facecluster.report.text import shown
+
+    return shown(text).encode("utf-8", "replace").decode()
