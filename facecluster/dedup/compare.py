@@ -31,6 +31,9 @@ ADDED = 0.5  # of fine detail in a band, the share that only one picture has: ca
 BLANK = 4.0  # grey values, standard deviation of a picture that shows nothing
 
 
+Points = tuple[tuple[float, float], ...]  # across, down
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Where a match was found: after turns, a window of the first photo is like the whole second photo (MIDDLE: like its own middle)."""
@@ -49,6 +52,7 @@ class Comparison:
     likeness: float  # correlation, -1 to 1
     place: Map  # where the second lies in the first: left, width, top, height as shares of the first
     written: int  # which one was written over: 0 none, 1 the first, 2 the second
+    marks: Points  # where: middles of blocks, as shares of the first
     more_first: float  # share of the first, 0 to 1, that shows what the second does not
     more_second: float
     blank_first: bool  # what the first has more is a bar of one colour, perhaps with text
@@ -76,8 +80,9 @@ def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], hint: Hint) -> 
     blocks = _Blocks(laid)
     limit = _limit(min(max(a.shape[0] * laid.place[3], a.shape[1] * laid.place[1]), max(b.shape)))
     worst, written = blocks.worst(), 0
+    marks: Points = ()
     if worst >= limit:
-        written, worst = _written(a, b, laid, blocks, limit)
+        written, worst, marks = _written(a, b, laid, blocks, limit)
     left, width, top, height = laid.place
     more = _outside(a, left, top, left + width, top + height)
     less = _outside(b, -left / width, -top / height, (1 - left) / width, (1 - top) / height)
@@ -87,6 +92,7 @@ def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], hint: Hint) -> 
         likeness=likeness(laid),
         place=laid.place,
         written=written,
+        marks=marks,
         more_first=more[0], blank_first=more[1],
         more_second=less[0], blank_second=less[1],
         hint=hint,
@@ -107,7 +113,8 @@ class _Blocks:
     """Two laid pictures in blocks: arrays (rows, columns)."""
 
     def __init__(self, laid: Laid) -> None:
-        height, width = laid.second.shape
+        self.place = laid.place
+        height, width = self.shape = laid.second.shape
         self.rows, self.columns = (np.linspace(0, n, max(3, round(n / BLOCK)) + 1).astype(int)[:-1] for n in (height, width))
         mask = _clear(laid).astype(np.float64)
         a, b = _soft(laid.first), _soft(laid.second)
@@ -122,6 +129,13 @@ class _Blocks:
     def worst(self) -> float:
         """The largest difference of a block."""
         return float(self.difference[self.inside].max())
+
+    def middles(self, which: NDArray[np.bool_]) -> Points:
+        """Where the middles of some blocks lie, as shares of the first picture."""
+        down, across = (np.diff(starts, append=n) / 2 + starts for starts, n in zip((self.rows, self.columns), self.shape, strict=True))
+        left, width, top, height = self.place
+        x, y = left + width * across / self.shape[1], top + height * down / self.shape[0]
+        return tuple((float(x[c]), float(y[r])) for r, c in np.argwhere(which).tolist())
 
     def _sum(self, values: Grey) -> Grey:
         return np.asarray(np.add.reduceat(np.add.reduceat(values, self.rows, 0), self.columns, 1))
@@ -146,8 +160,8 @@ def _soft(picture: Grey) -> Grey:
     return np.asarray((wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 16)
 
 
-def _written(first: NDArray[np.uint8], second: NDArray[np.uint8], laid: Laid, blocks: _Blocks, limit: float) -> tuple[int, float]:
-    """Which picture was written over, 0 if none was, and the worst block of what was not."""
+def _written(first: NDArray[np.uint8], second: NDArray[np.uint8], laid: Laid, blocks: _Blocks, limit: float) -> tuple[int, float, Points]:
+    """Which picture was written over, 0 if none was, the worst block of what was not, and where the letters are."""
     for strong, axis in ((s, axis) for s in STRONG for axis in (0, 1)):
         letters = (blocks.difference >= strong * limit) & blocks.inside
         free = _between_bands(np.logical_or.reduce(letters, axis=1 - axis))
@@ -162,8 +176,8 @@ def _written(first: NDArray[np.uint8], second: NDArray[np.uint8], laid: Laid, bl
         np.moveaxis(where, axis, 0)[round(free[0] * where.shape[axis]) : round(free[1] * where.shape[axis])] = False
         which = _added(fine, where)
         if which:
-            return which, worst
-    return 0, blocks.worst()
+            return which, worst, blocks.middles(letters)
+    return 0, blocks.worst(), ()
 
 
 def _between_bands(strong: NDArray[np.bool_]) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.dedup.candidates import Candidates, Way, hints_between
-from facecluster.dedup.compare import Comparison, compare
+from facecluster.dedup.compare import Comparison, Points, compare
 from facecluster.dedup.library import NO_TIME, Looks, Photos
 from facecluster.dedup.looks import grey_thumb
 from facecluster.dedup.register import Map
@@ -40,6 +40,7 @@ class Relation:
     written: int  # 0 none, 1 a was written over or has a bar, 2 b
     turn: tuple[int, int]  # of a and of b to the form in which they lie alike; see hashing.turn_between
     place: Map  # where b lies in a, in that form
+    marks: Points = ()  # where one was written over, not only beside: middles of blocks in that form, as shares of a
 
 
 class Judge:
@@ -113,6 +114,7 @@ class Judge:
             more_b=0.0 if found.blank_second else found.more_second,
             written=found.written or (1 if bars[0] else 2 if bars[1] else 0),
             place=found.place,
+            marks=found.marks,
             turn=(way.hint.turn_first, way.hint.turn_second),
         )
 
@@ -124,4 +126,5 @@ def _reversed(said: Relation) -> Relation:
         difference=said.difference, bits=said.bits, likeness=said.likeness, scale=1 / max(said.scale, 1e-9),
         more_a=said.more_b, more_b=said.more_a, written=(0, 2, 1)[said.written], turn=(said.turn[1], said.turn[0]),
         place=(-left / width, 1 / width, -top / height, 1 / height),
+        marks=tuple(((x - left) / width, (y - top) / height) for x, y in said.marks),
     )  # fmt: skip

@@ -101,7 +101,7 @@ def test_a_plan_that_someone_changed_is_kept(store: Path, photos: Path, tmp_path
     result = run(store)
     assert "plan-1.csv" in result.stderr
     applied = run(store, "--apply", store / "dedup" / "plan-1.csv", "--move-to", tmp_path / "aside")
-    assert "1 files done" in applied.stdout and names(photos) == {"a.jpg", "copy of a.jpg", "other.jpg"}
+    assert "1 file done" in applied.stdout and names(photos) == {"a.jpg", "copy of a.jpg", "other.jpg"}
     run(store)
     assert run(store).exit_code == 0 and not (store / "dedup" / "plan-3.csv").exists(), "the same plan is not kept twice"
 

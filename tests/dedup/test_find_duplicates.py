@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from dedup_photos import barred, captioned, coded, cut, moved, scaled, scene, silent, write_store
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 
 from facecluster.dedup import DedupConfig, Plan, find, make_plan
 from facecluster.dedup import looks as looks_module
@@ -275,6 +275,33 @@ def test_photos_near_a_member_but_not_near_the_keeper_are_not_in_its_group(tmp_p
         for group in found.copies:
             assert all(m.relation is not None and m.relation.more_a < 0.5 for m in group.members)
     assert said(plan).get("f.jpg", ("", "", ""))[2] != "a.jpg"
+
+
+def test_shut_eyes_are_not_taken_for_a_caption(tmp_path: Path) -> None:
+    """On a thumbnail both are sharp changes along one side; only a caption may be passed over."""
+
+    def portrait(*, shut: bool) -> Image.Image:
+        image = scene(15, 800, 600).filter(ImageFilter.GaussianBlur(3))
+        draw = ImageDraw.Draw(image)
+        draw.ellipse((280, 10, 520, 330), fill="peachpuff")
+        for x in (345, 455):
+            if shut:
+                draw.line((x - 26, 125, x + 26, 125), fill="sienna", width=5)
+            else:
+                draw.ellipse((x - 26, 112, x + 26, 138), fill="white", outline="black", width=4)
+                draw.ellipse((x - 12, 113, x + 12, 137), fill="black")
+        return image
+
+    image = portrait(shut=False)
+    turned = portrait(shut=True).transpose(Image.Transpose.ROTATE_90)
+    files = put(tmp_path / "p", a_jpg=coded(image), b_jpg=coded(portrait(shut=True)), c_jpg=coded(captioned(image)), d_jpg=coded(turned))
+    store = write_store(tmp_path / "store", list(files.values()))
+    assert len(plan_of(store).moved) == 3, "without faces there is nothing that tells"
+    ids = {os.path.basename(r["uri"]): r["photo_id"] for r in store.read("photos", "00000", ["uri", "photo_id"]).to_pylist()}
+    boxes = np.float32([[280, 10, 240, 320], [280, 10, 240, 320], [280, 10, 240, 320], [10, 280, 320, 240]])
+    faces_of(store, [(ids[f"{n}.jpg"], eyes(shut=False), 0.9) for n in "abcd"], boxes)
+    kept = {name: keeper for name, (_, _, keeper) in said(plan_of(store)).items()}
+    assert kept["c.jpg"] == "a.jpg" and {kept["a.jpg"], kept["b.jpg"], kept["d.jpg"]} <= {"", "b.jpg", "d.jpg"}
 
 
 def test_a_face_that_differs_is_seen_though_the_thumbnails_are_alike(tmp_path: Path) -> None:
