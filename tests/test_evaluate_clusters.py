@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -57,10 +56,8 @@ def test_a_million_faces_of_few_people_do_not_overflow() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 1_000_000)
     labels = np.where(rng.random(len(truth)) < 0.01, 3, truth)
-    start = time.perf_counter()
     assert ari(truth, labels) == pytest.approx(adjusted_rand_score(truth, labels))
     assert nmi(truth, labels) == pytest.approx(normalized_mutual_info_score(truth, labels))
-    assert time.perf_counter() - start < 20
 
 
 @given(st.lists(st.integers(-1, 3), max_size=14))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.evaluate import pairs
-from facecluster.evaluate.result import cosines
+from facecluster.evaluate.sample import cosines
 
 MOST = 10  # faces that a person counts for at most
 EACH = 6  # independent answers of a person at most
