@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facecluster.errors import StampError
 from facecluster.images import decode_crop
 from facecluster.models.registry import BATCH, card_of, load_embedder
 from facecluster.tables import ShardResult, Stamp, Store, embeddings_schema, table_of
+
+RENEW = ("weights",)  # what of a stamp may differ from what it was: a model that was trained further
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,19 @@ class EmbedConfig:
         return f"embeddings/{card_of(self.model).name}"
 
 
+def check_vectors(store: Store, config: EmbedConfig, shards: Iterable[str] | None = None) -> None:
+    """Raise StampError if vectors of the store were made by another model than this one's weights: `shards`, or all of them."""
+    wanted = config.stamp()
+    for shard in store.shards(config.table()) if shards is None else shards:
+        found = store.stamp(config.table(), shard) or {}
+        if any(found.get(key, wanted[key]) != wanted[key] for key in ("model", *RENEW)):
+            raise StampError(
+                f"expected vectors of the model {str(wanted['weights'])[:12]}, found those of {str(found.get('weights'))[:12]} in "
+                f"{config.table()} of {store.url}: run 'facecluster embed' with its photos again (it goes on from the faces found), "
+                "or name the store's model with --model"
+            )
+
+
 def embed_faces(crops: NDArray[np.uint8], config: EmbedConfig | None = None, *, device: str = "auto") -> NDArray[np.float32]:
     """Embed aligned faces: (n, 112, 112, 3) RGB 0..255 -> (n, dim), each row of length 1."""
     config = config or EmbedConfig()
@@ -38,9 +54,12 @@ def embed_faces(crops: NDArray[np.uint8], config: EmbedConfig | None = None, *, 
 def embed_shard(
     shard: str, tick: Callable[[int], None] | None = None, *, store: Store, config: EmbedConfig, device: str = "auto"
 ) -> ShardResult:
-    """Embed the faces of one shard of `faces`; a shard already done with this config is left as it is."""
+    """Embed the faces of one shard of `faces`; a shard already done with this config is left as it is.
+
+    One that other weights of this model made is made anew, from the crops.
+    """
     table, stamp = config.table(), config.stamp()
-    if store.is_done(table, shard, stamp):
+    if store.is_done(table, shard, stamp, RENEW):
         return ShardResult(stage="embed", shard=shard, skipped=True)
     faces = store.read("faces", shard, ["face_id", "crop"])
     model = load_embedder(config.model, device)

@@ -27,6 +27,7 @@ class Step:
 
     run: Callable[..., ShardResult]
     gpu: bool = False  # goes to a worker with the resource GPU, where there is one
+    counts: str = "photos"  # what of its result moves the bar: "photos", "faces", or "" for nothing
 
 
 class Engine(Protocol):
@@ -41,7 +42,7 @@ class LocalEngine:
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]:
         for shard in shards:
             for step in steps:
-                yield step.run(shard, tick)
+                yield step.run(shard, tick if step.counts else None)
 
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
@@ -122,6 +123,7 @@ class DaskEngine:
         info = self._client.scheduler_info(n_workers=-1)["workers"].values()
         has_gpu = any("GPU" in w.get("resources", {}) for w in info)
         todo = iter(shards)
+        counts: dict[str, str] = {}  # by the key of a task
         running = self._kit.as_completed()
 
         def start() -> None:
@@ -132,6 +134,7 @@ class DaskEngine:
             for position, step in enumerate(steps):
                 options = {"resources": {"GPU": 1}} if step.gpu and has_gpu else {}
                 before = self._client.submit(_after, step.run, shard, before, pure=False, priority=position, **options)
+                counts[before.key] = step.counts
                 running.add(before)
 
         for _ in range(4 * max(1, len(info))):
@@ -139,8 +142,8 @@ class DaskEngine:
         ends = 0
         for future in running:
             result = self._result(future)
-            if tick and result.photos:  # the bar counts photos; a step that embeds has none
-                tick(result.photos)
+            if tick and (what := counts.pop(future.key)):
+                tick(getattr(result, what))
             yield result
             ends += 1
             if ends % len(steps) == 0:

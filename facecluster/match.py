@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facecluster import geometry
 from facecluster.detect import DetectConfig, detect_faces, quality
 from facecluster.embed import EmbedConfig, embed_faces
-from facecluster.errors import InputError, StampError
+from facecluster.errors import InputError
 from facecluster.images import content_id, open_photo, read_file
 from facecluster.index import Index
 from facecluster.models.registry import Card
@@ -105,18 +105,6 @@ def detect_config(store: Store) -> DetectConfig:
     stamp = store.stamp("faces", shards[0]) if shards else None
     names = ("threshold", "max_side", "min_side")
     return DetectConfig(**{name: stamp[name] for name in names if name in stamp}) if stamp else DetectConfig()
-
-
-def check_model(store: Store, config: EmbedConfig) -> None:
-    """Raise StampError unless the store's vectors were made by this very model."""
-    table, wanted = config.table(), config.stamp()
-    shards = store.shards(table)
-    found = store.stamp(table, shards[0]) if shards else None
-    if found is not None and any(found.get(k) != wanted[k] for k in ("model", "weights")):
-        raise StampError(
-            f"expected vectors of the model {str(wanted['weights'])[:12]}, found those of {str(found.get('weights'))[:12]} in {table} of "
-            f"{store.url}: name the store's model with --model, or embed its photos again into a new store"
-        )
 
 
 def look(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Looked:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from facecluster.calibrate import Calibrated, calibrate, check_enough, known, read_reading, write_reading
 from facecluster.collect import Collected, collect
 from facecluster.detect import DetectConfig, detect_shard
-from facecluster.embed import EmbedConfig, embed_shard
+from facecluster.embed import RENEW, EmbedConfig, check_vectors, embed_shard
 from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.identify import IdentifyConfig, group, identify, read_links
 from facecluster.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
 from facecluster.people import Overlay, Settled, keep_run, prepare, settle
-from facecluster.tables import FACES, PHOTOS, ShardResult, Store
+from facecluster.tables import FACES, PHOTOS, Store
 
 
 class Bars(Protocol):
@@ -63,19 +63,20 @@ def embed_photos(
     embedding = partial(embed_shard, store=store, config=embed, device=device)
     shards = store.shards("files")
     # a shard of other settings must stop the run before any work is done
-    checked = set(store.finished({"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}, ["faces"]))
-    todo = [s for s in shards if s not in checked]
-    total = sum(store.read("files", s, ["size"]).num_rows for s in todo if s not in set(store.shards("photos")))
+    checked = set(store.finished({"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}, ["faces"], RENEW))
+    detected = set(store.shards("photos")) & set(store.shards("faces"))
+    todo = [s for s in shards if s not in checked and s not in detected]
+    total = sum(store.read("files", s, ["size"]).num_rows for s in todo)
     with bars("photos", total) as tick:
-        for result in runner.run(todo, [Step(detecting), Step(partial(_silent, embedding), gpu=True)], tick):
+        for result in runner.run(todo, [Step(detecting), Step(embedding, gpu=True, counts="")], tick):
             if result.stage == "detect":
                 done.photos, done.faces, done.failed = done.photos + result.photos, done.faces + result.faces, done.failed + result.failed
+    # faces that are found already: another model, other weights, or a run that was stopped
+    todo = [s for s in shards if s not in checked and s in detected]
+    with bars("faces", sum(store.read("faces", s, ["score"]).num_rows for s in todo)) as tick:
+        for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
+            pass
     return done
-
-
-def _silent(run: Callable[..., ShardResult], shard: str, tick: Callable[[int], None] | None = None) -> ShardResult:
-    """A step that does not count towards the bar of photos."""
-    return run(shard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ def _cluster(
     if identities is None:
         fitted = read_reading(store, card).grouping()
         identities = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **fitted)
+    check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare(store, ids, vectors)
     with bars("faces linked", len(ids)) as tick:
@@ -161,6 +163,7 @@ def calibrate_faces(
         InputError: the user has said too little.
     """
     card = card_of(embed.model)
+    check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare(store, ids, vectors)
     said = known(prepared.verdict, ids)

@@ -300,35 +300,43 @@ class Store:
         found.pop("format", None)
         return dict(found)
 
-    def is_done(self, table: str, shard: str, stamp: Stamp) -> bool:
-        """Whether a shard is there with these settings. Raises StampError if it is there with others."""
+    def is_done(self, table: str, shard: str, stamp: Stamp, renew: Collection[str] = ()) -> bool:
+        """Whether a shard is there with these settings. Raises StampError if it is there with others.
+
+        A shard that differs in no more than the settings named in `renew` is to be made anew: not done.
+        """
         found = self.stamp(table, shard)
         if found is None:
             return False
         wanted = json.loads(json.dumps(stamp))
         if found != wanted:
             keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+            if set(keys) <= set(renew):
+                return False
             differ = ", ".join(f"{k} = {wanted.get(k)!r} (found {found.get(k)!r})" for k in keys)
             raise StampError(
                 f"expected {self.part(table, shard)} made with {differ}: use those settings again, or another store (-o)"
             )
         return True
 
-    def finished(self, stamps: Mapping[str, Stamp], present: Collection[str] = ()) -> list[str]:
+    def finished(self, stamps: Mapping[str, Stamp], present: Collection[str] = (), renew: Collection[str] = ()) -> list[str]:
         """Names of the shards that are in all of some tables, sorted.
 
         Args:
             stamps: the tables, and the settings that each of their shards must be made with.
             present: tables in which shards must be there, whatever made them.
+            renew: settings that may differ: such a shard is not finished.
 
         Raises:
             StampError: a shard, whether or not it is in the other tables, was made with other settings.
         """
         shards = {table: self.shards(table) for table in (*stamps, *present)}
+        whole = {table: set(names) for table, names in shards.items()}
         with ThreadPoolExecutor(1 if self.is_local else 16) as pool:  # a request each: on object stores that is mostly waiting
             for table, stamp in stamps.items():
-                list(pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp), shards[table]))
-        return sorted(set.intersection(*map(set, shards.values())))
+                done = pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp, renew), shards[table])
+                whole[table] = {shard for shard, is_done in zip(shards[table], done, strict=True) if is_done}
+        return sorted(set.intersection(*whole.values()))
 
 
 def _line(error: BaseException) -> str:

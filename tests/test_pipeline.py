@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from facecluster.cli import main
 from facecluster.demo import make_collection
-from facecluster.tables import FACES, PHOTOS, Store
+from facecluster.tables import FACES, PHOTOS, Store, embeddings_schema, table_of
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,37 @@ def test_bad_input_is_one_clear_line(arguments: list[str], says: str, tmp_path: 
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1 and says in result.stderr
     assert (tmp_path / "other" / "note.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_a_model_trained_further_goes_on_from_the_faces(whole: Store, photos: str, tmp_path: Path, workers: tuple[str, ...]) -> None:
+    store = Store(str(tmp_path / "store"))
+    shutil.copytree(whole.url, store.url)
+    call = CliRunner().invoke
+    assert call(main, ["name", store.url, first_person(store), "Ada"]).exit_code == 0
+    table, ours = "embeddings/bundled", store.read("embeddings/bundled", "00000")
+    rng = np.random.default_rng(0)
+    old = rng.normal(size=(len(ours), 128)).astype(np.float16)  # other weights see other likenesses
+    stamp = store.stamp(table, "00000")
+    assert stamp is not None
+    columns = {"face_id": ours["face_id"].combine_chunks(), "embedding": old}
+    store.write(table, "00000", table_of(embeddings_schema(128), columns), stamp | {"weights": "0" * 64})
+    before = Path(store.part("faces", "00000")).stat().st_mtime_ns
+    refused = call(main, ["cluster", store.url])
+    assert refused.exit_code == 1 and refused.stderr.count("\n") == 1 and "facecluster embed" in refused.stderr
+    done = call(main, ["embed", photos, "-o", store.url, *workers])
+    assert done.exit_code == 0 and "0 photos looked at" in done.stderr, done.output
+    assert f"faces: 100%|██████████| {len(ours)}/{len(ours)}" in done.stderr
+    assert Path(store.part("faces", "00000")).stat().st_mtime_ns == before
+    assert store.stamp(table, "00000") == stamp
+    again = np.stack(store.read(table, "00000")["embedding"].to_numpy()).astype(float)
+    assert (again * np.stack(ours["embedding"].to_numpy()).astype(float)).sum(axis=1).min() > 0.99
+    assert call(main, ["cluster", store.url]).exit_code == 0
+    assert "Ada" in Path(store.path("people.csv")).read_text(encoding="utf-8-sig")
+
+
+def first_person(store: Store) -> str:
+    return Path(store.path("people.csv")).read_text(encoding="utf-8-sig").splitlines()[1].split(",")[0]
 
 
 def test_other_settings_stop_the_run(whole: Store, photos: str) -> None:

@@ -31,11 +31,11 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
 
     Example: facecluster match party.jpg --store ~/people
     """
-    from facecluster.embed import EmbedConfig
+    from facecluster.embed import EmbedConfig, check_vectors
     from facecluster.errors import PhotoError
     from facecluster.index import open_index
     from facecluster.listing import find_files
-    from facecluster.match import check_model, detect_config, known, look, match
+    from facecluster.match import detect_config, known, look, match
     from facecluster.models.registry import card_of
     from facecluster.tables import Store
     from facecluster.who import read_who
@@ -44,7 +44,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     place.check()
     embed = EmbedConfig(model=model)
     card = card_of(model)
-    check_model(place, embed)
+    check_vectors(place, embed, place.shards(embed.table())[:1])
     card = common.reading_of(place, card).card(card)
     files = [f for f in find_files(photos) if not f.folder]
     who, index, detect = read_who(place, card.name), open_index(place, card.name), detect_config(place)
