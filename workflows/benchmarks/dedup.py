@@ -55,23 +55,21 @@ def make_store(folder: Path, photos: Path) -> Store:
     return store
 
 
-def ours(store: Store, files: Sequence[File]) -> tuple[list[list[int]], dict[str, Any]]:
-    """Groups of files by number, the keeper first, and how long what took."""
+@contextmanager
+def bars(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Progress that is not shown."""
+    yield lambda n: None
+
+
+def ours(store: Store, files: Sequence[File]) -> list[list[int]]:
+    """Groups of files by number, the keeper first."""
     number = {str(file.name): i for i, file in enumerate(files)}
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def bars(what: str, total: int) -> Iterator[Callable[[int], None]]:
-        start = time.perf_counter()
-        yield lambda n: None
-        seconds[what] = round(time.perf_counter() - start, 1)
-
     with find(store, DedupConfig(), bars=bars) as found:
         of = [[number[os.path.basename(p.uri)] for p in places] for places in found.photos.places]
         groups = [[g.keeper, *(m.photo for m in g.members)] for g in found.copies]
         grouped = {p for group in groups for p in group}
         groups += [[p] for p in range(len(of)) if p not in grouped and len(of[p]) > 1]
-        return [[file for photo in group for file in of[photo]] for group in groups], seconds
+        return [[file for photo in group for file in of[photo]] for group in groups]
 
 
 def pairs_of(groups: Sequence[Sequence[int]]) -> Pairs:
@@ -147,7 +145,7 @@ def best_threshold(distances: NDArray[np.uint8], files: Sequence[File]) -> int:
 def million(looks: Looks, photos: Photos, n: int, threads: int) -> dict[str, Any]:
     """Seconds to pair and group n photos whose hashes are those of real photos with bits turned over, each fifth with a copy among them.
 
-    Seconds on the clock count only on an idle machine; those of the processor, of all threads together, are hardly changed by other work.
+    Seconds on the clock are told only if the machine was idle; those of the processor, of all threads together, change less by other work.
     """
     rng = np.random.default_rng(0)
     base = rng.integers(0, len(photos), n)
@@ -166,7 +164,8 @@ def million(looks: Looks, photos: Photos, n: int, threads: int) -> dict[str, Any
     width, height = photos.width[base], photos.height[base]
     width[to], height[to] = width[copies], height[copies]
     of = Photos([""] * n, [], [], width, height, np.zeros(n, np.int64), np.full(n, NO_TIME), np.zeros(n, np.int32), zeros, zeros)
-    result: dict[str, Any] = {"hashes": n, "threads": threads, "busy with other work": os.getloadavg()[0]}
+    idle = os.getloadavg()[1] < 1.5  # over five minutes; this program itself is one
+    result: dict[str, Any] = {"hashes": n, "threads": threads, "machine idle": idle}
     for name, windows in (("whole photos", 1), ("whole photos and all windows", len(WINDOWS))):
         start, start_cpu = time.perf_counter(), time.process_time()
         found = candidates(of, many, windows=windows, threads=threads)
@@ -176,7 +175,8 @@ def million(looks: Looks, photos: Photos, n: int, threads: int) -> dict[str, Any
         pair = np.unique(np.minimum(found.first, found.second) * n + np.maximum(found.first, found.second))
         planted = np.isin(copies * n + to, pair)
         result[name] = {
-            "seconds": round(seconds, 1), "processor seconds": round(cpu_seconds, 1), "pairs": len(pair), "groups": int(groups),
+            "seconds": round(seconds, 1) if idle else None, "processor seconds": round(cpu_seconds, 1),
+            "pairs": len(pair), "groups": int(groups),
             "planted copies found": round(float(planted.mean()), 4),
         }  # fmt: skip
         print(name, result[name], flush=True)
@@ -202,10 +202,10 @@ def main() -> None:
         folder = options.work / f"photos{half}-{options.seed}-{options.copies}"
         files = dedup_collection.make(folder, options.photos, options.album, half, options.seed, options.copies)
         store = make_store(options.work / folder.name.replace("photos", "store"), folder)
-        groups, seconds = ours(store, files)
+        groups = ours(store, files)
         found = score(pairs_of(groups), files)
         keepers = Counter(files[group[0]].case for group in groups if len({files[i].picture for i in group}) == 1)
-        methods = {"facecluster dedup": found | {"seconds": seconds, "kept, of groups": dict(keepers.most_common(6))}}
+        methods = {"facecluster dedup": found | {"kept, of groups": dict(keepers.most_common(6))}}
         for method, (distances, default) in other_hashes(files, folder).items():
             chosen.setdefault(method, best_threshold(distances, files))
             for what, threshold in (("default", default), ("best", chosen[method])):
