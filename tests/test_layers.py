@@ -17,7 +17,7 @@ ROOT = Path(facecluster.__file__).parent
 LAYERS = [
     {"errors"},
     {"tables"},
-    {"images", "colours", "heic", "geometry", "listing", "strangers", "joining"},
+    {"images", "colours", "heic", "geometry", "listing", "strangers", "gathered", "hierarchy", "joining"},
     {"models"},
     {"collect", "detect", "embed", "link", "identify"},  # the stages
     {"jobs"},  # stands for whatever is not named here: report, evaluate, demo, ...
@@ -28,7 +28,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 STAGES = {"collect", "detect", "embed", "link", "identify"}
-DOORS = {"faiss": "link.py", "hdbscan": "identify.py", "distributed": "engine.py", "click": "cli/"}
+DOORS = {"faiss": "link.py", "distributed": "engine.py", "click": "cli/"}
 LIGHT = ["torch", "faiss", "hdbscan", "distributed"]
 
 
