@@ -1,4 +1,4 @@
-"""STAGE: links -> identities. HDBSCAN on the neighbour graph, then a pass that joins groups. The only file that imports hdbscan.
+"""STAGE: links -> identities. HDBSCAN on the neighbour graph (`hierarchy`), then a pass that joins groups (`joining`).
 
 A link counts by how far its cosine lies above what the best stranger of the two faces would reach in this collection (`strangers`), so
 one setting serves small and large collections, alike and unlike people. HDBSCAN finds the dense groups; `joining` puts together what
@@ -14,28 +14,23 @@ early that it is never split (docs/decisions.md).
 from __future__ import annotations
 
 import hashlib
-import warnings
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix, triu
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
-
-with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences in its docstrings
-    warnings.simplefilter("ignore")
-    from hdbscan import hdbscan_
-    from hdbscan._hdbscan_linkage import label
-    from hdbscan._hdbscan_tree import outlier_scores
+from scipy.sparse import csr_matrix
 
 from facecluster.constraints import constrained
+from facecluster.gathered import summed
+from facecluster.hierarchy import dense_groups, forest, steps
 from facecluster.joining import Joiner, Pairs
-from facecluster.strangers import Strangers, strangers, usual
+from facecluster.strangers import Strangers, content, fixed, strangers, usual
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
-_NEAR = 1e-6  # distance of copies
-_GHOSTS = 4  # points of a group far from all: without it a collection of one person has no group at all
+_NEAR = 1e-6  # the least distance of the cut
+_ROWS = 1 << 15  # faces at a time
 _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
 _FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
@@ -92,26 +87,75 @@ def group(
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
     mean, sd = config.stranger_mean, config.stranger_sd
     around, labels, glosh = usual(n, mean=mean, sd=sd), np.full(n, -1, dtype=np.int64), np.zeros(n)
+    contents = _told_apart(content(x), cannot)
     for last in (False, True) if n > 1 else ():  # the first time with the strangers of the card, to know those of the collection
         source, target, above = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
-        strong = np.ones(len(source), dtype=bool) if weak is None else ~(weak[source] | weak[target])
-        labels, glosh = _hierarchy(_spanning_tree(n, source[strong], target[strong], above[strong], around, config), n, config)
-        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo)
-        labels = joiner.join(x, constrained(labels, must, cannot, x, joiner), source[strong], target[strong], above[strong])
+        every = source, target
+        if weak is not None and weak.any():
+            strong = ~(weak[source] | weak[target])
+            source, target, above = source[strong], target[strong], above[strong]
+        labels, glosh = _hierarchy(n, source, target, above, contents, around, config)
+        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents)
+        labels = joiner.join(x, constrained(labels, must, cannot, x, joiner), source, target, above)
         if not last:
             around = strangers(x, labels, mean=mean, sd=sd)
         elif weak is not None and weak.any():
-            labels = joiner.attach(x, labels, np.flatnonzero(weak), source, target)
+            labels = joiner.attach(x, labels, np.flatnonzero(weak), *every)
     people = _by_size(labels, config.min_cluster_size)
-    above = _above(x, people, around, config)
-    sure = np.where(people >= 0, 1 / (1 + np.exp(-np.clip(config.sure * np.nan_to_num(above) + config.even, -700, 700))), 0)
-    return Groups(people, above.astype(np.float32), sure.astype(np.float32), np.nan_to_num(glosh).astype(np.float32))
+    place = _above(x, people, around, config)
+    sure = np.where(people >= 0, 1 / (1 + np.exp(-np.clip(config.sure * np.nan_to_num(place) + config.even, -700, 700))), 0)
+    return Groups(people, place.astype(np.float32), sure.astype(np.float32), glosh.astype(np.float32))
 
 
-def _hierarchy(tree: NDArray[np.float64], n: int, config: IdentifyConfig) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """HDBSCAN's groups (n,), -1 = none, and outlier scores (n,) from a spanning tree whose first n points are faces."""
-    found, _, _, condensed, _ = hdbscan_._tree_to_labels(None, label(tree), config.min_cluster_size)
-    return found[:n].astype(np.int64), outlier_scores(condensed)[:n]
+def _told_apart(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[np.uint64]:
+    """Numbers (n,) of faces by what they are, and by what they must not be with: of two copies one may be held apart from somebody."""
+    out = contents.copy()
+    if cannot is None:
+        return out
+    for one, other in ((0, 1), (1, 0)):
+        np.add.at(out, cannot[:, one], contents[cannot[:, other]] * np.uint64(0x9E3779B97F4A7C15))
+    return out
+
+
+def _hierarchy(
+    n: int, source: NDArray[np.int32], target: NDArray[np.int32], above: NDArray[np.float32], contents: NDArray[np.uint64],
+    around: Strangers, config: IdentifyConfig,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # fmt: skip
+    """HDBSCAN's groups (n,), -1 = none, and outlier scores (n,).
+
+    The distance of two faces is 1 - cosine, moved by how much the best strangers of the two differ from the collection's mean.
+    """
+    middle = math.fsum(around.level.tolist()) / n
+    cut = int(steps(np.array(max(1 - middle - config.margin * around.sd, 2 * _NEAR))))
+    distance = np.empty(len(above), dtype=np.int32)
+    for i in range(0, len(above), _ROWS):
+        distance[i : i + _ROWS] = steps(1 - middle - above[i : i + _ROWS].astype(np.float64))
+    near = distance <= cut  # what is farther decides nothing
+    tree = forest(n, source[near], target[near], distance[near], contents, cut, config.min_samples)
+    return dense_groups(n, *tree, cut, config.min_cluster_size)
+
+
+class _Links:
+    """Links of faces to others, gathered block by block."""
+
+    def __init__(self) -> None:
+        self.counts: list[NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]  # of each face
+        self.ends: list[NDArray[np.int32]] = []
+        self.weights: list[NDArray[np.float32]] = []
+
+    def add(self, near: NDArray[np.integer], above: NDArray[np.float64], keep: NDArray[np.bool_]) -> None:
+        """Add the links `keep` of some faces: (rows, k) each."""
+        self.counts.append(keep.sum(axis=1))
+        self.ends.append(near[keep].astype(np.int32))
+        self.weights.append((above[keep] + _SHIFT).astype(np.float32))
+
+    def matrix(self, n: int) -> csr_matrix:
+        """All of them, (n, n); they are let go of here."""
+        parts = np.concatenate(self.weights), np.concatenate(self.ends), np.cumsum(np.concatenate(self.counts))
+        del self.weights, self.ends, self.counts
+        found = csr_matrix(parts, shape=(n, n))
+        found.sort_indices()
+        return found
 
 
 def links_worth_a_look(
@@ -120,72 +164,27 @@ def links_worth_a_look(
     around: Strangers,
     photos: NDArray[np.integer] | None,
     same_photo: float,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
     """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
-    n = len(neighbours)
-    counts, ends, weights = [np.zeros(1, dtype=np.int64)], [], []
-    for i in range(0, n, 1 << 16):
-        block = slice(i, min(n, i + (1 << 16)))
-        near, cosine = neighbours[block], similarity[block].astype(np.float64)
-        rows = np.arange(block.start, block.stop)[:, None]
-        above = cosine - (around.level[rows] + around.level[near]) / 2
+    n, level = len(neighbours), around.level
+    onward, back = _Links(), _Links()
+    for i in range(0, n, _ROWS):
+        rows = np.arange(i, min(n, i + _ROWS))[:, None]
+        near, cosine = neighbours[i : i + _ROWS], similarity[i : i + _ROWS].astype(np.float64)
+        above = cosine - (level[rows] + level[near]) / 2
         if photos is not None:
             # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
             above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo * around.sd, 0.0)
         keep = (near >= 0) & (above >= -_FLOOR * around.sd)
-        counts.append(keep.sum(axis=1))
-        ends.append(near[keep])
-        weights.append((above[keep] + _SHIFT).astype(np.float32))
-    seen = csr_matrix((np.concatenate(weights), np.concatenate(ends), np.cumsum(np.concatenate(counts))), shape=(n, n))
-    del ends, weights
-    # a link seen from both ends is one link, with one weight: summing duplicates would double it
-    both = triu(seen.maximum(seen.T.tocsr()), k=1, format="csr").tocoo()
-    return both.row.astype(np.int64), both.col.astype(np.int64), both.data.astype(np.float64) - _SHIFT
-
-
-def _spanning_tree(
-    n: int, source: NDArray[np.int64], target: NDArray[np.int64], above: NDArray[np.float64], around: Strangers, config: IdentifyConfig
-) -> NDArray[np.float64]:
-    """Minimum spanning tree of the mutual reachability graph (Campello et al., 2013): rows from, to, distance; by distance.
-
-    The distance is 1 - cosine, moved by how much the best strangers of the two faces differ from the collection's mean.
-    Every piece hangs at the cut distance, on a group of ghosts: in a chain, two strangers that meet first would look like a group.
-    """
-    middle = float(around.level.mean())
-    cut = max(1 - middle - config.margin * around.sd, 2 * _NEAR)
-    distance = np.maximum(1 - middle - above, _NEAR).astype(np.float32)
-    near = distance <= cut  # what is farther decides nothing
-    source, target, distance = source[near], target[near], distance[near]
-    core = _core(n, source, target, distance, config.min_samples)
-    reach = np.maximum(np.maximum(core[source], core[target]), distance)
-    near = reach <= cut
-    graph = coo_matrix((reach[near], (source[near], target[near])), shape=(n, n)).tocsr()
-    forest = minimum_spanning_tree(graph).tocoo()
-    pieces, piece = connected_components(forest, directed=False)
-    heads = np.unique(piece, return_index=True)[1]  # one face of each piece
-    ghosts = np.arange(n, n + _GHOSTS)
-    rows = [
-        np.c_[forest.row, forest.col, forest.data],
-        np.c_[ghosts[:-1], ghosts[1:], np.full(_GHOSTS - 1, _NEAR)],
-        np.c_[heads, np.full(pieces, n), np.full(pieces, cut)],
-    ]
-    tree = np.concatenate(rows).astype(np.float64)
-    return tree[np.lexsort((tree[:, 1], tree[:, 0], tree[:, 2]))]
-
-
-def _core(
-    n: int, source: NDArray[np.int64], target: NDArray[np.int64], distance: NDArray[np.float32], min_samples: int
-) -> NDArray[np.float32]:
-    """(n,) distance to the min_samples-th nearest linked face; infinite where there are fewer."""
-    # positive float32 numbers are in the order of their bits: one sort by face, then distance
-    keys = np.r_[source, target] << 32 | np.r_[distance, distance].view(np.uint32).astype(np.int64)
-    keys.sort()
-    starts = np.searchsorted(keys, np.arange(n + 1) << 32)
-    at = starts[:-1] + min_samples - 1
-    core = np.full(n, np.inf, dtype=np.float32)
-    enough = at < starts[1:]
-    core[enough] = (keys[at[enough]] & 0xFFFFFFFF).astype(np.uint32).view(np.float32)
-    return core
+        for side, some in ((onward, near > rows), (back, near < rows)):
+            side.add(near, above, keep & some)
+    # a link seen from both ends is one link, with one weight: the larger, where they were rounded apart
+    turned = back.matrix(n).T.tocsr()
+    links = onward.matrix(n).maximum(turned)
+    del turned
+    source = np.repeat(np.arange(n, dtype=np.int32), np.diff(links.indptr))
+    links.data -= np.float32(_SHIFT)
+    return source, links.indices, links.data
 
 
 def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:
@@ -204,15 +203,14 @@ def _above(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers,
     inside = np.flatnonzero(labels >= 0)
     if not len(inside):
         return out
-    mine = labels[inside]
-    sizes = np.bincount(mine)
-    sums = np.zeros((len(sizes), x.shape[1]))
-    np.add.at(sums, mine, x[inside].astype(np.float64))
-    others = sizes[mine] - 1
-    rest = (sums[mine] - x[inside]) / np.maximum(others, 1)[:, None]
-    cosine = np.einsum("ij,ij->i", x[inside], rest)
-    asked = around.base[inside] + config.merge * around.sd + config.alone * around.reach[inside] * np.linalg.norm(rest, axis=1)
-    out[inside] = (cosine - asked) / around.sd
+    sums, sizes = summed(x, labels), np.bincount(labels[inside])
+    for i in range(0, len(inside), _ROWS):
+        faces = inside[i : i + _ROWS]
+        own, mine = fixed(x[faces]), labels[faces]
+        rest = (sums[mine] - own) / np.maximum(sizes[mine] - 1, 1)[:, None]
+        cosine = np.einsum("ij,ij->i", own, rest)
+        asked = around.base[faces] + config.merge * around.sd + config.alone * around.reach[faces] * np.linalg.norm(rest, axis=1)
+        out[faces] = (cosine - asked) / around.sd
     return out
 
 

@@ -17,7 +17,7 @@ ROOT = Path(facecluster.__file__).parent
 LAYERS = [
     {"errors"},
     {"tables"},
-    {"images", "colours", "heic", "geometry", "listing", "strangers", "joining", "constraints"},
+    {"images", "colours", "heic", "geometry", "listing", "strangers", "gathered", "hierarchy", "joining", "constraints"},
     {"models"},
     {"collect", "detect", "embed", "link", "identify"},  # the stages
     {"jobs"},  # stands for whatever is not named here: report, evaluate, demo, ...
@@ -28,9 +28,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 STAGES = {"collect", "detect", "embed", "link", "identify"}
-DOORS: dict[str, str | tuple[str, ...]] = {
-    "faiss": ("link.py", "index.py"), "hdbscan": "identify.py", "distributed": "engine.py", "click": "cli/",
-}  # fmt: skip
+DOORS: dict[str, str | tuple[str, ...]] = {"faiss": ("link.py", "index.py"), "distributed": "engine.py", "click": "cli/"}
 LIGHT = ["torch", "faiss", "hdbscan", "distributed"]
 
 
