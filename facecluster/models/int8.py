@@ -157,8 +157,8 @@ class Int8Embedder:
         up, down = _Layer(block.mlp[0], two, inner, "gelu", self.dtype), _Layer(block.mlp[2], inner, None, "", self.dtype)
 
         def run(x: Tensor) -> Tensor:
-            x = x + mix(qkv(norm1(x)))
-            return x + down(up(norm2(x)))
+            x = x.add_(mix(qkv(norm1(x))))
+            return x.add_(down(up(norm2(x))))
 
         return run
 
@@ -175,4 +175,4 @@ class Int8Embedder:
         if i not in self.pairs:
             return x
         one, other = self.pairs[i]
-        return x + other(one(one.into.bytes_of(x)))
+        return x.add_(other(one(one.into.bytes_of(x))))

@@ -89,6 +89,7 @@ def speed(ways: dict[str, Callable[[Crops], object]], crops: Crops, rounds: int)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):  # the first turn warms up
         for name, way in ways.items():
+            time.sleep(0.3)  # onnxruntime's threads still turn for a while after their work, on the cores of whoever comes next
             start = time.perf_counter()
             way(crops)
             if turn:
