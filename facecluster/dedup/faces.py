@@ -32,7 +32,7 @@ SIDE = 48  # px at which faces are compared
 # Worst block of a face: of copies .21 in 98 of 100 (JPEG 50, half the size, cropped, turned), with the eyes shut .34 and up in 3 of 4
 LIMIT = 0.27
 EYES = (0.15, 0.65)  # of a box from its top: where the eyes are
-# Of the blocks with letters. On the benchmark's first half none of 194 photos with captions had more than .24 on eyes, both blinks had all
+# Of the blocks with letters. On the benchmark's first half none of 194 photos with captions had more on eyes, both blinks had all
 ON_EYES = 0.5
 _HALVES = ((0, True), (0, False), (1, True), (1, False))  # across or down, the first half or the second
 _AROUND = 0.1  # of a box, added at each side
