@@ -105,8 +105,9 @@ def group(
 def _told_apart(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[np.uint64]:
     """Numbers (n,) of faces by what they are, and by what they must not be with: of two copies one may be held apart from somebody."""
     out = contents.copy()
-    for one, other in ((0, 1), (1, 0)) if cannot is not None else ():
-        np.add.at(out, cannot[:, one], contents[cannot[:, other]] * np.uint64(0x9E3779B97F4A7C15))
+    pairs = np.zeros((0, 2), dtype=np.int64) if cannot is None else cannot
+    for one, other in ((0, 1), (1, 0)):
+        np.add.at(out, pairs[:, one], contents[pairs[:, other]] * np.uint64(0x9E3779B97F4A7C15))
     return out
 
 
