@@ -91,7 +91,7 @@ def group(
         if weak is not None and weak.any():
             strong = ~(weak[source] | weak[target])
             source, target, above = source[strong], target[strong], above[strong]
-        labels, glosh = _hierarchy(n, source, target, above, contents, around, config)
+        labels, glosh = _hierarchy(n, source, target, above, around, config)
         joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents)
         labels = joiner.join(x, constrained(labels, must, cannot), source, target, above)
         if not last:
@@ -112,9 +112,8 @@ def _told_apart(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[n
 
 
 def _hierarchy(
-    n: int, source: NDArray[np.int32], target: NDArray[np.int32], above: NDArray[np.float32], contents: NDArray[np.uint64],
-    around: Strangers, config: IdentifyConfig,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # fmt: skip
+    n: int, source: NDArray[np.int32], target: NDArray[np.int32], above: NDArray[np.float32], around: Strangers, config: IdentifyConfig
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """HDBSCAN's groups (n,), -1 = none, and outlier scores (n,).
 
     The distance of two faces is 1 - cosine, moved by how much the best strangers of the two differ from the collection's mean.
@@ -125,7 +124,7 @@ def _hierarchy(
     for i in range(0, len(above), _ROWS):
         distance[i : i + _ROWS] = steps(1 - middle - above[i : i + _ROWS].astype(np.float64))
     near = distance <= cut  # what is farther decides nothing
-    tree = forest(n, source[near], target[near], distance[near], contents, cut, config.min_samples)
+    tree = forest(n, source[near], target[near], distance[near], cut, config.min_samples)
     return dense_groups(n, *tree, cut, config.min_cluster_size)
 
 
