@@ -25,13 +25,16 @@ from scipy.sparse import csr_matrix
 from facecluster.gathered import summed
 from facecluster.hierarchy import dense_groups, forest, steps
 from facecluster.joining import Joiner, Pairs, constrained
-from facecluster.strangers import Strangers, content, fixed, strangers, usual
+from facecluster.strangers import COHORT, Strangers, content, fixed, strangers, usual
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
 _NEAR = 1e-6  # the least distance of the cut
 _ROWS = 1 << 15  # faces at a time
 _SURE, _EVEN = 1.5, 1.0  # logistic from sd above what is asked to the probability that a face is its group's person (fitted; decisions.md)
 _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
+# strangers that a face is measured against after each grouping but the last: the first, with the strangers of the card, leaves people in
+# pieces, and those who stand twice among the strangers seem no more alike than strangers
+_LOOKS = (1_000, COHORT, 0)
 _FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
 
@@ -85,7 +88,7 @@ def group(
     mean, sd = config.stranger_mean, config.stranger_sd
     around, labels, glosh = usual(n, mean=mean, sd=sd), np.full(n, -1, dtype=np.int64), np.zeros(n)
     contents = _told_apart(content(x), cannot)
-    for last in (False, True) if n > 1 else ():  # the first time with the strangers of the card, to know those of the collection
+    for cohort in _LOOKS if n > 1 else ():
         source, target, above = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
         every = source, target
         if weak is not None and weak.any():
@@ -94,8 +97,8 @@ def group(
         labels, glosh = _hierarchy(n, source, target, above, around, config)
         joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents)
         labels = joiner.join(x, constrained(labels, must, cannot), source, target, above)
-        if not last:
-            around = strangers(x, labels, mean=mean, sd=sd)
+        if cohort:
+            around = strangers(x, labels, mean=mean, sd=sd, cohort=cohort)
         elif weak is not None and weak.any():
             labels = joiner.attach(x, labels, np.flatnonzero(weak), *every)
     people = _by_size(labels, config.min_cluster_size)
