@@ -29,6 +29,7 @@ from facecluster.joining import Joiner, Pairs
 from facecluster.strangers import Strangers, content, fixed, strangers, usual
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
+METHOD = 2  # of grouping; a store that an older one grouped is grouped anew
 _NEAR = 1e-6  # the least distance of the cut
 _ROWS = 1 << 15  # faces at a time
 _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
@@ -52,7 +53,7 @@ class IdentifyConfig:
     even: float = 1.0  # log-odds of that for a face that lies just there
 
     def stamp(self, inputs: str) -> Stamp:
-        return {"table": "identities", "inputs": inputs, **asdict(self)}
+        return {"table": "identities", "method": METHOD, "inputs": inputs, **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import people_store as syn
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -386,3 +387,17 @@ def test_the_users_own_names_are_the_truth_where_there_is_no_other(grouped: Grou
     assert found["grouping"]["pairwise"]["recall"] == pytest.approx(sum(pairs) / (sum(pairs) + 14))  # the single face is not with them yet
     call("cluster", store.url)
     assert json.loads(call("evaluate", store.url, "--json").stdout)["grouping"]["pairwise"]["recall"] == 1
+
+
+def test_an_older_method_of_grouping_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    syn.add(store, "00000", syn.people([6, 5, 4], noise=0.4)[0])
+    call("cluster", store.url)
+    table = "identities/bundled"
+    stamp, ours = store.stamp(table, "00000"), store.read(table, "00000")
+    assert stamp is not None and len(set(ours["identity"].to_pylist())) == 3
+    nobody = ours.set_column(1, ours.schema.field("identity"), pa.array([-1] * len(ours), pa.int32()))
+    store.write(table, "00000", nobody.replace_schema_metadata(), {k: v for k, v in stamp.items() if k != "method"})
+    call("cluster", store.url)
+    assert store.stamp(table, "00000") == stamp and store.read(table, "00000")["identity"].equals(ours["identity"])
