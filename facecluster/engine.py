@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pkgutil
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -83,12 +84,7 @@ class DaskEngine:
             raise
 
     def _join(self, scheduler: str) -> Any:
-        try:
-            client = self._stack.enter_context(self._kit.Client(scheduler, timeout=CONNECT))
-        except (OSError, ValueError, ImportError, AssertionError) as e:  # distributed asserts if time runs out as a connection opens
-            raise InputError(
-                f"expected a Dask scheduler at {scheduler}, found none: {_line(e)}. Start one with 'dask scheduler', or correct the address"
-            ) from e
+        client = self._stack.enter_context(self._client_of(scheduler))
         try:
             client.wait_for_workers(1, timeout=FIRST_WORKER)
         except TimeoutError as e:
@@ -103,6 +99,20 @@ class DaskEngine:
                     f"expected facecluster {__version__} on every worker of {scheduler}, found {_line(version)} on {worker}: install it"
                 )
         return client
+
+    def _client_of(self, scheduler: str) -> Any:
+        end = time.monotonic() + CONNECT
+        while True:
+            try:
+                return self._kit.Client(scheduler, timeout=max(0.1, end - time.monotonic()))
+            except (OSError, ValueError, ImportError, AssertionError) as e:
+                # distributed asserts if time runs out as a connection opens, and if the scheduler's second message overtakes the client
+                if isinstance(e, AssertionError) and time.monotonic() < end:
+                    continue
+                raise InputError(
+                    f"expected a Dask scheduler at {scheduler}, found none: {_line(e)}. Start one with 'dask scheduler', "
+                    "or correct the address"
+                ) from e
 
     def __enter__(self) -> DaskEngine:
         return self

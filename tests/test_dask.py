@@ -190,6 +190,24 @@ def test_a_scheduler_without_workers_is_one_clear_line(tmp_path: Path, monkeypat
     assert f"expected workers at {cluster.address}, found none" in result.stderr and result.stderr.count("\n") == 1
 
 
+def test_a_greeting_that_goes_wrong_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Distributed's client asserts that the scheduler's greeting comes alone; now and then more comes with it."""
+    cluster, client, tried = Cluster(tmp_path), distributed.Client, list[str]()
+
+    def stumbling(address: str, **options: Any) -> Any:
+        tried.append(address)
+        if len(tried) == 1:
+            raise AssertionError
+        return client(address, **options)
+
+    monkeypatch.setattr(distributed, "Client", stumbling)
+    try:
+        with DaskEngine(scheduler=cluster.address):
+            assert tried == [cluster.address] * 2
+    finally:
+        cluster.stop()
+
+
 # -- the engine alone -----------------------------------------------------------------------------------------------------------------
 
 
