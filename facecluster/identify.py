@@ -26,13 +26,16 @@ from facecluster.constraints import constrained
 from facecluster.gathered import summed
 from facecluster.hierarchy import dense_groups, forest, steps
 from facecluster.joining import Joiner, Pairs
-from facecluster.strangers import Strangers, content, fixed, strangers, usual
+from facecluster.strangers import COHORT, Strangers, content, fixed, strangers, usual
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
-METHOD = 2  # of grouping; a store that an older one grouped is grouped anew
+METHOD = 3  # of grouping; a store that an older one grouped is grouped anew
 _NEAR = 1e-6  # the least distance of the cut
 _ROWS = 1 << 15  # faces at a time
 _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
+# strangers that a face is measured against after each grouping but the last: the first, with the strangers of the card, leaves people in
+# pieces, and those who stand twice among the strangers seem no more alike than strangers
+_LOOKS = (1_000, COHORT, 0)
 _FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
 
@@ -89,17 +92,17 @@ def group(
     mean, sd = config.stranger_mean, config.stranger_sd
     around, labels, glosh = usual(n, mean=mean, sd=sd), np.full(n, -1, dtype=np.int64), np.zeros(n)
     contents = _told_apart(content(x), cannot)
-    for last in (False, True) if n > 1 else ():  # the first time with the strangers of the card, to know those of the collection
+    for cohort in _LOOKS if n > 1 else ():
         source, target, above = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
         every = source, target
         if weak is not None and weak.any():
             strong = ~(weak[source] | weak[target])
             source, target, above = source[strong], target[strong], above[strong]
-        labels, glosh = _hierarchy(n, source, target, above, contents, around, config)
+        labels, glosh = _hierarchy(n, source, target, above, around, config)
         joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents)
         labels = joiner.join(x, constrained(labels, must, cannot, x, joiner), source, target, above)
-        if not last:
-            around = strangers(x, labels, mean=mean, sd=sd)
+        if cohort:
+            around = strangers(x, labels, mean=mean, sd=sd, cohort=cohort)
         elif weak is not None and weak.any():
             labels = joiner.attach(x, labels, np.flatnonzero(weak), *every)
     people = _by_size(labels, config.min_cluster_size)
@@ -119,9 +122,8 @@ def _told_apart(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[n
 
 
 def _hierarchy(
-    n: int, source: NDArray[np.int32], target: NDArray[np.int32], above: NDArray[np.float32], contents: NDArray[np.uint64],
-    around: Strangers, config: IdentifyConfig,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # fmt: skip
+    n: int, source: NDArray[np.int32], target: NDArray[np.int32], above: NDArray[np.float32], around: Strangers, config: IdentifyConfig
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """HDBSCAN's groups (n,), -1 = none, and outlier scores (n,).
 
     The distance of two faces is 1 - cosine, moved by how much the best strangers of the two differ from the collection's mean.
@@ -132,7 +134,7 @@ def _hierarchy(
     for i in range(0, len(above), _ROWS):
         distance[i : i + _ROWS] = steps(1 - middle - above[i : i + _ROWS].astype(np.float64))
     near = distance <= cut  # what is farther decides nothing
-    tree = forest(n, source[near], target[near], distance[near], contents, cut, config.min_samples)
+    tree = forest(n, source[near], target[near], distance[near], cut, config.min_samples)
     return dense_groups(n, *tree, cut, config.min_cluster_size)
 
 

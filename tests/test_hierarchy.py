@@ -31,9 +31,8 @@ def edges(points: NDArray[np.float64], longest: float = np.inf) -> tuple[NDArray
 
 
 def found(points: NDArray[np.float64], least: int, min_samples: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    contents = np.random.default_rng(0).integers(0, 2**63, len(points)).astype(np.uint64)
     a, b, d = edges(points, 1.2)
-    return dense_groups(len(points), *forest(len(points), a, b, d, contents, CUT, min_samples), CUT, least)
+    return dense_groups(len(points), *forest(len(points), a, b, d, CUT, min_samples), CUT, least)
 
 
 def library(points: NDArray[np.float64], least: int, min_samples: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -98,20 +97,20 @@ def test_the_order_does_not_matter(seed: int, min_samples: int, least: int) -> N
     """Points of a grid: nearly all edges are as long as others."""
     rng = np.random.default_rng(seed)
     points = rng.integers(0, 5, size=(rng.integers(3, 30), 2)) * 0.5
-    n, contents = len(points), (points[:, 0] * 7 + points[:, 1] * 1000 + 1).astype(np.uint64)
+    n = len(points)
     a, b, d = edges(points, 1.2)
-    labels, glosh = dense_groups(n, *forest(n, a, b, d, contents, CUT, min_samples), CUT, least)
+    labels, glosh = dense_groups(n, *forest(n, a, b, d, CUT, min_samples), CUT, least)
     order, turn = rng.permutation(n), rng.permutation(len(a))
     place = np.argsort(order).astype(np.int32)
     c, e = place[a[turn]], place[b[turn]]
-    again, scores = dense_groups(n, *forest(n, c, e, d[turn], contents[order], CUT, min_samples), CUT, least)
+    again, scores = dense_groups(n, *forest(n, c, e, d[turn], CUT, min_samples), CUT, least)
     assert partition(labels) == partition(again[place])
     assert np.array_equal(glosh, scores[place])
 
 
 def test_no_edge_leaves_all_alone() -> None:
     none = np.zeros(0, dtype=np.int32)
-    labels, glosh = dense_groups(3, *forest(3, none, none, none, np.arange(3).astype(np.uint64), CUT, 2), CUT, 2)
+    labels, glosh = dense_groups(3, *forest(3, none, none, none, CUT, 2), CUT, 2)
     assert labels.tolist() == [-1, -1, -1] and (glosh > 0.99).all()
 
 

@@ -181,7 +181,7 @@ def ours(
     out = {"ours": run(), "without joining": run(merge=99), "without HDBSCAN (joining alone)": run(margin=99),
            "min_samples 1": run(min_samples=1), "min_samples 4": run(min_samples=4)}  # fmt: skip
     measured = identify.strangers
-    identify.strangers = lambda v, labels, *, mean, sd: usual(len(v), mean=mean, sd=sd)
+    identify.strangers = lambda v, labels, *, mean, sd, cohort: usual(len(v), mean=mean, sd=sd)
     out["strangers by the card, not measured"] = run()
     identify.strangers = measured
     return out
