@@ -22,6 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from facecluster.attaching import attach_small, attach_weak
 from facecluster.constraints import constrained
 from facecluster.gathered import summed
 from facecluster.hierarchy import dense_groups, forest, steps
@@ -46,6 +47,7 @@ class IdentifyConfig:
     margin: float = 0.7  # sd above the best stranger's expected cosine from which a link counts
     merge: float = 1.2  # sd above the base that two groups must have
     alone: float = 0.85  # share of the best stranger's reach that they must have besides, less the more their faces vary
+    attach: float = 0.3  # sd more that a small group must have to go to a large one, where only large ones are compared (`attaching`)
     min_samples: int = 2  # neighbours that make a place dense
     min_cluster_size: int = 2  # faces that make a person
     same_photo: float = 1.0  # sd that two faces of one photo must be more alike than others
@@ -103,8 +105,10 @@ def group(
         labels = joiner.join(x, constrained(labels, must, cannot, x, joiner), source, target, above)
         if cohort:
             around = strangers(x, labels, mean=mean, sd=sd, cohort=cohort)
-        elif weak is not None and weak.any():
-            labels = joiner.attach(x, labels, np.flatnonzero(weak), *every)
+            continue
+        labels = attach_small(joiner, x, labels, source, target, config.attach)
+        if weak is not None and weak.any():
+            labels = attach_weak(joiner, x, labels, weak, *every)
     people = _by_size(labels, config.min_cluster_size)
     place = _above(x, people, around, config)
     sure = np.where(people >= 0, 1 / (1 + np.exp(-np.clip(config.sure * np.nan_to_num(place) + config.even, -700, 700))), 0)

@@ -81,9 +81,15 @@ class Joiner:
     ) -> tuple[Ints, Ints, NDArray[np.float64]]:
         """Pairs of linked groups a < b, and how far their mean cosine lies above what is asked; groups (n,) are 0, 1, ... without a gap."""
         mine = np.asarray(group, dtype=np.int32)
-        own = self._gathered(x, mine)
-        a, b = self._pairs(mine, mine[source], mine[target], len(own.sizes))
-        return a.astype(np.int64), b.astype(np.int64), self._excess(own, mine, a, b) / _FINE
+        a, b, excess, _ = self.measured(x, mine, mine[source], mine[target])
+        return a.astype(np.int64), b.astype(np.int64), excess / _FINE
+
+    def measured(self, x: NDArray[np.float32], group: Rows, one: Rows, other: Rows) -> tuple[Rows, Rows, Rows, NDArray[np.uint64]]:
+        """Each pair a < b of the groups one[i] and other[i] once, but for those that must not be one; how far their mean cosine lies above
+        what is asked, in millionths; and what the groups' faces are, a number (g,) each."""
+        own = self._gathered(x, group)
+        a, b = self._pairs(group, one, other, len(own.sizes))
+        return a, b, self._excess(own, group, a, b), own.contents
 
     def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
         """How far the mean cosine of two sets of faces lies above what is asked of it, whatever photos they share."""
@@ -91,32 +97,6 @@ class Joiner:
         one, other = x[rows].mean(axis=0, dtype=np.float64), x[others].mean(axis=0, dtype=np.float64)
         asked = base + self.merge * self.around.sd + self.alone * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
         return float(one @ other) - asked
-
-    def attach(self, x: NDArray[np.float32], labels: Ints, faces: Ints, source: Rows, target: Rows) -> Ints:
-        """Give each of `faces` (rows, alone in their groups) to the group that it belongs to most clearly, if to any.
-
-        They don't count in what the groups are: two groups never meet through them.
-        """
-        group = labels.astype(np.int32)
-        own = self._gathered(x, group)
-        count = len(own.sizes)
-        loose = np.zeros(len(x), dtype=bool)
-        loose[faces] = True
-        loose &= own.sizes[group] == 1
-        face, to = np.r_[source, target], group[np.r_[target, source]]
-        use = loose[face] & (own.sizes[to] > 1)
-        key = _distinct(face[use].astype(np.int64) * count + to[use])
-        if self.cannot is not None and len(self.cannot):
-            one, other = (self.cannot[:, i].astype(np.int64) for i in (0, 1))
-            key = key[~np.isin(key, np.r_[one * count + group[other], other * count + group[one]])]
-        face, to = _split(key, count)
-        excess = self._excess(own, group, group[face], to)
-        order = np.lexsort((to, own.contents[to], -excess, face))
-        first = order[np.unique(face[order], return_index=True)[1]]
-        first = first[excess[first] >= 0]
-        out = labels.copy()
-        out[face[first]] = to[first]
-        return out
 
     def _gathered(self, x: NDArray[np.float32], group: Rows) -> Gathered:
         return Gathered.of(x, group, self.around, content(x) if self.contents is None else self.contents)

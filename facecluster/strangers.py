@@ -22,7 +22,7 @@ import math
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -49,6 +49,10 @@ class Strangers:
     def level(self) -> NDArray[np.float64]:
         """(n,) cosine of the most similar of n strangers, expected."""
         return self.base + self.reach
+
+    def among(self, count: int) -> Strangers:
+        """The same where the best is that of `count` strangers, not of as many as there are faces."""
+        return replace(self, reach=fixed(self.reach * ((_z(count) - _LOW) / (_z(len(self.base)) - _LOW))))
 
 
 def usual(n: int, *, mean: float, sd: float) -> Strangers:

@@ -1,0 +1,146 @@
+"""Small groups go to the large ones they belong to: against all pairs by the formula, in any order, and never against a rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from facecluster.attaching import LARGE, SMALL, attach_small, attach_weak
+from facecluster.evaluate import bcubed
+from facecluster.identify import IdentifyConfig, group
+from facecluster.joining import Joiner
+from facecluster.link import nearest
+from facecluster.strangers import Strangers, content, strangers, usual
+
+CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
+Faces = tuple[NDArray[np.float32], NDArray[np.int64], Strangers]
+
+
+def collection(seed: int, *, ties: bool = False) -> Faces:
+    """Faces of 12 people of which some are in groups of all sizes that are not theirs alone."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 12, 150)
+    x = rng.normal(size=(12, 32))[truth] + 1.1 * rng.normal(size=(150, 32))
+    if ties:
+        x = np.rint(x[rng.integers(0, 150, 150)])  # copies, and cosines that are the same
+    x = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)).astype(np.float32)
+    labels = np.where(rng.random(150) < 0.6, truth, 100 + rng.integers(0, 60, 150))
+    return x, labels, strangers(x, labels, mean=0.0, sd=0.18)
+
+
+def every_pair(n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    one, other = np.triu_indices(n, 1)
+    return one.astype(np.int32), other.astype(np.int32)
+
+
+def partition(labels: NDArray[np.integer]) -> set[frozenset[int]]:
+    return {frozenset(np.flatnonzero(labels == g).tolist()) for g in np.unique(labels)}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_goes_where_the_formula_says(seed: int) -> None:
+    x, labels, around = collection(seed)
+    joiner, more = Joiner(around, 0.2, 0.85), 0.3
+    groups = {g: np.flatnonzero(labels == g) for g in np.unique(labels)}
+    large = {g: rows for g, rows in groups.items() if len(rows) >= LARGE}
+    expected, moved = labels.copy(), 0
+    among = around.among(len(large))
+    for rows in groups.values():
+        if len(rows) > SMALL:
+            continue
+        excess = {}
+        for g, others in large.items():
+            mean = np.mean([[float(x[i].astype(float) @ x[j]) for j in others] for i in rows])
+            base = (around.base[rows].mean() + around.base[others].mean()) / 2
+            reach = (among.reach[rows].mean() + among.reach[others].mean()) / 2
+            length = np.linalg.norm(x[rows].mean(axis=0)) * np.linalg.norm(x[others].mean(axis=0))
+            excess[g] = mean - base - (joiner.merge + more) * around.sd - joiner.alone * reach * length
+        best = max(excess, key=lambda g: excess[g])
+        if excess[best] >= 0:
+            expected[rows] = best
+            moved += 1
+    assert moved >= 5
+    assert partition(attach_small(joiner, x, labels, *every_pair(150), more)) == partition(expected)
+
+
+def test_less_is_asked_against_fewer() -> None:
+    """The best of n of normal strangers, drawn: `among` moves the level by as much as the expected best moves."""
+    rng = np.random.default_rng(0)
+    best = [float(np.median(rng.normal(size=(2_000, count)).max(axis=1))) for count in (10_000, 100)]
+    around = usual(10_000, mean=0.1, sd=0.2)
+    change = float(around.level[0] - around.among(100).level[0])
+    assert change == pytest.approx(0.2 * (best[0] - best[1]), rel=0.12)
+    assert np.allclose(around.among(10_000).level, around.level)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_any_order_gives_the_same_groups(seed: int, ruled: bool) -> None:
+    x, labels, around = collection(seed % 50, ties=True)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(150)
+    place = np.argsort(order)
+    cannot = rng.integers(0, 150, size=(40, 2)) if ruled else None
+    source, target = every_pair(150)
+    joiner = Joiner(around, -0.5, 0.85, cannot, contents=content(x))
+    turned = Joiner(Strangers(around.base[order], around.reach[order], around.sd), -0.5, 0.85,
+                    None if cannot is None else place[cannot], contents=content(x[order]))  # fmt: skip
+    found = attach_small(joiner, x, labels, source, target, 0.3)
+    again = attach_small(turned, x[order], labels[order], place[source].astype(np.int32), place[target].astype(np.int32), 0.3)
+    assert partition(found) == partition(again[place])
+    if cannot is not None:
+        apart = labels[cannot[:, 0]] != labels[cannot[:, 1]]
+        assert (found[cannot[apart, 0]] != found[cannot[apart, 1]]).all()
+    # what was together stays together
+    assert all(len(set(found[labels == g])) == 1 for g in np.unique(labels))
+
+
+def test_a_rule_keeps_a_face_from_its_person() -> None:
+    x, labels, around = collection(0)
+    joiner, links = Joiner(around, 0.2, 0.85), every_pair(150)
+    free = attach_small(joiner, x, labels, *links, 0.3)
+    sizes = np.bincount(labels)[labels]
+    gone = next(i for i in np.flatnonzero(sizes == 1) if (free == free[i]).sum() >= LARGE)
+    there = np.flatnonzero((free == free[gone]) & (sizes >= LARGE))[0]
+    ruled = Joiner(around, 0.2, 0.85, np.array([[gone, there]]))
+    found = attach_small(ruled, x, labels, *links, 0.3)
+    assert found[gone] != found[there]
+    together = (sizes >= LARGE) & (labels == labels[there])
+    assert len(set(found[together])) == 1
+
+
+def test_weak_faces_join_but_make_no_two_groups_one() -> None:
+    x, labels, around = collection(1)
+    weak = np.random.default_rng(1).random(150) < 0.5
+    found = attach_weak(Joiner(around, 0.2, 0.85), x, labels, weak, *every_pair(150))
+    sizes = np.bincount(labels)[labels]
+    moved = np.array([len(set(labels[found == f])) > 1 for f in found]) & (sizes == 1)
+    assert moved.any() and weak[moved].all()
+    kept = ~moved
+    assert partition(found[kept]) == partition(labels[kept])
+
+
+def test_odd_faces_of_known_people_are_found_and_strangers_are_not() -> None:
+    """Twelve people with 40 faces and 6 odd ones each among 1,500 strangers: asked for against the twelve, most of the odd join."""
+    rng = np.random.default_rng(5)
+    truth = np.r_[np.repeat(np.arange(12), 46), 12 + np.arange(1_500)]
+    noise = np.where(np.r_[np.tile(np.arange(46) >= 40, 12), np.zeros(1_500, dtype=bool)], 2.2, 0.8)
+    x = rng.normal(size=(1_512, 128))[truth] + noise[:, None] * rng.normal(size=(len(truth), 128))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    links, odd = nearest(x, 48), noise > 1
+    without = group(x, *links, IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09, attach=99.0)).labels
+    found = group(x, *links, CONFIG).labels
+    person = np.array([np.bincount(found[(truth == t) & ~odd]).argmax() for t in range(12)])
+    right = found[odd] == person[truth[odd]]
+    assert right.mean() > (without[odd] >= 0).mean() + 0.08
+    assert np.isin(found[truth >= 12], person).mean() < 0.01
+    assert bcubed(truth, found).f > bcubed(truth, without).f
+
+
+def test_no_large_group_changes_nothing() -> None:
+    x, labels, around = collection(2)
+    few = labels % 50 + 200 + np.arange(150)
+    assert attach_small(Joiner(around, -5.0, 0.0), x, few, *every_pair(150), 0.0).tolist() == few.tolist()
