@@ -37,6 +37,7 @@ _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix
 # strangers that a face is measured against after each grouping but the last: the first, with the strangers of the card, leaves people in
 # pieces, and those who stand twice among the strangers seem no more alike than strangers
 _LOOKS = (1_000, COHORT, 0)
+_WITNESSES = 0.6  # sd of a face's place that e times as many faces in its group are worth (fitted with `sure`)
 _FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
 
@@ -54,8 +55,8 @@ class IdentifyConfig:
     min_quality: float = 0.0  # faces under it found and bridge no people, but may join them
     stranger_mean: float = 0.035  # cosine of two strangers, from the model's card
     stranger_sd: float = 0.115
-    sure: float = 1.5  # log-odds that a face is its group's person, a sd that it lies above what joins the group (fitted; decisions.md)
-    even: float = 1.0  # log-odds of that for a face that lies just there
+    sure: float = 1.6  # log-odds that a face is its group's person, a sd of its place in the group (fitted; decisions.md)
+    even: float = 1.2  # log-odds of that at place 0
 
     def stamp(self, inputs: str) -> Stamp:
         return {"table": "identities", "method": METHOD, "inputs": inputs, **asdict(self)}
@@ -66,7 +67,7 @@ class Groups:
     """Identities of n faces: struct of arrays."""
 
     labels: NDArray[np.int32]  # (n,) 0, 1, ... by falling size; -1 = nobody
-    above: NDArray[np.float32]  # (n,) sd that a face lies above what joins its group; NaN for nobody
+    place: NDArray[np.float32]  # (n,) sd that a face lies above what joins its group, and more the more faces that has; NaN for nobody
     probabilities: NDArray[np.float32]  # (n,) 0 to 1; 0 for nobody
     outlier_scores: NDArray[np.float32]  # (n,) GLOSH, 0 to 1
 
@@ -110,7 +111,7 @@ def group(
         if weak is not None and weak.any():
             labels = attach_weak(joiner, x, labels, weak, *every)
     people = _by_size(labels, config.min_cluster_size)
-    place = _above(x, people, around, config)
+    place = _place(x, people, around, config)
     sure = np.where(people >= 0, 1 / (1 + np.exp(-np.clip(config.sure * np.nan_to_num(place) + config.even, -700, 700))), 0)
     return Groups(people, place.astype(np.float32), sure.astype(np.float32), glosh.astype(np.float32))
 
@@ -204,8 +205,11 @@ def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:
     return np.asarray(number[inverse], dtype=np.int32)
 
 
-def _above(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers, config: IdentifyConfig) -> NDArray[np.float64]:
-    """(n,) how far, in sd, a face's mean cosine to the *others* of its group lies above what joins them; NaN for nobody."""
+def _place(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers, config: IdentifyConfig) -> NDArray[np.float64]:
+    """(n,) how far, in sd, a face's mean cosine to the *others* of its group lies above what joins them; NaN for nobody.
+
+    The same mean says more if it is one over more faces: _WITNESSES * log(faces / 2) is added.
+    """
     out = np.full(len(x), np.nan)
     inside = np.flatnonzero(labels >= 0)
     if not len(inside):
@@ -217,7 +221,7 @@ def _above(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers,
         rest = (sums[mine] - own) / np.maximum(sizes[mine] - 1, 1)[:, None]
         cosine = np.einsum("ij,ij->i", own, rest)
         asked = around.base[faces] + config.merge * around.sd + config.alone * around.reach[faces] * np.linalg.norm(rest, axis=1)
-        out[faces] = (cosine - asked) / around.sd
+        out[faces] = (cosine - asked) / around.sd + _WITNESSES * np.log(sizes[mine] / 2)
     return out
 
 

@@ -80,16 +80,21 @@ class Joiner:
         self, x: NDArray[np.float32], group: NDArray[np.integer], source: NDArray[np.integer], target: NDArray[np.integer]
     ) -> tuple[Ints, Ints, NDArray[np.float64]]:
         """Pairs of linked groups a < b, and how far their mean cosine lies above what is asked; groups (n,) are 0, 1, ... without a gap."""
-        mine = np.asarray(group, dtype=np.int32)
-        a, b, excess, _ = self.measured(x, mine, mine[source], mine[target])
-        return a.astype(np.int64), b.astype(np.int64), excess / _FINE
+        a, b, excess, _ = self.measured(x, np.asarray(group, dtype=np.int32), group[source], group[target])
+        return a.astype(np.int64), b.astype(np.int64), excess
 
-    def measured(self, x: NDArray[np.float32], group: Rows, one: Rows, other: Rows) -> tuple[Rows, Rows, Rows, NDArray[np.uint64]]:
+    def measured(
+        self, x: NDArray[np.float32], group: Rows, one: NDArray[np.integer], other: NDArray[np.integer]
+    ) -> tuple[Rows, Rows, NDArray[np.float64], Gathered]:
         """Each pair a < b of the groups one[i] and other[i] once, but for those that must not be one; how far their mean cosine lies above
-        what is asked, in millionths; and what the groups' faces are, a number (g,) each."""
+        what is asked, in steps of a millionth; and all groups (n,)."""
         own = self._gathered(x, group)
-        a, b = self._pairs(group, one, other, len(own.sizes))
-        return a, b, self._excess(own, group, a, b), own.contents
+        a, b = self._pairs(group, one.astype(np.int32), other.astype(np.int32), len(own.sizes))
+        return a, b, self._excess(own, group, a, b) / _FINE, own
+
+    def numbers(self, x: NDArray[np.float32]) -> NDArray[np.uint64]:
+        """A number for each face that follows from what it is."""
+        return content(x) if self.contents is None else self.contents
 
     def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
         """How far the mean cosine of two sets of faces lies above what is asked of it, whatever photos they share."""
@@ -99,7 +104,7 @@ class Joiner:
         return float(one @ other) - asked
 
     def _gathered(self, x: NDArray[np.float32], group: Rows) -> Gathered:
-        return Gathered.of(x, group, self.around, content(x) if self.contents is None else self.contents)
+        return Gathered.of(x, group, self.around, self.numbers(x))
 
     def _start(self, own: Gathered, group: Rows, source: Rows, target: Rows, above: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
         """Pairs of linked groups, and how far they lie above what is asked. Of faces alone in their groups the link says it."""

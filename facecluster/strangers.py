@@ -10,7 +10,7 @@ Odd inputs: in a small collection the cohort says little, and the model's card s
 vectors' bytes alone, not on their order.
 
 Nothing here, nor what is summed from it, depends on the order of the faces, on threads or on the processor: numbers are rounded to steps
-so coarse that their products (`_EXACT`) or sums (`fixed`) are exact, whatever is added first.
+so coarse that their products (`EXACT`) or sums (`fixed`) are exact, whatever is added first.
 
 Cost, for n faces of d numbers: n log n for the cohort, n d COHORT for the cosines.
 """
@@ -33,7 +33,7 @@ PRIOR = 200  # strangers' worth of trust in the model's card
 QUANTILES = (0.80, 0.94)  # of the cosines to the cohort: above most, below the few that may be the person itself
 _LOW, _HIGH = (NormalDist().inv_cdf(q) for q in QUANTILES)
 _ROWS = 1_024  # at a time: 16 MB of cosines a thread
-_EXACT = 4000.0  # vectors in steps of 1/4000: float32 holds every sum of their products, so a cosine is the same however it is added up
+EXACT = 4000.0  # vectors in steps of 1/4000: float32 holds every sum of their products, so a cosine is the same however it is added up
 _STEPS = 2.0**28  # of `fixed`
 
 
@@ -94,7 +94,7 @@ def strangers(vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mea
     if len(rows) < 3:
         return usual(n, mean=mean, sd=sd)
     own = np.empty((n, 2))
-    others = np.rint(x[rows] * np.float32(_EXACT)).T
+    others = np.rint(x[rows] * np.float32(EXACT)).T
     ranks = [round(1 + q * (len(rows) - 2)) for q in QUANTILES]
     group = np.unique(labels, return_inverse=True)[1].reshape(-1)
     member = np.full(group.max() + 1, -1)  # column of each group's face in the cohort
@@ -102,11 +102,11 @@ def strangers(vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mea
 
     def look(start: int) -> None:
         block = slice(start, start + _ROWS)
-        cosines = np.rint(x[block] * np.float32(_EXACT)) @ others
+        cosines = np.rint(x[block] * np.float32(EXACT)) @ others
         mine = np.flatnonzero(member[group[block]] >= 0)
-        cosines[mine, member[group[block][mine]]] = -(_EXACT**2)  # the face itself, or its person, is no stranger
+        cosines[mine, member[group[block][mine]]] = -(EXACT**2)  # the face itself, or its person, is no stranger
         cosines.partition(ranks, axis=1)
-        own[block] = cosines[:, ranks] / _EXACT**2
+        own[block] = cosines[:, ranks] / EXACT**2
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         deque(pool.map(look, range(0, n, _ROWS)), maxlen=0)

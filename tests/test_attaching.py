@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.attaching import LARGE, SMALL, attach_small, attach_weak
+from facecluster.attaching import LARGE, SMALL, _bound, attach_small, attach_weak
 from facecluster.evaluate import bcubed
 from facecluster.identify import IdentifyConfig, group
 from facecluster.joining import Joiner
@@ -43,7 +43,7 @@ def partition(labels: NDArray[np.integer]) -> set[frozenset[int]]:
 @pytest.mark.parametrize("seed", range(6))
 def test_each_goes_where_the_formula_says(seed: int) -> None:
     x, labels, around = collection(seed)
-    joiner, more = Joiner(around, 0.2, 0.85), 0.3
+    joiner, more = Joiner(around, 1.4, 0.85), -0.9  # so low that the bound does not fall
     groups = {g: np.flatnonzero(labels == g) for g in np.unique(labels)}
     large = {g: rows for g, rows in groups.items() if len(rows) >= LARGE}
     expected, moved = labels.copy(), 0
@@ -144,3 +144,39 @@ def test_no_large_group_changes_nothing() -> None:
     x, labels, around = collection(2)
     few = labels % 50 + 200 + np.arange(150)
     assert attach_small(Joiner(around, -5.0, 0.0), x, few, *every_pair(150), 0.0).tolist() == few.tolist()
+
+
+@pytest.mark.parametrize("people", [1_000, 40])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_the_bound_falls_as_far_as_few_would_be_strangers(share: float, people: int) -> None:
+    """Small groups of which a share are strangers, drawn: of those that the bound lets in, at most about a quarter are."""
+    rng = np.random.default_rng(round(share * 10))
+    strangers = np.repeat(rng.normal(-1.2, 0.5, people), 2) + 0.2 * rng.normal(size=2 * people)
+    wrong = all_new = 0
+    for _ in range(40):
+        stranger = rng.random(400) < share
+        likeness = np.where(stranger, rng.normal(-1.2, 0.54, 400), rng.normal(-0.2, 0.6, 400))
+        bound = _bound(likeness, 400, strangers, people, 0.3)
+        assert -0.81 <= bound <= 0.3
+        new = (likeness >= bound) & (likeness < 0.3)
+        wrong, all_new = wrong + (new & stranger).sum(), all_new + new.sum()
+    assert wrong <= 0.3 * all_new + 40  # one a time besides
+    if share == 1:
+        assert all_new <= 40
+    if share <= 0.1:
+        assert all_new > 40 * 200
+
+
+def test_in_a_collection_without_strangers_odd_faces_are_asked_less() -> None:
+    """Thirty people and nobody else: what is left over belongs to one of them. With 3,000 strangers beside them it does not follow."""
+    rng = np.random.default_rng(6)
+    truth = np.r_[np.repeat(np.arange(30), 30), 30 + np.arange(3_000)]
+    noise = np.where(np.r_[np.tile(np.arange(30) >= 24, 30), np.zeros(3_000, dtype=bool)], 2.9, 0.8)
+    x = rng.normal(size=(3_030, 128))[truth] + noise[:, None] * rng.normal(size=(len(truth), 128))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    joined = {}
+    for n in (900, 3_900):
+        labels = group(x[:n], *nearest(x[:n], 48), CONFIG).labels
+        joined[n] = (labels[:900][noise[:900] > 1] >= 0).mean()
+        assert bcubed(truth[:n], labels).precision > 0.98
+    assert joined[900] > joined[3_900] + 0.1

@@ -119,7 +119,7 @@ def _place(said: Known, groups: Groups) -> Part:
             f"{WRONG} of {WRONG_PEOPLE} people out of {PEOPLE} are needed"
         )
         return Part(people, len(rows), int((~wrong).sum()), int(wrong.sum()), usual, why=why)
-    return _judged(of_faces(groups.above[rows], right, np.unique(leader, return_inverse=True)[1]), usual, len(rows))
+    return _judged(of_faces(groups.place[rows], right, np.unique(leader, return_inverse=True)[1]), usual, len(rows))
 
 
 def _judged(evidence: Evidence, old: Line, faces: int) -> Part:

@@ -104,7 +104,7 @@ def errors(card: Card, place: Line, x: NDArray[np.float32], truth: NDArray[np.st
         if best >= 2 and best > counts[values == ""].max(initial=0) and (counts == best).sum() == 1:
             judged.append(mine)
             right.append(truth[mine] == values[counts.argmax()])
-    of_places = calibration(place.probability(groups.above[np.concatenate(judged)]), np.concatenate(right))
+    of_places = calibration(place.probability(groups.place[np.concatenate(judged)]), np.concatenate(right))
     assert of_pairs is not None and of_places is not None
     share = float(np.concatenate(right).mean())
     return {"pairs": round(of_pairs.ece, 4), "places": round(of_places.ece, 4), "faces right": round(share, 4)}

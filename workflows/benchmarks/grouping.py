@@ -36,6 +36,11 @@ from scipy.spatial.distance import squareform
 from sklearn.cluster import DBSCAN
 from sknetwork.clustering import Louvain
 
+try:
+    from infomap import Infomap  # pip install infomap
+except ImportError:
+    Infomap = None
+
 from facecluster import identify
 from facecluster.evaluate import bcubed, pairwise
 from facecluster.identify import IdentifyConfig
@@ -151,6 +156,20 @@ def louvain(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.fl
         yield f"cosine {least}, resolution {resolution}", labels
 
 
+def infomap(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
+    """Rosvall and Bergstrom, 2008, two levels. GPL-3: run where somebody installed it, no dependency of the product."""
+    for least in (0.5, *COSINES):
+        g, labels = graph(neighbours, similarity, least).tocoo(), np.arange(len(x))
+        upper = g.row < g.col
+        if upper.any():
+            run = Infomap(silent=True, two_level=True, seed=1)
+            run.add_links(list(zip(g.row[upper].tolist(), g.col[upper].tolist(), g.data[upper].tolist(), strict=True)))
+            run.run()
+            for node, module in run.get_modules().items():
+                labels[node] = len(x) + module
+        yield f"cosine {least}", labels
+
+
 PEERS: dict[str, tuple[Peer, bool]] = {  # and whether it needs all pairs
     "connected components": (components, False),
     "Chinese whispers": (chinese_whispers, False),
@@ -158,6 +177,7 @@ PEERS: dict[str, tuple[Peer, bool]] = {  # and whether it needs all pairs
     "HDBSCAN, dense": (dense_hdbscan, True),
     "average linkage": (average_linkage, True),
     "Louvain": (louvain, False),
+    **({"Infomap": (infomap, False)} if Infomap else {}),
 }
 
 
@@ -178,8 +198,9 @@ def ours(
     def run(**changes: float) -> NDArray[np.int32]:
         return identify.group(x, neighbours, similarity, IdentifyConfig(**{**config, **changes})).labels  # type: ignore[arg-type]
 
-    out = {"ours": run(), "without joining": run(merge=99), "without HDBSCAN (joining alone)": run(margin=99),
-           "min_samples 1": run(min_samples=1), "min_samples 4": run(min_samples=4)}  # fmt: skip
+    out = {"ours": run(), "without joining": run(merge=99), "without attaching": run(attach=99),
+           "without HDBSCAN (joining alone)": run(margin=99), "min_samples 1": run(min_samples=1),
+           "min_samples 4": run(min_samples=4)}  # fmt: skip
     measured = identify.strangers
     identify.strangers = lambda v, labels, *, mean, sd, cohort: usual(len(v), mean=mean, sd=sd)
     out["strangers by the card, not measured"] = run()
