@@ -33,7 +33,6 @@ KINDS = ("same", "split", "photo")
 _ONE, _ABOVE = 4.4, 4.1  # 1 above what joins groups
 _LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # 1 unliker to each other than in themselves; 1 above; both times 1 - 2 / faces of the smaller
 _ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; 1 above for these
-_PURE = (2.3, 0.44)  # log-odds that a group's face is its person's: of the mean probability of its faces
 _PHOTO = (4.5, 1.2)  # probability that two faces of one photo and group are one person: logistic in the sd above what joins groups
 _HALVES = (1.8, 1.4)  # the same for the two halves of a group, which were chosen to be unlike
 _OPEN = 0.05  # a question is worth asking if its answer is less sure than this...
@@ -82,10 +81,8 @@ def assess(
     joiner = Joiner(around, usual.merge, usual.alone, None, photo, config.same_photo)
     a, b, excess = joiner.compare(x, group, source, target)
     one = _odds(excess / around.sd, _unlikeness(x, group, sizes, a, b) / around.sd, sizes[a], sizes[b])
-    # the expected number of a person's faces that are elsewhere
     likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely ones would add up to a person: each is another's, or nobody's
-    missing = np.bincount(a, likely * sizes[b], minlength=len(sizes)) + np.bincount(b, likely * sizes[a], minlength=len(sizes))
-    completeness = sizes[:people] / (sizes[:people] + np.minimum(missing, sizes.sum())[:people])
+    completeness = _complete(np.r_[a, b], np.r_[likely, likely], sizes[np.r_[b, a]] / sizes[np.r_[a, b]], people)
     best = _spokesmen(group, np.where(labels >= 0, probabilities, 1.0))
     ask = one >= np.where(np.minimum(sizes[a], sizes[b]) == 1, _OPEN_FACE, _OPEN)
     parts = [(np.zeros(ask.sum(), dtype=np.int8), best[a[ask]], best[b[ask]], one[ask], np.minimum(sizes[a], sizes[b])[ask])]
@@ -94,10 +91,8 @@ def assess(
     parts.append((np.ones(ask.sum(), dtype=np.int8), end_a[ask], end_b[ask], whole[ask], small[ask]))
     if photo is not None:
         parts.append(_same_photo(x, group, people, photo, joiner, around.sd))
-    mean = np.clip(np.bincount(group, np.where(labels >= 0, probabilities, 1.0))[:people] / sizes[:people], 1e-6, 1 - 1e-6)
-    purity = _logistic(np.log(mean / (1 - mean)), _PURE) * _at(
-        whole * 1.0 + (1 - whole) * (1 - small / sizes[group[end_a]]), group[end_a], people
-    )
+    purity = np.bincount(group, np.where(labels >= 0, probabilities, 1.0))[:people] / sizes[:people]
+    purity *= _at(whole + (1 - whole) * (1 - small / sizes[group[end_a]]), group[end_a], people)
     kind, face_a, face_b, p, stake = (np.concatenate(c) for c in zip(*parts, strict=True))
     worth = stake * np.where(kind == 0, p, 1 - p)  # faces that the answer is expected to move
     order = np.lexsort((face_b, face_a, -worth.round(9)))
@@ -119,6 +114,22 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
     labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
     photos = np.unique([i[:24] for i in ids], return_inverse=True)[1] if ids else np.zeros(0, dtype=np.int64)
     return ids, labels, assess(vectors, neighbours, similarity, labels, probabilities, config, photos)
+
+
+def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64], people: int) -> NDArray[np.float64]:
+    """Expected share (people,) of a person's faces that are in its group.
+
+    Groups that may be of the same person, each independently of the others, have `more` (m,) times its faces, with probability `likely` (m,).
+    Since E[1 / (1 + M)] is the integral of E[v^M] over 0 < v < 1, it is that of the product of all (1 - p + p v^more).
+    """
+    at = group < people
+    group, likely, more = group[at], likely[at], more[at]
+    out = np.zeros(people)
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    for v, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        terms = np.log1p(likely * (v**more - 1))
+        out += weight * np.exp(np.bincount(group, terms, minlength=people))
+    return out
 
 
 def _odds(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:

@@ -274,7 +274,7 @@ def test_row_order_changes_nothing() -> None:
     order = np.random.default_rng(3).permutation(len(vectors))
     where = np.argsort(order)
     mixed = Known(found_said.names, found_said.person[order], {p: {int(where[r]) for r in s} for p, s in found_said.apart.items()}, 0)
-    there = Groups(*(getattr(groups, k)[order] for k in ("labels", "above", "probabilities", "outlier_scores")))
+    there = Groups(*(getattr(groups, k)[order] for k in ("labels", "place", "probabilities", "outlier_scores")))
     a, b = calibrate(found_said, vectors, groups, card_of("bundled")), calibrate(mixed, vectors[order], there, card_of("bundled"))
     for one, other in ((a.pairs, b.pairs), (a.place, b.place)):
         assert one.fitted is not None and other.fitted is not None and one.held is not None and other.held is not None

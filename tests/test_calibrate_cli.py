@@ -16,6 +16,7 @@ from facecluster.calibrate import Reading, path_of, read_reading, write_reading
 from facecluster.calibrate.fit import Line
 from facecluster.cli import main
 from facecluster.errors import StoreError
+from facecluster.identify import IdentifyConfig
 from facecluster.match import Looked
 from facecluster.models.registry import card_of
 from facecluster.people import register
@@ -157,7 +158,8 @@ def test_other_weights_are_not_read_by_it(named: Store, tmp_path: Path) -> None:
 
 def test_a_place_in_the_group_is_read_by_it(named: Store) -> None:
     """The probabilities of the next run follow from those of this one by the two lines; who is with whom stays."""
-    old, new = Line(1.5, 1.0), Line(2.5, -0.75)
+    usual = IdentifyConfig()
+    old, new = Line(usual.sure, usual.even), Line(2.5, -2.5)
     before = named.read_all("identities/bundled", IDENTITIES)
     write_reading(named, card_of("bundled"), Reading(place=new), {})
     call("cluster", named.url)
@@ -165,8 +167,8 @@ def test_a_place_in_the_group_is_read_by_it(named: Store) -> None:
     assert after["identity"].equals(before["identity"]) and after["face_id"].equals(before["face_id"])
     p, q = (np.asarray(t["probability"], float) for t in (before, after))
     some = (p > 0) & (p < 0.999)
-    above = (np.log(p[some] / (1 - p[some])) - old.intercept) / old.slope
-    assert some.sum() > 40 and q[some] == pytest.approx(new.probability(above), abs=2e-3) and (q[p == 0] == 0).all()
+    place = (np.log(p[some] / (1 - p[some])) - old.intercept) / old.slope
+    assert some.sum() > 40 and q[some] == pytest.approx(new.probability(place), abs=2e-3) and (q[p == 0] == 0).all()
     call("cluster", named.url, "--uncalibrate")
     assert named.read_all("identities/bundled", IDENTITIES)["probability"].equals(before["probability"])
 

@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 class Evidence:
     """Struct of arrays: m answers about `people` people, numbered from 0."""
 
-    x: Floats  # (m,) what is read: a cosine, or sd above what joins a group
+    x: Floats  # (m,) what is read: a cosine, or a face's place in its group
     right: Floats  # (m,) the answer: 1 one person, 0 not; a share where it is open which
     weight: Floats  # (m,) how much an answer counts beside the others
     one: Ints  # (m,) a person it is about

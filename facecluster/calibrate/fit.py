@@ -1,4 +1,4 @@
-"""From a figure (a cosine, or sd above what joins a group) to a probability: a logistic line fitted to known answers, drawn towards the
+"""From a figure (a cosine, or a face's place in its group) to a probability: a logistic line fitted to known answers, drawn towards the
 line that was used before.
 
 The fitted line maximises  sum of weight * log-likelihood  -  log(1 + (t / SLOPE)^2)  -  log(1 + (d / SHIFT)^2),  where t is the

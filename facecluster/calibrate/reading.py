@@ -16,6 +16,7 @@ from typing import Any
 from facecluster.calibrate.fit import Line
 from facecluster.errors import StoreError
 from facecluster.models.registry import Card
+from facecluster.identify import METHOD
 from facecluster.tables import FORMAT, Store
 
 FOLDER = "calibration"
@@ -30,7 +31,7 @@ class Reading:
     stranger_mean: float = 0.0  # cosine of two strangers of the store; goes with `pairs`
     stranger_sd: float = 0.0
     other_weights: bool = False  # there is one, for other weights of the model: nothing of it is used
-    place: Line | None = None  # from sd above what joins a group to the log-odds that a face is its group's person
+    place: Line | None = None  # from a face's place in its group (identify.Groups) to the log-odds that a face is its group's person
 
     def __bool__(self) -> bool:
         return self.pairs is not None or self.place is not None
@@ -67,6 +68,8 @@ def read_reading(store: Store, card: Card) -> Reading:
         if found["weights"] != card.sha256:
             return Reading(other_weights=True)
         pairs, place = (_line(found[key]) for key in ("pairs", "place"))
+        if found.get("method") != METHOD:
+            place = None  # what another method of grouping called a place
         strangers = [float(found["pairs"][key]) for key in ("stranger_mean", "stranger_sd")] if pairs else [0.0, 0.0]
         if pairs and not (all(map(math.isfinite, strangers)) and strangers[1] > 0):
             raise ValueError(f"strangers of {strangers}")
@@ -89,7 +92,8 @@ def write_reading(store: Store, card: Card, reading: Reading, details: dict[str,
         "stranger_mean": reading.stranger_mean, "stranger_sd": reading.stranger_sd,
     }  # fmt: skip
     place = None if reading.place is None else asdict(reading.place)
-    found = {"format": FORMAT, "model": card.name, "weights": card.sha256, "pairs": pairs, "place": place, **details}
+    found = {"format": FORMAT, "model": card.name, "weights": card.sha256, "method": METHOD, "pairs": pairs, "place": place}
+    found |= details
     store.write_bytes(json.dumps(found, indent=1, allow_nan=False).encode(), *path_of(card))
 
 

@@ -1,7 +1,7 @@
 """JOB: fit the reading of a model's vectors to what the user said of a store's faces.
 
-Two lines are fitted, each for itself: from a cosine to "these two are one person" (match, verify, evaluate, dedup), and from how far a face
-lies above what joins its group to "it is its group's person" (cluster, questions, report). `known` says which answers count,
+Two lines are fitted, each for itself: from a cosine to "these two are one person" (match, verify, evaluate, dedup), and from a face's place
+in its group to "it is its group's person" (cluster, questions, report). `known` says which answers count,
 `fit` how much they count beside the model's card, `cross` when the fitted line is used.
 
 Odd inputs: too few answers for pairs raise InputError; too few for places leave that line as it is, with the reason.
