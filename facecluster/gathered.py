@@ -64,6 +64,11 @@ class Gathered:
         """Dot products of the sums of groups a[i] and b[i]."""
         return np.asarray(np.einsum("ij,ij->i", self.vectors(a), self.vectors(b)))
 
+    def within(self, groups: Rows) -> NDArray[np.float64]:
+        """Mean cosine (m,) of two different faces of each of `groups` (m,); 1 for a single face."""
+        sizes = self.sizes[groups]
+        return np.asarray((sizes * self.length[groups] ** 2 - 1 + (sizes == 1)) / np.maximum(sizes - 1, 1))
+
     def take(self, into: Rows, gone: Rows) -> None:
         """Let groups `gone` (m,), each once, go into groups `into` (m,), none of which goes anywhere itself."""
         alone = np.unique(into[self.row[into] < 0])

@@ -48,6 +48,9 @@ class IdentifyConfig:
     margin: float = 0.7  # sd above the best stranger's expected cosine from which a link counts
     merge: float = 1.2  # sd above the base that two groups must have
     alone: float = 0.85  # share of the best stranger's reach that they must have besides, less the more their faces vary
+    unlike: float = (
+        0.32  # sd more for groups of three faces and more, a sd that they are unliker to each other than in themselves (`joining`)
+    )
     attach: float = 0.3  # sd more that a small group must have to go to a large one, where only large ones are compared (`attaching`)
     min_samples: int = 2  # neighbours that make a place dense
     min_cluster_size: int = 2  # faces that make a person
@@ -102,7 +105,7 @@ def group(
             strong = ~(weak[source] | weak[target])
             source, target, above = source[strong], target[strong], above[strong]
         labels, glosh = _hierarchy(n, source, target, above, around, config)
-        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents)
+        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents, config.unlike)
         labels = joiner.join(x, constrained(labels, must, cannot, x, joiner), source, target, above)
         if cohort:
             around = strangers(x, labels, mean=mean, sd=sd, cohort=cohort)

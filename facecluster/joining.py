@@ -32,6 +32,7 @@ Ints = NDArray[np.int64]
 Pairs = NDArray[np.integer]  # (m, 2) rows
 _FINE = 1e6  # steps of likeness
 _NEVER = np.iinfo(np.int32).min
+_APART = 2.3  # sd: groups of one person are hardly ever that much unliker to each other than in themselves
 _PATIENT = 64  # rounds
 _BLOCK = 1 << 14  # pairs at a time: 32 MB of vectors
 
@@ -47,6 +48,7 @@ class Joiner:
     photos: Ints | None = None  # (n,) photo of each face
     same_photo: float = 0.0  # sd: two groups that share photos must be that much more alike
     contents: NDArray[np.uint64] | None = None  # (n,) of the faces, where they are known
+    unlike: float = 0.0  # sd that groups must lie higher for each sd beyond _APART that they are unliker to each other than in themselves
 
     def join(self, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, above: NDArray[np.float32]) -> Ints:
         """Groups (n,) from 0 of faces that start in `labels` (n,).
@@ -137,13 +139,18 @@ class Joiner:
         """How far the mean cosine of each pair of groups lies above what is asked of it, in millionths; group (n,) of each face."""
         out = np.empty(len(a), dtype=np.int32)
         likely = []  # pairs that photos may part, and how alike they are without
+        sd = self.around.sd
         for start in range(0, len(a), _BLOCK):
             one, other = a[start : start + _BLOCK], b[start : start + _BLOCK]
             sizes = own.sizes[one], own.sizes[other]
             mean = own.dots(one, other) / (sizes[0] * sizes[1])
             base = (own.base[one] / sizes[0] + own.base[other] / sizes[1]) / 2
             reach = (own.reach[one] / sizes[0] + own.reach[other] / sizes[1]) / 2
-            excess = mean - base - self.merge * self.around.sd - self.alone * reach * own.length[one] * own.length[other]
+            excess = mean - base - self.merge * sd - self.alone * reach * own.length[one] * own.length[other]
+            if self.unlike:
+                apart = (own.within(one) + own.within(other)) / 2 - mean
+                few = 2 / np.minimum(*sizes)  # of one or two faces it says nothing
+                excess -= self.unlike * np.maximum(0, 1 - few) * np.maximum(0, apart - _APART * sd)
             out[start : start + _BLOCK] = _fine(excess)
             # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
             at = np.flatnonzero((excess >= 0) & (mean < 0.9))

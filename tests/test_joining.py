@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facecluster.constraints import constrained
+from facecluster.gathered import Gathered
 from facecluster.identify import IdentifyConfig, group
 from facecluster.joining import Joiner
 from facecluster.link import nearest
-from facecluster.strangers import usual
+from facecluster.strangers import content, usual
 
 CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
 JOINER = Joiner(usual(1_000, mean=0.0, sd=0.09), CONFIG.merge, CONFIG.alone)
@@ -98,3 +100,33 @@ def test_the_setting_holds_in_other_dimensions() -> None:
         found = group(x, *nearest(x, 24), IdentifyConfig(stranger_mean=0.0, stranger_sd=dim**-0.5)).labels
         assert all(len(set(found[truth == p])) == 1 and found[truth == p][0] >= 0 for p in range(10))
         assert (found[truth >= 10] == -1).mean() > 0.95
+
+
+def bursts(between: float, within: float = 0.92, faces: int = 12) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Two series of nearly equal pictures whose middles have this cosine, and 200 strangers."""
+    rng = np.random.default_rng(7)
+    one, other, *rest = (v / np.linalg.norm(v) for v in rng.normal(size=(202, 512)))
+    other = between * one + (1 - between**2) ** 0.5 * (other - other @ one * one) / np.linalg.norm(other - other @ one * one)
+    near = [c + (1 / within - 1) ** 0.5 * rng.normal(size=512) / 512**0.5 for c in (one, other) for _ in range(faces)]
+    x = np.array([*near, *rest])
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), np.repeat([0, 1], faces)
+
+
+def test_alike_series_are_one_person_only_if_the_likeness_is_large_beside_that_within_them() -> None:
+    """Two series of one person are less alike than each is in itself, too: they are joined; two of people who look alike are not."""
+    config = IdentifyConfig(stranger_mean=0.035, stranger_sd=0.115)
+    for between, people in ((0.62, 1), (0.38, 2)):
+        x, truth = bursts(between)
+        labels = group(x, *nearest(x, 30), config).labels
+        assert len(set(labels[: len(truth)])) == people, between
+    alone = group(bursts(0.38)[0], *nearest(bursts(0.38)[0], 30), IdentifyConfig(stranger_mean=0.035, stranger_sd=0.115, unlike=0.0)).labels
+    assert len(set(alone[:24])) == 1  # the other rules would have joined them
+
+
+def test_likeness_within_is_the_mean_of_all_pairs() -> None:
+    x, truth = people([1, 2, 5, 9])
+    own = Gathered.of(x, truth.astype(np.int32), usual(17, mean=0.0, sd=0.1), content(x))
+    for g in range(4):
+        rows = x[truth == g].astype(np.float64)
+        pairs_of = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
+        assert own.within(np.array([g], dtype=np.int32))[0] == pytest.approx(pairs_of.mean() if len(rows) > 1 else 1.0, abs=1e-6)

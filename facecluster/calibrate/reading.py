@@ -15,8 +15,8 @@ from typing import Any
 
 from facecluster.calibrate.fit import Line
 from facecluster.errors import StoreError
-from facecluster.models.registry import Card
 from facecluster.identify import METHOD
+from facecluster.models.registry import Card
 from facecluster.tables import FORMAT, Store
 
 FOLDER = "calibration"
