@@ -119,7 +119,7 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
 def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64], people: int) -> NDArray[np.float64]:
     """Expected share (people,) of a person's faces that are in its group.
 
-    Groups that may be of the same person, each independently of the others, have `more` (m,) times its faces, with probability `likely` (m,).
+    Others that may be of the same person, each independently, have `more` (m,) times its faces; they are with probability `likely` (m,).
     Since E[1 / (1 + M)] is the integral of E[v^M] over 0 < v < 1, it is that of the product of all (1 - p + p v^more).
     """
     at = group < people

@@ -20,6 +20,8 @@ Odd inputs: two groups with a cannot-link between them are never joined. `constr
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,9 +140,10 @@ class Joiner:
     def _excess(self, own: Gathered, group: Rows, a: Rows, b: Rows) -> Rows:
         """How far the mean cosine of each pair of groups lies above what is asked of it, in millionths; group (n,) of each face."""
         out = np.empty(len(a), dtype=np.int32)
-        likely = []  # pairs that photos may part, and how alike they are without
         sd = self.around.sd
-        for start in range(0, len(a), _BLOCK):
+
+        def look(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+            """Fill in a block; the pairs that photos may part, and how alike they are without."""
             one, other = a[start : start + _BLOCK], b[start : start + _BLOCK]
             sizes = own.sizes[one], own.sizes[other]
             mean = own.dots(one, other) / (sizes[0] * sizes[1])
@@ -154,7 +157,10 @@ class Joiner:
             out[start : start + _BLOCK] = _fine(excess)
             # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
             at = np.flatnonzero((excess >= 0) & (mean < 0.9))
-            likely.append((at + start, excess[at]))
+            return at + start, excess[at]
+
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            likely = list(pool.map(look, range(0, len(a), _BLOCK)))
         if self.photos is not None and self.same_photo and likely:
             at, excess = (np.concatenate(parts) for parts in zip(*likely, strict=True))
             share = shared(self.photos, group, a[at], b[at]) / np.minimum(own.sizes[a[at]], own.sizes[b[at]])
