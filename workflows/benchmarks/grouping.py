@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, identity
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 from sklearn.cluster import DBSCAN
@@ -43,10 +43,11 @@ except ImportError:
 
 from facecluster import identify
 from facecluster.evaluate import bcubed, pairwise
+from facecluster.geometry import sharpness
 from facecluster.identify import IdentifyConfig
 from facecluster.link import nearest
 from facecluster.models.registry import card_of, load_embedder
-from facecluster.strangers import usual
+from facecluster.strangers import Strangers, usual
 
 Vectors = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -54,22 +55,21 @@ K = 64
 COSINES = tuple(np.arange(0.25, 0.71, 0.05).round(2))
 
 
-def faces(path: Path, vectors: str) -> tuple[Vectors, Ints]:
-    """Vectors and truth of a file of faces: named people, and strangers as people of one face; masked faces are left out."""
+def faces(path: Path, vectors: str) -> tuple[Vectors, Ints, NDArray[np.float32]]:
+    """Vectors, truth and sharpness of a file of faces: named people, and strangers as people of one face; masked faces are left out."""
     table = pq.read_table(path, columns=["source", "subject", "teacher", "crop"])
     keep = np.flatnonzero(np.array(table["source"].to_pylist()) != "rmfd-masked")
     names = np.array([s or "" for s in table["subject"].to_pylist()])[keep]
+    crops = table["crop"].to_pylist()
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(crops[i])).convert("RGB")) for i in keep])
     if vectors == "teacher":
         x = np.stack(table["teacher"].to_numpy()).astype(np.float32)[keep]
     else:
-        crops = table["crop"].to_pylist()
-        model = load_embedder("bundled")
-        pixels = np.stack([np.asarray(Image.open(io.BytesIO(crops[i])).convert("RGB")) for i in keep])
-        x = model.embed(pixels)
+        x = load_embedder("bundled").embed(pixels)
     truth = np.unique(names, return_inverse=True)[1].astype(np.int64)
     strangers = names == ""
     truth[strangers] = truth.max() + 1 + np.arange(strangers.sum())
-    return x / np.linalg.norm(x, axis=1, keepdims=True), truth
+    return x / np.linalg.norm(x, axis=1, keepdims=True), truth, sharpness(pixels)
 
 
 def generated(people: int, dim: int, seed: int, *, alike: float = 0.0, blur: float = 0.0) -> tuple[Vectors, Ints]:
@@ -189,11 +189,45 @@ def scores(truth: Ints, labels: NDArray[np.integer]) -> dict[str, float]:
     }  # fmt: skip
 
 
+Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+LINKS = identify.links_worth_a_look
+
+
+def mutual(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
+    """Links that only one of the two faces has among its nearest count 2 sd less."""
+    source, target, above = LINKS(neighbours, similarity, around, *more)  # type: ignore[arg-type]
+    n = len(neighbours)
+    there = (np.arange(n)[:, None] * n + neighbours)[neighbours >= 0]
+    both = np.isin(source.astype(np.int64) * n + target, there) & np.isin(target.astype(np.int64) * n + source, there)
+    return source, target, (above - 2 * around.sd * ~both).astype(np.float32)
+
+
+def overlapping(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
+    """Links of faces count up to .5 sd more or less by the share of strong neighbours that both have (Jaccard), 1 sd under the level and up."""
+    source, target, above = LINKS(neighbours, similarity, around, *more)  # type: ignore[arg-type]
+    n, strong = len(neighbours), above >= -around.sd
+    own = csr_matrix((np.ones(strong.sum(), np.float32), (source[strong], target[strong])), shape=(n, n))
+    own = (own + own.T + identity(n, dtype=np.float32)).tocsr()
+    size, shared = np.asarray(own.sum(axis=1)).ravel(), np.empty(len(source), np.float32)
+    for i in range(0, len(source), 200_000):
+        part = slice(i, i + 200_000)
+        shared[part] = np.asarray(own[source[part]].multiply(own[target[part]]).sum(axis=1)).ravel()
+    jaccard = shared / (size[source] + size[target] - shared)
+    return source, target, (above + around.sd * (jaccard - 0.5)).astype(np.float32)
+
+
 def ours(
-    x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32], mean: float, sd: float
+    x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32], mean: float, sd: float, sharp: NDArray[np.float32] | None
 ) -> dict[str, NDArray[np.int32]]:
-    """Our labels, and those with one thing left out at a time."""
+    """Our labels, and those with one thing left out or added at a time."""
     config = {"stranger_mean": mean, "stranger_sd": sd}
+
+    def blurred(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
+        """Links of the tenth of the faces that is least sharp count up to .5 sd less."""
+        assert sharp is not None
+        source, target, above = LINKS(neighbours, similarity, around, *more)  # type: ignore[arg-type]
+        low = np.clip(1 - 10 * np.argsort(np.argsort(sharp)) / len(sharp), 0, 1)
+        return source, target, (above - 0.5 * around.sd * np.maximum(low[source], low[target])).astype(np.float32)
 
     def run(**changes: float) -> NDArray[np.int32]:
         return identify.group(x, neighbours, similarity, IdentifyConfig(**{**config, **changes})).labels  # type: ignore[arg-type]
@@ -205,14 +239,20 @@ def ours(
     identify.strangers = lambda v, labels, *, mean, sd, cohort: usual(len(v), mean=mean, sd=sd)
     out["strangers by the card, not measured"] = run()
     identify.strangers = measured
+    more = {"links by shared neighbours": overlapping, "links seen from one end less": mutual, "blurred faces' links less": blurred}
+    for name, links in more.items():
+        if links is not blurred or sharp is not None:
+            identify.links_worth_a_look = links  # type: ignore[assignment]
+            out[name] = run()
+    identify.links_worth_a_look = LINKS
     return out
 
 
-def compare(x: Vectors, truth: Ints, mean: float, sd: float, dense: int) -> dict[str, object]:
+def compare(x: Vectors, truth: Ints, sharp: NDArray[np.float32] | None, mean: float, sd: float, dense: int) -> dict[str, object]:
     neighbours, similarity = nearest(x, K)
     result: dict[str, object] = {"faces": len(x), "people": len(np.unique(truth)), "dim": x.shape[1]}
     started = time.perf_counter()
-    result["ablation"] = {name: scores(truth, labels) for name, labels in ours(x, neighbours, similarity, mean, sd).items()}
+    result["ablation"] = {name: scores(truth, labels) for name, labels in ours(x, neighbours, similarity, mean, sd, sharp).items()}
     peers: dict[str, object] = {}
     for name, (peer, all_pairs) in PEERS.items():
         if all_pairs and len(x) > dense:
@@ -282,15 +322,16 @@ def main() -> None:
     result: dict[str, object] = {"machine": machine, "k": K}
     if args.million:
         result["million"] = million(args.links)
-    sets: dict[str, Callable[[], tuple[Vectors, Ints, float, float]]] = {}
+    sets: dict[str, Callable[[], tuple[Vectors, Ints, NDArray[np.float32] | None, float, float]]] = {}
     for name, path in (("eval", args.eval), ("train", args.train)):
         for vectors in known if path else ():
             sets[f"{name}, {vectors}"] = lambda p=path, v=vectors: (*faces(p, v), *known[v])  # type: ignore[misc]
     if not args.million:
         for dim, seed in ((64, 1), (128, 2), (512, 3)):
-            sets[f"generated {dim}"] = lambda d=dim, s=seed: (*generated(1_500, d, s), 0.0, d**-0.5)  # type: ignore[misc]
-        sets["generated, look-alikes"] = lambda: (*generated(1_500, 128, 4, alike=0.1), 0.0, 128**-0.5)
-        sets["generated, blur"] = lambda: (*generated(1_500, 128, 5, blur=0.1), 0.0, 128**-0.5)
+            sets[f"generated {dim}"] = lambda d=dim, s=seed: (*generated(1_500, d, s), None, 0.0, d**-0.5)  # type: ignore[misc]
+        sets["generated, look-alikes"] = lambda: (*generated(1_500, 128, 4, alike=0.1), None, 0.0, 128**-0.5)
+        sets["generated, 5,749 people"] = lambda: (*generated(5_749, 128, 7), None, 0.0, 128**-0.5)
+        sets["generated, blur"] = lambda: (*generated(1_500, 128, 5, blur=0.1), None, 0.0, 128**-0.5)
     for name, make in sets.items():
         if not args.only or args.only in name:
             print(name, flush=True)
