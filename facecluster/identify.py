@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +27,7 @@ from scipy.sparse import csr_matrix
 from facecluster.attaching import attach_small, attach_weak
 from facecluster.constraints import constrained
 from facecluster.gathered import summed
+from facecluster.growing import kept, settled
 from facecluster.hierarchy import dense_groups, forest, steps
 from facecluster.joining import Joiner, Pairs
 from facecluster.strangers import COHORT, Strangers, content, fixed, strangers, usual
@@ -78,7 +81,7 @@ class Groups:
 def group(
     vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], config: IdentifyConfig, *,
     photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
-    must: Pairs | None = None, cannot: Pairs | None = None,
+    must: Pairs | None = None, cannot: Pairs | None = None, before: NDArray[np.integer] | None = None,
 ) -> Groups:  # fmt: skip
     """Group faces into people.
 
@@ -91,6 +94,7 @@ def group(
         weak: (n,) faces too poor to found or to bridge people; they may join them.
         must: (m, 2) rows that are one person.
         cannot: (c, 2) rows that are not; without effect where `must` holds the two together.
+        before: (n,) groups that are there already and stay, but for what `must` and `cannot` say; -1 = none: see `growing`.
     """
     n = len(vectors)
     x = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -98,15 +102,21 @@ def group(
     mean, sd = config.stranger_mean, config.stranger_sd
     around, labels, glosh = usual(n, mean=mean, sd=sd), np.full(n, -1, dtype=np.int64), np.zeros(n)
     contents = _told_apart(content(x), cannot)
-    for cohort in _LOOKS if n > 1 else ():
+    was = None if before is None else np.asarray(before, dtype=np.int64)
+    if was is not None and n > 1:
+        around = strangers(x, np.where(was < 0, was.max(initial=-1) + 1 + np.arange(n), was), mean=mean, sd=sd)
+    for cohort in () if n < 2 else _LOOKS if was is None else _LOOKS[-1:]:
         source, target, above = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
         every = source, target
         if weak is not None and weak.any():
             strong = ~(weak[source] | weak[target])
             source, target, above = source[strong], target[strong], above[strong]
         labels, glosh = _hierarchy(n, source, target, above, around, config)
-        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents, config.unlike)
-        labels = joiner.join(x, constrained(labels, must, cannot, x, joiner), source, target, above)
+        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents, unlike=config.unlike)
+        labels = constrained(labels if was is None else kept(labels, was), must, cannot, x, joiner)
+        if was is not None:
+            joiner = replace(joiner, settled=settled(was, labels))
+        labels = joiner.join(x, labels, source, target, above)
         if cohort:
             around = strangers(x, labels, mean=mean, sd=sd, cohort=cohort)
             continue
@@ -231,22 +241,31 @@ def _place(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers,
 def identify(
     store: Store, vectors: NDArray[np.floating], links: str, table: str, config: IdentifyConfig, *,
     photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
-    must: Pairs | None = None, cannot: Pairs | None = None,
+    must: Pairs | None = None, cannot: Pairs | None = None, before: NDArray[np.integer] | None = None,
+    grown: Mapping[str, Any] | None = None, anew: bool = False,
 ) -> ShardResult:  # fmt: skip
-    """Write the identities of the faces in `links` (whose rows `vectors` follows) to `table`; the rest is as in `group`."""
+    """Write the identities of the faces in `links` (whose rows `vectors` follows) to `table`; the rest is as in `group`.
+
+    `grown` is noted in the stamp: how the groups were come by. Groups that are up to date are left as they are, but with `anew` those that
+    were made from earlier ones (kept).
+    """
     shards = store.shards(links)
     inputs = str((store.stamp(links, shards[0]) or {}).get("inputs"))
     rules = [np.asarray(a, dtype=np.int64) for a in (photos, weak, must, cannot) if a is not None]
     stamp = dict(config.stamp(inputs))
     if rules:
         stamp["rules"] = hashlib.sha256(b"|".join(a.tobytes() for a in rules)).hexdigest()[:16]
-    if store.shards(table) == ["00000"] and store.stamp(table, "00000") == stamp:
+    found = store.stamp(table, "00000") if store.shards(table) == ["00000"] else None
+    kept_before = bool(found and found.get("grown", {}).get("kept"))
+    if found is not None and {k: v for k, v in found.items() if k != "grown"} == stamp and not (anew and kept_before):
         return ShardResult(stage="identify", shard="all", faces=len(vectors), skipped=True)
     ids, neighbours, similarity = read_links(store, links)
-    groups = group(vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot)
+    groups = group(vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before)
     columns = {
         "face_id": ids, "identity": groups.labels, "probability": groups.probabilities, "outlier_score": groups.outlier_scores,
     }  # fmt: skip
+    if grown is not None:
+        stamp["grown"] = dict(grown)
     store.write(table, "00000", table_of(IDENTITIES, columns), stamp)
     return ShardResult(stage="identify", shard="all", faces=len(vectors))
 

@@ -50,6 +50,7 @@ class Joiner:
     photos: Ints | None = None  # (n,) photo of each face
     same_photo: float = 0.0  # sd: two groups that share photos must be that much more alike
     contents: NDArray[np.uint64] | None = None  # (n,) of the faces, where they are known
+    settled: NDArray[np.bool_] | None = None  # (n,) faces that hold groups which must not become one with each other (`growing`)
     unlike: float = 0.0  # sd that groups must lie higher for each sd beyond _APART that they are unliker to each other than in themselves
 
     def join(self, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, above: NDArray[np.float32]) -> Ints:
@@ -131,7 +132,13 @@ class Joiner:
         keys = _distinct(_keys(a[two], b[two], count))
         if self.cannot is not None and len(self.cannot):
             keys = keys[~np.isin(keys, self._barred(group, count))]
-        return _split(keys, count)
+        one, other = _split(keys, count)
+        if self.settled is None:
+            return one, other
+        held = np.zeros(count, dtype=bool)
+        held[group[self.settled]] = True
+        free = ~(held[one] & held[other])
+        return one[free], other[free]
 
     def _barred(self, group: Rows, count: int) -> Ints:
         assert self.cannot is not None

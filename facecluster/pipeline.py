@@ -22,7 +22,7 @@ from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.identify import IdentifyConfig, group, identify, read_links
 from facecluster.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
-from facecluster.people import Overlay, Settled, keep_run, prepare, settle
+from facecluster.people import Overlay, Settled, earlier, keep_run, prepare, settle
 from facecluster.tables import FACES, PHOTOS, Store
 
 
@@ -97,6 +97,7 @@ def cluster_faces(
     bars: Bars,
     tell: Callable[[Settled], None] = lambda settled: None,
     dry_run: bool = False,
+    anew: bool = False,
 ) -> Clustered:
     """Vectors to people: group, take in what the user decided, compare with the run before, keep the run.
 
@@ -108,10 +109,11 @@ def cluster_faces(
         bars: shows progress.
         tell: called with what changes, before the run that counts is replaced.
         dry_run: leave the store as it is, to the byte.
+        anew: group all faces from the start, also if only a few came in since they were grouped.
     """
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = Overlay(folder, store) if dry_run else store
-        return _cluster(store, made, embed, links, identities, bars, tell, keep=not dry_run)
+        return _cluster(store, made, embed, links, identities, bars, tell, keep=not dry_run, anew=anew)
 
 
 def _cluster(
@@ -124,6 +126,7 @@ def _cluster(
     tell: Callable[[Settled], None],
     *,
     keep: bool,
+    anew: bool,
 ) -> Clustered:
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_of(embed.model)
@@ -138,7 +141,10 @@ def _cluster(
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must, "cannot": prepared.cannot}
-    identify(made, vectors, f"links/{card.name}", table, identities, **rules)
+    before, grown = earlier(store, table, ids, identities, prepared.said, anew=anew)
+    done = identify(made, vectors, f"links/{card.name}", table, identities, before=before, grown=grown, anew=anew, **rules)
+    if before is not None and not done.skipped:
+        prepared.notes.append("the people who are there stay, and what is new joins them ('--anew' groups all faces from the start)")
     settled = settle(store, prepared, made, table, card.name)
     tell(settled)
     if keep:

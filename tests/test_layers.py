@@ -17,7 +17,8 @@ ROOT = Path(facecluster.__file__).parent
 LAYERS = [
     {"errors"},
     {"tables"},
-    {"images", "colours", "heic", "geometry", "listing", "strangers", "gathered", "hierarchy", "joining", "attaching", "constraints"},
+    {"images", "colours", "heic", "geometry", "listing", "strangers", "gathered", "hierarchy", "joining", "attaching", "growing",
+     "constraints"},
     {"models"},
     {"collect", "detect", "embed", "link", "identify"},  # the stages
     {"jobs"},  # stands for whatever is not named here: report, evaluate, demo, ...

@@ -401,3 +401,62 @@ def test_an_older_method_of_grouping_is_not_taken_for_this_one(tmp_path: Path) -
     store.write(table, "00000", nobody.replace_schema_metadata(), {k: v for k, v in stamp.items() if k != "method"})
     call("cluster", store.url)
     assert store.stamp(table, "00000") == stamp and store.read(table, "00000")["identity"].equals(ours["identity"])
+
+
+def grown(store: Store) -> dict[str, object]:
+    stamp = store.stamp("identities/bundled", "00000")
+    assert stamp is not None
+    return stamp["grown"]  # type: ignore[no-any-return]
+
+
+def test_a_few_new_faces_leave_the_people_as_they_are(tmp_path: Path) -> None:
+    """People so unclear that grouping all anew would move some of them: only what is asked for, or a tenth of new faces, does."""
+    rng = np.random.default_rng(1)
+    sizes = [12, 10, 9, 8, 8, 7, 6, 6, 5, 5, 4, 4, *[3] * 12, *[1] * 80]
+    vectors, truth = syn.people(sizes, noise=1.55, seed=4)
+    vectors = vectors[rng.permutation(len(truth))]
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    cut = len(vectors) - 20
+    ids = syn.add(store, "00000", vectors[:cut])
+    call("cluster", store.url)
+    assert grown(store) == {"kept": False, "changed": 0, "said": 0}
+    before = by_person(store)
+    syn.add(store, "00001", vectors[cut : cut + 10], start=cut)
+    said = call("cluster", store.url)
+    assert "--anew" in said.output and grown(store) == {"kept": True, "changed": 10, "said": 0}
+    after = by_person(store)
+    taken = {face for faces in before.values() for face in faces}
+    assert all(after[p] & taken == faces for p, faces in before.items())
+    assert all(not faces & taken for p, faces in after.items() if p not in before)
+    assert {*ids} >= taken
+    kept = store.read("identities/bundled", "00000")
+    assert "--anew" not in call("cluster", store.url).output and grown(store)["kept"]  # nothing new: nothing is done
+    call("cluster", store.url, "--anew", "--dry-run")
+    assert store.read("identities/bundled", "00000").equals(kept)
+    call("cluster", store.url, "--anew")
+    assert grown(store) == {"kept": False, "changed": 0, "said": 0}
+    fresh = Store(str(tmp_path / "fresh"))
+    fresh.create()
+    syn.add(fresh, "00000", vectors[: cut + 10])
+    call("cluster", fresh.url)
+    assert fresh.read("identities/bundled", "00000")["identity"].equals(store.read("identities/bundled", "00000")["identity"])
+    syn.add(store, "00001", vectors[cut : cut + 10], start=cut)
+    syn.add(store, "00002", vectors[cut + 10 :], start=cut + 10)
+    call("cluster", store.url)
+    assert grown(store) == {"kept": True, "changed": 10, "said": 0}
+    more = syn.people([1] * 30, noise=0.1, seed=9)[0]
+    syn.add(store, "00003", more, start=len(vectors))
+    assert "--anew" not in call("cluster", store.url).output and not grown(store)["kept"]  # more than a tenth since all were grouped
+
+
+def test_names_change_nobody_else_and_what_is_taken_back_is(grouped: Grouped) -> None:
+    store, ids, _ = grouped
+    plain = store.read("identities/bundled", "00000")["identity"].to_pylist()
+    call("merge", store.url, of(grouped, 0)[0], of(grouped, 1)[0])
+    call("cluster", store.url)
+    assert grown(store)["kept"] and grown(store)["said"] == 1
+    assert len({*store.read("identities/bundled", "00000")["identity"].to_pylist()}) == len({*plain}) - 1
+    call("undo", store.url)
+    call("cluster", store.url)
+    assert not grown(store)["kept"] and store.read("identities/bundled", "00000")["identity"].to_pylist() == plain

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--merge", type=click.FloatRange(-5, 10), help="How far above strangers two groups must lie to be one, in sd [default: 1.2].")
 @click.option("--min-quality", type=click.FloatRange(0, 1), help="Faces under it found no people, but may join them [default: 0].")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--anew", is_flag=True, help="Group all faces from the start, even if only a few are new.")
 @click.option("--calibrate", is_flag=True, help="Fit the stated probabilities to the names and decisions you gave, before grouping.")
 @click.option("--uncalibrate", is_flag=True, help="Go back to the probabilities of the model's card.")
 @click.option("--list-runs", is_flag=True, help="List the runs that were kept.")
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common.tidy
 def command(
-    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, dry_run: bool, calibrate: bool,
-    uncalibrate: bool, list_runs: bool, return_to: int | None, as_json: bool,
+    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, dry_run: bool, anew: bool,
+    calibrate: bool, uncalibrate: bool, list_runs: bool, return_to: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Group the faces of STORE into people, by what the vectors and your decisions say.
 
     People keep their ids and names; what changes against the last run is said before the new one counts. Earlier runs are kept. Names
     that you wrote into people.csv in the store are taken over.
+
+    While few faces are new, the people who are there stay and the new faces join them or found others; when a tenth is new, or with --anew,
+    all faces are grouped from the start.
 
     With --calibrate, what you confirmed (names, merges, splits, same, not-same) also says how sure the tool is, here and in match, evaluate
     and dedup, if that proves better on people left out; who is with whom does not change by it.
@@ -60,17 +64,18 @@ def command(
             there, reading = calibrating.uncalibrate(store, model, dry_run)
             if not as_json:
                 click.echo("the model card's probabilities are in use again" if there else "there is no calibration: nothing to take away")
-        _group(store, model, as_json, dry_run, reading, said, **changes)
+        _group(store, model, as_json, dry_run, anew, reading, said, **changes)
 
 
 def _group(
-    store: str, model: str, as_json: bool, dry_run: bool, reading: Reading | None, said: dict[str, Any] | None, **changes: float | None
-) -> None:
+    store: str, model: str, as_json: bool, dry_run: bool, anew: bool, reading: Reading | None, said: dict[str, Any] | None,
+    **changes: float | None,
+) -> None:  # fmt: skip
     def tell(settled: Settled) -> None:
         if not as_json:
             common.show_churn(settled)
 
-    done = common.group(store, model, tell, dry_run=dry_run, reading=reading, **changes)
+    done = common.group(store, model, tell, dry_run=dry_run, anew=anew, reading=reading, **changes)
     settled = done.settled
     if as_json:
         found = {

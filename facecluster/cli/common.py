@@ -105,11 +105,12 @@ def embed(
 
 
 def group(
-    store: str, model: str, tell: Callable[[Settled], None], *, dry_run: bool = False, reading: Reading | None = None, **changes: Any
-) -> Clustered:
+    store: str, model: str, tell: Callable[[Settled], None], *, dry_run: bool = False, anew: bool = False,
+    reading: Reading | None = None, **changes: Any,
+) -> Clustered:  # fmt: skip
     """Group the faces of a store; `changes` are settings of the grouping that are not None. `tell` is called before the run counts.
 
-    `reading` says how sure what is; None for what the store's calibration says.
+    `anew` groups all faces, also if few are new. `reading` says how sure what is; None for what the store's calibration says.
     """
     from facecluster.embed import EmbedConfig
     from facecluster.identify import IdentifyConfig
@@ -125,7 +126,7 @@ def group(
     wanted = {k: v for k, v in changes.items() if v is not None}
     config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **fitted, **wanted)
     with nullcontext() if dry_run else place.lock():
-        return cluster_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=bars, tell=tell, dry_run=dry_run)
+        return cluster_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=bars, tell=tell, dry_run=dry_run, anew=anew)
 
 
 def reading_of(store: Store, card: Card) -> Reading:

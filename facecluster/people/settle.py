@@ -31,6 +31,7 @@ class Prepared:
     photos: NDArray[np.int64]  # (n,) number of the photo
     must: NDArray[np.int64]  # (m, 2) rows
     cannot: NDArray[np.int64]  # (c, 2) rows
+    said: list[Decision]  # the whole journal, and `new`
     notes: list[str] = field(default_factory=list)
 
 
@@ -85,7 +86,7 @@ def prepare(store: Store, ids: Sequence[str], vectors: NDArray[np.floating]) -> 
     verdict = replay(translated([*journal.decisions, *new], ids, boxes))
     must, cannot = pairs(verdict, {face: i for i, face in enumerate(ids)}, vectors)
     photos = np.unique([face[:PHOTO] for face in ids], return_inverse=True)[1].astype(np.int64)
-    return Prepared(verdict, new, boxes, photos, must, cannot, [*notes, *verdict.notes])
+    return Prepared(verdict, new, boxes, photos, must, cannot, [*journal.decisions, *new], [*notes, *verdict.notes])
 
 
 def _decided(known: Register, edits: Sequence[book.Edit]) -> list[Decision]:

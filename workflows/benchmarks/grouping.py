@@ -203,7 +203,7 @@ def mutual(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], aroun
 
 
 def overlapping(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
-    """Links of faces count up to .5 sd more or less by the share of strong neighbours that both have (Jaccard), 1 sd under the level and up."""
+    """Links count up to .5 sd more or less by the share of strong neighbours (1 sd under the level and up) that both faces have."""
     source, target, above = LINKS(neighbours, similarity, around, *more)  # type: ignore[arg-type]
     n, strong = len(neighbours), above >= -around.sd
     own = csr_matrix((np.ones(strong.sum(), np.float32), (source[strong], target[strong])), shape=(n, n))
