@@ -42,7 +42,10 @@ _BLOCK = 256  # of them at a time
 Floats = NDArray[np.float64]
 
 
-def attach_small(joiner: Joiner, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, more: float) -> Ints:
+def attach_small(
+    joiner: Joiner, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, more: float,
+    weak: NDArray[np.bool_] | None = None,
+) -> Ints:  # fmt: skip
     """Groups (n,) after groups of up to SMALL faces went to those of LARGE and more that they belong to, along the graph's edges.
 
     Args:
@@ -52,6 +55,7 @@ def attach_small(joiner: Joiner, x: NDArray[np.float32], labels: Ints, source: R
         source: (m,) rows.
         target: (m,) rows.
         more: sd that a small group must have besides, or less where hardly anybody is a stranger.
+        weak: (n,) faces without edges: groups of nothing else say nothing of how many strangers there are.
     """
     group = numbered(labels)
     sizes = np.bincount(group)
@@ -62,7 +66,10 @@ def attach_small(joiner: Joiner, x: NDArray[np.float32], labels: Ints, source: R
     one, other, likeness, own = _nearest(among, x, group, small, large, source, target)
     if more > _LEAST:
         sd, others = joiner.around.sd, _to_others(among, own, group, large)
-        more = _bound(likeness / sd, int(small.sum()), others / sd, int(large.sum()), more)
+        free = small & ~joiner.held(group, len(sizes))
+        if weak is not None:
+            free &= np.bincount(group, ~weak) > 0
+        more = _bound(likeness[free[one]] / sd, int(free.sum()), others / sd, int(large.sum()), more)
     enough = likeness >= more * joiner.around.sd
     return _given(joiner, group, one[enough], other[enough], likeness[enough], own.contents)
 
@@ -148,6 +155,14 @@ def _bound(likeness: Floats, small: int, strangers: Floats, people: int, most: f
 
 def _given(joiner: Joiner, group: Ints, goes: Ints, to: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
     """Groups (n,) after groups `goes` went to groups `to`; no group is in both."""
+    if joiner.settled is not None:  # two that were there would become one in a third
+        held = joiner.held(group, len(contents))[goes]
+        rows = np.flatnonzero(held)
+        rows = rows[np.lexsort((contents[goes[rows]], -likeness[rows], to[rows]))]
+        again = np.flatnonzero(to[rows[1:]] == to[rows[:-1]]) + 1
+        stays = np.zeros(len(goes), dtype=bool)
+        stays[rows[again]] = True
+        goes, to, likeness = goes[~stays], to[~stays], likeness[~stays]
     into = np.arange(len(contents))
     into[goes] = to
     if joiner.cannot is not None and len(joiner.cannot):
@@ -161,7 +176,7 @@ def _given(joiner: Joiner, group: Ints, goes: Ints, to: Ints, likeness: Floats, 
 def _lost(barred: Ints, into: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
     """Groups that can't go with another to where both would: the less alike of the two, or both of those alike in everything."""
     a, b = barred.T
-    met = (into[a] == into[b]) & (into[a] != a) & (into[b] != b)
+    met = (a != b) & (into[a] == into[b]) & (into[a] != a) & (into[b] != b)
     a, b = a[met], b[met]
     behind = (likeness[a] < likeness[b]) | ((likeness[a] == likeness[b]) & (contents[a] <= contents[b]))
     ahead = (likeness[a] > likeness[b]) | ((likeness[a] == likeness[b]) & (contents[a] >= contents[b]))

@@ -123,7 +123,7 @@ def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64
     Since E[1 / (1 + M)] is the integral of E[v^M] over 0 < v < 1, it is that of the product of all (1 - p + p v^more).
     """
     at = group < people
-    group, likely, more = group[at], likely[at], more[at]
+    group, likely, more = group[at], np.minimum(likely[at], 1 - 1e-12), more[at]
     out = np.zeros(people)
     nodes, weights = np.polynomial.legendre.leggauss(24)
     for v, weight in zip((nodes + 1) / 2, weights / 2, strict=True):

@@ -34,6 +34,7 @@ from facecluster.strangers import COHORT, Strangers, content, fixed, strangers, 
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
 METHOD = 3  # of grouping; a store that an older one grouped is grouped anew
+SURENESS = ("sure", "even")  # settings that say how sure what is, not who is with whom
 _NEAR = 1e-6  # the least distance of the cut
 _ROWS = 1 << 15  # faces at a time
 _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
@@ -120,7 +121,7 @@ def group(
         if cohort:
             around = strangers(x, labels, mean=mean, sd=sd, cohort=cohort)
             continue
-        labels = attach_small(joiner, x, labels, source, target, config.attach)
+        labels = attach_small(joiner, x, labels, source, target, config.attach, weak)
         if weak is not None and weak.any():
             labels = attach_weak(joiner, x, labels, weak, *every)
     people = _by_size(labels, config.min_cluster_size)
@@ -257,8 +258,13 @@ def identify(
         stamp["rules"] = hashlib.sha256(b"|".join(a.tobytes() for a in rules)).hexdigest()[:16]
     found = store.stamp(table, "00000") if store.shards(table) == ["00000"] else None
     kept_before = bool(found and found.get("grown", {}).get("kept"))
-    if found is not None and {k: v for k, v in found.items() if k != "grown"} == stamp and not (anew and kept_before):
-        return ShardResult(stage="identify", shard="all", faces=len(vectors), skipped=True)
+    if found is not None and not (anew and kept_before):
+        other = {k for k in {*stamp, *found} - {"grown"} if found.get(k) != stamp.get(k)}
+        if not other:
+            return ShardResult(stage="identify", shard="all", faces=len(vectors), skipped=True)
+        if kept_before and other <= {*SURENESS}:
+            _reread(store, table, found, config)
+            return ShardResult(stage="identify", shard="all", faces=len(vectors))
     ids, neighbours, similarity = read_links(store, links)
     groups = group(vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before)
     columns = {
@@ -268,6 +274,17 @@ def identify(
         stamp["grown"] = dict(grown)
     store.write(table, "00000", table_of(IDENTITIES, columns), stamp)
     return ShardResult(stage="identify", shard="all", faces=len(vectors))
+
+
+def _reread(store: Store, table: str, found: Stamp, config: IdentifyConfig) -> None:
+    """State the probabilities of the groups in `table` as `config` says; who is with whom stays."""
+    data = store.read_all(table, IDENTITIES)
+    p = np.clip(data["probability"].to_numpy().astype(np.float64), 1e-7, 1 - 1e-7)
+    place = (np.log(p / (1 - p)) - found["even"]) / found["sure"]
+    sure = np.where(data["identity"].to_numpy() >= 0, 1 / (1 + np.exp(-np.clip(config.sure * place + config.even, -700, 700))), 0)
+    at = data.schema.get_field_index("probability")
+    data = data.set_column(at, data.schema.field(at), pa.array(sure.astype(np.float32)))
+    store.write(table, "00000", data.combine_chunks(), {**found, "sure": config.sure, "even": config.even})
 
 
 def read_links(store: Store, links: str) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.float32]]:

@@ -65,7 +65,9 @@ class Joiner:
         a, b, excess = self._start(own, group, source, target, above)
         into = np.arange(count, dtype=np.int32)
         for turn in range(_PATIENT + 2 * count.bit_length()):
-            to, gone = _mutual(a, b, excess, own.contents, crowd=turn >= _PATIENT)
+            to, gone, sure = _mutual(a, b, excess, own.contents, crowd=turn >= _PATIENT)
+            if sure < len(gone):
+                to, gone = self._allowed(into[group], to, gone, sure)
             if not len(gone):
                 break
             own.take(to, gone)
@@ -135,10 +137,34 @@ class Joiner:
         one, other = _split(keys, count)
         if self.settled is None:
             return one, other
-        held = np.zeros(count, dtype=bool)
-        held[group[self.settled]] = True
+        held = self.held(group, count)
         free = ~(held[one] & held[other])
         return one[free], other[free]
+
+    def _allowed(self, group: Rows, to: Rows, gone: Rows, sure: int) -> tuple[Rows, Rows]:
+        """Those of groups `gone` that may go to `to` at once; the first `sure` are each other's best. Of others that would meet whom they
+        must not meet there, none goes."""
+        count = int(group.max()) + 1
+        root = np.arange(count, dtype=np.int32)
+        root[gone] = to
+        waits = np.zeros(count, dtype=bool)
+        waits[gone[sure:]] = True
+        bad = np.zeros(count, dtype=bool)
+        if self.cannot is not None and len(self.cannot):
+            a, b = group[self.cannot[:, 0]], group[self.cannot[:, 1]]
+            met = (a != b) & (root[a] == root[b])
+            bad[np.r_[a[met], b[met]]] = True
+        held = np.flatnonzero(self.held(group, count))
+        bad[held] |= np.bincount(root[held], minlength=count)[root[held]] > 1
+        stays = (bad & waits)[gone]
+        return to[~stays], gone[~stays]
+
+    def held(self, group: NDArray[np.integer], count: int) -> NDArray[np.bool_]:
+        """Groups (count,) that must not become one with each other; group (n,) of each face."""
+        out = np.zeros(count, dtype=bool)
+        if self.settled is not None:
+            out[group[self.settled]] = True
+        return out
 
     def _barred(self, group: Rows, count: int) -> Ints:
         assert self.cannot is not None
@@ -184,8 +210,9 @@ def dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
     return out
 
 
-def _mutual(a: Rows, b: Rows, excess: Rows, contents: NDArray[np.uint64], *, crowd: bool) -> tuple[Rows, Rows]:
-    """Groups that are each other's best, the lower and the higher number of each two; with `crowd` also all others whose best they are."""
+def _mutual(a: Rows, b: Rows, excess: Rows, contents: NDArray[np.uint64], *, crowd: bool) -> tuple[Rows, Rows, int]:
+    """Groups that are each other's best, the lower and the higher number of each two; with `crowd` also all others whose best they are.
+    How many are of the first kind, which come first."""
     count = len(contents)
     keep = np.flatnonzero(excess >= 0)
     ends, others, score = np.r_[a[keep], b[keep]], np.r_[b[keep], a[keep]], np.r_[excess[keep], excess[keep]]
@@ -202,11 +229,11 @@ def _mutual(a: Rows, b: Rows, excess: Rows, contents: NDArray[np.uint64], *, cro
     mutual = best[best[:count]] == number
     high_end = number[mutual & (number > best[:count])]
     if not crowd:
-        return best[high_end], high_end
+        return best[high_end], high_end, len(high_end)
     root = number.copy()
     root[high_end] = best[high_end]
     waiting = number[~mutual & np.r_[mutual, False][best[:count]]]
-    return np.r_[best[high_end], root[best[waiting]]], np.r_[high_end, waiting]
+    return np.r_[best[high_end], root[best[waiting]]], np.r_[high_end, waiting], len(high_end)
 
 
 def _fine(excess: NDArray[np.float64]) -> Rows:

@@ -141,10 +141,10 @@ def _cluster(
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must, "cannot": prepared.cannot}
-    before, grown = earlier(store, table, ids, identities, prepared.said, anew=anew)
-    done = identify(made, vectors, f"links/{card.name}", table, identities, before=before, grown=grown, anew=anew, **rules)
-    if before is not None and not done.skipped:
-        prepared.notes.append("the people who are there stay, and what is new joins them ('--anew' groups all faces from the start)")
+    begin = earlier(store, table, ids, vectors, identities, prepared, anew=anew)
+    done = identify(made, vectors, f"links/{card.name}", table, identities, before=begin.groups, grown=begin.grown, anew=anew, **rules)
+    if begin.note and not done.skipped:
+        prepared.notes.append(begin.note)
     settled = settle(store, prepared, made, table, card.name)
     tell(settled)
     if keep:

@@ -180,3 +180,37 @@ def test_in_a_collection_without_strangers_odd_faces_are_asked_less() -> None:
         joined[n] = (labels[:900][noise[:900] > 1] >= 0).mean()
         assert bcubed(truth[:n], labels).precision > 0.98
     assert joined[900] > joined[3_900] + 0.1
+
+
+def test_two_groups_that_were_there_do_not_meet_in_a_third() -> None:
+    x, labels, around = collection(3)
+    free = attach_small(Joiner(around, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
+    sizes = np.bincount(labels)[labels]
+    moved = np.array([len(set(labels[free == f])) > 1 for f in free]) & (sizes <= SMALL)
+    there = moved.copy()  # all that went, and no large group, were there before
+    found = attach_small(Joiner(around, 0.2, 0.85, settled=there), x, labels, *every_pair(150), 0.3)
+    assert moved.sum() >= 8
+    together = [{*labels[(found == f) & there].tolist()} for f in np.unique(found)]
+    assert max(len(t) for t in together) == 1 and sum(len(set(labels[found == f])) > 1 for f in np.unique(found)) >= 3
+
+
+def test_a_rule_within_a_group_is_none() -> None:
+    x, labels, around = collection(0)
+    free = attach_small(Joiner(around, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
+    pair = next(np.flatnonzero(labels == g) for g in np.unique(labels) if (labels == g).sum() == 2)
+    ruled = attach_small(Joiner(around, 0.2, 0.85, pair[None]), x, labels, *every_pair(150), 0.3)
+    assert partition(ruled) == partition(free)
+
+
+def test_weak_faces_say_nothing_of_strangers() -> None:
+    rng = np.random.default_rng(6)
+    truth = np.repeat(np.arange(30), 30)
+    odd = np.tile(np.arange(30) >= 24, 30)
+    x = rng.normal(size=(30, 128))[truth] + np.where(odd, 2.9, 0.8)[:, None] * rng.normal(size=(900, 128))
+    poor = rng.normal(size=(900, 128))
+    x = np.concatenate([x, poor])
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    weak = np.arange(1_800) >= 900
+    alone = group(x[:900], *nearest(x[:900], 48), CONFIG).labels
+    beside = group(x, *nearest(x, 48), CONFIG, weak=weak).labels[:900]
+    assert (beside[odd] >= 0).mean() > (alone[odd] >= 0).mean() - 0.15

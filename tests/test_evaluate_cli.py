@@ -406,3 +406,31 @@ def many(store: Store) -> None:
         "outlier_score": np.zeros(1_000, np.float32),
     }
     store.write("identities/bundled", "0", table_of(IDENTITIES, columns), {"stage": "identify"})
+
+
+def test_columns_of_a_list_of_pairs_break_it_down(made: Made, tmp_path: Path) -> None:
+    """Each value of a column against a count by hand; a value of one kind of pairs alone, and '', are left out; --group picks."""
+    store = made[0]
+    _, pairs, same = lfw_list(tmp_path, 4, 15)
+    kind = [("x", "y", "")[n % 3] if n < 117 else "only same" if same[n] else "" for n in range(120)]
+    named = zip(pairs, same, kind, strict=True)
+    rows = [[syn.face_id(i, 0), syn.face_id(j, 0), int(s), k, f"id {n}"] for n, ((i, j), s, k) in enumerate(named)]
+    path = write(tmp_path / "kinds.csv", [["face_id1", "face_id2", "same", "kind", "note"], *rows])
+    found = measured(store.url, "--pairs", path)["listed_pairs"]
+    assert [(g["column"], g["value"]) for g in found["by_group"]] == [("kind", "x"), ("kind", "y")]
+    cosine, flags, kinds = cosine_of(store, pairs), np.array(same, bool), np.array(kind)
+    overall = roc(cosine, flags)
+    for group in found["by_group"]:
+        mine = kinds == group["value"]
+        assert group["pairs"] == {"same": int((mine & flags).sum()), "different": int((mine & ~flags).sum())}
+        for at in group["at_overall_threshold"]:
+            threshold = overall.threshold[overall.at([at["overall_far"]])[0]]
+            assert at["far"]["value"] == pytest.approx((cosine[mine & ~flags] >= threshold).mean())
+            assert at["fnmr"]["value"] == pytest.approx((cosine[mine & flags] < threshold).mean())
+            assert at["far"]["low"] <= at["far"]["value"] <= at["far"]["high"]
+    shown = run(store.url, "--pairs", path)
+    assert "verification by kind, of these pairs:" in shown.stdout and "not broken down by note" in shown.stderr
+    with_note = measured(store.url, "--pairs", path, "--group", "note")["listed_pairs"]
+    assert with_note["by_group"] == []  # each value stands once
+    result = CliRunner().invoke(main, ["evaluate", store.url, "--pairs", path, "--group", "nothing"])
+    assert result.exit_code == 1 and "expected a column 'nothing'" in result.output

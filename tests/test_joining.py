@@ -130,3 +130,24 @@ def test_likeness_within_is_the_mean_of_all_pairs() -> None:
         rows = x[truth == g].astype(np.float64)
         pairs_of = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
         assert own.within(np.array([g], dtype=np.int32))[0] == pytest.approx(pairs_of.mean() if len(rows) > 1 else 1.0, abs=1e-6)
+
+
+def test_rules_hold_where_many_wait_for_one_group() -> None:
+    """Three hundred faces that belong to one group alone: more than are let in one by one."""
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=256)
+    x = centre + np.r_[0.3 * rng.normal(size=(30, 256)), 1.6 * rng.normal(size=(300, 256))]
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    labels = np.r_[np.zeros(30, dtype=int), np.arange(1, 301)]
+    source, target = np.repeat(np.arange(30), 300).astype(np.int32), np.tile(np.arange(30, 330), 30).astype(np.int32)
+    around = usual(330, mean=0.0, sd=1 / 16)
+    above = (np.einsum("ij,ij->i", x[source], x[target]) - around.level[0]).astype(np.float32)
+    free = Joiner(around, 1.2, 0.85).join(x, labels, source, target, above)
+    assert (free == free[0]).sum() > 300
+    least = 30 + np.argsort(x[:30].mean(axis=0) @ x[30:].T)[:20]
+    cannot = least.reshape(-1, 2)
+    ruled = Joiner(around, 1.2, 0.85, cannot).join(x, labels, source, target, above)
+    assert (ruled[cannot[:, 0]] != ruled[cannot[:, 1]]).all() and (ruled == ruled[0]).sum() > 290
+    there = np.arange(330) >= 290  # forty that must not become one, with the group or with each other
+    kept = Joiner(around, 1.2, 0.85, settled=there).join(x, labels, source, target, above)
+    assert len({*kept[there].tolist()}) == 40 and (kept == kept[0]).sum() > 250

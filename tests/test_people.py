@@ -15,7 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from people_store import call, refused
 
+from facecluster.calibrate import Reading, write_reading
+from facecluster.calibrate.fit import Line
 from facecluster.decisions import FILE, read
+from facecluster.identify import IdentifyConfig
+from facecluster.models.registry import card_of
 from facecluster.people import all_runs, current, read_people, register
 from facecluster.people.assign import match
 from facecluster.people.content import follow
@@ -406,7 +410,7 @@ def test_an_older_method_of_grouping_is_not_taken_for_this_one(tmp_path: Path) -
 def grown(store: Store) -> dict[str, object]:
     stamp = store.stamp("identities/bundled", "00000")
     assert stamp is not None
-    return stamp["grown"]  # type: ignore[no-any-return]
+    return {k: v for k, v in stamp["grown"].items() if k != "vectors"}
 
 
 def test_a_few_new_faces_leave_the_people_as_they_are(tmp_path: Path) -> None:
@@ -450,13 +454,60 @@ def test_a_few_new_faces_leave_the_people_as_they_are(tmp_path: Path) -> None:
     assert "--anew" not in call("cluster", store.url).output and not grown(store)["kept"]  # more than a tenth since all were grouped
 
 
-def test_names_change_nobody_else_and_what_is_taken_back_is(grouped: Grouped) -> None:
+def test_what_is_taken_back_is_grouped_from_the_start_and_what_is_renamed_is_not(grouped: Grouped) -> None:
     store, ids, _ = grouped
-    plain = store.read("identities/bundled", "00000")["identity"].to_pylist()
+    table = "identities/bundled"
+    plain = store.read(table, "00000")["identity"].to_pylist()
     call("merge", store.url, of(grouped, 0)[0], of(grouped, 1)[0])
-    call("cluster", store.url)
-    assert grown(store)["kept"] and grown(store)["said"] == 1
-    assert len({*store.read("identities/bundled", "00000")["identity"].to_pylist()}) == len({*plain}) - 1
+    said = call("cluster", store.url)
+    assert grown(store)["kept"] and grown(store)["said"] == 1 and "new faces join" not in said.output  # there are none
+    assert len({*store.read(table, "00000")["identity"].to_pylist()}) == len({*plain}) - 1
     call("undo", store.url)
+    assert "taken back" in call("cluster", store.url).output
+    assert not grown(store)["kept"] and store.read(table, "00000")["identity"].to_pylist() == plain
+    new = syn.people([1] * 3, noise=0.1, seed=77)[0]
+    call("name", store.url, of(grouped, 2)[0], "Anna")
+    call("ignore", store.url, of(grouped, 3)[0])
     call("cluster", store.url)
-    assert not grown(store)["kept"] and store.read("identities/bundled", "00000")["identity"].to_pylist() == plain
+    call("name", store.url, of(grouped, 2)[0], "Anne")  # and the ignored one is to be heard of again
+    call("ignore", store.url, of(grouped, 3)[0], "--undo") if "--undo" in call("ignore", "--help").output else call("undo", store.url)
+    syn.add(store, "00001", new[:1], start=len(ids))
+    call("cluster", store.url)
+    assert grown(store)["kept"]
+    call("not-same", store.url, of(grouped, 4)[0], of(grouped, 5)[0])
+    call("cluster", store.url)
+    call("undo", store.url)
+    syn.add(store, "00002", new[1:2], start=len(ids) + 1)
+    assert "taken back" in call("cluster", store.url).output and not grown(store)["kept"]
+
+
+def test_other_vectors_and_gone_faces_are_grouped_from_the_start(grouped: Grouped) -> None:
+    store, ids, _ = grouped
+    vectors = np.stack(store.read("embeddings/bundled", "00000")["embedding"].to_numpy(zero_copy_only=False)).astype(np.float32)
+    syn.add(store, "00000", vectors[::-1])
+    assert "other vectors" in call("cluster", store.url).output and not grown(store)["kept"]
+    fresh = store.read("identities/bundled", "00000")["identity"].to_pylist()
+    call("cluster", store.url, "--anew")
+    assert store.read("identities/bundled", "00000")["identity"].to_pylist() == fresh
+    syn.add(store, "00000", vectors[::-1][:-1])
+    assert "are gone" in call("cluster", store.url).output and not grown(store)["kept"]
+
+
+def test_how_sure_what_is_changes_nobody_in_a_grown_store(grouped: Grouped) -> None:
+    store, ids, _ = grouped
+    syn.add(store, "00001", syn.people([1] * 2, noise=0.1, seed=77)[0], start=len(ids))
+    call("cluster", store.url)
+    before = store.read("identities/bundled", "00000")
+    assert grown(store)["kept"]
+    usual, other = IdentifyConfig(), Line(2.0, -1.0)
+    write_reading(store, card_of("bundled"), Reading(place=other), {})
+    call("cluster", store.url)
+    after = store.read("identities/bundled", "00000")
+    assert after["identity"].equals(before["identity"]) and grown(store)["kept"]
+    p, q = (np.asarray(t["probability"], float) for t in (before, after))
+    some = (p > 0) & (p < 0.999)
+    place = (np.log(p[some] / (1 - p[some])) - usual.even) / usual.sure
+    assert some.sum() > 10 and q[some] == pytest.approx(other.probability(place), abs=1e-3) and (q[p == 0] == 0).all()
+    call("cluster", store.url, "--uncalibrate")
+    again = store.read("identities/bundled", "00000")
+    assert np.asarray(again["probability"], float) == pytest.approx(p, abs=1e-3) and again["identity"].equals(before["identity"])

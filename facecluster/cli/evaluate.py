@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("store")
 @click.option("--truth", help="CSV of who is who: path,person or face_id,person; x,y,w,h say which face, other columns are groups.")
-@click.option("--pairs", help="Pairs to verify: LFW's pairs.txt, or a CSV with path1,path2,same[,fold].")
+@click.option("--pairs", help="Pairs to verify: LFW's pairs.txt, or a CSV with path1,path2,same[,fold]; other columns are groups.")
 @click.option("--images", help="Folder that relative paths and LFW's names start from [default: that of the file].")
 @click.option(
     "--several",
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     help="Which face a path means in a photo of several [default: none; centre for LFW].",
 )
 @click.option(
-    "--group", "groups", multiple=True, help="Column of the truth to break figures down by [default: all others]. Can be repeated."
+    "--group", "groups", multiple=True,
+    help="Column of the truth (or of the pairs) to break figures down by [default: all others]. Can be repeated.",
 )
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -61,13 +62,15 @@ def command(
     if truth is None and pairs is None:
         answers = confirmed(place)
         click.echo("note: your own names are the answers; the grouping keeps to them, so these figures flatter it", err=True)
-    listed = None if pairs is None else find_pairs(read_pairs(pairs), library, images=base, several=several)
+    of_pairs = groups if truth is None else ()  # the columns named are those of the truth, if there is one
+    listed = None if pairs is None else find_pairs(read_pairs(pairs, of_pairs), library, images=base, several=several)
     card = reading.card(card)
     found = evaluate_store(
         place, common.identities_of(place, model), f"embeddings/{card.name}", answers=answers, pairs=listed, stated=card.probability
     )
-    if answers is not None and answers.passed_over:
-        names = _plain(", ".join(answers.passed_over))
+    passed_over = [name for given in (answers, listed) if given is not None for name in given.passed_over]
+    if passed_over:
+        names = _plain(", ".join(passed_over))
         click.echo(f"not broken down by {names}: too many different values (name a column with --group to do it)", err=True)
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=True, allow_nan=False))
@@ -88,12 +91,14 @@ def _show(found: StoreEvaluation) -> None:
     if found.pairs is not None and found.pair_coverage is not None:
         _show_coverage(found.pair_coverage, "pairs", "could be judged")
         _show_verification(found.pairs, "pairs of the list")
+        _show_pair_groups(found.pairs.by_group, "of these pairs")
         if found.pairs.folds is not None:
             folds = found.pairs.folds
             line = f"accuracy over {len(folds.accuracy)} folds: {folds.mean:.4f}, standard error {folds.error:.4f}"
             left_out = found.pair_coverage.given > found.pair_coverage.used
             click.echo(line + (f"; {found.least_accuracy:.4f} if those left out count as wrong" if left_out else ""))
-    for warning in found.evaluation.warnings:
+    listed = [w for g in (found.pairs.by_group if found.pairs else []) for w in g.warnings]
+    for warning in [*found.evaluation.warnings, *listed]:
         click.echo(f"warning: {_plain(warning)}")
 
 
@@ -149,13 +154,13 @@ def _show_verification(found: Verification, what: str) -> None:
     _show_calibration(found.calibration, "the model's probability that a pair is one person")
 
 
-def _show_pair_groups(groups: list[GroupPairs]) -> None:
+def _show_pair_groups(groups: list[GroupPairs], which: str = "of pairs whose faces both have the value") -> None:
     """The pairs within each value of each column, at their own thresholds and at the one for all."""
     from facecluster.report.text import plural
 
     for at, group in enumerate(groups):
         if not at or groups[at - 1].column != group.column:
-            click.echo(f"verification by {_plain(group.column)}, of pairs whose faces both have the value:")
+            click.echo(f"verification by {_plain(group.column)}, {which}:")
         people = plural(group.people, "person", "people")
         click.echo(f"  {_plain(group.value)}: {group.same:,} same and {group.different:,} different pairs of {people}")
         told = [f"{_interval(a.tar)} at FAR {_rate(a.far)}" for a in group.accepts if a.tar is not None]

@@ -17,11 +17,10 @@ from scipy.optimize import linear_sum_assignment
 
 from facecluster.errors import InputError
 from facecluster.evaluate.library import Faces, Library, Photo, folder_of, joined
-from facecluster.evaluate.sheet import LeftOut, Sheet, Tally, listed, read_sheet
+from facecluster.evaluate.sheet import LeftOut, Sheet, Tally, group_columns, listed, read_sheet
 from facecluster.geometry import iou
 
 MATCH = 0.3  # IoU from which a box means a face
-VALUES = 40  # a column with more different values (or more than 5 and a fifth of the rows) is no group column, unless it is asked for
 _OWN = frozenset(["face_id", "photo_id", "path", "photo", "person", "person_name", "box", "x", "y", "w", "h"])
 Box = tuple[float, float, float, float]
 
@@ -49,7 +48,7 @@ def read_answers(
         library: the store's photos and faces.
         images: the folder that relative paths start from; the file's own if None.
         several: which face is meant where a photo has several and the row has no box: "centre", "largest", None for none of them.
-        groups: the columns for groups; all that have few different values (see VALUES) if empty.
+        groups: the columns for groups; all that have few different values (see sheet.VALUES) if empty.
 
     Raises:
         InputError: the file can't be used; see the module.
@@ -60,7 +59,7 @@ def read_answers(
         raise InputError(
             f"expected the columns 'path,person' or 'face_id,person' in {path}, found {listed(sheet.header)}: rename or add them"
         )
-    columns, passed_over = _group_columns(sheet, groups)
+    columns, passed_over = group_columns(sheet, groups, _OWN)
     tally = Tally()
     rows = []
     for i, row in enumerate(sheet.rows):
@@ -79,19 +78,6 @@ def read_answers(
     who = [sheet.rows[i][person] for i in kept.values()]
     split = {name: [sheet.rows[i][at] for i in kept.values()] for name, at in columns.items()}
     return Answers(path, list(kept), who, split, len(sheet.rows), tally.result(), passed_over)
-
-
-def _group_columns(sheet: Sheet, wanted: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """Index of each group column, and the names of those that have too many values."""
-    others = {name: i for i, name in enumerate(sheet.header) if name and name.lower() not in _OWN}
-    missing = [name for name in wanted if name not in others]
-    if missing:
-        raise InputError(f"expected a column {missing[0]!r} in {sheet.source}, found {listed(others)}: name one of them with --group")
-    if wanted:
-        return {name: others[name] for name in wanted}, []
-    most = min(VALUES, max(5, len(sheet.rows) // 5))
-    few = {name: i for name, i in others.items() if len({row[i] for row in sheet.rows} - {""}) <= most}
-    return few, [name for name in others if name not in few]
 
 
 def _once(sheet: Sheet, rows: Sequence[int], faces: Sequence[str | None], columns: Sequence[int], tally: Tally) -> dict[str, int]:

@@ -94,18 +94,23 @@ def pairs_by_group(
     """
     person = codes(truth)
     kinds = as_text(columns, len(person))
-    samples: dict[str, list[_Sample]] = {}
+    samples: dict[str, list[Sample]] = {}
     for name, column in kinds.items():
         values = np.unique(column[column != ""])
-        drawn = (_Sample.of(str(value), person, vectors, np.flatnonzero(column == value), most) for value in values)
+        drawn = (Sample.of(str(value), person, vectors, np.flatnonzero(column == value), most) for value in values)
         samples[name] = [sample for sample in drawn if sample is not None]
+    return judged(samples, overall)
+
+
+def judged(samples: Mapping[str, list[Sample]], overall: Roc) -> list[GroupPairs]:
+    """Judge the samples of each column: each against the others of its column."""
     level = 1 - (1 - SURE) / max(2 * sum(len(s) for s in samples.values() if len(s) > 1), 1)
     rates = [rate for rate in RATES if rate * overall.different >= 1]
     return [_judged(name, sample, some, overall, rates, level) for name, some in samples.items() for sample in some]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sample:
+class Sample:
     """Pairs within one group."""
 
     value: str
@@ -118,7 +123,7 @@ class _Sample:
     every: tuple[int, int]  # pairs of one person and of two that there are, drawn or not
 
     @classmethod
-    def of(cls, value: str, person: NDArray[np.int64], vectors: NDArray[np.floating], rows: NDArray[np.intp], most: int) -> _Sample | None:
+    def of(cls, value: str, person: NDArray[np.int64], vectors: NDArray[np.floating], rows: NDArray[np.intp], most: int) -> Sample | None:
         first, second, same = pairs(person[rows], most)
         if same.all() or not same.any():
             return None
@@ -137,7 +142,7 @@ class _Sample:
         return self.different.rate(self.cosine_different >= threshold)
 
 
-def _judged(name: str, own: _Sample, every: list[_Sample], overall: Roc, rates: list[float], level: float) -> GroupPairs:
+def _judged(name: str, own: Sample, every: list[Sample], overall: Roc, rates: list[float], level: float) -> GroupPairs:
     rest = [sample for sample in every if sample is not own]
     weights = [sample.every for sample in rest]
     compare = max((r for r in rates if r <= WARN), default=max(rates, default=0.0))
@@ -167,7 +172,7 @@ def _warning(name: str, value: str, what: str, at: str, own: Rate, rest: Rate) -
     )
 
 
-def _accept(own: _Sample, rate: float) -> GroupAccept:
+def _accept(own: Sample, rate: float) -> GroupAccept:
     """The true accept rate at a false accept rate of the group itself.
 
     Its interval squares and adds two distances (as Newcombe 1998, method 10, does): how far the share of accepted pairs may lie off at this

@@ -3,6 +3,7 @@
 pairs.txt: a line `10 300` (ten folds of 300 pairs of one person, then 300 of two), or `500` (one such part); then `name i j` for photos i
 and j of one person, and `name1 i name2 j` for photos of two. Photo i of a name is name/name_000i with any extension. Cells stand apart by
 tabs or spaces. CSV: `path1,path2,same` or `face_id1,face_id2,same`, and `fold` if there are folds.
+Other columns of few values say of what kind a pair is.
 
 Odd inputs: a malformed line, or other counts than the first line says, is an InputError with the number of the line. A pair whose photos
 or faces are not in the store is left out with its reason.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from facecluster.errors import InputError
 from facecluster.evaluate.library import Library, Photo, folder_of, joined
-from facecluster.evaluate.sheet import LeftOut, Tally, listed, read_sheet, read_text
+from facecluster.evaluate.sheet import LeftOut, Tally, group_columns, listed, read_sheet, read_text
 
+_OWN = frozenset(["path1", "path2", "face_id1", "face_id2", "same", "fold"])
 _YES, _NO = frozenset(["1", "true", "yes", "same"]), frozenset(["0", "false", "no", "different"])
 
 
@@ -31,6 +33,8 @@ class PairList:
     second: list[str]  # (n,)
     same: list[bool]  # (n,)
     fold: list[str] | None  # (n,)
+    groups: dict[str, list[str]] = field(default_factory=dict)  # (n,) each
+    passed_over: list[str] = field(default_factory=list)  # columns with too many different values for groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,20 @@ class PairAnswers:
     fold: list[str] | None  # (n,) two different ones or more
     given: int
     left_out: list[LeftOut]
+    groups: dict[str, list[str]] = field(default_factory=dict)  # (n,) each
+    passed_over: list[str] = field(default_factory=list)
 
 
-def read_pairs(path: str) -> PairList:
-    """Read a list of pairs. Raises InputError if it is none."""
+def read_pairs(path: str, groups: Sequence[str] = ()) -> PairList:
+    """Read a list of pairs; `groups` names the columns to break figures down by, all of few values if none.
+
+    Raises:
+        InputError: it is none, or has no such column.
+    """
     lines = [(i, line.split("\t" if "\t" in line else None)) for i, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
     if lines and len(lines[0][1]) <= 2 and all(re.fullmatch(r"\s*\d+\s*", cell) for cell in lines[0][1]):
         return _read_lfw(path, [(i, [cell.strip() for cell in cells]) for i, cells in lines])
-    return _read_csv(path)
+    return _read_csv(path, groups)
 
 
 def _read_lfw(path: str, lines: Sequence[tuple[int, list[str]]]) -> PairList:
@@ -75,7 +85,7 @@ def _read_lfw(path: str, lines: Sequence[tuple[int, list[str]]]) -> PairList:
     return found
 
 
-def _read_csv(path: str) -> PairList:
+def _read_csv(path: str, wanted: Sequence[str]) -> PairList:
     sheet = read_sheet(path)
     same, fold = sheet.find("same"), sheet.find("fold")
     for kind in ("face_id", "path"):
@@ -92,9 +102,11 @@ def _read_csv(path: str) -> PairList:
             raise InputError(
                 f"expected 1 (one person) or 0 (two people) as 'same' in line {line} of {path}, found {row[same]!r}: correct it"
             )
+    columns, passed_over = group_columns(sheet, wanted, _OWN)
     return PairList(
         path, kind, [row[first] for row in sheet.rows], [row[second] for row in sheet.rows],
         [row[same].lower() in _YES for row in sheet.rows], None if fold is None else [row[fold] for row in sheet.rows],
+        {name: [row[i] for row in sheet.rows] for name, i in columns.items()}, passed_over,
     )  # fmt: skip
 
 
@@ -130,7 +142,8 @@ def find_pairs(given: PairList, library: Library, *, images: str | None = None, 
     first, second = ([str(faces[names[i]][0]) for i in kept] for names in (given.first, given.second))
     fold = [given.fold[i] for i in kept] if given.fold is not None else None
     folds = fold if fold is not None and len(set(fold)) > 1 else None
-    return PairAnswers(given.source, first, second, same, folds, len(given.same), tally.result())
+    groups = {name: [column[i] for i in kept] for name, column in given.groups.items()}
+    return PairAnswers(given.source, first, second, same, folds, len(given.same), tally.result(), groups, given.passed_over)
 
 
 def _faces(given: PairList, library: Library, base: str, several: str | None) -> dict[str, tuple[str | None, str]]:

@@ -10,13 +10,15 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import fsspec
 
 from facecluster.errors import InputError
 from facecluster.images import local_path
+
+VALUES = 40  # a column with more different values (or more than 5 and a fifth of the rows) is no group column, unless it is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +113,25 @@ def read_sheet(path: str) -> Sheet:
 def listed(names: Iterable[str]) -> str:
     """Names for a message: 'a, b, c'."""
     return ", ".join(names) or "nothing"
+
+
+def group_columns(sheet: Sheet, wanted: Sequence[str], own: Collection[str]) -> tuple[dict[str, int], list[str]]:
+    """Index of each column that figures are broken down by, and the names of those that have too many values.
+
+    Args:
+        sheet: the file.
+        wanted: names of columns; none = all but `own` that have few values.
+        own: names, in small letters, of columns that mean something else.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    others = {name: i for i, name in enumerate(sheet.header) if name and name.lower() not in own}
+    missing = [name for name in wanted if name not in others]
+    if missing:
+        raise InputError(f"expected a column {missing[0]!r} in {sheet.source}, found {listed(others)}: name one of them with --group")
+    if wanted:
+        return {name: others[name] for name in wanted}, []
+    most = min(VALUES, max(5, len(sheet.rows) // 5))
+    few = {name: i for name, i in others.items() if len({row[i] for row in sheet.rows} - {""}) <= most}
+    return few, [name for name in others if name not in few]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
 from facecluster.evaluate.answers import Answers
+from facecluster.evaluate.listgroups import listed_by_group
 from facecluster.evaluate.pairlist import PairAnswers
 from facecluster.evaluate.result import Evaluation, Stated, Verification, judge_faces, judge_pairs, score, verification_dict
 from facecluster.evaluate.sample import cosines
@@ -139,7 +140,10 @@ def _judge_pairs(store: Store, embeddings: str, pairs: PairAnswers, stated: Stat
     left_out = [*pairs.left_out]
     if len(kept) < len(pairs.same):
         left_out.append(LeftOut("pair with a face without a vector", len(pairs.same) - len(kept), pairs.source))
-    found = judge_pairs(cosines(vectors, first, second), same, fold=fold, stated=stated)
+    cosine = cosines(vectors, first, second)
+    found = judge_pairs(cosine, same, fold=fold, stated=stated)
+    kinds = {name: np.array([column[i] for i in kept], dtype=str) for name, column in pairs.groups.items()}
+    found = replace(found, by_group=listed_by_group(first, second, same, cosine, kinds, found.roc))
     return found, Coverage(pairs.source, pairs.given, len(kept), left_out)
 
 

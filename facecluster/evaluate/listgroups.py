@@ -1,0 +1,56 @@
+"""How well listed pairs are told within each value of the list's own columns (ethnicity, age band, whatever the list states of a pair).
+
+As `pairgroups`, for pairs that somebody chose: people are not named in a list, so faces that pairs of one person connect count as one.
+
+Odd inputs: a pair whose value is '' (not stated) is in no group of that column; a value without pairs of both kinds is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from facecluster.evaluate.groups import as_text
+from facecluster.evaluate.pairgroups import GroupPairs, Sample, judged
+from facecluster.evaluate.rates import Pairs
+from facecluster.evaluate.verify import Roc, roc
+
+
+def listed_by_group(
+    first: NDArray[np.integer], second: NDArray[np.integer], same: NDArray[np.bool_], similarity: NDArray[np.floating],
+    columns: Mapping[str, ArrayLike], overall: Roc,
+) -> list[GroupPairs]:  # fmt: skip
+    """Break listed pairs down by each column (n,) of text, '' = not stated; values in sorted order. Warnings are as in `pairs_by_group`.
+
+    Args:
+        first: (n,) number of the one face.
+        second: (n,) of the other.
+        same: (n,) whether the two are one person.
+        similarity: (n,) of the two.
+        columns: of n values each.
+        overall: the curve of all pairs.
+
+    Raises:
+        ValueError: a column with more or fewer values than pairs.
+    """
+    faces = int(max(first.max(initial=-1), second.max(initial=-1))) + 1
+    links = coo_matrix((np.ones(same.sum()), (first[same], second[same])), shape=(faces, faces))
+    person = connected_components(links, directed=False)[1].astype(np.int64)
+    values = np.asarray(similarity, np.float64)
+    samples: dict[str, list[Sample]] = {}
+    for name, column in as_text(columns, len(same)).items():
+        samples[name] = []
+        for value in np.unique(column[column != ""]):
+            of = [np.flatnonzero((column == value) & kind) for kind in (same, ~same)]
+            if not (len(of[0]) and len(of[1])):
+                continue
+            one, two = (Pairs(person[first[rows]], person[second[rows]]) for rows in of)
+            rows = np.concatenate(of)
+            people = len(np.unique(person[np.r_[first[rows], second[rows]]]))
+            curve = roc(values[rows], same[rows])
+            samples[name].append(Sample(str(value), people, curve, one, two, values[of[0]], values[of[1]], (len(of[0]), len(of[1]))))
+    return judged(samples, overall)
