@@ -199,15 +199,15 @@ def test_a_curve_for_each_value_in_a_panel_for_each_column() -> None:
 def test_a_listed_group_that_fares_worse_is_warned_about() -> None:
     """Pairs of two kinds, those of one of people who are far more alike. Faces are told apart as people by the pairs themselves."""
     rng = np.random.default_rng(2)
-    first = np.arange(0, 16_000, 2)
-    second = np.r_[first[:4_000] + 1, np.roll(first[4_000:], 1)]  # one person each, then two people each
-    same = np.arange(8_000) < 4_000
-    kind = np.where(np.arange(8_000) % 2 == 0, "a", "b")
-    cosine = np.where(same, rng.normal(0.7, 0.1, 8_000), rng.normal(0.1, 0.1, 8_000) + 0.45 * ((kind == "a") & ~same))
+    first = np.arange(0, 160_000, 2)
+    second = np.r_[first[:40_000] + 1, np.roll(first[40_000:], 1)]  # one person each, then two people each
+    same = np.arange(80_000) < 40_000
+    kind = np.where(np.arange(80_000) % 2 == 0, "a", "b")
+    cosine = np.where(same, rng.normal(0.7, 0.1, 80_000), rng.normal(0.1, 0.1, 80_000) + 0.45 * ((kind == "a") & ~same))
     found = listed_by_group(first, second, same, cosine, {"kind": kind}, roc(cosine, same))
-    assert [g.value for g in found] == ["a", "b"] and found[0].people == 6_000 and found[0].same == found[0].different == 2_000
+    assert [g.value for g in found] == ["a", "b"] and found[0].people == 60_000 and found[0].same == found[0].different == 20_000
     assert any("kind = a" in w and "pairs of two people pass" in w for w in found[0].warnings) and found[1].warnings == []
-    fair = np.where(same, rng.normal(0.7, 0.1, 8_000), rng.normal(0.1, 0.1, 8_000))
+    fair = np.where(same, rng.normal(0.7, 0.1, 80_000), rng.normal(0.1, 0.1, 80_000))
     assert not any(g.warnings for g in listed_by_group(first, second, same, fair, {"kind": kind}, roc(fair, same)))
     with pytest.raises(ValueError, match="kind"):
         listed_by_group(first, second, same, cosine, {"kind": kind[1:]}, roc(cosine, same))
