@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from facecluster.errors import InputError
-from facecluster.identify import IdentifyConfig, links_worth_a_look, read_links
+from facecluster.identify import IdentifyConfig, read_links
 from facecluster.joining import Ints, Joiner, dots
 from facecluster.link import load_vectors
+from facecluster.linked import links_worth_a_look
 from facecluster.strangers import strangers
 from facecluster.tables import IDENTITIES, Store
 

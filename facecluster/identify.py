@@ -1,8 +1,9 @@
-"""STAGE: links -> identities. HDBSCAN on the neighbour graph (`hierarchy`), then a pass that joins groups (`joining`).
+"""STAGE: links -> identities. HDBSCAN on the neighbour graph (`hierarchy`), then a pass that joins groups (`joining`), then one that gives
+small groups to large ones (`attaching`). With an earlier grouping, what is new is added to it (`growing`).
 
 A link counts by how far its cosine lies above what the best stranger of the two faces would reach in this collection (`strangers`), so
 one setting serves small and large collections, alike and unlike people. HDBSCAN finds the dense groups; `joining` puts together what
-it cut too fine and gives single faces to the group they clearly belong to.
+it cut too fine. All this is done three times (_LOOKS): who is a stranger to whom is known better each time.
 
 Odd inputs: a missing neighbour (-1) is no edge; copies of a face (distance 0) count as 1e-6 apart, since a sparse matrix takes a zero
 for a missing edge; a face without any neighbour in reach is nobody (-1). One face alone is nobody too.
@@ -22,7 +23,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from facecluster.attaching import attach_small, attach_weak
 from facecluster.constraints import constrained
@@ -30,6 +30,7 @@ from facecluster.gathered import summed
 from facecluster.growing import kept, settled
 from facecluster.hierarchy import dense_groups, forest, steps
 from facecluster.joining import Joiner, Pairs
+from facecluster.linked import links_worth_a_look
 from facecluster.strangers import COHORT, Strangers, content, fixed, strangers, usual
 from facecluster.tables import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
@@ -37,12 +38,10 @@ METHOD = 3  # of grouping; a store that an older one grouped is grouped anew
 SURENESS = ("sure", "even")  # settings that say how sure what is, not who is with whom
 _NEAR = 1e-6  # the least distance of the cut
 _ROWS = 1 << 15  # faces at a time
-_SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
 # strangers that a face is measured against after each grouping but the last: the first, with the strangers of the card, leaves people in
 # pieces, and those who stand twice among the strangers seem no more alike than strangers
 _LOOKS = (1_000, COHORT, 0)
 _WITNESSES = 0.6  # sd of a face's place that e times as many faces in its group are worth (fitted with `sure`)
-_FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,58 +154,6 @@ def _hierarchy(
     near = distance <= cut  # what is farther decides nothing
     tree = forest(n, source[near], target[near], distance[near], cut, config.min_samples)
     return dense_groups(n, *tree, cut, config.min_cluster_size)
-
-
-class _Links:
-    """Links of faces to others, gathered block by block."""
-
-    def __init__(self) -> None:
-        self.counts: list[NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]  # of each face
-        self.ends: list[NDArray[np.int32]] = []
-        self.weights: list[NDArray[np.float32]] = []
-
-    def add(self, near: NDArray[np.integer], above: NDArray[np.float64], keep: NDArray[np.bool_]) -> None:
-        """Add the links `keep` of some faces: (rows, k) each."""
-        self.counts.append(keep.sum(axis=1))
-        self.ends.append(near[keep].astype(np.int32))
-        self.weights.append((above[keep] + _SHIFT).astype(np.float32))
-
-    def matrix(self, n: int) -> csr_matrix:
-        """All of them, (n, n); they are let go of here."""
-        parts = np.concatenate(self.weights), np.concatenate(self.ends), np.cumsum(np.concatenate(self.counts))
-        del self.weights, self.ends, self.counts
-        found = csr_matrix(parts, shape=(n, n))
-        found.sort_indices()
-        return found
-
-
-def links_worth_a_look(
-    neighbours: NDArray[np.integer],
-    similarity: NDArray[np.floating],
-    around: Strangers,
-    photos: NDArray[np.integer] | None,
-    same_photo: float,
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
-    """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
-    n, level = len(neighbours), around.level
-    onward, back = _Links(), _Links()
-    for i in range(0, n, _ROWS):
-        rows = np.arange(i, min(n, i + _ROWS))[:, None]
-        near, cosine = neighbours[i : i + _ROWS], similarity[i : i + _ROWS].astype(np.float64)
-        above = cosine - (level[rows] + level[near]) / 2
-        if photos is not None:
-            # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
-            above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo * around.sd, 0.0)
-        keep = (near >= 0) & (above >= -_FLOOR * around.sd)
-        for side, some in ((onward, near > rows), (back, near < rows)):
-            side.add(near, above, keep & some)
-    # a link seen from both ends is one link, with one weight: the larger, where they were rounded apart
-    turned = back.matrix(n).T.tocsr()
-    links = onward.matrix(n).maximum(turned)
-    del turned
-    source = np.repeat(np.arange(n, dtype=np.int32), np.diff(links.indptr))
-    links.data -= np.float32(_SHIFT)
-    return source, links.indices, links.data
 
 
 def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:

@@ -18,7 +18,7 @@ LAYERS = [
     {"errors"},
     {"tables"},
     {"images", "colours", "heic", "geometry", "listing", "strangers", "gathered", "hierarchy", "joining", "attaching", "growing",
-     "constraints"},
+     "constraints", "linked"},
     {"models"},
     {"collect", "detect", "embed", "link", "identify"},  # the stages
     {"jobs"},  # stands for whatever is not named here: report, evaluate, demo, ...

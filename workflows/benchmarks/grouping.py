@@ -46,6 +46,7 @@ from facecluster.evaluate import bcubed, pairwise
 from facecluster.geometry import sharpness
 from facecluster.identify import IdentifyConfig
 from facecluster.link import nearest
+from facecluster.linked import links_worth_a_look
 from facecluster.models.registry import card_of, load_embedder
 from facecluster.strangers import Strangers, usual
 
@@ -190,7 +191,7 @@ def scores(truth: Ints, labels: NDArray[np.integer]) -> dict[str, float]:
 
 
 Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
-LINKS = identify.links_worth_a_look
+LINKS = links_worth_a_look
 
 
 def mutual(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
