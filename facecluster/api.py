@@ -35,7 +35,7 @@ def embed_faces(crops: NDArray[np.uint8], model: str = "bundled", *, device: str
 
 def group_faces(
     vectors: NDArray[np.floating], *, margin: float | None = None, merge: float | None = None, k: int = 64, model: str = "bundled",
-    photos: NDArray[np.integer] | None = None,
+    photos: NDArray[np.integer] | None = None, before: NDArray[np.integer] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
     """Group vectors (n, dim), rows of length 1, into people.
 
@@ -46,6 +46,8 @@ def group_faces(
         k: neighbours looked at for each face.
         model: whose card says how alike strangers are; what counts in collections too small to tell.
         photos: (n,) number of the photo that each face is in, if known: two faces of one photo are rarely one person.
+        before: (n,) labels of an earlier call, -1 for what is new: groups that are there stay whole and apart, what is new joins or founds
+            groups. None groups all.
 
     Returns:
         labels (n,), 0, 1, ... by falling size, -1 = nobody; and probabilities (n,), 0 to 1.
@@ -53,5 +55,5 @@ def group_faces(
     card = card_of(model)
     changes: dict[str, Any] = {name: value for name, value in (("margin", margin), ("merge", merge)) if value is not None}
     config = identify.IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **changes)
-    groups = identify.group(vectors, *link.nearest(vectors, k), config, photos=photos)
+    groups = identify.group(vectors, *link.nearest(vectors, k), config, photos=photos, before=before)
     return groups.labels, groups.probabilities

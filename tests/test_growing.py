@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facecluster.api import group_faces
 from facecluster.evaluate import bcubed
 from facecluster.growing import kept, settled
 from facecluster.identify import IdentifyConfig, group
@@ -108,3 +109,12 @@ def test_who_holds_a_group() -> None:
     before = np.array([0, 0, 0, 1, 1, 1, 1, 2, -1])
     labels = np.array([4, 4, 5, 6, 6, 7, 7, 8, 4])
     assert settled(before, labels).tolist() == [True, True, False, True, True, True, True, False, False]
+
+
+def test_from_python() -> None:
+    x, truth = collection(5)
+    first, _ = group_faces(x[:-12])
+    labels, sure = group_faces(x, before=np.r_[first, np.full(12, -1)])
+    old = first >= 0
+    assert len(set(zip(first[old].tolist(), labels[:-12][old].tolist(), strict=True))) == len(set(first[old])) == len(set(labels[:-12][old]))
+    assert ((sure > 0) == (labels >= 0)).all() and bcubed(truth, labels).f > 0.95
