@@ -116,5 +116,6 @@ def test_from_python() -> None:
     first, _ = group_faces(x[:-12])
     labels, sure = group_faces(x, before=np.r_[first, np.full(12, -1)])
     old = first >= 0
-    assert len(set(zip(first[old].tolist(), labels[:-12][old].tolist(), strict=True))) == len(set(first[old])) == len(set(labels[:-12][old]))
+    both = set(zip(first[old].tolist(), labels[:-12][old].tolist(), strict=True))
+    assert len(both) == len(set(first[old])) == len(set(labels[:-12][old]))
     assert ((sure > 0) == (labels >= 0)).all() and bcubed(truth, labels).f > 0.95
