@@ -66,7 +66,8 @@ def earlier(
     changed = int(noted["changed"]) + int((~old).sum())
     if changed > TENTH * len(ids):
         return Earlier(None, now)
-    note = "the people who are there stay, and new faces join them ('--anew' groups all from the start)" if not old.all() else ""
+    hint = f"the people who are there stay, and new faces join them ('facecluster cluster {store.url} --anew' groups all)"
+    note = "" if old.all() else hint
     groups = np.array([there.get(face, -1) for face in ids], dtype=np.int64)
     return Earlier(groups, {**now, "kept": True, "changed": changed}, note)
 
