@@ -2,6 +2,7 @@
 
     python workflows/benchmarks/grouping.py --eval faces_eval.parquet --train faces_train.parquet -o results/grouping.json
     python workflows/benchmarks/grouping.py --million -o results/grouping_million.json
+    python workflows/benchmarks/grouping.py --grow --eval faces_eval.parquet --train faces_train.parquet -o results/grouping_growing.json
 
 Ours has one setting for all sets: the defaults of IdentifyConfig with the model's own figures for strangers. Strangers and faces that a
 method leaves alone count as groups of one. Sets: the evaluation faces; the named part of the training faces with strangers; both with
@@ -270,6 +271,36 @@ def compare(x: Vectors, truth: Ints, sharp: NDArray[np.float32] | None, mean: fl
     return result
 
 
+def moved(old: NDArray[np.integer], new: NDArray[np.integer]) -> tuple[int, int]:
+    """Faces that go from one person to another, or to nobody; and from nobody to somebody. A new group is the person most of it was."""
+    table = coo_matrix((np.ones(len(old)), (old + 1, new + 1))).toarray()[1:, 1:]
+    person = np.full(table.shape[1] + 1, -1)  # of each new group; the last: nobody
+    for group, people in enumerate(table.T):
+        at = int(people.argmax()) if people.any() else -1
+        person[group] = at if at >= 0 and table[at].argmax() == group else -2
+    now = person[new]
+    return int((now != old)[old >= 0].sum()), int((new >= 0)[old < 0].sum())
+
+
+def growing(x: Vectors, truth: Ints, mean: float, sd: float, draws: int = 4) -> dict[str, object]:
+    """What 1 % and 10 % more faces change for those that were there: added to the groups, and with all grouped from the start."""
+    config, links = IdentifyConfig(stranger_mean=mean, stranger_sd=sd), nearest(x, K)
+    anew = identify.group(x, *links, config).labels
+    found: dict[str, object] = {"faces": len(x), "from the start": scores(truth, anew)}
+    for share in (0.01, 0.1):
+        for seed in range(draws):
+            there = np.sort(np.random.default_rng(seed).permutation(len(x))[: int(len(x) / (1 + share))])
+            old = identify.group(x[there], *nearest(x[there], K), config).labels
+            before = np.full(len(x), -1)
+            before[there] = old
+            grown = identify.group(x, *links, config, before=before).labels
+            found[f"{share:.0%} more, draw {seed}"] = {
+                way: {"moved": round(a / (old >= 0).sum(), 5), "joined": round(b / len(there), 5), **scores(truth, labels)}
+                for way, labels in (("added", grown), ("from the start", anew)) for a, b in [moved(old, labels[there])]
+            }  # fmt: skip
+    return found
+
+
 def million(links: Path | None) -> dict[str, object]:
     """From links to identities: a million vectors. Time and memory of the grouping alone, at its peak, in this process."""
     x, truth = generated(400_000, 128, 5)
@@ -311,6 +342,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path)
     parser.add_argument("--dense", type=int, default=17_000, help="faces up to which methods that need all pairs are run")
     parser.add_argument("--million", action="store_true")
+    parser.add_argument("--grow", action="store_true", help="measure what some more faces change, and nothing else")
     parser.add_argument("--links", type=Path, help="keep the million's links in this file (.npz), or take them from it")
     parser.add_argument("--only", help="sets whose name contains this")
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -327,7 +359,13 @@ def main() -> None:
     for name, path in (("eval", args.eval), ("train", args.train)):
         for vectors in known if path else ():
             sets[f"{name}, {vectors}"] = lambda p=path, v=vectors: (*faces(p, v), *known[v])  # type: ignore[misc]
-    if not args.million:
+    if args.grow:
+        for name, make in sets.items():
+            x, truth, _, mean, sd = make()
+            result[name] = growing(x, truth, mean, sd)
+            print(name, json.dumps(result[name]), flush=True)
+        sets = {}
+    elif not args.million:
         for dim, seed in ((64, 1), (128, 2), (512, 3)):
             sets[f"generated {dim}"] = lambda d=dim, s=seed: (*generated(1_500, d, s), None, 0.0, d**-0.5)  # type: ignore[misc]
         sets["generated, look-alikes"] = lambda: (*generated(1_500, 128, 4, alike=0.1), None, 0.0, 128**-0.5)
