@@ -62,15 +62,17 @@ def attach_small(
     small, large = sizes <= SMALL, sizes >= LARGE
     if not large.any():
         return labels
-    among = replace(joiner, around=joiner.around.among(int(large.sum())))
+    low, sd = min(more, _LEAST), joiner.around.sd  # measured from the lowest bound: sharing a photo costs nothing below what is asked
+    among = replace(joiner, around=joiner.around.among(int(large.sum())), merge=joiner.merge + low)
     one, other, likeness, own = _nearest(among, x, group, small, large, source, target)
+    likeness = likeness + low * sd
     if more > _LEAST:
-        sd, others = joiner.around.sd, _to_others(among, own, group, large)
+        others = _to_others(among, own, group, large) + low * sd
         free = small & ~joiner.held(group, len(sizes))
         if weak is not None:
             free &= np.bincount(group, ~weak) > 0
         more = _bound(likeness[free[one]] / sd, int(free.sum()), others / sd, int(large.sum()), more)
-    enough = likeness >= more * joiner.around.sd
+    enough = likeness >= more * sd
     return _given(joiner, group, one[enough], other[enough], likeness[enough], own.contents)
 
 

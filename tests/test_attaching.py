@@ -214,3 +214,17 @@ def test_weak_faces_say_nothing_of_strangers() -> None:
     alone = group(x[:900], *nearest(x[:900], 48), CONFIG).labels
     beside = group(x, *nearest(x, 48), CONFIG, weak=weak).labels[:900]
     assert (beside[odd] >= 0).mean() > (alone[odd] >= 0).mean() - 0.15
+
+
+def test_sharing_a_photo_counts_below_the_usual_bound_too() -> None:
+    """Where the bound has fallen, a face goes to a group that shows it in its own photo only if it lies that much higher."""
+    x, labels, around = collection(0)
+    links = every_pair(150)
+    free = attach_small(Joiner(around, 1.4, 0.85), x, labels, *links, -0.9)
+    large = np.bincount(labels)[labels] >= LARGE
+    photos = np.arange(150)
+    gone = [i for i in np.flatnonzero(np.bincount(labels)[labels] == 1) if (free == free[i]).sum() >= LARGE]
+    for i in gone:
+        photos[i] = photos[np.flatnonzero((free == free[i]) & large)[0]]
+    dear = attach_small(Joiner(around, 1.4, 0.85, photos=photos, same_photo=50.0), x, labels, *links, -0.9)
+    assert gone and all((dear == dear[i]).sum() == 1 for i in gone)
