@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pkgutil
 import signal
@@ -17,6 +18,7 @@ from facecluster.errors import EngineError, FaceclusterError, InputError
 from facecluster.tables import ShardResult
 
 CONNECT = 20.0  # seconds to wait for a scheduler
+CLOSE = 5.0  # seconds to wait until a client is closed
 FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 
 Tick = Callable[[int], None]
@@ -78,13 +80,13 @@ class DaskEngine:
                         silence_logs=logging.CRITICAL,  # what a task says comes back as its exception
                     )  # fmt: skip
                     self._stack.enter_context(cluster)
-                self._client = self._stack.enter_context(self._kit.Client(cluster))
+                self._client = self._connect(cluster.scheduler_address)
         except BaseException:
             self._close(quiet=True)
             raise
 
     def _join(self, scheduler: str) -> Any:
-        client = self._stack.enter_context(self._client_of(scheduler))
+        client = self._connect(scheduler)
         try:
             client.wait_for_workers(1, timeout=FIRST_WORKER)
         except TimeoutError as e:
@@ -100,19 +102,44 @@ class DaskEngine:
                 )
         return client
 
-    def _client_of(self, scheduler: str) -> Any:
-        end = time.monotonic() + CONNECT
-        while True:
+    def _connect(self, scheduler: str) -> Any:
+        """A client of the scheduler at this address, on a loop that this engine starts and stops.
+
+        A client that fails while it is made must not be left to the garbage collector: it closes itself when it is collected, which may
+        be while another loop starts, and then each waits for the other for ever. So the address is tried by a plain connection first,
+        clients are made inside the running loop, and those that fail are closed there.
+        """
+        utils = self._kit.utils
+        runner = utils.LoopRunner()
+        runner.start()
+        self._stack.callback(runner.stop)
+        try:
+            client = utils.sync(runner.loop, self._greeted, scheduler, time.monotonic() + CONNECT, callback_timeout=2 * CONNECT + CLOSE)
+        except (OSError, ValueError, ImportError, AssertionError) as e:
+            raise InputError(
+                f"expected a Dask scheduler at {scheduler}, found none: {_line(e)}. Start one with 'dask scheduler', or correct the address"
+            ) from e
+        self._stack.callback(client.close)
+        return client
+
+    async def _greeted(self, scheduler: str, end: float) -> Any:
+        """A client that the scheduler has greeted. Raises OSError, ValueError, ImportError or AssertionError."""
+        async with asyncio.timeout(max(0.1, end - time.monotonic())):  # what takes a connection may still say nothing
+            probe = await self._kit.comm.connect(scheduler, timeout=CONNECT)
+            await probe.close()
+        # distributed asserts that the greeting comes alone; now and then another message comes with it, and a second client does better
+        for attempt in range(2):
+            client = None
             try:
-                return self._kit.Client(scheduler, timeout=max(0.1, end - time.monotonic()))
-            except (OSError, ValueError, ImportError, AssertionError) as e:
-                # distributed asserts if time runs out as a connection opens, and if the scheduler's second message overtakes the client
-                if isinstance(e, AssertionError) and time.monotonic() < end:
-                    continue
-                raise InputError(
-                    f"expected a Dask scheduler at {scheduler}, found none: {_line(e)}. Start one with 'dask scheduler', "
-                    "or correct the address"
-                ) from e
+                left = max(0.1, end - time.monotonic())
+                client = self._kit.Client(scheduler, asynchronous=True, set_as_default=False, timeout=left)
+                async with asyncio.timeout(left):
+                    return await client
+            except BaseException as e:
+                if client is not None:
+                    await client.close(timeout=CLOSE)
+                if attempt or not isinstance(e, AssertionError):
+                    raise
 
     def __enter__(self) -> DaskEngine:
         return self
@@ -134,7 +161,7 @@ class DaskEngine:
         has_gpu = any("GPU" in w.get("resources", {}) for w in info)
         todo = iter(shards)
         counts: dict[str, str] = {}  # by the key of a task
-        running = self._kit.as_completed()
+        running = self._kit.as_completed(loop=self._client.loop)
 
         def start() -> None:
             shard = next(todo, None)

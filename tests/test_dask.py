@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +24,7 @@ from click.testing import CliRunner
 from facecluster import engine
 from facecluster.cli import main
 from facecluster.engine import DaskEngine, LocalEngine, Step
-from facecluster.errors import EngineError, StampError
+from facecluster.errors import EngineError, InputError, StampError
 from facecluster.tables import ShardResult, Store
 
 
@@ -169,14 +172,39 @@ def test_killed_processes_leave_no_orphans_and_a_second_run_completes(whole: Sto
     jobs.same_tables(whole, store)
 
 
-@pytest.mark.parametrize(
-    "address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense", "tcp://no-such-host.invalid:8786", "nosuch://127.0.0.1:9", "tcp://"]
-)
+WRONG = ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense", "tcp://no-such-host.invalid:8786", "nosuch://127.0.0.1:9", "tcp://"]
+
+
+@pytest.mark.parametrize("address", WRONG)
 def test_a_wrong_address_is_one_clear_line(address: str, photos: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "CONNECT", 0.5)
     result = CliRunner().invoke(main, ["embed", photos, "-o", str(tmp_path / "store"), "--scheduler", address])
     assert result.exit_code == 1, result.exception
     assert result.stderr.count("\n") == 1 and f"expected a Dask scheduler at {address}, found none" in result.stderr
+
+
+def test_wrong_addresses_leave_nothing_to_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that fails while it is made and is then collected while another one starts stopped the program for ever."""
+    monkeypatch.setattr(engine, "CONNECT", 0.2)
+    before, threads = gc.get_threshold(), threading.active_count()
+    gc.set_threshold(1)  # the collector runs at almost every object that is made
+    try:
+        for address in WRONG * 3:
+            with pytest.raises(InputError, match="expected a Dask scheduler"):
+                DaskEngine(scheduler=address)
+    finally:
+        gc.set_threshold(*before)
+    assert not [c for c in gc.get_objects() if type(c) is distributed.Client and c.status != "closed"]
+    wait_for(lambda: threading.active_count() <= threads + 2, 20)  # name look-ups keep a thread or two
+
+
+def test_a_listener_that_is_no_scheduler_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and says nothing."""
+    monkeypatch.setattr(engine, "CONNECT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match="expected a Dask scheduler at .*, found none"):
+            DaskEngine(scheduler=address)
 
 
 def test_a_scheduler_without_workers_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

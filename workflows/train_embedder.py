@@ -1,13 +1,17 @@
 """Train the bundled embedder: distil a face-recognition teacher (ONNX) into the small attention model.
 
-    python workflows/train_embedder.py --faces faces_train.parquet --teacher mobilefacenet.onnx --out runs/embedder --minutes 120
+    python workflows/train_embedder.py --faces faces_train.parquet --more faces_more.parquet --teacher mobilefacenet.onnx \
+        --out runs/embedder --minutes 120
 
-The teacher sees exactly what the student sees: every batch is augmented afresh, then both look at it. The student learns
+Every batch is augmented afresh and the teacher looks at it; then parts of some faces are hidden (masks, dark glasses), and the student
+learns what the teacher said:
 
     (1 - cosine to the teacher's vector) + 2 * mean squared error of the batch's cosine matrix
     + the teacher's 7x7 map before its head, and its 14x14 map (relative mean squared errors): 25,000 numbers a face, not 128.
 
 Matrices learn by Muon, the rest by AdamW; the rate follows the share of the time budget that is spent (warm up, hold, fall to zero).
+A training that goes on for days holds its rate (`--fall 0`): the mean of the weights over the last steps (`--average`) stands in for
+the fall, so that it can be published at any time. That mean is what embedder.safetensors holds and what the log's held_out_cosine is of.
 Stop it whenever you like: it goes on from the last checkpoint. `log.jsonl` beside the checkpoint is the lab book.
 Some people and faces of the training file are held out to watch progress; the evaluation file is never opened here.
 
@@ -18,6 +22,7 @@ MALLOC_TRIM_THRESHOLD_=17179869184: without them more than half of the time goes
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
@@ -27,13 +32,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from embedder_faces import augment, load_faces
+from embedder_faces import augment, load_faces, occlude
 from embedder_teacher import Teacher
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facecluster.models.embedder import AttentionEmbedder
+from facecluster.models.registry import has_bf16
+
+BF16 = has_bf16("cpu")  # where the processor only emulates it, it is several times slower than float32
 
 
 def look(teacher: Teacher, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -74,7 +82,7 @@ class Distiller(nn.Module):
         self.adapt = nn.Conv2d(128, 128, 1)
 
     def forward(self, x: Tensor, vectors: Tensor, map7: Tensor, map14: Tensor) -> dict[str, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
             stem, parts = self.student.features(x)
             mine, said14 = self.student.pool(parts), self.adapt(stem)
         mine, theirs = F.normalize(mine.float()), F.normalize(vectors)
@@ -93,20 +101,39 @@ def held_out(model: AttentionEmbedder, crops: NDArray[np.uint8], target: Tensor)
     rows = []
     for i in range(0, len(crops), 64):
         x = torch.from_numpy(crops[i : i + 64]).permute(0, 3, 1, 2).float()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
             rows.append(model(x).float() + model(x.flip(3)).float())
     model.train()
     return float(F.cosine_similarity(torch.cat(rows), target).mean())
 
 
 def rate(spent: float, warm: float = 0.01, fall: float = 0.5) -> float:
-    """Share of the full learning rate after `spent` (0 to 1) of the budget: warm up, hold, then fall linearly to zero."""
-    return min(1.0, (spent + 1e-4) / warm, max(0.0, (1 - spent) / fall))
+    """Share of the full learning rate after `spent` (0 to 1) of the budget: warm up, hold, then fall linearly to zero (never, at fall 0)."""
+    return min(1.0, (spent + 1e-4) / warm, max(0.0, (1 - spent) / fall) if fall else 1.0)
+
+
+def grow(student: AttentionEmbedder, depth: int) -> AttentionEmbedder:
+    """The same function in a deeper network: blocks that add nothing yet, spread evenly between those there are."""
+    settings = dict(student.settings)
+    before = settings["depth"]
+    grown = AttentionEmbedder(**settings | {"depth": depth})  # type: ignore[arg-type]
+    kept = {round((i + 1) * depth / before) - 1: i for i in range(before)}
+    state = {k: v for k, v in student.state_dict().items() if not k.startswith("blocks.")}
+    for at, block in enumerate(grown.blocks):
+        if at in kept:
+            block.load_state_dict(student.blocks[kept[at]].state_dict())
+        else:
+            for last in (block.attention.out, block.mlp[2]):  # type: ignore[union-attr, index]
+                nn.init.zeros_(last.weight)  # type: ignore[union-attr, arg-type]
+                nn.init.zeros_(last.bias)  # type: ignore[union-attr, arg-type]
+    grown.load_state_dict(state | {f"blocks.{k}": v for k, v in grown.blocks.state_dict().items()})
+    return grown
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="further files of faces, of which none is held out")
     parser.add_argument("--photos", type=Path, help="loose photos with boxes and landmarks, for further faces")
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -114,7 +141,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--muon", type=float, default=3e-3)
     parser.add_argument("--adamw", type=float, default=2e-3)
-    parser.add_argument("--fall", type=float, default=0.5, help="share of the budget in which the rates fall to zero")
+    parser.add_argument("--fall", type=float, default=0.5, help="share of the budget in which the rates fall to zero; 0: never")
+    parser.add_argument("--average", type=float, default=0.999, help="decay a step of the mean of the weights that is kept and published")
+    parser.add_argument("--depth", type=int, help="blocks to grow the network of --init to, before its first step")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--init", type=Path, help="weights to start from (safetensors), which also say the network's size")
     parser.add_argument("--reuse", type=int, default=3, help="steps a batch of the teacher's labels serves on average; 1: always fresh")
@@ -129,7 +158,10 @@ class Run:
     def __init__(self, args: argparse.Namespace) -> None:
         torch.manual_seed(0)
         student = AttentionEmbedder.from_weights(load_file(args.init)) if args.init else AttentionEmbedder()
+        if args.depth:
+            student = grow(student, args.depth)
         self.args, self.model = args, Distiller(student).to(memory_format=torch.channels_last)
+        self.mean = copy.deepcopy(student).to(memory_format=torch.channels_last)
         matrices = [m.weight for m in student.blocks.modules() if isinstance(m, nn.Linear)] + [student.parts.weight]
         chosen = {id(p) for p in matrices}
         others = [p for p in self.model.parameters() if id(p) not in chosen]
@@ -142,6 +174,7 @@ class Run:
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, weights_only=True)
             self.model.load_state_dict(state["model"])
+            self.mean.load_state_dict(state["mean"])
             for o, s in zip(self.optimisers, state["optimisers"], strict=True):
                 o.load_state_dict(s)
             self.step, self.spent_before = state["step"], state["spent"]
@@ -173,17 +206,21 @@ class Run:
         for o in self.optimisers:
             o.step()
         self.step += 1
+        kept = min(self.args.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for mine, theirs in zip(self.mean.state_dict().values(), self.model.student.state_dict().values(), strict=True):
+                mine.lerp_(theirs, 1 - kept) if mine.is_floating_point() else mine.copy_(theirs)
         if not math.isfinite(float(loss.detach())):
             raise SystemExit("the loss is no longer a number: lower the rates and start from an older checkpoint")
         return {k: float(v.detach()) for k, v in parts.items()}
 
     def save(self) -> None:
         optimisers = [o.state_dict() for o in self.optimisers]
-        state = {"model": self.model.state_dict(), "optimisers": optimisers, "step": self.step, "spent": self.spent}
+        state = {"model": self.model.state_dict(), "mean": self.mean.state_dict(), "optimisers": optimisers, "step": self.step, "spent": self.spent}
         beside = self.checkpoint.with_suffix(".new")
         torch.save(state, beside)
         beside.replace(self.checkpoint)
-        weights = {k: v.half() if v.is_floating_point() else v for k, v in self.model.student.state_dict().items()}
+        weights = {k: v.half() if v.is_floating_point() else v for k, v in self.mean.state_dict().items()}
         save_file({k: v.contiguous() for k, v in weights.items()}, self.args.out / "embedder.safetensors")
 
 
@@ -191,12 +228,12 @@ def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    crops, held = load_faces(args.faces, args.photos)
+    crops, held = load_faces(args.faces, args.photos, args.more)
     teacher = Teacher(args.teacher, args.threads, maps=True, spin=False)
     watch = crops[held][:: max(1, held.sum() // 512)][:512]
     target = torch.from_numpy(teacher.embed(watch))
-    pool = torch.from_numpy(np.ascontiguousarray(crops[~held].transpose(0, 3, 1, 2)))
-    print(f"{len(pool)} faces to learn from, {len(watch)} to watch", flush=True)
+    pool, learn_from = torch.from_numpy(crops), torch.from_numpy(np.flatnonzero(~held))
+    print(f"{len(learn_from)} faces to learn from, {len(watch)} to watch", flush=True)
     run, replay = Run(args), Replay(args.replay)
     g, batch = run.generator, args.batch
     sums: dict[str, float] = {}
@@ -205,8 +242,10 @@ def main() -> None:
     while share < 1 and run.step != args.stop_after:
         share = run.share
         if run.step % args.reuse == 0 or replay.seen < 8 * batch:
-            x = augment(pool[torch.randint(len(pool), (batch,), generator=g)].float(), g).round()
+            chosen = learn_from[torch.randint(len(learn_from), (batch,), generator=g)]
+            x = augment(pool[chosen].permute(0, 3, 1, 2).float(), g).round()
             told: Sequence[Tensor] = look(teacher, x)
+            x = occlude(x, g)
             replay.add(x, told)
         if args.reuse > 1:
             x, *told = replay.draw(batch, g)
@@ -218,7 +257,7 @@ def main() -> None:
             line = {"step": run.step, "samples": run.step * batch, "minutes": round(run.spent / 60, 2)}
             line |= {"rate": round(rate(share, fall=args.fall), 4), "faces_per_second": round(n * batch / (now - last_time), 1)}
             line |= {k: round(v / n, 4) for k, v in sums.items()}
-            line["held_out_cosine"] = round(held_out(run.model.student, watch, target), 4)
+            line["held_out_cosine"] = round(held_out(run.mean, watch, target), 4)
             print(json.dumps(line), flush=True)
             with (args.out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
