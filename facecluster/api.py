@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster import detect, embed, geometry, identify, link
+from facecluster import geometry
+from facecluster.faces import detect, embed
+from facecluster.grouping import identify, link
 from facecluster.models.registry import card_of
 
 

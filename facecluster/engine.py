@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from facecluster import __version__
 from facecluster.errors import EngineError, FaceclusterError, InputError
-from facecluster.tables import ShardResult
+from facecluster.store import ShardResult
 
 CONNECT = 20.0  # seconds to wait for a scheduler
 CLOSE = 5.0  # seconds to wait until a client is closed

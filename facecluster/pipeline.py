@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.calibrate import Calibrated, calibrate, check_enough, known, read_reading, write_reading
-from facecluster.collect import Collected, collect
-from facecluster.detect import DetectConfig, detect_shard
-from facecluster.embed import RENEW, EmbedConfig, check_vectors, embed_shard
 from facecluster.engine import Engine, LocalEngine, Step
-from facecluster.identify import IdentifyConfig, group, identify, read_links
-from facecluster.link import LinkConfig, link, load_vectors
+from facecluster.faces.detect import DetectConfig, detect_shard
+from facecluster.faces.embed import RENEW, EmbedConfig, check_vectors, embed_shard
+from facecluster.grouping.identify import IdentifyConfig, group, identify, read_links
+from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
 from facecluster.people import Overlay, Settled, earlier, keep_run, prepare, settle
-from facecluster.tables import FACES, PHOTOS, Store
+from facecluster.photos.collect import Collected, collect
+from facecluster.store import FACES, PHOTOS, Store
 
 
 class Bars(Protocol):

@@ -11,10 +11,10 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from facecluster.demo import make_collection
-from facecluster.tables import Store
+from facecluster.store import Store
 
 TABLES = ("files", "photos", "faces", "embeddings/bundled", "links/bundled", "identities/bundled")
-PROGRAM = [sys.executable, str(Path(__file__).with_name("small_shards.py"))]
+PROGRAM = [sys.executable, str(Path(__file__).parent / "pipeline" / "small_shards.py")]
 # one thread, so that sums are added in one order whatever engine runs them; the package is found from any folder
 SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
 

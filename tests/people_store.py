@@ -12,7 +12,7 @@ from report import report_store as syn
 
 from facecluster.cli import main
 from facecluster.models.registry import card_of
-from facecluster.tables import FACES, Store, embeddings_schema, table_of
+from facecluster.store import FACES, Store, embeddings_schema, table_of
 
 DIM = 128
 CARD = Path(__file__).parents[1] / "facecluster" / "models" / "weights" / "embedder.toml"

@@ -108,7 +108,7 @@ def held_out(model: AttentionEmbedder, crops: NDArray[np.uint8], target: Tensor)
 
 
 def rate(spent: float, warm: float = 0.01, fall: float = 0.5) -> float:
-    """Share of the full learning rate after `spent` (0 to 1) of the budget: warm up, hold, then fall linearly to zero (never, at fall 0)."""
+    """Share of the full learning rate after `spent` (0 to 1) of the budget: warm up, hold, then fall linearly to zero; no fall at 0."""
     return min(1.0, (spent + 1e-4) / warm, max(0.0, (1 - spent) / fall) if fall else 1.0)
 
 
@@ -216,7 +216,10 @@ class Run:
 
     def save(self) -> None:
         optimisers = [o.state_dict() for o in self.optimisers]
-        state = {"model": self.model.state_dict(), "mean": self.mean.state_dict(), "optimisers": optimisers, "step": self.step, "spent": self.spent}
+        state = {
+            "model": self.model.state_dict(), "mean": self.mean.state_dict(), "optimisers": optimisers,
+            "step": self.step, "spent": self.spent,
+        }  # fmt: skip
         beside = self.checkpoint.with_suffix(".new")
         torch.save(state, beside)
         beside.replace(self.checkpoint)

@@ -15,9 +15,9 @@ from typing import Any
 
 from facecluster.calibrate.fit import Line
 from facecluster.errors import StoreError
-from facecluster.identify import METHOD
+from facecluster.grouping.identify import METHOD
 from facecluster.models.registry import Card
-from facecluster.tables import FORMAT, Store
+from facecluster.store import FORMAT, Store
 
 FOLDER = "calibration"
 _NUMBERS = ("slope", "intercept")

@@ -21,9 +21,9 @@ from facecluster.calibrate.fit import Line, fit
 from facecluster.calibrate.known import Known, places
 from facecluster.calibrate.reading import Reading
 from facecluster.errors import InputError
-from facecluster.identify import Groups, IdentifyConfig
+from facecluster.grouping.identify import Groups, IdentifyConfig
+from facecluster.matching.posterior import middle_and_sd
 from facecluster.models.registry import Card
-from facecluster.odds import middle_and_sd
 
 PEOPLE = 5  # with a name and two faces or more, that any fit needs
 FACES = 40  # of such people

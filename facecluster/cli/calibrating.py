@@ -16,12 +16,12 @@ def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) ->
     """Fit the reading of a store's vectors, and keep it unless it is a dry run; `changes` are settings of the grouping."""
     from contextlib import nullcontext
 
-    from facecluster.embed import EmbedConfig
-    from facecluster.identify import IdentifyConfig
-    from facecluster.link import LinkConfig
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.grouping.identify import IdentifyConfig
+    from facecluster.grouping.link import LinkConfig
     from facecluster.models.registry import card_of
     from facecluster.pipeline import calibrate_faces
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()
@@ -36,7 +36,7 @@ def uncalibrate(store: str, model: str, dry_run: bool) -> tuple[bool, Reading]:
     """Take a store's calibration for a model away, unless it is a dry run: whether there is one, and the reading without it."""
     from facecluster.calibrate import Reading, path_of, remove_reading
     from facecluster.models.registry import card_of
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

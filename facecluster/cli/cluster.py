@@ -96,7 +96,7 @@ def _list(store: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     from facecluster.people import all_runs, current
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()
@@ -115,7 +115,7 @@ def _list(store: str, as_json: bool) -> None:
 def _return(store: str, number: int, as_json: bool) -> None:
     from facecluster.people import known_now, return_to
     from facecluster.people.book import refresh
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

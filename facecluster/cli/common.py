@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facecluster.calibrate import Reading
-    from facecluster.doubts import Doubts
+    from facecluster.grouping.uncertainty import Doubts
     from facecluster.models.registry import Card
     from facecluster.people import People, Settled
     from facecluster.pipeline import Clustered
     from facecluster.report import Suspect, Title
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
 _RIGHT = 0.9  # people less likely right than this are listed to be checked first
 
@@ -82,11 +82,11 @@ def embed(
     workers: int | None, scheduler: str | None, retry_failed: bool,
 ) -> None:  # fmt: skip
     """Run the stages from photos to vectors and say what happened."""
-    from facecluster.detect import DetectConfig
-    from facecluster.embed import EmbedConfig
     from facecluster.engine import DaskEngine
+    from facecluster.faces.detect import DetectConfig
+    from facecluster.faces.embed import EmbedConfig
     from facecluster.pipeline import embed_photos
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.create()
@@ -112,12 +112,12 @@ def group(
 
     `anew` groups all faces, also if few are new. `reading` says how sure what is; None for what the store's calibration says.
     """
-    from facecluster.embed import EmbedConfig
-    from facecluster.identify import IdentifyConfig
-    from facecluster.link import LinkConfig
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.grouping.identify import IdentifyConfig
+    from facecluster.grouping.link import LinkConfig
     from facecluster.models.registry import card_of
     from facecluster.pipeline import cluster_faces
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()
@@ -184,9 +184,9 @@ def _titles(people: People) -> dict[int, Title]:
 
 def assess(store: Store, table: str, model: str) -> tuple[list[str], NDArray[np.int64], Doubts]:
     """Face ids, their identities in a table of `model`, and the doubts about them; raises InputError if it is of other faces."""
-    from facecluster.doubts import assess_store
-    from facecluster.embed import EmbedConfig
-    from facecluster.identify import IdentifyConfig
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.grouping.identify import IdentifyConfig
+    from facecluster.grouping.uncertainty import assess_store
     from facecluster.models.registry import card_of
 
     card = card_of(model)
@@ -217,7 +217,7 @@ def report(store: str, table: str, out: str | None = None, model: str = "bundled
     """Write the report and print where it is; returns the path of its first page."""
     from facecluster.people import current, known_now
     from facecluster.report import write_report
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

@@ -56,7 +56,7 @@ def command(
     from facecluster.curate.source import read_pairs
     from facecluster.curate.split import shares_of
     from facecluster.models.registry import card_of
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()
@@ -82,7 +82,7 @@ def _write(
     from facecluster.curate.datasheet import markdown
     from facecluster.curate.manifest import csv_bytes, manifest, parquet_bytes
     from facecluster.curate.out import Out
-    from facecluster.tables import fingerprint
+    from facecluster.store import fingerprint
 
     table = manifest(plan)
     text = csv_bytes(table)

@@ -25,7 +25,7 @@ def decide(store: str, make: Callable[[Register], Sequence[Decision]]) -> tuple[
     """Append what `make` makes of the people of a store to its journal; the people, and the decisions as they stand there."""
     from facecluster.decisions import append
     from facecluster.people import register
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

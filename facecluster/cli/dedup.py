@@ -17,7 +17,7 @@ from facecluster.cli.dedup_says import plain, show
 
 if TYPE_CHECKING:
     from facecluster.dedup import Applied, Plan, Row
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
 
 @click.command("dedup")
@@ -55,7 +55,7 @@ def command(
     """
     from facecluster.dedup import DedupConfig, How
     from facecluster.errors import InputError
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

@@ -25,7 +25,7 @@ def command(out: str, people: int, photos: int, seed: int) -> None:
 
     from facecluster.demo import make_collection, score
     from facecluster.errors import InputError
-    from facecluster.tables import FACES, IDENTITIES, Store
+    from facecluster.store import FACES, IDENTITIES, Store
 
     folder = Path(out)
     if folder.exists() and any(folder.iterdir()):

@@ -48,7 +48,7 @@ def command(
     from facecluster.evaluate.store import evaluate_store
     from facecluster.models.registry import card_of
     from facecluster.people import confirmed
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()
@@ -190,7 +190,7 @@ def _write(found: StoreEvaluation, out: str) -> None:
     """Write the report's files; those of an older one are replaced."""
     from facecluster.errors import InputError
     from facecluster.evaluate.plot import reliability_svg, roc_svg
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     kinds = {"pairs of the truth": found.evaluation.verification, "listed pairs": found.pairs}
     by_column: dict[str, dict[str, Roc]] = {}

@@ -41,7 +41,7 @@ def command(
     from facecluster.errors import InputError
     from facecluster.export.library import read_library
     from facecluster.export.out import Out, short_names
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     if beside and kind != "xmp":
         raise InputError(f"expected --beside with --to xmp only, found --to {kind}: give -o DIR")

@@ -28,7 +28,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
     from facecluster.export.library import read_library
     from facecluster.export.names import decisions, read_names
     from facecluster.report.text import plural, shown
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

@@ -11,7 +11,7 @@ import click
 from facecluster.cli import common
 
 if TYPE_CHECKING:
-    from facecluster.match import Looked, Match
+    from facecluster.matching.match import Looked, Match
 
 
 @click.command("match")
@@ -31,14 +31,14 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
 
     Example: facecluster match party.jpg --store ~/people
     """
-    from facecluster.embed import EmbedConfig, check_vectors
     from facecluster.errors import PhotoError
-    from facecluster.index import open_index
-    from facecluster.listing import find_files
-    from facecluster.match import detect_config, known, look, match
+    from facecluster.faces.embed import EmbedConfig, check_vectors
+    from facecluster.matching.index import open_index
+    from facecluster.matching.match import detect_config, known, look, match
+    from facecluster.matching.recognition import read_who
     from facecluster.models.registry import card_of
-    from facecluster.tables import Store
-    from facecluster.who import read_who
+    from facecluster.photos.listing import find_files
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

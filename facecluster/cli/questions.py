@@ -22,8 +22,8 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
 
     Example: facecluster questions ~/people --top 10
     """
-    from facecluster.doubts import KINDS
-    from facecluster.tables import Store
+    from facecluster.grouping.uncertainty import KINDS
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

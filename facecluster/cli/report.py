@@ -17,7 +17,7 @@ def command(store: str, model: str | None, out: str | None) -> None:
 
     Example: facecluster report ~/people
     """
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

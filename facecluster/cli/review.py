@@ -24,7 +24,7 @@ def command(store: str, port: int, no_browser: bool) -> None:
     Example: facecluster review ~/people
     """
     from facecluster.review import open_review
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

@@ -36,7 +36,7 @@ def command(
     from facecluster.export.library import read_library
     from facecluster.export.out import Out
     from facecluster.report.text import plural, shown
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     if copy_to is not None and link_to is not None:
         raise InputError("expected --copy-to or --link-to, found both: give one of them")

@@ -24,7 +24,7 @@ def command(store: str, decision: str | None, show: bool) -> None:
     """
     from facecluster.decisions import Decision, active, append, read
     from facecluster.errors import InputError
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     place = Store(store)
     place.check()

@@ -23,12 +23,12 @@ def command(a: str, b: str, store: str | None, threshold: float | None, model: s
 
     Example: facecluster verify passport.jpg party.jpg
     """
-    from facecluster.detect import DetectConfig
-    from facecluster.embed import EmbedConfig
     from facecluster.errors import InputError, PhotoError
-    from facecluster.match import look, verify
+    from facecluster.faces.detect import DetectConfig
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.matching.match import look, verify
     from facecluster.models.registry import card_of
-    from facecluster.tables import Store
+    from facecluster.store import Store
 
     card = card_of(model)
     if store is not None:

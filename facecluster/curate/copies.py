@@ -18,8 +18,8 @@ from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from facecluster.hamming import distance
-from facecluster.link import nearest
+from facecluster.dedup.hamming import distance
+from facecluster.grouping.link import nearest
 
 Ints = NDArray[np.int64]
 COSINE = 0.85  # below that no pair is looked at

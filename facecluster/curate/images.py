@@ -16,7 +16,7 @@ from PIL import Image
 from facecluster.curate.manifest import order
 from facecluster.curate.plan import Plan
 from facecluster.errors import StoreError
-from facecluster.images import decode_crop
+from facecluster.photos.images import decode_crop
 
 KINDS = ("webp", "jpg", "png")  # webp: the stored bytes as they are
 _BAD = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')

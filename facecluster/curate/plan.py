@@ -21,7 +21,7 @@ from facecluster.curate.clean import BYSTANDER, STRANGER, UNLABELLED, WRONG, Cle
 from facecluster.curate.copies import copies
 from facecluster.curate.judge import Judgement, judge
 from facecluster.curate.source import Source
-from facecluster.images import decode_crop
+from facecluster.photos.images import decode_crop
 
 Ints = NDArray[np.int64]
 IN, POOR, SECOND, COPY, FEW, MANY = "in", "low quality", "second person", "copy", "too few", "over the cap"

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from facecluster.curate.clean import CleanConfig
 from facecluster.curate.likeness import Floats, Ints, middles
-from facecluster.identify import IdentifyConfig, group
-from facecluster.joining import Joiner
-from facecluster.link import nearest
-from facecluster.strangers import QUANTILES, strangers
+from facecluster.grouping.average_linkage import Joiner
+from facecluster.grouping.cohort import QUANTILES, strangers
+from facecluster.grouping.identify import IdentifyConfig, group
+from facecluster.grouping.link import nearest
 
 LEAST = 3  # faces of a second person in a label
 APART = 2.0  # sd above strangers from which two groups of one label are one person after all

@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, PhotoError, StoreError
-from facecluster.images import local_path, read_file
-from facecluster.link import load_vectors
+from facecluster.grouping.link import load_vectors
+from facecluster.matching.recognition import read_who
+from facecluster.photos.images import local_path, read_file
 from facecluster.report.data import Crops
-from facecluster.tables import FACES, PHOTOS, Store
-from facecluster.who import read_who
+from facecluster.store import FACES, PHOTOS, Store
 
 PEOPLE, FOLDER = "people", "folder"
 _NUMBERS = ("quality", "sharpness", "yaw", "score")

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from facecluster.decisions import objects
 from facecluster.errors import InputError, StoreError
-from facecluster.tables import Store
+from facecluster.store import Store
 
 FILE = "decisions.jsonl"
 WAIT = 60.0  # seconds for another program that appends

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from facecluster.tables import Store
+from facecluster.store import Store
 
 FOLDER = "decisions"
 _NAME = re.compile(r"(\d{10})-[0-9a-f]{16}\.jsonl")

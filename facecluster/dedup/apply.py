@@ -15,7 +15,7 @@ from facecluster.dedup.folders import existing, rank, within
 from facecluster.dedup.journal import Entry, Journal
 from facecluster.dedup.plan import MOVE, Row
 from facecluster.errors import InputError, PhotoError
-from facecluster.images import content_id, local_path, read_file
+from facecluster.photos.images import content_id, local_path, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

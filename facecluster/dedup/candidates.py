@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.dedup.compare import BLANK, Hint
+from facecluster.dedup.hamming import DOUBTS, PROBES, Table, distance
 from facecluster.dedup.hashing import MIDDLE, WINDOWS, forms
 from facecluster.dedup.library import NO_TIME, Looks, Photos
-from facecluster.hamming import DOUBTS, PROBES, Table, distance
 
 RADIUS = 12  # bits of 63: copies of the whole photo differ in at most 8, windows that fit to 2.5 % in 9 (90 of 100), written over 10
 HINTS = 3  # ways to lay a pair that are tried, at most

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.geometry import TEMPLATE
-from facecluster.images import decode_crop
-from facecluster.tables import Store
+from facecluster.photos.images import decode_crop
+from facecluster.store import Store
 
 _ACROSS, _DOWN = 11, 9  # px of a crop from the middle of an eye to the border of what is looked at
 

@@ -23,8 +23,8 @@ from facecluster.dedup.judge import Relation
 from facecluster.dedup.library import Photos
 from facecluster.dedup.register import lay
 from facecluster.errors import PhotoError
-from facecluster.images import content_id, open_photo, read_file
-from facecluster.tables import Store
+from facecluster.photos.images import content_id, open_photo, read_file
+from facecluster.store import Store
 
 MAX_SIDE = 2000  # px
 LEAST = 32  # px of a face in the smaller of the two

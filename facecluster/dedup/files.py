@@ -17,7 +17,7 @@ import uuid
 from urllib.parse import quote_from_bytes
 
 from facecluster.errors import FaceclusterError
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 HARD, SYMBOLIC = "hard", "symbolic"
 _TAKEN = 1000  # names tried for one file

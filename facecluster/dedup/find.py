@@ -23,7 +23,7 @@ from facecluster.dedup.pixels import Pixels
 from facecluster.dedup.places import Places
 from facecluster.dedup.register import lay
 from facecluster.errors import InputError
-from facecluster.tables import Store
+from facecluster.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from facecluster.errors import InputError
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 _COPY = re.compile(r"copy|kopie|copie|copia|\(\d+\)$|~\d*$|^(whatsapp|img-\d{8}-wa|received_)", re.IGNORECASE)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.hamming import DOUBTS, KEY_BITS
+from facecluster.dedup.hamming import DOUBTS, KEY_BITS
 
 # left, top, right, bottom as shares of the photo. The hash still fits where a border is off by 2.5 % of the side
 WINDOWS: tuple[tuple[float, float, float, float], ...] = (

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.dedup import looks
+from facecluster.dedup.hamming import DOUBTS
 from facecluster.dedup.hashing import WINDOWS
-from facecluster.hamming import DOUBTS
-from facecluster.images import local_path
-from facecluster.tables import FACES, Store
+from facecluster.photos.images import local_path
+from facecluster.store import FACES, Store
 
 NO_TIME = np.iinfo(np.int64).min
 _COLUMNS = ("photo_id", "uri", "size", "mtime_ns", "format", "width", "height", "taken_at", "error")

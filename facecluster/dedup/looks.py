@@ -19,11 +19,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from facecluster.dedup.hamming import DOUBTS
 from facecluster.dedup.hashing import WINDOWS, hash_windows
 from facecluster.errors import PhotoError
-from facecluster.hamming import DOUBTS
-from facecluster.images import content_id, open_photo, read_file
-from facecluster.tables import Stamp, Store, table_of
+from facecluster.photos.images import content_id, open_photo, read_file
+from facecluster.store import Stamp, Store, table_of
 
 TABLE = "dedup/looks"
 SIDE = 512  # px that a photo is reduced to: JPEG decodes a photo of 12 megapixels at 1/4 of its sides

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from facecluster.tables import Store
+from facecluster.store import Store
 
 
 class People:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from facecluster.dedup.library import Photos
 from facecluster.errors import PhotoError
-from facecluster.images import MAX_PIXELS_JPEG, content_id, open_photo, read_file
-from facecluster.tables import Stamp, Store, table_of
+from facecluster.photos.images import MAX_PIXELS_JPEG, content_id, open_photo, read_file
+from facecluster.store import Stamp, Store, table_of
 
 TABLE = "dedup/pixels"
 STAMP: Stamp = {"table": TABLE, "version": 1}

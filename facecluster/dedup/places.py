@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from facecluster.dedup.folders import rank, within
 from facecluster.dedup.library import Photos, Place
 from facecluster.errors import PhotoError
-from facecluster.images import content_id, local_path, read_file
+from facecluster.photos.images import content_id, local_path, read_file
 
 FREE = ""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from facecluster.dedup.apply import Applied
 from facecluster.dedup.files import FileError, check, hash_of, is_link_to, move, path_of, remove_rests, replace
 from facecluster.dedup.journal import Entry
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 TAKEN = "another file is in its place now: nothing was moved over it"
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.images import local_path
-from facecluster.tables import FACES, PHOTOS, Store
+from facecluster.photos.images import local_path
+from facecluster.store import FACES, PHOTOS, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import fsspec
 
 from facecluster.errors import InputError
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 VALUES = 40  # a column with more different values (or more than 5 and a fifth of the rows) is no group column, unless it is asked for
 

@@ -22,7 +22,7 @@ from facecluster.evaluate.pairlist import PairAnswers
 from facecluster.evaluate.result import Evaluation, Stated, Verification, judge_faces, judge_pairs, score, verification_dict
 from facecluster.evaluate.sample import cosines
 from facecluster.evaluate.sheet import LeftOut
-from facecluster.tables import IDENTITIES, Store
+from facecluster.store import IDENTITIES, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from facecluster.export.coco import attributes
 from facecluster.export.library import Face, Library, Photo
 from facecluster.export.out import Out, json_bytes
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 NOBODY = "nobody"
 

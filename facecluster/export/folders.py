@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from facecluster.errors import InputError, PhotoError
 from facecluster.export.library import Library, Photo
 from facecluster.export.out import Out
-from facecluster.images import content_id, local_path, read_file
+from facecluster.photos.images import content_id, local_path, read_file
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _KEPT = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)

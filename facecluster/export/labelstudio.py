@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from facecluster.export.library import Face, Library, Photo
 from facecluster.export.out import Out, json_bytes
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 CONFIG = """<View>
   <Image name="image" value="$image" zoom="true"/>

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.tables import FACES, PHOTOS, Store
-from facecluster.who import NOBODY, Person, Who, read_who
+from facecluster.matching.recognition import NOBODY, Person, Who, read_who
+from facecluster.store import FACES, PHOTOS, Store
 
 _NUMBERS = ("score", "sharpness", "yaw", "quality")
 

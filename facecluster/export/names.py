@@ -24,7 +24,7 @@ from facecluster.errors import InputError
 from facecluster.export import packet, regions
 from facecluster.export.library import Face, Library, Photo
 from facecluster.geometry import iou
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 LEAST = 0.2  # IoU
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from facecluster.errors import InputError
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 LIST = ".facecluster-export.json"
 

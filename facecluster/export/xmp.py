@@ -24,7 +24,7 @@ from facecluster.export import packet, regions
 from facecluster.export.library import Face, Library, Photo
 from facecluster.export.out import Out
 from facecluster.geometry import iou
-from facecluster.images import local_path
+from facecluster.photos.images import local_path
 
 OVERLAP = 0.5  # IoU from which a region of another program is about the same face
 

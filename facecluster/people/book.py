@@ -18,7 +18,7 @@ from facecluster.decisions import clean_name
 from facecluster.errors import InputError
 from facecluster.evaluate.sheet import Sheet, listed, read_sheet
 from facecluster.people.runs import People
-from facecluster.tables import Store
+from facecluster.store import Store
 
 FILE = "people.csv"
 WRITTEN = ("runs", "people.csv")

@@ -12,7 +12,7 @@ from facecluster.evaluate.answers import Answers
 from facecluster.evaluate.sheet import LeftOut
 from facecluster.people.content import translated
 from facecluster.people.runs import current, read_faces
-from facecluster.tables import Store
+from facecluster.store import Store
 
 
 def confirmed(store: Store) -> Answers:

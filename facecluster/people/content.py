@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import Decision
 from facecluster.geometry import iou
-from facecluster.tables import FACES, Store
+from facecluster.store import FACES, Store
 
 MATCH = 0.3  # IoU from which two boxes are one face
 PHOTO = 24  # characters of a face_id that name the photo

@@ -1,4 +1,4 @@
-"""What of an earlier grouping stays when a few faces have come in: see `facecluster.growing`.
+"""What of an earlier grouping stays when a few faces have come in: see `facecluster.grouping.incremental`.
 
 The grouping starts from the earlier one if it was made with the same settings, from the same vectors, at most a tenth of the faces came in
 since all were grouped together, none is gone, and nothing that the user had said was taken back: what decisions had joined would else stay
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions import Verdict, replay
-from facecluster.growing import TENTH
-from facecluster.identify import SURENESS, IdentifyConfig
+from facecluster.grouping.cohort import content
+from facecluster.grouping.identify import SURENESS, IdentifyConfig
+from facecluster.grouping.incremental import TENTH
 from facecluster.people.content import translated
 from facecluster.people.settle import Prepared
-from facecluster.strangers import content
-from facecluster.tables import IDENTITIES, Store
+from facecluster.store import IDENTITIES, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from facecluster.tables import Store
+from facecluster.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
-from facecluster.tables import FORMAT, IDENTITIES, Stamp, Store
+from facecluster.store import FORMAT, IDENTITIES, Stamp, Store
 
 POINTER = ("runs", "current.json")
 PEOPLE = pa.schema(

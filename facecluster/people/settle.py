@@ -18,7 +18,7 @@ from facecluster.people.churn import Churn, compare
 from facecluster.people.content import PHOTO, face_boxes, follow, translated
 from facecluster.people.lookup import Register
 from facecluster.people.runs import Faces, People, Run, current, next_number, read_faces, read_people, write_run
-from facecluster.tables import IDENTITIES, Stamp, Store
+from facecluster.store import IDENTITIES, Stamp, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
-from facecluster.tables import FACES, IDENTITIES, PHOTOS, Store
+from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
 
 NOBODY = -1
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from facecluster.report.data import Data
 from facecluster.report.text import csv_text
-from facecluster.tables import FACES, Store
+from facecluster.store import FACES, Store
 
 _PACKAGES = ("facecluster", "pyarrow", "numpy", "pillow", "jinja2")
 FACE_COLUMNS = ("face_id", "photo", "person", "person_name", "probability", "x", "y", "w", "h", "score", "quality", "sharpness", "yaw")

@@ -13,7 +13,7 @@ from facecluster.report.export import write_summary, write_tables
 from facecluster.report.pages import Pages
 from facecluster.report.place import finish, swapped_in
 from facecluster.report.plan import make_plan
-from facecluster.tables import Store
+from facecluster.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

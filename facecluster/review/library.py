@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.report.text import short_name
-from facecluster.tables import Store
+from facecluster.store import Store
 
 Ints = NDArray[np.int64]
 

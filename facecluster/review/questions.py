@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import FaceclusterError
 from facecluster.review.view import Base, View
-from facecluster.tables import Store
+from facecluster.store import Store
 
 Ints = NDArray[np.int64]
 TEXTS = {
@@ -36,8 +36,8 @@ class Asked:
 
 def ask(store: Store, base: Base) -> Asked:
     """The questions about the groups of a run; this is the one place that knows where they come from. May take seconds."""
-    from facecluster.doubts import KINDS, assess_store  # loads the grouping's libraries, which the page does not wait for
-    from facecluster.identify import IdentifyConfig
+    from facecluster.grouping.identify import IdentifyConfig
+    from facecluster.grouping.uncertainty import KINDS, assess_store  # loads the grouping's libraries, which the page does not wait for
 
     run = base.run
     config = IdentifyConfig(**{f.name: run.settings[f.name] for f in fields(IdentifyConfig) if f.name in run.settings})

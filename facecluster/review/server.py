@@ -21,7 +21,7 @@ from facecluster.errors import FaceclusterError, InputError
 from facecluster.review import api
 from facecluster.review.guard import refusal
 from facecluster.review.session import Session
-from facecluster.tables import Store
+from facecluster.store import Store
 
 HOST = "127.0.0.1"
 MOST = 1 << 20  # bytes of a request's body

@@ -24,7 +24,7 @@ from facecluster.review.acts import decide
 from facecluster.review.library import Library
 from facecluster.review.questions import Asked, ask, coverage, still_open
 from facecluster.review.view import Base, Ints, View, look
-from facecluster.tables import Store
+from facecluster.store import Store
 
 LOOK = 1.0  # seconds between two looks at a store that is not on this machine
 

@@ -17,7 +17,7 @@ from facecluster.people.content import translated
 from facecluster.people.runs import Faces
 from facecluster.review.library import Library
 from facecluster.review.overlay import regroup
-from facecluster.tables import Store
+from facecluster.store import Store
 
 PAGE = 120  # entries an answer has at most
 SURE = {"very sure": (0.95, 2.0), "sure": (0.8, 0.95), "likely": (0.5, 0.8), "unsure": (-1.0, 0.5)}  # as in report.text.sure

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from facecluster.dedup.files import uri_of
-from facecluster.images import content_id, open_photo, phash
-from facecluster.tables import FACES, PHOTOS, Store, table_of
+from facecluster.photos.images import content_id, open_photo, phash
+from facecluster.store import FACES, PHOTOS, Store, table_of
 
 
 def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:

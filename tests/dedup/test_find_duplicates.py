@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 from facecluster.dedup import DedupConfig, Plan, find, make_plan
 from facecluster.dedup import looks as looks_module
 from facecluster.errors import InputError
-from facecluster.tables import FACES, Store, table_of
+from facecluster.store import FACES, Store, table_of
 
 NOON = datetime(2020, 5, 6, 12)
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facecluster.dedup.compare import Comparison, Hint, compare
+from facecluster.dedup.hamming import distance
 from facecluster.dedup.hashing import MIDDLE, WINDOWS, forms, hash_windows, turn_between, turned, turned_box
 from facecluster.dedup.looks import grey_thumb, look_at
 from facecluster.dedup.register import lay, likeness
-from facecluster.hamming import distance
-from facecluster.images import open_photo
+from facecluster.photos.images import open_photo
 
 T = Image.Transpose
 

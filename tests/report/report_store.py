@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facecluster.tables import FACES, IDENTITIES, PHOTOS, Store, table_of
+from facecluster.store import FACES, IDENTITIES, PHOTOS, Store, table_of
 
 SCRIPT = "/photos/<script>alert(1)</script>.jpg"
 NASTY = [

@@ -24,7 +24,7 @@ from PIL import Image
 
 from facecluster.errors import InputError, StoreError
 from facecluster.report import Summary, Suspect, place, plan, plot, text, write_report
-from facecluster.tables import Store
+from facecluster.store import Store
 
 NAMES = {1: "</script><script>alert(2)</script>", 7: "not there"}
 WHEN = datetime(2024, 5, 6, 7, 8, tzinfo=UTC)

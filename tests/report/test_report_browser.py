@@ -18,7 +18,7 @@ from conftest import need
 from PIL import Image
 
 from facecluster.report import write_report
-from facecluster.tables import Store
+from facecluster.store import Store
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "

@@ -30,11 +30,11 @@ from PIL import Image
 
 from facecluster.calibrate import Known, calibrate
 from facecluster.calibrate.fit import Line
-from facecluster.doubts import assess
 from facecluster.evaluate import balanced, calibration, pairs
 from facecluster.evaluate.result import cosines
-from facecluster.identify import Groups, IdentifyConfig, group
-from facecluster.link import nearest
+from facecluster.grouping.identify import Groups, IdentifyConfig, group
+from facecluster.grouping.link import nearest
+from facecluster.grouping.uncertainty import assess
 from facecluster.models.registry import Card, card_of, load_embedder
 
 CARDS = {"the model's": None, "flat": Line(1.0, 0.0), "steep": Line(40.0, -20.0), "eager": Line(20.0, -1.0)}

@@ -32,7 +32,7 @@ from PIL import Image, features
 
 from facecluster.errors import PhotoError
 from facecluster.geometry import align
-from facecluster.images import open_photo
+from facecluster.photos.images import open_photo
 
 Crop = NDArray[np.uint8]
 Vectors = NDArray[np.float32]

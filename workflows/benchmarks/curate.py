@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facecluster.curate import CleanConfig, judge
-from facecluster.link import nearest
+from facecluster.grouping.link import nearest
 from facecluster.models.registry import card_of, load_embedder
 
 Vectors = NDArray[np.float32]

@@ -32,13 +32,13 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from facecluster.collect import collect
 from facecluster.dedup import DedupConfig, find
 from facecluster.dedup.candidates import candidates
 from facecluster.dedup.hashing import WINDOWS
 from facecluster.dedup.library import NO_TIME, Looks, Photos, read_looks, read_photos
-from facecluster.detect import DetectConfig, detect_shard
-from facecluster.tables import Store
+from facecluster.faces.detect import DetectConfig, detect_shard
+from facecluster.photos.collect import collect
+from facecluster.store import Store
 
 RESULTS = Path(__file__).parent / "results" / "dedup.json"
 BARS = {"recall": 0.98, "recall of crops and captions": 0.90, "precision": 0.995, "seconds for a million hashes": 60}

@@ -42,14 +42,14 @@ try:
 except ImportError:
     Infomap = None
 
-from facecluster import identify
 from facecluster.evaluate import bcubed, pairwise
 from facecluster.geometry import sharpness
-from facecluster.identify import IdentifyConfig
-from facecluster.link import nearest
-from facecluster.linked import links_worth_a_look
+from facecluster.grouping import identify
+from facecluster.grouping.candidate_edges import links_worth_a_look
+from facecluster.grouping.cohort import Strangers, usual
+from facecluster.grouping.identify import IdentifyConfig
+from facecluster.grouping.link import nearest
 from facecluster.models.registry import card_of, load_embedder
-from facecluster.strangers import Strangers, usual
 
 Vectors = NDArray[np.float32]
 Ints = NDArray[np.int64]

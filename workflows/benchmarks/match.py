@@ -26,12 +26,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facecluster import odds
-from facecluster.index import Index, searchable
-from facecluster.match import Known, Looked, known, match
+from facecluster.matching import posterior as odds
+from facecluster.matching.index import Index, searchable
+from facecluster.matching.match import Known, Looked, known, match
+from facecluster.matching.posterior import against_strangers, people_evidence, posterior
+from facecluster.matching.recognition import Person, Who
 from facecluster.models.registry import card_of
-from facecluster.odds import against_strangers, people_evidence, posterior
-from facecluster.who import Person, Who
 
 Vectors = NDArray[np.float32]
 BLOCK = 8_192

@@ -1,0 +1,260 @@
+"""Joining groups of faces: average linkage on the neighbour graph, with the odds that strangers are as alike.
+
+HDBSCAN's groups are pure but cut too fine. Two groups a and b are one person if the mean cosine over all pairs of their faces exceeds
+
+    base + merge * sd + alone * reach * |mean vector of a| * |mean vector of b|
+
+where base, reach and sd are those of `strangers`: cosines of means are spread as those of single faces are, and a mean over many faces that
+vary is shorter than 1 by as much as the mean over all pairs is nearer to 0. Groups that are each other's best are joined, until none are.
+
+Where a group likes two others alike, it takes the one that comes first by what its faces are, not by where they stand: the result does not
+depend on the order of the faces. Likeness is rounded to a millionth before it is compared.
+
+Cost, for n faces, m links between them and dim numbers a vector: each round looks at all pairs of linked groups (at most m) and measures
+those that changed, m log m + m dim at most. After _PATIENT rounds a group takes all at once whose best it is: else a thousand faces that
+wait for one large group would take a thousand rounds, and its cosine to all of them be measured in each. After 2 log n rounds more it ends.
+(A million generated faces take 28 rounds.)
+
+Odd inputs: two groups with a cannot-link between them are never joined. `constraints` sees to must-links, and to cannot-links in a group.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.grouping.cluster_sums import Gathered, Rows, shared
+from facecluster.grouping.cohort import Strangers, content
+
+Ints = NDArray[np.int64]
+Pairs = NDArray[np.integer]  # (m, 2) rows
+_FINE = 1e6  # steps of likeness
+_NEVER = np.iinfo(np.int32).min
+_APART = 2.3  # sd: groups of one person are hardly ever that much unliker to each other than in themselves
+_PATIENT = 64  # rounds
+_BLOCK = 1 << 14  # pairs at a time: 32 MB of vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Joiner:
+    """What decides that two groups are one, and what must not be."""
+
+    around: Strangers
+    merge: float
+    alone: float
+    cannot: Pairs | None = None
+    photos: Ints | None = None  # (n,) photo of each face
+    same_photo: float = 0.0  # sd: two groups that share photos must be that much more alike
+    contents: NDArray[np.uint64] | None = None  # (n,) of the faces, where they are known
+    settled: NDArray[np.bool_] | None = None  # (n,) faces that hold groups which must not become one with each other (`growing`)
+    unlike: float = 0.0  # sd that groups must lie higher for each sd beyond _APART that they are unliker to each other than in themselves
+
+    def join(self, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, above: NDArray[np.float32]) -> Ints:
+        """Groups (n,) from 0 of faces that start in `labels` (n,).
+
+        Along the graph's edges source[i] - target[i], each once; above[i]: how far its cosine lies above the best stranger's level, less
+        what sharing a photo costs. Between two single faces it says all.
+        """
+        group = numbered(labels).astype(np.int32)
+        own = self._gathered(x, group)
+        count = len(own.sizes)
+        a, b, excess = self._start(own, group, source, target, above)
+        into = np.arange(count, dtype=np.int32)
+        for turn in range(_PATIENT + 2 * count.bit_length()):
+            to, gone, sure = _mutual(a, b, excess, own.contents, crowd=turn >= _PATIENT)
+            if sure < len(gone):
+                to, gone = self._allowed(into[group], to, gone, sure)
+            if not len(gone):
+                break
+            own.take(to, gone)
+            into[gone] = to
+            into = into[into]
+            changed = np.zeros(count + 1, dtype=bool)
+            changed[to] = changed[gone] = True
+            stale = np.flatnonzero(changed[a] | changed[b])
+            now = into[group]
+            new = self._pairs(now, into[a[stale]], into[b[stale]], count)
+            kept, lost = stale[: len(new[0])], stale[len(new[0]) :]
+            a[kept], b[kept], excess[kept] = *new, self._excess(own, now, *new)
+            a[lost], b[lost], excess[lost] = count, count, _NEVER  # of no group
+        return numbered(into[group])
+
+    def compare(
+        self, x: NDArray[np.float32], group: NDArray[np.integer], source: NDArray[np.integer], target: NDArray[np.integer]
+    ) -> tuple[Ints, Ints, NDArray[np.float64]]:
+        """Pairs of linked groups a < b, and how far their mean cosine lies above what is asked; groups (n,) are 0, 1, ... without a gap."""
+        a, b, excess, _ = self.measured(x, np.asarray(group, dtype=np.int32), group[source], group[target])
+        return a.astype(np.int64), b.astype(np.int64), excess
+
+    def measured(
+        self, x: NDArray[np.float32], group: Rows, one: NDArray[np.integer], other: NDArray[np.integer]
+    ) -> tuple[Rows, Rows, NDArray[np.float64], Gathered]:
+        """Each pair a < b of the groups one[i] and other[i] once, but for those that must not be one; how far their mean cosine lies above
+        what is asked, in steps of a millionth; and all groups (n,)."""
+        own = self._gathered(x, group)
+        a, b = self._pairs(group, one.astype(np.int32), other.astype(np.int32), len(own.sizes))
+        return a, b, self._excess(own, group, a, b) / _FINE, own
+
+    def numbers(self, x: NDArray[np.float32]) -> NDArray[np.uint64]:
+        """A number for each face that follows from what it is."""
+        return content(x) if self.contents is None else self.contents
+
+    def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
+        """How far the mean cosine of two sets of faces lies above what is asked of it, whatever photos they share."""
+        base, reach = (float(v[rows].mean() + v[others].mean()) / 2 for v in (self.around.base, self.around.reach))
+        one, other = x[rows].mean(axis=0, dtype=np.float64), x[others].mean(axis=0, dtype=np.float64)
+        asked = base + self.merge * self.around.sd + self.alone * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
+        return float(one @ other) - asked
+
+    def _gathered(self, x: NDArray[np.float32], group: Rows) -> Gathered:
+        return Gathered.of(x, group, self.around, self.numbers(x))
+
+    def _start(self, own: Gathered, group: Rows, source: Rows, target: Rows, above: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
+        """Pairs of linked groups, and how far they lie above what is asked. Of faces alone in their groups the link says it."""
+        count = len(own.sizes)
+        a, b = group[source], group[target]
+        free = (own.row[a] < 0) & (own.row[b] < 0)
+        reach = (self.around.reach[source[free]] + self.around.reach[target[free]]) / 2
+        plus = _fine(above[free] + (1 - self.alone) * reach - self.merge * self.around.sd)
+        keys = _keys(a[free], b[free], count)
+        if self.cannot is not None and len(self.cannot):
+            allowed = ~np.isin(keys, self._barred(group, count))
+            keys, plus = keys[allowed], plus[allowed]
+        one, other = _split(keys, count)
+        a, b = self._pairs(group, a[~free], b[~free], count)
+        return np.r_[a, one], np.r_[b, other], np.r_[self._excess(own, group, a, b), plus]
+
+    def _pairs(self, group: Rows, a: Rows, b: Rows, count: int) -> tuple[Rows, Rows]:
+        """Each pair of two groups once, but for those that must not be one."""
+        two = a != b
+        keys = _distinct(_keys(a[two], b[two], count))
+        if self.cannot is not None and len(self.cannot):
+            keys = keys[~np.isin(keys, self._barred(group, count))]
+        one, other = _split(keys, count)
+        if self.settled is None:
+            return one, other
+        held = self.held(group, count)
+        free = ~(held[one] & held[other])
+        return one[free], other[free]
+
+    def _allowed(self, group: Rows, to: Rows, gone: Rows, sure: int) -> tuple[Rows, Rows]:
+        """Those of groups `gone` that may go to `to` at once; the first `sure` are each other's best. Of others that would meet whom they
+        must not meet there, none goes."""
+        count = int(group.max()) + 1
+        root = np.arange(count, dtype=np.int32)
+        root[gone] = to
+        waits = np.zeros(count, dtype=bool)
+        waits[gone[sure:]] = True
+        bad = np.zeros(count, dtype=bool)
+        if self.cannot is not None and len(self.cannot):
+            a, b = group[self.cannot[:, 0]], group[self.cannot[:, 1]]
+            met = (a != b) & (root[a] == root[b])
+            bad[np.r_[a[met], b[met]]] = True
+        held = np.flatnonzero(self.held(group, count))
+        bad[held] |= np.bincount(root[held], minlength=count)[root[held]] > 1
+        stays = (bad & waits)[gone]
+        return to[~stays], gone[~stays]
+
+    def held(self, group: NDArray[np.integer], count: int) -> NDArray[np.bool_]:
+        """Groups (count,) that must not become one with each other; group (n,) of each face."""
+        out = np.zeros(count, dtype=bool)
+        if self.settled is not None:
+            out[group[self.settled]] = True
+        return out
+
+    def _barred(self, group: Rows, count: int) -> Ints:
+        assert self.cannot is not None
+        return _keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count)
+
+    def _excess(self, own: Gathered, group: Rows, a: Rows, b: Rows) -> Rows:
+        """How far the mean cosine of each pair of groups lies above what is asked of it, in millionths; group (n,) of each face."""
+        out = np.empty(len(a), dtype=np.int32)
+        sd = self.around.sd
+
+        def look(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+            """Fill in a block; the pairs that photos may part, and how alike they are without."""
+            one, other = a[start : start + _BLOCK], b[start : start + _BLOCK]
+            sizes = own.sizes[one], own.sizes[other]
+            mean = own.dots(one, other) / (sizes[0] * sizes[1])
+            base = (own.base[one] / sizes[0] + own.base[other] / sizes[1]) / 2
+            reach = (own.reach[one] / sizes[0] + own.reach[other] / sizes[1]) / 2
+            excess = mean - base - self.merge * sd - self.alone * reach * own.length[one] * own.length[other]
+            if self.unlike:
+                apart = (own.within(one) + own.within(other)) / 2 - mean
+                few = 2 / np.minimum(*sizes)  # of one or two faces it says nothing
+                excess -= self.unlike * np.maximum(0, 1 - few) * np.maximum(0, apart - _APART * sd)
+            out[start : start + _BLOCK] = _fine(excess)
+            # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
+            at = np.flatnonzero((excess >= 0) & (mean < 0.9))
+            return at + start, excess[at]
+
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            likely = list(pool.map(look, range(0, len(a), _BLOCK)))
+        if self.photos is not None and self.same_photo and likely:
+            at, excess = (np.concatenate(parts) for parts in zip(*likely, strict=True))
+            share = shared(self.photos, group, a[at], b[at]) / np.minimum(own.sizes[a[at]], own.sizes[b[at]])
+            out[at] = _fine(excess - self.same_photo * self.around.sd * np.minimum(1, share))
+        return out
+
+
+def dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
+    """Dot products of rows a[i] and b[i], a block at a time: the whole would be gigabytes."""
+    out = np.empty(len(a))
+    for i in range(0, len(a), 1 << 16):
+        part = slice(i, i + (1 << 16))
+        out[part] = np.einsum("ij,ij->i", rows[a[part]], rows[b[part]])
+    return out
+
+
+def _mutual(a: Rows, b: Rows, excess: Rows, contents: NDArray[np.uint64], *, crowd: bool) -> tuple[Rows, Rows, int]:
+    """Groups that are each other's best, the lower and the higher number of each two; with `crowd` also all others whose best they are.
+    How many are of the first kind, which come first."""
+    count = len(contents)
+    keep = np.flatnonzero(excess >= 0)
+    ends, others, score = np.r_[a[keep], b[keep]], np.r_[b[keep], a[keep]], np.r_[excess[keep], excess[keep]]
+    most = np.full(count, -1, dtype=np.int32)
+    np.maximum.at(most, ends, score)
+    alike = np.flatnonzero(score == most[ends])
+    ends, others = ends[alike], others[alike]
+    low = np.full(count, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(low, ends, contents[others])
+    alike = np.flatnonzero(contents[others] == low[ends])
+    best = np.full(count + 1, count, dtype=np.int32)  # the last: of no group
+    np.minimum.at(best, ends[alike], others[alike])
+    number = np.arange(count, dtype=np.int32)
+    mutual = best[best[:count]] == number
+    high_end = number[mutual & (number > best[:count])]
+    if not crowd:
+        return best[high_end], high_end, len(high_end)
+    root = number.copy()
+    root[high_end] = best[high_end]
+    waiting = number[~mutual & np.r_[mutual, False][best[:count]]]
+    return np.r_[best[high_end], root[best[waiting]]], np.r_[high_end, waiting], len(high_end)
+
+
+def _fine(excess: NDArray[np.float64]) -> Rows:
+    return np.asarray(np.rint(excess * _FINE), dtype=np.int32)
+
+
+def _keys(a: NDArray[np.integer], b: NDArray[np.integer], count: int) -> Ints:
+    return np.asarray(np.minimum(a, b).astype(np.int64) * count + np.maximum(a, b))
+
+
+def _split(keys: Ints, count: int) -> tuple[Rows, Rows]:
+    return (keys // max(count, 1)).astype(np.int32), (keys % max(count, 1)).astype(np.int32)
+
+
+def _distinct(keys: Ints) -> Ints:
+    """Sorted, each once; several times as fast as np.unique, which hashes first."""
+    keys.sort()
+    return keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
+
+
+def numbered(labels: NDArray[np.integer]) -> Ints:
+    """Labels as 0, 1, ... by their order."""
+    numbers: Ints = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return numbers

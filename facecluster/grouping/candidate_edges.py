@@ -1,0 +1,68 @@
+"""The links of a neighbour graph that are worth a look: each pair once, with how far it lies above what a stranger would reach.
+
+Odd inputs: a missing neighbour (-1) is no link; of a link that both faces have, with cosines that were rounded apart, the larger counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from facecluster.grouping.cohort import Strangers
+
+_ROWS = 1 << 15  # faces at a time
+_SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
+_FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
+
+
+class _Links:
+    """Links of faces to others, gathered block by block."""
+
+    def __init__(self) -> None:
+        self.counts: list[NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]  # of each face
+        self.ends: list[NDArray[np.int32]] = []
+        self.weights: list[NDArray[np.float32]] = []
+
+    def add(self, near: NDArray[np.integer], above: NDArray[np.float64], keep: NDArray[np.bool_]) -> None:
+        """Add the links `keep` of some faces: (rows, k) each."""
+        self.counts.append(keep.sum(axis=1))
+        self.ends.append(near[keep].astype(np.int32))
+        self.weights.append((above[keep] + _SHIFT).astype(np.float32))
+
+    def matrix(self, n: int) -> csr_matrix:
+        """All of them, (n, n); they are let go of here."""
+        parts = np.concatenate(self.weights), np.concatenate(self.ends), np.cumsum(np.concatenate(self.counts))
+        del self.weights, self.ends, self.counts
+        found = csr_matrix(parts, shape=(n, n))
+        found.sort_indices()
+        return found
+
+
+def links_worth_a_look(
+    neighbours: NDArray[np.integer],
+    similarity: NDArray[np.floating],
+    around: Strangers,
+    photos: NDArray[np.integer] | None,
+    same_photo: float,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
+    """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
+    n, level = len(neighbours), around.level
+    onward, back = _Links(), _Links()
+    for i in range(0, n, _ROWS):
+        rows = np.arange(i, min(n, i + _ROWS))[:, None]
+        near, cosine = neighbours[i : i + _ROWS], similarity[i : i + _ROWS].astype(np.float64)
+        above = cosine - (level[rows] + level[near]) / 2
+        if photos is not None:
+            # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
+            above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo * around.sd, 0.0)
+        keep = (near >= 0) & (above >= -_FLOOR * around.sd)
+        for side, some in ((onward, near > rows), (back, near < rows)):
+            side.add(near, above, keep & some)
+    # a link seen from both ends is one link, with one weight: the larger, where they were rounded apart
+    turned = back.matrix(n).T.tocsr()
+    links = onward.matrix(n).maximum(turned)
+    del turned
+    source = np.repeat(np.arange(n, dtype=np.int32), np.diff(links.indptr))
+    links.data -= np.float32(_SHIFT)
+    return source, links.indices, links.data

@@ -1,0 +1,166 @@
+"""What the user said of pairs of faces, kept in a grouping: must-links join groups, cannot-links divide them.
+
+A group that holds a cannot-link is divided into sides, and no face is left over. What must-links hold together (an atom) goes one way. The
+atoms that cannot-links speak of are dealt to sides first, each to the likest side where it may be; the others follow, atom by atom, to
+the side whose faces they are likest on average. If a side would be joined with the largest one (by the faces that cannot-links speak of)
+by its vectors alone, the cannot-link means a few faces and not two persons: then the others return to it, and only what must leave does.
+
+Odd inputs: a cannot-link between two faces that must-links hold together has no effect. But for copies of one face, the order of rows
+does not matter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from facecluster.grouping.average_linkage import Ints, Joiner, Pairs, numbered
+
+_HALVES = -0.8  # sd above what joins groups from which sides are one person: they were made to be unlike (as the halves in doubts.py)
+_STRANGE = -2.5  # sd under which an atom is a stranger to a side; the faces of one person, the poor ones too, lie above it
+_ROUNDS = 10  # of dealing; what has not settled by then is torn between two sides anyway
+_BLOCK = 1 << 14  # atoms compared at a time
+
+
+def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArray[np.float32], joiner: Joiner) -> Ints:
+    """Labels (n,) from 0, -1 = alone, made to keep must-links (m, 2) together and cannot-links (c, 2) apart.
+
+    Args:
+        labels: (n,) groups.
+        must: rows that are one person.
+        cannot: rows that are not.
+        x: (n, dim) vectors, rows of length 1.
+        joiner: what decides that two sets of faces are one person.
+    """
+    n = len(labels)
+    out = labels.copy()
+    out[out < 0] = labels.max(initial=-1) + 1 + np.arange((labels < 0).sum())
+    if must is None or not len(must):
+        atoms = np.arange(n)
+    else:
+        atoms = connected_components(coo_matrix((np.ones(len(must)), (must[:, 0], must[:, 1])), shape=(n, n)), directed=False)[1]
+    whole = _bridged(out, atoms)
+    if cannot is None or not len(cannot):
+        return whole
+    a, b = cannot[:, 0], cannot[:, 1]
+    inside = (whole[a] == whole[b]) & (atoms[a] != atoms[b])
+    a, b = a[inside], b[inside]
+    # a group that no cannot-link speaks of stays one: only what holds it to the others is in question
+    open_groups = np.isin(out, out[np.isin(atoms, atoms[np.r_[a, b]])])
+    unit = _bridged(np.where(open_groups, out.max(initial=0) + 1 + np.arange(n), out), atoms)
+    divided = whole.copy()
+    top = int(whole.max(initial=0)) + 1
+    for group in np.unique(whole[a]).tolist():
+        rows, here = np.flatnonzero(whole == group), whole[a] == group
+        units = np.unique(unit[rows])
+        foes = np.searchsorted(units, np.stack([unit[a[here]], unit[b[here]]], axis=1))
+        side = _Dealing(x, rows, np.searchsorted(units, unit[rows]), foes, joiner).sides()
+        divided[rows] = top + side
+        top += int(side.max()) + 1
+    return numbered(divided)
+
+
+class _Dealing:
+    """The division of one group: its rows (m,), the unit (m,) of each (0, 1, ...), and pairs (f, 2) of units that must be apart."""
+
+    def __init__(self, x: NDArray[np.float32], rows: Ints, unit: Ints, foes: Ints, joiner: Joiner) -> None:
+        self.x, self.rows, self.unit, self.joiner = x, rows, unit, joiner
+        self.sizes = np.bincount(unit).astype(np.float64)
+        fold = csr_matrix((np.ones(len(unit)), (unit, np.arange(len(unit)))), shape=(len(self.sizes), len(unit)))
+        self.sums = np.asarray(fold @ x[rows].astype(np.float64))
+        # what stands for a unit among others: its faces; of as many, how like it is to the whole group, whatever the order of rows
+        total = self.sums.sum(axis=0)
+        self.weight = self.sizes + (1 + self.sums @ total / (self.sizes * self.sizes.sum())) / 4
+        self.foes: dict[int, set[int]] = {}
+        for one, two in foes.tolist():
+            self.foes.setdefault(one, set()).add(two)
+            self.foes.setdefault(two, set()).add(one)
+
+    def sides(self) -> Ints:
+        """The side (m,) of each row, 0, 1, ..."""
+        side = self._dealt()
+        free = np.flatnonzero(side < 0)
+        named = np.bincount(side[side >= 0], weights=self.sizes[side >= 0])
+        side = self._followed(side, free)
+        faces = np.bincount(side, weights=self.sizes)
+        # a split names many of those who stay, and few who go; where as many are named, most faces stay
+        largest = int(np.lexsort((faces, named))[-1])
+        for other in range(len(faces)):
+            if other != largest:
+                if len(back := free[side[free] == other]) and self._excess(side == other, side == largest) >= _HALVES:
+                    side[back] = largest
+                self._parted(side, other)
+        return np.asarray(numbered(side)[self.unit])
+
+    def _dealt(self) -> Ints:
+        """Sides (u,) of the units that have foes, -1 = none: first what has foes on the most sides, then what has the most faces."""
+        side = np.full(len(self.sizes), -1, dtype=np.int64)
+        seen: dict[int, set[int]] = {u: set() for u in self.foes}
+        urgent = np.full(len(side), -1.0)
+        urgent[list(self.foes)] = self.weight[list(self.foes)]
+        more = self.sizes.sum() + 1
+        count, sums = np.zeros(0), np.zeros((0, self.x.shape[1]))
+        for _ in self.foes:
+            unit = int(urgent.argmax())
+            likeness = (sums @ self.sums[unit] / np.maximum(count, 1)).round(6)
+            likeness[list(seen[unit])] = -np.inf
+            if not len(likeness) or not np.isfinite(likeness).any():
+                count, sums = np.append(count, 0.0), np.vstack([sums, np.zeros(sums.shape[1])])
+                side[unit] = len(count) - 1
+            else:
+                side[unit] = int(likeness.argmax())
+            count[side[unit]] += self.sizes[unit]
+            sums[side[unit]] += self.sums[unit]
+            urgent[unit] = -1
+            for foe in self.foes[unit]:
+                if side[foe] < 0 and int(side[unit]) not in seen[foe]:
+                    seen[foe].add(int(side[unit]))
+                    urgent[foe] += more
+        return side
+
+    def _followed(self, dealt: Ints, free: Ints) -> Ints:
+        """Sides (u,) of all units: those that are free go to the side whose other faces they are likest on average, round after round."""
+        side = dealt.copy()
+        sides = int(dealt.max()) + 1
+        for _ in range(_ROUNDS if len(free) else 0):
+            on = np.flatnonzero(side >= 0)
+            fold = csr_matrix((np.ones(len(on)), (side[on], on)), shape=(sides, len(side)))
+            count, sums = fold @ self.sizes, np.asarray(fold @ self.sums)
+            before = side[free].copy()
+            for at in range(0, len(free), _BLOCK):
+                part = free[at : at + _BLOCK]
+                dots, faces = self.sums[part] @ sums.T, np.repeat(count[None], len(part), axis=0)
+                mine = np.flatnonzero(before[at : at + _BLOCK] >= 0)  # a unit is not compared with itself
+                own = before[at : at + _BLOCK][mine]
+                dots[mine, own] -= np.einsum("ij,ij->i", self.sums[part[mine]], self.sums[part[mine]])
+                faces[mine, own] -= self.sizes[part[mine]]
+                side[part] = (dots / np.maximum(faces, 1) / self.sizes[part, None]).round(6).argmax(axis=1)
+            if (side[free] == before).all():
+                break
+        return side
+
+    def _parted(self, side: Ints, at: int) -> None:
+        """Let units with foes go their own way if only those foes brought them to side `at`, whose largest unit they are strangers to."""
+        units = np.flatnonzero(side == at)
+        first = units[self.weight[units].argmax()]
+        for unit in units.tolist():
+            if unit != first and unit in self.foes and self._excess(self._is(unit), self._is(int(first))) < _STRANGE:
+                side[unit] = side.max() + 1
+
+    def _is(self, unit: int) -> NDArray[np.bool_]:
+        return np.asarray(np.arange(len(self.sizes)) == unit)
+
+    def _excess(self, one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
+        """How far the units of two sets lie above what joins them, in sd."""
+        a, b = self.rows[one[self.unit]], self.rows[two[self.unit]]
+        return self.joiner.excess_of(self.x, a, b) / self.joiner.around.sd
+
+
+def _bridged(labels: Ints, atoms: Ints) -> Ints:
+    """Groups joined where one atom has faces in several."""
+    labels = numbered(labels)
+    groups, kinds = int(labels.max(initial=-1)) + 1, int(atoms.max(initial=-1)) + 1
+    graph = coo_matrix((np.ones(len(labels)), (labels, groups + atoms)), shape=(groups + kinds,) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1][labels], dtype=np.int64)

@@ -1,0 +1,237 @@
+"""What is not sure in a grouping, and what to ask first: how pure and complete each person is, and questions ranked by what they settle.
+
+Three kinds of question, each about two faces:
+  same    two people that may be one
+  split   one person that may be two: the faces at its two ends
+  photo   two faces of one photo in one person, and not copies of each other (a collage, a mirror)
+
+Odd inputs: no groups, no questions. A single face takes part as a group of one where it may belong to a person; two single faces are
+asked about as well, after all that settles more.
+
+How likely it is that two groups are one follows from how far their mean cosine lies above what joins groups, and, the larger the smaller
+of the two is, from how much unliker they are to each other than each is in itself: a face alone may be a poor one, while two large groups
+of one person are hardly ever that different. Completeness, purity and these odds were fitted together (decisions.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from facecluster.errors import InputError
+from facecluster.grouping.average_linkage import Ints, Joiner, dots
+from facecluster.grouping.candidate_edges import links_worth_a_look
+from facecluster.grouping.cohort import strangers
+from facecluster.grouping.identify import IdentifyConfig, read_links
+from facecluster.grouping.link import load_vectors
+from facecluster.store import IDENTITIES, Store
+
+KINDS = ("same", "split", "photo")
+# log-odds that two groups are one: what they start from, and what each of these adds, sd of strangers' cosines being the unit
+_ONE, _ABOVE = 4.4, 4.1  # 1 above what joins groups
+_LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # 1 unliker to each other than in themselves; 1 above; both times 1 - 2 / faces of the smaller
+_ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; 1 above for these
+_PHOTO = (4.5, 1.2)  # probability that two faces of one photo and group are one person: logistic in the sd above what joins groups
+_HALVES = (1.8, 1.4)  # the same for the two halves of a group, which were chosen to be unlike
+_OPEN = 0.05  # a question is worth asking if its answer is less sure than this...
+_OPEN_FACE = 0.2  # ...and where a single face would join, if that is likelier than this: among strangers there is no end of the others
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Struct of arrays: of g people (by label), and of q questions by falling worth."""
+
+    purity: NDArray[np.float64]  # (g,) expected share of a group's faces that are its person, 0 to 1
+    completeness: NDArray[np.float64]  # (g,) expected share of the person's faces that are in the group, 0 to 1
+    kind: NDArray[np.int8]  # (q,) index into KINDS
+    face_a: Ints  # (q,) rows
+    face_b: Ints  # (q,)
+    probability: NDArray[np.float64]  # (q,) that the two faces are one person
+    stake: Ints  # (q,) faces that move if the answer is not what the grouping assumes
+    settled: NDArray[np.float64]  # (q,) share of the faces that no open question is about, once this and all above are answered
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """(g,) that a person is right: purity times completeness."""
+        return self.purity * self.completeness
+
+
+def assess(
+    vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating], config: IdentifyConfig, photos: NDArray[np.integer] | None = None,
+) -> Doubts:  # fmt: skip
+    """Find what is not sure about `labels` (n,), -1 = nobody; the other arguments are those of `identify.group`.
+
+    How strictly that joined is no part of it: `margin` and `merge` of `config` decide who is together, not who is one person.
+    """
+    x = np.ascontiguousarray(vectors, dtype=np.float32)
+    n, people = len(x), int(np.max(labels, initial=-1)) + 1
+    if not people:
+        none = np.zeros(0, dtype=np.int64)
+        return Doubts(np.zeros(0), np.zeros(0), none.astype(np.int8), none, none, np.zeros(0), none, np.zeros(0))
+    group = np.asarray(labels, dtype=np.int64).copy()
+    group[group < 0] = people + np.arange((group < 0).sum())
+    sizes = np.bincount(group)
+    around = strangers(x, group, mean=config.stranger_mean, sd=config.stranger_sd)
+    photo = None if photos is None else np.asarray(photos, dtype=np.int64)
+    source, target, _ = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
+    usual = IdentifyConfig()
+    joiner = Joiner(around, usual.merge, usual.alone, None, photo, config.same_photo)
+    a, b, excess = joiner.compare(x, group, source, target)
+    one = _odds(excess / around.sd, _unlikeness(x, group, sizes, a, b) / around.sd, sizes[a], sizes[b])
+    likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely ones would add up to a person: each is another's, or nobody's
+    completeness = _complete(np.r_[a, b], np.r_[likely, likely], sizes[np.r_[b, a]] / sizes[np.r_[a, b]], people)
+    best = _spokesmen(group, np.where(labels >= 0, probabilities, 1.0))
+    ask = one >= np.where(np.minimum(sizes[a], sizes[b]) == 1, _OPEN_FACE, _OPEN)
+    parts = [(np.zeros(ask.sum(), dtype=np.int8), best[a[ask]], best[b[ask]], one[ask], np.minimum(sizes[a], sizes[b])[ask])]
+    end_a, end_b, whole, small = _halves(x, group, people, joiner, around.sd)
+    ask = whole <= 1 - _OPEN
+    parts.append((np.ones(ask.sum(), dtype=np.int8), end_a[ask], end_b[ask], whole[ask], small[ask]))
+    if photo is not None:
+        parts.append(_same_photo(x, group, people, photo, joiner, around.sd))
+    purity = np.bincount(group, np.where(labels >= 0, probabilities, 1.0))[:people] / sizes[:people]
+    purity *= _at(whole + (1 - whole) * (1 - small / sizes[group[end_a]]), group[end_a], people)
+    kind, face_a, face_b, p, stake = (np.concatenate(c) for c in zip(*parts, strict=True))
+    worth = stake * np.where(kind == 0, p, 1 - p)  # faces that the answer is expected to move
+    order = np.lexsort((face_b, face_a, -worth.round(9)))
+    settled = _settled(group[face_a[order]], group[face_b[order]], sizes, n)
+    return Doubts(purity, completeness, kind[order], face_a[order], face_b[order], p[order], stake[order], settled)
+
+
+def assess_store(store: Store, embeddings: str, links: str, identities: str, config: IdentifyConfig) -> tuple[list[str], Ints, Doubts]:
+    """Face ids, their identities, and the doubts about them, of tables of a store.
+
+    Raises:
+        InputError: the identities are of other faces than the links: group again.
+    """
+    ids, vectors = load_vectors(store, embeddings)
+    linked, neighbours, similarity = read_links(store, links)
+    table = store.read_all(identities, IDENTITIES, ["face_id", "identity", "probability"]).sort_by("face_id")
+    if linked.to_pylist() != ids or table["face_id"].to_pylist() != ids:
+        raise InputError(f"expected people of the faces now in {store.url}, found others: run 'facecluster cluster {store.url}' first")
+    labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
+    photos = np.unique([i[:24] for i in ids], return_inverse=True)[1] if ids else np.zeros(0, dtype=np.int64)
+    return ids, labels, assess(vectors, neighbours, similarity, labels, probabilities, config, photos)
+
+
+def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64], people: int) -> NDArray[np.float64]:
+    """Expected share (people,) of a person's faces that are in its group.
+
+    Others that may be of the same person, each independently, have `more` (m,) times its faces; they are with probability `likely` (m,).
+    Since E[1 / (1 + M)] is the integral of E[v^M] over 0 < v < 1, it is that of the product of all (1 - p + p v^more).
+    """
+    at = group < people
+    group, likely, more = group[at], np.minimum(likely[at], 1 - 1e-12), more[at]
+    out = np.zeros(people)
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    for v, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        terms = np.log1p(likely * (v**more - 1))
+        out += weight * np.exp(np.bincount(group, terms, minlength=people))
+    return out
+
+
+def _odds(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:
+    """Probability that two groups of these sizes are one person."""
+    smaller, alone = np.minimum(size_a, size_b), np.maximum(size_a, size_b) == 1
+    large = np.maximum(0, 1 - 2 / smaller)
+    log_odds = _ONE + _ABOVE * above + large * (_LARGE_APART * apart + _LARGE_ABOVE * above) + alone * (_ALONE + _ALONE_ABOVE * above)
+    return _logistic(log_odds, (1, 0))
+
+
+def _unlikeness(x: NDArray[np.float32], group: Ints, sizes: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
+    """How far the mean cosine between groups a and b of three faces and more lies under the mean within them; 0 where one has fewer."""
+    out = np.zeros(len(a))
+    pick = np.flatnonzero(np.minimum(sizes[a], sizes[b]) > 2)
+    use, at = np.unique(np.r_[a[pick], b[pick]], return_inverse=True)
+    if not len(pick):
+        return out
+    number = np.full(len(sizes), -1)
+    number[use] = np.arange(len(use))
+    rows = np.flatnonzero(number[group] >= 0)
+    fold = csr_matrix((np.ones(len(rows)), (number[group[rows]], np.arange(len(rows)))), shape=(len(use), len(rows)))
+    sums, n = np.asarray(fold @ x[rows].astype(np.float64)), sizes[use]
+    within = (np.einsum("ij,ij->i", sums, sums) - n) / (n * (n - 1))
+    one, two = at.reshape(2, -1)
+    out[pick] = (within[one] + within[two]) / 2 - dots(sums, one, two) / (n[one] * n[two])
+    return out
+
+
+def _logistic(z: NDArray[np.float64], fit: tuple[float, float]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(fit[0] * z + fit[1], -40, 40))))
+
+
+def _at(values: NDArray[np.float64], where: Ints, count: int) -> NDArray[np.float64]:
+    out = np.ones(count)
+    out[where] = values
+    return out
+
+
+def _spokesmen(group: Ints, probabilities: NDArray[np.floating]) -> Ints:
+    """The surest face of each group."""
+    order = np.lexsort((np.arange(len(group)), -np.asarray(probabilities), group))
+    return np.asarray(order[np.unique(group[order], return_index=True)[1]], dtype=np.int64)
+
+
+def _halves(x: NDArray[np.float32], group: Ints, people: int, joiner: Joiner, sd: float) -> tuple[Ints, Ints, NDArray[np.float64], Ints]:
+    """For each group of four faces and more: a face at either end, the probability that its halves are one person, faces of the smaller.
+
+    The halves are the two sides of the mean along the direction in which the group varies most.
+    """
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(people + 1))
+    found = []
+    for i in range(people):
+        rows = order[starts[i] : starts[i + 1]]
+        if len(rows) < 4:
+            continue
+        from_mean = x[rows].astype(np.float64) - x[rows].mean(axis=0)
+        axis = np.ones(len(rows)) if len(rows) < 3 else _principal(from_mean)
+        side = axis > 0
+        if side.all() or not side.any():
+            continue
+        excess = joiner.excess_of(x, rows[side], rows[~side])
+        found.append((rows[axis.argmax()], rows[axis.argmin()], excess / sd, min(int(side.sum()), int((~side).sum()))))
+    if not found:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none, np.zeros(0), none
+    a, b, z, small = (np.array(c) for c in zip(*found, strict=True))
+    return a, b, _logistic(z, _HALVES), small
+
+
+def _principal(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coordinates along the first principal direction, by power iteration from the row that is farthest out; its sign follows that row."""
+    direction = centred[np.einsum("ij,ij->i", centred, centred).argmax()].copy()
+    for _ in range(12):
+        direction = centred.T @ (centred @ direction)
+        direction /= max(float(np.linalg.norm(direction)), 1e-12)
+    return np.asarray(centred @ direction)
+
+
+def _same_photo(
+    x: NDArray[np.float32], group: Ints, people: int, photo: Ints, joiner: Joiner, sd: float
+) -> tuple[NDArray[np.int8], Ints, Ints, NDArray[np.float64], Ints]:
+    """Neighbouring pairs of faces of one photo in one group."""
+    order = np.lexsort((np.arange(len(group)), photo, group))
+    first, second = order[:-1], order[1:]
+    pick = (group[first] == group[second]) & (photo[first] == photo[second]) & (group[first] < people)
+    a, b = first[pick].astype(np.int64), second[pick].astype(np.int64)
+    cosine = np.einsum("ij,ij->i", x[a], x[b]) if len(a) else np.zeros(0)
+    a, b, cosine = a[cosine < 0.9], b[cosine < 0.9], cosine[cosine < 0.9]
+    around = joiner.around
+    asked = (around.base[a] + around.base[b]) / 2 + joiner.merge * around.sd + joiner.alone * (around.reach[a] + around.reach[b]) / 2
+    one = _logistic((cosine - asked) / sd - joiner.same_photo, _PHOTO)
+    return np.full(len(a), 2, dtype=np.int8), a, b, one, np.ones(len(a), dtype=np.int64)
+
+
+def _settled(a: Ints, b: Ints, sizes: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """Share of the faces whose group no later question is about, after each question."""
+    if not len(a):
+        return np.zeros(0)
+    last = np.full(len(sizes), -1)
+    np.maximum.at(last, a, np.arange(len(a)))
+    np.maximum.at(last, b, np.arange(len(a)))
+    closed = np.bincount(last[last >= 0], sizes[last >= 0], minlength=len(a))
+    return np.asarray((sizes[last < 0].sum() + np.cumsum(closed)) / n)

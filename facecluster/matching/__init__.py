@@ -1,0 +1,1 @@
+"""Matching: new faces against the people of a store."""

@@ -1,0 +1,121 @@
+"""Who is on which face: people as the store knows them now, for the commands that find, show and export.
+
+People are those of the run that counts, called as the decisions so far say. Odd input: a face without a row in identities is nobody's; a
+face_id that stands twice counts once, the first; a grouping that is no run (another model's, an old store's) has people without lasting
+ids and names; a store that was never grouped raises StoreError.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facecluster.decisions.journal import read as journal
+from facecluster.errors import InputError, StoreError
+from facecluster.people import People, Run, current, known_now, read_people
+from facecluster.store import IDENTITIES, Store
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person of the store."""
+
+    key: str  # stands for the person in every output: the lasting id (p-0d4f21aa); "person 0012" where there is none
+    name: str | None  # what the user calls the person
+    faces: int
+    number: int  # of the group in this grouping, as in the report
+    ignored: bool = False  # the user wants to hear no more of the person
+
+    @property
+    def label(self) -> str:
+        """The name, or the key where there is none."""
+        return self.name or self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Faces and people: arrays are (n,), a row for each face that has an identity."""
+
+    face_ids: pa.Array
+    person: NDArray[np.int32]  # index into people; -1 = nobody
+    probability: NDArray[np.float32]  # 0 to 1; 0 for nobody
+    people: list[Person]
+
+    def of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
+        if face_ids.equals(self.face_ids):  # tables stand in one order: a million look-ups saved
+            return self.person, self.probability
+        at = np.asarray(pc.fill_null(pc.index_in(face_ids, value_set=self.face_ids), len(self.face_ids)), np.int64)
+        return np.append(self.person, np.int32(NOBODY))[at], np.append(self.probability, np.float32(0))[at]
+
+    def find(self, text: str) -> int:
+        """Index of the person that `text` means: a lasting id, a name (small and capital letters are one), a number, or a face_id.
+
+        Raises:
+            InputError: nobody is meant, or several people.
+        """
+        wanted = " ".join(text.split()).casefold()
+        names = [" ".join((p.name or "").split()).casefold() for p in self.people]
+        found = [i for i, name in enumerate(names) if name and name == wanted]
+        number = re.fullmatch(r"(?:person\s*)?(\d+)", wanted)
+        if not found:
+            found = [i for i, p in enumerate(self.people) if p.key == wanted or number and p.number == int(number[1])]
+        if not found and (at := self.face_ids.index(text.strip()).as_py()) >= 0:
+            found = [int(self.person[at])] if self.person[at] >= 0 else []
+        if not found:
+            begin = [i for i, name in enumerate(names) if name.startswith(wanted)]
+            found = begin if wanted and len(begin) == 1 else []
+        if len(found) > 1:
+            keys = ", ".join(self.people[i].key for i in found[:5])
+            raise InputError(f"expected one person, found {len(found)} called {text!r}: say which by number ({keys})")
+        if not found:
+            some = ", ".join(p.label for p in self.people[:5]) + (", ..." if len(self.people) > 5 else "") or "nobody at all"
+            raise InputError(f"expected a person of the store (a name or number), found {text!r}: the store has {some}")
+        return found[0]
+
+
+def read_who(store: Store, model: str | None = None) -> Who:
+    """The people of a store by the run that counts, or, where that is not of the `model` named, by identities/`model`.
+
+    Raises:
+        StoreError: there is neither.
+    """
+    run = current(store)
+    if run is not None and model in (None, run.model):
+        return _read(store, run.identities, _called(store, run))
+    return _read(store, f"identities/{model or 'bundled'}", None)
+
+
+def _called(store: Store, run: Run) -> People:
+    """The people of a run as they are called now. Without a decision since, the run says so itself: a million faces need not be read."""
+    if any(d.at >= run.at for d in journal(store).decisions):
+        known = known_now(store)
+        if known is not None:
+            return known[0]
+    return read_people(store, run)
+
+
+def _read(store: Store, table: str, known: People | None) -> Who:
+    if not store.shards(table):
+        raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+    data = store.read_all(table, IDENTITIES, ["face_id", "identity", "probability"]).combine_chunks()
+    ids = data["face_id"].combine_chunks()
+    identity = np.nan_to_num(np.asarray(data["identity"], np.float64), nan=NOBODY).astype(np.int64)
+    probability = np.clip(np.nan_to_num(np.asarray(data["probability"], np.float32)), 0, 1)
+    numbers, place, counts = np.unique(identity[identity >= 0], return_inverse=True, return_counts=True)
+    person = np.full(len(ids), NOBODY, np.int32)
+    person[identity >= 0] = place
+    people = []
+    for n, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        if known is not None and n < len(known.person_ids):
+            people.append(Person(known.person_ids[n], known.names[n], count, n, known.ignored[n]))
+        else:
+            people.append(Person(f"person {n:04d}", None, count, n))
+    return Who(ids, person, np.where(person >= 0, probability, np.float32(0)), people)

@@ -1,0 +1,1 @@
+"""Photos: find files, know what is new, open any of them upright and in the right colours."""

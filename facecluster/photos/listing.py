@@ -1,0 +1,267 @@
+"""Find photos in folders, globs, single files and fsspec URLs, without opening any.
+
+A folder reached twice (loops of links, folders named twice) is read once, under its real path if that is among the sources. Hidden
+files and folders, thumbnail folders and stores are passed over. A broken link or a pipe that is named like a photo is found with an
+`error`; a folder that can't be read is found with an `error` and `folder` set. File names may hold any bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import fsspec
+
+from facecluster.errors import InputError
+from facecluster.photos.images import local_path
+from facecluster.store import KIND, MARK
+
+EXTENSIONS = frozenset(["jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "gif", "avif", "heic", "heif", "hif", "bmp"])
+_PASSED_OVER = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+_MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A photo's file, or what stands in its place."""
+
+    uri: str  # absolute path; a `file:` URI if the path is not UTF-8; a URL
+    size: int = -1  # bytes; -1 = unknown since there is an error
+    mtime_ns: int = 0  # last change, ns since 1970 UTC; 0 = unknown
+    error: str | None = None  # why it can't be a photo
+    folder: bool = False  # it is a folder that can't be read
+
+
+@dataclass(slots=True)
+class _Search:
+    """What one call has seen so far."""
+
+    folders: set[tuple[int, int]] = field(default_factory=set)  # device and inode
+    links: list[str] = field(default_factory=list)  # linked folders wait until all real ones are read
+    photos: int = 0
+    others: int = 0  # files that are not named like photos
+    trouble: str = ""  # the first folder that can't be read
+
+
+def find_files(sources: Iterable[str]) -> Iterator[Found]:
+    """Find photos.
+
+    Args:
+        sources: folders (read recursively, in sorted order), globs (`**` goes through folders), files (whatever their extension), and
+            fsspec URLs of any of these.
+
+    Raises:
+        InputError: a source is missing, a glob matches nothing, or no photo is found at all (at the end of the iteration).
+    """
+    search = _Search()
+    sources = [os.fspath(s) for s in sources]
+    for source in sources:
+        path = local_path(source)
+        for found in _remote(source, search) if path is None else _local(path, search):
+            search.photos += not found.folder
+            yield found
+    if not search.photos:
+        others = f" ({search.others} other files were skipped)" if search.others else ""
+        trouble = f"; {search.trouble}" if search.trouble else ""
+        raise InputError(
+            f"expected photos ({', '.join(sorted(EXTENSIONS))}), found none in {', '.join(map(_shown, sources)) or 'no source'}"
+            f"{others}{trouble}: name a folder, glob or file with photos"
+        )
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else ascii(path)
+
+
+def _local(source: str, search: _Search) -> Iterator[Found]:
+    if not source or "\0" in source:
+        raise InputError(f"expected a folder, file, glob or URL of photos, found {source!r}: name one")
+    path = os.path.abspath(source)
+    if os.path.isdir(path):
+        hits = [path]
+    elif os.path.lexists(path):
+        yield _file(path)
+        return
+    elif _MAGIC.search(source):
+        hits = sorted(_glob("/", path.strip("/").split("/"), {}))
+        if not hits:
+            raise InputError(f"expected files that match {_shown(source)}, found none: check the pattern")
+    else:
+        raise InputError(f"expected photos at {_shown(source)}, found nothing there: check the path")
+    for hit in hits:
+        if os.path.isdir(hit):
+            yield from _walk(hit, search)
+        elif _named_like_photo(hit):
+            yield _file(hit)
+        else:
+            search.others += 1
+    while search.links:
+        yield from _walk(search.links.pop(0), search)
+
+
+def _walk(top: str, search: _Search) -> Iterator[Found]:
+    """Photos of a folder and the folders in it, a folder's files first."""
+    waiting = [top]  # a stack: folders may be nested deeper than Python's calls
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = _scan(folder, search.folders)
+        except OSError as e:
+            search.trouble = search.trouble or f"the folder {_shown(folder)} can't be read: {e.strerror}"
+            yield Found(_uri(folder), error=f"the folder can't be read: {e.strerror}", folder=True)
+            continue
+        inner: list[str] = []
+        for entry in entries:
+            if _is_folder(entry):
+                (search.links if entry.is_symlink() else inner).append(entry.path)
+            elif _named_like_photo(entry.name):
+                yield _file(entry.path)
+            else:
+                search.others += 1
+        waiting += reversed(inner)
+
+
+def _scan(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted, but for hidden things; nothing if it was seen before or is a store."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return []
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda e: e.name)
+    if any(e.name == MARK for e in entries) and _is_store(os.path.join(folder, MARK)):
+        return []
+    return [e for e in entries if not _hidden(e.name)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_store(mark: str) -> bool:
+    try:
+        with open(mark, "rb") as f:
+            return KIND.encode() in f.read(1000)
+    except OSError:
+        return False
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _PASSED_OVER
+
+
+def _named_like_photo(name: str) -> bool:
+    stem, _, extension = name.rpartition(".")
+    return bool(stem) and extension.lower() in EXTENSIONS
+
+
+def _file(path: str) -> Found:
+    try:
+        status = os.stat(path)
+    except OSError as e:
+        return Found(_uri(path), error="broken link" if os.path.islink(path) else f"can't be looked up: {e.strerror}")
+    if not stat.S_ISREG(status.st_mode):
+        return Found(_uri(path), error="not a file")
+    return Found(_uri(path), status.st_size, status.st_mtime_ns)
+
+
+def _uri(path: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "file://" + quote_from_bytes(os.fsencode(path))
+    return path
+
+
+def _glob(folder: str, parts: list[str], seen: dict[int, set[tuple[int, int]]]) -> Iterator[str]:
+    """Paths under `folder` that match the pattern's parts. `seen`: the folders a `**` went through, by the number of parts left."""
+    if not parts:
+        yield folder
+        return
+    head, rest = parts[0], parts[1:]
+    if head == "**":
+        for inner in [folder] if not rest else _folders(folder, seen.setdefault(len(parts), set())):
+            yield from _glob(inner, rest, seen)
+        return
+    if not _MAGIC.search(head):
+        names = [head]
+    else:
+        try:
+            names = sorted(n for n in os.listdir(folder) if fnmatchcase(n, head) and (head.startswith(".") or not _hidden(n)))
+        except OSError:
+            return
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) if rest else os.path.lexists(path):
+            yield from _glob(path, rest, seen)
+
+
+def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """A folder and all in it that were not seen before, linked ones last."""
+    waiting, links = [top], list[str]()
+    while waiting or links:
+        folder = waiting.pop() if waiting else links.pop(0)
+        before = len(seen)
+        try:
+            inner = [e for e in _scan(folder, seen) if _is_folder(e)]
+        except OSError:
+            continue
+        if len(seen) > before:
+            yield folder
+            links += [e.path for e in inner if e.is_symlink()]
+            waiting += [e.path for e in reversed(inner) if not e.is_symlink()]
+
+
+def _remote(source: str, search: _Search) -> Iterator[Found]:
+    """Photos of an fsspec URL: a prefix, a glob or one object."""
+    try:
+        fs, path = fsspec.core.url_to_fs(source)
+        if fs.isfile(path):
+            listed, named = {path: fs.info(path)}, True
+        elif _MAGIC.search(path):
+            listed, named = fs.glob(path, detail=True), False
+        else:
+            listed, named = fs.find(path, detail=True), False
+    except Exception as e:  # every remote filesystem has errors of its own
+        reason = " ".join(str(e).split())[:200] or type(e).__name__
+        raise InputError(f"expected photos at {source}, found: {reason}. Check the URL and your access to it") from e
+    if not listed:
+        raise InputError(f"expected photos at {source}, found nothing there: check the URL")
+    root = "" if named else path.split("*")[0]
+    stores = {name[: -len(MARK)] for name in listed if name.endswith("/" + MARK)}
+    for name, info in sorted(listed.items()):
+        if info.get("type") == "directory":
+            continue
+        inside = name.removeprefix(root).split("/")
+        if not named and (any(map(_hidden, inside)) or any(name.startswith(s) for s in stores)):
+            continue
+        if named or _named_like_photo(name):
+            yield Found(fs.unstrip_protocol(name), int(info.get("size") or 0), _changed(info))
+        else:
+            search.others += 1
+
+
+def _changed(info: dict[str, Any]) -> int:
+    """Time of last change from what a filesystem tells of a file, ns; 0 if it does not."""
+    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = info.get(key)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            value = value.timestamp()
+        if isinstance(value, (int, float)):
+            return round(value * 1e6) * 1000
+    return 0

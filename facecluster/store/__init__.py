@@ -1,0 +1,20 @@
+"""The store: Arrow tables in sharded Parquet in one folder, on any fsspec filesystem."""
+
+from __future__ import annotations
+
+from facecluster.store.schemas import (
+    FACES,
+    FILES,
+    IDENTITIES,
+    LINKS_K,
+    PHOTOS,
+    embeddings_schema,
+    links_schema,
+    table_of,
+)
+from facecluster.store.store import FORMAT, KIND, MARK, ShardResult, Stamp, Store, fingerprint
+
+__all__ = [
+    "FACES", "FILES", "FORMAT", "IDENTITIES", "KIND", "LINKS_K", "MARK", "PHOTOS", "ShardResult", "Stamp", "Store", "embeddings_schema",
+    "fingerprint", "links_schema", "table_of",
+]  # fmt: skip

@@ -1,0 +1,95 @@
+"""Schemas of the store's tables: what each column means, its unit and its range. docs/format.md describes them for other readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+
+def _field(name: str, kind: pa.DataType, unit: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": unit})
+
+
+FILES = pa.schema(
+    [
+        _field("uri", pa.string(), "where the file was found: an absolute path, or a URI; a path that is not UTF-8 is a file: URI"),
+        _field("size", pa.int64(), "bytes; -1 for a broken link or what else is no file: the next stage makes it a row with error"),
+        _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 where the filesystem does not say"),
+        _field("known", pa.list_(pa.string()), "photo_ids already in the store with this very size: not detected again if one is it"),
+        _field("known_faces", pa.list_(pa.int32()), "number of faces of each photo in known"),
+    ]
+)
+PHOTOS = pa.schema(
+    [
+        _field("photo_id", pa.string(), "SHA-256 of the bytes, 64 hex digits; empty if they could not be read"),
+        _field("uri", pa.string(), "as in files; the last row with a uri is the one that counts"),
+        _field("size", pa.int64(), "bytes; -1 if it is no file"),
+        _field("mtime_ns", pa.int64(), "ns since 1970 UTC"),
+        _field("format", pa.string(), "JPEG, PNG, ...", nullable=True),
+        _field("width", pa.int32(), "px of the upright photo", nullable=True),
+        _field("height", pa.int32(), "px of the upright photo", nullable=True),
+        _field("orientation", pa.int8(), "EXIF orientation, 1 to 8", nullable=True),
+        _field("taken_at", pa.timestamp("ms"), "when it was taken by the camera's clock (no time zone), in whole seconds", nullable=True),
+        _field("phash", pa.uint64(), "perceptual hash of the upright photo: 64 signs of low DCT coefficients", nullable=True),
+        _field("faces", pa.int32(), "number of faces of that content; 0 if it could not be used"),
+        _field("error", pa.string(), "why the photo could not be used; null if it could", nullable=True),
+    ]
+)
+FACES = pa.schema(
+    [
+        _field("face_id", pa.string(), "24 hex digits of photo_id, '-', number of the face in the photo (4 hex digits)"),
+        _field("photo_id", pa.string(), "the photo it is in"),
+        _field("box", pa.list_(pa.float32(), 4), "x, y, w, h in px of the upright photo"),
+        _field("landmarks", pa.list_(pa.float32(), 10), "x, y in px of right eye, left eye, nose, right and left corner of the mouth"),
+        _field("score", pa.float32(), "the detector's, 0 to 1"),
+        _field("sharpness", pa.float32(), "root mean square of the crop's Laplacian: 0 flat, about 2 blurred, 10 and up crisp"),
+        _field("yaw", pa.float32(), "degrees, -90 to 90, 0 towards the camera"),
+        _field("quality", pa.float32(), "0 (of no use) to 1, from score, size, sharpness and yaw"),
+        _field("crop", pa.binary(), "aligned face, 112x112 RGB, WebP"),
+    ]
+)
+LINKS_K = 64  # neighbours kept for a face
+IDENTITIES = pa.schema(
+    [
+        _field("face_id", pa.string(), "the face"),
+        _field("identity", pa.int32(), "0, 1, ... by falling number of faces; -1 = nobody"),
+        _field("probability", pa.float32(), "0 to 1: how sure the face belongs to its identity; 0 for nobody"),
+        _field("outlier_score", pa.float32(), "GLOSH, 0 (in the middle of its group) to 1"),
+    ]
+)
+
+
+def embeddings_schema(dim: int) -> pa.Schema:
+    """Schema of an embeddings table whose vectors have `dim` numbers."""
+    return pa.schema(
+        [
+            _field("face_id", pa.string(), "the face"),
+            _field("embedding", pa.list_(pa.float16(), dim), "vector of length 1; cosine is the dot product"),
+        ]
+    )
+
+
+def links_schema(k: int) -> pa.Schema:
+    """Schema of a links table with `k` neighbours a face."""
+    return pa.schema(
+        [
+            _field("face_id", pa.string(), "the face; rows stand in order of face_id over all shards"),
+            _field("neighbours", pa.list_(pa.int32(), k), "row numbers (over all shards) by falling similarity; -1 = none"),
+            _field("similarity", pa.list_(pa.float32(), k), "cosine, -1 to 1; -2 where there is no neighbour"),
+        ]
+    )
+
+
+def table_of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
+    """A table of `schema` from lists or arrays by name; 2-d arrays fill fixed-size lists."""
+    arrays = []
+    for field in schema:
+        value = columns[field.name]
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(value.reshape(-1), type=field.type.value_type)
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            arrays.append(pa.array(value, type=field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -1,0 +1,282 @@
+"""curate from a store to files: what is in, why not, splits that share nobody, files that other readers read, and runs that go on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from curate_store import coded, people, picture, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from facecluster.cli import main
+from facecluster.curate.bounds import pick, tail
+from facecluster.curate.copies import copies
+from facecluster.curate.images import folder_names
+from facecluster.curate.split import shares_of, split_people
+from facecluster.errors import InputError
+from facecluster.store import Store
+
+ALL = ("--to", "imagefolder", "--to", "webdataset", "--to", "parquet", "--to", "csv")
+NAMES = ["Ann", "Bo|b", "=Cy", "Dee", "Eve", "Fay"]
+
+
+def made(folder: Path) -> tuple[Store, dict[str, str]]:
+    """Six people of ten faces in folders; a face filed wrongly, a poor one, two copies (one filed under another name), a bystander.
+
+    Gives the face_ids of those.
+    """
+    x, truth = people([10] * 6)
+    pictures = [picture(i) for i in range(60)]
+    small = np.asarray(Image.fromarray(pictures[41]).resize((60, 60)).resize((112, 112)))
+    x = np.r_[x, x[40:41], x[41:42], people([1], seed=7)[0]]
+    crops = [coded(p) for p in [*pictures, pictures[40][:, ::-1], small, picture(99)]]
+    folders = [NAMES[t] for t in truth] + ["Eve", "Fay", "Ann"]
+    folders[15] = "Dee"
+    quality = np.full(63, 0.5)
+    quality[40], quality[41], quality[25] = 0.9, 0.9, 0.05
+    photo = [*range(62), 3]
+    store, ids = write(folder, x, [f"/p/{f}/{n}.jpg" for n, f in zip(photo, folders, strict=True)], crops, quality=quality, photo=photo)
+    return store, {
+        "wrong": ids[15],
+        "poor": ids[25],
+        "mirror": ids[60],
+        "small": ids[61],
+        "bystander": ids[62],
+        "eve": ids[40],
+        "of": ids[41],
+    }
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["curate", *arguments], catch_exceptions=False)
+
+
+def done(store: Store, out: Path, *more: str) -> dict[str, object]:
+    result = call(store.url, "--labels", "folder", "-o", str(out), "--json", *more)
+    assert result.exit_code == 0, result.output
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+def manifest(out: Path) -> dict[str, dict[str, object]]:
+    return {row["face_id"]: row for row in pq.read_table(out / "manifest.parquet").to_pylist()}
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+
+
+def test_every_face_is_in_or_has_a_reason(tmp_path: Path) -> None:
+    store, ids = made(tmp_path / "store")
+    sheet = done(store, tmp_path / "out")
+    rows = manifest(tmp_path / "out")
+    assert len(rows) == 63 and sum(sheet["why"].values()) == 63
+    assert rows[ids["wrong"]]["why"] == "wrong label" and rows[ids["wrong"]]["other"] == NAMES[1]
+    assert rows[ids["poor"]]["why"] == "low quality"
+    assert (rows[ids["mirror"]]["why"], rows[ids["mirror"]]["copy_of"]) == ("copy", ids["eve"])
+    assert rows[ids["small"]]["why"] == "wrong label", "a copy under another name is of the other person"
+    assert rows[ids["bystander"]]["why"] == "bystander" or rows[ids["bystander"]]["why"] == "stranger"
+    out = {name for name, row in rows.items() if not row["included"]}
+    assert out == {ids[name] for name in ("wrong", "poor", "mirror", "small", "bystander")}
+    assert sheet["faces"] == {"looked_at": 63, "included": 58}
+    with open(tmp_path / "out" / "manifest.csv", newline="") as f:
+        table = list(csv.DictReader(f))
+    assert [r["face_id"] for r in table] == sorted(rows) and {r["label"] for r in table} == {n if n != "=Cy" else "'=Cy" for n in NAMES}
+
+
+def test_relabel_moves_a_face_to_its_person(tmp_path: Path) -> None:
+    store, ids = made(tmp_path / "store")
+    done(store, tmp_path / "out", "--relabel")
+    row = manifest(tmp_path / "out")[ids["wrong"]]
+    assert (row["included"], row["label"], row["person"]) == (True, "Dee", NAMES[1])
+
+
+def test_the_files_hold_the_same_faces_for_independent_readers(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    done(store, tmp_path / "out", *ALL, "--shard", "7")
+    out, rows = tmp_path / "out", manifest(tmp_path / "out")
+    wanted = {(name, row["person"], row["split"]) for name, row in rows.items() if row["included"]}
+    folders = {(p.stem, p.parent.name, p.parent.parent.name) for p in (out / "imagefolder").rglob("*.webp")}
+    assert {(n, p.replace("|", "_"), s) for n, p, s in wanted} == folders
+    tars, parquet, tables = set(), set(), set()
+    for path in (out / "webdataset").iterdir():
+        with tarfile.open(path) as tar:
+            members = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
+        keys = [name.split(".")[0] for name in members]
+        assert len(keys) <= 21 and keys == sorted(keys, key=keys.index) and keys[::3] == keys[1::3] == keys[2::3]
+        for key in set(keys):
+            about = json.loads(members[f"{key}.json"])
+            assert int(members[f"{key}.cls"]) == about["label"] and Image.open(io.BytesIO(members[f"{key}.webp"])).size == (112, 112)
+            tars.add((key, about["person"], path.name.split("-")[0]))
+    for path in (out / "parquet" / "data").iterdir():
+        table = pq.read_table(path)
+        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+        assert features["image"] == {"_type": "Image"} and set(features) == set(table.column_names)
+        for row in table.to_pylist():
+            assert set(row["image"]) == {"bytes", "path"} and features["label"]["names"][row["label"]] == row["person"]
+            assert row["image"]["bytes"] == (out / "imagefolder").rglob(row["image"]["path"]).__next__().read_bytes()
+            parquet.add((row["face_id"], row["person"], path.name.split("-")[0]))
+    for path in (out / "csv").iterdir():
+        with open(path, newline="") as f:
+            tables |= {(r["face_id"], r["person"].removeprefix("'"), r["split"]) for r in csv.DictReader(f)}
+    assert tars == parquet == tables == wanted
+
+
+def test_hugging_face_reads_the_parquet_files(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    store, _ = made(tmp_path / "store")
+    done(store, tmp_path / "out")
+    found = datasets.load_dataset(str(tmp_path / "out" / "parquet"), cache_dir=str(tmp_path / "cache"))
+    assert set(found) == {"train", "val", "test"} and sum(len(found[s]) for s in found) == 58
+    row = found["train"][0]
+    assert row["image"].size == (112, 112) and found["train"].features["label"].int2str(row["label"]) == row["person"]
+
+
+def test_a_stopped_run_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    done(store, tmp_path / "one", *ALL, "--shard", "7")
+    whole = files(tmp_path / "one")
+    done(store, tmp_path / "two", *ALL, "--shard", "7")
+    assert files(tmp_path / "two") == whole
+    lost = [name for i, name in enumerate(whole) if i % 3 == 0 and not name.startswith(".")]
+    kept = next(name for name in whole if name not in lost and not name.startswith("."))
+    for name in lost:
+        (tmp_path / "two" / name).unlink()
+    before = (tmp_path / "two" / kept).stat().st_mtime_ns
+    again = done(store, tmp_path / "two", *ALL, "--shard", "7")
+    assert again["out"]["written"] == len(lost) and files(tmp_path / "two") == whole
+    assert (tmp_path / "two" / kept).stat().st_mtime_ns == before
+
+
+def test_other_settings_and_other_folders_are_refused(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    done(store, tmp_path / "out")
+    other = call(store.url, "--labels", "folder", "-o", str(tmp_path / "out"), "--seed", "1")
+    assert other.exit_code == 1 and "of others" in other.output
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    mine = call(store.url, "--labels", "folder", "-o", str(tmp_path / "mine"))
+    assert (
+        mine.exit_code == 1 and "other files" in mine.output and list((tmp_path / "mine").iterdir()) == [tmp_path / "mine" / "letter.txt"]
+    )
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    before = files(tmp_path)
+    told = done(store, tmp_path / "out", "--dry-run", *ALL)
+    assert files(tmp_path) == before and not (tmp_path / "out").exists()
+    assert told["out"]["written"] == done(store, tmp_path / "out", *ALL)["out"]["written"]
+
+
+def test_labels_from_a_table(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    (tmp_path / "who.csv").write_text(
+        "path,person\n" + "".join(f"/p/{n}/{i}.jpg,{n} X\n" for n, i in [("Ann", 0), ("Ann", 1), ("Ann", 2), ("No", 1)])
+    )
+    result = call(store.url, "--labels", str(tmp_path / "who.csv"), "--json")
+    found = json.loads(result.stdout)
+    assert found["labels"]["unmatched_rows"] == 1 and found["why"] == {"in": 3, "unlabelled": 60}
+    (tmp_path / "bad.csv").write_text("file,who\n/p/Ann/0.jpg,Ann\n")
+    bad = call(store.url, "--labels", str(tmp_path / "bad.csv"))
+    assert bad.exit_code == 1 and "expected columns path,person" in bad.output
+
+
+def test_labels_are_the_people_of_the_store(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    asked = call(store.url)
+    assert asked.exit_code == 1 and "facecluster cluster" in asked.output
+    assert CliRunner().invoke(main, ["cluster", store.url]).exit_code == 0
+    found = json.loads(call(store.url, "--json").stdout)
+    assert found["people"]["people"] == 6 and found["faces"]["included"] >= 55
+
+
+def test_groups_and_the_tail_are_in_the_datasheet(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    (tmp_path / "groups.csv").write_text("person,group\nAnn,old\nDee,old\nEve,young\n")
+    sheet = done(store, tmp_path / "out", "--groups", str(tmp_path / "groups.csv"), "--cap", "4")
+    assert {g: row["faces"] for g, row in sheet["groups"].items()} == {"not said": 12, "old": 8, "young": 4}
+    assert sheet["people"]["by_faces"] == {"3-4": 6} and sheet["people"]["gini"] == 0
+    text = (tmp_path / "out" / "datasheet.md").read_text()
+    assert "| old | 2 | 22 | 8 |" in text and "24 faces of 6 people" in text
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=40), st.integers(0, 9), st.data())
+def test_splits_part_nobody_and_nothing_that_belongs_together(sizes: list[int], seed: int, data: st.DataObject) -> None:
+    p = len(sizes)
+    names = [f"n{i}" for i in range(p)]
+    pairs = np.array(data.draw(st.lists(st.tuples(st.integers(0, p - 1), st.integers(0, p - 1)), max_size=5)), dtype=np.int64).reshape(
+        -1, 2
+    )
+    shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+    found = split_people(names, np.array(sizes), shares, seed, pairs)
+    assert set(found) <= set(shares) and all(found[a] == found[b] for a, b in pairs)
+    order = np.random.default_rng(seed).permutation(p)
+    at = np.argsort(order)
+    moved = split_people([names[i] for i in order], np.array(sizes)[order], shares, seed, at[pairs])
+    assert moved == [found[i] for i in order]
+    if p >= 12 and not len(pairs):
+        assert set(found) == set(shares)
+        for split, share in shares.items():
+            assert (
+                abs(sum(s for s, f in zip(sizes, found, strict=True) if f == split) / sum(sizes) - share) <= max(sizes) / sum(sizes) + 1e-9
+            )
+
+
+def test_shares() -> None:
+    assert shares_of("80,10,10") == {"train": 0.8, "val": 0.1, "test": 0.1} and shares_of("1") == {"train": 1.0}
+    for text in ("", "a,b", "0,0", "1,-1", "1,1,1,1", "nan", "inf"):
+        with pytest.raises(InputError):
+            shares_of(text)
+
+
+def test_copies_are_told_from_like_faces() -> None:
+    """Vectors nearly equal: only pictures (also mirrored, small, coded badly, grey) or hashes say which are copies."""
+    base = picture(1)
+    grey = np.repeat(np.asarray(Image.fromarray(base).convert("L"))[..., None], 3, axis=2)
+    small = np.asarray(Image.fromarray(base).resize((50, 50)).resize((112, 112)))
+    bad = np.asarray(Image.open(io.BytesIO(coded(base, 20))).convert("RGB"))
+    pictures = [base, grey, small, bad, base[:, ::-1], picture(2), picture(3), None, np.zeros_like(base), np.zeros_like(base)]
+    x, _ = people([10], noise=0.2)
+    assert (x @ x.T).min() > 0.85
+    assert copies(x, lambda i: pictures[i]).tolist() == [0, 0, 0, 0, 0, 5, 6, 7, 8, 9]
+    phash = np.array([0, 0, 0, 0, 0, 0b1011, 0b1000, 0, 0, 2**64 - 1], np.uint64)
+    assert copies(x, lambda i: pictures[i], phash).tolist() == [0, 0, 0, 0, 0, 5, 5, 7, 8, 9]
+    far, _ = people([1] * 10)
+    assert copies(far, lambda i: base).tolist() == list(range(10)), "unlike faces are no copies whatever their pictures"
+
+
+def test_the_cap_keeps_the_best_and_then_the_most_varied() -> None:
+    x = np.eye(4)[[0, 0, 0, 1, 2, 3]]
+    quality = np.array([0.8, 0.9, 0.7, 0.5, 0.6, 0.1])
+    assert pick(x, quality, 3).tolist() == [1, 4, 3]
+    assert pick(x, quality, 9).tolist() == [1, 0, 2, 4, 3, 5]
+    assert pick(x, quality, 6).tolist() == [1, 0, 2, 4, 3, 5] and len(set(pick(x, quality, 5).tolist())) == 5
+
+
+def test_the_tail_against_the_definitions() -> None:
+    sizes = np.array([1, 1, 2, 4, 30])
+    found = tail(sizes)
+    pairs = np.abs(sizes[:, None] - sizes).sum() / (2 * len(sizes) ** 2 * sizes.mean())
+    share = sizes / sizes.sum()
+    assert found["gini"] == pytest.approx(pairs, abs=1e-4)
+    assert found["effective_people"] == pytest.approx(np.prod(share**-share), abs=0.05)
+    assert found["by_faces"] == {"1": 2, "2": 1, "3-4": 1, "20-49": 1}
+    assert tail(np.zeros(0, np.int64))["people"] == 0
+
+
+def test_folders_of_people_are_safe_and_different() -> None:
+    names = ["a/b", "a\\b", "A_B", "..", "", "é" * 99, "x\n"]
+    found = folder_names(names)
+    assert len({f.casefold() for f in found}) == len(names)
+    assert all(f not in ("", ".", "..") and "/" not in f and "\\" not in f and "\n" not in f and len(f.encode()) < 120 for f in found)

@@ -1,0 +1,253 @@
+"""The journal survives what programs and machines do to it, and replaying it does what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facecluster.decisions import CORE, FILE, Decision, active, append, clean_name, pairs, read, replay
+from facecluster.errors import InputError
+from facecluster.store import Store
+
+ROOT = str(Path(__file__).parents[2])
+
+
+def make(folder: Path) -> Store:
+    store = Store(str(folder / "store"))
+    store.create()
+    return store
+
+
+def decided(*decisions: Decision) -> list[Decision]:
+    """With ids 0, 1, ..."""
+    return [
+        Decision(**{f: getattr(d, f) for f in Decision.__slots__ if f not in ("id", "at")}, id=str(i), at="2026-01-01")
+        for i, d in enumerate(decisions)
+    ]
+
+
+def name(text: str, *faces: str, **more: tuple[str, ...]) -> Decision:
+    return Decision(act="name", faces=faces, name=text, **more)  # type: ignore[arg-type]
+
+
+def same(*faces: str) -> Decision:
+    return Decision(act="same", faces=faces)
+
+
+def apart(*faces: str) -> Decision:
+    return Decision(act="not-same", faces=faces)
+
+
+def links(*decisions: Decision) -> tuple[set[str], set[str], list[str]]:
+    """Must-links and cannot-links as pairs of one-letter faces, and notes."""
+    verdict = replay(decided(*decisions))
+    faces = sorted({f for d in decisions for f in (*d.faces, *d.others)})
+    vectors = np.random.default_rng(0).normal(size=(len(faces), 4))
+    must, cannot = pairs(verdict, {f: i for i, f in enumerate(faces)}, vectors)
+    shown = [{"".join(sorted(faces[i] for i in pair)) for pair in found.tolist()} for found in (must, cannot)]
+    return shown[0], shown[1], verdict.notes
+
+
+# -- the journal --------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    made = append(
+        store,
+        [
+            Decision(act="name", faces=("a", "b"), name="Zoë 😀 \u2028", person="p-00000000", boxes={"a": (1.5, 2, 3, 4)}),
+            Decision(act="split", faces=("a",), others=("b",), batch="x"),
+        ],
+    )
+    made += append(store, [Decision(act="undo", of=made[0].id)])
+    journal = read(store)
+    assert journal.decisions == made and journal.notes == []
+    assert len({d.id for d in made}) == 3 and all(d.at.endswith("Z") for d in made)
+    lines = Path(store.path(FILE)).read_text(encoding="utf-8").split("\n")
+    assert [json.loads(line)["act"] for line in lines[:-1]] == ["name", "split", "undo"] and "Zoë 😀" in lines[0]
+
+
+def test_cut_at_any_byte_it_is_readable_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    made = append(store, [name("Ä", "a", "b"), same("a", "c"), apart("b", "d")])
+    whole = Path(store.path(FILE)).read_bytes()
+    ends = [i + 1 for i, c in enumerate(whole) if c == 10]
+    for cut in range(len(whole) + 1):
+        Path(store.path(FILE)).write_bytes(whole[:cut])
+        complete = sum(cut >= end - 1 for end in ends)  # without its newline a line is whole too
+        journal = read(store)
+        assert journal.decisions == made[:complete]
+        assert len(journal.notes) == (0 < cut and cut not in ends and cut + 1 not in ends)
+        new = append(store, [same("x", "y")])
+        assert read(store).decisions == made[:complete] + new
+
+
+def test_lines_that_make_no_sense_are_told_and_passed_over(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    good = append(store, [same("a", "b")])[0].to_line()
+    bad = ["{", "[]", "7", "\ufffd",
+           '{"id":"1","at":"","act":"marry","faces":["a"]}', '{"id":"1","at":"","act":"same","faces":"a"}',
+           '{"id":"1","at":"","act":"same","faces":[]}', '{"id":"1","at":"","act":"name","faces":["a"]}', '{"at":"","act":"undo","of":"x"}',
+           '{"id":"1","at":"","act":"same","faces":["a"],"boxes":{"a":[1]}}', '{"id":1,"at":"","act":"undo","of":"x"}']  # fmt: skip
+    Path(store.path(FILE)).write_text("\n".join([*bad, "", good, good]) + "\n", encoding="utf-8")
+    journal = read(store)
+    assert [d.to_line() for d in journal.decisions] == [good]  # the second has an id that was there
+    assert len(journal.notes) == len(bad) and all("\n" not in note for note in journal.notes)
+
+
+WRITER = """
+import sys
+from facecluster.decisions import Decision, append
+from facecluster.store import Store
+store, who, count = Store(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+for i in range(count):
+    append(store, [Decision(act="same", faces=(who, str(i)) + ("x" * 400,) * 20)])
+    print(i, flush=True)
+"""
+
+
+def writer(store: Store, who: str, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, store.url, who, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ROOT})
+
+
+def test_two_programs_lose_nothing(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    programs = [writer(store, who, 200) for who in "ab"]
+    for program in programs:
+        program.communicate(timeout=60)
+        assert program.returncode == 0
+    journal = read(store)
+    assert journal.notes == [] and len(journal.decisions) == 400
+    for who in "ab":
+        assert [d.faces[1] for d in journal.decisions if d.faces[0] == who] == [str(i) for i in range(200)]
+
+
+def test_killed_while_it_appends(tmp_path: Path) -> None:
+    """What was said to be done is there, in order; at most one line more, or a torn one."""
+    store = make(tmp_path)
+    rng = random.Random(0)
+    told: list[str] = []
+    for turn in range(3):
+        program = writer(store, str(turn), 10_000)
+        assert program.stdout is not None
+        for _ in range(rng.randint(5, 40)):
+            told.append(f"{turn} {program.stdout.readline().strip()}")
+        program.send_signal(signal.SIGKILL)
+        told += [f"{turn} {line.strip()}" for line in program.stdout]
+        program.stdout.close()
+        program.wait()
+    journal = read(store)
+    there = [" ".join(d.faces[:2]) for d in journal.decisions]
+    assert [d for d in there if d in set(told)] == told and len(there) <= len(told) + 3 and len(journal.notes) <= 3
+    assert append(store, [same("a", "b")]) == read(store).decisions[-1:]
+
+
+def test_names_are_on_one_line_and_no_ids() -> None:
+    assert clean_name("  Ada\n \tLovelace\x00 ") == "Ada Lovelace"
+    assert clean_name("Zoe\u0308") == "Zo\u00eb" and clean_name(os.fsdecode(b"Zo\xeb")) == "Zo\ufffd"
+    for text in ("p-0123abcd", "0123456789abcdef01234567-0001"):
+        with pytest.raises(InputError, match="form of an id"):
+            clean_name(text)
+
+
+# -- replay -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_undo() -> None:
+    ds = decided(same("a", "b"), same("b", "c"), Decision(act="undo", of="1"), Decision(act="undo", of="2"), Decision(act="undo", of="0"))
+    assert [d.id for d in active(ds[:3])] == ["0"]
+    assert [d.id for d in active(ds[:4])] == ["0", "1"]  # the undo is undone
+    assert [d.id for d in active(ds)] == ["1"]
+    files = [Decision(act="same", faces=("a", "b"), id=str(i), at="", batch="f") for i in range(3)]
+    assert active([*files, Decision(act="undo", of="f", id="u", at="")]) == []
+
+
+def test_links_go_over_faces_that_are_gone() -> None:
+    verdict = replay(decided(same("a", "b"), same("b", "c"), apart("c", "d"), same("d", "e")))
+    must, cannot = pairs(verdict, {"a": 0, "c": 1, "e": 2}, np.eye(3))  # b and d are gone
+    assert must.tolist() == [[0, 1]] and len(cannot) == 1 and 2 in cannot[0]
+
+
+def test_later_decisions_win_and_the_earlier_is_told_in_one_line() -> None:
+    must, cannot, notes = links(same("a", "b"), same("b", "c"), apart("a", "c"))
+    assert must == {"bc"} and len(cannot) == 1 and len(notes) == 1 and "(0)" in notes[0] and "\n" not in notes[0]
+    must, cannot, notes = links(apart("a", "c"), same("a", "b"), same("b", "c"))
+    assert must == {"ab", "bc"} and cannot == set() and len(notes) == 1 and "(0)" in notes[0]
+
+
+def test_names() -> None:
+    assert links(name("Ada", "a", "b"), name("ada", "c"))[0] == {"ab", "bc"}  # one name, one person
+    must, cannot, notes = links(name("Ada", "a", "b"), name("Bob", "c", "d"))
+    assert must == {"ab", "cd"} and len(cannot) == 1 and not notes
+    must, cannot, notes = links(name("Ada", "a"), name("Bob", "b"), same("a", "b"))
+    assert must == {"ab"} and cannot == set() and len(notes) == 1 and "'Ada'" in notes[0]
+    must, cannot, notes = links(same("a", "b"), name("Ada", "a"), name("Bob", "b"))
+    assert must == set() and cannot == {"ab"} and len(notes) == 1 and "same" in notes[0]
+
+
+def test_a_name_ties_only_the_surest_faces() -> None:
+    must = links(name("Ada", *"abcdefghijklmnop"))[0]
+    assert len(must) == CORE - 1 and not any("p" in pair for pair in must)
+
+
+def test_a_name_that_replaces_another() -> None:
+    verdict = replay(decided(name("Ada", "a", "b", "c"), name("Eva", "a", "d", replaces=("0",))))
+    assert [(c.text, c.faces) for c in verdict.names] == [("Eva", ("a", "d"))] and not verdict.notes
+    gone = replay(decided(name("Ada", "a"), name("", "a", replaces=("0",))))
+    assert gone.names == [] and not gone.notes
+    back = replay(decided(name("Ada", "a"), name("Eva", "a", replaces=("0",)), Decision(act="undo", of="1")))
+    assert [c.text for c in back.names] == ["Ada"]
+
+
+def test_a_split_takes_faces_out_of_names_and_merges_before_it() -> None:
+    split = Decision(act="split", faces=("a", "b"), others=("c", "d"))
+    must, cannot, notes = links(name("Ada", "a", "b", "c", "d"), split)
+    assert must == {"ab", "cd"} and len(cannot) == 1 and not notes
+    verdict = replay(decided(name("Ada", "a", "b", "c", "d"), split, name("Bob", "a", "b")))
+    assert {c.text: c.faces for c in verdict.names} == {"Bob": ("a", "b"), "Ada": ("c", "d")} and not verdict.notes
+    merge = Decision(act="merge", faces=("a", "b"), others=("c", "d"))
+    assert links(merge)[0] == {"ab", "bc", "cd"}
+    must, cannot, notes = links(split, merge)  # thought better of it
+    assert must == {"ab", "bc", "cd"} and cannot == set() and len(notes) == 1
+
+
+FACE = st.sampled_from("abcdefg")
+STEP = st.one_of(
+    st.builds(same, FACE, FACE),
+    st.builds(apart, FACE, FACE),
+    st.builds(name, st.sampled_from(["Ada", "Bob", "Eve"]), FACE, FACE),
+    st.builds(lambda a, b: Decision(act="merge", faces=(a,), others=(b,)), FACE, FACE),
+    st.builds(lambda a, b: Decision(act="split", faces=(a,), others=(b,)), FACE, FACE),
+    st.builds(lambda n: Decision(act="undo", of=str(n)), st.integers(0, 8)),
+)
+
+
+@given(st.lists(STEP, max_size=9))
+@settings(max_examples=300, deadline=None)
+def test_links_never_contradict_and_what_came_last_holds(steps: Sequence[Decision]) -> None:
+    verdict = replay(decided(*steps))
+    faces = "abcdefg"
+    must, cannot = pairs(verdict, {f: i for i, f in enumerate(faces)}, np.eye(len(faces)))
+    group = list(range(len(faces)))
+    for a, b in must.tolist():  # closure, the slow way
+        group = [group[a] if g == group[b] else g for g in group]
+    assert all(group[a] != group[b] for a, b in cannot.tolist())
+    held = active(decided(*steps))
+    if held and held[-1].act == "same":
+        a, b = (faces.index(f) for f in held[-1].faces)
+        assert group[a] == group[b]
+    if held and held[-1].act == "not-same" and len(set(held[-1].faces)) == 2:
+        assert {group[faces.index(f)] for f in held[-1].faces} in [{group[a], group[b]} for a, b in cannot.tolist()]

@@ -1,0 +1,237 @@
+"""Export to folders, COCO, FiftyOne, Label Studio, CSV and SQLite, read back by readers written from the formats' descriptions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from export_store import BOXES, COLOURS, SIZE, make_photo, make_store, write_faces
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from facecluster.cli import main
+from facecluster.export.folders import _folder_names, safe
+from facecluster.export.out import LIST, short_names
+from facecluster.store import Store
+
+
+def run(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
+    result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
+    assert result.exit_code == code, result.output
+    return dict(json.loads(result.stdout)) if code == 0 else {"error": result.stderr}
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> tuple[Store, list[str]]:
+    """Three photos and a copy of the first; two have one name, one has a nasty name; all have a red and a blue face."""
+    paths = [tmp_path / "photos" / "2020" / "a.jpg", tmp_path / "photos" / "2021" / "a.jpg", tmp_path / "photos" / "=1+1, \u00e9.jpg"]
+    ids = [make_photo(path, o, (200, 200, 100 + i)) for i, (path, o) in enumerate(zip(paths, (1, 8, 3), strict=True))]
+    copy = tmp_path / "photos" / "z copy.jpg"
+    copy.write_bytes(paths[0].read_bytes())
+    rows = [(i, str(p), o) for i, p, o in zip(ids, paths, (1, 8, 3), strict=True)]
+    return make_store(tmp_path / "store", [*rows, (ids[0], str(copy), 1)]), ids
+
+
+def colour_at(path: str | Path, box: tuple[float, float, float, float]) -> np.ndarray[Any, Any]:
+    """Mean colour of the upright picture inside a box in px."""
+    x, y, w, h = box
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).crop((int(x) + 4, int(y) + 4, int(x + w) - 4, int(y + h) - 4))).mean(axis=(0, 1))
+
+
+def test_coco(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, ids = three
+    run("export", store.url, "--to", "coco", "-o", tmp_path / "out")
+    coco = json.loads((tmp_path / "out" / "instances_faces.json").read_bytes())
+    images = {i["id"]: i for i in coco["images"]}
+    assert len(images) == 3 and {i["sha256"] for i in images.values()} == set(ids)
+    assert [c["name"] for c in coco["categories"]] == ["face"] and len(coco["categories"][0]["keypoints"]) == 5
+    assert len({a["id"] for a in coco["annotations"]}) == len(coco["annotations"]) == 6
+    for a in coco["annotations"]:
+        image = images[a["image_id"]]
+        assert (image["width"], image["height"]) == SIZE and a["category_id"] == 1 and a["iscrowd"] == 0
+        assert a["area"] == pytest.approx(a["bbox"][2] * a["bbox"][3])
+        number = int(a["attributes"]["face_id"][-1])
+        assert np.abs(colour_at(Path(coco["info"]["root"], image["file_name"]), a["bbox"]) - COLOURS[number]).max() < 20
+        assert len(a["keypoints"]) == 15 and set(a["keypoints"][2::3]) == {2} and a["num_keypoints"] == 5
+        assert a["keypoints"][:2] == list(BOXES[number][:2])[:1] + [BOXES[number][1] + 1]
+        assert a["attributes"]["person"] == f"person {number:04}"
+
+
+def test_fiftyone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, _ = three
+    run("export", store.url, "--to", "fiftyone", "-o", tmp_path / "out")
+    labels = json.loads((tmp_path / "out" / "labels.json").read_bytes())
+    places = json.loads((tmp_path / "out" / "data.json").read_bytes())
+    assert set(labels["labels"]) == set(places) and len(places) == 3
+    assert labels["classes"] == ["person 0000", "person 0001"]
+    for key, rows in labels["labels"].items():
+        for row in rows:
+            x, y, w, h = (v * SIZE[i % 2] for i, v in enumerate(row["bounding_box"]))
+            assert np.abs(colour_at(places[key], (x, y, w, h)) - COLOURS[row["label"]]).max() < 20
+            assert row["confidence"] == pytest.approx(0.9) and row["attributes"]["probability"] == pytest.approx(0.9)
+
+
+def test_label_studio(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, _ = three
+    run("export", store.url, "--to", "labelstudio", "-o", tmp_path / "out")
+    tasks = json.loads((tmp_path / "out" / "tasks.json").read_bytes())
+    config = ElementTree.fromstring((tmp_path / "out" / "config.xml").read_bytes())
+    tags = {e.get("name"): e for e in config.iter()}
+    assert len(tasks) == 3
+    for task in tasks:
+        assert task["data"]["image"].startswith("/data/local-files/?d=") and "=1" not in task["data"]["image"].split("d=")[1]
+        [prediction] = task["predictions"]
+        regions: dict[str, list[dict[str, Any]]] = {}
+        for part in prediction["result"]:
+            assert tags[part["from_name"]].tag.lower() == part["type"] and tags[part["from_name"]].get("toName") == part["to_name"]
+            assert (part["original_width"], part["original_height"]) == SIZE
+            regions.setdefault(part["id"], []).append(part["value"])
+        assert len(regions) == 2
+        for key, (rectangle, person) in regions.items():
+            box = tuple(rectangle[k] / 100 * SIZE[i % 2] for i, k in enumerate(("x", "y", "width", "height")))
+            number = int(key[-1])
+            assert np.abs(colour_at(task["data"]["uri"], box) - COLOURS[number]).max() < 20  # type: ignore[arg-type]
+            assert rectangle["rectanglelabels"] == ["Face"] and person["text"] == [f"person {number:04}"]
+
+
+def test_csv_and_sqlite_say_the_same(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, ids = three
+    run("export", store.url, "--to", "csv", "-o", tmp_path / "out")
+    run("export", store.url, "--to", "sqlite", "-o", tmp_path / "out")  # two kinds may share a folder
+    base = sqlite3.connect(tmp_path / "out" / "faces.sqlite")
+    try:
+        query = "SELECT count(*) FROM faces JOIN people USING (person) JOIN photos USING (photo_id) WHERE person = 'person 0001'"
+        assert base.execute(query).fetchone() == (4,)  # three photos and a copy
+        for table in ("people", "photos", "faces"):
+            with open(tmp_path / "out" / f"{table}.csv", encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))
+            cursor = base.execute(f"SELECT * FROM {table}")
+            assert rows[0] == [c[0] for c in cursor.description]
+            found = cursor.fetchall()
+            assert len(found) == len(rows) - 1
+            for one, two in zip(rows[1:], found, strict=True):
+                for a, b in zip(one, two, strict=True):
+                    assert (float(a) == pytest.approx(b)) if isinstance(b, float) else a.removeprefix("'") == ("" if b is None else str(b))
+        assert {row[0] for row in base.execute("SELECT photo_id FROM photos")} == set(ids)
+    finally:
+        base.close()
+
+
+def test_sure_leaves_out_who_is_unsure(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, _ = three
+    run("export", store.url, "--to", "csv", "-o", tmp_path / "out", "--sure", "0.95")
+    with open(tmp_path / "out" / "faces.csv", encoding="utf-8", newline="") as file:
+        assert {row["person"] for row in csv.DictReader(file)} == {""}
+
+
+def test_folders(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, ids = three
+    out = tmp_path / "out"
+    plan = run("export", store.url, "--to", "folders", "-o", out, "--dry-run")
+    assert not out.exists()
+    done = run("export", store.url, "--to", "folders", "-o", out)
+    assert done["files"] == plan["files"] and done["written"] == len(done["files"]) == 6
+    there = {p.relative_to(out).as_posix() for p in out.rglob("*.jpg")}
+    assert there == set(done["files"])
+    assert there == {f"person 000{i}/{n}" for i in (0, 1) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
+    assert run("export", store.url, "--to", "folders", "-o", out)["written"] == 0
+
+
+def test_folders_are_kept_up_to_date_and_the_users_files_stay(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, ids = three
+    out = tmp_path / "out"
+    run("export", store.url, "--to", "folders", "-o", out)
+    (out / "person 0001" / "mine.txt").write_text("mine")
+    changed = out / "person 0001" / "a.jpg"
+    changed.write_bytes(b"edited")
+    store.remove("faces")
+    store.remove("identities/bundled")
+    write_faces(store, ids, people=(0, -1))
+    done = run("export", store.url, "--to", "folders", "-o", out)
+    assert done["written"] == 0 and done["stale"] == 2
+    assert sorted(p.name for p in (out / "person 0001").iterdir()) == ["a.jpg", "mine.txt"]
+    assert changed.read_bytes() == b"edited" and len(list((out / "person 0000").iterdir())) == 3
+
+
+def test_what_is_not_ours_is_never_overwritten(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, _ = three
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "faces.csv").write_text("mine")
+    for dry in ([], ["--dry-run"]):
+        error = run("export", store.url, "--to", "csv", "-o", tmp_path / "out", *dry, code=1)["error"]
+        assert "found another file there" in error and error.count("\n") == 1
+    assert (tmp_path / "out" / "faces.csv").read_text() == "mine"
+    (tmp_path / "out" / LIST).write_text("{}")
+    assert "damaged" in run("export", store.url, "--to", "coco", "-o", tmp_path / "out", code=1)["error"]
+
+
+def test_links_and_photos_that_are_gone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, ids = three
+    os.unlink(tmp_path / "photos" / "2021" / "a.jpg")
+    (tmp_path / "photos" / "=1+1, \u00e9.jpg").write_bytes(b"other")
+    done = run("export", store.url, "--to", "folders", "-o", tmp_path / "copies")
+    assert len(done["left_out"]) == 4 and {Path(row["photo"]).name for row in done["left_out"]} == {"a.jpg", "=1+1, \u00e9.jpg"}
+    assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 2
+    run("export", store.url, "--to", "folders", "-o", tmp_path / "links", "--link")
+    link = tmp_path / "links" / "person 0000" / "a.jpg"
+    assert link.is_symlink() and link.read_bytes() == (tmp_path / "photos" / "2020" / "a.jpg").read_bytes()
+    assert run("export", store.url, "--to", "folders", "-o", tmp_path / "links", "--link")["written"] == 0
+
+
+def test_show(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, ids = three
+    store.remove("faces")
+    store.remove("identities/bundled")
+    write_faces(store, ids[:2], people=(0, 1))
+    store.write("identities/bundled", "00001", store.read("identities/bundled", "00000").slice(0, 0), {"table": "identities"})
+    everyone = run("show", store.url, "0", "--and", "person 1")
+    assert {p["photo_id"] for p in everyone["photos"]} == set(ids[:2]) and everyone["with"] == ["person 0000", "person 0001"]
+    assert run("show", store.url, "0", "--not", "1")["photos"] == []
+    done = run("show", store.url, "0", "--copy-to", tmp_path / "out", "--dry-run")
+    assert not (tmp_path / "out").exists() and len(done["out"]["files"]) == 2
+    run("show", store.url, "0", "--copy-to", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.jpg")) == sorted(done["out"]["files"])
+    assert "expected a person" in run("show", store.url, "Anna", code=1)["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--to", "csv"], "-o DIR"),
+        (["--to", "csv", "--beside"], "--to xmp only"),
+        (["--to", "xmp", "--beside", "-o", "x"], "both or neither"),
+    ],
+)
+def test_options_that_do_not_go_together(three: tuple[Store, list[str]], options: list[str], says: str) -> None:
+    error = run("export", three[0].url, *options, code=1)["error"]
+    assert says in error and error.count("\n") == 1
+
+
+@given(st.text(min_size=1))
+def test_safe_names_are_safe(name: str) -> None:
+    made = safe(name)
+    assert made.strip(". ") and not set(made) & set('<>:"/\\|?*\0\n') and len(made.encode()) <= 255
+    assert made.split(".")[0].lower() not in ("con", "nul", "com1") and safe(made) == made
+
+
+def test_folders_differ_by_more_than_capitals() -> None:
+    names = _folder_names(["Anna", "anna", "a/b", "a:b", "Anna (2)", "..", "CON"])
+    assert len({n.casefold() for n in names}) == 7 and names[:3] == ["Anna", "anna (2)", "a_b"]
+
+
+def test_short_names() -> None:
+    root, names = short_names(["/p/a/x.jpg", "/p/b/x.jpg", "file:///p/caf%E9.jpg"])
+    assert root == "/p" and names["/p/a/x.jpg"] == "a/x.jpg" and names["file:///p/caf%E9.jpg"] == os.fsdecode(b"caf\xe9.jpg")
+    root, names = short_names(["s3://bucket/x.jpg", "/p/x.jpg"])
+    assert root == "" and sorted(names.values()) == ["p/x.jpg", "s3/bucket/x.jpg"]
+    assert short_names([]) == ("", {})

@@ -1,0 +1,331 @@
+"""Finding and comparing: the index against numpy, the odds against Bayes written out, the commands on synthetic people."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facecluster.cli import main
+from facecluster.demo import make_collection
+from facecluster.errors import InputError
+from facecluster.matching.index import Index, open_index, searchable
+from facecluster.matching.match import Known, Looked, known, match
+from facecluster.matching.posterior import against_strangers, people_evidence, posterior
+from facecluster.matching.recognition import Person, Who
+from facecluster.models.registry import card_of
+from facecluster.store import PHOTOS, Store, embeddings_schema, table_of
+
+CARD = card_of("bundled")
+DIM = 16
+
+
+def vectors_store(folder: Path, vectors: np.ndarray[Any, Any]) -> Store:
+    """A store with a face in each of n photos, in two shards."""
+    store = Store(str(folder))
+    store.create()
+    half = len(vectors) // 2
+    for shard, rows in (("00000", range(half)), ("00001", range(half, len(vectors)))):
+        add_shard(store, shard, list(rows), vectors[list(rows)])
+    return store
+
+
+def add_shard(store: Store, shard: str, numbers: list[int], vectors: np.ndarray[Any, Any]) -> None:
+    n, ids = len(numbers), [f"{i:064x}"[::-1] for i in numbers]
+    columns = {
+        "photo_id": ids, "uri": [f"/p/{i}.jpg" for i in numbers], "size": [9] * n, "mtime_ns": [0] * n, "format": ["JPEG"] * n,
+        "width": [9] * n, "height": [9] * n, "orientation": [1] * n, "taken_at": [None] * n, "phash": np.zeros(n, np.uint64),
+        "faces": [1] * n, "error": [None] * n,
+    }  # fmt: skip
+    data = table_of(embeddings_schema(DIM), {"face_id": [f"{i[:24]}-0000" for i in ids], "embedding": vectors.astype(np.float16)})
+    store.write("embeddings/bundled", shard, data, {"table": "embeddings"})
+    store.write("photos", shard, table_of(PHOTOS, columns), {"table": "photos"})
+
+
+def unit(n: int, dim: int = DIM, seed: int = 0) -> np.ndarray[Any, Any]:
+    x = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
+
+
+def test_the_index_is_searched_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facecluster.matching.index.BLOCK", 7)
+    x, q = unit(40), unit(3, seed=1)
+    index = open_index(vectors_store(tmp_path / "s", x), "bundled")
+    order = [index.face_ids.to_pylist().index(f"{i:064x}"[::-1][:24] + "-0000") for i in range(40)]
+    stored = x.astype(np.float16).astype(np.float32)
+    assert np.array_equal(index.vectors(np.array(order)), stored)
+    cosines, rows = index.nearest(q, 9)
+    brute = q @ index.vectors(np.arange(40)).T
+    assert np.array_equal(rows, np.argsort(-brute, axis=1)[:, :9]) and np.allclose(cosines, -np.sort(-brute)[:, :9], atol=1e-6)
+    assert index.nearest(q, 99)[1].shape == (3, 40) and index.nearest(q[:0], 5)[0].shape == (0, 5)
+    assert [index.uris[i].as_py() for i in order] == [f"/p/{i}.jpg" for i in range(40)]
+    for i in (0, 17, 39):
+        assert index.of_photo(f"{i:064x}"[::-1]) == slice(order[i], order[i] + 1)
+    gone = index.of_photo("f" * 64)
+    assert gone.start == gone.stop
+
+
+def test_the_index_is_kept_and_made_anew_when_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = vectors_store(tmp_path / "s", unit(10))
+    first = open_index(store, "bundled")
+    with monkeypatch.context() as patch:
+        patch.setattr("facecluster.matching.index._build", lambda *_: pytest.fail("made again, though nothing changed"))
+        again = open_index(store, "bundled")
+    assert again.digest == first.digest
+    add_shard(store, "00002", [10, 11], unit(2, seed=5))
+    grown = open_index(store, "bundled")
+    assert len(grown.face_ids) == 12 and grown.digest != first.digest
+    files = os.listdir(store.path("index/bundled"))
+    assert len(files) == 3, files  # those of the old one are gone
+    [vectors] = [f for f in files if f.endswith(".faiss")]
+    wanted = grown.vectors(np.arange(12)).copy()
+    path = Path(store.path("index/bundled", vectors))
+    whole = path.read_bytes()
+    for damaged in (b"damaged", whole[:-8], b"x" * len(whole)):
+        path.unlink()  # a new file: the old one is mapped
+        path.write_bytes(damaged)
+        assert np.array_equal(open_index(store, "bundled").vectors(np.arange(12)), wanted)
+    assert path.read_bytes() == whole
+
+
+def test_an_index_on_a_remote_filesystem() -> None:
+    store = Store("memory://index-test")
+    store.create()
+    add_shard(store, "00000", list(range(10)), unit(10))
+    made, again = open_index(store, "bundled"), open_index(store, "bundled")
+    assert (
+        made.digest == again.digest
+        and np.array_equal(made.vectors(np.arange(10)), again.vectors(np.arange(10)))
+        and store.exists("index/bundled/index.json")
+    )
+    add_shard(store, "00001", [10], unit(1, seed=4))
+    assert len(open_index(store, "bundled").face_ids) == 11
+
+
+def test_a_store_that_cannot_be_written_is_searched_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = vectors_store(tmp_path / "s", unit(10))
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "read-only")
+
+    monkeypatch.setattr(Store, "write_bytes", refuse)
+    assert len(open_index(store, "bundled").face_ids) == 10
+    assert not os.path.exists(store.path("index/bundled"))
+
+
+def test_the_posterior_is_bayes() -> None:
+    evidence, prior = np.array([3.0, -1.0, 0.5]), 0.3
+    likelihood = np.append(np.exp(evidence) * prior / 3, 1 - prior)
+    assert np.allclose(posterior(evidence, prior), likelihood / likelihood.sum())
+    assert posterior(np.zeros(0)).tolist() == [1.0]
+    assert np.allclose(posterior(np.array([-np.inf, 5000.0])), [0, 1, 0])
+
+
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=30), st.integers(1, 1000))
+def test_the_same_cosine_is_less_sure_among_more_people(evidence: list[float], more: int) -> None:
+    few = posterior(np.array(evidence))
+    many = posterior(np.array(evidence + [-30.0] * more))
+    assert few.sum() == pytest.approx(1) and many.sum() == pytest.approx(1)
+    assert many[: len(evidence)].max() <= few[: len(evidence)].max() + 1e-12
+    assert few[np.argmax(many[:-1])] == pytest.approx(few[:-1].max(), rel=1e-12)  # whoever was first still is, but for rounding
+
+
+def test_for_one_pair_the_card_is_right_as_it_is() -> None:
+    """One person with one face, both answers as likely: the very curve of the card, where strangers are as the card says."""
+    for cosine in (-0.2, 0.1, 0.4, 0.8):
+        evidence = people_evidence(np.array([cosine]), np.array([0]), [np.array([0])], CARD, lambda _: 1.0)
+        assert posterior(evidence)[0] == pytest.approx(float(CARD.probability(np.array([cosine]))[0]))
+
+
+def test_evidence_of_many_faces_against_the_formula_written_out() -> None:
+    rng = np.random.default_rng(0)
+    x = unit(60, 8)
+    person = rng.integers(0, 7, 60)
+    cosines = x @ unit(1, 8, seed=3)[0]
+    members = [np.flatnonzero(person == j) for j in range(8)]
+    found = people_evidence(cosines, person, members, CARD, lambda j: float(np.linalg.norm(x[person == j].mean(axis=0))))
+    for j in range(7):
+        odds = CARD.slope * cosines[person == j].astype(float) + CARD.intercept
+        length = np.linalg.norm(x[person == j].mean(axis=0))
+        assert found[j] == pytest.approx((odds.mean() / length + sorted(odds)[-3:][0] / 3 + sorted(odds)[-2:][0] / 3 + max(odds) / 3
+                                          - np.log(len(odds))) / 2, abs=1e-4)  # fmt: skip
+    assert found[7] == -np.inf
+
+
+def test_cosines_are_put_where_the_card_expects_strangers() -> None:
+    rng = np.random.default_rng(0)
+    as_card = rng.normal(CARD.stranger_mean, CARD.stranger_sd, 100_000)
+    every = np.arange(len(as_card))
+    assert np.abs(against_strangers(as_card, every, CARD) - as_card).max() < 0.02
+    alike = 0.2 + 1.5 * (as_card - CARD.stranger_mean)  # a collection of people who look like each other
+    moved = against_strangers(alike, every, CARD)
+    assert (moved.mean(), moved.std()) == pytest.approx((CARD.stranger_mean, CARD.stranger_sd), abs=0.005)
+    assert np.allclose(against_strangers(alike[:50], every[:0], CARD), alike[:50])  # no strangers: the card's word
+
+
+def crowd(people: int, faces: int, dim: int, alike: float, seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Vectors around middles, and who each is."""
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(people), rng.integers(1, 2 * faces, people))
+    x = unit(people, dim, seed)[person] + alike * unit(len(person), dim, seed + 1)
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16), person
+
+
+def brute(query: np.ndarray[Any, Any], x: np.ndarray[Any, Any], person: np.ndarray[Any, Any], stored: Known) -> np.ndarray[Any, Any]:
+    """Shares of all people by every cosine, as odds.py states the rule."""
+    members = [np.flatnonzero(person == j) for j in range(len(stored.who.people))]
+    c = against_strangers(x @ query, stored.strangers, CARD)
+    return posterior(people_evidence(c, person, members, CARD, lambda j: float(np.linalg.norm(x[members[j]].mean(axis=0)))))
+
+
+@pytest.mark.parametrize("near, faces, bound", [(2_000, 50_000, 1e-6), (60, 50, 0.02)])
+def test_people_have_the_shares_of_a_comparison_with_everybody(
+    monkeypatch: pytest.MonkeyPatch, near: int, faces: int, bound: float
+) -> None:
+    """With the limits of the product on a collection below them, and with limits far below a collection."""
+    monkeypatch.setattr("facecluster.matching.match._NEAR", near)
+    monkeypatch.setattr("facecluster.matching.match._FACES", faces)
+    monkeypatch.setattr("facecluster.matching.posterior._CLOSE", 10_000)  # all exactly, none by a bound
+    x, person = crowd(300, 6, 64, 0.8)
+    person[::17] = -1
+    ids = [f"{i:024x}-0000" for i in range(len(x))]
+    index = Index(pa.array(ids), pa.array([f"/{i}.jpg" for i in ids]), searchable(x), "")
+    people = [Person(f"p-{j}", None, int((person == j).sum()), j) for j in range(300)]
+    stored = known(index, Who(index.face_ids, person.astype(np.int32), np.ones(len(x), np.float32), people))
+    rng = np.random.default_rng(3)
+    wide = x.astype(np.float32)
+    queries = np.concatenate([wide[rng.choice(np.flatnonzero(person >= 0), 12)] + 0.5 * unit(12, 64, 8), unit(6, 64, 9)])
+    queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+    looked = Looked("/new.jpg", "f" * 64, np.zeros((18, 4), np.float32), np.ones(18, np.float32), np.ones(18, np.float32), queries)
+    sure = 0
+    for query, found in zip(queries, match(looked, stored, CARD, top=5), strict=True):
+        shares = brute(query, wide, person, stored)
+        assert abs(found.nobody - shares[-1]) < bound
+        assert [c.probability for c in found.people] == pytest.approx(sorted(shares[:-1])[:-6:-1], abs=bound)
+        for c in found.people:
+            j = c.person.number
+            mine = wide[person == j] @ query
+            length = np.linalg.norm(wide[person == j].mean(axis=0))
+            assert (c.best, c.mean) == pytest.approx((mine.max(), min(1, mine.mean() / length)), abs=1e-5)
+            assert c.probability == pytest.approx(shares[j], abs=bound)
+        assert [n.cosine for n in found.nearest] == pytest.approx(np.sort(wide @ query)[:-6:-1], abs=1e-5)
+        sure += found.people[0].probability > 0.9
+    assert sure >= 6
+
+
+def who() -> Who:
+    names = ("Anna", "Anna  Maria", None, "anna")
+    people = [Person(f"p-0000000{i}", name, 5 - i, i) for i, name in enumerate(names)]
+    return Who(pa.array(["a", "b"]), np.array([2, -1], np.int32), np.array([0.5, 0], np.float32), people)
+
+
+def test_people_are_found_by_name_and_number() -> None:
+    assert who().find("anna maria") == 1 and who().find("2") == 2 and who().find(" Person  0002") == 2 and who().find("Anna M") == 1
+    assert who().find("p-00000003") == 3 and who().find("a") == 2
+    with pytest.raises(InputError, match="2 called 'anna'"):
+        who().find("anna")
+    for text in ("nobody", "", "7", "b"):
+        with pytest.raises(InputError, match="expected a person"):
+            who().find(text)
+    person, probability = who().of(pa.array(["b", "x", "a"]))
+    assert person.tolist() == [-1, -1, 2] and probability.tolist() == [0, 0, 0.5]
+
+
+# -- the commands ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A grouped store of six synthetic people; and photos of them that are not in it, with photos of other people."""
+    folder = tmp_path_factory.mktemp("demo")
+    photos = Path(make_collection(str(folder / "six"), people=6, photos=4).photos)
+    new = folder / "new"
+    new.mkdir()
+    for path in sorted(p for p in photos.rglob("IMG_*") if p.is_file())[::5]:
+        shutil.move(path, new / f"known-{path.name}")
+    others = Path(make_collection(str(folder / "others"), people=6, photos=2, seed=9).photos)
+    for path in sorted(p for p in others.rglob("IMG_*.jpg"))[:6]:
+        shutil.copy(path, new / f"other-{path.name}")
+    store = str(folder / "store")
+    result = CliRunner().invoke(main, ["run", str(photos), "-o", store])
+    assert result.exit_code == 0, result.output
+    return store, new
+
+
+def matched(store: str, *arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(main, ["match", *arguments, "--store", store, "--json"])
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout))
+
+
+def test_known_people_are_named_and_others_are_not(demo: tuple[str, Path]) -> None:
+    store, new = demo
+    found = matched(store, str(new))
+    best: dict[bool, list[float]] = {True: [], False: []}  # of known people, of others
+    for row in found["photos"]:
+        for face in row["faces"]:
+            shares = [p["probability"] for p in face["people"]]
+            assert shares == sorted(shares, reverse=True) and sum(shares) + face["nobody_known"] <= 1 + 1e-9
+            best["known-" in row["photo"]].append(shares[0])
+            cosines = [n["cosine"] for n in face["nearest"]]
+            assert cosines == sorted(cosines, reverse=True) and len(cosines) == 5
+            if shares[0] > 0.9:  # who is named is whom the nearest faces are of
+                assert face["nearest"][0]["person"] == face["people"][0]["person"]
+    assert min(map(len, best.values())) >= 5
+    # synthetic strangers are of one mould, more alike than real ones: a guess is made now and then, hardly ever a sure one
+    known, others = (np.array(best[k]) for k in (True, False))
+    assert (known > 0.9).mean() >= 0.8 and (others > 0.9).mean() <= 0.1 and others.mean() < 0.6, best
+
+
+def test_a_stored_photo_is_not_compared_with_itself(demo: tuple[str, Path]) -> None:
+    store, new = demo
+    photo = next(p for p in sorted((new.parent / "six" / "photos").rglob("IMG_*.jpg")))
+    for face in matched(store, str(photo))["photos"][0]["faces"]:
+        assert all(n["photo"] != str(photo) for n in face["nearest"])
+
+
+def test_a_photo_that_is_none_is_a_row_and_exit_1_only_if_all_are(demo: tuple[str, Path], tmp_path: Path) -> None:
+    store, new = demo
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    good = str(sorted(new.iterdir())[0])
+    rows = matched(store, str(tmp_path / "bad.jpg"), good)["photos"]
+    assert [bool(r["error"]) for r in rows] == [True, False]
+    assert CliRunner().invoke(main, ["match", str(tmp_path / "bad.jpg"), "--store", store]).exit_code == 1
+
+
+def test_verify(demo: tuple[str, Path], tmp_path: Path) -> None:
+    _, new = demo
+    photo = str(next(p for p in sorted(new.iterdir()) if matched(demo[0], str(p))["photos"][0]["faces"]))
+
+    def verify(a: str, b: str) -> dict[str, Any]:
+        result = CliRunner().invoke(main, ["verify", a, b, "--json"])
+        assert result.exit_code == 0, result.output
+        return dict(json.loads(result.stdout))
+
+    same = verify(photo, photo)
+    assert same["cosine"] == pytest.approx(1) and same["probability"] > 0.95 and "very likely the same person" in same["words"]
+    assert same["boxes"][0] == same["boxes"][1]
+    other = verify(photo, str(next(p for p in sorted(new.iterdir()) if "other" in p.name)))
+    assert other["probability"] < same["probability"]
+    result = CliRunner().invoke(main, ["verify", photo, str(tmp_path / "none.jpg")])
+    assert result.exit_code == 1 and "none.jpg" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_store_of_another_model_is_refused(demo: tuple[str, Path], tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    shutil.copytree(demo[0], store.url)
+    shard = store.shards("embeddings/bundled")[0]
+    stamp = store.stamp("embeddings/bundled", shard)
+    assert stamp is not None
+    store.write("embeddings/bundled", shard, store.read("embeddings/bundled", shard), stamp | {"weights": "0" * 64})
+    result = CliRunner().invoke(main, ["match", str(demo[1]), "--store", store.url])
+    assert result.exit_code == 1 and "expected vectors of the model" in result.stderr and result.stderr.count("\n") == 1

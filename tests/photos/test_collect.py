@@ -1,0 +1,405 @@
+"""Folders with every trouble in them, and what is planned from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facecluster.errors import InputError
+from facecluster.photos import collect as stage
+from facecluster.photos import listing
+from facecluster.photos.collect import Collected, collect
+from facecluster.photos.images import content_id, read_file
+from facecluster.photos.listing import EXTENSIONS, find_files
+from facecluster.store import PHOTOS, Store, table_of
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    return store
+
+
+def put(folder: Path, *names: str) -> None:
+    """Files with their own name in them."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.fsencode(name))
+
+
+def names(*sources: Path | str, under: Path) -> list[str]:
+    return [os.path.relpath(f.uri, under) for f in find_files(map(str, sources))]
+
+
+def planned(store: Store) -> list[dict[str, Any]]:
+    return [row for shard in store.shards("files") for row in store.read("files", shard).to_pylist()]
+
+
+def detect(store: Store, failed: frozenset[str] = frozenset()) -> None:
+    """What the next stage does with files, as far as this one looks at it: rows of photos, with as many faces as letters in the name.
+
+    Names in `failed` become errors.
+    """
+    for shard in store.shards("files"):
+        if shard in store.shards("photos"):
+            continue
+        rows = []
+        for file in store.read("files", shard).to_pylist():
+            row = dict.fromkeys(PHOTOS.names) | {k: file[k] for k in ("uri", "size", "mtime_ns")} | {"faces": 0, "photo_id": ""}
+            if file["size"] < 0 or os.path.basename(file["uri"]) in failed:
+                row["error"] = "damaged"
+            else:
+                row |= {"photo_id": content_id(read_file(file["uri"])), "faces": len(os.path.basename(file["uri"]))}
+            rows.append(row)
+        store.write("photos", shard, table_of(PHOTOS, {n: [r[n] for r in rows] for n in PHOTOS.names}), {"table": "photos"})
+
+
+# -- finding --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_folder(photos: Path) -> None:
+    put(photos, *(f"x.{e}" for e in EXTENSIONS), "Y.JPG", "z.jpeg.txt", "jpg", "b/c/d.png", "b.jpg")
+    found = names(photos, under=photos)
+    assert sorted(found) == sorted([*(f"x.{e}" for e in EXTENSIONS), "Y.JPG", "b/c/d.png", "b.jpg"])
+    assert found == names(photos, under=photos)
+    first = next(find_files([str(photos / "b.jpg")]))
+    assert (first.uri, first.size, first.mtime_ns, first.error) == (str(photos / "b.jpg"), 5, (photos / "b.jpg").stat().st_mtime_ns, None)
+
+
+def test_relative_sources_become_absolute(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(photos, "a/1.jpg")
+    monkeypatch.chdir(photos)
+    for source in (".", "a", "a/1.jpg", "a/*.jpg", "../photos/a", "./*/"):
+        assert [f.uri for f in find_files([source])] == [str(photos / "a/1.jpg")]
+
+
+def test_passed_over(photos: Path) -> None:
+    put(
+        photos, "1.jpg", ".2.jpg", ".thumbnails/3.jpg", "@eaDir/4.jpg", ".Trash/5.jpg", "__MACOSX/6.jpg", "._AppleDouble/7.jpg", "a/._8.jpg"
+    )
+    put(photos, "shop/store.json", "shop/9.jpg")
+    Store(str(photos / "faces")).create()
+    put(photos, "faces/report/10.jpg")
+    assert names(f"{photos}/**/*.jpg", under=photos) == ["1.jpg", "shop/9.jpg"]
+    assert names(photos, under=photos) == ["1.jpg", "shop/9.jpg"]
+    assert names(photos / ".thumbnails", under=photos) == [".thumbnails/3.jpg"]  # it was asked for by name
+
+
+def test_single_file_whatever_its_extension(photos: Path) -> None:
+    put(photos, "scan.data", "a[1]*.jpg", "a1.jpg")
+    assert names(photos / "scan.data", under=photos) == ["scan.data"]
+    assert names(photos / "a[1]*.jpg", under=photos) == ["a[1]*.jpg"]  # there is a file of that very name
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["1.jpg"]),
+        ("*", ["1.jpg", "a/2.jpg", "a/b/3.png", "a/b/c/4.jpg", "x/5.JPG"]),
+        ("a/*", ["a/2.jpg", "a/b/3.png", "a/b/c/4.jpg"]),
+        ("**/*.jpg", ["1.jpg", "a/2.jpg", "a/b/c/4.jpg"]),
+        ("**/*.[jJ][pP][gG]", ["1.jpg", "a/2.jpg", "a/b/c/4.jpg", "x/5.JPG"]),
+        ("**/b", ["a/b/3.png", "a/b/c/4.jpg"]),
+        ("**", ["1.jpg", "a/2.jpg", "a/b/3.png", "a/b/c/4.jpg", "x/5.JPG"]),
+        ("?/**/?.png", ["a/b/3.png"]),
+        ("[!a]/*", ["x/5.JPG"]),
+        (".h/*.jpg", [".h/6.jpg"]),
+    ],
+)
+def test_globs(photos: Path, pattern: str, expected: list[str]) -> None:
+    put(photos, "1.jpg", "a/2.jpg", "a/b/3.png", "a/b/c/4.jpg", "x/5.JPG", ".h/6.jpg", "a/note.txt")
+    assert sorted(set(names(f"{photos}/{pattern}", under=photos))) == expected
+
+
+@given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=4), min_size=1, max_size=5), st.data())
+@settings(deadline=None, max_examples=60)
+def test_globs_against_pathlib(tmp_path_factory: pytest.TempPathFactory, paths: list[list[str]], choose: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("g")
+    put(folder, *("/".join(p) + ".jpg" for p in paths))
+    pattern = "/".join(choose.draw(st.lists(st.sampled_from(["**", "*", "a", "[ab]", "b*"]), max_size=3))) + "/*.jpg"
+    pattern = pattern.lstrip("/")
+    expected = {str(p) for p in folder.glob(pattern) if p.is_file()}
+    found = {f.uri for f in find_files([str(folder), f"{folder}/{pattern}"][1:])} if expected else set()
+    assert found == expected
+    if not expected:
+        with pytest.raises(InputError):
+            list(find_files([f"{folder}/{pattern}"]))
+
+
+def test_links(photos: Path, tmp_path: Path) -> None:
+    """Linked folders are followed, once; a photo is found under its real path where it has one among the sources."""
+    put(photos, "z/1.jpg", "z/in/2.jpg")
+    put(tmp_path / "else", "3.jpg")
+    (photos / "a_loop").symlink_to(photos)
+    (photos / "z/in/up").symlink_to(photos / "z")
+    (photos / "a_link_to_z").symlink_to("z")
+    (photos / "out").symlink_to(tmp_path / "else")
+    (photos / "out_again").symlink_to(tmp_path / "else")
+    assert names(photos, under=photos) == ["z/1.jpg", "z/in/2.jpg", "out/3.jpg"]
+    assert names(photos, photos / "z", photos, under=photos) == ["z/1.jpg", "z/in/2.jpg", "out/3.jpg"]
+    assert names(f"{photos}/**/*.jpg", under=photos) == ["out/3.jpg", "z/1.jpg", "z/in/2.jpg"]
+    (tmp_path / "way_in").symlink_to(photos)
+    assert names(tmp_path / "way_in", under=tmp_path) == ["way_in/z/1.jpg", "way_in/z/in/2.jpg", "way_in/out/3.jpg"]
+
+
+def test_deep_folders(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deeper than Python's calls may be nested."""
+    monkeypatch.chdir(photos)  # and back, whatever happens below
+    depth = 1500
+    try:
+        for _ in range(depth):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("1.jpg").write_bytes(b"1")
+        for source in (photos, f"{photos}/**/*.jpg"):
+            assert names(source, under=photos) == ["d/" * depth + "1.jpg"]
+    finally:  # pytest's own removal of old folders calls itself a level a folder
+        Path("1.jpg").unlink(missing_ok=True)
+        while os.path.basename(os.getcwd()) == "d":
+            os.chdir("..")
+            os.rmdir("d")
+
+
+def test_what_is_no_file_is_found_with_its_error(photos: Path) -> None:
+    put(photos, "ok.jpg")
+    (photos / "broken.jpg").symlink_to(photos / "gone.jpg")
+    (photos / "self.png").symlink_to("self.png")
+    (photos / "broken").symlink_to(photos / "gone")
+    os.mkfifo(photos / "pipe.gif")
+    found = {os.path.basename(f.uri): (f.size, f.error) for f in find_files([str(photos)])}
+    assert found == {
+        "broken.jpg": (-1, "broken link"),
+        "ok.jpg": (6, None),
+        "pipe.gif": (-1, "not a file"),
+        "self.png": (-1, "broken link"),
+    }
+    assert [f.error for f in find_files([str(photos / "broken.jpg")])] == ["broken link"]
+
+
+def test_odd_names(photos: Path, store: Store) -> None:
+    odd = [
+        "new\nline.jpg",
+        "\U0001f600.jpg",
+        "\"quotes'.jpg",
+        "<script>alert(1)<",
+        "100%.jpg",
+        " .jpg",
+        "a\\b.jpg",
+        "s3:x.jpg",
+        "\u202eltr.jpg",
+    ]
+    odd[3] += "&.jpg"
+    put(photos, *odd)
+    raw = os.fsencode(photos) + b"/caf\xe9 50%.jpg"
+    Path(os.fsdecode(raw)).write_bytes(b"latin")
+    os.mkdir(os.fsencode(photos) + b"/\xff")
+    Path(os.fsdecode(os.fsencode(photos) + b"/\xff/1.jpg")).write_bytes(b"latin 2")
+    assert collect([str(photos)], store).new == len(odd) + 2
+    read = {row["uri"]: read_file(row["uri"]) for row in planned(store)}
+    assert read == {str(photos / name): os.fsencode(name) for name in odd} | {
+        f"file://{photos}/caf%E9%2050%25.jpg": b"latin",
+        f"file://{photos}/%FF/1.jpg": b"latin 2",
+    }
+    assert collect([str(photos)], store).new == 0
+    assert collect([f"file://{photos}/caf%E9%2050%25.jpg"], store) == Collected(0, 1, [], [])
+
+
+def test_unreadable_folder(photos: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(photos, "1.jpg", "shut/2.jpg")
+    scandir = os.scandir
+
+    def guarded(path: str) -> Any:
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert collect([str(photos)], store) == Collected(1, 0, ["00000"], [f"{photos}/shut: the folder can't be read: Permission denied"])
+    with pytest.raises(InputError, match="shut can't be read: Permission denied"):
+        list(find_files([str(photos / "shut")]))
+
+
+def test_nothing_found(photos: Path, store: Store) -> None:
+    put(photos, "a.txt", "b/c.doc")
+    (photos / "empty").mkdir()
+    for source, reason in [
+        (photos / "gone", "found nothing there"),
+        (photos / "*.jpg", "found none: check the pattern"),
+        (photos / "empty", "found none in"),
+        (photos, r"found none in .* \(2 other files were skipped\)"),
+        ("", "name one"),
+        ("a\0b", "name one"),
+        (photos / "gone\n.jpg", r"gone\\n.jpg"),
+        ("memory://none", "found nothing there"),
+        ("nosuchscheme://x", "nosuchscheme"),
+    ]:
+        with pytest.raises(InputError, match=reason) as caught:
+            collect([str(source)], store)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="no source"):
+        collect([], store)
+    put(photos, "1.jpg")
+    with pytest.raises(InputError, match="gone"):
+        collect([str(photos), str(photos / "gone")], store)
+    assert store.shards("files") == []
+
+
+@pytest.fixture
+def bucket() -> Iterator[Any]:
+    fs = fsspec.filesystem("memory")
+    for name in ("a/1.jpg", "a/b/2.PNG", "a/note.txt", "a/.hidden/3.jpg", "a/faces/store.json", "a/faces/4.jpg", "c/5.jpg"):
+        fs.pipe_file(f"/bucket/{name}", name.encode())
+    yield fs
+    fs.rm("/bucket", recursive=True)
+
+
+def test_remote(bucket: Any, store: Store) -> None:
+    assert [f.uri for f in find_files(["memory://bucket/a"])] == ["memory:///bucket/a/1.jpg", "memory:///bucket/a/b/2.PNG"]
+    assert [f.uri for f in find_files(["memory://bucket/*/?.jpg"])] == ["memory:///bucket/a/1.jpg", "memory:///bucket/c/5.jpg"]
+    assert [f.uri for f in find_files(["memory://bucket/a/note.txt"])] == ["memory:///bucket/a/note.txt"]
+    assert collect(["memory://bucket"], store).new == 3
+    assert [read_file(row["uri"]) for row in planned(store)] == [b"a/1.jpg", b"a/b/2.PNG", b"c/5.jpg"]
+    assert collect(["memory://bucket"], store) == Collected(0, 3, [], [])
+    bucket.pipe_file("/bucket/c/5.jpg", b"changed")
+    assert collect(["memory://bucket"], store).new == 1
+
+
+def test_time_of_change() -> None:
+    noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
+    ns = 1714996800 * 10**9
+    for info in ({"mtime": 1714996800.0}, {"LastModified": noon}, {"updated": "2024-05-06T12:00:00Z"}, {"mtime": "junk", "created": noon}):
+        assert listing._changed(info) == ns
+    assert listing._changed({"name": "a"}) == 0
+
+
+# -- planning -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_shards(photos: Path, store: Store) -> None:
+    put(photos, *(f"{i:02}.jpg" for i in range(10)))
+    assert collect([str(photos)], store, shard_size=4) == Collected(10, 0, ["00000", "00001", "00002"], [])
+    assert [store.read("files", s).num_rows for s in store.shards("files")] == [4, 4, 2]
+    assert [row["uri"] for row in planned(store)] == [str(photos / f"{i:02}.jpg") for i in range(10)]
+    assert store.stamp("files", "00001") == {"table": "files"}
+    row, path = planned(store)[3], photos / "03.jpg"
+    assert row == {"uri": str(path), "size": 6, "mtime_ns": path.stat().st_mtime_ns, "known": [], "known_faces": []}
+
+
+def test_only_what_is_new_or_changed(photos: Path, store: Store) -> None:
+    put(photos, "b.jpg", "d.jpg")
+    collect([str(photos)], store)
+    assert collect([str(photos), f"{photos}/*.jpg"], store) == Collected(0, 2, [], [])  # planned
+    detect(store)
+    assert collect([str(photos)], store) == Collected(0, 2, [], [])  # done
+    put(photos, "a.jpg", "c.jpg")
+    os.utime(photos / "d.jpg", ns=(5, 5))
+    (photos / "b.jpg").unlink()
+    assert collect([str(photos)], store) == Collected(3, 0, ["00001"], [])
+    assert [os.path.basename(r["uri"]) for r in store.read("files", "00001").to_pylist()] == ["a.jpg", "c.jpg", "d.jpg"]
+    os.utime(photos / "d.jpg", ns=(6, 6))
+    assert collect([str(photos)], store).new == 1
+    os.utime(photos / "d.jpg", ns=(5, 5))  # it is the last row that counts
+    assert collect([str(photos)], store).new == 1
+
+
+def test_a_number_is_not_used_twice(photos: Path, store: Store) -> None:
+    """A shard of files that was damaged and deleted: what was planned in its place must not pass for done."""
+    put(photos, "a.jpg", "b.jpg")
+    collect([str(photos)], store)
+    detect(store)
+    os.unlink(store.part("files", "00000"))
+    put(photos, "c.jpg")
+    assert collect([str(photos)], store) == Collected(3, 0, ["00001"], [])
+
+
+def test_moved_photo_is_known_by_its_size(photos: Path, store: Store) -> None:
+    put(photos, "a.jpg", "long name.jpg")
+    collect([str(photos)], store)
+    detect(store, failed=frozenset(["long name.jpg"]))
+    (photos / "moved").mkdir()
+    (photos / "a.jpg").rename(photos / "moved/b.jpg")
+    (photos / "long name.jpg").rename(photos / "moved/c.jpg")
+    assert collect([str(photos)], store).new == 2
+    known = {os.path.basename(r["uri"]): (r["known"], r["known_faces"]) for r in store.read("files", "00001").to_pylist()}
+    assert known == {"b.jpg": ([content_id(b"a.jpg")], [5]), "c.jpg": ([], [])}  # a photo that failed is not known
+
+
+def test_many_photos_of_one_size(photos: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "_MOST_KNOWN", 3)
+    put(photos, *(f"{i}.bmp" for i in range(6)))
+    collect([str(photos)], store)
+    detect(store)
+    put(photos, "x.bmp")
+    collect([str(photos)], store)
+    assert len(planned(store)[-1]["known"]) == len(planned(store)[-1]["known_faces"]) == 3
+
+
+def test_retry_failed(photos: Path, store: Store) -> None:
+    put(photos, "a.jpg", "b.jpg")
+    (photos / "c.jpg").symlink_to(photos / "gone.jpg")
+    assert collect([str(photos)], store).new == 3
+    assert [r["size"] for r in planned(store)] == [5, 5, -1]
+    assert collect([str(photos)], store, retry_failed=True).new == 0  # not tried yet
+    detect(store, failed=frozenset(["b.jpg"]))
+    assert collect([str(photos)], store) == Collected(0, 3, [], [])
+    assert collect([str(photos)], store, retry_failed=True) == Collected(2, 1, ["00001"], [])
+    assert collect([str(photos)], store, retry_failed=True) == Collected(0, 3, [], [])  # planned, so not twice
+    detect(store)
+    assert collect([str(photos)], store, retry_failed=True).new == 1  # b is well now, c still broken
+    put(photos, "gone.jpg")
+    assert collect([str(photos)], store).new == 2  # the file, and the link that now leads to it
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_killed_between_shards(photos: Path, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: int) -> None:
+    put(photos, "0.jpg", "5/0.jpg")
+    whole, cut = store, Store(str(tmp_path / "cut"))
+    cut.create()
+    for each in (whole, cut):
+        collect([str(photos)], each, shard_size=3)
+        detect(each)
+    put(photos, *(f"{i}/{i}.jpg" for i in range(8)), "9.jpg")
+    (photos / "0.jpg").rename(photos / "8.jpg")
+    collect([str(photos)], whole, shard_size=3)
+    left = after
+    write = Store.write
+
+    def killed(self: Store, *args: Any, **kwargs: Any) -> None:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        write(self, *args, **kwargs)
+
+    with monkeypatch.context() as m:
+        m.setattr(Store, "write", killed)
+        if after < 4:
+            with pytest.raises(KeyboardInterrupt):
+                collect([str(photos)], cut, shard_size=3)
+    assert len(cut.shards("files")) == 1 + after
+    collect([str(photos)], cut, shard_size=3)
+    assert cut.shards("files") == whole.shards("files")
+    assert planned(cut) == planned(whole)
+    assert len(planned(whole)) == 12
+
+
+def test_shard_size_out_of_bounds(photos: Path, store: Store) -> None:
+    with pytest.raises(InputError, match="shard size"):
+        collect([str(photos)], store, shard_size=0)

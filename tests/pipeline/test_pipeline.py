@@ -1,0 +1,99 @@
+"""The main job on synthetic people, and what it says to bad input. See also test_killed.py, test_dask.py, test_s3.py, test_bad_input.py."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from facecluster.cli import main
+from facecluster.demo import make_collection
+from facecluster.store import FACES, PHOTOS, Store, embeddings_schema, table_of
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_collection(str(tmp_path_factory.mktemp("demo")), people=6, photos=2).photos
+
+
+@pytest.fixture(scope="module")
+def whole(photos: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = tmp_path_factory.mktemp("whole") / "store"
+    result = CliRunner().invoke(main, ["run", photos, "-o", str(store)])
+    assert result.exit_code == 0, result.output
+    assert (store / "report" / "index.html").exists()
+    return Store(str(store))
+
+
+def test_people_are_found(whole: Store) -> None:
+    assert whole.read_all("faces", FACES).num_rows >= 16
+    assert sum(e is not None for e in whole.read_all("photos", PHOTOS)["error"].to_pylist()) == 1  # the broken file of the collection
+
+
+def test_a_second_run_does_nothing_new(whole: Store, photos: str) -> None:
+    before = Path(whole.part("faces", "00000")).stat().st_mtime_ns
+    result = CliRunner().invoke(main, ["embed", photos, "-o", whole.url])
+    assert result.exit_code == 0 and "0 photos looked at" in result.output
+    assert Path(whole.part("faces", "00000")).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "{tmp}/missing", "-o", "{tmp}/s"], "missing"),
+        (["run", "{tmp}/empty", "-o", "{tmp}/s"], "expected photos"),
+        (["run", "{tmp}/empty", "-o", "{tmp}/other"], "other files"),
+        (["run", "{tmp}/empty", "-o", "{tmp}/other/note.txt"], "found a file"),
+        (["cluster", "{tmp}/empty"], "expected a store"),
+        (["report", "{tmp}/empty"], "expected a store"),
+        (["cluster", "{tmp}/s", "--model", "huge"], "bundled"),
+    ],
+)
+def test_bad_input_is_one_clear_line(arguments: list[str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "note.txt").write_text("mine")
+    Store(str(tmp_path / "s")).create()
+    result = CliRunner().invoke(main, [a.format(tmp=tmp_path) for a in arguments])
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1 and says in result.stderr
+    assert (tmp_path / "other" / "note.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_a_model_trained_further_goes_on_from_the_faces(whole: Store, photos: str, tmp_path: Path, workers: tuple[str, ...]) -> None:
+    store = Store(str(tmp_path / "store"))
+    shutil.copytree(whole.url, store.url)
+    call = CliRunner().invoke
+    assert call(main, ["name", store.url, first_person(store), "Ada"]).exit_code == 0
+    table, ours = "embeddings/bundled", store.read("embeddings/bundled", "00000")
+    rng = np.random.default_rng(0)
+    old = rng.normal(size=(len(ours), 128)).astype(np.float16)  # other weights see other likenesses
+    stamp = store.stamp(table, "00000")
+    assert stamp is not None
+    columns = {"face_id": ours["face_id"].combine_chunks(), "embedding": old}
+    store.write(table, "00000", table_of(embeddings_schema(128), columns), stamp | {"weights": "0" * 64})
+    before = Path(store.part("faces", "00000")).stat().st_mtime_ns
+    refused = call(main, ["cluster", store.url])
+    assert refused.exit_code == 1 and refused.stderr.count("\n") == 1 and "facecluster embed" in refused.stderr
+    done = call(main, ["embed", photos, "-o", store.url, *workers])
+    assert done.exit_code == 0 and "0 photos looked at" in done.stderr, done.output
+    assert f"faces: 100%|██████████| {len(ours)}/{len(ours)}" in done.stderr
+    assert Path(store.part("faces", "00000")).stat().st_mtime_ns == before
+    assert store.stamp(table, "00000") == stamp
+    again = np.stack(store.read(table, "00000")["embedding"].to_numpy()).astype(float)
+    assert (again * np.stack(ours["embedding"].to_numpy()).astype(float)).sum(axis=1).min() > 0.99
+    assert call(main, ["cluster", store.url]).exit_code == 0
+    assert "Ada" in Path(store.path("people.csv")).read_text(encoding="utf-8-sig")
+
+
+def first_person(store: Store) -> str:
+    return Path(store.path("people.csv")).read_text(encoding="utf-8-sig").splitlines()[1].split(",")[0]
+
+
+def test_other_settings_stop_the_run(whole: Store, photos: str) -> None:
+    result = CliRunner().invoke(main, ["embed", photos, "-o", whole.url, "--threshold", "0.9"])
+    assert result.exit_code == 1 and "threshold" in result.stderr

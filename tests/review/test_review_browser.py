@@ -1,0 +1,372 @@
+"""The review page in a real browser: name, merge, split, undo, a question; reload, restart, and 'cluster' keep it all."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import need
+from people_store import call
+from review_store import grouped
+
+from facecluster.decisions import read
+from facecluster.people import current, known_now
+from facecluster.people.runs import read_faces
+from facecluster.review import open_review, session
+from facecluster.review.questions import Asked
+from facecluster.review.view import Base
+from facecluster.store import Store
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync --hide-scrollbars --force-device-scale-factor=1"
+)
+CONTROLS = {"button", "link", "checkbox", "textbox", "searchbox", "combobox", "progressbar"}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    need(importlib.util.find_spec("selenium") is not None, "selenium (PyPI)")
+    selenium = import_module("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    need(bool(chromium and driver), "chromium and chromedriver (Debian: chromium chromium-driver)")
+    options = selenium.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driving = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    driving.get("about:blank")
+    driving.get_log("performance")  # what the browser did before, such as its own start page, is not of interest
+    yield driving
+    driving.quit()
+
+
+def shot(browser: Any, name: str) -> None:
+    """Keep a screenshot where FACECLUSTER_SCREENSHOTS says."""
+    if folder := os.environ.get("FACECLUSTER_SCREENSHOTS"):
+        browser.save_screenshot(f"{folder}/{name}.png")
+
+
+class Shown:
+    """A served store in the browser."""
+
+    def __init__(self, browser: Any, store: Store) -> None:
+        self.browser, self.store = browser, store
+        self.review = open_review(store)
+        self.thread = threading.Thread(target=self.review.serve)
+        self.thread.start()
+        for log in ("browser", "performance"):
+            browser.get_log(log)  # what was before is not of interest
+        browser.set_window_size(1200, 900)
+        browser.get(self.review.url)
+        self.until(lambda: self.all("main h1"))
+
+    def stop(self) -> None:
+        """End the server; the browser stays."""
+        self.browser.get("about:blank")
+        self.review.stop()
+        self.thread.join()
+        self.review.close()
+
+    def until(self, true: Callable[[], Any]) -> Any:
+        """Wait for something that the page does."""
+        wait = import_module("selenium.webdriver.support.ui").WebDriverWait
+        errors = import_module("selenium.common.exceptions")
+        ignored = [errors.StaleElementReferenceException, errors.NoSuchElementException]
+        return wait(self.browser, 20, 0.05, ignored).until(lambda _: true())
+
+    def all(self, css: str) -> list[Any]:
+        return list(self.browser.find_elements("css selector", css))
+
+    def one(self, css: str) -> Any:
+        return self.browser.find_element("css selector", css)
+
+    def key(self, name: str) -> Any:
+        return self.one(f'[data-key="{name}"]')
+
+    def go(self, path: str, css: str) -> None:
+        """Go to a page of the review, and wait until it shows `css`."""
+        self.browser.execute_script(
+            "if (location.hash !== arguments[0]) { delete document.getElementById('main').dataset.version; location.hash = arguments[0]; }",
+            f"#/{path}",
+        )
+        self.until(lambda: self.one("#main").get_attribute("data-version") and self.all(css))
+
+    def people(self) -> list[tuple[str, str, str]]:
+        """id, name and number of faces of the cards on the page."""
+        return [
+            (e["id"], e["name"], e["size"])
+            for e in self.browser.execute_script(
+                "return [...document.querySelectorAll('.card')].map((c) => ({id: c.dataset.id, name: c.querySelector('[type=text]').value,"
+                " size: c.querySelector('p').textContent.split(' ')[0]}))"
+            )
+        ]
+
+    def sizes(self) -> list[int]:
+        return [int(size) for _, _, size in self.people()]
+
+    def said(self, text: str) -> None:
+        """Wait until the page says this, and shows the people as the journal leaves them."""
+        self.until(lambda: self.one("#status").text == text)
+        self.until(lambda: self.one("#main").get_attribute("data-version").endswith(f"-{len(read(self.store).decisions)}"))
+
+
+def ask(store: Store, base: Base) -> Asked:
+    """Whether people 3 and 4, 4 and 5, 3 and 5 are one: what the grouping would ask about depends on how it is tuned."""
+    rows = [int(np.flatnonzero(base.faces.identity == i)[0]) for i in range(6)]
+    a, b = np.array([rows[3], rows[4], rows[3]]), np.array([rows[4], rows[5], rows[5]])
+    return Asked(["same"] * 3, a, b, np.array([0.6, 0.5, 0.4]), np.array([7, 3, 3]))
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "ask", ask)
+
+
+@pytest.fixture
+def shown(browser: Any, tmp_path: Path) -> Iterator[Shown]:
+    store, _, _ = grouped(tmp_path, (12, 10, 9, 8, 7, 4), singles=8)
+    page = Shown(browser, store)
+    yield page
+    page.stop()
+
+
+def keys(*names: str) -> str:
+    return "".join(getattr(import_module("selenium.webdriver.common.keys").Keys, name) for name in names)
+
+
+def quiet(browser: Any, port: int) -> None:
+    """No error in the console, and nothing asked but of this server; the token is not in the address any more."""
+    assert [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
+    sent = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
+    urls = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
+    assert urls and [url for url in urls if not url.startswith((f"http://127.0.0.1:{port}/", "data:", "about:"))] == []
+    assert "token" not in browser.current_url
+
+
+def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
+    """One sitting: name, merge, split, undo, a question; then a reload, another server, and a new run."""
+    port = shown.review.server.server_port
+    before = shown.people()
+    first, second, third = before[:3]
+    shown.key(f"name-{first[0]}").send_keys("Ann <b>x</b>" + keys("ENTER"))
+    shown.said("Called Ann <b>x</b>")
+    shown.until(lambda: shown.people()[0][1] == "Ann <b>x</b>")
+    shot(shown.browser, "review-people")
+    # merge by ticking
+    for person in (second, first):
+        shown.key(f"tick-{person[0]}").click()
+    assert shown.key("merge").text == "Merge into Ann <b>x</b>"
+    shown.key("merge").click()
+    shown.until(lambda: len(shown.people()) == len(before) - 1)
+    assert shown.people()[0] == (first[0], "Ann <b>x</b>", str(int(first[2]) + int(second[2])))
+    # split by ticking faces
+    shown.go(f"person/{third[0]}", ".face")
+    ids = [e.get_attribute("data-id") for e in shown.all(".face")]
+    shot(shown.browser, "review-person")
+    for face in ids[:3]:
+        shown.key(f"tick-{face}").click()
+    shown.key("split").click()
+    shown.until(lambda: len(shown.all(".face")) == len(ids) - 3)
+    # not this person, and undo by key
+    shown.key(f"not-{ids[4]}").click()
+    shown.until(lambda: len(shown.all(".face")) == len(ids) - 4)
+    shown.one("h1").click()
+    shown.one("body").send_keys("u")
+    shown.until(lambda: len(shown.all(".face")) == len(ids) - 3)
+    shown.said("Taken back: Split off")
+    # a question by key
+    shown.go("questions", ".pair")
+    asked = [e.get_attribute("data-id") for e in shown.all("figure")]
+    shot(shown.browser, "review-question")
+    shown.one("body").send_keys("y")
+    shown.said("Yes, the same")
+    skipped = [e.get_attribute("data-id") for e in shown.all("figure")]
+    assert skipped != asked
+    shown.one("body").send_keys("s")
+    shown.until(lambda: [e.get_attribute("data-id") for e in shown.all("figure")] != skipped)
+    other = [e.get_attribute("data-id") for e in shown.all("figure")]
+    shown.one("body").send_keys("n")
+    shown.said("No, two people")
+    assert shown.one(".note").text.startswith("Nothing is open")
+    assert [d.act for d in read(shown.store).decisions] == ["name", "merge", "split", "split", "undo", "same", "not-same"]
+    shown.go("people", ".card")
+    kept = sorted(shown.people())
+    shown.browser.refresh()
+    shown.until(lambda: shown.all(".card"))
+    assert sorted(shown.people()) == kept
+    quiet(shown.browser, port)
+    # another server, another token
+    again = Shown(shown.browser, shown.store)
+    try:
+        assert sorted(again.people()) == kept
+        call("cluster", shown.store.url)
+        again.until(lambda: again.one("#main").get_attribute("data-version").startswith("2-"))  # the page sees the new run by itself
+        held = {person: (name, size) for person, name, size in again.people()}
+        assert held[first[0]] == ("Ann <b>x</b>", str(int(first[2]) + int(second[2])))
+        assert third[0] in held
+        run = current(shown.store)
+        assert run is not None
+        faces = read_faces(shown.store, run)
+        group = dict(zip(faces.ids, faces.identity.tolist(), strict=True))
+        assert len({group[f] for f in ids[:3]}) == 1 and group[ids[0]] not in {group[f] for f in ids[3:]}
+        assert group[asked[0]] == group[asked[1]] and group[other[0]] != group[other[1]]
+        again.go("history", ".history li")
+        assert len(again.all(".history li")) == 5
+        shot(again.browser, "review-history")
+    finally:
+        again.stop()
+    known = known_now(shown.store)
+    assert known is not None and "Ann <b>x</b>" in known[0].names
+
+
+def test_two_tabs(shown: Shown) -> None:
+    """The second tab sees what the first does; both act; the journal is whole."""
+    browser = shown.browser
+    one, two, three = (p[0] for p in shown.people()[:3])
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    second = browser.current_window_handle
+    try:
+        browser.get(shown.review.url)
+        shown.until(lambda: shown.all(".card"))
+        shown.key(f"name-{one}").send_keys("From two" + keys("ENTER"))
+        shown.said("Called From two")
+        browser.switch_to.window(first)
+        shown.until(lambda: shown.people()[0][1] == "From two")
+        for person in (one, two):
+            shown.key(f"tick-{person}").click()
+        shown.key("merge").click()
+        shown.until(lambda: two not in [p[0] for p in shown.people()])
+        browser.switch_to.window(second)
+        shown.until(lambda: two not in [p[0] for p in shown.people()])
+        shown.key(f"name-{three}").send_keys("Zoë" + keys("ENTER"))
+        shown.said("Called Zoë")
+    finally:
+        browser.switch_to.window(second)
+        browser.close()
+        browser.switch_to.window(first)
+    journal = read(shown.store)
+    assert (journal.notes, [d.act for d in journal.decisions]) == ([], ["name", "merge", "name"])
+
+
+def test_merge_by_dragging(shown: Shown) -> None:
+    browser = shown.browser
+    before = shown.people()
+    chains = import_module("selenium.webdriver.common.action_chains")
+    first, second = (card.find_element("css selector", "p") for card in shown.all(".card")[:2])
+    chains.ActionChains(browser).drag_and_drop(second, first).perform()
+    shown.until(lambda: len(shown.people()) == len(before) - 1)
+    assert shown.people()[0][0] == before[0][0] and shown.sizes()[0] == int(before[0][2]) + int(before[1][2])
+
+
+def test_search_filters_and_pages_stay_in_the_address(shown: Shown) -> None:
+    target = shown.people()[2]
+    shown.key(f"name-{target[0]}").send_keys("Zoë" + keys("ENTER"))
+    shown.said("Called Zoë")
+    shown.one("body").send_keys("/")
+    shown.browser.switch_to.active_element.send_keys("zOË")
+    shown.until(lambda: shown.one("#found").text == "1 person")
+    assert shown.browser.switch_to.active_element.get_attribute("id") == "search"
+    shown.browser.refresh()
+    shown.until(lambda: shown.all(".card"))
+    assert [p[0] for p in shown.people()] == [target[0]]
+    shown.go("people", ".card:nth-child(2)")
+    everyone = len(shown.people())
+    select = import_module("selenium.webdriver.support.ui").Select
+    select(shown.key("year")).select_by_value("2012")
+    shown.until(lambda: 0 < len(shown.people()) < everyone)
+    select(shown.key("year")).select_by_value("")
+    shown.until(lambda: len(shown.people()) == everyone)
+    select(shown.key("size")).select_by_value("5-19")
+    shown.until(lambda: len(shown.people()) < everyone)
+    assert all(5 <= size <= 19 for size in shown.sizes())
+
+
+def test_keyboard_alone(shown: Shown) -> None:
+    """Every control can be reached with Tab, shows that it has the focus, and has a name for screen readers."""
+    browser = shown.browser
+    ids = [p[0] for p in shown.people()[:2]]
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    used = [n for n in nodes if n.get("role", {}).get("value") in CONTROLS]
+    assert len(used) > 20 and [n for n in used if not n.get("ignored") and not n.get("name", {}).get("value")] == []
+    reached = []
+    for _ in range(60):
+        browser.switch_to.active_element.send_keys(keys("TAB"))
+        key, width = browser.execute_script(
+            "const e = document.activeElement; return [e.dataset.key || e.id || e.textContent, getComputedStyle(e).outlineWidth]"
+        )
+        assert width == "3px", f"{key} does not show that it has the focus"
+        reached.append(key)
+        if key == f"tick-{ids[0]}" or key == f"tick-{ids[1]}":
+            browser.switch_to.active_element.send_keys(" ")
+        if key == f"tick-{ids[1]}":
+            break
+    assert {"People", "Questions", "search", "show", f"open-{ids[0]}", f"name-{ids[0]}"} <= {*reached}
+    shown.key("merge").send_keys(keys("ENTER"))
+    shown.until(lambda: ids[1] not in [p[0] for p in shown.people()])
+    status = shown.one("#status")
+    assert (status.get_attribute("role"), status.get_attribute("aria-live")) == ("status", "polite")
+    shown.said("2 people are one")
+
+
+def test_narrow_light_and_dark(shown: Shown) -> None:
+    browser = shown.browser
+    person = shown.people()[0][0]
+    pages = {"people": ".card", f"person/{person}": ".face", "questions": ".pair", "nobody": ".face", "history": "h1"}
+    shown.key(f"name-{person}").send_keys("W" * 60 + keys("ENTER"))
+    shown.said(f"Called {'W' * 60}")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True})
+    shades = []
+    try:
+        for scheme in ("light", "dark"):
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            for path, css in pages.items():
+                shown.go(path, css)
+                if path == "people":
+                    shown.key(f"tick-{person}").click()
+                over = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                shot(browser, f"review-{scheme}-{path.split('/')[0]}-400")
+                assert over <= 0, f"{path} is {over} px too wide"
+                if path == "people":
+                    shown.key("untick").click()
+            colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+            shades.append(sum(map(int, colour[4:-1].split(","))))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert shades[0] > 700 and shades[1] < 150
+
+
+def test_names_of_files_are_text(shown: Shown) -> None:
+    """The first photo is called after an image tag with a script."""
+    for person, _, _ in shown.people():
+        shown.go(f"person/{person}", f'[aria-label^="Faces of Unnamed {person}"] .face')
+        if any("onerror" in e.text for e in shown.all(".face")):
+            break
+    else:
+        shown.go("nobody", '[aria-label="Faces of nobody known"] .face')
+        assert any("onerror" in e.text for e in shown.all(".face"))
+    assert shown.browser.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    quiet(shown.browser, shown.review.server.server_port)
+
+
+def test_when_the_server_has_ended_the_page_says_so(browser: Any, tmp_path: Path) -> None:
+    page = Shown(browser, grouped(tmp_path)[0])
+    page.review.stop()
+    page.thread.join()
+    page.review.close()
+    browser.find_element("css selector", '[data-page="history"]').click()
+    page.until(lambda: "facecluster review' has ended" in page.one("#problem").text)
+    browser.get("about:blank")
+    browser.get_log("browser")  # that it could not be reached is in the console, as it should be
