@@ -56,6 +56,6 @@ def group_faces(
     """
     card = card_of(model)
     changes: dict[str, Any] = {name: value for name, value in (("margin", margin), ("merge", merge)) if value is not None}
-    config = identify.IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **changes)
+    config = identify.IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **changes)
     groups = identify.group(vectors, *link.nearest(vectors, k), config, photos=photos, before=before)
     return groups.labels, groups.probabilities

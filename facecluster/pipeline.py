@@ -132,7 +132,7 @@ def _cluster(
     card = card_of(embed.model)
     if identities is None:
         fitted = read_reading(store, card).grouping()
-        identities = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **fitted)
+        identities = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted)
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare(store, ids, vectors)

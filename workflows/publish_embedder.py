@@ -43,7 +43,7 @@ def main() -> None:
     images = torch.from_numpy(crops[~held][::16]).permute(0, 3, 1, 2).float()
     found = measure_ranges(fold_batch_norm(copy.deepcopy(network).eval()), images)
     card = Card(
-        name="bundled", dim=128, sha256=sha, licence="Apache-2.0", slope=1, intercept=0, stranger_mean=0, stranger_sd=0.1,
+        name="bundled", dim=128, sha256=sha, licence="Apache-2.0", slope=1, intercept=0, impostor_mean=0, impostor_sd=0.1,
         settings={k: v for k, v in network.settings.items() if k != "dim"},
         ranges={name: [round(v, 4) for v in ends] for name, ends in found.items()},
     )  # fmt: skip
@@ -51,7 +51,7 @@ def main() -> None:
     vectors = AttentionModel(network, card).embed(crops[held])
     slope, intercept, mean, sd = fit(vectors, names, np.random.default_rng(0))
     print(f"{len(names)} held-out faces; slope {slope:.3f}, intercept {intercept:.3f}; strangers {mean:.4f} +- {sd:.4f}")
-    card = replace(card, slope=slope, intercept=intercept, stranger_mean=mean, stranger_sd=sd)
+    card = replace(card, slope=slope, intercept=intercept, impostor_mean=mean, impostor_sd=sd)
     held_out = json.loads(args.log.read_text().splitlines()[-1])["held_out_cosine"]
     shutil.copyfile(args.weights, WEIGHTS / "embedder.safetensors")
     (WEIGHTS / "embedder.toml").write_text(text(card, parameters, args.recipe, held_out))
@@ -77,8 +77,8 @@ input = "aligned face, 112x112 RGB, 0 to 255 (ArcFace template); scaled to -1..1
 [reading]  # fitted on the faces that training held out, by workflows/publish_embedder.py
 slope = {card.slope:.3f}  # probability of one person = 1 / (1 + exp(-(slope * cosine + intercept))), both cases as likely
 intercept = {card.intercept:.3f}
-stranger_mean = {card.stranger_mean:.4f}  # of the cosine of two strangers
-stranger_sd = {card.stranger_sd:.4f}
+impostor_mean = {card.impostor_mean:.4f}  # of the cosine of two strangers
+impostor_sd = {card.impostor_sd:.4f}
 
 [ranges]  # of what the layers say of training faces, for 8-bit arithmetic (models/int8.py)
 {ranges}

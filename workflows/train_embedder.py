@@ -152,6 +152,38 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal by Newton-Schulz iterations (Jordan et al., 2024), with AdamW's root mean square of a step.
+
+    torch.optim.Muon iterates in bfloat16, which takes 30 times as long as float32 where the processor only emulates it (510 against 17 ms
+    for 768 x 256 on two AVX2 cores, 25 such matrices a step).
+    """
+
+    def __init__(self, params: Sequence[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                mean = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                mean.lerp_(p.grad, 1 - group["momentum"])
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(orthogonal(p.grad.lerp(mean, group["momentum"])), alpha=-0.2 * group["lr"] * max(p.shape) ** 0.5)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """The nearest semi-orthogonal matrix, roughly: five steps of the quintic iteration with the coefficients of Jordan et al."""
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = (wide.bfloat16() if BF16 else wide) / wide.norm().clamp_min(1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return (x.T if wide is not matrix else x).to(matrix.dtype)
+
+
 class Run:
     """Model, optimisers, clock and generator of a training: what a checkpoint holds."""
 
@@ -166,7 +198,7 @@ class Run:
         chosen = {id(p) for p in matrices}
         others = [p for p in self.model.parameters() if id(p) not in chosen]
         self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=args.muon, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices, lr=args.muon, weight_decay=0.05),
             torch.optim.AdamW(others, lr=args.adamw, weight_decay=0.05),
         ]
         self.step, self.spent_before, self.generator = 0, 0.0, torch.Generator().manual_seed(0)

@@ -28,8 +28,8 @@ class Reading:
     """What was fitted; what was not is None."""
 
     pairs: Line | None = None  # from a cosine to the log-odds that two faces are one person, both cases being as likely
-    stranger_mean: float = 0.0  # cosine of two strangers of the store; goes with `pairs`
-    stranger_sd: float = 0.0
+    impostor_mean: float = 0.0  # cosine of two strangers of the store; goes with `pairs`
+    impostor_sd: float = 0.0
     other_weights: bool = False  # there is one, for other weights of the model: nothing of it is used
     place: Line | None = None  # from a face's place in its group (identify.Groups) to the log-odds that a face is its group's person
 
@@ -41,12 +41,12 @@ class Reading:
         if self.pairs is None:
             return card
         return replace(
-            card, slope=self.pairs.slope, intercept=self.pairs.intercept, stranger_mean=self.stranger_mean, stranger_sd=self.stranger_sd
+            card, slope=self.pairs.slope, intercept=self.pairs.intercept, impostor_mean=self.impostor_mean, impostor_sd=self.impostor_sd
         )
 
     def grouping(self) -> dict[str, Any]:
         """What it changes in IdentifyConfig: probabilities only, who is with whom stays."""
-        return {} if self.place is None else {"sure": self.place.slope, "even": self.place.intercept}
+        return {} if self.place is None else {"confidence_slope": self.place.slope, "confidence_intercept": self.place.intercept}
 
 
 def path_of(card: Card) -> tuple[str, str]:
@@ -80,7 +80,7 @@ def read_reading(store: Store, card: Card) -> Reading:
         raise StoreError(
             f"expected a readable calibration, found {path}: {why}. 'facecluster cluster {store.url} --calibrate' makes it anew"
         ) from e
-    return Reading(pairs=pairs, stranger_mean=strangers[0], stranger_sd=strangers[1], place=place)
+    return Reading(pairs=pairs, impostor_mean=strangers[0], impostor_sd=strangers[1], place=place)
 
 
 def write_reading(store: Store, card: Card, reading: Reading, details: dict[str, Any]) -> None:
@@ -89,7 +89,7 @@ def write_reading(store: Store, card: Card, reading: Reading, details: dict[str,
         remove_reading(store, card)
         return
     pairs = None if reading.pairs is None else asdict(reading.pairs) | {
-        "stranger_mean": reading.stranger_mean, "stranger_sd": reading.stranger_sd,
+        "stranger_mean": reading.impostor_mean, "stranger_sd": reading.impostor_sd,  # the first names: older files hold them
     }  # fmt: skip
     place = None if reading.place is None else asdict(reading.place)
     found = {"format": FORMAT, "model": card.name, "weights": card.sha256, "method": METHOD, "pairs": pairs, "place": place}

@@ -99,7 +99,7 @@ def calibrate(said: Known, vectors: NDArray[np.floating], groups: Groups, card: 
     pairs = _pairs(said, vectors, card)
     place = _place(said, groups)
     mean, sd = strangers_of(vectors, groups.labels, card) if pairs.used else (0.0, 0.0)
-    return Calibrated(Reading(pairs=pairs.used, stranger_mean=mean, stranger_sd=sd, place=place.used), pairs, place, said.nameless)
+    return Calibrated(Reading(pairs=pairs.used, impostor_mean=mean, impostor_sd=sd, place=place.used), pairs, place, said.nameless)
 
 
 def _pairs(said: Known, vectors: NDArray[np.floating], card: Card) -> Part:
@@ -109,7 +109,7 @@ def _pairs(said: Known, vectors: NDArray[np.floating], card: Card) -> Part:
 
 
 def _place(said: Known, groups: Groups) -> Part:
-    usual = Line(IdentifyConfig().sure, IdentifyConfig().even)
+    usual = Line(IdentifyConfig().confidence_slope, IdentifyConfig().confidence_intercept)
     rows, right, leader = places(said, groups.labels)
     people, wrong = len(np.unique(leader)), right < 0.5
     wrong_people = len(np.unique(leader[wrong]))
@@ -138,7 +138,7 @@ def strangers_of(vectors: NDArray[np.floating], labels: NDArray[np.integer], car
     """
     rows = _one_of_each(labels)
     if len(rows) < 3:
-        return card.stranger_mean, card.stranger_sd
+        return card.impostor_mean, card.impostor_sd
     x = np.asarray(vectors[rows], np.float32)
     found = [middle_and_sd(np.delete(x @ x[i], i)) for i in range(0, len(rows), -(-len(rows) // _PROBES))]
     mean, sd = np.mean(found, axis=0)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facecluster.calibrate import Reading
-    from facecluster.grouping.uncertainty import Doubts
+    from facecluster.grouping.uncertainty import Uncertainty
     from facecluster.models.registry import Card
     from facecluster.people import People, Settled
     from facecluster.pipeline import Clustered
@@ -124,7 +124,7 @@ def group(
     card = card_of(model)
     fitted = (reading_of(place, card) if reading is None else reading).grouping()
     wanted = {k: v for k, v in changes.items() if v is not None}
-    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **fitted, **wanted)
+    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted, **wanted)
     with nullcontext() if dry_run else place.lock():
         return cluster_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=bars, tell=tell, dry_run=dry_run, anew=anew)
 
@@ -182,15 +182,15 @@ def _titles(people: People) -> dict[int, Title]:
     return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
 
 
-def assess(store: Store, table: str, model: str) -> tuple[list[str], NDArray[np.int64], Doubts]:
-    """Face ids, their identities in a table of `model`, and the doubts about them; raises InputError if it is of other faces."""
+def assess(store: Store, table: str, model: str) -> tuple[list[str], NDArray[np.int64], Uncertainty]:
+    """Face ids, their identities in a table of `model`, and how sure they are; raises InputError if it is of other faces."""
     from facecluster.faces.embed import EmbedConfig
     from facecluster.grouping.identify import IdentifyConfig
     from facecluster.grouping.uncertainty import assess_store
     from facecluster.models.registry import card_of
 
     card = card_of(model)
-    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
+    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
     return assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", table, config)
 
 
@@ -205,11 +205,11 @@ def _check_first(store: Store, table: str, model: str, top: int = 12) -> list[Su
     if of != name or not store.shards(f"links/{name}"):
         return []
     try:
-        doubts = assess(store, table, model)[2]
+        uncertainty = assess(store, table, model)[2]
     except InputError:  # photos came or went since
         return []
-    order = doubts.confidence.argsort(kind="stable")[:top].tolist()
-    rows = [Suspect(i, float(doubts.purity[i]), float(doubts.completeness[i])) for i in order]
+    order = uncertainty.confidence.argsort(kind="stable")[:top].tolist()
+    rows = [Suspect(i, float(uncertainty.purity[i]), float(uncertainty.completeness[i])) for i in order]
     return [s for s in rows if s.purity * s.completeness < _RIGHT]
 
 

@@ -63,7 +63,7 @@ def command(
     card = card_of(model)
     bounds = {} if low is None else {"low": low}
     config = CurateConfig(
-        clean=CleanConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd, **bounds), least_quality=quality, cap=cap or 0,
+        clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds), least_quality=quality, cap=cap or 0,
         floor=floor, keep_copies=keep_copies, relabel=relabel, shares=tuple(shares_of(shares).items()), seed=seed,
     )  # fmt: skip
     by_group = None if groups is None else read_pairs(groups, "person", "group")

@@ -11,7 +11,7 @@ import click
 from facecluster.cli import common
 
 if TYPE_CHECKING:
-    from facecluster.matching.match import Looked, Match
+    from facecluster.matching.match import Match, Probe
 
 
 @click.command("match")
@@ -35,7 +35,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     from facecluster.faces.embed import EmbedConfig, check_vectors
     from facecluster.matching.index import open_index
     from facecluster.matching.match import detect_config, known, look, match
-    from facecluster.matching.recognition import read_who
+    from facecluster.matching.recognition import read_recognition
     from facecluster.models.registry import card_of
     from facecluster.photos.listing import find_files
     from facecluster.store import Store
@@ -47,7 +47,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     check_vectors(place, embed, place.shards(embed.table())[:1])
     card = common.reading_of(place, card).card(card)
     files = [f for f in find_files(photos) if not f.folder]
-    who, index, detect = read_who(place, card.name), open_index(place, card.name), detect_config(place)
+    who, index, detect = read_recognition(place, card.name), open_index(place, card.name), detect_config(place)
     stored = known(index, who)
     rows: list[dict[str, Any]] = []
     for file in files:
@@ -66,7 +66,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
         sys.exit(1)
 
 
-def _row(looked: Looked, matches: list[Match]) -> dict[str, Any]:
+def _row(looked: Probe, matches: list[Match]) -> dict[str, Any]:
     faces = []
     for i, found in enumerate(matches):
         people = [

@@ -27,23 +27,23 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
 
     place = Store(store)
     place.check()
-    ids, labels, doubts = common.assess(place, common.identities_of(place, model), model)
-    order = doubts.confidence.argsort(kind="stable")[:top]
+    ids, labels, uncertainty = common.assess(place, common.identities_of(place, model), model)
+    order = uncertainty.confidence.argsort(kind="stable")[:top]
     people = [
-        {"identity": int(i), "faces": int((labels == i).sum()), "purity": round(float(doubts.purity[i]), 3),
-         "completeness": round(float(doubts.completeness[i]), 3), "confidence": round(float(doubts.confidence[i]), 3)}
+        {"identity": int(i), "faces": int((labels == i).sum()), "purity": round(float(uncertainty.purity[i]), 3),
+         "completeness": round(float(uncertainty.completeness[i]), 3), "confidence": round(float(uncertainty.confidence[i]), 3)}
         for i in order
     ]  # fmt: skip
     questions = [
-        {"kind": KINDS[doubts.kind[q]], "face_a": ids[doubts.face_a[q]], "face_b": ids[doubts.face_b[q]],
-         "probability": round(float(doubts.probability[q]), 3), "faces_at_stake": int(doubts.stake[q]),
-         "settled_after": round(float(doubts.settled[q]), 4)}
-        for q in range(min(top, len(doubts.kind)))
+        {"kind": KINDS[uncertainty.kind[q]], "face_a": ids[uncertainty.face_a[q]], "face_b": ids[uncertainty.face_b[q]],
+         "probability": round(float(uncertainty.probability[q]), 3), "faces_at_stake": int(uncertainty.stake[q]),
+         "settled_after": round(float(uncertainty.resolved[q]), 4)}
+        for q in range(min(top, len(uncertainty.kind)))
     ]  # fmt: skip
     if as_json:
-        click.echo(json.dumps({"people": people, "questions": questions, "open": len(doubts.kind)}, indent=1))
+        click.echo(json.dumps({"people": people, "questions": questions, "open": len(uncertainty.kind)}, indent=1))
         return
-    click.echo(f"{len(doubts.kind)} open questions. People that are least sure (purity x completeness):")
+    click.echo(f"{len(uncertainty.kind)} open questions. People that are least sure (purity x completeness):")
     for p in people:
         click.echo(f"  identity {p['identity']}: {p['faces']} faces, {p['purity']:.2f} x {p['completeness']:.2f}")
     asks = {"same": "are these people one?", "split": "are the ends of this person one?", "photo": "one photo, two faces: one person?"}

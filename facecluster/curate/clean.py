@@ -36,8 +36,8 @@ class CleanConfig:
     low: float = 1.0  # a face less far above strangers than that is not of its label, where 15 % are wrong
     spread: float = 4.0  # nor one that is that many sd of right faces less like its label than is usual, where that asks for more
     share: float = 0.5  # of what another person has above the best of as many strangers, that the own label must have besides
-    stranger_mean: float = 0.035  # cosine of two strangers, from the model's card
-    stranger_sd: float = 0.115
+    impostor_mean: float = 0.035  # cosine of two strangers, from the model's card
+    impostor_sd: float = 0.115
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def clean(
     basis = (label >= 0) if doubtful is None else (label >= 0) & ~doubtful
     trusted, seen, wrong = basis, set(), _USUAL
     for rounds in range(1, _ROUNDS + 1):  # noqa: B007  counts them
-        found = likeness(x, label, trusted, mean=config.stranger_mean, sd=config.stranger_sd)
+        found = likeness(x, label, trusted, mean=config.impostor_mean, sd=config.impostor_sd)
         verdict = _judge(found, label, trusted, config, wrong)
         if photos is not None:
             verdict[_bystanders(found.own, label, np.asarray(photos), verdict)] = BYSTANDER

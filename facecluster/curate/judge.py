@@ -49,7 +49,7 @@ def judge(
     config = config or CleanConfig()
     x, label = np.ascontiguousarray(vectors, dtype=np.float32), np.asarray(labels, np.int64)
     good = (label >= 0) if poor is None else (label >= 0) & ~poor
-    around = likeness(x, label, good, mean=config.stranger_mean, sd=config.stranger_sd)
+    around = likeness(x, label, good, mean=config.impostor_mean, sd=config.impostor_sd)
     level = float(around.level.mean()) if len(x) else None
     # bystanders who are often in the photos of somebody would look like second persons
     found = splits(x, label, good, config, level, around.sd) if photos is None else []

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from facecluster.curate.clean import CleanConfig
 from facecluster.curate.likeness import Floats, Ints, middles
-from facecluster.grouping.average_linkage import Joiner
-from facecluster.grouping.cohort import QUANTILES, strangers
+from facecluster.grouping.average_linkage import AverageLinkage
+from facecluster.grouping.cohort import QUANTILES, cohort_stats
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
 
@@ -66,12 +66,13 @@ def merges(vectors: NDArray[np.floating], labels: NDArray[np.integer], trusted: 
     source, target = np.repeat(np.arange(len(people)), near.shape[1]), near.ravel()
     keep = target >= 0
     defaults = IdentifyConfig()
-    around = strangers(x, label, mean=config.stranger_mean, sd=config.stranger_sd)
-    a, b, excess = Joiner(around, defaults.merge, defaults.alone).compare(x, label, first[source[keep]], first[target[keep]])
-    unit, mean = _unit(sums), float(around.base.mean()) - around.sd * NormalDist().inv_cdf(QUANTILES[0])
-    asked = mean + around.sd * (_CLEAR + NormalDist().inv_cdf(1 - 1 / max(len(people) ** 2 / 2, 10)))
+    cohort = cohort_stats(x, label, mean=config.impostor_mean, sd=config.impostor_sd)
+    linkage = AverageLinkage(cohort, defaults.merge, defaults.impostor_weight)
+    a, b, excess = linkage.compare(x, label, first[source[keep]], first[target[keep]])
+    unit, mean = _unit(sums), float(cohort.base.mean()) - cohort.sd * NormalDist().inv_cdf(QUANTILES[0])
+    asked = mean + cohort.sd * (_CLEAR + NormalDist().inv_cdf(1 - 1 / max(len(people) ** 2 / 2, 10)))
     excess = np.minimum(excess, np.einsum("ij,ij->i", unit[a], unit[b]) - asked)
-    found = [Merge(int(people[a[i]]), int(people[b[i]]), float(excess[i] / around.sd)) for i in np.flatnonzero(excess >= 0)]
+    found = [Merge(int(people[a[i]]), int(people[b[i]]), float(excess[i] / cohort.sd)) for i in np.flatnonzero(excess >= 0)]
     return sorted(found, key=lambda m: (-m.above, m.first, m.second))
 
 
@@ -96,7 +97,7 @@ def splits(
     for rows in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
         if len(rows) >= 2 * LEAST:
             parts = _parts(x[rows], config)
-            one = _several(x[rows], parts, config.stranger_mean if level is None else level, sd or config.stranger_sd)
+            one = _several(x[rows], parts, config.impostor_mean if level is None else level, sd or config.impostor_sd)
             if one is not None:
                 others, likeness = one
                 found.append(Split(int(label[rows[0]]), [rows[o] for o in others], likeness))
@@ -106,7 +107,7 @@ def splits(
 def _parts(x: NDArray[np.float32], config: CleanConfig) -> Ints:
     """(m,) groups that the faces of one label fall into by themselves, by falling size; -1 = none."""
     near, cosine = nearest(x, min(32, len(x) - 1))
-    rules = IdentifyConfig(stranger_mean=config.stranger_mean, stranger_sd=config.stranger_sd)
+    rules = IdentifyConfig(impostor_mean=config.impostor_mean, impostor_sd=config.impostor_sd)
     return group(x, near, cosine, rules).labels.astype(np.int64)
 
 

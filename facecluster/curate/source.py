@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import InputError, PhotoError, StoreError
 from facecluster.grouping.link import load_vectors
-from facecluster.matching.recognition import read_who
+from facecluster.matching.recognition import read_recognition
 from facecluster.photos.images import local_path, read_file
 from facecluster.report.data import Crops
 from facecluster.store import FACES, PHOTOS, Store
@@ -127,7 +127,7 @@ def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int]]:
 
 
 def _by_people(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:
-    who = read_who(store, model)
+    who = read_recognition(store, model)
     person, _ = who.of(pa.array(ids))
     called = [None if p.ignored else p.label for p in who.people]
     return [called[p] if p >= 0 else None for p in person.tolist()]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.matching.recognition import NOBODY, Person, Who, read_who
+from facecluster.matching.recognition import NOBODY, Person, Recognition, read_recognition
 from facecluster.store import FACES, PHOTOS, Store
 
 _NUMBERS = ("score", "sharpness", "yaw", "quality")
@@ -54,7 +54,7 @@ class Library:
     """A store, joined. Photos stand in order of their first place."""
 
     photos: list[Photo]
-    who: Who
+    who: Recognition
     _rows: dict[str, list[int]]  # faces of each photo_id, from left to right
     _ids: pa.Array
     _box: NDArray[np.float64]
@@ -93,7 +93,7 @@ class Library:
 def read_library(store: Store, model: str | None = None, *, sure: float = 0.0, ignored: bool = False) -> Library:
     """Read a store. Faces whose person is less likely than `sure` (0 to 1) are nobody's; so are those of people whom the user ignores,
     unless `ignored` is set."""
-    who = read_who(store, model)
+    who = read_recognition(store, model)
     photos = _read_photos(store)
     columns = [f.name for f in FACES if f.name != "crop"]
     table = store.read_all("faces", FACES, columns).combine_chunks()

@@ -27,8 +27,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.grouping.average_linkage import Ints, Joiner, numbered
-from facecluster.grouping.cluster_sums import Gathered, Rows
+from facecluster.grouping.average_linkage import AverageLinkage, Ints, compact_labels
+from facecluster.grouping.cluster_sums import ClusterSums, Rows
 from facecluster.grouping.cohort import EXACT
 
 SMALL = 4  # faces at most
@@ -43,13 +43,13 @@ Floats = NDArray[np.float64]
 
 
 def attach_small(
-    joiner: Joiner, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, more: float,
+    linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, more: float,
     weak: NDArray[np.bool_] | None = None,
 ) -> Ints:  # fmt: skip
     """Groups (n,) after groups of up to SMALL faces went to those of LARGE and more that they belong to, along the graph's edges.
 
     Args:
-        joiner: what decides that two groups are one.
+        linkage: what decides that two groups are one.
         x: (n, dim), rows of length 1.
         labels: (n,) group of each face.
         source: (m,) rows.
@@ -57,62 +57,63 @@ def attach_small(
         more: sd that a small group must have besides, or less where hardly anybody is a stranger.
         weak: (n,) faces without edges: groups of nothing else say nothing of how many strangers there are.
     """
-    group = numbered(labels)
+    group = compact_labels(labels)
     sizes = np.bincount(group)
     small, large = sizes <= SMALL, sizes >= LARGE
     if not large.any():
         return labels
-    low, sd = min(more, _LEAST), joiner.around.sd  # measured from the lowest bound: sharing a photo costs nothing below what is asked
-    among = replace(joiner, around=joiner.around.among(int(large.sum())), merge=joiner.merge + low)
+    low, sd = min(more, _LEAST), linkage.cohort.sd  # measured from the lowest bound: sharing a photo costs nothing below what is asked
+    among = replace(linkage, cohort=linkage.cohort.with_impostors(int(large.sum())), merge=linkage.merge + low)
     one, other, likeness, own = _nearest(among, x, group, small, large, source, target)
     likeness = likeness + low * sd
     if more > _LEAST:
         others = _to_others(among, own, group, large) + low * sd
-        free = small & ~joiner.held(group, len(sizes))
+        free = small & ~linkage.held(group, len(sizes))
         if weak is not None:
             free &= np.bincount(group, ~weak) > 0
         more = _bound(likeness[free[one]] / sd, int(free.sum()), others / sd, int(large.sum()), more)
     enough = likeness >= more * sd
-    return _given(joiner, group, one[enough], other[enough], likeness[enough], own.contents)
+    return _given(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
 
-def attach_weak(joiner: Joiner, x: NDArray[np.float32], labels: Ints, weak: NDArray[np.bool_], source: Rows, target: Rows) -> Ints:
+def attach_weak(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, weak: NDArray[np.bool_], source: Rows, target: Rows) -> Ints:
     """Groups (n,) after each of the faces `weak` (n,) that is alone went to the group it belongs to, if to any.
 
     They don't count in what the groups are: two groups never meet through them.
     """
-    group = numbered(labels)
+    group = compact_labels(labels)
     sizes = np.bincount(group)
     loose = (sizes == 1) & (np.bincount(group, weak) > 0)
-    one, other, likeness, own = _nearest(joiner, x, group, loose, sizes > 1, source, target)
+    one, other, likeness, own = _nearest(linkage, x, group, loose, sizes > 1, source, target)
     enough = likeness >= 0
-    return _given(joiner, group, one[enough], other[enough], likeness[enough], own.contents)
+    return _given(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
 
 def _nearest(
-    joiner: Joiner, x: NDArray[np.float32], group: Ints, loose: NDArray[np.bool_], takes: NDArray[np.bool_], source: Rows, target: Rows
-) -> tuple[Ints, Ints, Floats, Gathered]:
+    linkage: AverageLinkage, x: NDArray[np.float32], group: Ints, loose: NDArray[np.bool_], takes: NDArray[np.bool_],
+    source: Rows, target: Rows,
+) -> tuple[Ints, Ints, Floats, ClusterSums]:
     """Groups of `loose` (g,) and the one of `takes` (g,) that each is most like, how far that lies above what is asked, and all groups."""
     mine = group.astype(np.int32)
     one, other = mine[source], mine[target]
     use = (loose[one] & takes[other]) | (takes[one] & loose[other])
-    a, b, likeness, own = joiner.measured(x, mine, one[use], other[use])
+    a, b, likeness, own = linkage.measured(x, mine, one[use], other[use])
     goes, to = np.where(loose[a], a, b), np.where(loose[a], b, a)
     order = np.lexsort((to, own.contents[to], -likeness, goes))
     first = order[np.unique(goes[order], return_index=True)[1]]
     return goes[first].astype(np.int64), to[first].astype(np.int64), likeness[first], own
 
 
-def _to_others(joiner: Joiner, own: Gathered, group: Ints, large: NDArray[np.bool_]) -> Floats:
+def _to_others(linkage: AverageLinkage, own: ClusterSums, group: Ints, large: NDArray[np.bool_]) -> Floats:
     """How alike faces of large groups are to the most similar large group that is not theirs, above what is asked: as many of each group.
 
     Which faces follows from their contents. Cosines are exact, as in `strangers`: they don't depend on what is computed beside them.
     """
-    around, groups = joiner.around, np.flatnonzero(large)
+    cohort, groups = linkage.cohort, np.flatnonzero(large)
     if len(groups) < 2:
         return np.zeros(0)
     rows = np.flatnonzero(large[group])
-    rows = rows[np.argsort(joiner.numbers(own.x)[rows], kind="stable")]
+    rows = rows[np.argsort(linkage.numbers(own.x)[rows], kind="stable")]
     first = np.argsort(group[rows], kind="stable")
     place = np.arange(len(rows)) - np.searchsorted(group[rows][first], group[rows][first])
     rows = rows[np.sort(first[place < min(LARGE, max(1, _DRAWN // len(groups)))])][:_DRAWN]
@@ -125,8 +126,8 @@ def _to_others(joiner: Joiner, own: Gathered, group: Ints, large: NDArray[np.boo
     for start in range(0, len(rows), _BLOCK):
         some = rows[start : start + _BLOCK]
         cosine = (np.rint(own.x[some] * np.float32(EXACT)) @ means) / EXACT**2 * length
-        asked = (around.base[some][:, None] + base) / 2 + joiner.merge * around.sd
-        asked += joiner.alone * (around.reach[some][:, None] + reach) / 2 * length
+        asked = (cohort.base[some][:, None] + base) / 2 + linkage.merge * cohort.sd
+        asked += linkage.impostor_weight * (cohort.reach[some][:, None] + reach) / 2 * length
         above = cosine - asked
         above[np.arange(len(some)), column[group[some]]] = -np.inf
         best[start : start + _BLOCK] = above.max(axis=1)
@@ -155,10 +156,10 @@ def _bound(likeness: Floats, small: int, strangers: Floats, people: int, most: f
     return float(bounds[good[-1]]) if len(good) else most
 
 
-def _given(joiner: Joiner, group: Ints, goes: Ints, to: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
+def _given(linkage: AverageLinkage, group: Ints, goes: Ints, to: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
     """Groups (n,) after groups `goes` went to groups `to`; no group is in both."""
-    if joiner.settled is not None:  # two that were there would become one in a third
-        held = joiner.held(group, len(contents))[goes]
+    if linkage.fixed_faces is not None:  # two that were there would become one in a third
+        held = linkage.held(group, len(contents))[goes]
         rows = np.flatnonzero(held)
         rows = rows[np.lexsort((contents[goes[rows]], -likeness[rows], to[rows]))]
         again = np.flatnonzero(to[rows[1:]] == to[rows[:-1]]) + 1
@@ -167,10 +168,10 @@ def _given(joiner: Joiner, group: Ints, goes: Ints, to: Ints, likeness: Floats, 
         goes, to, likeness = goes[~stays], to[~stays], likeness[~stays]
     into = np.arange(len(contents))
     into[goes] = to
-    if joiner.cannot is not None and len(joiner.cannot):
+    if linkage.cannot is not None and len(linkage.cannot):
         alike = np.zeros(len(contents))
         alike[goes] = likeness
-        lost = _lost(group[joiner.cannot], into, alike, contents)
+        lost = _lost(group[linkage.cannot], into, alike, contents)
         into[lost] = lost
     return np.asarray(into[group], dtype=np.int64)
 

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.grouping.cluster_sums import Gathered, Rows, shared
-from facecluster.grouping.cohort import Strangers, content
+from facecluster.grouping.cluster_sums import ClusterSums, Rows, shared_photos
+from facecluster.grouping.cohort import CohortStats, content_keys
 
 Ints = NDArray[np.int64]
 Pairs = NDArray[np.integer]  # (m, 2) rows
@@ -40,26 +40,27 @@ _BLOCK = 1 << 14  # pairs at a time: 32 MB of vectors
 
 
 @dataclass(frozen=True, slots=True)
-class Joiner:
+class AverageLinkage:
     """What decides that two groups are one, and what must not be."""
 
-    around: Strangers
+    cohort: CohortStats
     merge: float
-    alone: float
+    impostor_weight: float
     cannot: Pairs | None = None
     photos: Ints | None = None  # (n,) photo of each face
-    same_photo: float = 0.0  # sd: two groups that share photos must be that much more alike
+    same_photo_penalty: float = 0.0  # sd: two groups that share photos must be that much more alike
     contents: NDArray[np.uint64] | None = None  # (n,) of the faces, where they are known
-    settled: NDArray[np.bool_] | None = None  # (n,) faces that hold groups which must not become one with each other (`growing`)
-    unlike: float = 0.0  # sd that groups must lie higher for each sd beyond _APART that they are unliker to each other than in themselves
+    fixed_faces: NDArray[np.bool_] | None = None  # (n,) faces that hold groups which must not become one with each other (`incremental`)
+    # sd more for each sd beyond _APART that two groups are less alike to each other than within themselves
+    separation_penalty: float = 0.0
 
-    def join(self, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, above: NDArray[np.float32]) -> Ints:
+    def merge_clusters(self, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, above: NDArray[np.float32]) -> Ints:
         """Groups (n,) from 0 of faces that start in `labels` (n,).
 
         Along the graph's edges source[i] - target[i], each once; above[i]: how far its cosine lies above the best stranger's level, less
         what sharing a photo costs. Between two single faces it says all.
         """
-        group = numbered(labels).astype(np.int32)
+        group = compact_labels(labels).astype(np.int32)
         own = self._gathered(x, group)
         count = len(own.sizes)
         a, b, excess = self._start(own, group, source, target, above)
@@ -70,7 +71,7 @@ class Joiner:
                 to, gone = self._allowed(into[group], to, gone, sure)
             if not len(gone):
                 break
-            own.take(to, gone)
+            own.merge(to, gone)
             into[gone] = to
             into = into[into]
             changed = np.zeros(count + 1, dtype=bool)
@@ -81,7 +82,7 @@ class Joiner:
             kept, lost = stale[: len(new[0])], stale[len(new[0]) :]
             a[kept], b[kept], excess[kept] = *new, self._excess(own, now, *new)
             a[lost], b[lost], excess[lost] = count, count, _NEVER  # of no group
-        return numbered(into[group])
+        return compact_labels(into[group])
 
     def compare(
         self, x: NDArray[np.float32], group: NDArray[np.integer], source: NDArray[np.integer], target: NDArray[np.integer]
@@ -92,7 +93,7 @@ class Joiner:
 
     def measured(
         self, x: NDArray[np.float32], group: Rows, one: NDArray[np.integer], other: NDArray[np.integer]
-    ) -> tuple[Rows, Rows, NDArray[np.float64], Gathered]:
+    ) -> tuple[Rows, Rows, NDArray[np.float64], ClusterSums]:
         """Each pair a < b of the groups one[i] and other[i] once, but for those that must not be one; how far their mean cosine lies above
         what is asked, in steps of a millionth; and all groups (n,)."""
         own = self._gathered(x, group)
@@ -101,25 +102,25 @@ class Joiner:
 
     def numbers(self, x: NDArray[np.float32]) -> NDArray[np.uint64]:
         """A number for each face that follows from what it is."""
-        return content(x) if self.contents is None else self.contents
+        return content_keys(x) if self.contents is None else self.contents
 
     def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
         """How far the mean cosine of two sets of faces lies above what is asked of it, whatever photos they share."""
-        base, reach = (float(v[rows].mean() + v[others].mean()) / 2 for v in (self.around.base, self.around.reach))
+        base, reach = (float(v[rows].mean() + v[others].mean()) / 2 for v in (self.cohort.base, self.cohort.reach))
         one, other = x[rows].mean(axis=0, dtype=np.float64), x[others].mean(axis=0, dtype=np.float64)
-        asked = base + self.merge * self.around.sd + self.alone * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
+        asked = base + self.merge * self.cohort.sd + self.impostor_weight * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
         return float(one @ other) - asked
 
-    def _gathered(self, x: NDArray[np.float32], group: Rows) -> Gathered:
-        return Gathered.of(x, group, self.around, self.numbers(x))
+    def _gathered(self, x: NDArray[np.float32], group: Rows) -> ClusterSums:
+        return ClusterSums.of(x, group, self.cohort, self.numbers(x))
 
-    def _start(self, own: Gathered, group: Rows, source: Rows, target: Rows, above: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
+    def _start(self, own: ClusterSums, group: Rows, source: Rows, target: Rows, above: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
         """Pairs of linked groups, and how far they lie above what is asked. Of faces alone in their groups the link says it."""
         count = len(own.sizes)
         a, b = group[source], group[target]
         free = (own.row[a] < 0) & (own.row[b] < 0)
-        reach = (self.around.reach[source[free]] + self.around.reach[target[free]]) / 2
-        plus = _fine(above[free] + (1 - self.alone) * reach - self.merge * self.around.sd)
+        reach = (self.cohort.reach[source[free]] + self.cohort.reach[target[free]]) / 2
+        plus = _fine(above[free] + (1 - self.impostor_weight) * reach - self.merge * self.cohort.sd)
         keys = _keys(a[free], b[free], count)
         if self.cannot is not None and len(self.cannot):
             allowed = ~np.isin(keys, self._barred(group, count))
@@ -135,7 +136,7 @@ class Joiner:
         if self.cannot is not None and len(self.cannot):
             keys = keys[~np.isin(keys, self._barred(group, count))]
         one, other = _split(keys, count)
-        if self.settled is None:
+        if self.fixed_faces is None:
             return one, other
         held = self.held(group, count)
         free = ~(held[one] & held[other])
@@ -162,18 +163,18 @@ class Joiner:
     def held(self, group: NDArray[np.integer], count: int) -> NDArray[np.bool_]:
         """Groups (count,) that must not become one with each other; group (n,) of each face."""
         out = np.zeros(count, dtype=bool)
-        if self.settled is not None:
-            out[group[self.settled]] = True
+        if self.fixed_faces is not None:
+            out[group[self.fixed_faces]] = True
         return out
 
     def _barred(self, group: Rows, count: int) -> Ints:
         assert self.cannot is not None
         return _keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count)
 
-    def _excess(self, own: Gathered, group: Rows, a: Rows, b: Rows) -> Rows:
+    def _excess(self, own: ClusterSums, group: Rows, a: Rows, b: Rows) -> Rows:
         """How far the mean cosine of each pair of groups lies above what is asked of it, in millionths; group (n,) of each face."""
         out = np.empty(len(a), dtype=np.int32)
-        sd = self.around.sd
+        sd = self.cohort.sd
 
         def look(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
             """Fill in a block; the pairs that photos may part, and how alike they are without."""
@@ -182,11 +183,11 @@ class Joiner:
             mean = own.dots(one, other) / (sizes[0] * sizes[1])
             base = (own.base[one] / sizes[0] + own.base[other] / sizes[1]) / 2
             reach = (own.reach[one] / sizes[0] + own.reach[other] / sizes[1]) / 2
-            excess = mean - base - self.merge * sd - self.alone * reach * own.length[one] * own.length[other]
-            if self.unlike:
+            excess = mean - base - self.merge * sd - self.impostor_weight * reach * own.length[one] * own.length[other]
+            if self.separation_penalty:
                 apart = (own.within(one) + own.within(other)) / 2 - mean
                 few = 2 / np.minimum(*sizes)  # of one or two faces it says nothing
-                excess -= self.unlike * np.maximum(0, 1 - few) * np.maximum(0, apart - _APART * sd)
+                excess -= self.separation_penalty * np.maximum(0, 1 - few) * np.maximum(0, apart - _APART * sd)
             out[start : start + _BLOCK] = _fine(excess)
             # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
             at = np.flatnonzero((excess >= 0) & (mean < 0.9))
@@ -194,10 +195,10 @@ class Joiner:
 
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             likely = list(pool.map(look, range(0, len(a), _BLOCK)))
-        if self.photos is not None and self.same_photo and likely:
+        if self.photos is not None and self.same_photo_penalty and likely:
             at, excess = (np.concatenate(parts) for parts in zip(*likely, strict=True))
-            share = shared(self.photos, group, a[at], b[at]) / np.minimum(own.sizes[a[at]], own.sizes[b[at]])
-            out[at] = _fine(excess - self.same_photo * self.around.sd * np.minimum(1, share))
+            share = shared_photos(self.photos, group, a[at], b[at]) / np.minimum(own.sizes[a[at]], own.sizes[b[at]])
+            out[at] = _fine(excess - self.same_photo_penalty * self.cohort.sd * np.minimum(1, share))
         return out
 
 
@@ -254,7 +255,7 @@ def _distinct(keys: Ints) -> Ints:
     return keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
 
 
-def numbered(labels: NDArray[np.integer]) -> Ints:
+def compact_labels(labels: NDArray[np.integer]) -> Ints:
     """Labels as 0, 1, ... by their order."""
     numbers: Ints = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return numbers

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from facecluster.grouping.cohort import Strangers
+from facecluster.grouping.cohort import CohortStats
 
 _ROWS = 1 << 15  # faces at a time
 _SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
@@ -39,15 +39,15 @@ class _Links:
         return found
 
 
-def links_worth_a_look(
+def candidate_edges(
     neighbours: NDArray[np.integer],
     similarity: NDArray[np.floating],
-    around: Strangers,
+    cohort: CohortStats,
     photos: NDArray[np.integer] | None,
-    same_photo: float,
+    same_photo_penalty: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
     """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
-    n, level = len(neighbours), around.level
+    n, level = len(neighbours), cohort.level
     onward, back = _Links(), _Links()
     for i in range(0, n, _ROWS):
         rows = np.arange(i, min(n, i + _ROWS))[:, None]
@@ -55,8 +55,8 @@ def links_worth_a_look(
         above = cosine - (level[rows] + level[near]) / 2
         if photos is not None:
             # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
-            above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo * around.sd, 0.0)
-        keep = (near >= 0) & (above >= -_FLOOR * around.sd)
+            above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo_penalty * cohort.sd, 0.0)
+        keep = (near >= 0) & (above >= -_FLOOR * cohort.sd)
         for side, some in ((onward, near > rows), (back, near < rows)):
             side.add(near, above, keep & some)
     # a link seen from both ends is one link, with one weight: the larger, where they were rounded apart

@@ -1,6 +1,6 @@
 """What groups of faces come to: exact sums over their faces, and how many photos two groups share.
 
-Vectors and levels are summed in steps of 2^-28 (`strangers.fixed`), so a sum is the same in whatever order faces and groups were added.
+Vectors and levels are summed in steps of 2^-28 (`cohort.to_grid`), so a sum is the same in whatever order faces and groups were added.
 A face alone keeps no sum: its vector is read where it stands, since most groups of a large collection are single faces.
 """
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.grouping.cohort import Strangers, fixed
+from facecluster.grouping.cohort import CohortStats, to_grid
 
 Rows = NDArray[np.int32]
 _BLOCK = 1 << 14  # vectors at a time: 16 MB
 
 
 @dataclass(slots=True)
-class Gathered:
+class ClusterSums:
     """Struct of arrays over g groups. Those that went into another keep their number, and mean nothing any more."""
 
     x: NDArray[np.float32]  # (n, dim) vectors of the faces
@@ -29,11 +29,11 @@ class Gathered:
     sizes: NDArray[np.float64]  # (g,)
     base: NDArray[np.float64]  # (g,) sum over its faces
     reach: NDArray[np.float64]  # (g,) the same
-    contents: NDArray[np.uint64]  # (g,) sum of its faces' numbers (strangers.content)
+    contents: NDArray[np.uint64]  # (g,) sum of its faces' numbers (cohort.content_keys)
     length: NDArray[np.float64]  # (g,) of the mean vector: 1 for a single face
 
     @classmethod
-    def of(cls, x: NDArray[np.float32], group: Rows, around: Strangers, contents: NDArray[np.uint64]) -> Gathered:
+    def of(cls, x: NDArray[np.float32], group: Rows, cohort: CohortStats, contents: NDArray[np.uint64]) -> ClusterSums:
         """Groups (n,) 0, 1, ... without a gap of the faces `x` (n, dim)."""
         count = int(group.max(initial=-1)) + 1
         sizes = np.bincount(group, minlength=count)
@@ -43,8 +43,8 @@ class Gathered:
         row[sizes > 1] = np.arange((sizes > 1).sum())
         key = np.zeros(count, dtype=np.uint64)
         np.add.at(key, group, contents)
-        sums = summed(x, row[group])
-        base, reach = (np.bincount(group, values, minlength=count).astype(np.float64) for values in (around.base, around.reach))
+        sums = sums_by_cluster(x, row[group])
+        base, reach = (np.bincount(group, values, minlength=count).astype(np.float64) for values in (cohort.base, cohort.reach))
         own = cls(x, first, row, sums, len(sums), sizes.astype(np.float64), base, reach, key, np.ones(count))
         own._measure(np.arange(count))
         return own
@@ -57,7 +57,7 @@ class Gathered:
             return np.asarray(self.sums[row])
         out = np.empty((len(row), self.x.shape[1]))
         out[many] = self.sums[row[many]]
-        out[~many] = fixed(self.x[self.first[groups[~many]]])
+        out[~many] = to_grid(self.x[self.first[groups[~many]]])
         return out
 
     def dots(self, a: Rows, b: Rows) -> NDArray[np.float64]:
@@ -69,7 +69,7 @@ class Gathered:
         sizes = self.sizes[groups]
         return np.asarray((sizes * self.length[groups] ** 2 - 1 + (sizes == 1)) / np.maximum(sizes - 1, 1))
 
-    def take(self, into: Rows, gone: Rows) -> None:
+    def merge(self, into: Rows, gone: Rows) -> None:
         """Let groups `gone` (m,), each once, go into groups `into` (m,), none of which goes anywhere itself."""
         alone = np.unique(into[self.row[into] < 0])
         if self.used + len(alone) > len(self.sums):
@@ -92,7 +92,7 @@ class Gathered:
             self.length[block] = np.linalg.norm(self.vectors(block), axis=1) / self.sizes[block]
 
 
-def summed(x: NDArray[np.float32], group: NDArray[np.integer]) -> NDArray[np.float64]:
+def sums_by_cluster(x: NDArray[np.float32], group: NDArray[np.integer]) -> NDArray[np.float64]:
     """Sums of the rows of `x` (n, dim) by `group` (n,), -1 = in no sum: (groups, dim)."""
     sums = np.zeros((int(group.max(initial=-1)) + 1, x.shape[1]))
     order = np.argsort(group, kind="stable")
@@ -101,11 +101,11 @@ def summed(x: NDArray[np.float32], group: NDArray[np.integer]) -> NDArray[np.flo
         rows = order[start : start + _BLOCK]
         mine = group[rows]
         begins = np.flatnonzero(np.r_[True, mine[1:] != mine[:-1]])
-        sums[mine[begins]] += np.add.reduceat(fixed(x[rows]), begins, axis=0)
+        sums[mine[begins]] += np.add.reduceat(to_grid(x[rows]), begins, axis=0)
     return sums
 
 
-def shared(photos: NDArray[np.int64], group: Rows, a: Rows, b: Rows) -> NDArray[np.float64]:
+def shared_photos(photos: NDArray[np.int64], group: Rows, a: Rows, b: Rows) -> NDArray[np.float64]:
     """Number of photos (m,) that groups a[i] and b[i] are both in; photos and group (n,) are of the faces.
 
     Looked up photo by photo of the smaller group: what a large one costs does not grow with the number of groups beside it.

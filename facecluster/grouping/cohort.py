@@ -10,9 +10,9 @@ Odd inputs: in a small collection the cohort says little, and the model's card s
 vectors' bytes alone, not on their order.
 
 Nothing here, nor what is summed from it, depends on the order of the faces, on threads or on the processor: numbers are rounded to steps
-so coarse that their products (`EXACT`) or sums (`fixed`) are exact, whatever is added first.
+so coarse that their products (`EXACT`) or sums (`to_grid`) are exact, whatever is added first.
 
-Cost, for n faces of d numbers: n log n for the cohort, n d COHORT for the cosines.
+Cost, for n faces of d numbers: n log n for the cohort, n d COHORT_SIZE for the cosines.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-COHORT = 4_000  # strangers a face is compared with
+COHORT_SIZE = 4_000  # strangers a face is compared with
 PRIOR = 200  # strangers' worth of trust in the model's card
 QUANTILES = (0.80, 0.94)  # of the cosines to the cohort: above most, below the few that may be the person itself
 _LOW, _HIGH = (NormalDist().inv_cdf(q) for q in QUANTILES)
 _ROWS = 1_024  # at a time: 16 MB of cosines a thread
 EXACT = 4000.0  # vectors in steps of 1/4000: float32 holds every sum of their products, so a cosine is the same however it is added up
-_STEPS = 2.0**28  # of `fixed`
+_STEPS = 2.0**28  # of `to_grid`
 
 
 @dataclass(frozen=True, slots=True)
-class Strangers:
+class CohortStats:
     """Struct of arrays over n faces, and the scale of the collection."""
 
     base: NDArray[np.float64]  # (n,) cosine that a fifth of the strangers exceed
@@ -50,17 +50,17 @@ class Strangers:
         """(n,) cosine of the most similar of n strangers, expected."""
         return self.base + self.reach
 
-    def among(self, count: int) -> Strangers:
+    def with_impostors(self, count: int) -> CohortStats:
         """The same where the best is that of `count` strangers, not of as many as there are faces."""
-        return replace(self, reach=fixed(self.reach * ((_z(count) - _LOW) / (_z(len(self.base)) - _LOW))))
+        return replace(self, reach=to_grid(self.reach * ((_z(count) - _LOW) / (_z(len(self.base)) - _LOW))))
 
 
-def usual(n: int, *, mean: float, sd: float) -> Strangers:
+def prior_stats(n: int, *, mean: float, sd: float) -> CohortStats:
     """What the model's card expects of strangers in a collection of n faces: cosines of this `mean` and `sd`, the same for every face."""
-    return Strangers(fixed(np.full(n, mean + _LOW * sd)), fixed(np.full(n, sd * (_z(n) - _LOW))), sd)
+    return CohortStats(to_grid(np.full(n, mean + _LOW * sd)), to_grid(np.full(n, sd * (_z(n) - _LOW))), sd)
 
 
-def fixed(values: NDArray[np.floating]) -> NDArray[np.float64]:
+def to_grid(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Values of -1 to 1 in steps of 2^-28: float64 holds the sum of 33 million of them exactly, in whatever order they are added."""
     out = np.asarray(values, dtype=np.float64) * _STEPS
     np.rint(out, out=out)
@@ -68,7 +68,7 @@ def fixed(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return out
 
 
-def content(x: NDArray[np.float32]) -> NDArray[np.uint64]:
+def content_keys(x: NDArray[np.float32]) -> NDArray[np.uint64]:
     """A number for each row of `x` (n, dim) that follows from its bytes: what to choose by where all else is equal, whatever the order."""
     weights = np.frombuffer(hashlib.shake_128(b"cohort").digest(8 * x.shape[1]), dtype=np.uint64) | np.uint64(1)
     mixed = np.zeros(len(x), dtype=np.uint64)
@@ -78,7 +78,9 @@ def content(x: NDArray[np.float32]) -> NDArray[np.uint64]:
     return mixed
 
 
-def strangers(vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mean: float, sd: float, cohort: int = COHORT) -> Strangers:
+def cohort_stats(
+    vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mean: float, sd: float, cohort_size: int = COHORT_SIZE
+) -> CohortStats:
     """Measure each face of `vectors` (n, dim), rows of length 1, against a cohort of the collection.
 
     Args:
@@ -86,13 +88,13 @@ def strangers(vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mea
         labels: (n,) group of each face by a first grouping; one face of each may join the cohort.
         mean: of the cosine of two strangers, as the model's card says.
         sd: the same.
-        cohort: strangers at most.
+        cohort_size: faces of the cohort at most.
     """
     x = np.asarray(vectors, dtype=np.float32)
     n = len(x)
-    rows = _cohort(x, labels, cohort)
+    rows = _cohort(x, labels, cohort_size)
     if len(rows) < 3:
-        return usual(n, mean=mean, sd=sd)
+        return prior_stats(n, mean=mean, sd=sd)
     own = np.empty((n, 2))
     others = np.rint(x[rows] * np.float32(EXACT)).T
     ranks = [round(1 + q * (len(rows) - 2)) for q in QUANTILES]
@@ -117,7 +119,7 @@ def strangers(vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mea
     trust = len(rows) / (len(rows) + PRIOR)
     spread = trust * np.maximum(own[:, 1] - own[:, 0], 0) / (_HIGH - _LOW) + (1 - trust) * sd
     base = trust * own[:, 0] + (1 - trust) * (mean + _LOW * sd)
-    return Strangers(fixed(base), fixed(spread * (_z(n) - _LOW)), math.fsum(spread.tolist()) / n)
+    return CohortStats(to_grid(base), to_grid(spread * (_z(n) - _LOW)), math.fsum(spread.tolist()) / n)
 
 
 def _z(n: int) -> float:
@@ -127,7 +129,7 @@ def _z(n: int) -> float:
 
 def _cohort(x: NDArray[np.float32], labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
     """Rows of one face of each group, at most `most`; which ones follows from their bytes."""
-    mixed = content(x)
+    mixed = content_keys(x)
     order = np.argsort(mixed, kind="stable")
     firsts = order[np.unique(labels[order], return_index=True)[1]]
     return np.asarray(firsts[np.argsort(mixed[firsts], kind="stable")][:most], dtype=np.intp)

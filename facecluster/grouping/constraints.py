@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from facecluster.grouping.average_linkage import Ints, Joiner, Pairs, numbered
+from facecluster.grouping.average_linkage import AverageLinkage, Ints, Pairs, compact_labels
 
-_HALVES = -0.8  # sd above what joins groups from which sides are one person: they were made to be unlike (as the halves in doubts.py)
+_HALVES = -0.8  # sd above what joins groups from which sides are one person: they were made to be unlike (as the halves in uncertainty.py)
 _STRANGE = -2.5  # sd under which an atom is a stranger to a side; the faces of one person, the poor ones too, lie above it
 _ROUNDS = 10  # of dealing; what has not settled by then is torn between two sides anyway
 _BLOCK = 1 << 14  # atoms compared at a time
 
 
-def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArray[np.float32], joiner: Joiner) -> Ints:
+def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArray[np.float32], linkage: AverageLinkage) -> Ints:
     """Labels (n,) from 0, -1 = alone, made to keep must-links (m, 2) together and cannot-links (c, 2) apart.
 
     Args:
@@ -32,7 +32,7 @@ def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArr
         must: rows that are one person.
         cannot: rows that are not.
         x: (n, dim) vectors, rows of length 1.
-        joiner: what decides that two sets of faces are one person.
+        linkage: what decides that two sets of faces are one person.
     """
     n = len(labels)
     out = labels.copy()
@@ -56,17 +56,17 @@ def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArr
         rows, here = np.flatnonzero(whole == group), whole[a] == group
         units = np.unique(unit[rows])
         foes = np.searchsorted(units, np.stack([unit[a[here]], unit[b[here]]], axis=1))
-        side = _Dealing(x, rows, np.searchsorted(units, unit[rows]), foes, joiner).sides()
+        side = _Dealing(x, rows, np.searchsorted(units, unit[rows]), foes, linkage).sides()
         divided[rows] = top + side
         top += int(side.max()) + 1
-    return numbered(divided)
+    return compact_labels(divided)
 
 
 class _Dealing:
     """The division of one group: its rows (m,), the unit (m,) of each (0, 1, ...), and pairs (f, 2) of units that must be apart."""
 
-    def __init__(self, x: NDArray[np.float32], rows: Ints, unit: Ints, foes: Ints, joiner: Joiner) -> None:
-        self.x, self.rows, self.unit, self.joiner = x, rows, unit, joiner
+    def __init__(self, x: NDArray[np.float32], rows: Ints, unit: Ints, foes: Ints, linkage: AverageLinkage) -> None:
+        self.x, self.rows, self.unit, self.linkage = x, rows, unit, linkage
         self.sizes = np.bincount(unit).astype(np.float64)
         fold = csr_matrix((np.ones(len(unit)), (unit, np.arange(len(unit)))), shape=(len(self.sizes), len(unit)))
         self.sums = np.asarray(fold @ x[rows].astype(np.float64))
@@ -92,7 +92,7 @@ class _Dealing:
                 if len(back := free[side[free] == other]) and self._excess(side == other, side == largest) >= _HALVES:
                     side[back] = largest
                 self._parted(side, other)
-        return np.asarray(numbered(side)[self.unit])
+        return np.asarray(compact_labels(side)[self.unit])
 
     def _dealt(self) -> Ints:
         """Sides (u,) of the units that have foes, -1 = none: first what has foes on the most sides, then what has the most faces."""
@@ -155,12 +155,12 @@ class _Dealing:
     def _excess(self, one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
         """How far the units of two sets lie above what joins them, in sd."""
         a, b = self.rows[one[self.unit]], self.rows[two[self.unit]]
-        return self.joiner.excess_of(self.x, a, b) / self.joiner.around.sd
+        return self.linkage.excess_of(self.x, a, b) / self.linkage.cohort.sd
 
 
 def _bridged(labels: Ints, atoms: Ints) -> Ints:
     """Groups joined where one atom has faces in several."""
-    labels = numbered(labels)
+    labels = compact_labels(labels)
     groups, kinds = int(labels.max(initial=-1)) + 1, int(atoms.max(initial=-1)) + 1
     graph = coo_matrix((np.ones(len(labels)), (labels, groups + atoms)), shape=(groups + kinds,) * 2)
     return np.asarray(connected_components(graph, directed=False)[1][labels], dtype=np.int64)

@@ -34,12 +34,12 @@ _FARTHEST = (1 << 24) - 1  # steps
 _LASTING = 1 << 52  # over steps: how dense a place is, in whole numbers
 
 
-def steps(distance: NDArray[np.float64]) -> Rows:
+def quantise(distance: NDArray[np.float64]) -> Rows:
     """Distances from 0 to 4, in steps."""
     return np.asarray(np.clip(np.rint(distance * STEP), _NEAREST, _FARTHEST), dtype=np.int32)
 
 
-def forest(n: int, source: Rows, target: Rows, distance: Rows, cut: int, min_samples: int) -> tuple[Rows, Rows, Rows]:
+def spanning_forest(n: int, source: Rows, target: Rows, distance: Rows, cut: int, min_samples: int) -> tuple[Rows, Rows, Rows]:
     """A minimum spanning forest of the mutual reachability graph of n faces: ends and lengths in steps, shortest first.
 
     Args:
@@ -127,7 +127,9 @@ class _Tree:
         return found
 
 
-def dense_groups(n: int, source: Rows, target: Rows, reach: Rows, cut: int, least: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def excess_of_mass_clusters(
+    n: int, source: Rows, target: Rows, reach: Rows, cut: int, least: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The groups of HDBSCAN by excess of mass.
 
     Args:

@@ -3,7 +3,7 @@ small groups to large ones (`attaching`). With an earlier grouping, what is new 
 
 A link counts by how far its cosine lies above what the best stranger of the two faces would reach in this collection (`strangers`), so
 one setting serves small and large collections, alike and unlike people. HDBSCAN finds the dense groups; `joining` puts together what
-it cut too fine. All this is done three times (_LOOKS): who is a stranger to whom is known better each time.
+it cut too fine. All this is done three times (_COHORT_SIZES): who is a stranger to whom is known better each time.
 
 Odd inputs: a missing neighbour (-1) is no edge; copies of a face (distance 0) count as 1e-6 apart, since a sparse matrix takes a zero
 for a missing edge; a face without any neighbour in reach is nobody (-1). One face alone is nobody too.
@@ -25,22 +25,26 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.grouping.attachment import attach_small, attach_weak
-from facecluster.grouping.average_linkage import Joiner, Pairs
-from facecluster.grouping.candidate_edges import links_worth_a_look
-from facecluster.grouping.cluster_sums import summed
-from facecluster.grouping.cohort import COHORT, Strangers, content, fixed, strangers, usual
+from facecluster.grouping.average_linkage import AverageLinkage, Pairs
+from facecluster.grouping.candidate_edges import candidate_edges
+from facecluster.grouping.cluster_sums import sums_by_cluster
+from facecluster.grouping.cohort import COHORT_SIZE, CohortStats, cohort_stats, content_keys, prior_stats, to_grid
 from facecluster.grouping.constraints import constrained
-from facecluster.grouping.hierarchy import dense_groups, forest, steps
-from facecluster.grouping.incremental import kept, settled
+from facecluster.grouping.hierarchy import excess_of_mass_clusters, quantise, spanning_forest
+from facecluster.grouping.incremental import core_faces, keep_previous
 from facecluster.store import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
 METHOD = 3  # of grouping; a store that an older one grouped is grouped anew
-SURENESS = ("sure", "even")  # settings that say how sure what is, not who is with whom
+CONFIDENCE_KEYS = ("sure", "even")  # of a stamp: settings of the stated probabilities, not of who is with whom
 _NEAR = 1e-6  # the least distance of the cut
 _ROWS = 1 << 15  # faces at a time
 # strangers that a face is measured against after each grouping but the last: the first, with the strangers of the card, leaves people in
 # pieces, and those who stand twice among the strangers seem no more alike than strangers
-_LOOKS = (1_000, COHORT, 0)
+_COHORT_SIZES = (1_000, COHORT_SIZE, 0)
+_FIRST_KEY = {
+    "impostor_weight": "alone", "separation_penalty": "unlike", "attach_margin": "attach", "same_photo_penalty": "same_photo",
+    "impostor_mean": "stranger_mean", "impostor_sd": "stranger_sd", "confidence_slope": "sure", "confidence_intercept": "even",
+}  # fmt: skip
 _WITNESSES = 0.6  # sd of a face's place that e times as many faces in its group are worth (fitted with `sure`)
 
 
@@ -50,22 +54,24 @@ class IdentifyConfig:
 
     margin: float = 0.7  # sd above the best stranger's expected cosine from which a link counts
     merge: float = 1.2  # sd above the base that two groups must have
-    alone: float = 0.85  # share of the best stranger's reach that they must have besides, less the more their faces vary
-    unlike: float = (
+    impostor_weight: float = 0.85  # share of the best stranger's reach that they must have besides, less the more their faces vary
+    separation_penalty: float = (
         0.32  # sd more for groups of three faces and more, a sd that they are unliker to each other than in themselves (`joining`)
     )
-    attach: float = 0.3  # sd more that a small group must have to go to a large one, where only large ones are compared (`attaching`)
+    attach_margin: float = 0.3  # sd more that a small group must have to go to a large one (`attachment`)
     min_samples: int = 2  # neighbours that make a place dense
     min_cluster_size: int = 2  # faces that make a person
-    same_photo: float = 1.0  # sd that two faces of one photo must be more alike than others
+    same_photo_penalty: float = 1.0  # sd that two faces of one photo must be more alike than others
     min_quality: float = 0.0  # faces under it found and bridge no people, but may join them
-    stranger_mean: float = 0.035  # cosine of two strangers, from the model's card
-    stranger_sd: float = 0.115
-    sure: float = 1.6  # log-odds that a face is its group's person, a sd of its place in the group (fitted; decisions.md)
-    even: float = 1.2  # log-odds of that at place 0
+    impostor_mean: float = 0.035  # cosine of two strangers, from the model's card
+    impostor_sd: float = 0.115
+    confidence_slope: float = 1.6  # log-odds that a face is its group's person, a sd of its place in the group (fitted; decisions.md)
+    confidence_intercept: float = 1.2  # log-odds of that at place 0
 
     def stamp(self, inputs: str) -> Stamp:
-        return {"table": "identities", "method": METHOD, "inputs": inputs, **asdict(self)}
+        """Settings as stores keep them; fields that have been renamed since keep their first key, so that older stores stay up to date."""
+        settings = {_FIRST_KEY.get(name, name): value for name, value in asdict(self).items()}
+        return {"table": "identities", "method": METHOD, "inputs": inputs, **settings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +105,42 @@ def group(
     n = len(vectors)
     x = np.ascontiguousarray(vectors, dtype=np.float32)
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
-    mean, sd = config.stranger_mean, config.stranger_sd
-    around, labels, glosh = usual(n, mean=mean, sd=sd), np.full(n, -1, dtype=np.int64), np.zeros(n)
-    contents = _told_apart(content(x), cannot)
+    mean, sd = config.impostor_mean, config.impostor_sd
+    cohort, labels, glosh = prior_stats(n, mean=mean, sd=sd), np.full(n, -1, dtype=np.int64), np.zeros(n)
+    contents = _told_apart(content_keys(x), cannot)
     was = None if before is None else np.asarray(before, dtype=np.int64)
     if was is not None and n > 1:
-        around = strangers(x, np.where(was < 0, was.max(initial=-1) + 1 + np.arange(n), was), mean=mean, sd=sd)
-    for cohort in () if n < 2 else _LOOKS if was is None else _LOOKS[-1:]:
-        source, target, above = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
+        cohort = cohort_stats(x, np.where(was < 0, was.max(initial=-1) + 1 + np.arange(n), was), mean=mean, sd=sd)
+    for cohort_size in () if n < 2 else _COHORT_SIZES if was is None else _COHORT_SIZES[-1:]:
+        source, target, above = candidate_edges(neighbours, similarity, cohort, photo, config.same_photo_penalty)
         every = source, target
         if weak is not None and weak.any():
             strong = ~(weak[source] | weak[target])
             source, target, above = source[strong], target[strong], above[strong]
-        labels, glosh = _hierarchy(n, source, target, above, around, config)
-        joiner = Joiner(around, config.merge, config.alone, cannot, photo, config.same_photo, contents, unlike=config.unlike)
-        labels = constrained(labels if was is None else kept(labels, was), must, cannot, x, joiner)
+        labels, glosh = _hierarchy(n, source, target, above, cohort, config)
+        linkage = AverageLinkage(
+            cohort, config.merge, config.impostor_weight, cannot, photo, config.same_photo_penalty, contents,
+            separation_penalty=config.separation_penalty,
+        )  # fmt: skip
+        labels = constrained(labels if was is None else keep_previous(labels, was), must, cannot, x, linkage)
         if was is not None:
-            joiner = replace(joiner, settled=settled(was, labels))
-        labels = joiner.join(x, labels, source, target, above)
-        if cohort:
-            around = strangers(x, labels, mean=mean, sd=sd, cohort=cohort)
+            linkage = replace(linkage, fixed_faces=core_faces(was, labels))
+        labels = linkage.merge_clusters(x, labels, source, target, above)
+        if cohort_size:
+            cohort = cohort_stats(x, labels, mean=mean, sd=sd, cohort_size=cohort_size)
             continue
-        labels = attach_small(joiner, x, labels, source, target, config.attach, weak)
+        labels = attach_small(linkage, x, labels, source, target, config.attach_margin, weak)
         if weak is not None and weak.any():
-            labels = attach_weak(joiner, x, labels, weak, *every)
+            labels = attach_weak(linkage, x, labels, weak, *every)
     people = _by_size(labels, config.min_cluster_size)
-    place = _place(x, people, around, config)
-    sure = np.where(people >= 0, 1 / (1 + np.exp(-np.clip(config.sure * np.nan_to_num(place) + config.even, -700, 700))), 0)
-    return Groups(people, place.astype(np.float32), sure.astype(np.float32), glosh.astype(np.float32))
+    place = _place(x, people, cohort, config)
+    return Groups(people, place.astype(np.float32), _probability(place, people, config), glosh.astype(np.float32))
+
+
+def _probability(place: NDArray[np.float64], labels: NDArray[np.int32], config: IdentifyConfig) -> NDArray[np.float32]:
+    """(n,) that a face is its group's person: logistic in its place there; 0 for nobody."""
+    log_odds = config.confidence_slope * np.nan_to_num(place) + config.confidence_intercept
+    return np.where(labels >= 0, 1 / (1 + np.exp(-np.clip(log_odds, -700, 700))), 0).astype(np.float32)
 
 
 def _told_apart(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[np.uint64]:
@@ -140,20 +154,20 @@ def _told_apart(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[n
 
 
 def _hierarchy(
-    n: int, source: NDArray[np.int32], target: NDArray[np.int32], above: NDArray[np.float32], around: Strangers, config: IdentifyConfig
+    n: int, source: NDArray[np.int32], target: NDArray[np.int32], above: NDArray[np.float32], cohort: CohortStats, config: IdentifyConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """HDBSCAN's groups (n,), -1 = none, and outlier scores (n,).
 
     The distance of two faces is 1 - cosine, moved by how much the best strangers of the two differ from the collection's mean.
     """
-    middle = math.fsum(around.level.tolist()) / n
-    cut = int(steps(np.array(max(1 - middle - config.margin * around.sd, 2 * _NEAR))))
+    middle = math.fsum(cohort.level.tolist()) / n
+    cut = int(quantise(np.array(max(1 - middle - config.margin * cohort.sd, 2 * _NEAR))))
     distance = np.empty(len(above), dtype=np.int32)
     for i in range(0, len(above), _ROWS):
-        distance[i : i + _ROWS] = steps(1 - middle - above[i : i + _ROWS].astype(np.float64))
+        distance[i : i + _ROWS] = quantise(1 - middle - above[i : i + _ROWS].astype(np.float64))
     near = distance <= cut  # what is farther decides nothing
-    tree = forest(n, source[near], target[near], distance[near], cut, config.min_samples)
-    return dense_groups(n, *tree, cut, config.min_cluster_size)
+    tree = spanning_forest(n, source[near], target[near], distance[near], cut, config.min_samples)
+    return excess_of_mass_clusters(n, *tree, cut, config.min_cluster_size)
 
 
 def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:
@@ -166,7 +180,7 @@ def _by_size(group: NDArray[np.int64], least: int) -> NDArray[np.int32]:
     return np.asarray(number[inverse], dtype=np.int32)
 
 
-def _place(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers, config: IdentifyConfig) -> NDArray[np.float64]:
+def _place(x: NDArray[np.float32], labels: NDArray[np.int32], cohort: CohortStats, config: IdentifyConfig) -> NDArray[np.float64]:
     """(n,) how far, in sd, a face's mean cosine to the *others* of its group lies above what joins them; NaN for nobody.
 
     The same mean says more if it is one over more faces: _WITNESSES * log(faces / 2) is added.
@@ -175,14 +189,14 @@ def _place(x: NDArray[np.float32], labels: NDArray[np.int32], around: Strangers,
     inside = np.flatnonzero(labels >= 0)
     if not len(inside):
         return out
-    sums, sizes = summed(x, labels), np.bincount(labels[inside])
+    sums, sizes = sums_by_cluster(x, labels), np.bincount(labels[inside])
     for i in range(0, len(inside), _ROWS):
         faces = inside[i : i + _ROWS]
-        own, mine = fixed(x[faces]), labels[faces]
+        own, mine = to_grid(x[faces]), labels[faces]
         rest = (sums[mine] - own) / np.maximum(sizes[mine] - 1, 1)[:, None]
         cosine = np.einsum("ij,ij->i", own, rest)
-        asked = around.base[faces] + config.merge * around.sd + config.alone * around.reach[faces] * np.linalg.norm(rest, axis=1)
-        out[faces] = (cosine - asked) / around.sd + _WITNESSES * np.log(sizes[mine] / 2)
+        asked = cohort.base[faces] + config.merge * cohort.sd + config.impostor_weight * cohort.reach[faces] * np.linalg.norm(rest, axis=1)
+        out[faces] = (cosine - asked) / cohort.sd + _WITNESSES * np.log(sizes[mine] / 2)
     return out
 
 
@@ -209,7 +223,7 @@ def identify(
         other = {k for k in {*stamp, *found} - {"grown"} if found.get(k) != stamp.get(k)}
         if not other:
             return ShardResult(stage="identify", shard="all", faces=len(vectors), skipped=True)
-        if kept_before and other <= {*SURENESS}:
+        if kept_before and other <= {*CONFIDENCE_KEYS}:
             _reread(store, table, found, config)
             return ShardResult(stage="identify", shard="all", faces=len(vectors))
     ids, neighbours, similarity = read_links(store, links)
@@ -228,10 +242,10 @@ def _reread(store: Store, table: str, found: Stamp, config: IdentifyConfig) -> N
     data = store.read_all(table, IDENTITIES)
     p = np.clip(data["probability"].to_numpy().astype(np.float64), 1e-7, 1 - 1e-7)
     place = (np.log(p / (1 - p)) - found["even"]) / found["sure"]
-    sure = np.where(data["identity"].to_numpy() >= 0, 1 / (1 + np.exp(-np.clip(config.sure * place + config.even, -700, 700))), 0)
+    probability = _probability(place, data["identity"].to_numpy(), config)
     at = data.schema.get_field_index("probability")
-    data = data.set_column(at, data.schema.field(at), pa.array(sure.astype(np.float32)))
-    store.write(table, "00000", data.combine_chunks(), {**found, "sure": config.sure, "even": config.even})
+    data = data.set_column(at, data.schema.field(at), pa.array(probability))
+    store.write(table, "00000", data.combine_chunks(), {**found, "sure": config.confidence_slope, "even": config.confidence_intercept})
 
 
 def read_links(store: Store, links: str) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.float32]]:

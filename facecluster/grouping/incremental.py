@@ -2,7 +2,7 @@
 
 A grouping is a threshold, and a face or a group that lies at it falls to either side when anything moves. Grouped from the start with one
 face in a hundred more, up to one in twenty of a small collection changed its person, with nothing said or seen that spoke of it. So groups
-are grouped anew only when enough is new (`TENTH`) or when it is asked for; until then two groups that were there do not become one, and
+are grouped anew only when enough is new (`MAX_NEW_SHARE`) or when asked for; until then two groups that were there do not become one, and
 none falls apart, but by what the user says.
 
 Odd inputs: a group of which one face is left is a group of one, which may go where it belongs.
@@ -13,12 +13,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.grouping.average_linkage import Ints, numbered
+from facecluster.grouping.average_linkage import Ints, compact_labels
 
-TENTH = 0.1  # of the faces may come in without all being grouped anew
+MAX_NEW_SHARE = 0.1  # of the faces may come in without all being grouped anew
 
 
-def kept(dense: Ints, before: Ints) -> Ints:
+def keep_previous(dense: Ints, before: Ints) -> Ints:
     """Groups (n,), -1 = none: those of `before`; of the others, those that HDBSCAN put together (`dense`), with the one group they are in.
 
     Where HDBSCAN puts several earlier groups together, a new face between them is left to what joins it.
@@ -38,13 +38,13 @@ def kept(dense: Ints, before: Ints) -> Ints:
     return out
 
 
-def settled(before: Ints, labels: Ints) -> NDArray[np.bool_]:
+def core_faces(before: Ints, labels: Ints) -> NDArray[np.bool_]:
     """Faces (n,) that hold a group of `before` in `labels` (n,): those of its largest part, all of them where parts are as large.
 
     What decisions have taken from a group may go where it belongs.
     """
     rows = np.flatnonzero(before >= 0)
-    part = numbered(before[rows] * (int(labels.max(initial=0)) + 1) + labels[rows])
+    part = compact_labels(before[rows] * (int(labels.max(initial=0)) + 1) + labels[rows])
     size = np.bincount(part, minlength=1)
     most = np.zeros(int(before.max(initial=-1)) + 1, dtype=np.int64)
     np.maximum.at(most, before[rows], size[part])

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from facecluster.errors import InputError
-from facecluster.grouping.average_linkage import Ints, Joiner, dots
-from facecluster.grouping.candidate_edges import links_worth_a_look
-from facecluster.grouping.cohort import strangers
+from facecluster.grouping.average_linkage import AverageLinkage, Ints, dots
+from facecluster.grouping.candidate_edges import candidate_edges
+from facecluster.grouping.cohort import cohort_stats
 from facecluster.grouping.identify import IdentifyConfig, read_links
 from facecluster.grouping.link import load_vectors
 from facecluster.store import IDENTITIES, Store
@@ -41,7 +41,7 @@ _OPEN_FACE = 0.2  # ...and where a single face would join, if that is likelier t
 
 
 @dataclass(frozen=True, slots=True)
-class Doubts:
+class Uncertainty:
     """Struct of arrays: of g people (by label), and of q questions by falling worth."""
 
     purity: NDArray[np.float64]  # (g,) expected share of a group's faces that are its person, 0 to 1
@@ -51,7 +51,7 @@ class Doubts:
     face_b: Ints  # (q,)
     probability: NDArray[np.float64]  # (q,) that the two faces are one person
     stake: Ints  # (q,) faces that move if the answer is not what the grouping assumes
-    settled: NDArray[np.float64]  # (q,) share of the faces that no open question is about, once this and all above are answered
+    resolved: NDArray[np.float64]  # (q,) share of the faces that no open question is about, once this and all above are answered
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -62,7 +62,7 @@ class Doubts:
 def assess(
     vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], labels: NDArray[np.integer],
     probabilities: NDArray[np.floating], config: IdentifyConfig, photos: NDArray[np.integer] | None = None,
-) -> Doubts:  # fmt: skip
+) -> Uncertainty:  # fmt: skip
     """Find what is not sure about `labels` (n,), -1 = nobody; the other arguments are those of `identify.group`.
 
     How strictly that joined is no part of it: `margin` and `merge` of `config` decide who is together, not who is one person.
@@ -71,37 +71,37 @@ def assess(
     n, people = len(x), int(np.max(labels, initial=-1)) + 1
     if not people:
         none = np.zeros(0, dtype=np.int64)
-        return Doubts(np.zeros(0), np.zeros(0), none.astype(np.int8), none, none, np.zeros(0), none, np.zeros(0))
+        return Uncertainty(np.zeros(0), np.zeros(0), none.astype(np.int8), none, none, np.zeros(0), none, np.zeros(0))
     group = np.asarray(labels, dtype=np.int64).copy()
     group[group < 0] = people + np.arange((group < 0).sum())
     sizes = np.bincount(group)
-    around = strangers(x, group, mean=config.stranger_mean, sd=config.stranger_sd)
+    cohort = cohort_stats(x, group, mean=config.impostor_mean, sd=config.impostor_sd)
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
-    source, target, _ = links_worth_a_look(neighbours, similarity, around, photo, config.same_photo)
+    source, target, _ = candidate_edges(neighbours, similarity, cohort, photo, config.same_photo_penalty)
     usual = IdentifyConfig()
-    joiner = Joiner(around, usual.merge, usual.alone, None, photo, config.same_photo)
-    a, b, excess = joiner.compare(x, group, source, target)
-    one = _odds(excess / around.sd, _unlikeness(x, group, sizes, a, b) / around.sd, sizes[a], sizes[b])
+    linkage = AverageLinkage(cohort, usual.merge, usual.impostor_weight, None, photo, config.same_photo_penalty)
+    a, b, excess = linkage.compare(x, group, source, target)
+    one = _odds(excess / cohort.sd, _unlikeness(x, group, sizes, a, b) / cohort.sd, sizes[a], sizes[b])
     likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely ones would add up to a person: each is another's, or nobody's
     completeness = _complete(np.r_[a, b], np.r_[likely, likely], sizes[np.r_[b, a]] / sizes[np.r_[a, b]], people)
     best = _spokesmen(group, np.where(labels >= 0, probabilities, 1.0))
     ask = one >= np.where(np.minimum(sizes[a], sizes[b]) == 1, _OPEN_FACE, _OPEN)
     parts = [(np.zeros(ask.sum(), dtype=np.int8), best[a[ask]], best[b[ask]], one[ask], np.minimum(sizes[a], sizes[b])[ask])]
-    end_a, end_b, whole, small = _halves(x, group, people, joiner, around.sd)
+    end_a, end_b, whole, small = _halves(x, group, people, linkage, cohort.sd)
     ask = whole <= 1 - _OPEN
     parts.append((np.ones(ask.sum(), dtype=np.int8), end_a[ask], end_b[ask], whole[ask], small[ask]))
     if photo is not None:
-        parts.append(_same_photo(x, group, people, photo, joiner, around.sd))
+        parts.append(_same_photo(x, group, people, photo, linkage, cohort.sd))
     purity = np.bincount(group, np.where(labels >= 0, probabilities, 1.0))[:people] / sizes[:people]
     purity *= _at(whole + (1 - whole) * (1 - small / sizes[group[end_a]]), group[end_a], people)
     kind, face_a, face_b, p, stake = (np.concatenate(c) for c in zip(*parts, strict=True))
     worth = stake * np.where(kind == 0, p, 1 - p)  # faces that the answer is expected to move
     order = np.lexsort((face_b, face_a, -worth.round(9)))
-    settled = _settled(group[face_a[order]], group[face_b[order]], sizes, n)
-    return Doubts(purity, completeness, kind[order], face_a[order], face_b[order], p[order], stake[order], settled)
+    resolved = _resolved(group[face_a[order]], group[face_b[order]], sizes, n)
+    return Uncertainty(purity, completeness, kind[order], face_a[order], face_b[order], p[order], stake[order], resolved)
 
 
-def assess_store(store: Store, embeddings: str, links: str, identities: str, config: IdentifyConfig) -> tuple[list[str], Ints, Doubts]:
+def assess_store(store: Store, embeddings: str, links: str, identities: str, config: IdentifyConfig) -> tuple[list[str], Ints, Uncertainty]:
     """Face ids, their identities, and the doubts about them, of tables of a store.
 
     Raises:
@@ -175,7 +175,9 @@ def _spokesmen(group: Ints, probabilities: NDArray[np.floating]) -> Ints:
     return np.asarray(order[np.unique(group[order], return_index=True)[1]], dtype=np.int64)
 
 
-def _halves(x: NDArray[np.float32], group: Ints, people: int, joiner: Joiner, sd: float) -> tuple[Ints, Ints, NDArray[np.float64], Ints]:
+def _halves(
+    x: NDArray[np.float32], group: Ints, people: int, linkage: AverageLinkage, sd: float
+) -> tuple[Ints, Ints, NDArray[np.float64], Ints]:
     """For each group of four faces and more: a face at either end, the probability that its halves are one person, faces of the smaller.
 
     The halves are the two sides of the mean along the direction in which the group varies most.
@@ -192,7 +194,7 @@ def _halves(x: NDArray[np.float32], group: Ints, people: int, joiner: Joiner, sd
         side = axis > 0
         if side.all() or not side.any():
             continue
-        excess = joiner.excess_of(x, rows[side], rows[~side])
+        excess = linkage.excess_of(x, rows[side], rows[~side])
         found.append((rows[axis.argmax()], rows[axis.argmin()], excess / sd, min(int(side.sum()), int((~side).sum()))))
     if not found:
         none = np.zeros(0, dtype=np.int64)
@@ -211,7 +213,7 @@ def _principal(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _same_photo(
-    x: NDArray[np.float32], group: Ints, people: int, photo: Ints, joiner: Joiner, sd: float
+    x: NDArray[np.float32], group: Ints, people: int, photo: Ints, linkage: AverageLinkage, sd: float
 ) -> tuple[NDArray[np.int8], Ints, Ints, NDArray[np.float64], Ints]:
     """Neighbouring pairs of faces of one photo in one group."""
     order = np.lexsort((np.arange(len(group)), photo, group))
@@ -220,13 +222,14 @@ def _same_photo(
     a, b = first[pick].astype(np.int64), second[pick].astype(np.int64)
     cosine = np.einsum("ij,ij->i", x[a], x[b]) if len(a) else np.zeros(0)
     a, b, cosine = a[cosine < 0.9], b[cosine < 0.9], cosine[cosine < 0.9]
-    around = joiner.around
-    asked = (around.base[a] + around.base[b]) / 2 + joiner.merge * around.sd + joiner.alone * (around.reach[a] + around.reach[b]) / 2
-    one = _logistic((cosine - asked) / sd - joiner.same_photo, _PHOTO)
+    cohort = linkage.cohort
+    reach = (cohort.reach[a] + cohort.reach[b]) / 2
+    asked = (cohort.base[a] + cohort.base[b]) / 2 + linkage.merge * cohort.sd + linkage.impostor_weight * reach
+    one = _logistic((cosine - asked) / sd - linkage.same_photo_penalty, _PHOTO)
     return np.full(len(a), 2, dtype=np.int8), a, b, one, np.ones(len(a), dtype=np.int64)
 
 
-def _settled(a: Ints, b: Ints, sizes: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+def _resolved(a: Ints, b: Ints, sizes: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     """Share of the faces whose group no later question is about, after each question."""
     if not len(a):
         return np.zeros(0)

@@ -16,8 +16,8 @@ from facecluster.errors import InputError
 from facecluster.faces.detect import DetectConfig, detect_faces, quality
 from facecluster.faces.embed import EmbedConfig, embed_faces
 from facecluster.matching.index import Index
-from facecluster.matching.posterior import PRIOR, against_strangers, people_evidence, posterior
-from facecluster.matching.recognition import NOBODY, Person, Who
+from facecluster.matching.posterior import PRIOR, normalise_by_cohort, people_evidence, posterior
+from facecluster.matching.recognition import NOBODY, Person, Recognition
 from facecluster.models.registry import Card
 from facecluster.photos.images import content_id, open_photo, read_file
 from facecluster.store import Store
@@ -29,7 +29,7 @@ _SAMPLE = 1_000  # people who stand for all those that are not compared
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Probe:
     """The faces of a new photo: struct of arrays (n,), best score first."""
 
     uri: str
@@ -41,11 +41,11 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Gallery:
     """A store's faces and people, ready to be compared with: made once, by `known`."""
 
     index: Index
-    who: Who
+    who: Recognition
     person: NDArray[np.int32]  # (n,) whose each face of the index is; -1 = nobody's
     order: NDArray[np.intp]  # (n,) rows by person
     start: NDArray[np.intp]  # (people + 1,) where each person begins in `order`
@@ -107,7 +107,7 @@ def detect_config(store: Store) -> DetectConfig:
     return DetectConfig(**{name: stamp[name] for name in names if name in stamp}) if stamp else DetectConfig()
 
 
-def look(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Looked:
+def look(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Probe:
     """Find, align and embed the faces of a photo. Raises PhotoError if it can't be used."""
     data = read_file(uri)
     photo = open_photo(data, max_side=detect.max_side)
@@ -116,10 +116,10 @@ def look(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "a
     sharp, yaw = geometry.sharpness(crops), geometry.yaw(found.landmarks)
     good = quality(found.scores, found.boxes[:, 2:].min(axis=1, initial=np.inf), sharp, yaw)
     vectors = embed_faces(crops, embed, device=device)
-    return Looked(uri, content_id(data), found.boxes / np.float32(photo.scale), found.scores, good, vectors)
+    return Probe(uri, content_id(data), found.boxes / np.float32(photo.scale), found.scores, good, vectors)
 
 
-def known(index: Index, who: Who) -> Known:
+def known(index: Index, who: Recognition) -> Gallery:
     """Put the people of a store beside its faces."""
     person, _ = who.of(index.face_ids)
     order = np.argsort(person, kind="stable")
@@ -128,10 +128,10 @@ def known(index: Index, who: Who) -> Known:
     rows = np.sort(np.r_[order[(start[some] + start[some + 1]) // 2], order[: start[0]]])
     rows = rows[:: max(1, -(-len(rows) // _COHORT))]
     sample = some[:: max(1, -(-len(some) // _SAMPLE))]
-    return Known(index, who, person, order, start, rows, index.vectors(rows), sample.tolist())
+    return Gallery(index, who, person, order, start, rows, index.vectors(rows), sample.tolist())
 
 
-def match(looked: Looked, store: Known, card: Card, *, prior: float = PRIOR, top: int = 5) -> list[Match]:
+def match(looked: Probe, store: Gallery, card: Card, *, prior: float = PRIOR, top: int = 5) -> list[Match]:
     """Compare the faces of a photo with the stored ones: one Match a face, in the photo's order.
 
     Only people with a face among the _NEAR nearest stored ones, of about _FACES faces in all, are compared one by one. What all others
@@ -148,7 +148,7 @@ def match(looked: Looked, store: Known, card: Card, *, prior: float = PRIOR, top
 
 
 def _match(
-    query: NDArray[np.float32], cosines: NDArray[np.float32], rows: NDArray[np.int64], own: slice, store: Known, card: Card, prior: float,
+    query: NDArray[np.float32], cosines: NDArray[np.float32], rows: NDArray[np.int64], own: slice, store: Gallery, card: Card, prior: float,
     top: int,
 ) -> Match:  # fmt: skip
     """A Match from the nearest faces of one `query` (dim,)."""
@@ -163,7 +163,7 @@ def _match(
     at = [np.arange(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
     strange = store.cohort[(store.strangers < own.start) | (store.strangers >= own.stop)] @ query
     mine = np.clip(x @ query, -1, 1)
-    moved = against_strangers(np.r_[mine, strange], np.arange(len(mine), len(mine) + len(strange)), card)[: len(mine)]
+    moved = normalise_by_cohort(np.r_[mine, strange], np.arange(len(mine), len(mine) + len(strange)), card)[: len(mine)]
 
     def length(i: int) -> float:
         return max(float(np.linalg.norm(x[at[i]].mean(axis=0))), 1e-3)
@@ -179,7 +179,7 @@ def _match(
     return Match(found, float(shares[-1]), _nearest(cosines[:top], rows[:top], store, card))
 
 
-def _candidates(rows: NDArray[np.int64], own: slice, store: Known) -> list[int]:
+def _candidates(rows: NDArray[np.int64], own: slice, store: Gallery) -> list[int]:
     """People of the faces in `rows`, the nearest first, until they have _FACES faces."""
     numbers, first = np.unique(store.person[rows], return_index=True)
     people: list[int] = []
@@ -193,7 +193,7 @@ def _candidates(rows: NDArray[np.int64], own: slice, store: Known) -> list[int]:
     return people
 
 
-def _nearest(cosines: NDArray[np.float32], rows: NDArray[np.int64], store: Known, card: Card) -> list[Near]:
+def _nearest(cosines: NDArray[np.float32], rows: NDArray[np.int64], store: Gallery, card: Card) -> list[Near]:
     return [
         Near(
             store.index.face_ids[row].as_py(), store.index.uris[row].as_py(), cosine, float(card.probability(np.array([cosine]))[0]),
@@ -203,7 +203,7 @@ def _nearest(cosines: NDArray[np.float32], rows: NDArray[np.int64], store: Known
     ]  # fmt: skip
 
 
-def verify(a: Looked, b: Looked, card: Card, *, prior: float = PRIOR) -> Verdict:
+def verify(a: Probe, b: Probe, card: Card, *, prior: float = PRIOR) -> Verdict:
     """Whether two photos have a person in common: the best pair of faces, and the probability over all pairs."""
     faces = (len(a.vectors), len(b.vectors))
     if not min(faces):

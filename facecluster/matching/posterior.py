@@ -40,14 +40,14 @@ _TRUST = 200  # strangers' worth of trust in the model's card
 _SPREAD = NormalDist().inv_cdf(0.94)  # sd from the middle of strangers' cosines to their 94th percentile; above may be the person itself
 
 
-def against_strangers(cosines: NDArray[np.floating], strangers: NDArray[np.intp], card: Card) -> NDArray[np.float64]:
+def normalise_by_cohort(cosines: NDArray[np.floating], strangers: NDArray[np.intp], card: Card) -> NDArray[np.float64]:
     """Cosines (f,) of a face as they would be where strangers are as alike as the card says; `strangers` are rows of some."""
     c = np.asarray(cosines, np.float64)
     trust = len(strangers) / (len(strangers) + _TRUST)
     middle, spread = middle_and_sd(c[strangers])
-    mean = trust * middle + (1 - trust) * card.stranger_mean
-    sd = trust * spread + (1 - trust) * card.stranger_sd
-    return np.asarray(card.stranger_mean + (c - mean) * card.stranger_sd / max(sd, 1e-3))
+    mean = trust * middle + (1 - trust) * card.impostor_mean
+    sd = trust * spread + (1 - trust) * card.impostor_sd
+    return np.asarray(card.impostor_mean + (c - mean) * card.impostor_sd / max(sd, 1e-3))
 
 
 def middle_and_sd(cosines: NDArray[np.floating]) -> tuple[float, float]:

@@ -40,7 +40,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Recognition:
     """Faces and people: arrays are (n,), a row for each face that has an identity."""
 
     face_ids: pa.Array
@@ -81,7 +81,7 @@ class Who:
         return found[0]
 
 
-def read_who(store: Store, model: str | None = None) -> Who:
+def read_recognition(store: Store, model: str | None = None) -> Recognition:
     """The people of a store by the run that counts, or, where that is not of the `model` named, by identities/`model`.
 
     Raises:
@@ -102,7 +102,7 @@ def _called(store: Store, run: Run) -> People:
     return read_people(store, run)
 
 
-def _read(store: Store, table: str, known: People | None) -> Who:
+def _read(store: Store, table: str, known: People | None) -> Recognition:
     if not store.shards(table):
         raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     data = store.read_all(table, IDENTITIES, ["face_id", "identity", "probability"]).combine_chunks()
@@ -118,4 +118,4 @@ def _read(store: Store, table: str, known: People | None) -> Who:
             people.append(Person(known.person_ids[n], known.names[n], count, n, known.ignored[n]))
         else:
             people.append(Person(f"person {n:04d}", None, count, n))
-    return Who(ids, person, np.where(person >= 0, probability, np.float32(0)), people)
+    return Recognition(ids, person, np.where(person >= 0, probability, np.float32(0)), people)

@@ -36,8 +36,8 @@ class Card:
     licence: str
     slope: float  # probability that two faces are one person = 1 / (1 + exp(-(slope * cosine + intercept)))
     intercept: float
-    stranger_mean: float  # of the cosine of two strangers
-    stranger_sd: float
+    impostor_mean: float  # of the cosine of two strangers
+    impostor_sd: float
     settings: dict[str, Any] = field(default_factory=dict)  # of the network
     ranges: Ranges = field(default_factory=dict)  # of what its layers say, for 8-bit arithmetic; none: it is not used
 
@@ -64,12 +64,18 @@ def read_card(path: Path) -> Card:
         return Card(
             name=model["name"], dim=model["dim"], sha256=model["sha256"], licence=model["licence"], settings=raw.get("network", {}),
             slope=reading["slope"], intercept=reading["intercept"],
-            stranger_mean=reading["stranger_mean"], stranger_sd=reading["stranger_sd"], ranges=raw.get("ranges", {}),
+            impostor_mean=_either(reading, "impostor_mean", "stranger_mean"),
+            impostor_sd=_either(reading, "impostor_sd", "stranger_sd"), ranges=raw.get("ranges", {}),
         )  # fmt: skip
     except FileNotFoundError:
         raise ModelError(f"expected a model card, found none at {path}: choose 'bundled' or the path of a card (.toml)") from None
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise ModelError(f"expected a complete model card, found {path} without or with a bad {e}: see the bundled one") from e
+
+
+def _either(values: dict[str, Any], name: str, old: str) -> float:
+    """A value by its name, or by the one that older cards have for it. Raises KeyError."""
+    return float(values[name if name in values or old not in values else old])
 
 
 def card_of(model: str) -> Card:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions import Verdict, replay
-from facecluster.grouping.cohort import content
-from facecluster.grouping.identify import SURENESS, IdentifyConfig
-from facecluster.grouping.incremental import TENTH
+from facecluster.grouping.cohort import content_keys
+from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
+from facecluster.grouping.incremental import MAX_NEW_SHARE
 from facecluster.people.content import translated
 from facecluster.people.settle import Prepared
 from facecluster.store import IDENTITIES, Store
@@ -47,24 +47,24 @@ def earlier(
         prepared: what the user has decided.
         anew: group all.
     """
-    numbers = content(np.ascontiguousarray(vectors, dtype=np.float32))
+    numbers = content_keys(np.ascontiguousarray(vectors, dtype=np.float32))
     now: dict[str, Any] = {"kept": False, "changed": 0, "said": len(prepared.said), "vectors": _digest(ids, numbers)}
     stamp = (store.stamp(table, "00000") if store.shards(table) == ["00000"] else None) or {}
     noted, wanted = stamp.get("grown"), config.stamp("")
-    if anew or not isinstance(noted, dict) or any(stamp.get(k) != v for k, v in wanted.items() if k not in ("inputs", *SURENESS)):
+    if anew or not isinstance(noted, dict) or any(stamp.get(k) != v for k, v in wanted.items() if k not in ("inputs", *CONFIDENCE_KEYS)):
         return Earlier(None, now)
     data = store.read_all(table, IDENTITIES, ["face_id", "identity"])
     there = dict(zip(data["face_id"].to_pylist(), data["identity"].to_pylist(), strict=True))
     old = np.array([face in there for face in ids], dtype=bool)
     if old.sum() < len(there) or _digest([i for i in ids if i in there], numbers[old]) != noted.get("vectors"):
         return Earlier(None, now, "faces are gone, or have other vectors: all are grouped from the start")
-    if (~old).sum() == 0 and not noted["kept"] and any(stamp.get(k) != wanted[k] for k in SURENESS):
+    if (~old).sum() == 0 and not noted["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
         return Earlier(None, now)  # all grouped again, with other probabilities: the same groups
     said = prepared.said[: int(noted["said"])]
     if not _holds(replay(translated(said, ids, prepared.boxes)), prepared.verdict):
         return Earlier(None, now, "something you had said was taken back: all faces are grouped from the start")
     changed = int(noted["changed"]) + int((~old).sum())
-    if changed > TENTH * len(ids):
+    if changed > MAX_NEW_SHARE * len(ids):
         return Earlier(None, now)
     hint = f"the people who are there stay, and new faces join them ('facecluster cluster {store.url} --anew' groups all)"
     note = "" if old.all() else hint

@@ -20,7 +20,7 @@ from facecluster.decisions import Decision, replay
 from facecluster.errors import InputError
 from facecluster.evaluate import calibration
 from facecluster.grouping.identify import Groups
-from facecluster.matching.posterior import against_strangers
+from facecluster.matching.posterior import normalise_by_cohort
 from facecluster.models.registry import card_of
 
 OLD = Line(21.0, -4.0)
@@ -258,7 +258,7 @@ def test_both_lines_are_fitted_where_they_are_off() -> None:
     z = np.linspace(-1, 3, 40)
     off = [np.abs(line.probability(z) - true.probability(z)).mean() for line in (found.place.old, found.place.used)]
     assert off[1] < off[0] / 2
-    assert found.reading.grouping() == {"sure": found.place.used.slope, "even": found.place.used.intercept}
+    assert found.reading.grouping() == {"confidence_slope": found.place.used.slope, "confidence_intercept": found.place.used.intercept}
     read = found.reading.card(card)
     assert (read.slope, read.intercept) == (found.pairs.used.slope, found.pairs.used.intercept) and read.sha256 == card.sha256
     assert found.to_dict()["pairs"]["used"] is True
@@ -291,12 +291,12 @@ def test_the_collections_own_faces_stay_where_the_line_was_fitted() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     card = card_of("bundled")
     mean, sd = strangers_of(vectors, np.arange(300), card)
-    read = replace(card, stranger_mean=mean, stranger_sd=sd)
+    read = replace(card, impostor_mean=mean, impostor_sd=sd)
     moved: dict[str, list[float]] = {"card": [], "read": []}
     for i in range(300):
         cosines = np.delete(vectors @ vectors[i], i)
         for name, by in (("card", card), ("read", read)):
-            moved[name].append(float((against_strangers(cosines, np.arange(299), by) - cosines).mean()))
+            moved[name].append(float((normalise_by_cohort(cosines, np.arange(299), by) - cosines).mean()))
     assert abs(np.mean(moved["read"])) < 0.002 < 0.05 < abs(np.mean(moved["card"]))
 
 

@@ -17,7 +17,7 @@ from facecluster.calibrate.fit import Line
 from facecluster.cli import main
 from facecluster.errors import StoreError
 from facecluster.grouping.identify import IdentifyConfig
-from facecluster.matching.match import Looked
+from facecluster.matching.match import Probe
 from facecluster.models.registry import card_of
 from facecluster.people import register
 from facecluster.store import IDENTITIES, Store
@@ -101,7 +101,7 @@ def test_words(named: Store, tmp_path: Path) -> None:
 
 def test_a_good_card_is_kept_and_an_older_calibration_goes(named: Store) -> None:
     card = card_of("bundled")
-    write_reading(named, card, Reading(pairs=Line(3.0, 0.0), stranger_mean=0.0, stranger_sd=0.1), {})
+    write_reading(named, card, Reading(pairs=Line(3.0, 0.0), impostor_mean=0.0, impostor_sd=0.1), {})
     good = Line(30.0, -9.0)  # what vectors of these people look like; the bundled card's own is not theirs
     text = syn.CARD.read_text(encoding="utf-8").replace("slope = 21.663", f"slope = {good.slope}")
     path = Path(named.url).parent / "good.toml"
@@ -159,7 +159,7 @@ def test_other_weights_are_not_read_by_it(named: Store, tmp_path: Path) -> None:
 def test_a_place_in_the_group_is_read_by_it(named: Store) -> None:
     """The probabilities of the next run follow from those of this one by the two lines; who is with whom stays."""
     usual = IdentifyConfig()
-    old, new = Line(usual.sure, usual.even), Line(2.5, -2.5)
+    old, new = Line(usual.confidence_slope, usual.confidence_intercept), Line(2.5, -2.5)
     before = named.read_all("identities/bundled", IDENTITIES)
     write_reading(named, card_of("bundled"), Reading(place=new), {})
     call("cluster", named.url)
@@ -195,12 +195,12 @@ def test_a_spoilt_file_is_one_line_and_is_made_anew(named: Store, tmp_path: Path
 def test_verify_goes_by_a_store_that_is_named(named: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.array([[1.0, 0.0], [0.3, np.sqrt(1 - 0.09)]], np.float32)
 
-    def look(uri: str, *_: Any, **__: Any) -> Looked:
+    def look(uri: str, *_: Any, **__: Any) -> Probe:
         some = np.ones(1, np.float32)
-        return Looked(uri, "", np.ones((1, 4), np.float32), some, some, vectors[[int(uri == "b.jpg")]])
+        return Probe(uri, "", np.ones((1, 4), np.float32), some, some, vectors[[int(uri == "b.jpg")]])
 
     monkeypatch.setattr("facecluster.matching.match.look", look)
-    write_reading(named, card_of("bundled"), Reading(pairs=Line(10.0, -1.0), stranger_mean=0.0, stranger_sd=0.1), {})
+    write_reading(named, card_of("bundled"), Reading(pairs=Line(10.0, -1.0), impostor_mean=0.0, impostor_sd=0.1), {})
     found = [json.loads(call("verify", "a.jpg", "b.jpg", "--json", *more).stdout)["probability"] for more in ([], ["--store", named.url])]
     assert found[0] == pytest.approx(float(card_of("bundled").probability(np.array([0.3]))[0]), abs=1e-5)
     assert found[1] == pytest.approx(1 / (1 + np.exp(-2.0)), abs=1e-5)

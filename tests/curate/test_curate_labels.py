@@ -14,7 +14,7 @@ from facecluster.curate import CleanConfig, clean, judge
 from facecluster.curate.clean import ALONE, BYSTANDER, RIGHT, STRANGER, UNLABELLED, WRONG
 from facecluster.curate.likeness import likeness
 
-CARD = CleanConfig(stranger_mean=0.0, stranger_sd=128**-0.5)
+CARD = CleanConfig(impostor_mean=0.0, impostor_sd=128**-0.5)
 LOOSE = replace(CARD, spread=1_000.0)  # synthetic people stand so well clear of strangers that the bound would rise
 
 

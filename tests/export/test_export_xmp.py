@@ -314,7 +314,7 @@ def test_an_ignored_person_is_left_out(tmp_path: Path) -> None:
     library = read_library(store)
     library.who.people[0] = replace(library.who.people[0], ignored=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facecluster.export.library.read_who", lambda *_: library.who)
+        patch.setattr("facecluster.export.library.read_recognition", lambda *_: library.who)
         [(_, faces)] = list(read_library(store))
         [(_, all_faces)] = list(read_library(store, ignored=True))
     assert [f.person is None for f in faces] == [True, False] and all(f.person for f in all_faces)

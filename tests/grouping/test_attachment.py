@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from facecluster.evaluate import bcubed
 from facecluster.grouping.attachment import LARGE, SMALL, _bound, attach_small, attach_weak
-from facecluster.grouping.average_linkage import Joiner
-from facecluster.grouping.cohort import Strangers, content, strangers, usual
+from facecluster.grouping.average_linkage import AverageLinkage
+from facecluster.grouping.cohort import CohortStats, cohort_stats, content_keys, prior_stats
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
 
-CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
-Faces = tuple[NDArray[np.float32], NDArray[np.int64], Strangers]
+CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
+Faces = tuple[NDArray[np.float32], NDArray[np.int64], CohortStats]
 
 
 def collection(seed: int, *, ties: bool = False) -> Faces:
@@ -28,7 +28,7 @@ def collection(seed: int, *, ties: bool = False) -> Faces:
         x = np.rint(x[rng.integers(0, 150, 150)])  # copies, and cosines that are the same
     x = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)).astype(np.float32)
     labels = np.where(rng.random(150) < 0.6, truth, 100 + rng.integers(0, 60, 150))
-    return x, labels, strangers(x, labels, mean=0.0, sd=0.18)
+    return x, labels, cohort_stats(x, labels, mean=0.0, sd=0.18)
 
 
 def every_pair(n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -42,53 +42,53 @@ def partition(labels: NDArray[np.integer]) -> set[frozenset[int]]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_each_goes_where_the_formula_says(seed: int) -> None:
-    x, labels, around = collection(seed)
-    joiner, more = Joiner(around, 1.4, 0.85), -0.9  # so low that the bound does not fall
+    x, labels, cohort = collection(seed)
+    linkage, more = AverageLinkage(cohort, 1.4, 0.85), -0.9  # so low that the bound does not fall
     groups = {g: np.flatnonzero(labels == g) for g in np.unique(labels)}
     large = {g: rows for g, rows in groups.items() if len(rows) >= LARGE}
     expected, moved = labels.copy(), 0
-    among = around.among(len(large))
+    among = cohort.with_impostors(len(large))
     for rows in groups.values():
         if len(rows) > SMALL:
             continue
         excess = {}
         for g, others in large.items():
             mean = np.mean([[float(x[i].astype(float) @ x[j]) for j in others] for i in rows])
-            base = (around.base[rows].mean() + around.base[others].mean()) / 2
+            base = (cohort.base[rows].mean() + cohort.base[others].mean()) / 2
             reach = (among.reach[rows].mean() + among.reach[others].mean()) / 2
             length = np.linalg.norm(x[rows].mean(axis=0)) * np.linalg.norm(x[others].mean(axis=0))
-            excess[g] = mean - base - (joiner.merge + more) * around.sd - joiner.alone * reach * length
+            excess[g] = mean - base - (linkage.merge + more) * cohort.sd - linkage.impostor_weight * reach * length
         best = max(excess, key=lambda g: excess[g])
         if excess[best] >= 0:
             expected[rows] = best
             moved += 1
     assert moved >= 5
-    assert partition(attach_small(joiner, x, labels, *every_pair(150), more)) == partition(expected)
+    assert partition(attach_small(linkage, x, labels, *every_pair(150), more)) == partition(expected)
 
 
 def test_less_is_asked_against_fewer() -> None:
     """The best of n of normal strangers, drawn: `among` moves the level by as much as the expected best moves."""
     rng = np.random.default_rng(0)
     best = [float(np.median(rng.normal(size=(2_000, count)).max(axis=1))) for count in (10_000, 100)]
-    around = usual(10_000, mean=0.1, sd=0.2)
-    change = float(around.level[0] - around.among(100).level[0])
+    cohort = prior_stats(10_000, mean=0.1, sd=0.2)
+    change = float(cohort.level[0] - cohort.with_impostors(100).level[0])
     assert change == pytest.approx(0.2 * (best[0] - best[1]), rel=0.12)
-    assert np.allclose(around.among(10_000).level, around.level)
+    assert np.allclose(cohort.with_impostors(10_000).level, cohort.level)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_any_order_gives_the_same_groups(seed: int, ruled: bool) -> None:
-    x, labels, around = collection(seed % 50, ties=True)
+    x, labels, cohort = collection(seed % 50, ties=True)
     rng = np.random.default_rng(seed)
     order = rng.permutation(150)
     place = np.argsort(order)
     cannot = rng.integers(0, 150, size=(40, 2)) if ruled else None
     source, target = every_pair(150)
-    joiner = Joiner(around, -0.5, 0.85, cannot, contents=content(x))
-    turned = Joiner(Strangers(around.base[order], around.reach[order], around.sd), -0.5, 0.85,
-                    None if cannot is None else place[cannot], contents=content(x[order]))  # fmt: skip
-    found = attach_small(joiner, x, labels, source, target, 0.3)
+    linkage = AverageLinkage(cohort, -0.5, 0.85, cannot, contents=content_keys(x))
+    turned = AverageLinkage(CohortStats(cohort.base[order], cohort.reach[order], cohort.sd), -0.5, 0.85,
+                    None if cannot is None else place[cannot], contents=content_keys(x[order]))  # fmt: skip
+    found = attach_small(linkage, x, labels, source, target, 0.3)
     again = attach_small(turned, x[order], labels[order], place[source].astype(np.int32), place[target].astype(np.int32), 0.3)
     assert partition(found) == partition(again[place])
     if cannot is not None:
@@ -99,13 +99,13 @@ def test_any_order_gives_the_same_groups(seed: int, ruled: bool) -> None:
 
 
 def test_a_rule_keeps_a_face_from_its_person() -> None:
-    x, labels, around = collection(0)
-    joiner, links = Joiner(around, 0.2, 0.85), every_pair(150)
-    free = attach_small(joiner, x, labels, *links, 0.3)
+    x, labels, cohort = collection(0)
+    linkage, links = AverageLinkage(cohort, 0.2, 0.85), every_pair(150)
+    free = attach_small(linkage, x, labels, *links, 0.3)
     sizes = np.bincount(labels)[labels]
     gone = next(i for i in np.flatnonzero(sizes == 1) if (free == free[i]).sum() >= LARGE)
     there = np.flatnonzero((free == free[gone]) & (sizes >= LARGE))[0]
-    ruled = Joiner(around, 0.2, 0.85, np.array([[gone, there]]))
+    ruled = AverageLinkage(cohort, 0.2, 0.85, np.array([[gone, there]]))
     found = attach_small(ruled, x, labels, *links, 0.3)
     assert found[gone] != found[there]
     together = (sizes >= LARGE) & (labels == labels[there])
@@ -113,9 +113,9 @@ def test_a_rule_keeps_a_face_from_its_person() -> None:
 
 
 def test_weak_faces_join_but_make_no_two_groups_one() -> None:
-    x, labels, around = collection(1)
+    x, labels, cohort = collection(1)
     weak = np.random.default_rng(1).random(150) < 0.5
-    found = attach_weak(Joiner(around, 0.2, 0.85), x, labels, weak, *every_pair(150))
+    found = attach_weak(AverageLinkage(cohort, 0.2, 0.85), x, labels, weak, *every_pair(150))
     sizes = np.bincount(labels)[labels]
     moved = np.array([len(set(labels[found == f])) > 1 for f in found]) & (sizes == 1)
     assert moved.any() and weak[moved].all()
@@ -131,7 +131,7 @@ def test_odd_faces_of_known_people_are_found_and_strangers_are_not() -> None:
     x = rng.normal(size=(1_512, 128))[truth] + noise[:, None] * rng.normal(size=(len(truth), 128))
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     links, odd = nearest(x, 48), noise > 1
-    without = group(x, *links, IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09, attach=99.0)).labels
+    without = group(x, *links, IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09, attach_margin=99.0)).labels
     found = group(x, *links, CONFIG).labels
     person = np.array([np.bincount(found[(truth == t) & ~odd]).argmax() for t in range(12)])
     right = found[odd] == person[truth[odd]]
@@ -141,9 +141,9 @@ def test_odd_faces_of_known_people_are_found_and_strangers_are_not() -> None:
 
 
 def test_no_large_group_changes_nothing() -> None:
-    x, labels, around = collection(2)
+    x, labels, cohort = collection(2)
     few = labels % 50 + 200 + np.arange(150)
-    assert attach_small(Joiner(around, -5.0, 0.0), x, few, *every_pair(150), 0.0).tolist() == few.tolist()
+    assert attach_small(AverageLinkage(cohort, -5.0, 0.0), x, few, *every_pair(150), 0.0).tolist() == few.tolist()
 
 
 @pytest.mark.parametrize("people", [1_000, 40])
@@ -183,22 +183,22 @@ def test_in_a_collection_without_strangers_odd_faces_are_asked_less() -> None:
 
 
 def test_two_groups_that_were_there_do_not_meet_in_a_third() -> None:
-    x, labels, around = collection(3)
-    free = attach_small(Joiner(around, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
+    x, labels, cohort = collection(3)
+    free = attach_small(AverageLinkage(cohort, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
     sizes = np.bincount(labels)[labels]
     moved = np.array([len(set(labels[free == f])) > 1 for f in free]) & (sizes <= SMALL)
     there = moved.copy()  # all that went, and no large group, were there before
-    found = attach_small(Joiner(around, 0.2, 0.85, settled=there), x, labels, *every_pair(150), 0.3)
+    found = attach_small(AverageLinkage(cohort, 0.2, 0.85, fixed_faces=there), x, labels, *every_pair(150), 0.3)
     assert moved.sum() >= 8
     together = [{*labels[(found == f) & there].tolist()} for f in np.unique(found)]
     assert max(len(t) for t in together) == 1 and sum(len(set(labels[found == f])) > 1 for f in np.unique(found)) >= 3
 
 
 def test_a_rule_within_a_group_is_none() -> None:
-    x, labels, around = collection(0)
-    free = attach_small(Joiner(around, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
+    x, labels, cohort = collection(0)
+    free = attach_small(AverageLinkage(cohort, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
     pair = next(np.flatnonzero(labels == g) for g in np.unique(labels) if (labels == g).sum() == 2)
-    ruled = attach_small(Joiner(around, 0.2, 0.85, pair[None]), x, labels, *every_pair(150), 0.3)
+    ruled = attach_small(AverageLinkage(cohort, 0.2, 0.85, pair[None]), x, labels, *every_pair(150), 0.3)
     assert partition(ruled) == partition(free)
 
 
@@ -218,13 +218,13 @@ def test_weak_faces_say_nothing_of_strangers() -> None:
 
 def test_sharing_a_photo_counts_below_the_usual_bound_too() -> None:
     """Where the bound has fallen, a face goes to a group that shows it in its own photo only if it lies that much higher."""
-    x, labels, around = collection(0)
+    x, labels, cohort = collection(0)
     links = every_pair(150)
-    free = attach_small(Joiner(around, 1.4, 0.85), x, labels, *links, -0.9)
+    free = attach_small(AverageLinkage(cohort, 1.4, 0.85), x, labels, *links, -0.9)
     large = np.bincount(labels)[labels] >= LARGE
     photos = np.arange(150)
     gone = [i for i in np.flatnonzero(np.bincount(labels)[labels] == 1) if (free == free[i]).sum() >= LARGE]
     for i in gone:
         photos[i] = photos[np.flatnonzero((free == free[i]) & large)[0]]
-    dear = attach_small(Joiner(around, 1.4, 0.85, photos=photos, same_photo=50.0), x, labels, *links, -0.9)
+    dear = attach_small(AverageLinkage(cohort, 1.4, 0.85, photos=photos, same_photo_penalty=50.0), x, labels, *links, -0.9)
     assert gone and all((dear == dear[i]).sum() == 1 for i in gone)

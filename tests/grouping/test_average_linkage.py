@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.grouping.average_linkage import Joiner
-from facecluster.grouping.cluster_sums import Gathered
-from facecluster.grouping.cohort import content, usual
+from facecluster.grouping.average_linkage import AverageLinkage
+from facecluster.grouping.cluster_sums import ClusterSums
+from facecluster.grouping.cohort import content_keys, prior_stats
 from facecluster.grouping.constraints import constrained
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
 
-CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
-JOINER = Joiner(usual(1_000, mean=0.0, sd=0.09), CONFIG.merge, CONFIG.alone)
+CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
+JOINER = AverageLinkage(prior_stats(1_000, mean=0.0, sd=0.09), CONFIG.merge, CONFIG.impostor_weight)
 
 
 def people(sizes: list[int], noise: float = 0.6, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -86,7 +86,7 @@ def test_faces_of_one_photo_must_be_more_alike() -> None:
     apart = np.arange(len(x))
     photos = apart.copy()
     photos[[60, 61]] = [0, 1]
-    strict = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09, same_photo=5.0)
+    strict = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09, same_photo_penalty=5.0)
     assert (lambda g: g[0] == g[60] >= 0 and g[1] == g[61] >= 0)(group(x, *nearest(x, 8), strict, photos=apart).labels)
     assert (lambda g: g[0] == g[60] == -1 and g[1] == g[61] >= 0)(group(x, *nearest(x, 8), strict, photos=photos).labels)
 
@@ -97,7 +97,7 @@ def test_the_setting_holds_in_other_dimensions() -> None:
         truth = np.repeat(np.arange(60), [20] * 10 + [1] * 50)
         x = rng.normal(size=(60, dim))[truth] + 0.6 * rng.normal(size=(len(truth), dim))
         x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-        found = group(x, *nearest(x, 24), IdentifyConfig(stranger_mean=0.0, stranger_sd=dim**-0.5)).labels
+        found = group(x, *nearest(x, 24), IdentifyConfig(impostor_mean=0.0, impostor_sd=dim**-0.5)).labels
         assert all(len(set(found[truth == p])) == 1 and found[truth == p][0] >= 0 for p in range(10))
         assert (found[truth >= 10] == -1).mean() > 0.95
 
@@ -114,18 +114,19 @@ def bursts(between: float, within: float = 0.92, faces: int = 12) -> tuple[NDArr
 
 def test_alike_series_are_one_person_only_if_the_likeness_is_large_beside_that_within_them() -> None:
     """Two series of one person are less alike than each is in itself, too: they are joined; two of people who look alike are not."""
-    config = IdentifyConfig(stranger_mean=0.035, stranger_sd=0.115)
+    config = IdentifyConfig(impostor_mean=0.035, impostor_sd=0.115)
     for between, people in ((0.62, 1), (0.38, 2)):
         x, truth = bursts(between)
         labels = group(x, *nearest(x, 30), config).labels
         assert len(set(labels[: len(truth)])) == people, between
-    alone = group(bursts(0.38)[0], *nearest(bursts(0.38)[0], 30), IdentifyConfig(stranger_mean=0.035, stranger_sd=0.115, unlike=0.0)).labels
+    config = IdentifyConfig(impostor_mean=0.035, impostor_sd=0.115, separation_penalty=0.0)
+    alone = group(bursts(0.38)[0], *nearest(bursts(0.38)[0], 30), config).labels
     assert len(set(alone[:24])) == 1  # the other rules would have joined them
 
 
 def test_likeness_within_is_the_mean_of_all_pairs() -> None:
     x, truth = people([1, 2, 5, 9])
-    own = Gathered.of(x, truth.astype(np.int32), usual(17, mean=0.0, sd=0.1), content(x))
+    own = ClusterSums.of(x, truth.astype(np.int32), prior_stats(17, mean=0.0, sd=0.1), content_keys(x))
     for g in range(4):
         rows = x[truth == g].astype(np.float64)
         pairs_of = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
@@ -140,14 +141,14 @@ def test_rules_hold_where_many_wait_for_one_group() -> None:
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     labels = np.r_[np.zeros(30, dtype=int), np.arange(1, 301)]
     source, target = np.repeat(np.arange(30), 300).astype(np.int32), np.tile(np.arange(30, 330), 30).astype(np.int32)
-    around = usual(330, mean=0.0, sd=1 / 16)
-    above = (np.einsum("ij,ij->i", x[source], x[target]) - around.level[0]).astype(np.float32)
-    free = Joiner(around, 1.2, 0.85).join(x, labels, source, target, above)
+    cohort = prior_stats(330, mean=0.0, sd=1 / 16)
+    above = (np.einsum("ij,ij->i", x[source], x[target]) - cohort.level[0]).astype(np.float32)
+    free = AverageLinkage(cohort, 1.2, 0.85).merge_clusters(x, labels, source, target, above)
     assert (free == free[0]).sum() > 300
     least = 30 + np.argsort(x[:30].mean(axis=0) @ x[30:].T)[:20]
     cannot = least.reshape(-1, 2)
-    ruled = Joiner(around, 1.2, 0.85, cannot).join(x, labels, source, target, above)
+    ruled = AverageLinkage(cohort, 1.2, 0.85, cannot).merge_clusters(x, labels, source, target, above)
     assert (ruled[cannot[:, 0]] != ruled[cannot[:, 1]]).all() and (ruled == ruled[0]).sum() > 290
     there = np.arange(330) >= 290  # forty that must not become one, with the group or with each other
-    kept = Joiner(around, 1.2, 0.85, settled=there).join(x, labels, source, target, above)
+    kept = AverageLinkage(cohort, 1.2, 0.85, fixed_faces=there).merge_clusters(x, labels, source, target, above)
     assert len({*kept[there].tolist()}) == 40 and (kept == kept[0]).sum() > 250

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.grouping.average_linkage import Joiner
-from facecluster.grouping.cohort import usual
+from facecluster.grouping.average_linkage import AverageLinkage
+from facecluster.grouping.cohort import prior_stats
 from facecluster.grouping.constraints import constrained
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
 
 TRAIN = Path(__file__).parents[3] / "shared" / "data" / "faces_train.parquet"
-CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
-JOINER = Joiner(usual(2_000, mean=0.0, sd=0.09), CONFIG.merge, CONFIG.alone)
+CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
+JOINER = AverageLinkage(prior_stats(2_000, mean=0.0, sd=0.09), CONFIG.merge, CONFIG.impostor_weight)
 NONE: NDArray[np.int64] = np.zeros((0, 2), dtype=np.int64)
 Vectors = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -129,7 +129,7 @@ def test_the_rest_of_a_real_person_stays_together() -> None:
     rows = np.concatenate([rng.permutation(np.flatnonzero(name == who))[:30] for who in some])
     x = np.stack(table["teacher"].to_numpy()[rows]).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    config = IdentifyConfig(stranger_mean=0.035, stranger_sd=0.115)
+    config = IdentifyConfig(impostor_mean=0.035, impostor_sd=0.115)
     plain = group(x, *nearest(x, 32), config)
     stay, away = lost(x, plain.labels, plain.probabilities, config, 2)
     assert stay > 100 and away <= 0.01 * stay

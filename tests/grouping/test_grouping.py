@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facecluster.evaluate import bcubed
-from facecluster.grouping.cohort import strangers
+from facecluster.grouping.cohort import cohort_stats
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
 
@@ -109,7 +109,7 @@ def test_any_order_gives_the_same_people_to_the_bit(seed: int, ruled: bool) -> N
     x, rng = people_with_ties(seed), np.random.default_rng(seed + 1)
     n = len(x)
     neighbours, similarity = nearest(x, int(rng.choice([3, 8, 20])))
-    config = IdentifyConfig(stranger_mean=0.0, stranger_sd=x.shape[1] ** -0.5)
+    config = IdentifyConfig(impostor_mean=0.0, impostor_sd=x.shape[1] ** -0.5)
     order = rng.permutation(n)
     place = np.argsort(order)
     photos, weak = rng.integers(0, n, n), rng.random(n) < 0.2
@@ -127,9 +127,9 @@ def test_any_order_gives_the_same_people_to_the_bit(seed: int, ruled: bool) -> N
 def test_threads_change_nothing() -> None:
     """The same, to the bit, with one thread and with several: of BLAS and OpenMP, and of ours."""
     code = (
-        "import hashlib, numpy as np, facecluster.grouping.cohort as s, os; from facecluster.grouping.identify import IdentifyConfig, group;"
+        "import hashlib, os, numpy as np; from facecluster.grouping.identify import IdentifyConfig, group;"
         "from test_grouping import planted; x, _ = planted([9] * 300 + [1] * 1500, noise=0.7);"
-        "links = np.load(os.environ['LINKS']); g = group(x, links['n'], links['s'], IdentifyConfig(stranger_mean=0.0, stranger_sd=0.125));"
+        "links = np.load(os.environ['LINKS']); g = group(x, links['n'], links['s'], IdentifyConfig(impostor_mean=0.0, impostor_sd=0.125));"
         "print(hashlib.sha256(b''.join(a.tobytes() for a in (g.labels, g.probabilities, g.outlier_scores))).hexdigest(), g.labels.max())"
     )
     x, _ = planted([9] * 300 + [1] * 1500, noise=0.7)
@@ -149,8 +149,8 @@ def test_threads_change_nothing() -> None:
 @pytest.mark.parametrize("rows", [1, 7, 1_024])
 def test_strangers_do_not_depend_on_the_order_or_on_blocks(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, truth = planted([3] * 200 + [1] * 400, noise=0.7, dim=100)
-    plain = strangers(x, truth, mean=0.0, sd=0.1)
+    plain = cohort_stats(x, truth, mean=0.0, sd=0.1)
     order = np.random.default_rng(0).permutation(len(x))
     monkeypatch.setattr("facecluster.grouping.cohort._ROWS", rows)
-    turned = strangers(x[order], truth[order], mean=0.0, sd=0.1)
+    turned = cohort_stats(x[order], truth[order], mean=0.0, sd=0.1)
     assert np.array_equal(plain.base[order], turned.base) and np.array_equal(plain.reach[order], turned.reach) and plain.sd == turned.sd

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.grouping.hierarchy import STEP, dense_groups, forest
+from facecluster.grouping.hierarchy import STEP, excess_of_mass_clusters, spanning_forest
 
 with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences in its docstrings
     warnings.simplefilter("ignore")
@@ -32,7 +32,7 @@ def edges(points: NDArray[np.float64], longest: float = np.inf) -> tuple[NDArray
 
 def found(points: NDArray[np.float64], least: int, min_samples: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     a, b, d = edges(points, 1.2)
-    return dense_groups(len(points), *forest(len(points), a, b, d, CUT, min_samples), CUT, least)
+    return excess_of_mass_clusters(len(points), *spanning_forest(len(points), a, b, d, CUT, min_samples), CUT, least)
 
 
 def library(points: NDArray[np.float64], least: int, min_samples: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -99,18 +99,18 @@ def test_the_order_does_not_matter(seed: int, min_samples: int, least: int) -> N
     points = rng.integers(0, 5, size=(rng.integers(3, 30), 2)) * 0.5
     n = len(points)
     a, b, d = edges(points, 1.2)
-    labels, glosh = dense_groups(n, *forest(n, a, b, d, CUT, min_samples), CUT, least)
+    labels, glosh = excess_of_mass_clusters(n, *spanning_forest(n, a, b, d, CUT, min_samples), CUT, least)
     order, turn = rng.permutation(n), rng.permutation(len(a))
     place = np.argsort(order).astype(np.int32)
     c, e = place[a[turn]], place[b[turn]]
-    again, scores = dense_groups(n, *forest(n, c, e, d[turn], CUT, min_samples), CUT, least)
+    again, scores = excess_of_mass_clusters(n, *spanning_forest(n, c, e, d[turn], CUT, min_samples), CUT, least)
     assert partition(labels) == partition(again[place])
     assert np.array_equal(glosh, scores[place])
 
 
 def test_no_edge_leaves_all_alone() -> None:
     none = np.zeros(0, dtype=np.int32)
-    labels, glosh = dense_groups(3, *forest(3, none, none, none, CUT, 2), CUT, 2)
+    labels, glosh = excess_of_mass_clusters(3, *spanning_forest(3, none, none, none, CUT, 2), CUT, 2)
     assert labels.tolist() == [-1, -1, -1] and (glosh > 0.99).all()
 
 
@@ -122,7 +122,7 @@ def test_many_faces_that_join_one_group_cost_no_more_each() -> None:
         source, target = np.r_[np.zeros_like(i), i], np.r_[i, i + m // 2 - 1].astype(np.int32)
         length = np.arange(1_000, 1_000 + len(source), dtype=np.int32)
         started = time.process_time()
-        labels, _ = dense_groups(m, source, target, length, CUT, 2)
+        labels, _ = excess_of_mass_clusters(m, source, target, length, CUT, 2)
         assert (labels[: m - 1] >= 0).all() and labels[m - 1] == -1
         return time.process_time() - started
 

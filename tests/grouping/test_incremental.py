@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from facecluster.api import group_faces
 from facecluster.evaluate import bcubed
 from facecluster.grouping.identify import IdentifyConfig, group
-from facecluster.grouping.incremental import kept, settled
+from facecluster.grouping.incremental import core_faces, keep_previous
 from facecluster.grouping.link import nearest
 
-CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
+CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
 
 
 def collection(seed: int, noise: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -102,13 +102,13 @@ def test_what_the_user_says_holds() -> None:
     ],
 )
 def test_what_of_the_dense_groups_is_taken(dense: list[int], before: list[int], expected: list[int]) -> None:
-    assert kept(np.array(dense), np.array(before)).tolist() == expected
+    assert keep_previous(np.array(dense), np.array(before)).tolist() == expected
 
 
 def test_who_holds_a_group() -> None:
     before = np.array([0, 0, 0, 1, 1, 1, 1, 2, -1])
     labels = np.array([4, 4, 5, 6, 6, 7, 7, 8, 4])
-    assert settled(before, labels).tolist() == [True, True, False, True, True, True, True, False, False]
+    assert core_faces(before, labels).tolist() == [True, True, False, True, True, True, True, False, False]
 
 
 def test_from_python() -> None:

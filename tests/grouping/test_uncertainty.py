@@ -1,4 +1,4 @@
-"""Doubts against planted faults: the person that was split and the two that were put together must come first."""
+"""Uncertainty against planted faults: the person that was split and the two that were put together must come first."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
-from facecluster.grouping.uncertainty import KINDS, Doubts, assess
+from facecluster.grouping.uncertainty import KINDS, Uncertainty, assess
 
 TRAIN = Path(__file__).parents[3] / "shared" / "data" / "faces_train.parquet"
-CONFIG = IdentifyConfig(stranger_mean=0.0, stranger_sd=0.09)
+CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
 
 
 def people(sizes: list[int], seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -24,17 +24,17 @@ def people(sizes: list[int], seed: int = 0) -> tuple[NDArray[np.float32], NDArra
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), truth
 
 
-def doubts_of(x: NDArray[np.float32], labels: NDArray[np.int64], photos: NDArray[np.int64] | None = None) -> Doubts:
+def doubts_of(x: NDArray[np.float32], labels: NDArray[np.int64], photos: NDArray[np.int64] | None = None) -> Uncertainty:
     return assess(x, *nearest(x, 20), labels, np.where(labels < 0, 0.0, 0.95), CONFIG, photos)
 
 
 def test_a_right_grouping_leaves_little_to_ask() -> None:
     x, truth = people([12] * 40 + [1] * 60)
     labels = group(x, *nearest(x, 20), CONFIG).labels.astype(np.int64)
-    doubts = doubts_of(x, labels)
-    assert (doubts.purity > 0.85).all() and (doubts.completeness > 0.95).mean() > 0.9
-    assert len(doubts.kind) <= 0.06 * len(x)  # single faces; among real ones every third of these would be the person's
-    assert (doubts.stake == 1).all() and doubts.probability.max() < 0.8
+    uncertainty = doubts_of(x, labels)
+    assert (uncertainty.purity > 0.85).all() and (uncertainty.completeness > 0.95).mean() > 0.9
+    assert len(uncertainty.kind) <= 0.06 * len(x)  # single faces; among real ones every third of these would be the person's
+    assert (uncertainty.stake == 1).all() and uncertainty.probability.max() < 0.8
 
 
 def test_planted_faults_come_first() -> None:
@@ -43,12 +43,12 @@ def test_planted_faults_come_first() -> None:
     labels[:5] = 40  # person 0 stands twice
     labels[labels == 2] = 1  # two persons as one
     labels = np.unique(labels, return_inverse=True)[1]
-    doubts = doubts_of(x, labels)
-    asked = [(KINDS[k], truth[a], truth[b]) for k, a, b in zip(doubts.kind, doubts.face_a, doubts.face_b, strict=True)][:2]
+    uncertainty = doubts_of(x, labels)
+    asked = [(KINDS[k], truth[a], truth[b]) for k, a, b in zip(uncertainty.kind, uncertainty.face_a, uncertainty.face_b, strict=True)][:2]
     assert sorted((kind, min(a, b), max(a, b)) for kind, a, b in asked) == [("same", 0, 0), ("split", 1, 2)]
-    worst = set(doubts.confidence.argsort()[:3])
+    worst = set(uncertainty.confidence.argsort()[:3])
     assert worst == {labels[0], labels[5], labels[np.flatnonzero(truth == 1)[0]]}
-    assert doubts.settled[-1] == 1.0 and (np.diff(doubts.settled) >= 0).all()
+    assert uncertainty.resolved[-1] == 1.0 and (np.diff(uncertainty.resolved) >= 0).all()
 
 
 def test_two_faces_of_one_photo_are_asked_about_unless_they_are_copies() -> None:
@@ -56,15 +56,16 @@ def test_two_faces_of_one_photo_are_asked_about_unless_they_are_copies() -> None
     photos = np.arange(len(x))
     photos[1] = photos[0]
     x[13], photos[13] = x[12], photos[12]  # a mirror
-    doubts = doubts_of(x, truth, photos)
-    found = {frozenset((int(a), int(b))) for k, a, b in zip(doubts.kind, doubts.face_a, doubts.face_b, strict=True) if KINDS[k] == "photo"}
+    uncertainty = doubts_of(x, truth, photos)
+    asked = zip(uncertainty.kind, uncertainty.face_a, uncertainty.face_b, strict=True)
+    found = {frozenset((int(a), int(b))) for k, a, b in asked if KINDS[k] == "photo"}
     assert found == {frozenset((0, 1))}
 
 
 def test_nobody_is_no_doubt() -> None:
     x, _ = people([1, 1, 1])
-    doubts = doubts_of(x, np.array([-1, -1, -1]))
-    assert len(doubts.kind) == 0 and len(doubts.confidence) == 0
+    uncertainty = doubts_of(x, np.array([-1, -1, -1]))
+    assert len(uncertainty.kind) == 0 and len(uncertainty.confidence) == 0
 
 
 def test_what_is_missing_is_stated() -> None:
@@ -104,7 +105,7 @@ def test_stated_figures_hold_on_real_faces() -> None:
     rows = np.concatenate([*rows, rng.permutation(np.flatnonzero(name == ""))[:200]])
     x = np.stack(table["teacher"].to_numpy()[rows]).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    config = IdentifyConfig(stranger_mean=0.035, stranger_sd=0.115)
+    config = IdentifyConfig(impostor_mean=0.035, impostor_sd=0.115)
     links = nearest(x, 32)
     made = group(x, *links, config)
     found = assess(x, *links, made.labels, made.probabilities, config)

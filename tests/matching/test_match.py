@@ -19,9 +19,9 @@ from facecluster.cli import main
 from facecluster.demo import make_collection
 from facecluster.errors import InputError
 from facecluster.matching.index import Index, open_index, searchable
-from facecluster.matching.match import Known, Looked, known, match
-from facecluster.matching.posterior import against_strangers, people_evidence, posterior
-from facecluster.matching.recognition import Person, Who
+from facecluster.matching.match import Gallery, Probe, known, match
+from facecluster.matching.posterior import normalise_by_cohort, people_evidence, posterior
+from facecluster.matching.recognition import Person, Recognition
 from facecluster.models.registry import card_of
 from facecluster.store import PHOTOS, Store, embeddings_schema, table_of
 
@@ -163,13 +163,13 @@ def test_evidence_of_many_faces_against_the_formula_written_out() -> None:
 
 def test_cosines_are_put_where_the_card_expects_strangers() -> None:
     rng = np.random.default_rng(0)
-    as_card = rng.normal(CARD.stranger_mean, CARD.stranger_sd, 100_000)
+    as_card = rng.normal(CARD.impostor_mean, CARD.impostor_sd, 100_000)
     every = np.arange(len(as_card))
-    assert np.abs(against_strangers(as_card, every, CARD) - as_card).max() < 0.02
-    alike = 0.2 + 1.5 * (as_card - CARD.stranger_mean)  # a collection of people who look like each other
-    moved = against_strangers(alike, every, CARD)
-    assert (moved.mean(), moved.std()) == pytest.approx((CARD.stranger_mean, CARD.stranger_sd), abs=0.005)
-    assert np.allclose(against_strangers(alike[:50], every[:0], CARD), alike[:50])  # no strangers: the card's word
+    assert np.abs(normalise_by_cohort(as_card, every, CARD) - as_card).max() < 0.02
+    alike = 0.2 + 1.5 * (as_card - CARD.impostor_mean)  # a collection of people who look like each other
+    moved = normalise_by_cohort(alike, every, CARD)
+    assert (moved.mean(), moved.std()) == pytest.approx((CARD.impostor_mean, CARD.impostor_sd), abs=0.005)
+    assert np.allclose(normalise_by_cohort(alike[:50], every[:0], CARD), alike[:50])  # no strangers: the card's word
 
 
 def crowd(people: int, faces: int, dim: int, alike: float, seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -180,10 +180,10 @@ def crowd(people: int, faces: int, dim: int, alike: float, seed: int = 0) -> tup
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16), person
 
 
-def brute(query: np.ndarray[Any, Any], x: np.ndarray[Any, Any], person: np.ndarray[Any, Any], stored: Known) -> np.ndarray[Any, Any]:
+def brute(query: np.ndarray[Any, Any], x: np.ndarray[Any, Any], person: np.ndarray[Any, Any], stored: Gallery) -> np.ndarray[Any, Any]:
     """Shares of all people by every cosine, as odds.py states the rule."""
     members = [np.flatnonzero(person == j) for j in range(len(stored.who.people))]
-    c = against_strangers(x @ query, stored.strangers, CARD)
+    c = normalise_by_cohort(x @ query, stored.strangers, CARD)
     return posterior(people_evidence(c, person, members, CARD, lambda j: float(np.linalg.norm(x[members[j]].mean(axis=0)))))
 
 
@@ -200,12 +200,12 @@ def test_people_have_the_shares_of_a_comparison_with_everybody(
     ids = [f"{i:024x}-0000" for i in range(len(x))]
     index = Index(pa.array(ids), pa.array([f"/{i}.jpg" for i in ids]), searchable(x), "")
     people = [Person(f"p-{j}", None, int((person == j).sum()), j) for j in range(300)]
-    stored = known(index, Who(index.face_ids, person.astype(np.int32), np.ones(len(x), np.float32), people))
+    stored = known(index, Recognition(index.face_ids, person.astype(np.int32), np.ones(len(x), np.float32), people))
     rng = np.random.default_rng(3)
     wide = x.astype(np.float32)
     queries = np.concatenate([wide[rng.choice(np.flatnonzero(person >= 0), 12)] + 0.5 * unit(12, 64, 8), unit(6, 64, 9)])
     queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
-    looked = Looked("/new.jpg", "f" * 64, np.zeros((18, 4), np.float32), np.ones(18, np.float32), np.ones(18, np.float32), queries)
+    looked = Probe("/new.jpg", "f" * 64, np.zeros((18, 4), np.float32), np.ones(18, np.float32), np.ones(18, np.float32), queries)
     sure = 0
     for query, found in zip(queries, match(looked, stored, CARD, top=5), strict=True):
         shares = brute(query, wide, person, stored)
@@ -222,10 +222,10 @@ def test_people_have_the_shares_of_a_comparison_with_everybody(
     assert sure >= 6
 
 
-def who() -> Who:
+def who() -> Recognition:
     names = ("Anna", "Anna  Maria", None, "anna")
     people = [Person(f"p-0000000{i}", name, 5 - i, i) for i, name in enumerate(names)]
-    return Who(pa.array(["a", "b"]), np.array([2, -1], np.int32), np.array([0.5, 0], np.float32), people)
+    return Recognition(pa.array(["a", "b"]), np.array([2, -1], np.int32), np.array([0.5, 0], np.float32), people)
 
 
 def test_people_are_found_by_name_and_number() -> None:

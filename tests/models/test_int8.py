@@ -91,7 +91,7 @@ def test_ranges_that_were_measured_serve_any_network(inner: tuple[int, ...]) -> 
 
 
 def test_without_ranges_or_vnni_it_is_floating_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    blank = Card(name="x", dim=128, sha256="", licence="", slope=1, intercept=0, stranger_mean=0, stranger_sd=0.1)
+    blank = Card(name="x", dim=128, sha256="", licence="", slope=1, intercept=0, impostor_mean=0, impostor_sd=0.1)
     small = dict(width=64, depth=1, heads=1, mlp_ratio=2, parts=64)
     assert "int8" not in AttentionModel(AttentionEmbedder(**small), blank).arithmetic
     crops = faces(4)

@@ -506,7 +506,7 @@ def test_how_sure_what_is_changes_nobody_in_a_grown_store(grouped: Grouped) -> N
     assert after["identity"].equals(before["identity"]) and grown(store)["kept"]
     p, q = (np.asarray(t["probability"], float) for t in (before, after))
     some = (p > 0) & (p < 0.999)
-    place = (np.log(p[some] / (1 - p[some])) - usual.even) / usual.sure
+    place = (np.log(p[some] / (1 - p[some])) - usual.confidence_intercept) / usual.confidence_slope
     assert some.sum() > 10 and q[some] == pytest.approx(other.probability(place), abs=1e-3) and (q[p == 0] == 0).all()
     call("cluster", store.url, "--uncalibrate")
     again = store.read("identities/bundled", "00000")

@@ -115,8 +115,8 @@ def errors(card: Card, place: Line, x: NDArray[np.float32], truth: NDArray[np.st
 def play(x: NDArray[np.float32], names: NDArray[np.str_], card: Card, seeds: int) -> list[dict[str, Any]]:
     """Every shape of collection, user and card."""
     found = []
-    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
-    usual = Line(config.sure, config.even)
+    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
+    usual = Line(config.confidence_slope, config.confidence_intercept)
     for shape in SHAPES:
         for seed in range(seeds):
             rng = np.random.default_rng(seed)
@@ -156,10 +156,10 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def usual_errors(x: NDArray[np.float32], truth: NDArray[np.str_], card: Card) -> dict[str, Any]:
     """How well stated probabilities hold with the card as it is, and what persons are said to be against what they are."""
-    config = IdentifyConfig(stranger_mean=card.stranger_mean, stranger_sd=card.stranger_sd)
+    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
     neighbours, similarity = nearest(x, 64)
     groups = group(x, neighbours, similarity, config)
-    doubts = assess(x, neighbours, similarity, groups.labels, groups.probabilities, config)
+    uncertainty = assess(x, neighbours, similarity, groups.labels, groups.probabilities, config)
     purity, completeness, sizes = [], [], []
     names, counts = np.unique(truth[truth != ""], return_counts=True)
     there = dict(zip(names.tolist(), counts.tolist(), strict=True))
@@ -167,14 +167,14 @@ def usual_errors(x: NDArray[np.float32], truth: NDArray[np.str_], card: Card) ->
         values, inside = np.unique(truth[groups.labels == i], return_counts=True)
         name = str(values[inside.argmax()])
         if name:
-            purity.append(doubts.purity[i] - inside.max() / inside.sum())
-            completeness.append(doubts.completeness[i] - inside.max() / there[name])
+            purity.append(uncertainty.purity[i] - inside.max() / inside.sum())
+            completeness.append(uncertainty.completeness[i] - inside.max() / there[name])
             sizes.append(inside.sum())
     of_people = {
         f"{key}, stated - true": {"over people": round(float(np.mean(v)), 4), "over faces": round(float(np.average(v, weights=sizes)), 4)}
         for key, v in (("purity", purity), ("completeness", completeness))
     }
-    return errors(card, Line(config.sure, config.even), x, truth, groups) | {"people": len(purity)} | of_people
+    return errors(card, Line(config.confidence_slope, config.confidence_intercept), x, truth, groups) | {"people": len(purity)} | of_people
 
 
 def main() -> None:
@@ -187,7 +187,7 @@ def main() -> None:
     args = parser.parse_args()
     vectors, names = read(args.faces, args.cache)
     bundled = card_of("bundled")
-    teacher = replace(bundled, slope=TEACHER.slope, intercept=TEACHER.intercept, stranger_mean=0.035, stranger_sd=0.115)
+    teacher = replace(bundled, slope=TEACHER.slope, intercept=TEACHER.intercept, impostor_mean=0.035, impostor_sd=0.115)
     machine = {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
     result: dict[str, Any] = {"machine": machine, "bundled_sha256": bundled.sha256, "seeds": args.seeds}
     for name, card in (("teacher", teacher), ("bundled", bundled)):

@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     args = parser.parse_args()
     card = card_of("bundled")
-    known = {"teacher": TEACHER, "bundled": (card.stranger_mean, card.stranger_sd)}
+    known = {"teacher": TEACHER, "bundled": (card.impostor_mean, card.impostor_sd)}
     setting = CleanConfig()
     result: dict[str, Any] = {
         "machine": {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__},
@@ -171,7 +171,7 @@ def main() -> None:
         flagged: dict[str, set[int]] = {}
         for vectors, (mean, sd) in known.items() if path else ():
             x, names = faces(path, vectors, 60)
-            config = CleanConfig(stranger_mean=mean, stranger_sd=sd)
+            config = CleanConfig(impostor_mean=mean, impostor_sd=sd)
             rows = {"bar: 10 % flipped, 5 % strangers": measure(x, names, config, args.seeds, 15, 60, 0.1, 0.05)}
             for name, rest in (("30 % flipped, 10 % strangers", (15, 60, 0.3, 0.1)),
                                ("1 % flipped, .5 % strangers", (15, 60, 0.01, 0.005)), ("12 faces a person", (15, 12, 0.1, 0.05)),

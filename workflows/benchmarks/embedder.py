@@ -48,7 +48,7 @@ def load_model(weights: Path | None) -> AttentionModel:
     if weights is None:
         return load_embedder("bundled", device="cpu")  # type: ignore[return-value]
     network = AttentionEmbedder.from_weights(load_file(weights))
-    card = Card(name=weights.name, dim=128, sha256="", licence="", slope=1, intercept=0, stranger_mean=0, stranger_sd=0.1)
+    card = Card(name=weights.name, dim=128, sha256="", licence="", slope=1, intercept=0, impostor_mean=0, impostor_sd=0.1)
     return AttentionModel(network, card, device="cpu")
 
 

@@ -4,7 +4,7 @@
     python workflows/benchmarks/grouping.py --million -o results/grouping_million.json
     python workflows/benchmarks/grouping.py --grow --eval faces_eval.parquet --train faces_train.parquet -o results/grouping_growing.json
 
-Ours has one setting for all sets: the defaults of IdentifyConfig with the model's own figures for strangers. Strangers and faces that a
+Ours has one setting for all sets: the defaults of IdentifyConfig with the model's own figures for strangers. CohortStats and faces that a
 method leaves alone count as groups of one. Sets: the evaluation faces; the named part of the training faces with strangers; both with
 the teacher's stored vectors and with the bundled model's; and generated ones (long tail, look-alikes, blur, several dimensions).
 
@@ -45,8 +45,8 @@ except ImportError:
 from facecluster.evaluate import bcubed, pairwise
 from facecluster.geometry import sharpness
 from facecluster.grouping import identify
-from facecluster.grouping.candidate_edges import links_worth_a_look
-from facecluster.grouping.cohort import Strangers, usual
+from facecluster.grouping.candidate_edges import candidate_edges
+from facecluster.grouping.cohort import CohortStats, prior_stats
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.link import nearest
 from facecluster.models.registry import card_of, load_embedder
@@ -109,7 +109,7 @@ def components(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np
 
 
 def chinese_whispers(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
-    """Biemann, 2006: every node takes the label with the most weight around it, in random order, until none changes (20 rounds)."""
+    """Biemann, 2006: every node takes the label with the most weight cohort it, in random order, until none changes (20 rounds)."""
     for least in (0.5, *COSINES):
         g, rng, labels = graph(neighbours, similarity, least), np.random.default_rng(0), np.arange(len(x))
         for _ in range(20):
@@ -192,22 +192,22 @@ def scores(truth: Ints, labels: NDArray[np.integer]) -> dict[str, float]:
 
 
 Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
-LINKS = links_worth_a_look
+LINKS = candidate_edges
 
 
-def mutual(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
+def mutual(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], cohort: CohortStats, *more: object) -> Links:
     """Links that only one of the two faces has among its nearest count 2 sd less."""
-    source, target, above = LINKS(neighbours, similarity, around, *more)  # type: ignore[arg-type]
+    source, target, above = LINKS(neighbours, similarity, cohort, *more)  # type: ignore[arg-type]
     n = len(neighbours)
     there = (np.arange(n)[:, None] * n + neighbours)[neighbours >= 0]
     both = np.isin(source.astype(np.int64) * n + target, there) & np.isin(target.astype(np.int64) * n + source, there)
-    return source, target, (above - 2 * around.sd * ~both).astype(np.float32)
+    return source, target, (above - 2 * cohort.sd * ~both).astype(np.float32)
 
 
-def overlapping(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
+def overlapping(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], cohort: CohortStats, *more: object) -> Links:
     """Links count up to .5 sd more or less by the share of strong neighbours (1 sd under the level and up) that both faces have."""
-    source, target, above = LINKS(neighbours, similarity, around, *more)  # type: ignore[arg-type]
-    n, strong = len(neighbours), above >= -around.sd
+    source, target, above = LINKS(neighbours, similarity, cohort, *more)  # type: ignore[arg-type]
+    n, strong = len(neighbours), above >= -cohort.sd
     own = csr_matrix((np.ones(strong.sum(), np.float32), (source[strong], target[strong])), shape=(n, n))
     own = (own + own.T + identity(n, dtype=np.float32)).tocsr()
     size, shared = np.asarray(own.sum(axis=1)).ravel(), np.empty(len(source), np.float32)
@@ -215,38 +215,38 @@ def overlapping(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], 
         part = slice(i, i + 200_000)
         shared[part] = np.asarray(own[source[part]].multiply(own[target[part]]).sum(axis=1)).ravel()
     jaccard = shared / (size[source] + size[target] - shared)
-    return source, target, (above + around.sd * (jaccard - 0.5)).astype(np.float32)
+    return source, target, (above + cohort.sd * (jaccard - 0.5)).astype(np.float32)
 
 
 def ours(
     x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32], mean: float, sd: float, sharp: NDArray[np.float32] | None
 ) -> dict[str, NDArray[np.int32]]:
     """Our labels, and those with one thing left out or added at a time."""
-    config = {"stranger_mean": mean, "stranger_sd": sd}
+    config = {"impostor_mean": mean, "impostor_sd": sd}
 
-    def blurred(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], around: Strangers, *more: object) -> Links:
+    def blurred(neighbours: NDArray[np.int32], similarity: NDArray[np.float32], cohort: CohortStats, *more: object) -> Links:
         """Links of the tenth of the faces that is least sharp count up to .5 sd less."""
         assert sharp is not None
-        source, target, above = LINKS(neighbours, similarity, around, *more)  # type: ignore[arg-type]
+        source, target, above = LINKS(neighbours, similarity, cohort, *more)  # type: ignore[arg-type]
         low = np.clip(1 - 10 * np.argsort(np.argsort(sharp)) / len(sharp), 0, 1)
-        return source, target, (above - 0.5 * around.sd * np.maximum(low[source], low[target])).astype(np.float32)
+        return source, target, (above - 0.5 * cohort.sd * np.maximum(low[source], low[target])).astype(np.float32)
 
     def run(**changes: float) -> NDArray[np.int32]:
         return identify.group(x, neighbours, similarity, IdentifyConfig(**{**config, **changes})).labels  # type: ignore[arg-type]
 
-    out = {"ours": run(), "without joining": run(merge=99), "without attaching": run(attach=99),
+    out = {"ours": run(), "without joining": run(merge=99), "without attaching": run(attach_margin=99),
            "without HDBSCAN (joining alone)": run(margin=99), "min_samples 1": run(min_samples=1),
            "min_samples 4": run(min_samples=4)}  # fmt: skip
     measured = identify.strangers
-    identify.strangers = lambda v, labels, *, mean, sd, cohort: usual(len(v), mean=mean, sd=sd)
+    identify.strangers = lambda v, labels, *, mean, sd, cohort: prior_stats(len(v), mean=mean, sd=sd)
     out["strangers by the card, not measured"] = run()
     identify.strangers = measured
     more = {"links by shared neighbours": overlapping, "links seen from one end less": mutual, "blurred faces' links less": blurred}
     for name, links in more.items():
         if links is not blurred or sharp is not None:
-            identify.links_worth_a_look = links  # type: ignore[assignment]
+            identify.candidate_edges = links  # type: ignore[assignment]
             out[name] = run()
-    identify.links_worth_a_look = LINKS
+    identify.candidate_edges = LINKS
     return out
 
 
@@ -284,7 +284,7 @@ def moved(old: NDArray[np.integer], new: NDArray[np.integer]) -> tuple[int, int]
 
 def growing(x: Vectors, truth: Ints, mean: float, sd: float, draws: int = 4) -> dict[str, object]:
     """What 1 % and 10 % more faces change for those that were there: added to the groups, and with all grouped from the start."""
-    config, links = IdentifyConfig(stranger_mean=mean, stranger_sd=sd), nearest(x, K)
+    config, links = IdentifyConfig(impostor_mean=mean, impostor_sd=sd), nearest(x, K)
     anew = identify.group(x, *links, config).labels
     found: dict[str, object] = {"faces": len(x), "from the start": scores(truth, anew)}
     for share in (0.01, 0.1):
@@ -319,7 +319,7 @@ def million(links: Path | None) -> dict[str, object]:
     clear = Path("/proc/self/clear_refs")
     if clear.exists():  # Linux: forget the peak of making the vectors and the links
         clear.write_text("5")
-    groups = identify.group(x, neighbours, similarity, IdentifyConfig(stranger_mean=0.0, stranger_sd=128**-0.5))
+    groups = identify.group(x, neighbours, similarity, IdentifyConfig(impostor_mean=0.0, impostor_sd=128**-0.5))
     done, worked = time.perf_counter(), time.process_time() - processor
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
@@ -349,7 +349,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     card = card_of("bundled")
-    known = {"teacher": (0.035, 0.115), "bundled": (card.stranger_mean, card.stranger_sd)}
+    known = {"teacher": (0.035, 0.115), "bundled": (card.impostor_mean, card.impostor_sd)}
     machine = {"cpu": cpu(), "cores": os.cpu_count(), "python": platform.python_version()}
     machine |= {name: version(name) for name in ("numpy", "scipy", "faiss-cpu")}
     result: dict[str, object] = {"machine": machine, "k": K}

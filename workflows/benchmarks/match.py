@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from facecluster.matching import posterior as odds
 from facecluster.matching.index import Index, searchable
-from facecluster.matching.match import Known, Looked, known, match
-from facecluster.matching.posterior import against_strangers, people_evidence, posterior
-from facecluster.matching.recognition import Person, Who
+from facecluster.matching.match import Gallery, Probe, known, match
+from facecluster.matching.posterior import normalise_by_cohort, people_evidence, posterior
+from facecluster.matching.recognition import Person, Recognition
 from facecluster.models.registry import card_of
 
 Vectors = NDArray[np.float32]
@@ -51,7 +51,7 @@ def generated(faces: int, dim: int, queries: int) -> tuple[NDArray[np.float16], 
     return x, person, np.asarray(new / np.linalg.norm(new, axis=1, keepdims=True), np.float32)
 
 
-def stored(x: NDArray[np.float16], person: NDArray[np.int32], path: str) -> tuple[Known, dict[str, float]]:
+def stored(x: NDArray[np.float16], person: NDArray[np.int32], path: str) -> tuple[Gallery, dict[str, float]]:
     """A store's faces and people, opened from a file; processor seconds of making, opening, and preparing."""
     start = time.process_time()
     faiss.write_index(searchable(x), path)
@@ -61,7 +61,7 @@ def stored(x: NDArray[np.float16], person: NDArray[np.int32], path: str) -> tupl
     index = Index(ids, ids, faiss.read_index(path, faiss.IO_FLAG_MMAP), "")
     opened = time.process_time()
     people = [Person(f"p-{j}", None, int(n), j) for j, n in enumerate(np.bincount(person))]
-    who = Who(ids, person, np.ones(len(x), np.float32), people)
+    who = Recognition(ids, person, np.ones(len(x), np.float32), people)
     prepared = time.process_time()
     all_known = known(index, who)
     seconds = {"made": made - start, "opened": opened - begin, "people put beside faces": time.process_time() - prepared}
@@ -87,13 +87,13 @@ def timed(ways: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, fl
     return {name: min(values) for name, values in seconds.items()}, results
 
 
-def from_all(query: Vectors, x: NDArray[np.float16], store: Known) -> NDArray[np.float64]:
+def from_all(query: Vectors, x: NDArray[np.float16], store: Gallery) -> NDArray[np.float64]:
     """Shares of all people and of nobody, from every cosine, none of them by a bound."""
     odds._CLOSE = len(store.who.people)
     card = card_of("bundled")
     cosines = np.concatenate([x[i : i + BLOCK].astype(np.float32) @ query for i in range(0, len(x), BLOCK)])
     members = np.split(store.order, store.start[1:-1])
-    moved = against_strangers(cosines, store.strangers, card)
+    moved = normalise_by_cohort(cosines, store.strangers, card)
     evidence = people_evidence(
         moved, store.person, members, card, lambda j: float(np.linalg.norm(x[members[j]].astype(np.float32).mean(axis=0)))
     )
@@ -111,7 +111,7 @@ def main() -> None:
     x, person, queries = generated(args.faces, args.dim, args.queries)
     card = card_of("bundled")
     n = len(queries)
-    looked = Looked("new", "f" * 64, np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.ones(n, np.float32), queries)
+    looked = Probe("new", "f" * 64, np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.ones(n, np.float32), queries)
     with tempfile.TemporaryDirectory() as folder:
         store, once = stored(x, person, os.path.join(folder, "vectors.faiss"))
         flat = faiss.IndexFlatIP(args.dim)
