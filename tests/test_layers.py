@@ -20,7 +20,7 @@ LAYERS = [
     {"photos"},
     {"models"},
     {"faces", "grouping"},
-    {"jobs"},  # stands for whatever is not named here: people, report, evaluate, demo, ...
+    {"jobs"},  # stands for whatever is not named here: people, report, evaluation, demo, ...
     {"engine"},
     {"pipeline"},
     {"api"},

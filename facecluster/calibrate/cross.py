@@ -17,7 +17,7 @@ import numpy as np
 
 from facecluster.calibrate.evidence import Evidence, Floats, Ints
 from facecluster.calibrate.fit import Line, fit
-from facecluster.evaluate import calibration
+from facecluster.evaluation import calibration
 
 FOLDS = 5
 WORTH = 0.01  # calibration error

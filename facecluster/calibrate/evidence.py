@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.evaluate import pairs
-from facecluster.evaluate.sample import cosines
+from facecluster.evaluation import pairs
+from facecluster.evaluation.sample import cosines
 
 MOST = 10  # faces that a person counts for at most
 EACH = 6  # independent answers of a person at most

@@ -42,7 +42,7 @@ def rows(path: str, columns: Sequence[str], make: Callable[[Cells], Decision | N
     Raises:
         InputError: a column is missing, or a row can't be used; then no decision counts.
     """
-    from facecluster.evaluate.sheet import listed, read_sheet
+    from facecluster.evaluation.sheet import listed, read_sheet
 
     sheet = read_sheet(path)
     places: dict[str, int] = {}

@@ -12,8 +12,8 @@ import click
 from facecluster.cli import common
 
 if TYPE_CHECKING:
-    from facecluster.evaluate import Calibration, Estimate, Evaluation, GroupPairs, GroupScore, Roc, Verification
-    from facecluster.evaluate.store import Coverage, StoreEvaluation
+    from facecluster.evaluation import Calibration, Estimate, Evaluation, GroupPairs, GroupScore, Roc, Verification
+    from facecluster.evaluation.store import Coverage, StoreEvaluation
 
 
 @click.command("evaluate")
@@ -42,10 +42,10 @@ def command(
 
     Example: facecluster evaluate ~/people --truth labels.csv -o evaluation
     """
-    from facecluster.evaluate.answers import read_answers
-    from facecluster.evaluate.library import Library
-    from facecluster.evaluate.pairlist import find_pairs, read_pairs
-    from facecluster.evaluate.store import evaluate_store
+    from facecluster.evaluation.answers import read_answers
+    from facecluster.evaluation.library import Library
+    from facecluster.evaluation.pairlist import find_pairs, read_pairs
+    from facecluster.evaluation.store import evaluate_store
     from facecluster.models.registry import card_of
     from facecluster.people import confirmed
     from facecluster.store import Store
@@ -189,7 +189,7 @@ def _show_calibration(found: Calibration | None, what: str) -> None:
 def _write(found: StoreEvaluation, out: str) -> None:
     """Write the report's files; those of an older one are replaced."""
     from facecluster.errors import InputError
-    from facecluster.evaluate.plot import reliability_svg, roc_svg
+    from facecluster.evaluation.plot import reliability_svg, roc_svg
     from facecluster.store import Store
 
     kinds = {"pairs of the truth": found.evaluation.verification, "listed pairs": found.pairs}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from facecluster.demo.collection import Truth
-from facecluster.evaluate import Scores, bcubed, pairwise
+from facecluster.evaluation import Scores, bcubed, pairwise
 from facecluster.geometry import iou
 
 MATCH = 0.3  # IoU from which a detection is a face of the truth

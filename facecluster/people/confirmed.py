@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from facecluster.decisions import Verdict, active, read, replay
 from facecluster.errors import InputError
-from facecluster.evaluate.answers import Answers
-from facecluster.evaluate.sheet import LeftOut
+from facecluster.evaluation.answers import Answers
+from facecluster.evaluation.sheet import LeftOut
 from facecluster.people.content import translated
 from facecluster.people.runs import current, read_faces
 from facecluster.store import Store

@@ -18,7 +18,7 @@ from facecluster.calibrate.known import Known, places
 from facecluster.calibrate.store import WRONG, calibrate, check_enough, strangers_of
 from facecluster.decisions import Decision, replay
 from facecluster.errors import InputError
-from facecluster.evaluate import calibration
+from facecluster.evaluation import calibration
 from facecluster.grouping.identify import Groups
 from facecluster.matching.posterior import normalise_by_cohort
 from facecluster.models.registry import card_of

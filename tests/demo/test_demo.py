@@ -15,7 +15,7 @@ from facecluster.demo.photo import FACE_CENTRE, FACE_RADII, Place, _paste
 from facecluster.demo.scene import HEIGHT, LEFT, TOP, WIDTH, Style
 from facecluster.demo.space import FaceSpace, halves, mask, oval
 from facecluster.errors import InputError
-from facecluster.evaluate import Scores
+from facecluster.evaluation import Scores
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.evaluate import bcubed
+from facecluster.evaluation import bcubed
 from facecluster.grouping.attachment import LARGE, SMALL, _bound, attach_small, attach_weak
 from facecluster.grouping.average_linkage import AverageLinkage
 from facecluster.grouping.cohort import CohortStats, cohort_stats, content_keys, prior_stats

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facecluster.api import group_faces
-from facecluster.evaluate import bcubed
+from facecluster.evaluation import bcubed
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.incremental import core_faces, keep_previous
 from facecluster.grouping.link import nearest

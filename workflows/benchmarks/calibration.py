@@ -30,8 +30,8 @@ from PIL import Image
 
 from facecluster.calibrate import Known, calibrate
 from facecluster.calibrate.fit import Line
-from facecluster.evaluate import balanced, calibration, pairs
-from facecluster.evaluate.result import cosines
+from facecluster.evaluation import balanced, calibration, pairs
+from facecluster.evaluation.result import cosines
 from facecluster.grouping.identify import Groups, IdentifyConfig, group
 from facecluster.grouping.link import nearest
 from facecluster.grouping.uncertainty import assess

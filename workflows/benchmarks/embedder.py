@@ -4,7 +4,7 @@
 
 Vectors are those of a crop and of its mirror image, summed and brought to length 1. The pairs are all with a known answer: two faces
 of people with a name (same or different), and a face with a name against one without (different: strangers). Two strangers are not a
-pair: nobody knows. The rule of the threshold stands in facecluster.evaluate.verification. The teacher sees the same decoded crops;
+pair: nobody knows. The rule of the threshold stands in facecluster.evaluation.verification. The teacher sees the same decoded crops;
 its vectors of the crops before they were compressed stand in the file and are measured too.
 Speed is of one pass over crops, no mirror, in turns (ours, teacher at each batch size, ours, ...) on the same threads; medians.
 Needs onnx and onnxruntime (the `train` dependency group) besides the product.
@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 
-from facecluster.evaluate import FAR, verification
-from facecluster.evaluate.reliability import balanced, calibration
+from facecluster.evaluation import FAR, verification
+from facecluster.evaluation.reliability import balanced, calibration
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import AttentionModel, Card, load_embedder
 

@@ -42,7 +42,7 @@ try:
 except ImportError:
     Infomap = None
 
-from facecluster.evaluate import bcubed, pairwise
+from facecluster.evaluation import bcubed, pairwise
 from facecluster.geometry import sharpness
 from facecluster.grouping import identify
 from facecluster.grouping.candidate_edges import candidate_edges

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facecluster.evaluate.clusters import NOBODY, Floats, Scores, ari_of, bcubed_of, contingency, nmi_of, pairwise_of
-from facecluster.evaluate.groups import GroupScore, by_group
-from facecluster.evaluate.pairgroups import GroupPairs, pairs_by_group
-from facecluster.evaluate.reliability import Calibration, balanced, belongs, calibration
-from facecluster.evaluate.sample import cosines, pairs
-from facecluster.evaluate.verify import RATES, Folds, Roc, finite, folds, roc, thinned
+from facecluster.evaluation.clusters import NOBODY, Floats, Scores, ari_of, bcubed_of, contingency, nmi_of, pairwise_of
+from facecluster.evaluation.groups import GroupScore, by_group
+from facecluster.evaluation.pairgroups import GroupPairs, pairs_by_group
+from facecluster.evaluation.reliability import Calibration, balanced, belongs, calibration
+from facecluster.evaluation.sample import cosines, pairs
+from facecluster.evaluation.verify import RATES, Folds, Roc, finite, folds, roc, thinned
 
 
 @dataclass(frozen=True, slots=True)

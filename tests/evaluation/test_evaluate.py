@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecluster.evaluate import Scores, bcubed, pairwise, verification
+from facecluster.evaluation import Scores, bcubed, pairwise, verification
 
 GROUPINGS = st.integers(0, 12).flatmap(lambda n: st.tuples(*(st.lists(st.integers(-1, 4), min_size=n, max_size=n) for _ in range(2))))
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.evaluate import GroupPairs, judge_faces, pairs_by_group, roc, score, verification
-from facecluster.evaluate.listgroups import listed_by_group
-from facecluster.evaluate.plot import MOST, roc_svg
-from facecluster.evaluate.rates import Pairs, Rate, together, wilson
+from facecluster.evaluation import GroupPairs, judge_faces, pairs_by_group, roc, score, verification
+from facecluster.evaluation.listgroups import listed_by_group
+from facecluster.evaluation.plot import MOST, roc_svg
+from facecluster.evaluation.rates import Pairs, Rate, together, wilson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

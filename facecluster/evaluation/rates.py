@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from facecluster.evaluate.clusters import Ints
+from facecluster.evaluation.clusters import Ints
 
 
 def wilson(share: float, n: float, level: float) -> tuple[float, float]:

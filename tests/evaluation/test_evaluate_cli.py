@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 from report import report_store as syn
 
 from facecluster.cli import main
-from facecluster.evaluate import bcubed, folds, nmi, pairwise, roc
-from facecluster.evaluate.answers import Answers
-from facecluster.evaluate.plot import reliability_svg, roc_svg
-from facecluster.evaluate.store import evaluate_store
+from facecluster.evaluation import bcubed, folds, nmi, pairwise, roc
+from facecluster.evaluation.answers import Answers
+from facecluster.evaluation.plot import reliability_svg, roc_svg
+from facecluster.evaluation.store import evaluate_store
 from facecluster.models.registry import card_of
 from facecluster.store import FACES, IDENTITIES, Store, embeddings_schema, table_of
 

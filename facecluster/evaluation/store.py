@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
-from facecluster.evaluate.answers import Answers
-from facecluster.evaluate.listgroups import listed_by_group
-from facecluster.evaluate.pairlist import PairAnswers
-from facecluster.evaluate.result import Evaluation, Stated, Verification, judge_faces, judge_pairs, score, verification_dict
-from facecluster.evaluate.sample import cosines
-from facecluster.evaluate.sheet import LeftOut
+from facecluster.evaluation.answers import Answers
+from facecluster.evaluation.listgroups import listed_by_group
+from facecluster.evaluation.pairlist import PairAnswers
+from facecluster.evaluation.result import Evaluation, Stated, Verification, judge_faces, judge_pairs, score, verification_dict
+from facecluster.evaluation.sample import cosines
+from facecluster.evaluation.sheet import LeftOut
 from facecluster.store import IDENTITIES, Store
 
 

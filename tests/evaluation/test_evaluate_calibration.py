@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
-from facecluster.evaluate import balanced, calibration, contingency
-from facecluster.evaluate.reliability import belongs
+from facecluster.evaluation import balanced, calibration, contingency
+from facecluster.evaluation.reliability import belongs
 
 STATEMENTS = st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.integers(1, 3)), min_size=1, max_size=40)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facecluster.evaluate.clusters import Contingency, Floats, Scores, by_face, scores
-from facecluster.evaluate.rates import effective, wilson
+from facecluster.evaluation.clusters import Contingency, Floats, Scores, by_face, scores
+from facecluster.evaluation.rates import effective, wilson
 
 SURE = 0.95  # of intervals; and of a warning, over all groups together
 FAR_OFF = 1.5  # a group's error is far from the rest's if it is this many times as large...

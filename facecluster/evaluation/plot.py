@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from facecluster.evaluate.reliability import Calibration
-from facecluster.evaluate.verify import RATES, Roc, thinned
+from facecluster.evaluation.reliability import Calibration
+from facecluster.evaluation.verify import RATES, Roc, thinned
 
 WIDTH, HEIGHT = 640, 490  # px of a drawing of three lines in its legend and less
 LINE = 18  # px a line of a legend

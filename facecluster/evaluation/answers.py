@@ -16,8 +16,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from facecluster.errors import InputError
-from facecluster.evaluate.library import Faces, Library, Photo, folder_of, joined
-from facecluster.evaluate.sheet import LeftOut, Sheet, Tally, group_columns, listed, read_sheet
+from facecluster.evaluation.library import Faces, Library, Photo, folder_of, joined
+from facecluster.evaluation.sheet import LeftOut, Sheet, Tally, group_columns, listed, read_sheet
 from facecluster.geometry import iou
 
 MATCH = 0.3  # IoU from which a box means a face

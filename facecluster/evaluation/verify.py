@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from facecluster.evaluate.clusters import Floats, Ints
+from facecluster.evaluation.clusters import Floats, Ints
 
 FAR = (1e-2, 1e-3, 1e-4)
 RATES = (*FAR, 1e-5)

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from facecluster.evaluate.groups import as_text
-from facecluster.evaluate.pairgroups import GroupPairs, Sample, judged
-from facecluster.evaluate.rates import Pairs
-from facecluster.evaluate.verify import Roc, roc
+from facecluster.evaluation.groups import as_text
+from facecluster.evaluation.pairgroups import GroupPairs, Sample, judged
+from facecluster.evaluation.rates import Pairs
+from facecluster.evaluation.verify import Roc, roc
 
 
 def listed_by_group(

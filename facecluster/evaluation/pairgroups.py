@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facecluster.evaluate.clusters import Floats, codes
-from facecluster.evaluate.groups import FAR_OFF, LEAST, SURE, as_text
-from facecluster.evaluate.rates import Estimate, Pairs, Rate, together
-from facecluster.evaluate.sample import cosines, count, pairs
-from facecluster.evaluate.verify import RATES, Roc, finite, roc, thinned
+from facecluster.evaluation.clusters import Floats, codes
+from facecluster.evaluation.groups import FAR_OFF, LEAST, SURE, as_text
+from facecluster.evaluation.rates import Estimate, Pairs, Rate, together
+from facecluster.evaluation.sample import cosines, count, pairs
+from facecluster.evaluation.verify import RATES, Roc, finite, roc, thinned
 
 MOST = 500_000  # pairs of a kind within a group
 WARN = 1e-3  # false accept rate of all pairs at whose threshold groups are compared; 1e-2 where pairs are too few

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecluster.evaluate import ari, bcubed, judge_pairs, nmi, pairwise, score, verification
+from facecluster.evaluation import ari, bcubed, judge_pairs, nmi, pairwise, score, verification
 
 GROUPINGS = st.integers(0, 12).flatmap(lambda n: st.tuples(*(st.lists(st.integers(-1, 4), min_size=n, max_size=n) for _ in range(2))))
 

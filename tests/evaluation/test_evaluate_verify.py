@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from facecluster.evaluate import folds, judge_pairs, roc, verification
-from facecluster.evaluate.result import thinned
-from facecluster.evaluate.verify import best_threshold
+from facecluster.evaluation import folds, judge_pairs, roc, verification
+from facecluster.evaluation.result import thinned
+from facecluster.evaluation.verify import best_threshold
 
 BOTH = st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=40).filter(lambda x: len({s for _, s in x}) == 2)
 

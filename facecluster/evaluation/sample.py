@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facecluster.evaluate.clusters import Floats, Ints, codes
+from facecluster.evaluation.clusters import Floats, Ints, codes
 
 BLOCK = 1 << 16  # pairs whose vectors are held at a time
 MOST = 2_000_000  # pairs of a kind: at a false accept rate of 1e-5, 20 of them pass

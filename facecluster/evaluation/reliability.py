@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from facecluster.evaluate.clusters import Contingency, Floats, Ints
+from facecluster.evaluation.clusters import Contingency, Floats, Ints
 
 BINS = 15  # as in Guo et al. 2017
 
