@@ -1,23 +1,24 @@
-"""Giving small groups of faces, single faces among them, to large ones.
+"""Attachment: gives small clusters and single faces to the large cluster they belong to.
 
-`joining` asks of two groups that they be more alike than the best of as many strangers as there are faces: anybody may be anybody. A few
-faces that it left alone are asked less: whether they are one of the people whom many faces show. The best of as many strangers as there
-are *large groups* has a lower cosine, and by that much less is asked, but for `more` sd on top.
+Average linkage asks that two clusters be more similar than the best of n impostors, n being the number of faces: anybody may be anybody.
+A small cluster that is left over is asked an easier question: is it one of the people with many faces? The best of as many impostors as
+there are *large clusters* has a lower cosine. The bound falls by that difference, plus `more` sd.
 
-Measured, faces of one source against groups of ten and more of others of that source (training faces): at a given number of sd above that,
-the share of strangers who pass is the same for 10, 20, 40 and 90 groups (docs/decisions.md).
+Measured on training faces, faces of one source against clusters of ten and more of other people of that source: at a given number of sd
+above that bound, the share of impostors who pass is the same for 10, 20, 40 and 90 clusters (docs/decisions.md).
 
-Where hardly anybody is a stranger, as in a collection that somebody has sorted before, still less is asked. How alike a face is to the most
-similar large group that is *not* its own is known: faces of large groups show it. If all the small groups were strangers, so many of them
-would be that alike. As long as of those that lie below the usual bound at most _WRONG would be strangers, the bound falls, down to _LEAST
-(the two-groups model of Efron, 2004, "Large-scale simultaneous hypothesis testing": a null drawn from the data, and the share of nulls
-among the small groups from how many of them are as unlike as the less alike half of it).
+In a collection that somebody has sorted before, hardly any small cluster is an impostor, and the bound may fall further. Faces of large
+clusters show how similar an impostor is: each is compared with the most similar large cluster that is *not* its own. If all small
+clusters were impostors, so many of them would be that similar. The bound falls, down to _LEAST, as long as at most a share of _WRONG of
+those that it lets in are impostors. (The two-groups model of Efron, 2004, "Large-scale simultaneous hypothesis testing": the null is
+drawn from the data, and the share of nulls among the small clusters follows from how many of them are as dissimilar as the less similar
+half of the null.)
 
-Each goes to the group that it is most like, all at once: what is given does not change what others are compared with, and two groups
-never meet through a third. Of two with a cannot-link between them that would go to one group, the less alike stays.
+All small clusters move at once, each to its most similar large cluster. A move does not change what others are compared with, and two
+clusters never merge through a third. If two small clusters with a cannot-link would move to one cluster, the less similar one stays.
 
-Odd inputs: without a large group nothing changes; with one, the bound stays. Cost: as one round of `joining`, and _DRAWN cosines to each
-large group.
+Odd inputs: without a large cluster nothing changes; with one, the bound stays. Cost: as one round of average linkage, and _DRAWN cosines
+to each large cluster.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from facecluster.grouping.average_linkage import AverageLinkage, Ints, compact_l
 from facecluster.grouping.cluster_sums import ClusterSums, Rows
 from facecluster.grouping.cohort import EXACT
 
-SMALL = 4  # faces at most
-LARGE = 10  # faces at least: so many say what somebody looks like
-_LEAST = -0.8  # sd: how far `more` falls at most
-_STEP = 0.1  # sd
-_WRONG = 0.25  # share of strangers among those who go because the bound fell
-_DRAWN = 2_000  # faces of large groups, as many of each
-_BLOCK = 256  # of them at a time
+SMALL = 4  # faces of a small cluster at most
+LARGE = 10  # faces of a large cluster at least: enough to know what the person looks like
+_LEAST = -0.8  # sd: the lowest value that `more` may fall to
+_STEP = 0.1  # sd, of the search for the bound
+_WRONG = 0.25  # share of impostors among the clusters that a lower bound lets in, at most
+_DRAWN = 2_000  # faces of large clusters that are compared with other clusters, equally many of each
+_BLOCK = 256  # of these at a time
 
 Floats = NDArray[np.float64]
 
@@ -46,23 +47,23 @@ def attach_small(
     linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, more: float,
     weak: NDArray[np.bool_] | None = None,
 ) -> Ints:  # fmt: skip
-    """Groups (n,) after groups of up to SMALL faces went to those of LARGE and more that they belong to, along the graph's edges.
+    """Labels (n,) after clusters of up to SMALL faces moved to the cluster of LARGE or more faces that they belong to.
 
     Args:
-        linkage: what decides that two groups are one.
+        linkage: the rule that merges two clusters.
         x: (n, dim), rows of length 1.
-        labels: (n,) group of each face.
-        source: (m,) rows.
-        target: (m,) rows.
-        more: sd that a small group must have besides, or less where hardly anybody is a stranger.
-        weak: (n,) faces without edges: groups of nothing else say nothing of how many strangers there are.
+        labels: (n,) cluster of each face.
+        source: (m,) rows, ends of the edges of the graph.
+        target: (m,) rows, the other ends.
+        more: sd above the bound that a small cluster needs; less where hardly any small cluster is an impostor.
+        weak: (n,) faces without edges; clusters of nothing else are not counted among the impostors.
     """
     group = compact_labels(labels)
     sizes = np.bincount(group)
     small, large = sizes <= SMALL, sizes >= LARGE
     if not large.any():
         return labels
-    low, sd = min(more, _LEAST), linkage.cohort.sd  # measured from the lowest bound: sharing a photo costs nothing below what is asked
+    low, sd = min(more, _LEAST), linkage.cohort.sd  # measured from the lowest bound: below the bound a shared photo costs nothing
     among = replace(linkage, cohort=linkage.cohort.with_impostors(int(large.sum())), merge=linkage.merge + low)
     one, other, likeness, own = _nearest(among, x, group, small, large, source, target)
     likeness = likeness + low * sd
@@ -77,9 +78,9 @@ def attach_small(
 
 
 def attach_weak(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, weak: NDArray[np.bool_], source: Rows, target: Rows) -> Ints:
-    """Groups (n,) after each of the faces `weak` (n,) that is alone went to the group it belongs to, if to any.
+    """Labels (n,) after each single face of `weak` (n,) moved to the cluster it belongs to, if any.
 
-    They don't count in what the groups are: two groups never meet through them.
+    Weak faces do not change what a cluster is compared by, so two clusters never merge through them.
     """
     group = compact_labels(labels)
     sizes = np.bincount(group)
@@ -93,7 +94,7 @@ def _nearest(
     linkage: AverageLinkage, x: NDArray[np.float32], group: Ints, loose: NDArray[np.bool_], takes: NDArray[np.bool_],
     source: Rows, target: Rows,
 ) -> tuple[Ints, Ints, Floats, ClusterSums]:
-    """Groups of `loose` (g,) and the one of `takes` (g,) that each is most like, how far that lies above what is asked, and all groups."""
+    """Clusters of `loose` (g,), for each the most similar of `takes` (g,), the excess of the pair over the bound, and all cluster sums."""
     mine = group.astype(np.int32)
     one, other = mine[source], mine[target]
     use = (loose[one] & takes[other]) | (takes[one] & loose[other])
@@ -105,9 +106,9 @@ def _nearest(
 
 
 def _to_others(linkage: AverageLinkage, own: ClusterSums, group: Ints, large: NDArray[np.bool_]) -> Floats:
-    """How alike faces of large groups are to the most similar large group that is not theirs, above what is asked: as many of each group.
+    """By how much faces of large clusters exceed the bound towards the most similar large cluster that is not their own.
 
-    Which faces follows from their contents. Cosines are exact, as in `strangers`: they don't depend on what is computed beside them.
+    The faces are chosen by their content keys, equally many of each cluster. Cosines are exact, as in cohort.py.
     """
     cohort, groups = linkage.cohort, np.flatnonzero(large)
     if len(groups) < 2:
@@ -134,22 +135,22 @@ def _to_others(linkage: AverageLinkage, own: ClusterSums, group: Ints, large: ND
     return best
 
 
-def _bound(likeness: Floats, small: int, strangers: Floats, people: int, most: float) -> float:
-    """The bound (sd) down from `most` to which groups may go to others.
+def _bound(likeness: Floats, small: int, impostors: Floats, people: int, most: float) -> float:
+    """The bound in sd, `most` or less, above which small clusters move.
 
     Args:
-        likeness: (m,) of those small groups that are linked to a large one, in sd.
-        small: number of all small groups.
-        strangers: (s,) how alike strangers are, in sd; none = not known.
-        people: number of those that they were taken from.
-        most: to start from.
+        likeness: (m,) excess of the small clusters that have an edge to a large one, in sd.
+        small: number of all small clusters.
+        impostors: (s,) excess of faces towards a large cluster that is not their own, in sd; empty = not known.
+        people: number of large clusters that they were taken from.
+        most: the bound to start from.
     """
-    if not len(strangers):
+    if not len(impostors):
         return most
-    middle = np.quantile(strangers, 0.5)
+    middle = np.quantile(impostors, 0.5)
     nulls = min(1.0, (small - (likeness >= middle).sum()) / (small / 2)) * small if small else 0.0
     bounds = np.arange(most - _STEP, _LEAST - _STEP / 2, -_STEP)
-    alike = np.array([((strangers >= b) & (strangers < most)).mean() for b in bounds])
+    alike = np.array([((impostors >= b) & (impostors < most)).mean() for b in bounds])
     wrong = nulls * (alike * people + 2) / (people + 2) + 1
     new = np.array([((likeness >= b) & (likeness < most)).sum() for b in bounds])
     good = np.flatnonzero(wrong <= _WRONG * new)
@@ -157,8 +158,8 @@ def _bound(likeness: Floats, small: int, strangers: Floats, people: int, most: f
 
 
 def _given(linkage: AverageLinkage, group: Ints, goes: Ints, to: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
-    """Groups (n,) after groups `goes` went to groups `to`; no group is in both."""
-    if linkage.fixed_faces is not None:  # two that were there would become one in a third
+    """Labels (n,) after clusters `goes` moved to clusters `to`; no cluster is in both."""
+    if linkage.fixed_faces is not None:  # two earlier clusters would become one inside a third
         held = linkage.held(group, len(contents))[goes]
         rows = np.flatnonzero(held)
         rows = rows[np.lexsort((contents[goes[rows]], -likeness[rows], to[rows]))]
@@ -177,7 +178,7 @@ def _given(linkage: AverageLinkage, group: Ints, goes: Ints, to: Ints, likeness:
 
 
 def _lost(barred: Ints, into: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
-    """Groups that can't go with another to where both would: the less alike of the two, or both of those alike in everything."""
+    """Clusters that must stay because of a cannot-link: of two that would move to one cluster the less similar, of equals both."""
     a, b = barred.T
     met = (a != b) & (into[a] == into[b]) & (into[a] != a) & (into[b] != b)
     a, b = a[met], b[met]

@@ -1,21 +1,25 @@
-"""Joining groups of faces: average linkage on the neighbour graph, with the odds that strangers are as alike.
+"""Average linkage on the neighbour graph: merges clusters that HDBSCAN has cut too fine.
 
-HDBSCAN's groups are pure but cut too fine. Two groups a and b are one person if the mean cosine over all pairs of their faces exceeds
+Clusters a and b are one person if the mean cosine over all pairs of their faces exceeds
 
-    base + merge * sd + alone * reach * |mean vector of a| * |mean vector of b|
+    base + merge * sd + impostor_weight * reach * |mean vector of a| * |mean vector of b|
 
-where base, reach and sd are those of `strangers`: cosines of means are spread as those of single faces are, and a mean over many faces that
-vary is shorter than 1 by as much as the mean over all pairs is nearer to 0. Groups that are each other's best are joined, until none are.
+`base`, `reach` and `sd` come from the cohort (cohort.py): they say how similar different people are in this collection. The last term
+expects the best impostor. It shrinks with the lengths of the two mean vectors: the more the faces of a cluster vary, the shorter their
+mean, and the nearer to 0 is a mean over pairs.
 
-Where a group likes two others alike, it takes the one that comes first by what its faces are, not by where they stand: the result does not
-depend on the order of the faces. Likeness is rounded to a millionth before it is compared.
+A round merges all pairs of clusters that are each other's best candidate. Rounds repeat until no pair exceeds the bound.
 
-Cost, for n faces, m links between them and dim numbers a vector: each round looks at all pairs of linked groups (at most m) and measures
-those that changed, m log m + m dim at most. After _PATIENT rounds a group takes all at once whose best it is: else a thousand faces that
-wait for one large group would take a thousand rounds, and its cosine to all of them be measured in each. After 2 log n rounds more it ends.
-(A million generated faces take 28 rounds.)
+Ties: of two equally similar candidates the one with the lower content key wins (cohort.content_keys), so the result does not depend on
+the order of the faces. Similarities are rounded to a millionth before they are compared.
 
-Odd inputs: two groups with a cannot-link between them are never joined. `constraints` sees to must-links, and to cannot-links in a group.
+Cost, for n faces, m edges and dim numbers a vector: a round looks at all pairs of linked clusters (at most m) and measures those that
+changed, at most m log m + m dim. After _PATIENT rounds a cluster accepts every cluster whose best candidate it is, not one a round: a
+thousand faces that wait for one large cluster would take a thousand rounds. It ends after 2 log n rounds more. A million generated faces
+take 28 rounds.
+
+Odd inputs: two clusters with a cannot-link between them are never merged. constraints.py handles must-links, and cannot-links inside a
+cluster.
 """
 
 from __future__ import annotations
@@ -32,16 +36,16 @@ from facecluster.grouping.cohort import CohortStats, content_keys
 
 Ints = NDArray[np.int64]
 Pairs = NDArray[np.integer]  # (m, 2) rows
-_FINE = 1e6  # steps of likeness
+_FINE = 1e6  # steps of 1 in which similarities are compared
 _NEVER = np.iinfo(np.int32).min
-_APART = 2.3  # sd: groups of one person are hardly ever that much unliker to each other than in themselves
-_PATIENT = 64  # rounds
+_APART = 2.3  # sd: two clusters of one person are hardly ever less similar to each other by this much than within themselves
+_PATIENT = 64  # rounds of one merge a cluster
 _BLOCK = 1 << 14  # pairs at a time: 32 MB of vectors
 
 
 @dataclass(frozen=True, slots=True)
 class AverageLinkage:
-    """What decides that two groups are one, and what must not be."""
+    """The rule that merges two clusters, and the pairs that it must not merge. `merge` and the penalties are in sd of the cohort."""
 
     cohort: CohortStats
     merge: float
@@ -49,15 +53,16 @@ class AverageLinkage:
     cannot: Pairs | None = None
     photos: Ints | None = None  # (n,) photo of each face
     same_photo_penalty: float = 0.0  # sd: two groups that share photos must be that much more alike
-    contents: NDArray[np.uint64] | None = None  # (n,) of the faces, where they are known
-    fixed_faces: NDArray[np.bool_] | None = None  # (n,) faces that hold groups which must not become one with each other (`incremental`)
+    contents: NDArray[np.uint64] | None = None  # (n,) content keys of the faces, if they are known
+    fixed_faces: NDArray[np.bool_] | None = None  # (n,) faces of earlier clusters, which must not merge with each other (incremental.py)
     # sd more for each sd beyond _APART that two groups are less alike to each other than within themselves
     separation_penalty: float = 0.0
 
     def merge_clusters(self, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, above: NDArray[np.float32]) -> Ints:
-        """Groups (n,) from 0 of faces that start in `labels` (n,).
+        """Merge clusters; returns labels (n,) from 0 of faces that start in the clusters `labels` (n,).
 
-        Along the graph's edges source[i] - target[i], each once; above[i]: how far its cosine lies above the best stranger's level, less
+        Only clusters with an edge source[i] - target[i] between them are compared; each edge stands once. above[i] is how far its cosine
+        lies above the expected best impostor, less
         what sharing a photo costs. Between two single faces it says all.
         """
         group = compact_labels(labels).astype(np.int32)
@@ -101,11 +106,11 @@ class AverageLinkage:
         return a, b, self._excess(own, group, a, b) / _FINE, own
 
     def numbers(self, x: NDArray[np.float32]) -> NDArray[np.uint64]:
-        """A number for each face that follows from what it is."""
+        """The content key of each face (cohort.content_keys)."""
         return content_keys(x) if self.contents is None else self.contents
 
     def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
-        """How far the mean cosine of two sets of faces lies above what is asked of it, whatever photos they share."""
+        """How far the mean cosine of two sets of faces exceeds the bound; photos that they share do not count."""
         base, reach = (float(v[rows].mean() + v[others].mean()) / 2 for v in (self.cohort.base, self.cohort.reach))
         one, other = x[rows].mean(axis=0, dtype=np.float64), x[others].mean(axis=0, dtype=np.float64)
         asked = base + self.merge * self.cohort.sd + self.impostor_weight * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
@@ -115,7 +120,7 @@ class AverageLinkage:
         return ClusterSums.of(x, group, self.cohort, self.numbers(x))
 
     def _start(self, own: ClusterSums, group: Rows, source: Rows, target: Rows, above: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
-        """Pairs of linked groups, and how far they lie above what is asked. Of faces alone in their groups the link says it."""
+        """Pairs of linked clusters and by how much they exceed the bound. For two single faces the edge itself says it."""
         count = len(own.sizes)
         a, b = group[source], group[target]
         free = (own.row[a] < 0) & (own.row[b] < 0)
@@ -130,7 +135,7 @@ class AverageLinkage:
         return np.r_[a, one], np.r_[b, other], np.r_[self._excess(own, group, a, b), plus]
 
     def _pairs(self, group: Rows, a: Rows, b: Rows, count: int) -> tuple[Rows, Rows]:
-        """Each pair of two groups once, but for those that must not be one."""
+        """Each pair of two clusters once, without the pairs that must not merge."""
         two = a != b
         keys = _distinct(_keys(a[two], b[two], count))
         if self.cannot is not None and len(self.cannot):
@@ -143,8 +148,8 @@ class AverageLinkage:
         return one[free], other[free]
 
     def _allowed(self, group: Rows, to: Rows, gone: Rows, sure: int) -> tuple[Rows, Rows]:
-        """Those of groups `gone` that may go to `to` at once; the first `sure` are each other's best. Of others that would meet whom they
-        must not meet there, none goes."""
+        """Which of the clusters `gone` may merge into `to` at once. The first `sure` are mutual bests. Of the others, those stay that would
+        meet a cluster there which they must not merge with."""
         count = int(group.max()) + 1
         root = np.arange(count, dtype=np.int32)
         root[gone] = to
@@ -161,7 +166,7 @@ class AverageLinkage:
         return to[~stays], gone[~stays]
 
     def held(self, group: NDArray[np.integer], count: int) -> NDArray[np.bool_]:
-        """Groups (count,) that must not become one with each other; group (n,) of each face."""
+        """Which clusters (count,) hold fixed faces and must not merge with each other; `group` (n,) is the cluster of each face."""
         out = np.zeros(count, dtype=bool)
         if self.fixed_faces is not None:
             out[group[self.fixed_faces]] = True
@@ -172,12 +177,12 @@ class AverageLinkage:
         return _keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count)
 
     def _excess(self, own: ClusterSums, group: Rows, a: Rows, b: Rows) -> Rows:
-        """How far the mean cosine of each pair of groups lies above what is asked of it, in millionths; group (n,) of each face."""
+        """Excess of the mean cosine of each pair of clusters over the bound, in millionths; `group` (n,) is the cluster of each face."""
         out = np.empty(len(a), dtype=np.int32)
         sd = self.cohort.sd
 
         def look(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-            """Fill in a block; the pairs that photos may part, and how alike they are without."""
+            """Fill in a block; returns the pairs that shared photos may keep apart, and their excess without that."""
             one, other = a[start : start + _BLOCK], b[start : start + _BLOCK]
             sizes = own.sizes[one], own.sizes[other]
             mean = own.dots(one, other) / (sizes[0] * sizes[1])
@@ -186,10 +191,10 @@ class AverageLinkage:
             excess = mean - base - self.merge * sd - self.impostor_weight * reach * own.length[one] * own.length[other]
             if self.separation_penalty:
                 apart = (own.within(one) + own.within(other)) / 2 - mean
-                few = 2 / np.minimum(*sizes)  # of one or two faces it says nothing
+                few = 2 / np.minimum(*sizes)  # one or two faces say nothing about a spread
                 excess -= self.separation_penalty * np.maximum(0, 1 - few) * np.maximum(0, apart - _APART * sd)
             out[start : start + _BLOCK] = _fine(excess)
-            # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
+            # near-copies within one photo (a collage, a mirror, a screen) may be one person
             at = np.flatnonzero((excess >= 0) & (mean < 0.9))
             return at + start, excess[at]
 
@@ -212,8 +217,10 @@ def dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
 
 
 def _mutual(a: Rows, b: Rows, excess: Rows, contents: NDArray[np.uint64], *, crowd: bool) -> tuple[Rows, Rows, int]:
-    """Groups that are each other's best, the lower and the higher number of each two; with `crowd` also all others whose best they are.
-    How many are of the first kind, which come first."""
+    """Pairs of clusters that are each other's best candidate: lower numbers, higher numbers, and how many pairs there are.
+
+    With `crowd`, clusters follow whose best candidate is in such a pair, though they are not its best.
+    """
     count = len(contents)
     keep = np.flatnonzero(excess >= 0)
     ends, others, score = np.r_[a[keep], b[keep]], np.r_[b[keep], a[keep]], np.r_[excess[keep], excess[keep]]
@@ -256,6 +263,6 @@ def _distinct(keys: Ints) -> Ints:
 
 
 def compact_labels(labels: NDArray[np.integer]) -> Ints:
-    """Labels as 0, 1, ... by their order."""
+    """Labels renumbered 0, 1, ... in the order of their values."""
     numbers: Ints = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return numbers

@@ -1,6 +1,6 @@
-"""The links of a neighbour graph that are worth a look: each pair once, with how far it lies above what a stranger would reach.
+"""Candidate edges: the links of a kNN graph that are worth a comparison, each pair once, with its margin over the expected best impostor.
 
-Odd inputs: a missing neighbour (-1) is no link; of a link that both faces have, with cosines that were rounded apart, the larger counts.
+Odd inputs: a missing neighbour (-1) is no edge. If both faces have the link, with cosines that were rounded differently, the larger counts.
 """
 
 from __future__ import annotations

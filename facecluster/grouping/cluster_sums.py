@@ -1,7 +1,7 @@
-"""What groups of faces come to: exact sums over their faces, and how many photos two groups share.
+"""Sums over the faces of clusters, exact in any order of addition, and the number of photos that two clusters share.
 
-Vectors and levels are summed in steps of 2^-28 (`cohort.to_grid`), so a sum is the same in whatever order faces and groups were added.
-A face alone keeps no sum: its vector is read where it stands, since most groups of a large collection are single faces.
+Vectors and impostor levels are summed in steps of 2^-28 (cohort.to_grid), so a sum does not depend on the order in which faces and clusters
+were added. Most clusters of a large collection are single faces: these keep no sum, their vector is read where it stands.
 """
 
 from __future__ import annotations

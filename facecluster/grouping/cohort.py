@@ -1,16 +1,16 @@
-"""How alike the strangers of a collection are: what a face's cosine to the best of n strangers would be, for every face.
+"""Cohort statistics: how similar different people are in this collection, and what the best impostor of each face is expected to reach.
 
-A threshold on the cosine means something else in each collection: the more faces, and the more alike they are to each other (children,
-one part of the world), the nearer the nearest stranger. So it is measured, face by face, against a cohort of the collection itself:
-one face of every group that a first grouping found, so that five people with nearly all the photos do not stand for nearly all the
-strangers. Cohort normalisation is known from speaker verification (adaptive s-norm; Matejka et al., 2017); here it also carries the
-number of faces.
+A fixed threshold on the cosine means something else in each collection. The more faces there are, and the more they resemble each other
+(children, people of one region), the higher is the cosine to the most similar other person. So it is measured, face by face, against a
+cohort from the collection itself: one face of every cluster of a first grouping, so that five people with most of the photos do not make
+up most of the cohort. Cohort normalisation is known from speaker verification (adaptive s-norm; Matejka et al., 2017). Here it also takes
+the number of faces into account.
 
-Odd inputs: in a small collection the cohort says little, and the model's card says the rest. The choice of the cohort depends on the
-vectors' bytes alone, not on their order.
+Odd inputs: in a small collection the cohort says little, and the model's card fills in. The choice of the cohort depends on the bytes of
+the vectors alone, not on their order.
 
-Nothing here, nor what is summed from it, depends on the order of the faces, on threads or on the processor: numbers are rounded to steps
-so coarse that their products (`EXACT`) or sums (`to_grid`) are exact, whatever is added first.
+No result here, nor a sum of such results, depends on the order of the faces, on threads or on the processor: numbers are rounded to steps
+so coarse that their products (EXACT) or sums (to_grid) are exact in any order.
 
 Cost, for n faces of d numbers: n log n for the cohort, n d COHORT_SIZE for the cosines.
 """

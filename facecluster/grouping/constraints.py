@@ -1,12 +1,12 @@
-"""What the user said of pairs of faces, kept in a grouping: must-links join groups, cannot-links divide them.
+"""The user's must-links and cannot-links on pairs of faces: must-links merge clusters, cannot-links divide them.
 
-A group that holds a cannot-link is divided into sides, and no face is left over. What must-links hold together (an atom) goes one way. The
-atoms that cannot-links speak of are dealt to sides first, each to the likest side where it may be; the others follow, atom by atom, to
-the side whose faces they are likest on average. If a side would be joined with the largest one (by the faces that cannot-links speak of)
-by its vectors alone, the cannot-link means a few faces and not two persons: then the others return to it, and only what must leave does.
+A cluster that holds a cannot-link is divided into sides, and every face gets a side. Faces that must-links hold together (an atom) stay
+together. The atoms named in cannot-links are assigned first, each to the most similar side that it may join. The other atoms follow, each
+to the side with the highest mean similarity. If a side would be merged with the largest one by its vectors alone, the cannot-link means a
+few faces, not two persons: then its other atoms go back, and only the atoms that must leave do. (The largest side is the one with most
+faces named in cannot-links.)
 
-Odd inputs: a cannot-link between two faces that must-links hold together has no effect. But for copies of one face, the order of rows
-does not matter.
+Odd inputs: a cannot-link between two faces of one atom has no effect. The order of rows does not matter, except among copies of one face.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""Adding a few faces to the groups of an earlier run, which stay as they are: new faces join one, found one, or are nobody's.
+"""Incremental grouping: adds a few new faces to the clusters of an earlier run, which stay as they are.
 
-A grouping is a threshold, and a face or a group that lies at it falls to either side when anything moves. Grouped from the start with one
-face in a hundred more, up to one in twenty of a small collection changed its person, with nothing said or seen that spoke of it. So groups
-are grouped anew only when enough is new (`MAX_NEW_SHARE`) or when asked for; until then two groups that were there do not become one, and
-none falls apart, but by what the user says.
+A new face joins an earlier cluster, founds a new one, or belongs to nobody. Two earlier clusters never merge and none is divided, except by
+the user's decisions.
 
-Odd inputs: a group of which one face is left is a group of one, which may go where it belongs.
+Why: any grouping has a threshold, and a face near it may change sides when anything else moves. With 1 % more faces and everything grouped
+from the start, up to 5 % of the faces of a small collection changed their person without a reason that a user could see. So everything is
+grouped from the start only when more than MAX_NEW_SHARE of the faces are new, or when asked for.
+
+Odd inputs: an earlier cluster of which one face is left is a single face, which may join another cluster.
 """
 
 from __future__ import annotations

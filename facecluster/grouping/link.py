@@ -1,8 +1,8 @@
-"""STAGE: embeddings -> links, the graph of each face's nearest neighbours. Only this and index.py import faiss.
+"""STAGE link: embeddings -> links, the kNN graph. Only this file and matching/index.py import faiss.
 
-Odd inputs: one face has no neighbours (-1, similarity -2); a face that is in several shards (a copy of a photo) counts once; faces
-of photos that are no longer the current content of any file are left out. Rows stand in order of face_id, so the graph does not
-depend on the order in which photos came in.
+Odd inputs: a single face has no neighbours (-1, similarity -2). A face that is in several shards (a copy of a photo) counts once. Faces
+of photos that are no longer the current content of any file are left out. Rows are in order of face_id, so the graph does not depend on
+the order in which photos came in.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""What is not sure in a grouping, and what to ask first: how pure and complete each person is, and questions ranked by what they settle.
+"""Uncertainty of a grouping: how pure and how complete each person is, and questions to the user ranked by what their answers change.
 
-Three kinds of question, each about two faces:
-  same    two people that may be one
-  split   one person that may be two: the faces at its two ends
-  photo   two faces of one photo in one person, and not copies of each other (a collage, a mirror)
+There are three kinds of question, each about two faces:
+  same    two clusters that may be one person
+  split   one cluster that may be two people: the faces at its two ends
+  photo   two faces of one photo in one cluster that are not copies of each other (a collage, a mirror)
 
-Odd inputs: no groups, no questions. A single face takes part as a group of one where it may belong to a person; two single faces are
-asked about as well, after all that settles more.
+Odd inputs: without clusters there are no questions. A single face takes part as a cluster of one if it may belong to a person. Pairs of
+single faces are asked about too, after everything that changes more.
 
-How likely it is that two groups are one follows from how far their mean cosine lies above what joins groups, and, the larger the smaller
-of the two is, from how much unliker they are to each other than each is in itself: a face alone may be a poor one, while two large groups
-of one person are hardly ever that different. Completeness, purity and these odds were fitted together (decisions.md).
+The probability that two clusters are one person follows from two things: by how much their mean cosine exceeds the bound of average
+linkage, and how much less similar they are to each other than within themselves. The second counts the more, the larger the smaller
+cluster is: a single face may be a poor one, but two large clusters of one person hardly ever differ that much. Completeness, purity and
+these odds were fitted together (docs/decisions.md).
 """
 
 from __future__ import annotations
