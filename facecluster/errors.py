@@ -2,6 +2,7 @@
 
 FaceclusterError
 ├── InputError     what was given can't be used: no photos, a missing folder, an option out of bounds
+│   └── ArgumentError an argument of a Python function: a wrong type, shape or value; also a ValueError and a TypeError
 ├── PhotoError     one photo can't be used; becomes the `error` of its row, never stops a run
 ├── StoreError     the store is missing, not a store, in use, or damaged
 │   └── StampError a shard was made with other settings than those asked for
@@ -18,6 +19,10 @@ class FaceclusterError(Exception):
 
 class InputError(FaceclusterError):
     """What was given can't be used."""
+
+
+class ArgumentError(InputError, ValueError, TypeError):
+    """An argument of a Python function can't be used: its type, shape or value is wrong."""
 
 
 class PhotoError(FaceclusterError):
