@@ -1,4 +1,4 @@
-"""facecluster cluster: vectors to people, run after run."""
+"""facecluster cluster: group faces into people, run after run."""
 
 from __future__ import annotations
 
@@ -7,47 +7,66 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecluster.cli import calibrating, common
+from facecluster.cli import calibration, jobs
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import json_option, model_option, renamed_option
+from facecluster.cli.printing import print_changes, printable
 from facecluster.errors import InputError
 
 if TYPE_CHECKING:
     from facecluster.calibrate import Reading
-    from facecluster.people import Settled
+    from facecluster.people import ReconciledRun
 
 
 @click.command("cluster")
 @click.argument("store")
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
-@click.option("--margin", type=click.FloatRange(-5, 10), help="How far above the best stranger a link must lie, in sd [default: 0.7].")
-@click.option("--merge", type=click.FloatRange(-5, 10), help="How far above strangers two groups must lie to be one, in sd [default: 1.2].")
-@click.option("--min-quality", type=click.FloatRange(0, 1), help="Faces under it found no people, but may join them [default: 0].")
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option("--anew", is_flag=True, help="Group all faces from the start, even if only a few are new.")
-@click.option("--calibrate", is_flag=True, help="Fit the stated probabilities to the names and decisions you gave, before grouping.")
-@click.option("--uncalibrate", is_flag=True, help="Go back to the probabilities of the model's card.")
-@click.option("--list-runs", is_flag=True, help="List the runs that were kept.")
-@click.option("--return-to", type=click.IntRange(1), metavar="RUN", help="Let an earlier run count again.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@model_option
+@click.option(
+    "--margin",
+    type=click.FloatRange(-5, 10),
+    help="How strict the linking of faces is. Higher splits more people, lower merges more. Unit: standard deviations of the similarity "
+    "between different people in your collection [default: 0.7].",
+)
+@renamed_option(
+    "--merge-margin",
+    "merge",
+    old="--merge",
+    type=click.FloatRange(-5, 10),
+    help="How strict the joining of groups of faces is. Higher leaves more people in several groups, lower puts more different people "
+    "together. Unit: as for --margin [default: 1.2].",
+)
+@click.option(
+    "--min-quality", type=click.FloatRange(0, 1), help="Faces of lower quality form no people of their own, but may join one [default: 0]."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@renamed_option("--full", old="--anew", is_flag=True, help="Group all faces from the start, even if only a few are new.")
+@click.option("--calibrate", is_flag=True, help="Before grouping, fit the stated probabilities to the names and decisions you gave.")
+@renamed_option("--reset-calibration", old="--uncalibrate", is_flag=True, help="Return to the probabilities of the model card.")
+@click.option("--list-runs", is_flag=True, help="List the runs that are kept.")
+@click.option("--return-to", type=click.IntRange(1), metavar="RUN", help="Make an earlier run the current one again.")
+@json_option
+@handle_errors
 def command(
-    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, dry_run: bool, anew: bool,
-    calibrate: bool, uncalibrate: bool, list_runs: bool, return_to: int | None, as_json: bool,
+    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, dry_run: bool, full: bool,
+    calibrate: bool, reset_calibration: bool, list_runs: bool, return_to: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Group the faces of STORE into people, by what the vectors and your decisions say.
+    """Group the faces of STORE into people, by the faces' similarity and your decisions.
 
-    People keep their ids and names; what changes against the last run is said before the new one counts. Earlier runs are kept. Names
-    that you wrote into people.csv in the store are taken over.
+    People keep their ids and names. What changes against the last run is printed before the new run becomes the current one. Earlier runs
+    are kept. Names that you wrote into people.csv in the store are taken over.
 
-    While few faces are new, the people who are there stay and the new faces join them or found others; when a tenth is new, or with --anew,
-    all faces are grouped from the start.
+    While few faces are new, the people who are there stay; new faces join them or form new people. When a tenth of the faces is new, or
+    with --full, all faces are grouped from the start.
 
-    With --calibrate, what you confirmed (names, merges, splits, same, not-same) also says how sure the tool is, here and in match, evaluate
-    and dedup, if that proves better on people left out; who is with whom does not change by it.
+    With --calibrate, what you confirmed (names, merges, splits, same, not-same) also corrects the probabilities that this command, match,
+    evaluate and dedup state, if the corrected ones are better for people who were left out of the fit. Who is with whom does not change.
 
     Example: facecluster cluster ~/people --dry-run
     """
-    if sum([calibrate, uncalibrate, list_runs, return_to is not None]) > 1:
-        raise InputError("expected one of --calibrate, --uncalibrate, --list-runs and --return-to, found several: do one after the other")
+    if sum([calibrate, reset_calibration, list_runs, return_to is not None]) > 1:
+        raise InputError(
+            "expected one of --calibrate, --reset-calibration, --list-runs and --return-to, found several: do one after the other"
+        )
     if list_runs:
         _list(store, as_json)
     elif return_to is not None:
@@ -56,26 +75,26 @@ def command(
         changes = {"margin": margin, "merge": merge, "min_quality": min_quality}
         reading, said = None, None
         if calibrate:
-            fitted = calibrating.calibrate(store, model, dry_run, **changes)
+            fitted = calibration.calibrate(store, model, dry_run, **changes)
             reading, said = fitted.reading, fitted.to_dict()
             if not as_json:
-                calibrating.show(fitted, dry_run)
-        elif uncalibrate:
-            there, reading = calibrating.uncalibrate(store, model, dry_run)
+                calibration.print_calibration(fitted, dry_run)
+        elif reset_calibration:
+            there, reading = calibration.reset(store, model, dry_run)
             if not as_json:
-                click.echo("the model card's probabilities are in use again" if there else "there is no calibration: nothing to take away")
-        _group(store, model, as_json, dry_run, anew, reading, said, **changes)
+                click.echo("the model card's probabilities are in use again" if there else "there is no calibration: nothing to remove")
+        _group(store, model, as_json, dry_run, full, reading, said, **changes)
 
 
 def _group(
-    store: str, model: str, as_json: bool, dry_run: bool, anew: bool, reading: Reading | None, said: dict[str, Any] | None,
+    store: str, model: str, as_json: bool, dry_run: bool, full: bool, reading: Reading | None, said: dict[str, Any] | None,
     **changes: float | None,
 ) -> None:  # fmt: skip
-    def tell(settled: Settled) -> None:
+    def print_before(settled: ReconciledRun) -> None:
         if not as_json:
-            common.show_churn(settled)
+            print_changes(settled)
 
-    done = common.group(store, model, tell, dry_run=dry_run, anew=anew, reading=reading, **changes)
+    done = jobs.group(store, model, print_before, dry_run=dry_run, full=full, reading=reading, **changes)
     settled = done.settled
     if as_json:
         found = {
@@ -95,38 +114,38 @@ def _group(
 def _list(store: str, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from facecluster.people import all_runs, current
+    from facecluster.people import all_runs, current_run
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    runs, now = all_runs(place), current(place)
+    runs, now = all_runs(place), current_run(place)
     if as_json:
         click.echo(json.dumps({"current": now.number if now else None, "runs": [asdict(run) for run in runs]}, indent=1))
         return
     for run in runs:
         counts = ", ".join(f"{n:,} {what}" for what, n in run.counts.items())
-        mark = " (counts now)" if now is not None and run.number == now.number else ""
-        click.echo(common.shown(f"{run.number:>5}  {run.at}  {run.model}  {counts}; {run.decisions:,} decisions{mark}"))
+        mark = " (current)" if now is not None and run.number == now.number else ""
+        click.echo(printable(f"{run.number:>5}  {run.at}  {run.model}  {counts}; {run.decisions:,} decisions{mark}"))
     if not runs:
         click.echo(f"no runs yet: 'facecluster cluster {store}' makes one")
 
 
 def _return(store: str, number: int, as_json: bool) -> None:
-    from facecluster.people import known_now, return_to
-    from facecluster.people.book import refresh
+    from facecluster.people import people_with_current_names, return_to
+    from facecluster.people.people_csv import refresh
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
     with place.lock():
         run = return_to(place, number)
-        known = known_now(place)
+        known = people_with_current_names(place)
         assert known is not None
         kept = refresh(place, known[0])
     if not kept:
-        click.echo("note: people.csv has changes that no run has taken over yet: it stays as it is", err=True)
+        click.echo("note: people.csv has changes that no run has taken over yet: the file stays as it is", err=True)
     if as_json:
         click.echo(json.dumps({"run": run.number, "table": run.identities}))
     else:
-        click.echo(f"run {run.number} of {run.at} counts again. 'facecluster report {store}' shows its people")
+        click.echo(f"run {run.number} of {run.at} is the current run again. 'facecluster report {store}' shows its people")

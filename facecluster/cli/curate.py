@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.printing import printable
+from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from facecluster.curate import Plan
@@ -35,7 +37,7 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(
     store: str, out: str | None, formats: tuple[str, ...], labels: str, groups: str | None, shares: str, cap: int | None, floor: int,
     quality: float, low: float | None, keep_copies: bool, relabel: bool, images: str, shard: int, seed: int, dry_run: bool, model: str,
@@ -92,7 +94,7 @@ def _write(
     out.write("datasheet.json", lambda: json.dumps(sheet, indent=1).encode() + b"\n")
     out.write("datasheet.md", lambda: markdown(sheet).encode())
     for form in dict.fromkeys(formats):
-        with common.bars(f"faces to {form}", len(plan.inside)) as tick:
+        with progress_bar(f"faces to {form}", len(plan.inside)) as tick:
             importlib.import_module(f"facecluster.curate.write_{form}").write(plan, out, images, shard, tick)
     return out
 
@@ -113,9 +115,9 @@ def _say(sheet: dict[str, Any], out: Out | None, as_json: bool) -> None:
     if sheet["labels"]["unmatched_rows"]:
         click.echo(f"note: {plural(sheet['labels']['unmatched_rows'], 'row')} of the labels fit no photo of the store", err=True)
     for row in sheet["proposals"]["one_person"]:
-        click.echo(common.shown(f"to decide: {row['people'][0]} and {row['people'][1]} seem to be one person"))
+        click.echo(printable(f"to decide: {row['people'][0]} and {row['people'][1]} seem to be one person"))
     for row in sheet["proposals"]["several_people"]:
-        click.echo(common.shown(f"to decide: {row['person']} seems to be {len(row['others']) + 1} people"))
+        click.echo(printable(f"to decide: {row['person']} seems to be {len(row['others']) + 1} people"))
     if out is not None:
         would = "would be written" if out.dry_run else "written"
-        click.echo(f"{plural(out.written, 'file')} {would} to {common.shown(str(out.folder))}, {out.there} there already")
+        click.echo(f"{plural(out.written, 'file')} {would} to {printable(str(out.folder))}, {out.there} there already")

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecluster.cli import common
-from facecluster.cli.dedup_says import plain, show
+from facecluster.cli import results
+from facecluster.cli.dedup_printing import plain, show
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from facecluster.dedup import Applied, Plan, Row
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="DIR", help="Folder for the plan, the page and undo files [default: dedup/ in the store].")
 @click.option("--dry-run", is_flag=True, help="With --move-to, --link, --undo: check, say what would be done, touch no photo.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(
     store: str, prefer: tuple[str, ...], protect: tuple[str, ...], move_to: str | None, link: str | None, plan_file: str | None,
     undo_file: str | None, burst: float, bursts: bool, model: str, out: str | None, dry_run: bool, as_json: bool,
@@ -89,7 +91,7 @@ def _people(place: Store, model: str) -> dict[str, Any]:
     from facecluster.models.registry import card_of
 
     card = card_of(model)
-    card = common.reading_of(place, card).card(card)
+    card = results.calibration_of(place, card).card(card)
     table = f"embeddings/{card.name}"
     even = -card.intercept / card.slope  # the cosine from which a pair is rather one person than two
     return {"embeddings": table, "same_person": even} if place.shards(table) else {}
@@ -99,7 +101,7 @@ def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[st
     """Find, and write plan and page."""
     from facecluster.dedup import find, make_plan, to_csv, write_page
 
-    with find(place, config, bars=common.bars) as found:
+    with find(place, config, bars=progress_bar) as found:
         plan = make_plan(found, bursts=bursts)
         path, older = _write_plan(to_csv(plan.rows), folder)
         page = write_page(found, plan, os.path.join(folder, "pages"), plan_path=path)
@@ -156,7 +158,7 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
     journal = Journal(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
     todo = sum(row.action == "move" for row in rows)
     try:
-        with common.bars("files", todo) as tick:
+        with progress_bar("files", todo) as tick:
             applied = apply_plan(rows, how, journal, dry_run=dry_run, tick=tick)
     finally:
         journal.close()
@@ -171,7 +173,7 @@ def _undo(path: str, dry_run: bool) -> dict[str, Any]:
     from facecluster.dedup import read_journal, undo
 
     entries = read_journal(path)
-    with common.bars("files", len(entries)) as tick:
+    with progress_bar("files", len(entries)) as tick:
         applied = undo(entries, dry_run=dry_run, tick=tick)
     return _said(applied, dry_run)
 

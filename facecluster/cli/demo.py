@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import jobs
+from facecluster.cli.errors import handle_errors
 
 
 @click.command("demo")
@@ -15,7 +16,7 @@ from facecluster.cli import common
 @click.option("--people", default=12, show_default=True, type=click.IntRange(6, 60), help="Synthetic people.")
 @click.option("--photos", default=8, show_default=True, type=click.IntRange(2, 50), help="Photos of each.")
 @click.option("--seed", default=0, show_default=True, help="Another number, other people.")
-@common.tidy
+@handle_errors
 def command(out: str, people: int, photos: int, seed: int) -> None:
     """Make photos of synthetic people, run the main job on them, and score it against the truth. No photos, no network.
 
@@ -34,9 +35,9 @@ def command(out: str, people: int, photos: int, seed: int) -> None:
     click.echo(f"made {truth.files} files with {len(truth.faces)} faces of {truth.people} synthetic people in {truth.photos}", err=True)
     store = str(folder / "store")
     options: dict[str, Any] = dict.fromkeys(("threshold", "workers", "scheduler"))
-    common.embed((str(truth.photos),), store, model="bundled", device="auto", retry_failed=False, **options)
-    table = common.cluster(store, "bundled")
-    index = common.report(store, table)
+    jobs.embed((str(truth.photos),), store, model="bundled", device="auto", retry_failed=False, **options)
+    table = jobs.cluster(store, "bundled")
+    index = jobs.report(store, table)
     faces = {f["face_id"]: f for f in Store(store).read_all("faces", FACES, ["face_id", "photo_id", "box"]).to_pylist()}
     labels = {r["face_id"]: r["identity"] for r in Store(store).read_all(table, IDENTITIES).to_pylist()}
     boxes = np.array([f["box"] for f in faces.values()], np.float32).reshape(-1, 4)

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli.errors import handle_errors
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(as_json: bool) -> None:
     """Say what this machine has (devices, faiss, bf16, decoders, models, disk) and what to install for more.
 

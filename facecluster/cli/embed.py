@@ -6,15 +6,17 @@ from typing import Any
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import jobs
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import photo_options
 
 
 @click.command("embed")
-@common.photo_options
-@common.tidy
+@photo_options
+@handle_errors
 def command(**options: Any) -> None:
     """Find the faces of PHOTOS (folders, globs, files) and turn them into vectors.
 
     Example: facecluster embed ~/Pictures '/mnt/**/*.jpg' -o ~/people
     """
-    common.embed(**options)
+    jobs.embed(**options)

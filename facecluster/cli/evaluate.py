@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import results
+from facecluster.cli.errors import handle_errors
 
 if TYPE_CHECKING:
     from facecluster.evaluation import Calibration, Estimate, Evaluation, GroupPairs, GroupScore, Roc, Verification
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("-o", "--out", help="Folder for evaluation.json, roc.svg and reliability.svg.")
-@common.tidy
+@handle_errors
 def command(
     store: str, truth: str | None, pairs: str | None, images: str | None, several: str | None,
     groups: tuple[str, ...], model: str, as_json: bool, out: str | None,
@@ -47,26 +48,26 @@ def command(
     from facecluster.evaluation.pairlist import find_pairs, read_pairs
     from facecluster.evaluation.store import evaluate_store
     from facecluster.models.registry import card_of
-    from facecluster.people import confirmed
+    from facecluster.people import read_confirmed_labels
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
     card = card_of(model)
-    reading = common.reading_of(place, card)
+    reading = results.calibration_of(place, card)
     if reading:
-        click.echo("note: probabilities are those of this store's own calibration ('cluster --uncalibrate' takes it away)", err=True)
+        click.echo("note: probabilities are those of this store's own calibration ('cluster --reset-calibration' takes it away)", err=True)
     library = Library(place)
     base = None if images is None else images if "://" in images else os.path.abspath(os.path.expanduser(images))
     answers = None if truth is None else read_answers(truth, library, images=base, several=several, groups=groups)
     if truth is None and pairs is None:
-        answers = confirmed(place)
+        answers = read_confirmed_labels(place)
         click.echo("note: your own names are the answers; the grouping keeps to them, so these figures flatter it", err=True)
     of_pairs = groups if truth is None else ()  # the columns named are those of the truth, if there is one
     listed = None if pairs is None else find_pairs(read_pairs(pairs, of_pairs), library, images=base, several=several)
     card = reading.card(card)
     found = evaluate_store(
-        place, common.identities_of(place, model), f"embeddings/{card.name}", answers=answers, pairs=listed, stated=card.probability
+        place, results.identity_table(place, model), f"embeddings/{card.name}", answers=answers, pairs=listed, stated=card.probability
     )
     passed_over = [name for given in (answers, listed) if given is not None for name in given.passed_over]
     if passed_over:

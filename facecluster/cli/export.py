@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecluster.cli import common
-from facecluster.cli import model as models
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import model_name, model_of_run_option
+from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from facecluster.export.library import Library
@@ -26,9 +27,9 @@ KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 @click.option("--link", is_flag=True, help="folders: make symbolic links in place of copies.")
 @click.option("--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Faces less sure than this are nobody's.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@models.option
+@model_of_run_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(
     store: str, kind: str, out: str | None, beside: bool, ids: bool, link: bool, sure: float, dry_run: bool, model: str | None,
     as_json: bool,
@@ -49,7 +50,7 @@ def command(
         raise InputError("expected either -o DIR or (for xmp) --beside, found both or neither: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, models.name_of(model), sure=sure)
+    library = read_library(place, model_name(model), sure=sure)
     root, names = short_names(uri for photo in library.photos for uri in photo.uris)
     target = None if out is None else Out(out, kind, dry_run=dry_run)
     if kind == "xmp":
@@ -89,7 +90,7 @@ def _files(library: Library, out: Out, kind: str, root: str, names: dict[str, st
     skipped: list[folders.Copied] = []
     if kind == "folders":
         done: list[folders.Copied] = []
-        with common.bars("photos", sum(len(library.people_in(p)) for p in library.photos)) as tick:
+        with progress_bar("photos", sum(len(library.people_in(p)) for p in library.photos)) as tick:
             for row in folders.export(library, out, link=link, tick=tick):
                 (skipped if row.why else done).append(row)
         for row in skipped:

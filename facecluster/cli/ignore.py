@@ -1,33 +1,25 @@
-"""facecluster ignore: people nobody wants to hear of."""
+"""facecluster ignore: people who are shown apart."""
 
 from __future__ import annotations
 
 import click
 
-from facecluster.cli import common, deciding
+from facecluster.cli.decisions import decide, decision_command, each_row
 
 
-@click.command("ignore")
-@click.argument("store")
-@click.argument("people", nargs=-1)
-@deciding.csv_option
-@common.tidy
+@decision_command("ignore", click.argument("people", nargs=-1))
 def command(store: str, people: tuple[str, ...], path: str | None) -> None:
-    """Ignore PEOPLE of STORE (passers-by, statues, no faces at all): reports show them apart. They are ids (p-...), names, or face_ids.
+    """Ignore PEOPLE of STORE (passers-by, statues, things that are no faces): reports show them apart. Give each as an id (p-...), a name,
+    or a face_id.
 
-    A file has the column person (or person_id).
+    A CSV file needs the column person (or person_id).
 
     Example: facecluster ignore ~/people p-77c0ffee p-0d4f21aa
     """
-    deciding.one_way(path, bool(people), "people")
-    if path is not None:
-        source = path
-        deciding.bulk(
-            store,
-            path,
-            lambda known: deciding.rows(source, ("person_id|person",), lambda c: known.ignore(known.find(c["person"]))),
-            "the report shows them apart",
-        )
-        return
-    _, made = deciding.decide(store, lambda known: [known.ignore(known.find(who)) for who in people])
-    deciding.said(store, made, f"{', '.join(str(d.person) for d in made)} will be shown apart")
+    decide(
+        store, path, given=bool(people), expected="people",
+        from_arguments=lambda known: [known.ignore(known.find(who)) for who in people],
+        from_file=each_row("person_id|person", make=lambda known, cells: known.ignore(known.find(cells["person"]))),
+        text=lambda known, made: f"{', '.join(str(d.person) for d in made)} will be shown apart",
+        effect="the report shows them apart",
+    )  # fmt: skip

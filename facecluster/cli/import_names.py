@@ -6,17 +6,17 @@ import json
 
 import click
 
-from facecluster.cli import common
-from facecluster.cli import model as models
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import model_name, model_of_run_option
 
 
 @click.command("import-names")
 @click.argument("store")
 @click.argument("sidecars", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Only list the names.")
-@models.option
+@model_of_run_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | None, as_json: bool) -> None:
     """Take over the names that digiKam, Lightroom and others gave to faces, from SIDECARS (.xmp, photos, or folders of them).
 
@@ -32,7 +32,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
 
     place = Store(store)
     place.check()
-    found = read_names(sidecars, read_library(place, models.name_of(model), ignored=True))
+    found = read_names(sidecars, read_library(place, model_name(model), ignored=True))
     made = decisions(found.named, read(place).decisions)
     if not dry_run:
         made = append(place, made)

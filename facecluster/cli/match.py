@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import results
+from facecluster.cli.errors import handle_errors
 
 if TYPE_CHECKING:
     from facecluster.matching.match import Match, Probe
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: str, device: str, as_json: bool) -> None:
     """Say who is on new PHOTOS (files, folders, globs), by the people of a store, or that nobody known is.
 
@@ -45,7 +46,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     embed = EmbedConfig(model=model)
     card = card_of(model)
     check_vectors(place, embed, place.shards(embed.table())[:1])
-    card = common.reading_of(place, card).card(card)
+    card = results.calibration_of(place, card).card(card)
     files = [f for f in find_files(photos) if not f.folder]
     who, index, detect = read_recognition(place, card.name), open_index(place, card.name), detect_config(place)
     stored = known(index, who)

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import click
 
-from facecluster.cli import common, deciding
+from facecluster.cli.decisions import NEXT_RUN, decide, decision_command, each_row
 
 
-@click.command("merge")
-@click.argument("store")
-@click.argument("person", required=False)
-@click.argument("others", nargs=-1)
-@deciding.csv_option
-@common.tidy
+@decision_command("merge", click.argument("person", required=False), click.argument("others", nargs=-1))
 def command(store: str, person: str | None, others: tuple[str, ...], path: str | None) -> None:
-    """Say that OTHERS of STORE are PERSON, who keeps id and name. People are ids (p-...), names, or face_ids.
+    """Say that OTHERS of STORE are PERSON, who keeps id and name. Give each as an id (p-...), a name, or a face_id.
 
-    A file has the columns person (or person_id) and other.
+    A CSV file needs the columns person (or person_id) and other.
 
     Example: facecluster merge ~/people 'Ada Lovelace' p-77c0ffee
     """
-    deciding.one_way(path, bool(person and others), "a person and others")
-    if path is not None:
-        source = path
-        deciding.bulk(
-            store,
-            path,
-            lambda known: deciding.rows(
-                source, ("person_id|person", "other"), lambda c: known.merge(known.find(c["person"]), known.find(c["other"]))
-            ),
-            deciding.AGAIN,
-        )
-        return
-    known, made = deciding.decide(store, lambda known: [known.merge(known.find(str(person)), known.find(other)) for other in others])
-    deciding.said(store, made, f"{' and '.join(others)} will be {known.people.label(known.find(str(person)))}: {deciding.AGAIN}")
+    one = str(person)
+    decide(
+        store, path, given=bool(person and others), expected="a person and others",
+        from_arguments=lambda known: [known.merge(known.find(one), known.find(other)) for other in others],
+        from_file=each_row(
+            "person_id|person", "other", make=lambda known, cells: known.merge(known.find(cells["person"]), known.find(cells["other"]))
+        ),
+        text=lambda known, made: f"{' and '.join(others)} will be {known.people.label(known.find(one))}: {NEXT_RUN}",
+    )  # fmt: skip

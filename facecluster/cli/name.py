@@ -6,48 +6,39 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facecluster.cli import common, deciding
+from facecluster.cli.decisions import decide, decision_command, each_row
+from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
-    from facecluster.people import Register
+    from facecluster.people import CurrentPeople
 
 
-@click.command("name")
-@click.argument("store")
-@click.argument("person", required=False)
-@click.argument("name", required=False)
-@deciding.csv_option
-@common.tidy
+@decision_command("name", click.argument("person", required=False), click.argument("name", required=False))
 def command(store: str, person: str | None, name: str | None, path: str | None) -> None:
-    """Call PERSON of STORE by NAME; an empty NAME ('') takes the name away. PERSON is an id (p-...), a name, or a face_id.
+    """Give PERSON of STORE the name NAME; an empty NAME ('') removes the name. PERSON is an id (p-...), a name, or a face_id.
 
-    A file has the columns person (or person_id) and name; rows without a name are passed over. Two people with one name become one
+    A CSV file needs the columns person (or person_id) and name; rows without a name are skipped. Two people with the same name become one
     person with the next 'facecluster cluster'.
 
     Example: facecluster name ~/people p-0d4f21aa 'Ada Lovelace'
     """
-    deciding.one_way(path, person is not None and name is not None, "a person and a name")
+    decide(
+        store, path, given=person is not None and name is not None, expected="a person and a name",
+        from_arguments=lambda known: [_name(known, str(person), str(name))],
+        from_file=each_row(
+            "person_id|person", "name", make=lambda known, cells: _name(known, cells["person"], cells["name"]) if cells["name"] else None
+        ),
+        text=lambda known, made: f"{made[0].person} {f'is called {made[0].name!r}' if made[0].name else 'has no name any more'}",
+        effect="the report shows the names",
+    )  # fmt: skip
 
-    def one(known: Register, who: str, text: str) -> Decision:
-        made = known.name(known.find(who), text)
-        called = zip(known.people.person_ids, known.people.names, strict=True)
-        twin = next((p for p, n in called if n and n.casefold() == str(made.name).casefold() and p != made.person), None)
-        if twin is not None:
-            click.echo(common.shown(f"note: {twin} is called {made.name!r} too: the next 'facecluster cluster' makes them one"), err=True)
-        return made
 
-    if path is not None:
-        source = path
-        deciding.bulk(
-            store,
-            path,
-            lambda known: deciding.rows(
-                source, ("person_id|person", "name"), lambda c: one(known, c["person"], c["name"]) if c["name"] else None
-            ),
-            "the report shows the names",
-        )
-        return
-    _, made = deciding.decide(store, lambda known: [one(known, str(person), str(name))])
-    what = f"is called {made[0].name!r}" if made[0].name else "has no name any more"
-    deciding.said(store, made, f"{made[0].person} {what}")
+def _name(known: CurrentPeople, person: str, name: str) -> Decision:
+    """The decision; a note on stderr if someone else has the name."""
+    made = known.name(known.find(person), name)
+    called = zip(known.people.person_ids, known.people.names, strict=True)
+    twin = next((p for p, n in called if n and n.casefold() == str(made.name).casefold() and p != made.person), None)
+    if twin is not None:
+        click.echo(printable(f"note: {twin} is called {made.name!r} too: the next 'facecluster cluster' makes them one"), err=True)
+    return made

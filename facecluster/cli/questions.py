@@ -6,7 +6,8 @@ import json
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import results
+from facecluster.cli.errors import handle_errors
 
 
 @click.command("questions")
@@ -14,7 +15,7 @@ from facecluster.cli import common
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Questions and people to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@common.tidy
+@handle_errors
 def command(store: str, model: str, top: int, as_json: bool) -> None:
     """Show the people of STORE that are least sure, and the questions that settle most.
 
@@ -27,7 +28,7 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
 
     place = Store(store)
     place.check()
-    ids, labels, uncertainty = common.assess(place, common.identities_of(place, model), model)
+    ids, labels, uncertainty = results.assess(place, results.identity_table(place, model), model)
     order = uncertainty.confidence.argsort(kind="stable")[:top]
     people = [
         {"identity": int(i), "faces": int((labels == i).sum()), "purity": round(float(uncertainty.purity[i]), 3),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import jobs, results
+from facecluster.cli.errors import handle_errors
 
 
 @click.command("report")
 @click.argument("store")
 @click.option("--model", help="'bundled' or the path of a model card [default: that of the run that counts].")
 @click.option("--out", help="Folder for the report [default: report/ in the store].")
-@common.tidy
+@handle_errors
 def command(store: str, model: str | None, out: str | None) -> None:
     """Write the report of STORE: pages to look at, faces.csv, people.csv, summary.json, Parquet.
 
@@ -21,4 +22,4 @@ def command(store: str, model: str | None, out: str | None) -> None:
 
     place = Store(store)
     place.check()
-    common.report(store, common.identities_of(place, model), out, model or "bundled")
+    jobs.report(store, results.identity_table(place, model), out, model or "bundled")

@@ -7,14 +7,14 @@ import webbrowser
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli.errors import handle_errors
 
 
 @click.command("review")
 @click.argument("store")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of 127.0.0.1 [default: a free one].")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-@common.tidy
+@handle_errors
 def command(store: str, port: int, no_browser: bool) -> None:
     """Name, merge and split the people of STORE in the browser, and answer what is not sure. Ctrl-C ends it; nothing is lost.
 

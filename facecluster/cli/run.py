@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import jobs
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import photo_options
 
 
 @click.command("run")
-@common.photo_options
-@common.tidy
+@photo_options
+@handle_errors
 def command(**options: Any) -> None:
     """Photos in, people out: find faces in PHOTOS (folders, globs, files), group them, write the report.
 
@@ -19,5 +21,5 @@ def command(**options: Any) -> None:
 
     Example: facecluster run ~/Pictures -o ~/people
     """
-    common.embed(**options)
-    common.report(options["store"], common.cluster(options["store"], options["model"]), model=options["model"])
+    jobs.embed(**options)
+    jobs.report(options["store"], jobs.cluster(options["store"], options["model"]), model=options["model"])

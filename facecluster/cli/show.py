@@ -6,8 +6,8 @@ import json
 
 import click
 
-from facecluster.cli import common
-from facecluster.cli import model as models
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import model_name, model_of_run_option
 
 
 @click.command("show")
@@ -19,9 +19,9 @@ from facecluster.cli import model as models
 @click.option("--copy-to", help="Folder to copy the photos to.")
 @click.option("--link-to", help="Folder to link the photos in.")
 @click.option("--dry-run", is_flag=True, help="Say what would be copied or linked, and do nothing.")
-@models.option
+@model_of_run_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(
     store: str, person: str, also: tuple[str, ...], without: tuple[str, ...], sure: float, copy_to: str | None, link_to: str | None,
     dry_run: bool, model: str | None, as_json: bool,
@@ -42,7 +42,7 @@ def command(
         raise InputError("expected --copy-to or --link-to, found both: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, models.name_of(model), sure=sure, ignored=True)
+    library = read_library(place, model_name(model), sure=sure, ignored=True)
     wanted = {library.who.find(text) for text in (person, *also)}
     barred = {library.who.find(text) for text in without}
     photos = library.showing(wanted, barred)

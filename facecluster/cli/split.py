@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from facecluster.cli import common, deciding
+from facecluster.cli.decisions import NEXT_RUN, decide, decision_command, read_rows
 from facecluster.errors import InputError
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
-    from facecluster.people import Register
+    from facecluster.people import CurrentPeople
 
 
-@click.command("split")
-@click.argument("store")
-@click.argument("person", required=False)
-@click.argument("faces", nargs=-1)
-@deciding.csv_option
-@common.tidy
+@decision_command("split", click.argument("person", required=False), click.argument("faces", nargs=-1))
 def command(store: str, person: str | None, faces: tuple[str, ...], path: str | None) -> None:
-    """Say that FACES (face_ids) are not of PERSON of STORE, but of one other person. PERSON is an id (p-...), a name, or a face_id.
+    """Say that FACES (face_ids) are not of PERSON of STORE, but all of one other person. PERSON is an id (p-...), a name, or a face_id.
 
-    A file has the columns person (or person_id) and face_id; faces of one person go together, or, with a column part, those of one part.
+    A CSV file needs the columns person (or person_id) and face_id. All faces of a person go to one other person; with a column part, the
+    faces of each part go to a person of their own.
 
     Example: facecluster split ~/people 'Ada Lovelace' 0b1a0f0e9d1c4f6b8a7e5d3c-0001
     """
-    deciding.one_way(path, bool(person and faces), "a person and faces")
-    if path is not None:
-        source = path
-        deciding.bulk(store, path, lambda known: _parts(known, source), deciding.AGAIN)
-        return
-    _, made = deciding.decide(store, lambda known: [known.split(known.find(str(person)), faces)])
-    deciding.said(store, made, f"{len(made[0].faces)} faces go their own way: {deciding.AGAIN}")
+    decide(
+        store, path, given=bool(person and faces), expected="a person and faces",
+        from_arguments=lambda known: [known.split(known.find(str(person)), faces)], from_file=_parts,
+        text=lambda known, made: f"{len(made[0].faces)} faces leave this person: {NEXT_RUN}",
+    )  # fmt: skip
 
 
-def _parts(known: Register, path: str) -> Sequence[Decision]:
+def _parts(known: CurrentPeople, path: str) -> Sequence[Decision]:
     """A split for each person and part of a file."""
-    from dataclasses import replace
-
     parts: dict[tuple[int, str], list[str]] = {}
 
     def check(cells: dict[str, str]) -> Decision:
@@ -48,7 +41,7 @@ def _parts(known: Register, path: str) -> Sequence[Decision]:
         parts.setdefault((person, cells.get("part", "")), []).append(cells["face_id"])
         return known.split(person, [cells["face_id"]])
 
-    checked = deciding.rows(path, ("person_id|person", "face_id", "part?"), check)
+    checked = read_rows(path, ("person_id|person", "face_id", "part?"), check)
     made = []
     for (person, part), faces in parts.items():
         try:

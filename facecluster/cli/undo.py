@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("store")
 @click.argument("decision", required=False)
 @click.option("--list", "show", is_flag=True, help="List the decisions that hold, newest last.")
-@common.tidy
+@handle_errors
 def command(store: str, decision: str | None, show: bool) -> None:
     """Take back DECISION of STORE: an id, or that of a whole file [default: the last that holds]. To undo an undo, give its id.
 
@@ -30,11 +31,11 @@ def command(store: str, decision: str | None, show: bool) -> None:
     place.check()
     journal = read(place)
     for note in journal.notes:
-        click.echo(f"note: {common.shown(note)}", err=True)
+        click.echo(f"note: {printable(note)}", err=True)
     held = active(journal.decisions)
     if show:
         for d in held:
-            click.echo(common.shown(_line(d)))
+            click.echo(printable(_line(d)))
         return
     if decision is None and not held:
         raise InputError(f"expected a decision to take back in {store}, found none that holds")
@@ -49,7 +50,7 @@ def command(store: str, decision: str | None, show: bool) -> None:
         raise InputError(f"expected a decision that holds, found {wanted}, which is undone already: undo that undo, if you want it back")
     made = append(place, [undo])
     for d in gone:
-        click.echo(common.shown(f"undone: {_line(d)}"))
+        click.echo(printable(f"undone: {_line(d)}"))
     for d in back:
         click.echo(f"undone: the undo of {d.of}")
     click.echo(f"to group by it: 'facecluster cluster {store}'; to take the undo back: 'facecluster undo {store} {made[0].id}'")

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli import results
+from facecluster.cli.errors import handle_errors
 
 
 @click.command("verify")
@@ -17,7 +18,7 @@ from facecluster.cli import common
 @click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common.tidy
+@handle_errors
 def command(a: str, b: str, store: str | None, threshold: float | None, model: str, device: str, as_json: bool) -> None:
     """Say whether photos A and B have a person in common, by their most similar pair of faces.
 
@@ -34,7 +35,7 @@ def command(a: str, b: str, store: str | None, threshold: float | None, model: s
     if store is not None:
         place = Store(store)
         place.check()
-        card = common.reading_of(place, card).card(card)
+        card = results.calibration_of(place, card).card(card)
     looks = []
     for uri in (a, b):
         try:

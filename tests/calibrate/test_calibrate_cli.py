@@ -19,7 +19,7 @@ from facecluster.errors import StoreError
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.matching.match import Probe
 from facecluster.models.registry import card_of
-from facecluster.people import register
+from facecluster.people import read_current_people
 from facecluster.store import IDENTITIES, Store
 
 SIZES = [14, 12, 11, 10, 9, 8, 8, 7, 6, 5, 2, 1, 1]
@@ -40,7 +40,7 @@ def tree(store: Store) -> dict[str, tuple[bytes, int]]:
 
 
 def name(store: Store, start: int, end: int) -> None:
-    people = register(store)[0].people
+    people = read_current_people(store)[0].people
     for i in range(start, end):
         call("name", store.url, people.person_ids[i], f"Person {i}")
 
@@ -79,24 +79,24 @@ def test_from_names_to_a_reading_and_back(named: Store, tmp_path: Path) -> None:
     assert "this store's own calibration" in shown.stderr
     card = common_card(named, bad)
     assert card.slope == found["fitted"]["slope"] != 1.0
-    assert "in use again" in call("cluster", named.url, "--model", bad, "--uncalibrate").stdout
+    assert "in use again" in call("cluster", named.url, "--model", bad, "--reset-calibration").stdout
     assert not Path(named.path("calibration", "bundled.json")).exists() and stated(named, bad) == pytest.approx(before)
-    assert "nothing to take away" in call("cluster", named.url, "--model", bad, "--uncalibrate").stdout
+    assert "nothing to remove" in call("cluster", named.url, "--model", bad, "--reset-calibration").stdout
 
 
 def common_card(store: Store, model: str) -> Any:
     """The card that match, verify and dedup go by."""
-    from facecluster.cli import common
+    from facecluster.cli import results
 
     card = card_of(model)
-    return common.reading_of(store, card).card(card)
+    return results.calibration_of(store, card).card(card)
 
 
 def test_words(named: Store, tmp_path: Path) -> None:
     shown = call("cluster", named.url, "--model", bad_card(tmp_path), "--calibrate").stdout
-    assert "calibration rests on 10 people with names: 90 faces, 395 pairs of one person and 3,610 of two" in shown
-    assert "two faces are one person: expected calibration error 0." in shown and "each on people left out: fitted\n" in shown
-    assert "a face belongs to its group: as before: of 90 faces of 10 people you said of 0" in shown
+    assert "calibration is based on 10 people with names: 90 faces, 395 pairs of one person and 3,610 of two people" in shown
+    assert "two faces are one person: expected calibration error 0." in shown and "each for people left out of the fit: fitted\n" in shown
+    assert "a face belongs to its group: unchanged: of 90 faces of 10 people you said of 0" in shown
 
 
 def test_a_good_card_is_kept_and_an_older_calibration_goes(named: Store) -> None:
@@ -107,7 +107,7 @@ def test_a_good_card_is_kept_and_an_older_calibration_goes(named: Store) -> None
     path = Path(named.url).parent / "good.toml"
     path.write_text(text.replace("intercept = -3.630", f"intercept = {good.intercept}"), encoding="utf-8")
     shown = call("cluster", named.url, "--model", str(path), "--calibrate").stdout
-    assert "as before: fitted, it is not better" in shown and "the model card's probabilities stay in use" in shown
+    assert "unchanged: fitted, it is not better" in shown and "the model card's probabilities stay in use" in shown
     assert not Path(named.path("calibration", "bundled.json")).exists()
 
 
@@ -119,7 +119,7 @@ def test_too_little_is_one_line_and_changes_nothing(tmp_path: Path) -> None:
     line = refused("cluster", store.url, "--calibrate")
     assert "expected 5 people with names" in line and "found 3 people and 37 faces" in line and "facecluster review" in line
     assert {k: v for k, v in tree(store).items() if k != "store.lock"} == {k: v for k, v in before.items() if k != "store.lock"}
-    assert "found several" in refused("cluster", store.url, "--calibrate", "--uncalibrate")
+    assert "found several" in refused("cluster", store.url, "--calibrate", "--reset-calibration")
 
 
 def test_a_dry_run_says_the_same_and_leaves_every_byte(named: Store, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_dry_run_says_the_same_and_leaves_every_byte(named: Store, tmp_path: P
     assert tree(named) == before
     assert tried == calibrated(named, "--model", bad)
     before = tree(named)
-    call("cluster", named.url, "--model", bad, "--uncalibrate", "--dry-run")
+    call("cluster", named.url, "--model", bad, "--reset-calibration", "--dry-run")
     assert tree(named) == before
 
 
@@ -138,7 +138,7 @@ def test_names_in_the_table_count(tmp_path: Path) -> None:
     name(store, 0, 4)
     call("cluster", store.url)
     table = Path(store.path("people.csv"))
-    people = register(store)[0].people
+    people = read_current_people(store)[0].people
     text = table.read_text(encoding="utf-8-sig")
     for i in range(4, 8):
         text = text.replace(f"{people.person_ids[i]},,", f"{people.person_ids[i]},Written {i},")
@@ -169,7 +169,7 @@ def test_a_place_in_the_group_is_read_by_it(named: Store) -> None:
     some = (p > 0) & (p < 0.999)
     place = (np.log(p[some] / (1 - p[some])) - old.intercept) / old.slope
     assert some.sum() > 40 and q[some] == pytest.approx(new.probability(place), abs=2e-3) and (q[p == 0] == 0).all()
-    call("cluster", named.url, "--uncalibrate")
+    call("cluster", named.url, "--reset-calibration")
     assert named.read_all("identities/bundled", IDENTITIES)["probability"].equals(before["probability"])
 
 

@@ -1,4 +1,4 @@
-"""The part of facecluster cluster that fits probabilities to the user's own answers, or takes that back."""
+"""The part of facecluster cluster that fits probabilities to the user's own answers, or removes that fit."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecluster.cli import common
+from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from facecluster.calibrate import Calibrated, Part, Reading
 
 
 def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) -> Calibrated:
-    """Fit the reading of a store's vectors, and keep it unless it is a dry run; `changes` are settings of the grouping."""
+    """Fit the probabilities of a store, and keep them unless it is a dry run; `changes` are settings of the grouping."""
     from contextlib import nullcontext
 
     from facecluster.faces.embed import EmbedConfig
@@ -29,11 +29,11 @@ def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) ->
     wanted: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
     config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **wanted)
     with nullcontext() if dry_run else place.lock():
-        return calibrate_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=common.bars, dry_run=dry_run)
+        return calibrate_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=progress_bar, dry_run=dry_run)
 
 
-def uncalibrate(store: str, model: str, dry_run: bool) -> tuple[bool, Reading]:
-    """Take a store's calibration for a model away, unless it is a dry run: whether there is one, and the reading without it."""
+def reset(store: str, model: str, dry_run: bool) -> tuple[bool, Reading]:
+    """Remove a store's calibration for a model, unless it is a dry run: whether there is one, and the probabilities without it."""
     from facecluster.calibrate import Reading, path_of, remove_reading
     from facecluster.models.registry import card_of
     from facecluster.store import Store
@@ -47,26 +47,26 @@ def uncalibrate(store: str, model: str, dry_run: bool) -> tuple[bool, Reading]:
         return remove_reading(place, card), Reading()
 
 
-def show(found: Calibrated, dry_run: bool) -> None:
-    """Say what a calibration rests on, and what came of it."""
+def print_calibration(found: Calibrated, dry_run: bool) -> None:
+    """Print what a calibration is based on, and its result."""
     pairs, place = found.pairs, found.place
-    left = f"; {found.nameless:,} faces of decisions come to no name" if found.nameless else ""
+    left = f"; {found.nameless:,} faces of your decisions belong to no name" if found.nameless else ""
     click.echo(
-        f"calibration rests on {pairs.people:,} people with names: {pairs.faces:,} faces, {pairs.yes:,} pairs of one person and "
-        f"{pairs.no:,} of two{left}"
+        f"calibration is based on {pairs.people:,} people with names: {pairs.faces:,} faces, {pairs.yes:,} pairs of one person and "
+        f"{pairs.no:,} of two people{left}"
     )
     click.echo(f"two faces are one person: {_words(pairs)}")
     rests = f"{place.yes:,} right and {place.no:,} wrong faces in the groups of {place.people:,} people" if place.held else ""
     click.echo(f"a face belongs to its group: {_words(place)}" + (f" ({rests})" if rests else ""))
     if pairs.used or place.used:
-        click.echo("people that the grouping did not find have no names, and harder faces: expect somewhat larger errors there")
+        click.echo("people whom the grouping did not find have no names and harder faces: expect somewhat larger errors for them")
     if not dry_run:
-        click.echo("'cluster --uncalibrate' takes it back" if found.reading else "the model card's probabilities stay in use")
+        click.echo("'cluster --reset-calibration' removes it" if found.reading else "the model card's probabilities stay in use")
 
 
 def _words(part: Part) -> str:
     if part.held is None:
-        return f"as before: {part.why}"
+        return f"unchanged: {part.why}"
     before, after = part.held.ece
-    errors = f"expected calibration error {before:.3f} before, {after:.3f} fitted, each on people left out"
-    return f"{errors}: {'fitted' if part.used else 'as before: ' + part.why}"
+    errors = f"expected calibration error {before:.3f} before, {after:.3f} fitted, each for people left out of the fit"
+    return f"{errors}: {'fitted' if part.used else 'unchanged: ' + part.why}"

@@ -1,0 +1,120 @@
+"""What the commands that take decisions share (name, merge, split, same, not-same, ignore): their options, and one decision or a file of
+them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facecluster.cli.errors import handle_errors
+from facecluster.cli.printing import printable
+from facecluster.errors import InputError
+
+if TYPE_CHECKING:
+    from facecluster.decisions import Decision
+    from facecluster.people import CurrentPeople
+
+NEXT_RUN = "it takes effect with the next 'facecluster cluster'"
+Cells = dict[str, str]
+FromFile = Callable[["CurrentPeople", str], "Sequence[Decision]"]
+
+
+def decision_command(name: str, *arguments: Callable[..., Any]) -> Callable[[Callable[..., None]], click.Command]:
+    """A command of this name that takes a store, these click arguments, and --csv (the parameter `path`)."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        csv = click.option("--csv", "path", help="Read the decisions from a CSV file, one a row. All rows are checked before any counts.")
+        function = handle_errors(function)
+        for option in (csv, *reversed(arguments), click.argument("store")):
+            function = option(function)
+        return click.command(name)(function)
+
+    return decorate
+
+
+def decide(
+    store: str, path: str | None, *, given: bool, expected: str, from_arguments: Callable[[CurrentPeople], Sequence[Decision]],
+    from_file: FromFile, text: Callable[[CurrentPeople, Sequence[Decision]], str], effect: str = NEXT_RUN,
+) -> None:  # fmt: skip
+    """Append decisions to the journal of a store, from the command's arguments or from a file, and print what was decided.
+
+    Args:
+        store: path or address of the store.
+        path: of the CSV file, or None.
+        given: whether the command got the arguments that it needs when there is no file.
+        expected: these arguments in words.
+        from_arguments: makes the decisions of the arguments.
+        from_file: makes the decisions of the file, for instance `each_row`.
+        text: says what the decisions of the arguments are.
+        effect: what the decisions of a file bring about.
+
+    Raises:
+        InputError: there are both arguments and a file, or neither.
+    """
+    if (path is None) != given:
+        raise InputError(f"expected {expected}, or --csv FILE, found {'both' if given else 'neither'}: give one of them")
+    if path is None:
+        known, made = _append(store, from_arguments)
+        click.echo(printable(f"{text(known, made)}; 'facecluster undo {store} {made[-1].id}' takes it back"))
+        return
+    _, made = _append(store, lambda known: from_file(known, path))
+    undo = f"; 'facecluster undo {store} {made[0].batch}' takes all of them back" if made else ""
+    click.echo(printable(f"{len(made):,} decisions from {path}: {effect}{undo}"))
+
+
+def _append(store: str, make: Callable[[CurrentPeople], Sequence[Decision]]) -> tuple[CurrentPeople, list[Decision]]:
+    """Append what `make` makes of the people of a store to its journal; the people, and the decisions as they stand there."""
+    from facecluster.decisions import append
+    from facecluster.people import register
+    from facecluster.store import Store
+
+    place = Store(store)
+    place.check()
+    known, _, notes = register(place)
+    made = append(place, make(known))
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    return known, made
+
+
+def each_row(*columns: str, make: Callable[[CurrentPeople, Cells], Decision | None]) -> FromFile:
+    """Make a decision of each row of a file; `columns` and errors as in `read_rows`."""
+    return lambda known, path: read_rows(path, columns, lambda cells: make(known, cells))
+
+
+def read_rows(path: str, columns: Sequence[str], make: Callable[[Cells], Decision | None]) -> list[Decision]:
+    """Make a decision of each row of a CSV file; None stands for no decision.
+
+    Args:
+        path: of the file.
+        columns: that are needed. 'person_id|person' takes the first of the two that is there, and `make` gets it by its last name; 'part?'
+            may be missing.
+        make: gets the cells of a row by column.
+
+    Raises:
+        InputError: a column is missing, or a row can't be used; then no decision counts.
+    """
+    from facecluster.evaluation.sheet import listed, read_sheet
+
+    sheet = read_sheet(path)
+    places: dict[str, int] = {}
+    for column in columns:
+        at = sheet.find(*column.rstrip("?").split("|"))
+        if at is not None:
+            places[column.rstrip("?").split("|")[-1]] = at
+        elif not column.endswith("?"):
+            wanted = ", ".join(c.split("|")[0] for c in columns if not c.endswith("?"))
+            raise InputError(f"expected the columns {wanted} in {path}, found {listed(sheet.header)}: rename or add them")
+    batch, made = uuid.uuid4().hex[:8], []
+    for row, line in zip(sheet.rows, sheet.lines, strict=True):
+        try:
+            decision = make({name: row[at] for name, at in places.items()})
+        except InputError as e:
+            raise InputError(f"in line {line} of {path}: {e}. No row was taken over") from e
+        if decision is not None:
+            made.append(replace(decision, batch=batch))
+    return made

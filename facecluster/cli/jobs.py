@@ -1,0 +1,113 @@
+"""The jobs that several commands do: embed photos, group faces, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facecluster.cli import results
+from facecluster.cli.printing import print_changes
+from facecluster.cli.progress import open_progress_bar, progress_bar
+
+if TYPE_CHECKING:
+    from facecluster.calibrate import Reading
+    from facecluster.people import People, ReconciledRun
+    from facecluster.pipeline import Clustered
+    from facecluster.report import Title
+
+
+def embed(
+    photos: tuple[str, ...], store: str, threshold: float | None, model: str, device: str,
+    workers: int | None, scheduler: str | None, retry_failed: bool,
+) -> None:  # fmt: skip
+    """Detect and embed the faces of photos, and print what was done."""
+    from facecluster.engine import DaskEngine
+    from facecluster.faces.detect import DetectConfig
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.pipeline import embed_photos
+    from facecluster.store import Store
+
+    place = Store(store)
+    place.create()
+    configs = DetectConfig(threshold=threshold), EmbedConfig(model=model)
+    options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed}
+    with place.lock():
+        if workers or scheduler:
+            with DaskEngine(workers=workers, scheduler=scheduler) as engine:
+                done = embed_photos(photos, place, *configs, engine=engine, **options)
+        else:
+            done = embed_photos(photos, place, *configs, **options)
+    for line in done.warnings:
+        click.echo(f"warning: {line!r}", err=True)
+    known = f", {done.collected.known:,} known before" if done.collected.known else ""
+    click.echo(f"{done.photos:,} photos read{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
+
+
+def group(
+    store: str, model: str, tell: Callable[[ReconciledRun], None], *, dry_run: bool = False, full: bool = False,
+    reading: Reading | None = None, **changes: Any,
+) -> Clustered:  # fmt: skip
+    """Group the faces of a store.
+
+    Args:
+        store: path or address of the store.
+        model: 'bundled' or the path of a model card.
+        tell: called with what changes, before the new run becomes the current one.
+        dry_run: change nothing.
+        full: group all faces from the start, even if few are new.
+        reading: the probabilities; None for those of the store's calibration or, without one, of the model card.
+        changes: settings of the grouping; None stands for the default.
+    """
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.grouping.identify import IdentifyConfig
+    from facecluster.grouping.link import LinkConfig
+    from facecluster.models.registry import card_of
+    from facecluster.pipeline import cluster_faces
+    from facecluster.store import Store
+
+    place = Store(store)
+    place.check()
+    card = card_of(model)
+    fitted = (results.calibration_of(place, card) if reading is None else reading).grouping()
+    wanted = {k: v for k, v in changes.items() if v is not None}
+    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted, **wanted)
+    with nullcontext() if dry_run else place.lock():
+        embedding, links = EmbedConfig(model=model), LinkConfig()
+        return cluster_faces(place, embedding, links, config, bars=progress_bar, tell=tell, dry_run=dry_run, anew=full)
+
+
+def cluster(store: str, model: str) -> str:
+    """Group the faces of a store, and print on stderr what changes; returns the name of the table of identities."""
+    return group(store, model, lambda settled: print_changes(settled, err=True)).table
+
+
+def _titles(people: People) -> dict[int, Title]:
+    from facecluster.report import Title
+
+    rows = zip(people.names, people.person_ids, people.ignored, strict=True)
+    return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
+
+
+def report(store: str, table: str, out: str | None = None, model: str = "bundled") -> str:
+    """Write the report of a table of identities, and print where it is; returns the path of its first page."""
+    from facecluster.people import current_run, people_with_current_names
+    from facecluster.report import write_report
+    from facecluster.store import Store
+
+    place = Store(store)
+    place.check()
+    run = current_run(place)
+    known = people_with_current_names(place) if run is not None and table == run.identities else None
+    suspects = results.check_first(place, table, model)
+    target = out or (place.path("report") if place.is_local else "facecluster-report")
+    with open_progress_bar("report pages") as progress:
+        summary = write_report(place, table, target, people=_titles(known[0]) if known else None, suspects=suspects, progress=progress)
+    found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
+    click.echo(f"{found}; {summary.nobody:,} faces without a person")
+    if summary.failed:
+        click.echo(f"{summary.failed:,} photos could not be used: the report says why")
+    click.echo(f"open {summary.index}")
+    return str(summary.index)

@@ -1,0 +1,78 @@
+"""Options that several commands share, and options that were renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from click.parser import _OptionParser
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RenamedOption(click.Option):
+    """An option whose old spellings still work, but are not in the help. Given under both names, the last one counts, as for any option
+    that is given twice.
+    """
+
+    def __init__(self, *args: Any, old: Sequence[str] = (), **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.old = list(old)
+
+    def add_to_parser(self, parser: _OptionParser, ctx: click.Context) -> None:
+        """Have the parser take the old spellings as well. The option's own list of names, which the help shows, stays as it is."""
+        names = self.opts
+        self.opts = [*names, *self.old]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = names
+
+
+def renamed_option(*names: str, old: str, **attributes: Any) -> Callable[[F], F]:
+    """`click.option` for an option that was called `old`."""
+    return click.option(*names, cls=RenamedOption, old=(old,), **attributes)
+
+
+model_option = click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+model_of_run_option = click.option("--model", help="'bundled' or the path of a model card [default: that of the current run].")
+device_option = click.option("--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, ...")
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Detection score from which a face counts. Higher gives fewer false faces and misses more [default: the model card's].",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+min_probability_option = renamed_option(
+    "--min-probability", old="--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="A face that belongs to its person with a lower probability counts as unknown.",
+)  # fmt: skip
+_PHOTO_OPTIONS = [
+    click.argument("photos", nargs=-1, required=True),
+    click.option("-o", "--store", required=True, help="Folder for the results (or an address such as s3://...)."),
+    threshold_option,
+    model_option,
+    device_option,
+    click.option("--workers", type=click.IntRange(1), help="Use this many processes (Dask)."),
+    click.option("--scheduler", help="Use a running Dask cluster: tcp://host:8786."),
+    click.option("--retry-failed", is_flag=True, help="Try photos again that could not be used before."),
+]
+
+
+def photo_options(function: F) -> F:
+    """Add the arguments and options of the commands that read photos; `jobs.embed` takes their values."""
+    for option in reversed(_PHOTO_OPTIONS):
+        function = option(function)
+    return function
+
+
+def model_name(model: str | None) -> str | None:
+    """The name of a model as the store's tables have it; None stands for the model of the current run. Loads torch if a model is given."""
+    if model is None:
+        return None
+    from facecluster.models.registry import card_of
+
+    return card_of(model).name
