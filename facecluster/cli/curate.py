@@ -1,4 +1,4 @@
-"""facecluster curate: a clean data set of faces out of a store."""
+"""facecluster curate: make a clean data set of the faces of a store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import json_option, model_option, renamed_option
 from facecluster.cli.printing import printable
 from facecluster.cli.progress import progress_bar
 
@@ -20,36 +21,57 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 
 @click.command("curate")
 @click.argument("store")
-@click.option("-o", "--out", help="Folder for the data set; without one only the figures are shown.")
-@click.option("--to", "formats", type=click.Choice(FORMATS), multiple=True, default=["parquet"], show_default=True, help="Form, or forms.")
-@click.option("--labels", default="people", show_default=True, help="'people' of the store, 'folder' of the photo, or a CSV: path,person.")
-@click.option("--groups", type=click.Path(dir_okay=False), help="CSV file person,group: figures by group in the datasheet.")
-@click.option("--split", "shares", default="0.8,0.1,0.1", show_default=True, help="Shares of train, val and test, by person.")
-@click.option("--cap", type=click.IntRange(1), help="Faces a person at most: the best and most varied ones.")
-@click.option("--floor", type=click.IntRange(1), default=2, show_default=True, help="Faces a person at least.")
-@click.option("--quality", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Quality of a face at least.")
-@click.option("--low", type=click.FloatRange(-5, 10), help="How like its person a face must be, in sd above strangers [default: 1.0].")
-@click.option("--keep-copies", is_flag=True, help="Keep near-duplicates (in one split).")
-@click.option("--relabel", is_flag=True, help="Move faces of another person there, in place of leaving them out.")
-@click.option("--images", type=click.Choice(["webp", "jpg", "png"]), default="webp", show_default=True, help="Kind of the pictures.")
-@click.option("--shard", type=click.IntRange(1), default=1_000, show_default=True, help="Faces a shard of webdataset and parquet.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides the splits and the order.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("-o", "--out", help="Folder for the data set; without one only the figures are printed.")
+@renamed_option(
+    "--format", "formats", old="--to", type=click.Choice(FORMATS), multiple=True, default=["parquet"], show_default=True,
+    help="Format of the data set. Can be repeated.",
+)  # fmt: skip
+@click.option(
+    "--labels", default="people", show_default=True,
+    help="Where labels come from: 'people' of the store, 'folder' of the photo, or a CSV file with columns path,person.",
+)  # fmt: skip
+@click.option("--groups", type=click.Path(dir_okay=False), help="CSV file with columns person,group: figures by group in the datasheet.")
+@click.option("--split", "shares", default="0.8,0.1,0.1", show_default=True, help="Shares of train, val and test; a person is in one only.")
+@renamed_option("--max-faces", old="--cap", type=click.IntRange(1), help="Most faces of a person; the best and most varied are taken.")
+@renamed_option(
+    "--min-faces", old="--floor", type=click.IntRange(1), default=2, show_default=True,
+    help="Fewest faces of a person; people with fewer are left out.",
+)  # fmt: skip
+@renamed_option(
+    "--min-quality", old="--quality", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Lowest quality of a face.",
+)  # fmt: skip
+@renamed_option(
+    "--min-margin", old="--low", type=click.FloatRange(-5, 10),
+    help="How similar a face must be to its person. Higher leaves out more faces, lower keeps more that are labelled wrongly. Unit: "
+    "standard deviations of the similarity between different people, above its mean [default: 1.0].",
+)  # fmt: skip
+@renamed_option("--keep-duplicates", old="--keep-copies", is_flag=True, help="Keep near-duplicates (all in the same split).")
+@click.option("--relabel", is_flag=True, help="Move a face of another person to that person, instead of leaving it out.")
+@renamed_option(
+    "--image-format", old="--images", type=click.Choice(["webp", "jpg", "png"]), default="webp", show_default=True,
+    help="Format of the face images.",
+)  # fmt: skip
+@renamed_option(
+    "--shard-size", old="--shard", type=click.IntRange(1), default=1_000, show_default=True,
+    help="Faces in each file of webdataset and parquet.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the splits and the order.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@model_option
+@json_option
 @handle_errors
 def command(
-    store: str, out: str | None, formats: tuple[str, ...], labels: str, groups: str | None, shares: str, cap: int | None, floor: int,
-    quality: float, low: float | None, keep_copies: bool, relabel: bool, images: str, shard: int, seed: int, dry_run: bool, model: str,
-    as_json: bool,
+    store: str, out: str | None, formats: tuple[str, ...], labels: str, groups: str | None, shares: str, max_faces: int | None,
+    min_faces: int, min_quality: float, min_margin: float | None, keep_duplicates: bool, relabel: bool, image_format: str, shard_size: int,
+    seed: int, dry_run: bool, model: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a clean data set of the faces of STORE: wrong labels, strangers, near-duplicates and poor faces are left out, people are split
-    into train, val and test, and a manifest says for every face why it is in or out.
+    """Make a clean data set of the faces of STORE. Faces with wrong labels, unknown people, near-duplicates and poor faces are left out;
+    people are split into train, val and test; a manifest says for every face why it is in or out.
 
-    Labels are the people of the store, or, for a folder for each person, the names of the folders. The same command goes on where it was
-    stopped.
+    Labels are the people of the store, or the folder names of photos that are sorted into a folder for each person. After a stop, the same
+    command goes on where it was.
 
-    Example: facecluster curate ~/people --labels folder -o dataset --to imagefolder --cap 50
+    Example: facecluster curate ~/people --labels folder -o dataset --format imagefolder --max-faces 50
     """
     import tempfile
 
@@ -63,17 +85,18 @@ def command(
     place = Store(store)
     place.check()
     card = card_of(model)
-    bounds = {} if low is None else {"low": low}
+    bounds = {} if min_margin is None else {"low": min_margin}
     config = CurateConfig(
-        clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds), least_quality=quality, cap=cap or 0,
-        floor=floor, keep_copies=keep_copies, relabel=relabel, shares=tuple(shares_of(shares).items()), seed=seed,
+        clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),
+        least_quality=min_quality, cap=max_faces or 0, floor=min_faces, keep_copies=keep_duplicates, relabel=relabel,
+        shares=tuple(shares_of(shares).items()), seed=seed,
     )  # fmt: skip
     by_group = None if groups is None else read_pairs(groups, "person", "group")
     with tempfile.TemporaryFile() as spool:
         plan = curate(read_source(place, card.name, spool, labels), config)
         sheet = datasheet(plan, by_group)
-        target = None if out is None else _write(plan, sheet, out, formats, images, shard, dry_run)
-    _say(sheet, target, as_json)
+        target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run)
+    _print(sheet, target, as_json)
 
 
 def _write(
@@ -99,21 +122,22 @@ def _write(
     return out
 
 
-def _say(sheet: dict[str, Any], out: Out | None, as_json: bool) -> None:
+def _print(sheet: dict[str, Any], out: Out | None, as_json: bool) -> None:
     from facecluster.report.text import plural
 
     if as_json:
         done = None if out is None else {"folder": str(out.folder), "written": out.written, "there": out.there, "dry_run": out.dry_run}
         click.echo(json.dumps({**sheet, "out": done}, indent=1))
         return
-    click.echo(f"{plural(sheet['faces']['included'], 'face')} of {plural(sheet['people']['people'], 'person', 'people')} are in")
+    faces, people = sheet["faces"]["included"], sheet["people"]["people"]
+    click.echo(f"{plural(faces, 'face')} of {plural(people, 'person', 'people')} in the data set")
     for split, counts in sheet["splits"].items():
         click.echo(f"  {split}: {plural(counts['faces'], 'face')} of {plural(counts['people'], 'person', 'people')}")
     for why, count in sheet["why"].items():
         if why != "in":
             click.echo(f"  left out, {why}: {count:,}")
     if sheet["labels"]["unmatched_rows"]:
-        click.echo(f"note: {plural(sheet['labels']['unmatched_rows'], 'row')} of the labels fit no photo of the store", err=True)
+        click.echo(f"note: {plural(sheet['labels']['unmatched_rows'], 'row')} of the labels match no photo of the store", err=True)
     for row in sheet["proposals"]["one_person"]:
         click.echo(printable(f"to decide: {row['people'][0]} and {row['people'][1]} seem to be one person"))
     for row in sheet["proposals"]["several_people"]:

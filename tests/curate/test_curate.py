@@ -25,7 +25,7 @@ from facecluster.curate.split import shares_of, split_people
 from facecluster.errors import InputError
 from facecluster.store import Store
 
-ALL = ("--to", "imagefolder", "--to", "webdataset", "--to", "parquet", "--to", "csv")
+ALL = ("--format", "imagefolder", "--format", "webdataset", "--format", "parquet", "--format", "csv")
 NAMES = ["Ann", "Bo|b", "=Cy", "Dee", "Eve", "Fay"]
 
 
@@ -102,7 +102,7 @@ def test_relabel_moves_a_face_to_its_person(tmp_path: Path) -> None:
 
 def test_the_files_hold_the_same_faces_for_independent_readers(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
-    done(store, tmp_path / "out", *ALL, "--shard", "7")
+    done(store, tmp_path / "out", *ALL, "--shard-size", "7")
     out, rows = tmp_path / "out", manifest(tmp_path / "out")
     wanted = {(name, row["person"], row["split"]) for name, row in rows.items() if row["included"]}
     folders = {(p.stem, p.parent.name, p.parent.parent.name) for p in (out / "imagefolder").rglob("*.webp")}
@@ -143,16 +143,16 @@ def test_hugging_face_reads_the_parquet_files(tmp_path: Path) -> None:
 
 def test_a_stopped_run_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
-    done(store, tmp_path / "one", *ALL, "--shard", "7")
+    done(store, tmp_path / "one", *ALL, "--shard-size", "7")
     whole = files(tmp_path / "one")
-    done(store, tmp_path / "two", *ALL, "--shard", "7")
+    done(store, tmp_path / "two", *ALL, "--shard-size", "7")
     assert files(tmp_path / "two") == whole
     lost = [name for i, name in enumerate(whole) if i % 3 == 0 and not name.startswith(".")]
     kept = next(name for name in whole if name not in lost and not name.startswith("."))
     for name in lost:
         (tmp_path / "two" / name).unlink()
     before = (tmp_path / "two" / kept).stat().st_mtime_ns
-    again = done(store, tmp_path / "two", *ALL, "--shard", "7")
+    again = done(store, tmp_path / "two", *ALL, "--shard-size", "7")
     assert again["out"]["written"] == len(lost) and files(tmp_path / "two") == whole
     assert (tmp_path / "two" / kept).stat().st_mtime_ns == before
 
@@ -203,7 +203,7 @@ def test_labels_are_the_people_of_the_store(tmp_path: Path) -> None:
 def test_groups_and_the_tail_are_in_the_datasheet(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
     (tmp_path / "groups.csv").write_text("person,group\nAnn,old\nDee,old\nEve,young\n")
-    sheet = done(store, tmp_path / "out", "--groups", str(tmp_path / "groups.csv"), "--cap", "4")
+    sheet = done(store, tmp_path / "out", "--groups", str(tmp_path / "groups.csv"), "--max-faces", "4")
     assert {g: row["faces"] for g, row in sheet["groups"].items()} == {"not said": 12, "old": 8, "young": 4}
     assert sheet["people"]["by_faces"] == {"3-4": 6} and sheet["people"]["gini"] == 0
     text = (tmp_path / "out" / "datasheet.md").read_text()
