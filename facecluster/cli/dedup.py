@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli import results
-from facecluster.cli.dedup_printing import plain, show
+from facecluster.cli.dedup_printing import print_found
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.printing import printable
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def command(
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
-        show(found, store, dry_run)
+        print_found(found, store, dry_run)
 
 
 def _people(place: Store, model: str) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
     finally:
         journal.close()
         if journal.entries:
-            click.echo(f"to take it back: --undo {plain(journal.path)}", err=True)
+            click.echo(f"to take it back: --undo {printable(journal.path)}", err=True)
     base = common_folder([row.uri for row in rows])
     within = how.move_to is not None and os.path.commonpath([base, how.aside]) == base
     return _said(applied, dry_run) | {"undo": journal.path if journal.entries else None, "found_again": within}

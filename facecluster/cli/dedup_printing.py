@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from facecluster.cli.printing import printable
+
 SHOWN = 20  # files of one kind that are named on the terminal
 NAMES = {
     "copy": ("exact copy", "exact copies"), "pixels": ("photo with the same pixels", "photos with the same pixels"),
@@ -14,7 +16,7 @@ NAMES = {
 }  # fmt: skip
 
 
-def show(found: dict[str, Any], store: str, dry_run: bool) -> None:
+def print_found(found: dict[str, Any], store: str, dry_run: bool) -> None:
     """Say what was found, done, or would be done."""
     from facecluster.dedup.folders import shown_bytes
     from facecluster.report.text import plural
@@ -22,13 +24,13 @@ def show(found: dict[str, Any], store: str, dry_run: bool) -> None:
     if "plan" in found:
         _show_found(found)
     if "done" not in found:
-        again = f"facecluster dedup {plain(store)} --apply {plain(found['plan'])} --move-to DIR"
+        again = f"facecluster dedup {printable(store)} --apply {printable(found['plan'])} --move-to DIR"
         click.echo(f"no photo was touched. To move the duplicates: {again}" if found["to_move"] else "no photo was touched")
         return
     _show_passed_over(found["passed_over"])
     if dry_run:
         for uri, what in found["done"]:
-            click.echo(f"would be done: {plain(uri)}: {plain(what)}")
+            click.echo(f"would be done: {printable(uri)}: {printable(what)}")
     if found.get("found_again"):
         click.echo("note: they lie among your photos still, so the next 'facecluster embed' of that folder finds them again", err=True)
     size = f" ({shown_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
@@ -42,10 +44,10 @@ def _show_passed_over(files: list[tuple[str, str]]) -> None:
     for uri, why in files:
         seen[why] += 1
         if seen[why] <= SHOWN:
-            click.echo(f"passed over: {plain(uri)}: {plain(why)}")
+            click.echo(f"passed over: {printable(uri)}: {printable(why)}")
     for why, n in seen.items():
         if n > SHOWN:
-            click.echo(f"passed over: {n - SHOWN:,} more (--json names all): {plain(why)}")
+            click.echo(f"passed over: {n - SHOWN:,} more (--json names all): {printable(why)}")
 
 
 def _show_found(found: dict[str, Any]) -> None:
@@ -63,7 +65,7 @@ def _show_found(found: dict[str, Any]) -> None:
         click.echo(f"{name + ':':<8}{files:>9,} files, {shown_bytes(size)}")
     left_out = [*found["could_not_be_opened"].items(), *found["changed"].items()]
     for uri, why in left_out[:SHOWN]:
-        click.echo(f"left out: {plain(uri)}: {plain(why)}", err=True)
+        click.echo(f"left out: {printable(uri)}: {printable(why)}", err=True)
     if len(left_out) > SHOWN:
         click.echo(f"left out: {len(left_out) - SHOWN:,} more, see the page", err=True)
     if found["gone"]:
@@ -71,13 +73,6 @@ def _show_found(found: dict[str, Any]) -> None:
     if found["smaller"]:
         click.echo(f"warning: for {found['smaller']:,} files a smaller one is kept, since you prefer its folder", err=True)
     if found["older_plan"]:
-        click.echo(f"the plan that was there is now {plain(found['older_plan'])}", err=True)
-    click.echo(f"plan: {plain(found['plan'])}")
-    click.echo(f"open {plain(found['page'])}")
-
-
-def plain(text: str) -> str:
-    """On one line, and printable whatever bytes the file had."""
-    from facecluster.report.text import shown
-
-    return shown(text).encode("utf-8", "replace").decode()
+        click.echo(f"the plan that was there is now {printable(found['older_plan'])}", err=True)
+    click.echo(f"plan: {printable(found['plan'])}")
+    click.echo(f"open {printable(found['page'])}")

@@ -11,6 +11,7 @@ import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
     from facecluster.evaluation import Calibration, Estimate, Evaluation, GroupPairs, GroupScore, Roc, Verification
@@ -71,7 +72,7 @@ def command(
     )
     passed_over = [name for given in (answers, listed) if given is not None for name in given.passed_over]
     if passed_over:
-        names = _plain(", ".join(passed_over))
+        names = printable(", ".join(passed_over))
         click.echo(f"not broken down by {names}: too many different values (name a column with --group to do it)", err=True)
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=True, allow_nan=False))
@@ -100,20 +101,13 @@ def _show(found: StoreEvaluation) -> None:
             click.echo(line + (f"; {found.least_accuracy:.4f} if those left out count as wrong" if left_out else ""))
     listed = [w for g in (found.pairs.by_group if found.pairs else []) for w in g.warnings]
     for warning in [*found.evaluation.warnings, *listed]:
-        click.echo(f"warning: {_plain(warning)}")
+        click.echo(f"warning: {printable(warning)}")
 
 
 def _show_coverage(coverage: Coverage, what: str, done: str) -> None:
-    click.echo(f"{coverage.used:,} of {coverage.given:,} {what} of {_plain(os.path.basename(coverage.source))} {done}")
+    click.echo(f"{coverage.used:,} of {coverage.given:,} {what} of {printable(os.path.basename(coverage.source))} {done}")
     for out in coverage.left_out:
-        click.echo(f"  left out: {out.rows:,} {out.reason}, for instance {_plain(out.example)}")
-
-
-def _plain(text: str) -> str:
-    """On one line, and printable whatever bytes the file had."""
-    from facecluster.report.text import shown
-
-    return shown(text).encode("utf-8", "replace").decode()
+        click.echo(f"  left out: {out.rows:,} {out.reason}, for instance {printable(out.example)}")
 
 
 def _show_grouping(evaluation: Evaluation, every: int) -> None:
@@ -135,11 +129,11 @@ def _show_grouping(evaluation: Evaluation, every: int) -> None:
     for group in grouping.by_group:
         columns.setdefault(group.column, []).append(group)
     for name, rows in columns.items():
-        click.echo(f"by {_plain(name)}:")
-        width = max(len(_plain(row.value)) for row in rows)
+        click.echo(f"by {printable(name)}:")
+        width = max(len(printable(row.value)) for row in rows)
         for row in rows:
             click.echo(
-                f"  {_plain(row.value):<{width}}  BCubed F {row.bcubed.f:.3f} ({row.low:.3f} to {row.high:.3f}), "
+                f"  {printable(row.value):<{width}}  BCubed F {row.bcubed.f:.3f} ({row.low:.3f} to {row.high:.3f}), "
                 f"pairwise F {row.pairwise.f:.3f}; {plural(row.faces, 'face')} of {plural(row.people, 'person', 'people')}"
             )
 
@@ -161,9 +155,9 @@ def _show_pair_groups(groups: list[GroupPairs], which: str = "of pairs whose fac
 
     for at, group in enumerate(groups):
         if not at or groups[at - 1].column != group.column:
-            click.echo(f"verification by {_plain(group.column)}, {which}:")
+            click.echo(f"verification by {printable(group.column)}, {which}:")
         people = plural(group.people, "person", "people")
-        click.echo(f"  {_plain(group.value)}: {group.same:,} same and {group.different:,} different pairs of {people}")
+        click.echo(f"  {printable(group.value)}: {group.same:,} same and {group.different:,} different pairs of {people}")
         told = [f"{_interval(a.tar)} at FAR {_rate(a.far)}" for a in group.accepts if a.tar is not None]
         click.echo(f"    TAR {', '.join(told)}" if told else "    TAR: too few different pairs (100 needed)")
         for shared in group.shared:

@@ -1,4 +1,4 @@
-"""facecluster export: what the store knows, for other programs."""
+"""facecluster export: write the people of a store for other programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import model_name, model_of_run_option
+from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option, renamed_option
+from facecluster.cli.printing import printable
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -20,24 +21,24 @@ KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 
 @click.command("export")
 @click.argument("store")
-@click.option("--to", "kind", type=click.Choice(KINDS), required=True, help="The form.")
+@renamed_option("--format", "kind", old="--to", type=click.Choice(KINDS), required=True, help="Format to write.")
 @click.option("-o", "--out", help="Folder to write to.")
 @click.option("--beside", is_flag=True, help="xmp: write the sidecars beside the photos.")
 @click.option("--ids", is_flag=True, help="xmp: write the lasting id (p-0d4f21aa) where a person has no name.")
-@click.option("--link", is_flag=True, help="folders: make symbolic links in place of copies.")
-@click.option("--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Faces less sure than this are nobody's.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--link", is_flag=True, help="folders: make symbolic links instead of copies.")
+@min_probability_option
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @model_of_run_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @handle_errors
 def command(
-    store: str, kind: str, out: str | None, beside: bool, ids: bool, link: bool, sure: float, dry_run: bool, model: str | None,
-    as_json: bool,
+    store: str, kind: str, out: str | None, beside: bool, ids: bool, link: bool, min_probability: float, dry_run: bool,
+    model: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the people of STORE for other programs: XMP sidecars with face regions (existing ones are merged, never lost), COCO, FiftyOne
-    or Label Studio files, a folder for each person, CSV or SQLite.
+    """Write the people of STORE for other programs: XMP sidecars with face regions (merged into existing ones, which keep all they
+    hold), COCO, FiftyOne or Label Studio files, a folder for each person, CSV or SQLite.
 
-    Example: facecluster export ~/people --to xmp -o sidecars --dry-run
+    Example: facecluster export ~/people --format xmp -o sidecars --dry-run
     """
     from facecluster.errors import InputError
     from facecluster.export.library import read_library
@@ -45,12 +46,12 @@ def command(
     from facecluster.store import Store
 
     if beside and kind != "xmp":
-        raise InputError(f"expected --beside with --to xmp only, found --to {kind}: give -o DIR")
+        raise InputError(f"expected --beside with --format xmp only, found --format {kind}: give -o DIR")
     if (out is None) == (not beside):
         raise InputError("expected either -o DIR or (for xmp) --beside, found both or neither: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, model_name(model), sure=sure)
+    library = read_library(place, model_name(model), sure=min_probability)
     root, names = short_names(uri for photo in library.photos for uri in photo.uris)
     target = None if out is None else Out(out, kind, dry_run=dry_run)
     if kind == "xmp":
@@ -65,7 +66,7 @@ def command(
 
 def _xmp(library: Library, out: Out | None, names: dict[str, str], ids: bool, dry_run: bool, as_json: bool) -> dict[str, Any]:
     from facecluster.export import xmp
-    from facecluster.report.text import plural, shown
+    from facecluster.report.text import plural
 
     rows, counts = [], dict.fromkeys(("new", "merged", "unchanged", "skipped"), 0)
     for done in xmp.export(library, out, names, ids=ids, dry_run=dry_run):
@@ -73,9 +74,9 @@ def _xmp(library: Library, out: Out | None, names: dict[str, str], ids: bool, dr
         if done.state != "unchanged":
             rows.append({"photo": done.photo, "sidecar": done.sidecar, "state": done.state, "faces": done.faces, "why": done.why or None})
         if done.state == "skipped":
-            click.echo(f"skipped {shown(done.photo)}: {shown(done.why)}", err=True)
+            click.echo(f"skipped {printable(done.photo)}: {printable(done.why)}", err=True)
         elif dry_run and done.state != "unchanged" and not as_json:
-            click.echo(f"{done.state}: {shown(done.sidecar)}")
+            click.echo(f"{done.state}: {printable(done.sidecar)}")
     if not as_json:
         would = "would be written" if dry_run else "written"
         click.echo(f"{plural(counts['new'] + counts['merged'], 'sidecar')} {would}: {counts['new']} new, {counts['merged']} merged; "
@@ -85,7 +86,7 @@ def _xmp(library: Library, out: Out | None, names: dict[str, str], ids: bool, dr
 
 def _files(library: Library, out: Out, kind: str, root: str, names: dict[str, str], link: bool) -> dict[str, Any]:
     from facecluster.export import coco, fiftyone, folders, labelstudio, tables
-    from facecluster.report.text import plural, shown
+    from facecluster.report.text import plural
 
     skipped: list[folders.Copied] = []
     if kind == "folders":
@@ -94,7 +95,7 @@ def _files(library: Library, out: Out, kind: str, root: str, names: dict[str, st
             for row in folders.export(library, out, link=link, tick=tick):
                 (skipped if row.why else done).append(row)
         for row in skipped:
-            click.echo(f"left out {shown(row.uri)}: {shown(row.why)}", err=True)
+            click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
         what = plural(len(done), "photo") + " in folders"
     else:
         makers = {
@@ -110,6 +111,6 @@ def _files(library: Library, out: Out, kind: str, root: str, names: dict[str, st
         click.echo(f"{what}: {plural(out.written, 'file')} {would} to {out.folder}, {len(out.new) - out.written} there already{stale}")
         if out.dry_run:
             for name in sorted(out.new):
-                click.echo(f"  {shown(name)}")
+                click.echo(f"  {printable(name)}")
     left_out = [{"photo": row.uri, "why": row.why} for row in skipped]
     return {"files": sorted(out.new), "written": out.written, "stale": deleted, "left_out": left_out}

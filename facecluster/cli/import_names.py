@@ -8,6 +8,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import model_name, model_of_run_option
+from facecluster.cli.printing import printable
 
 
 @click.command("import-names")
@@ -27,7 +28,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
     from facecluster.decisions import append, read
     from facecluster.export.library import read_library
     from facecluster.export.names import decisions, read_names
-    from facecluster.report.text import plural, shown
+    from facecluster.report.text import plural
     from facecluster.store import Store
 
     place = Store(store)
@@ -49,10 +50,10 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
         return
     for row in found.named:
         person = row.face.person.label if row.face and row.face.person else "nobody"
-        where = f"face {row.face.face_id}, {shown(person)}" if row.face else "no face found there"
-        click.echo(f"{shown(row.name)}: {shown(row.photo.uris[0])}, {where}")
+        where = f"face {row.face.face_id}, {printable(person)}" if row.face else "no face found there"
+        click.echo(f"{printable(row.name)}: {printable(row.photo.uris[0])}, {where}")
     for file, why in found.skipped:
-        click.echo(f"skipped {shown(file)}: {shown(why)}", err=True)
+        click.echo(f"skipped {printable(file)}: {printable(why)}", err=True)
     faces = sum(n.face is not None for n in found.named)
     click.echo(f"{plural(len(found.named), 'name')} in {plural(found.files, 'file')} with XMP: {faces} on faces of the store", err=True)
     news = sum(len(d.faces) for d in made)

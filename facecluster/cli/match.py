@@ -10,6 +10,7 @@ import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
     from facecluster.matching.match import Match, Probe
@@ -89,14 +90,14 @@ def _row(looked: Probe, matches: list[Match]) -> dict[str, Any]:
 
 
 def _show(row: dict[str, Any]) -> None:
-    from facecluster.report.text import percent, plural, short_name, shown
+    from facecluster.report.text import percent, plural, short_name
 
-    name = shown(row["photo"]).encode("utf-8", "replace").decode()
+    name = printable(row["photo"])
     click.echo(f"{name}: {row['error'] or plural(len(row['faces']), 'face')}")
     for i, face in enumerate(row["faces"], start=1):
         x, y, w, h = (round(v) for v in face["box"])
         likely = [p for p in face["people"] if p["probability"] >= 0.005]
-        who = ", ".join(f"{shown(p['name'] or p['person'])} {percent(p['probability'])}" for p in likely)
+        who = ", ".join(f"{printable(p['name'] or p['person'])} {percent(p['probability'])}" for p in likely)
         if face["nobody_known"] >= max([p["probability"] for p in likely], default=0):
             verdict = f"nobody known {percent(face['nobody_known'])}" + (f"; else {who}" if who else "")
         else:
@@ -104,5 +105,5 @@ def _show(row: dict[str, Any]) -> None:
         click.echo(f"  face {i} ({w} x {h} px at {x}, {y}): {verdict}")
         if face["nearest"]:
             near = face["nearest"][0]
-            of = shown(near["name"] or near["person"] or "nobody known")
+            of = printable(near["name"] or near["person"] or "nobody known")
             click.echo(f"    nearest: {short_name(near['photo'])} ({of}), cosine {near['cosine']:.2f}")

@@ -7,27 +7,28 @@ import json
 import click
 
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import model_name, model_of_run_option
+from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option
+from facecluster.cli.printing import printable
 
 
 @click.command("show")
 @click.argument("store")
 @click.argument("person")
-@click.option("--and", "also", multiple=True, help="Only photos that this person is in too. Can be repeated.")
-@click.option("--not", "without", multiple=True, help="Only photos that this person is not in. Can be repeated.")
-@click.option("--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Faces less sure than this are nobody's.")
+@click.option("--and", "also", multiple=True, help="Only photos that also show this person. Can be repeated.")
+@click.option("--not", "without", multiple=True, help="Only photos that do not show this person. Can be repeated.")
+@min_probability_option
 @click.option("--copy-to", help="Folder to copy the photos to.")
-@click.option("--link-to", help="Folder to link the photos in.")
-@click.option("--dry-run", is_flag=True, help="Say what would be copied or linked, and do nothing.")
+@click.option("--link-to", help="Folder to make links to the photos in.")
+@click.option("--dry-run", is_flag=True, help="Print what would be copied or linked, and do nothing.")
 @model_of_run_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @handle_errors
 def command(
-    store: str, person: str, also: tuple[str, ...], without: tuple[str, ...], sure: float, copy_to: str | None, link_to: str | None,
-    dry_run: bool, model: str | None, as_json: bool,
+    store: str, person: str, also: tuple[str, ...], without: tuple[str, ...], min_probability: float, copy_to: str | None,
+    link_to: str | None, dry_run: bool, model: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """List the photos in STORE that PERSON (a name, a lasting id p-..., or the number in the report) is in; copy or link them to a
-    folder.
+    """List the photos in STORE that show PERSON (a name, a lasting id p-..., or the number in the report); copy them to a folder, or make
+    links there.
 
     Example: facecluster show ~/people 'Ada Lovelace' --and p-0d4f21aa --not 12 --link-to both
     """
@@ -35,14 +36,14 @@ def command(
     from facecluster.export.folders import place as put
     from facecluster.export.library import read_library
     from facecluster.export.out import Out
-    from facecluster.report.text import plural, shown
+    from facecluster.report.text import plural
     from facecluster.store import Store
 
     if copy_to is not None and link_to is not None:
         raise InputError("expected --copy-to or --link-to, found both: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, model_name(model), sure=sure, ignored=True)
+    library = read_library(place, model_name(model), sure=min_probability, ignored=True)
     wanted = {library.who.find(text) for text in (person, *also)}
     barred = {library.who.find(text) for text in without}
     photos = library.showing(wanted, barred)
@@ -61,8 +62,8 @@ def command(
         click.echo(json.dumps(query | {"photos": rows, "out": files, "left_out": skipped}, indent=1))
         return
     for photo in photos:
-        click.echo(shown(photo.uris[0]).encode("utf-8", "replace").decode())
+        click.echo(printable(photo.uris[0]))
     for row in left_out:
-        click.echo(f"left out {shown(row.uri)}: {shown(row.why)}", err=True)
+        click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
     done = f"; {'would be ' if dry_run else ''}{'linked in' if link_to else 'copied to'} {out.folder}" if out else ""
     click.echo(f"{plural(len(photos), 'photo')}{done}", err=True)

@@ -50,7 +50,7 @@ def colour_at(path: str | Path, box: tuple[float, float, float, float]) -> np.nd
 
 def test_coco(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, ids = three
-    run("export", store.url, "--to", "coco", "-o", tmp_path / "out")
+    run("export", store.url, "--format", "coco", "-o", tmp_path / "out")
     coco = json.loads((tmp_path / "out" / "instances_faces.json").read_bytes())
     images = {i["id"]: i for i in coco["images"]}
     assert len(images) == 3 and {i["sha256"] for i in images.values()} == set(ids)
@@ -69,7 +69,7 @@ def test_coco(three: tuple[Store, list[str]], tmp_path: Path) -> None:
 
 def test_fiftyone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, _ = three
-    run("export", store.url, "--to", "fiftyone", "-o", tmp_path / "out")
+    run("export", store.url, "--format", "fiftyone", "-o", tmp_path / "out")
     labels = json.loads((tmp_path / "out" / "labels.json").read_bytes())
     places = json.loads((tmp_path / "out" / "data.json").read_bytes())
     assert set(labels["labels"]) == set(places) and len(places) == 3
@@ -83,7 +83,7 @@ def test_fiftyone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
 
 def test_label_studio(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, _ = three
-    run("export", store.url, "--to", "labelstudio", "-o", tmp_path / "out")
+    run("export", store.url, "--format", "labelstudio", "-o", tmp_path / "out")
     tasks = json.loads((tmp_path / "out" / "tasks.json").read_bytes())
     config = ElementTree.fromstring((tmp_path / "out" / "config.xml").read_bytes())
     tags = {e.get("name"): e for e in config.iter()}
@@ -106,8 +106,8 @@ def test_label_studio(three: tuple[Store, list[str]], tmp_path: Path) -> None:
 
 def test_csv_and_sqlite_say_the_same(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, ids = three
-    run("export", store.url, "--to", "csv", "-o", tmp_path / "out")
-    run("export", store.url, "--to", "sqlite", "-o", tmp_path / "out")  # two kinds may share a folder
+    run("export", store.url, "--format", "csv", "-o", tmp_path / "out")
+    run("export", store.url, "--format", "sqlite", "-o", tmp_path / "out")  # two kinds may share a folder
     base = sqlite3.connect(tmp_path / "out" / "faces.sqlite")
     try:
         query = "SELECT count(*) FROM faces JOIN people USING (person) JOIN photos USING (photo_id) WHERE person = 'person 0001'"
@@ -129,7 +129,7 @@ def test_csv_and_sqlite_say_the_same(three: tuple[Store, list[str]], tmp_path: P
 
 def test_sure_leaves_out_who_is_unsure(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, _ = three
-    run("export", store.url, "--to", "csv", "-o", tmp_path / "out", "--sure", "0.95")
+    run("export", store.url, "--format", "csv", "-o", tmp_path / "out", "--min-probability", "0.95")
     with open(tmp_path / "out" / "faces.csv", encoding="utf-8", newline="") as file:
         assert {row["person"] for row in csv.DictReader(file)} == {""}
 
@@ -137,27 +137,27 @@ def test_sure_leaves_out_who_is_unsure(three: tuple[Store, list[str]], tmp_path:
 def test_folders(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, ids = three
     out = tmp_path / "out"
-    plan = run("export", store.url, "--to", "folders", "-o", out, "--dry-run")
+    plan = run("export", store.url, "--format", "folders", "-o", out, "--dry-run")
     assert not out.exists()
-    done = run("export", store.url, "--to", "folders", "-o", out)
+    done = run("export", store.url, "--format", "folders", "-o", out)
     assert done["files"] == plan["files"] and done["written"] == len(done["files"]) == 6
     there = {p.relative_to(out).as_posix() for p in out.rglob("*.jpg")}
     assert there == set(done["files"])
     assert there == {f"person 000{i}/{n}" for i in (0, 1) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
-    assert run("export", store.url, "--to", "folders", "-o", out)["written"] == 0
+    assert run("export", store.url, "--format", "folders", "-o", out)["written"] == 0
 
 
 def test_folders_are_kept_up_to_date_and_the_users_files_stay(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, ids = three
     out = tmp_path / "out"
-    run("export", store.url, "--to", "folders", "-o", out)
+    run("export", store.url, "--format", "folders", "-o", out)
     (out / "person 0001" / "mine.txt").write_text("mine")
     changed = out / "person 0001" / "a.jpg"
     changed.write_bytes(b"edited")
     store.remove("faces")
     store.remove("identities/bundled")
     write_faces(store, ids, people=(0, -1))
-    done = run("export", store.url, "--to", "folders", "-o", out)
+    done = run("export", store.url, "--format", "folders", "-o", out)
     assert done["written"] == 0 and done["stale"] == 2
     assert sorted(p.name for p in (out / "person 0001").iterdir()) == ["a.jpg", "mine.txt"]
     assert changed.read_bytes() == b"edited" and len(list((out / "person 0000").iterdir())) == 3
@@ -168,24 +168,24 @@ def test_what_is_not_ours_is_never_overwritten(three: tuple[Store, list[str]], t
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "faces.csv").write_text("mine")
     for dry in ([], ["--dry-run"]):
-        error = run("export", store.url, "--to", "csv", "-o", tmp_path / "out", *dry, code=1)["error"]
+        error = run("export", store.url, "--format", "csv", "-o", tmp_path / "out", *dry, code=1)["error"]
         assert "found another file there" in error and error.count("\n") == 1
     assert (tmp_path / "out" / "faces.csv").read_text() == "mine"
     (tmp_path / "out" / LIST).write_text("{}")
-    assert "damaged" in run("export", store.url, "--to", "coco", "-o", tmp_path / "out", code=1)["error"]
+    assert "damaged" in run("export", store.url, "--format", "coco", "-o", tmp_path / "out", code=1)["error"]
 
 
 def test_links_and_photos_that_are_gone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, ids = three
     os.unlink(tmp_path / "photos" / "2021" / "a.jpg")
     (tmp_path / "photos" / "=1+1, \u00e9.jpg").write_bytes(b"other")
-    done = run("export", store.url, "--to", "folders", "-o", tmp_path / "copies")
+    done = run("export", store.url, "--format", "folders", "-o", tmp_path / "copies")
     assert len(done["left_out"]) == 4 and {Path(row["photo"]).name for row in done["left_out"]} == {"a.jpg", "=1+1, \u00e9.jpg"}
     assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 2
-    run("export", store.url, "--to", "folders", "-o", tmp_path / "links", "--link")
+    run("export", store.url, "--format", "folders", "-o", tmp_path / "links", "--link")
     link = tmp_path / "links" / "person 0000" / "a.jpg"
     assert link.is_symlink() and link.read_bytes() == (tmp_path / "photos" / "2020" / "a.jpg").read_bytes()
-    assert run("export", store.url, "--to", "folders", "-o", tmp_path / "links", "--link")["written"] == 0
+    assert run("export", store.url, "--format", "folders", "-o", tmp_path / "links", "--link")["written"] == 0
 
 
 def test_show(three: tuple[Store, list[str]], tmp_path: Path) -> None:
@@ -207,9 +207,9 @@ def test_show(three: tuple[Store, list[str]], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--to", "csv"], "-o DIR"),
-        (["--to", "csv", "--beside"], "--to xmp only"),
-        (["--to", "xmp", "--beside", "-o", "x"], "both or neither"),
+        (["--format", "csv"], "-o DIR"),
+        (["--format", "csv", "--beside"], "--format xmp only"),
+        (["--format", "xmp", "--beside", "-o", "x"], "both or neither"),
     ],
 )
 def test_options_that_do_not_go_together(three: tuple[Store, list[str]], options: list[str], says: str) -> None:

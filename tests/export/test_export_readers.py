@@ -31,7 +31,7 @@ def exported(folder: Path, kind: str) -> Path:
         path = folder / "photos" / f"a b{i}.jpg"
         photos.append((make_photo(path, orientation, (200, 200, 180 + i)), str(path), orientation))
     store = make_store(folder / "store", photos)
-    result = CliRunner().invoke(main, ["export", store.url, "--to", kind, "-o", str(folder / kind)])
+    result = CliRunner().invoke(main, ["export", store.url, "--format", kind, "-o", str(folder / kind)])
     assert result.exit_code == 0, result.output
     return folder / kind
 

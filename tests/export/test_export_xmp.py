@@ -75,7 +75,7 @@ def test_regions_lie_on_the_stored_pixels_in_all_orientations(tmp_path: Path) ->
         path = tmp_path / "photos" / f"{orientation}.jpg"
         photos.append((make_photo(path, orientation, (200, 200, 100 + orientation)), str(path), orientation))
     store = make_store(tmp_path / "store", photos)
-    done = run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--ids")
+    done = run("export", store.url, "--format", "xmp", "-o", tmp_path / "out", "--ids")
     assert done["counts"] == {"new": 8, "merged": 0, "unchanged": 0, "skipped": 0}
     for _, uri, orientation in photos:
         found = info(tmp_path / "out" / f"{orientation}.jpg.xmp")["RegionInfo"]
@@ -101,7 +101,7 @@ def test_names_come_back_from_all_orientations(tmp_path: Path) -> None:
         path = tmp_path / "photos" / f"{orientation}.jpg"
         photos.append((make_photo(path, orientation, (200, 200, 100 + orientation)), str(path), orientation))
     store = make_store(tmp_path / "store", photos)
-    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--ids")
+    run("export", store.url, "--format", "xmp", "-o", tmp_path / "out", "--ids")
     for _, uri, orientation in photos:
         exiftool("-tagsfromfile", tmp_path / "out" / f"{orientation}.jpg.xmp", "-XMP-mwg-rs:all", "-overwrite_original", uri)
         exiftool("-overwrite_original", "-RegionName=Rosa Rot,Bodo Blau", "-sep", ",", uri)
@@ -152,9 +152,9 @@ def test_merging_loses_nothing(one: tuple[Store, Path, str]) -> None:
     sidecar = photo.with_name("a.jpg.xmp")
     sidecar.write_bytes(foreign((38, 28, 66, 86)))
     before = info(sidecar)
-    assert run("export", store.url, "--to", "xmp", "--beside", "--ids", "--dry-run")["counts"]["merged"] == 1
+    assert run("export", store.url, "--format", "xmp", "--beside", "--ids", "--dry-run")["counts"]["merged"] == 1
     assert info(sidecar) == before and sidecar.read_bytes() == foreign((38, 28, 66, 86))
-    assert run("export", store.url, "--to", "xmp", "--beside", "--ids")["counts"]["merged"] == 1
+    assert run("export", store.url, "--format", "xmp", "--beside", "--ids")["counts"]["merged"] == 1
     after = info(sidecar)
     listed = after.pop("RegionInfo")["RegionList"]
     theirs = before.pop("RegionInfo")["RegionList"]
@@ -163,7 +163,7 @@ def test_merging_loses_nothing(one: tuple[Store, Path, str]) -> None:
     assert {k: v for k, v in after.items() if k in before} == before
     text = sidecar.read_text(encoding="utf-8")
     assert "a comment of theirs" in text and "two&#10;lines &lt;3" in text and "xmptk" in text and text.count("<?xpacket") == 2
-    assert run("export", store.url, "--to", "xmp", "--beside", "--ids")["counts"]["unchanged"] == 1  # doing it again changes nothing
+    assert run("export", store.url, "--format", "xmp", "--beside", "--ids")["counts"]["unchanged"] == 1  # doing it again changes nothing
     [row] = run("import-names", store.url, sidecar)["names"]
     assert (row["name"], row["face_id"]) == ("Zo\u00eb", face_id(photo_id, 0))
 
@@ -172,7 +172,7 @@ def test_into_a_folder_the_sidecar_beside_the_photo_is_merged_and_stays(one: tup
     store, photo, _ = one
     sidecar = photo.with_name("a.jpg.xmp")
     sidecar.write_bytes(foreign((38, 28, 66, 86)))
-    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out")
+    run("export", store.url, "--format", "xmp", "-o", tmp_path / "out")
     assert sidecar.read_bytes() == foreign((38, 28, 66, 86))
     assert info(tmp_path / "out" / "a.jpg.xmp")["Subject"] == ["holiday", "Zo\u00eb"]
 
@@ -228,7 +228,7 @@ def test_a_damaged_sidecar_is_one_line_and_stays_as_it_is(one: tuple[Store, Path
     store, photo, _ = one
     sidecar = photo.with_name("a.jpg.xmp")
     sidecar.write_text(text)
-    for arguments in (["export", store.url, "--to", "xmp", "--beside"], ["import-names", store.url, str(sidecar)]):
+    for arguments in (["export", store.url, "--format", "xmp", "--beside"], ["import-names", store.url, str(sidecar)]):
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0
         [line] = [ln for ln in result.stderr.splitlines() if ln.startswith("skipped")]
@@ -262,12 +262,12 @@ def test_heic_is_stored_upright() -> None:
 
 def test_people_without_a_name_give_regions_without_one(one: tuple[Store, Path, str], tmp_path: Path) -> None:
     store, _, photo_id = one
-    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out")
+    run("export", store.url, "--format", "xmp", "-o", tmp_path / "out")
     assert all("Name" not in r for r in info(tmp_path / "out" / "a.jpg.xmp")["RegionInfo"]["RegionList"])
     store.remove("faces")
     store.remove("identities/bundled")
     write_faces(store, [photo_id], people=(0, -1))
-    run("export", store.url, "--to", "xmp", "-o", tmp_path / "out", "--ids")
+    run("export", store.url, "--format", "xmp", "-o", tmp_path / "out", "--ids")
     names = [r.get("Name") for r in info(tmp_path / "out" / "a.jpg.xmp")["RegionInfo"]["RegionList"]]
     assert sorted(names, key=str) == [None, "person 0000"]
 
