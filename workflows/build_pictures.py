@@ -2,8 +2,9 @@
 
     python workflows/build_pictures.py --work FOLDER
 
-Runs the main job on a small collection, names a few people, draws the stages of the grouping on its own vectors, and takes screenshots of the
-report and of the review page. Needs selenium with Chromium and scikit-learn besides the product. The layout of the graph is t-SNE of the vectors.
+Runs the main job on a small collection, names a few people, draws the stages of the grouping on its own vectors, and takes screenshots of
+the report and of the review page. Needs selenium with Chromium and scikit-learn besides the product. The layout of the graph is t-SNE of
+the vectors.
 """
 
 from __future__ import annotations

@@ -75,6 +75,47 @@ def test_augmented_faces_stay_faces_of_the_same_batch(recipes: SimpleNamespace) 
     assert not torch.equal(seen, recipes.faces.augment(x.clone(), torch.Generator().manual_seed(2)))
 
 
+def test_hidden_parts_are_hidden_in_some_faces_and_the_rest_stays(recipes: SimpleNamespace) -> None:
+    x = pictures(60)
+    seen = recipes.faces.occlude(x, torch.Generator().manual_seed(1), share=0.5)
+    changed = (seen != x).any(dim=1).flatten(1).float().mean(dim=1)  # share of the pixels of each face
+    assert torch.equal(x, pictures(60)) and seen.min() >= 0 and seen.max() <= 255
+    assert 15 < (changed > 0).sum() < 45 and changed.max() < 0.7
+
+
+@pytest.fixture
+def train(recipes: SimpleNamespace) -> SimpleNamespace:
+    pytest.importorskip("onnxruntime", reason="needs the 'train' dependency group (onnx, onnxruntime)")
+    import train_embedder
+
+    return SimpleNamespace(**vars(train_embedder))
+
+
+def test_a_deeper_network_starts_as_the_same_function(train: SimpleNamespace) -> None:
+    torch.manual_seed(0)
+    network = AttentionEmbedder(**SMALL | {"depth": 2}).eval()
+    grown = train.grow(network, 5).eval()
+    assert grown.settings["depth"] == 5 and torch.allclose(grown(pictures(2)), network(pictures(2)), atol=1e-5)
+    grown(pictures(2)).sum().backward()
+    added = [b for b in grown.blocks if not b.mlp[2].weight.any()]
+    assert len(added) == 3 and all(b.mlp[2].weight.grad.any() for b in added)  # and they can learn
+
+
+def test_steps_are_those_of_torchs_muon(train: SimpleNamespace) -> None:
+    g = torch.Generator().manual_seed(0)
+    mine = [torch.nn.Parameter(torch.randn(*shape, generator=g)) for shape in ((24, 48), (48, 24))]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in mine]
+    one = train.Muon(mine, lr=1e-2, weight_decay=0.05)
+    other = torch.optim.Muon(theirs, lr=1e-2, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    for _ in range(4):
+        for a, b in zip(mine, theirs, strict=True):
+            a.grad = torch.randn(a.shape, generator=g)
+            b.grad = a.grad.clone()
+        one.step()
+        other.step()
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(mine, theirs, strict=True))  # torch's iterates in bfloat16
+
+
 def test_a_training_learns_stops_and_goes_on(recipes: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="needs the 'train' dependency group (onnx, onnxruntime)")
     import train_embedder
@@ -83,7 +124,7 @@ def test_a_training_learns_stops_and_goes_on(recipes: SimpleNamespace, tmp_path:
     monkeypatch.setattr(train_embedder, "AttentionEmbedder", lambda: AttentionEmbedder(**SMALL | {"parts": 512}))
     g = torch.Generator().manual_seed(0)
     told = (torch.randn(8, 128, generator=g), torch.rand(8, 49, 512, generator=g) * 6, torch.randn(8, 128, 14, 14, generator=g))
-    args = argparse.Namespace(init=None, out=tmp_path, minutes=10, fall=0.5, muon=3e-3, adamw=2e-3)
+    args = argparse.Namespace(init=None, out=tmp_path, minutes=10, fall=0.5, muon=3e-3, adamw=2e-3, depth=None, average=0.9)
     run = train_embedder.Run(args)
     losses = [run.learn(pictures(8), told, 0.4) for _ in range(12)]
     assert losses[-1]["cosine"] < 0.7 * losses[0]["cosine"] and losses[-1]["map7"] < losses[0]["map7"]
@@ -92,4 +133,5 @@ def test_a_training_learns_stops_and_goes_on(recipes: SimpleNamespace, tmp_path:
     assert again.step == 12 and again.spent >= run.spent_before
     before, after = run.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before)
+    assert all(torch.equal(v, again.mean.state_dict()[k]) for k, v in run.mean.state_dict().items())
     assert AttentionEmbedder.from_weights(load_file(tmp_path / "embedder.safetensors")).settings["parts"] == 512
