@@ -1,4 +1,4 @@
-"""facecluster dedup: duplicates found, explained, and set aside so that it can be taken back."""
+"""facecluster dedup: find duplicate photos, and set them aside in a way that can be undone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 from facecluster.cli import results
 from facecluster.cli.dedup_printing import print_found
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import json_option, renamed_option
 from facecluster.cli.printing import printable
 from facecluster.cli.progress import progress_bar
 
@@ -25,31 +26,38 @@ if TYPE_CHECKING:
 
 @click.command("dedup")
 @click.argument("store")
-@click.option("--prefer", multiple=True, metavar="DIR", help="Keep photos of this folder before others; the dearest first.")
-@click.option("--protect", multiple=True, metavar="DIR", help="Never move photos in this folder. Can be repeated.")
-@click.option("--move-to", metavar="DIR", help="Move duplicates there. Without this and --link, nothing is moved.")
 @click.option(
-    "--link",
-    type=click.Choice(["hard", "symbolic"]),
-    help="Put a link to the kept file in a duplicate's place; without --move-to for exact copies only.",
+    "--prefer", multiple=True, metavar="DIR", help="Keep photos of this folder rather than others. Can be repeated, the best folder first."
 )
-@click.option("--apply", "plan_file", metavar="PLAN", help="Apply this plan (CSV), made before, with --move-to or --link.")
-@click.option("--undo", "undo_file", metavar="FILE", help="Take back what was done: the file that it was written to.")
-@click.option("--burst", default=3.0, show_default=True, type=click.FloatRange(0, 3600), help="Seconds between photos of a burst; 0: none.")
-@click.option("--bursts", is_flag=True, help="Move the other photos of bursts too; otherwise they are only shown.")
-@click.option("--model", default="bundled", show_default=True, help="Whose vectors tell the people of a burst: 'bundled' or a model card.")
+@click.option("--protect", multiple=True, metavar="DIR", help="Never move photos of this folder. Can be repeated.")
+@click.option("--move-to", metavar="DIR", help="Move duplicates to this folder. Without this and --link, nothing is moved.")
+@click.option(
+    "--link", type=click.Choice(["hard", "symbolic"]),
+    help="Put a link to the kept file in the place of a duplicate; without --move-to for exact copies only.",
+)  # fmt: skip
+@click.option("--apply", "plan_file", metavar="PLAN", help="Apply this plan (CSV) of an earlier call, with --move-to or --link.")
+@click.option("--undo", "undo_file", metavar="FILE", help="Undo what was done: the undo file that it was written to.")
+@renamed_option(
+    "--burst-seconds", "burst_seconds", old="--burst", default=3.0, show_default=True, type=click.FloatRange(0, 3600),
+    help="Most seconds between two photos of a burst; 0 looks for no bursts.",
+)  # fmt: skip
+@renamed_option("--move-bursts", old="--bursts", is_flag=True, help="Move the other photos of bursts too; otherwise they are only shown.")
+@click.option(
+    "--model", default="bundled", show_default=True,
+    help="Model that tells whether photos of a burst show the same people: 'bundled' or the path of a model card.",
+)  # fmt: skip
 @click.option("--out", metavar="DIR", help="Folder for the plan, the page and undo files [default: dedup/ in the store].")
-@click.option("--dry-run", is_flag=True, help="With --move-to, --link, --undo: check, say what would be done, touch no photo.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--dry-run", is_flag=True, help="With --move-to, --link or --undo: check, print what would be done, and touch no photo.")
+@json_option
 @handle_errors
 def command(
     store: str, prefer: tuple[str, ...], protect: tuple[str, ...], move_to: str | None, link: str | None, plan_file: str | None,
-    undo_file: str | None, burst: float, bursts: bool, model: str, out: str | None, dry_run: bool, as_json: bool,
+    undo_file: str | None, burst_seconds: float, move_bursts: bool, model: str, out: str | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the duplicates among the photos of STORE: exact copies, the same pixels, near-duplicates, bursts.
 
-    By itself it only writes a plan (CSV) and a page with every pair side by side, and touches no photo; with --move-to or --link it applies
-    the plan, too. Nothing is ever deleted, and what is done can be taken back with --undo.
+    Alone, it writes a plan (CSV) and a page that shows every pair side by side, and touches no photo. With --move-to or --link it also
+    applies the plan. Nothing is ever deleted, and --undo takes back what was done.
 
     \b
     Example: facecluster dedup ~/people
@@ -76,9 +84,9 @@ def command(
                 assert how is not None
                 found = _apply(_read(plan_file), how, folder, dry_run)
             else:
-                people = _people(place, model) if burst else {}
-                config = DedupConfig(prefer=prefer, protect=protect, burst=burst, **people)
-                found, rows = _find(place, config, folder, bursts)
+                people = _people(place, model) if burst_seconds else {}
+                config = DedupConfig(prefer=prefer, protect=protect, burst=burst_seconds, **people)
+                found, rows = _find(place, config, folder, move_bursts)
                 if how is not None:
                     found |= _apply(rows, how, folder, dry_run)
     if as_json:
@@ -94,7 +102,7 @@ def _people(place: Store, model: str) -> dict[str, Any]:
     card = card_of(model)
     card = results.calibration_of(place, card).card(card)
     table = f"embeddings/{card.name}"
-    even = -card.intercept / card.slope  # the cosine from which a pair is rather one person than two
+    even = -card.intercept / card.slope  # the cosine from which a pair is more likely one person than two
     return {"embeddings": table, "same_person": even} if place.shards(table) else {}
 
 
@@ -117,13 +125,13 @@ def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[st
 
 
 def _smaller(plan: Plan) -> int:
-    """Files to be moved that are larger (px) than the one kept for them: a preferred folder can bring this about."""
+    """Files to move that are larger (px) than the one that is kept instead: a preferred folder can cause this."""
     pixels = {row.uri: row.width * row.height for row in plan.rows}
     return sum(pixels[row.uri] > 1.1 * pixels[row.keeper] and "prefer" in row.reason for row in plan.moved)
 
 
 def _write_plan(text: str, folder: str) -> tuple[str, str | None]:
-    """Write the plan; one that is there, perhaps changed by hand, is kept under another name."""
+    """Write the plan. A plan that is already there, perhaps changed by hand, is kept under another name."""
     from facecluster.errors import InputError
 
     path, older = Path(folder, "plan.csv"), None
@@ -164,7 +172,7 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
     finally:
         journal.close()
         if journal.entries:
-            click.echo(f"to take it back: --undo {printable(journal.path)}", err=True)
+            click.echo(f"to undo it: --undo {printable(journal.path)}", err=True)
     base = common_folder([row.uri for row in rows])
     within = how.move_to is not None and os.path.commonpath([base, how.aside]) == base
     return _said(applied, dry_run) | {"undo": journal.path if journal.entries else None, "found_again": within}

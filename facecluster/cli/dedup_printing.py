@@ -9,7 +9,7 @@ import click
 
 from facecluster.cli.printing import printable
 
-SHOWN = 20  # files of one kind that are named on the terminal
+SHOWN = 20  # files of one kind that are printed
 NAMES = {
     "copy": ("exact copy", "exact copies"), "pixels": ("photo with the same pixels", "photos with the same pixels"),
     "near": ("near-duplicate", "near-duplicates"), "burst": ("other photo of a burst", "other photos of bursts"),
@@ -17,40 +17,40 @@ NAMES = {
 
 
 def print_found(found: dict[str, Any], store: str, dry_run: bool) -> None:
-    """Say what was found, done, or would be done."""
+    """Print what was found, was done, or would be done."""
     from facecluster.dedup.folders import shown_bytes
     from facecluster.report.text import plural
 
     if "plan" in found:
-        _show_found(found)
+        _print_plan(found)
     if "done" not in found:
         again = f"facecluster dedup {printable(store)} --apply {printable(found['plan'])} --move-to DIR"
         click.echo(f"no photo was touched. To move the duplicates: {again}" if found["to_move"] else "no photo was touched")
         return
-    _show_passed_over(found["passed_over"])
+    _print_skipped(found["passed_over"])
     if dry_run:
         for uri, what in found["done"]:
             click.echo(f"would be done: {printable(uri)}: {printable(what)}")
     if found.get("found_again"):
-        click.echo("note: they lie among your photos still, so the next 'facecluster embed' of that folder finds them again", err=True)
+        click.echo("note: the moved files are still in the folder of your photos: its next 'facecluster embed' finds them again", err=True)
     size = f" ({shown_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
     verb = "would be done" if dry_run else "done"
-    click.echo(f"{plural(len(found['done']), 'file')} {verb}{size}, {len(found['passed_over']):,} passed over")
+    click.echo(f"{plural(len(found['done']), 'file')} {verb}{size}, {len(found['passed_over']):,} skipped")
 
 
-def _show_passed_over(files: list[tuple[str, str]]) -> None:
-    """A line a file; of those for one reason, which may be thousands, the first few and how many more."""
+def _print_skipped(files: list[tuple[str, str]]) -> None:
+    """A line for each file. There may be thousands for one reason: then the first few, and how many more."""
     seen: Counter[str] = Counter()
     for uri, why in files:
         seen[why] += 1
         if seen[why] <= SHOWN:
-            click.echo(f"passed over: {printable(uri)}: {printable(why)}")
+            click.echo(f"skipped: {printable(uri)}: {printable(why)}")
     for why, n in seen.items():
         if n > SHOWN:
-            click.echo(f"passed over: {n - SHOWN:,} more (--json names all): {printable(why)}")
+            click.echo(f"skipped: {n - SHOWN:,} more (--json lists all): {printable(why)}")
 
 
-def _show_found(found: dict[str, Any]) -> None:
+def _print_plan(found: dict[str, Any]) -> None:
     from facecluster.dedup.folders import shown_bytes
     from facecluster.report.text import plural
 
@@ -69,10 +69,10 @@ def _show_found(found: dict[str, Any]) -> None:
     if len(left_out) > SHOWN:
         click.echo(f"left out: {len(left_out) - SHOWN:,} more, see the page", err=True)
     if found["gone"]:
-        click.echo(f"{found['gone']:,} files that the store knows are no longer there", err=True)
+        click.echo(f"{found['gone']:,} files of the store no longer exist", err=True)
     if found["smaller"]:
-        click.echo(f"warning: for {found['smaller']:,} files a smaller one is kept, since you prefer its folder", err=True)
+        click.echo(f"warning: for {found['smaller']:,} files a smaller one is kept because you prefer its folder", err=True)
     if found["older_plan"]:
-        click.echo(f"the plan that was there is now {printable(found['older_plan'])}", err=True)
+        click.echo(f"the earlier plan is now {printable(found['older_plan'])}", err=True)
     click.echo(f"plan: {printable(found['plan'])}")
     click.echo(f"open {printable(found['page'])}")

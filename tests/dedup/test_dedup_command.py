@@ -78,7 +78,7 @@ def test_finding_and_moving_in_one_go(store: Path, photos: Path, tmp_path: Path)
     result = run(store, "--move-to", tmp_path / "aside", "--protect", photos)
     assert "0 files done" in result.stdout and len(names(photos)) == 4
     result = run(store, "--link", "hard")
-    assert "1 file done" in result.stdout and "passed over" in result.stdout and "--move-to" in result.stdout
+    assert "1 file done" in result.stdout and "skipped" in result.stdout and "--move-to" in result.stdout
     assert os.path.samefile(photos / "a.jpg", photos / "copy of a.jpg") and len(names(photos)) == 4
 
 
@@ -88,7 +88,7 @@ def test_of_many_files_passed_over_for_one_reason_the_first_are_named(store: Pat
         (photos / f"small{n}.jpg").write_bytes(coded(scaled(scene(1), n / 100)))
     write_store(store, sorted(photos.glob("small*.jpg")))
     result = run(store, "--link", "hard")
-    lines = [line for line in result.stdout.splitlines() if line.startswith("passed over")]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("skipped")]
     passed = json.loads(run(store, "--link", "hard", "--dry-run", "--json").stdout)["passed_over"]
     assert len(passed) == len(sizes) + 1, "the near-duplicates: a link would lose their bytes"
     assert len(lines) == 21 and f"{len(passed) - 20} more" in lines[-1]

@@ -159,8 +159,8 @@ def test_a_rule_says_which_of_several_faces_is_meant(made: Made, tmp_path: Path)
     for rule, face in (("largest", 1), ("centre", 2)):
         both = [["face_id", "person"], [syn.face_id(900, face), "x"], [syn.face_id(0, 0), "y"]]
         by_face = measured(store.url, "--truth", write(tmp_path / "f.csv", both))
-        assert measured(store.url, *base, "--several", rule)["grouping"] == by_face["grouping"]
-        assert measured(store.url, *base, "--several", rule)["verification"] == by_face["verification"]
+        assert measured(store.url, *base, "--which-face", rule)["grouping"] == by_face["grouping"]
+        assert measured(store.url, *base, "--which-face", rule)["verification"] == by_face["verification"]
 
 
 def test_boxes_of_a_photo_are_matched_one_to_one(made: Made, tmp_path: Path) -> None:
