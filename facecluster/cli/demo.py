@@ -1,4 +1,4 @@
-"""facecluster demo: the main job on people who do not exist."""
+"""facecluster demo: the main job on synthetic people."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from facecluster.cli.errors import handle_errors
 
 @click.command("demo")
 @click.option("-o", "--out", default="facecluster-demo", show_default=True, help="New folder for the photos and the store.")
-@click.option("--people", default=12, show_default=True, type=click.IntRange(6, 60), help="Synthetic people.")
-@click.option("--photos", default=8, show_default=True, type=click.IntRange(2, 50), help="Photos of each.")
-@click.option("--seed", default=0, show_default=True, help="Another number, other people.")
+@click.option("--people", default=12, show_default=True, type=click.IntRange(6, 60), help="How many synthetic people.")
+@click.option("--photos", default=8, show_default=True, type=click.IntRange(2, 50), help="How many photos of each person.")
+@click.option("--seed", default=0, show_default=True, help="Random seed: another number gives other people.")
 @handle_errors
 def command(out: str, people: int, photos: int, seed: int) -> None:
-    """Make photos of synthetic people, run the main job on them, and score it against the truth. No photos, no network.
+    """Make photos of synthetic people, run the main job on them, and compare the result with the truth. Needs no photos and no network.
 
     Example: facecluster demo
     """
@@ -43,7 +43,7 @@ def command(out: str, people: int, photos: int, seed: int) -> None:
     boxes = np.array([f["box"] for f in faces.values()], np.float32).reshape(-1, 4)
     groups = np.array([labels.get(i, -1) for i in faces], np.int64)
     result = score(truth, [f["photo_id"] for f in faces.values()], boxes, groups)
-    click.echo(f"found {result.found} of {result.faces} faces, and {result.others} other places that are none")
+    click.echo(f"found {result.found} of {result.faces} faces, and {result.others} things that are no faces")
     scores = f"BCubed F {result.bcubed.f:.3f}, pairwise F {result.pairwise.f:.3f}"
-    click.echo(f"{result.people} people came out as {result.groups} groups: {scores}")
+    click.echo(f"{result.people} people are in {result.groups} groups: {scores}")
     click.echo(f"report: {Path(index).resolve()}")

@@ -1,4 +1,4 @@
-"""facecluster doctor: what this machine has."""
+"""facecluster doctor: what this machine has, and what to install for more."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 import click
 
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import json_option
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @handle_errors
 def command(as_json: bool) -> None:
-    """Say what this machine has (devices, faiss, bf16, decoders, models, disk) and what to install for more.
+    """Print what this machine has (devices, faiss, bf16, decoders, models, disk) and what to install for more.
 
     Example: facecluster doctor
     """

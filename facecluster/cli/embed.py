@@ -1,4 +1,4 @@
-"""facecluster embed: photos to vectors."""
+"""facecluster embed: find the faces of photos, and compute their vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facecluster.cli.options import photo_options
 @photo_options
 @handle_errors
 def command(**options: Any) -> None:
-    """Find the faces of PHOTOS (folders, globs, files) and turn them into vectors.
+    """Find the faces in PHOTOS (folders, globs, files), and compute a vector for each: what 'facecluster cluster' compares.
 
     Example: facecluster embed ~/Pictures '/mnt/**/*.jpg' -o ~/people
     """

@@ -1,4 +1,4 @@
-"""facecluster import-names: names that other programs gave."""
+"""facecluster import-names: take over the names that other programs gave to faces."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import json
 import click
 
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import model_name, model_of_run_option
+from facecluster.cli.options import json_option, model_name, model_of_run_option
 from facecluster.cli.printing import printable
 
 
 @click.command("import-names")
 @click.argument("store")
 @click.argument("sidecars", nargs=-1, required=True)
-@click.option("--dry-run", is_flag=True, help="Only list the names.")
+@click.option("--dry-run", is_flag=True, help="List the names, and change nothing.")
 @model_of_run_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @handle_errors
 def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | None, as_json: bool) -> None:
     """Take over the names that digiKam, Lightroom and others gave to faces, from SIDECARS (.xmp, photos, or folders of them).
 
-    Each becomes a decision, which counts at once and with every later 'facecluster cluster'; 'facecluster undo' takes them back.
+    Each name becomes a decision, in effect at once and in every later 'facecluster cluster'. 'facecluster undo' takes the names back.
 
     Example: facecluster import-names ~/people ~/Pictures --dry-run
     """

@@ -43,7 +43,7 @@ def embed(
     for line in done.warnings:
         click.echo(f"warning: {line!r}", err=True)
     known = f", {done.collected.known:,} known before" if done.collected.known else ""
-    click.echo(f"{done.photos:,} photos read{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
+    click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
 
 
 def group(

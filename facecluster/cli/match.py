@@ -1,4 +1,4 @@
-"""facecluster match: who is on new photos."""
+"""facecluster match: recognise the people on new photos."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import device_option, json_option, model_option
 from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
 
 @click.command("match")
 @click.argument("photos", nargs=-1, required=True)
-@click.option("--store", required=True, help="The store to compare with.")
-@click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="People and nearest faces to name for each face.")
+@click.option("--store", required=True, help="Store of the people to compare with.")
+@click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True,
+              help="How many people and most similar faces to list for each face.")  # fmt: skip
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
-              help="How likely a face is of someone in the store, before looking.")  # fmt: skip
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+              help="Probability that a new face is of someone in the store, before it is compared.")  # fmt: skip
+@model_option
+@device_option
+@json_option
 @handle_errors
 def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: str, device: str, as_json: bool) -> None:
-    """Say who is on new PHOTOS (files, folders, globs), by the people of a store, or that nobody known is.
+    """Recognise the people of a store on new PHOTOS (files, folders, globs), or say that a face is of nobody known.
 
-    The store is not changed but for its search index, which is made when it is first needed.
+    Of the store only the search index changes: it is made when it is first needed.
 
     Example: facecluster match party.jpg --store ~/people
     """

@@ -1,4 +1,4 @@
-"""facecluster questions: what is not sure, and what to answer first."""
+"""facecluster questions: the least certain people, and what to answer first."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import json_option, model_option
 
 
 @click.command("questions")
 @click.argument("store")
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
-@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Questions and people to show.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@model_option
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="How many questions and people to show.")
+@json_option
 @handle_errors
 def command(store: str, model: str, top: int, as_json: bool) -> None:
-    """Show the people of STORE that are least sure, and the questions that settle most.
+    """Show the least certain people of STORE, and the questions whose answers help most.
 
     Answer with 'facecluster same', 'facecluster not-same' or 'facecluster split'.
 
@@ -44,12 +45,16 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"people": people, "questions": questions, "open": len(uncertainty.kind)}, indent=1))
         return
-    click.echo(f"{len(uncertainty.kind)} open questions. People that are least sure (purity x completeness):")
+    click.echo(f"{len(uncertainty.kind):,} open questions. The least certain people (purity x completeness):")
     for p in people:
-        click.echo(f"  identity {p['identity']}: {p['faces']} faces, {p['purity']:.2f} x {p['completeness']:.2f}")
-    asks = {"same": "are these people one?", "split": "are the ends of this person one?", "photo": "one photo, two faces: one person?"}
+        click.echo(f"  identity {p['identity']}: {p['faces']:,} faces, {p['purity']:.2f} x {p['completeness']:.2f}")
+    texts = {
+        "same": "are these two people one person?",
+        "split": "are the two most different faces of this person of one person?",
+        "photo": "are these two faces of one photo of one person?",
+    }
     for n, q in enumerate(questions, 1):
-        odds = f"{q['probability']:.0%} yes, {q['faces_at_stake']} faces at stake"
-        click.echo(f"{n}. {asks[str(q['kind'])]} {q['face_a']} {q['face_b']} ({odds})")
+        chance = f"{q['probability']:.0%} yes, {q['faces_at_stake']} faces depend on it"
+        click.echo(f"{n}. {texts[str(q['kind'])]} {q['face_a']} {q['face_b']} ({chance})")
     if questions:
-        click.echo(f"after these {len(questions)} answers {questions[-1]['settled_after']:.1%} of the faces are settled")
+        click.echo(f"with these {len(questions)} answers, {questions[-1]['settled_after']:.1%} of the faces are decided")

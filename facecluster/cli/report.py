@@ -1,4 +1,4 @@
-"""facecluster report: people to pages and tables."""
+"""facecluster report: write pages and tables of the people."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import click
 
 from facecluster.cli import jobs, results
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import model_of_run_option
 
 
 @click.command("report")
 @click.argument("store")
-@click.option("--model", help="'bundled' or the path of a model card [default: that of the run that counts].")
+@model_of_run_option
 @click.option("--out", help="Folder for the report [default: report/ in the store].")
 @handle_errors
 def command(store: str, model: str | None, out: str | None) -> None:

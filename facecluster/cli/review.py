@@ -1,4 +1,4 @@
-"""facecluster review: the people of a store on a page of this machine."""
+"""facecluster review: a page in the browser to name, merge and split the people of a store."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from facecluster.cli.errors import handle_errors
 
 @click.command("review")
 @click.argument("store")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of 127.0.0.1 [default: a free one].")
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1 [default: a free one].")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser, only print the address.")
 @handle_errors
 def command(store: str, port: int, no_browser: bool) -> None:
-    """Name, merge and split the people of STORE in the browser, and answer what is not sure. Ctrl-C ends it; nothing is lost.
+    """Name, merge and split the people of STORE in the browser, and answer the open questions. Ctrl-C ends it; nothing is lost.
 
-    The page is on 127.0.0.1: no other machine can reach it, and no other page, since its address has a token in it. All you say is in the
-    store's journal at once; 'facecluster cluster' groups by it.
+    The page is on 127.0.0.1. No other machine can reach it, and no other page can, because its address contains a token. Each decision is
+    saved in the store at once; 'facecluster cluster' groups by it.
 
     Example: facecluster review ~/people
     """
@@ -33,10 +33,10 @@ def command(store: str, port: int, no_browser: bool) -> None:
         click.echo(f"open {review.url}")
         click.echo("Ctrl-C ends it", err=True)
         if not no_browser:
-            # one that runs in the terminal would keep the page from being served
+            # a browser that runs in the terminal would block the server
             threading.Thread(target=webbrowser.open, args=(review.url,), daemon=True).start()
         review.serve()
     except KeyboardInterrupt:
-        click.echo(f"\nall is kept. To group by it: 'facecluster cluster {store}'", err=True)
+        click.echo(f"\nall decisions are saved. To group by them: 'facecluster cluster {store}'", err=True)
     finally:
         review.close()

@@ -1,4 +1,4 @@
-"""facecluster run: the main job."""
+"""facecluster run: embed photos, group the faces, write the report."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from facecluster.cli.options import photo_options
 @photo_options
 @handle_errors
 def command(**options: Any) -> None:
-    """Photos in, people out: find faces in PHOTOS (folders, globs, files), group them, write the report.
+    """Find the faces in PHOTOS (folders, globs, files), group them into people, and write the report.
 
-    Run it again to go on after a stop, or to add photos: what is done is not done twice.
+    Run it again to go on after a stop, or to add photos: what is done is not done again.
 
     Example: facecluster run ~/Pictures -o ~/people
     """

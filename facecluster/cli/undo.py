@@ -1,4 +1,4 @@
-"""facecluster undo: take back what was decided."""
+"""facecluster undo: undo decisions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 @click.command("undo")
 @click.argument("store")
 @click.argument("decision", required=False)
-@click.option("--list", "show", is_flag=True, help="List the decisions that hold, newest last.")
+@click.option("--list", "show", is_flag=True, help="List the decisions that are in effect, newest last.")
 @handle_errors
 def command(store: str, decision: str | None, show: bool) -> None:
-    """Take back DECISION of STORE: an id, or that of a whole file [default: the last that holds]. To undo an undo, give its id.
+    """Undo DECISION of STORE: the id of a decision, or of a whole CSV file [default: the newest decision in effect]. To undo an undo, give
+    its id.
 
     Example: facecluster undo ~/people
     """
@@ -38,7 +39,7 @@ def command(store: str, decision: str | None, show: bool) -> None:
             click.echo(printable(_line(d)))
         return
     if decision is None and not held:
-        raise InputError(f"expected a decision to take back in {store}, found none that holds")
+        raise InputError(f"expected a decision to undo in {store}, found none in effect")
     wanted = held[-1].id if decision is None else decision
     known = {d.id for d in journal.decisions} | {d.batch for d in journal.decisions}
     if wanted not in known:
@@ -47,13 +48,13 @@ def command(store: str, decision: str | None, show: bool) -> None:
     gone = [d for d in held if d.id == wanted or d.batch == wanted]
     back = [d for d in journal.decisions if d.id == wanted and d.act == "undo"]
     if not gone and not back:
-        raise InputError(f"expected a decision that holds, found {wanted}, which is undone already: undo that undo, if you want it back")
+        raise InputError(f"expected a decision in effect, found {wanted}, which is undone already: undo that undo to bring it back")
     made = append(place, [undo])
     for d in gone:
         click.echo(printable(f"undone: {_line(d)}"))
     for d in back:
         click.echo(f"undone: the undo of {d.of}")
-    click.echo(f"to group by it: 'facecluster cluster {store}'; to take the undo back: 'facecluster undo {store} {made[0].id}'")
+    click.echo(f"to group by it: 'facecluster cluster {store}'; to undo the undo: 'facecluster undo {store} {made[0].id}'")
 
 
 def _line(d: Decision) -> str:

@@ -1,4 +1,4 @@
-"""facecluster verify: are two photos of one person."""
+"""facecluster verify: whether two photos have a person in common."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import device_option, json_option, model_option, threshold_option
 
 
 @click.command("verify")
 @click.argument("a")
 @click.argument("b")
-@click.option("--store", help="Read cosines as this store was calibrated to [default: as the model's card says].")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a face counts [default: the model card's].")
-@click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--store", help="Use the probabilities that this store was calibrated to [default: those of the model card].")
+@threshold_option
+@model_option
+@device_option
+@json_option
 @handle_errors
 def command(a: str, b: str, store: str | None, threshold: float | None, model: str, device: str, as_json: bool) -> None:
     """Say whether photos A and B have a person in common, by their most similar pair of faces.
@@ -58,7 +59,7 @@ def _line(faces: tuple[int, int], probability: float, cosine: float | None) -> s
     if cosine is None:
         which = "either photo" if not any(faces) else "the first photo" if not faces[0] else "the second photo"
         return f"no face found in {which}: nothing to compare"
-    words = "can't be told"
+    words = "can't tell"
     for bound, text in ((0.95, "very likely the same person"), (0.8, "likely the same person")):
         if probability >= bound:
             words = text

@@ -152,7 +152,7 @@ def test_other_weights_are_not_read_by_it(named: Store, tmp_path: Path) -> None:
     assert read_reading(named, card_of(bad)).pairs is not None
     found = read_reading(named, card_of(other))
     assert found.other_weights and not found and common_card(named, other).slope == 1.0
-    assert "is of other weights" in call("cluster", named.url, "--model", other).stderr
+    assert "with other weights" in call("cluster", named.url, "--model", other).stderr
     assert stated(named, other) > 0.3
 
 
