@@ -1,23 +1,28 @@
-"""HDBSCAN on a sparse graph: density, the forest of shortest edges, and the groups that last longest (Campello et al., 2013).
+"""HDBSCAN on a sparse graph (Campello et al., 2013): core distances, a minimum spanning forest, and clusters selected by excess of mass.
 
-Distances are whole numbers of 2^-22, and how long a group lasts is added up in whole numbers, so that no result depends on the order in
-which anything is added. Nor does it depend on which of several edges of one length comes first (the larger of two core distances is the
-length of many): what meets at one length meets at once. Faces that get dense at the length at which they meet a group fall into it, and
-do not count as a group that it is split from; those at which two groups meet belong to neither, but to what the two become.
+Distances are integers: steps of 2^-22. Stabilities are sums of integers. So no result depends on the order of additions.
 
-Groups that meet at the cut or farther never meet: every piece of the forest ends there, as if it hung on something far from all. Bridged
-at infinity, every piece is born so early that it is never split, and a collection of one person would have no group at all.
+Ties. Many edges have the same length, because a mutual reachability distance often is the core distance of one of its faces. All edges of
+one length are added at once, so their order does not matter. Two rules follow. Faces that become dense at the very length at which they
+meet a cluster fall into that cluster; they do not count as a cluster of their own that splits from it. Faces at which two clusters meet
+belong to neither, but to the parent cluster.
 
-The library hdbscan finds the same groups where no two edges are as long (tests/test_hierarchy.py). It is not used: its union-find is
-quadratic where many faces join a large group one by one (20,000 faces that hang on the first half of themselves: 69 s, here .03 s), and
-what it makes of edges as long depends on the order of the faces.
+The forest ends at the cut, the longest distance that counts. Each of its trees ends there, as if it were linked at the cut to something
+far away. If the trees were linked at infinity instead, each would begin at density 0 and last so long that it would never be split; and a
+collection of one person would have no cluster, since HDBSCAN never selects the root.
 
-Cost, for n faces and m edges: m log m to sort, and n log n for the tree. Odd inputs: no edge at all leaves every face alone; edges between
-copies are 4 steps long, not 0: a sparse matrix takes a zero for a missing edge.
+The library hdbscan finds the same clusters where no two edges have the same length (tests/grouping/test_hierarchy.py). It is not the
+default for two reasons. Its union-find is quadratic where many faces join one large cluster one by one (20,000 faces, half of which hang on
+the other half: 69 s, here .03 s). And what it makes of edges of the same length depends on the order of the faces. hdbscan_library.py runs
+it on the same forest.
+
+Cost, for n faces and m edges: m log m to sort, n log n for the tree. Odd inputs: without edges every face is alone. The distance of two
+copies of one face is 4 steps, not 0: a sparse matrix takes a zero for a missing edge.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -28,42 +33,42 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 Rows = NDArray[np.int32]
-STEP = 2.0**22  # steps of distance in 1
-_NEAREST = 4  # steps: distance of copies
-_FARTHEST = (1 << 24) - 1  # steps
-_LASTING = 1 << 52  # over steps: how dense a place is, in whole numbers
+STEPS_PER_UNIT = 2.0**22  # steps of distance in 1
+SHORTEST = 4  # steps: the distance of copies
+_LONGEST = (1 << 24) - 1  # steps
+_DENSITY_SCALE = 1 << 52  # divided by a distance in steps: density, an integer
 
 
 def quantise(distance: NDArray[np.float64]) -> Rows:
     """Distances from 0 to 4, in steps."""
-    return np.asarray(np.clip(np.rint(distance * STEP), _NEAREST, _FARTHEST), dtype=np.int32)
+    return np.asarray(np.clip(np.rint(distance * STEPS_PER_UNIT), SHORTEST, _LONGEST), dtype=np.int32)
 
 
 def spanning_forest(n: int, source: Rows, target: Rows, distance: Rows, cut: int, min_samples: int) -> tuple[Rows, Rows, Rows]:
-    """A minimum spanning forest of the mutual reachability graph of n faces: ends and lengths in steps, shortest first.
+    """A minimum spanning forest of the mutual reachability graph of n faces: ends and lengths (in steps) of its edges, shortest first.
 
     Args:
         n: number of faces.
         source: (m,) rows; each edge stands once.
         target: (m,) rows.
         distance: (m,) in steps, at most `cut`.
-        cut: the longest edge, in steps.
-        min_samples: neighbours that make a place dense.
+        cut: longest edge, in steps.
+        min_samples: the core distance of a face is the distance to its min_samples-th nearest neighbour.
     """
-    core = _core(n, source, target, distance, min_samples)
-    reach = np.maximum(np.maximum(core[source], core[target]), distance)
-    near = reach <= cut
-    graph = coo_matrix((reach[near].astype(np.float64), (source[near], target[near])), shape=(n, n)).tocsr()
-    del reach, near
+    core = _core_distances(n, source, target, distance, min_samples)
+    reachability = np.maximum(np.maximum(core[source], core[target]), distance)
+    near = reachability <= cut
+    graph = coo_matrix((reachability[near].astype(np.float64), (source[near], target[near])), shape=(n, n)).tocsr()
+    del reachability, near
     found = minimum_spanning_tree(graph, overwrite=True).tocoo()
     order = np.argsort(found.data)
     return found.row[order], found.col[order], found.data[order].astype(np.int32)
 
 
-def _core(n: int, source: Rows, target: Rows, distance: Rows, min_samples: int) -> Rows:
-    """(n,) distance to the min_samples-th nearest linked face; beyond all where there are fewer."""
+def _core_distances(n: int, source: Rows, target: Rows, distance: Rows, min_samples: int) -> Rows:
+    """(n,) distance to the min_samples-th nearest neighbour, in steps; the largest int32 for faces with fewer neighbours."""
     m = len(source)
-    keys = np.empty(2 * m, dtype=np.int64)  # one sort by face, then distance
+    keys = np.empty(2 * m, dtype=np.int64)  # face and distance in one number: one sort does for both
     for half, end in ((keys[:m], source), (keys[m:], target)):
         half[:] = end
         half <<= 32
@@ -78,113 +83,129 @@ def _core(n: int, source: Rows, target: Rows, distance: Rows, min_samples: int) 
 
 
 @dataclass(slots=True)
-class _Tree:
-    """Clusters as they are found, the densest first: lists have an entry for each."""
+class _CondensedTree:
+    """Clusters in the order in which they form, the densest first. Each list has one entry a cluster.
+
+    The stability of a cluster is the sum, over its faces, of the density at which the face enters it less the density at which it ends.
+    """
 
     size: list[int] = field(default_factory=list)  # faces so far
-    lasts: list[int] = field(default_factory=list)  # sum over its faces of the density at which they leave
-    below: list[int] = field(default_factory=list)  # what the best of the clusters it splits into last, together
-    parent: list[int] = field(default_factory=list)
-    chosen: list[bool] = field(default_factory=list)  # whether it lasts as long as those
-    peak: list[int] = field(default_factory=list)  # steps: where it is densest
+    density_sum: list[int] = field(default_factory=list)  # over its faces, of the density at which each enters
+    best_below: list[int] = field(default_factory=list)  # stability of the best selection among its descendants
+    parent: list[int] = field(default_factory=list)  # -1: none
+    stable: list[bool] = field(default_factory=list)  # whether it is at least as stable as that selection
+    peak: list[int] = field(default_factory=list)  # steps: the shortest length in it
 
-    def open(self, peak: int) -> int:
-        """A new cluster without faces."""
-        self.lasts.append(0)
+    def new(self, peak: int) -> int:
+        """Add a cluster without faces; returns its number."""
         self.size.append(0)
-        self.below.append(0)
+        self.density_sum.append(0)
+        self.best_below.append(0)
         self.parent.append(-1)
-        self.chosen.append(False)
+        self.stable.append(False)
         self.peak.append(peak)
-        return len(self.lasts) - 1
+        return len(self.size) - 1
 
-    def take(self, cluster: int, faces: int, density: int) -> None:
-        """Let faces come to a cluster, so many, at a density."""
+    def add_faces(self, cluster: int, faces: int, density: int) -> None:
+        """Let a number of faces enter a cluster at a density."""
         self.size[cluster] += faces
-        self.lasts[cluster] += faces * density
+        self.density_sum[cluster] += faces * density
 
-    def join(self, clusters: list[int], density: int) -> int:
-        """End clusters that meet at a density; what they become."""
-        mine = self.open(min(self.peak[c] for c in clusters))
+    def merge(self, clusters: list[int], density: int) -> int:
+        """End clusters that meet at a density; returns the number of their parent."""
+        parent = self.new(min(self.peak[c] for c in clusters))
         for c in clusters:
-            self.below[mine] += self.close(c, density)
-            self.parent[c] = mine
-            self.take(mine, self.size[c], density)
-        return mine
+            self.best_below[parent] += self.end(c, density)
+            self.parent[c] = parent
+            self.add_faces(parent, self.size[c], density)
+        return parent
 
-    def close(self, cluster: int, density: int) -> int:
-        """End a cluster at a density; what the best choice from it down lasts."""
-        own, below = self.lasts[cluster] - self.size[cluster] * density, self.below[cluster]
-        self.chosen[cluster] = own >= below
+    def end(self, cluster: int, density: int) -> int:
+        """End a cluster at a density; returns the stability of the best selection among it and its descendants."""
+        own, below = self.density_sum[cluster] - self.size[cluster] * density, self.best_below[cluster]
+        self.stable[cluster] = own >= below
         return max(own, below)
 
     def selected(self) -> list[int]:
-        """The highest chosen cluster that each is part of; -1 if none is."""
+        """For each cluster: its highest stable ancestor or itself; -1 if there is none."""
         found = [-1] * len(self.parent)
-        for c in range(len(found) - 1, -1, -1):  # a parent comes after its children
+        for c in range(len(found) - 1, -1, -1):  # a parent has a higher number than its children
             above = found[self.parent[c]] if self.parent[c] >= 0 else -1
-            found[c] = above if above >= 0 else c if self.chosen[c] else -1
+            found[c] = above if above >= 0 else c if self.stable[c] else -1
         return found
 
 
 def excess_of_mass_clusters(
-    n: int, source: Rows, target: Rows, reach: Rows, cut: int, least: int
+    n: int, source: Rows, target: Rows, length: Rows, cut: int, min_cluster_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The groups of HDBSCAN by excess of mass.
+    """HDBSCAN's clusters, selected by excess of mass.
 
     Args:
         n: number of faces.
         source: (e,) rows, ends of the edges of a forest, shortest first.
         target: (e,) rows, the other ends.
-        reach: (e,) lengths in steps.
-        cut: steps at which pieces end.
-        least: faces of a group, from 2.
+        length: (e,) in steps.
+        cut: longest edge, in steps.
+        min_cluster_size: faces of a cluster, 2 or more.
 
     Returns:
         labels (n,), from 0 with gaps, -1 = none; and GLOSH outlier scores (n,), 0 to 1.
     """
-    tree, own, left = _Tree(), [-1] * n, [cut] * n  # the first cluster of each face, and where it came to it, in steps
-    top, size, cluster = list(range(n)), [1] * n, [-1] * n  # union-find; of a root: its faces, and its cluster while that is open
-    few: dict[int, list[int]] = {}  # of a root of more than one face without a cluster: its faces
-    for length, edges in groupby(zip(reach.tolist(), source.tolist(), target.tolist(), strict=True), key=itemgetter(0)):
-        met: dict[int, list[int]] = {}  # of a root: what it was made of before this length
-        for _, u, v in edges:
-            while top[u] != u:
-                top[u] = u = top[top[u]]
-            while top[v] != v:
-                top[v] = v = top[top[v]]
-            one, other = met.pop(u, [u]), met.pop(v, [v])
-            if len(one) < len(other):
-                one, other = other, one
-            one += other
-            if size[u] < size[v]:
-                u, v = v, u
-            top[v], met[u] = u, one
-            size[u] += size[v]
-        density = _LASTING // length
-        for root, parts in met.items():
-            faces = [face for part in parts if cluster[part] < 0 for face in few.pop(part, (part,))]
-            open_ones = [cluster[part] for part in parts if cluster[part] >= 0]
-            if len(open_ones) > 1:
-                mine = tree.join(open_ones, density)
-            elif open_ones:
-                mine = open_ones[0]
-            elif len(faces) >= least:
-                mine = tree.open(length)
+    tree = _CondensedTree()
+    first, entered = [-1] * n, [cut] * n  # of each face: the first cluster that it enters, and the length in steps at which it does
+    root, size = list(range(n)), [1] * n  # union-find
+    cluster = [-1] * n  # of each root: its cluster
+    waiting: dict[int, list[int]] = {}  # of each root of several faces that has no cluster: its faces
+    for steps, edges in groupby(zip(length.tolist(), source.tolist(), target.tolist(), strict=True), key=itemgetter(0)):
+        density = _DENSITY_SCALE // steps
+        for top, parts in _merge_components(root, size, edges).items():
+            faces = [face for part in parts if cluster[part] < 0 for face in waiting.pop(part, (part,))]
+            clusters = [cluster[part] for part in parts if cluster[part] >= 0]
+            if len(clusters) > 1:
+                mine = tree.merge(clusters, density)
+            elif clusters:
+                mine = clusters[0]
+            elif len(faces) >= min_cluster_size:
+                mine = tree.new(steps)
             else:
-                few[root] = faces
+                waiting[top] = faces
                 continue
-            cluster[root] = mine
-            tree.take(mine, len(faces), density)
+            cluster[top] = mine
+            tree.add_faces(mine, len(faces), density)
             for face in faces:
-                own[face], left[face] = mine, length
+                first[face], entered[face] = mine, steps
     for u in range(n):
-        if top[u] == u and cluster[u] >= 0:
-            tree.close(cluster[u], _LASTING // cut)
-    first = np.array(own, dtype=np.int64)
+        if root[u] == u and cluster[u] >= 0:
+            tree.end(cluster[u], _DENSITY_SCALE // cut)
+    return _labels_and_scores(tree, np.array(first, dtype=np.int64), np.array(entered, dtype=np.float64))
+
+
+def _merge_components(root: list[int], size: list[int], edges: Iterable[tuple[int, int, int]]) -> dict[int, list[int]]:
+    """Add the edges of one length to a union-find; returns, for each new root, the roots that it was made of."""
+    merged: dict[int, list[int]] = {}
+    for _, u, v in edges:
+        while root[u] != u:
+            root[u] = u = root[root[u]]
+        while root[v] != v:
+            root[v] = v = root[root[v]]
+        one, other = merged.pop(u, [u]), merged.pop(v, [v])
+        if len(one) < len(other):
+            one, other = other, one
+        one += other
+        if size[u] < size[v]:
+            u, v = v, u
+        root[v], merged[u] = u, one
+        size[u] += size[v]
+    return merged
+
+
+def _labels_and_scores(
+    tree: _CondensedTree, first: NDArray[np.int64], entered: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels (n,), and outlier scores (n,): how much less dense a face is than the densest place of the first cluster that it enters."""
     inside = first >= 0
-    peak = np.full(n, _NEAREST, dtype=np.float64)  # who is nobody's is measured against the densest there can be
+    peak = np.full(len(first), SHORTEST, dtype=np.float64)  # a face without a cluster is compared with the highest possible density
     peak[inside] = np.array(tree.peak, dtype=np.float64)[first[inside]]
-    labels = np.full(n, -1, dtype=np.int64)
+    labels = np.full(len(first), -1, dtype=np.int64)
     labels[inside] = np.array(tree.selected(), dtype=np.int64)[first[inside]]
-    return labels, 1 - peak / np.array(left, dtype=np.float64)
+    return labels, 1 - peak / entered

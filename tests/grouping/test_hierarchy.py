@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.grouping.hierarchy import STEP, excess_of_mass_clusters, spanning_forest
+from facecluster.grouping.hierarchy import STEPS_PER_UNIT, excess_of_mass_clusters, spanning_forest
 
 with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences in its docstrings
     warnings.simplefilter("ignore")
@@ -19,7 +19,7 @@ with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences i
     from hdbscan._hdbscan_linkage import label
     from hdbscan._hdbscan_tree import outlier_scores
 
-CUT = int(1.2 * STEP)
+CUT = int(1.2 * STEPS_PER_UNIT)
 
 
 def edges(points: NDArray[np.float64], longest: float = np.inf) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
@@ -27,7 +27,7 @@ def edges(points: NDArray[np.float64], longest: float = np.inf) -> tuple[NDArray
     a, b = np.triu_indices(len(points), 1)
     d = np.linalg.norm(points[a] - points[b], axis=1)
     keep = d <= longest
-    return a[keep].astype(np.int32), b[keep].astype(np.int32), np.maximum(np.rint(d[keep] * STEP), 4).astype(np.int32)
+    return a[keep].astype(np.int32), b[keep].astype(np.int32), np.maximum(np.rint(d[keep] * STEPS_PER_UNIT), 4).astype(np.int32)
 
 
 def found(points: NDArray[np.float64], least: int, min_samples: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -40,7 +40,7 @@ def library(points: NDArray[np.float64], least: int, min_samples: int) -> tuple[
     n = len(points)
     a, b, d = edges(points)
     far = np.full((n, n), np.inf)
-    far[a, b] = far[b, a] = d / STEP
+    far[a, b] = far[b, a] = d / STEPS_PER_UNIT
     np.fill_diagonal(far, np.inf)
     core = np.sort(far, axis=1)[:, min_samples - 1]
     reach = np.maximum(np.maximum(core[:, None], core[None]), far)
@@ -53,7 +53,7 @@ def library(points: NDArray[np.float64], least: int, min_samples: int) -> tuple[
         best[nearer], whom[nearer] = reach[at][nearer], at
         at = int(np.where(inside, np.inf, best).argmin())
         rows.append((whom[at], at, best[at]))
-    cut, ghosts = CUT / STEP, range(n, n + 3 * least)
+    cut, ghosts = CUT / STEPS_PER_UNIT, range(n, n + 3 * least)
     tree, heads = [(i, j, 1e-6) for i, j in zip(ghosts[:-1], ghosts[1:], strict=True)], {0}
     for i, j, length in sorted(rows, key=lambda r: r[2]):
         if length <= cut:
