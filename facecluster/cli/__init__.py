@@ -1,4 +1,4 @@
-"""The command line: the only place that imports click, prints, or exits. Commands are loaded when they are called for."""
+"""The command line: the only place that imports click, prints, or exits. A command's module is loaded when the command is called."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ import click
 
 from facecluster import __version__
 
-# Threads that wait must not spin: beside any other work on the same cores they make each other wait instead. Read when torch loads,
-# inherited by Dask's workers; whoever set it knows better.
+# Waiting threads must not spin: with other work on the same cores they slow each other down. torch reads this when it is loaded; Dask's
+# workers inherit it. A value that the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _COMMANDS = {
-    "run": "Photos in, people out: embed, cluster and report in one go.",
-    "embed": "Find the faces of photos and turn them into vectors.",
+    "run": "Find the faces of photos, group them into people, write the report.",
+    "embed": "Find the faces of photos and compute their vectors.",
     "cluster": "Group the faces of a store into people.",
-    "questions": "Who is least sure, and what to answer first.",
+    "questions": "Show the least certain people, and what to answer first.",
     "report": "Write the report of a store.",
     "review": "Name, merge and split people in the browser.",
-    "name": "Say what a person is called.",
+    "name": "Give a person a name.",
     "merge": "Say that two people are one.",
     "split": "Say that some faces are not of the person they are with.",
     "same": "Say that faces are of one person.",
     "not-same": "Say that faces are of different people.",
-    "ignore": "Leave out people you don't want to hear of.",
-    "undo": "Take back what you said.",
-    "match": "Say who is on new photos, or that nobody known is.",
+    "ignore": "Show people apart whom you don't want to see.",
+    "undo": "Undo decisions.",
+    "match": "Recognise the people of a store on new photos.",
     "verify": "Say whether two photos have a person in common.",
     "show": "List the photos of people: with A and B, but not C.",
     "export": "Write sidecars, COCO, FiftyOne, Label Studio, folders, CSV, SQLite.",
-    "import-names": "Read the names that other programs gave to faces.",
-    "dedup": "Find duplicate photos, and set them aside so that it can be undone.",
-    "curate": "Make a clean data set: labels checked, copies out, splits by person.",
+    "import-names": "Take over the names that other programs gave to faces.",
+    "dedup": "Find duplicate photos, and set them aside in a way that can be undone.",
+    "curate": "Make a clean data set: labels checked, duplicates out, split by person.",
     "evaluate": "Measure the people found against known answers.",
-    "demo": "Try it on synthetic people: no photos, no network.",
-    "doctor": "What this machine has, and what to install for more.",
+    "demo": "Try it on synthetic people: needs no photos and no network.",
+    "doctor": "Print what this machine has, and what to install for more.",
 }
 
 
-class _Lazy(click.Group):
+class _LazyGroup(click.Group):
     """Loads a command's module (and torch, faiss...) only when the command runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -57,7 +57,10 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.command(cls=_Lazy)
+@click.command(cls=_LazyGroup)
 @click.version_option(__version__, prog_name="facecluster")
 def main() -> None:
-    """Group the faces of a photo collection into people, on this machine alone."""
+    """Group the faces of a photo collection into people, on this machine alone.
+
+    The results are kept in a store: a folder that the first run makes and the other commands read.
+    """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--margin",
     type=click.FloatRange(-5, 10),
     help="How strict the linking of faces is. Higher splits more people, lower merges more. Unit: standard deviations of the similarity "
-    "between different people in your collection [default: 0.7].",
+    "between different people in your collection.", show_default="0.7",
 )
 @renamed_option(
     "--merge-margin",
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     old="--merge",
     type=click.FloatRange(-5, 10),
     help="How strict the joining of groups of faces is. Higher leaves more people in several groups, lower puts more different people "
-    "together. Unit: as for --margin [default: 1.2].",
+    "together. Unit: as for --margin.", show_default="1.2",
 )
 @click.option(
-    "--min-quality", type=click.FloatRange(0, 1), help="Faces of lower quality form no people of their own, but may join one [default: 0]."
+    "--min-quality", type=click.FloatRange(0, 1), show_default="0",
+    help="Faces of lower quality (0 to 1) form no people of their own, but may join one.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 @renamed_option("--full", old="--anew", is_flag=True, help="Group all faces from the start, even if only a few are new.")
@@ -61,6 +62,7 @@ def command(
     With --calibrate, what you confirmed (names, merges, splits, same, not-same) also corrects the probabilities that this command, match,
     evaluate and dedup state, if the corrected ones are better for people who were left out of the fit. Who is with whom does not change.
 
+    \b
     Example: facecluster cluster ~/people --dry-run
     """
     if sum([calibrate, reset_calibration, list_runs, return_to is not None]) > 1:
@@ -90,25 +92,25 @@ def _group(
     store: str, model: str, as_json: bool, dry_run: bool, full: bool, reading: Reading | None, said: dict[str, Any] | None,
     **changes: float | None,
 ) -> None:  # fmt: skip
-    def print_before(settled: ReconciledRun) -> None:
+    def print_before(reconciled: ReconciledRun) -> None:
         if not as_json:
-            print_changes(settled)
+            print_changes(reconciled)
 
     done = jobs.group(store, model, print_before, dry_run=dry_run, full=full, reading=reading, **changes)
-    settled = done.settled
+    reconciled = done.reconciled
     if as_json:
         found = {
-            "run": settled.run.number, "table": done.table, "dry_run": dry_run, "changed": settled.changed, "model": settled.run.model,
-            "counts": settled.run.counts, "churn": settled.churn.to_dict(), "notes": settled.notes,
+            "run": reconciled.run.number, "table": done.table, "dry_run": dry_run, "changed": reconciled.changed,
+            "model": reconciled.run.model, "counts": reconciled.run.counts, "churn": reconciled.churn.to_dict(), "notes": reconciled.notes,
             "calibration": said,
         }  # fmt: skip
         click.echo(json.dumps(found, indent=1))
     elif dry_run:
         click.echo("nothing was changed: leave out --dry-run to do it")
-    elif settled.changed:
-        click.echo(f"run {settled.run.number}: {settled.run.counts['people']:,} people. 'facecluster report {store}' shows them")
+    elif reconciled.changed:
+        click.echo(f"run {reconciled.run.number}: {reconciled.run.counts['people']:,} people. 'facecluster report {store}' shows them")
     else:
-        click.echo(f"run {settled.run.number} stays. 'facecluster report {store}' shows the people")
+        click.echo(f"run {reconciled.run.number} stays. 'facecluster report {store}' shows the people")
 
 
 def _list(store: str, as_json: bool) -> None:

@@ -21,17 +21,23 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 
 @click.command("curate")
 @click.argument("store")
-@click.option("-o", "--out", help="Folder for the data set; without one only the figures are printed.")
+@click.option("-o", "--out", metavar="DIR", help="Folder for the data set; without one only the figures are printed.")
 @renamed_option(
     "--format", "formats", old="--to", type=click.Choice(FORMATS), multiple=True, default=["parquet"], show_default=True,
     help="Format of the data set. Can be repeated.",
 )  # fmt: skip
 @click.option(
-    "--labels", default="people", show_default=True,
+    "--labels", metavar="people|folder|FILE", default="people", show_default=True,
     help="Where labels come from: 'people' of the store, 'folder' of the photo, or a CSV file with columns path,person.",
 )  # fmt: skip
-@click.option("--groups", type=click.Path(dir_okay=False), help="CSV file with columns person,group: figures by group in the datasheet.")
-@click.option("--split", "shares", default="0.8,0.1,0.1", show_default=True, help="Shares of train, val and test; a person is in one only.")
+@click.option(
+    "--groups", metavar="FILE", type=click.Path(dir_okay=False),
+    help="CSV file with columns person,group: the datasheet then has figures by group.",
+)  # fmt: skip
+@click.option(
+    "--split", "shares", metavar="SHARES", default="0.8,0.1,0.1", show_default=True,
+    help="Shares of train, val and test. All faces of a person are in the same one.",
+)  # fmt: skip
 @renamed_option("--max-faces", old="--cap", type=click.IntRange(1), help="Most faces of a person; the best and most varied are taken.")
 @renamed_option(
     "--min-faces", old="--floor", type=click.IntRange(1), default=2, show_default=True,
@@ -43,7 +49,7 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 @renamed_option(
     "--min-margin", old="--low", type=click.FloatRange(-5, 10),
     help="How similar a face must be to its person. Higher leaves out more faces, lower keeps more that are labelled wrongly. Unit: "
-    "standard deviations of the similarity between different people, above its mean [default: 1.0].",
+    "standard deviations of the similarity between different people, above its mean.", show_default="1.0",
 )  # fmt: skip
 @renamed_option("--keep-duplicates", old="--keep-copies", is_flag=True, help="Keep near-duplicates (all in the same split).")
 @click.option("--relabel", is_flag=True, help="Move a face of another person to that person, instead of leaving it out.")
@@ -71,6 +77,7 @@ def command(
     Labels are the people of the store, or the folder names of photos that are sorted into a folder for each person. After a stop, the same
     command goes on where it was.
 
+    \b
     Example: facecluster curate ~/people --labels folder -o dataset --format imagefolder --max-faces 50
     """
     import tempfile

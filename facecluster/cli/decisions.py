@@ -27,7 +27,8 @@ def decision_command(name: str, *arguments: Callable[..., Any]) -> Callable[[Cal
     """A command of this name that takes a store, these click arguments, and --csv (the parameter `path`)."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
-        csv = click.option("--csv", "path", help="Read the decisions from a CSV file, one a row. All rows are checked before any counts.")
+        text = "Read the decisions from a CSV file, one a row. All rows are checked before any takes effect."
+        csv = click.option("--csv", "path", metavar="FILE", help=text)
         function = handle_errors(function)
         for option in (csv, *reversed(arguments), click.argument("store")):
             function = option(function)
@@ -69,12 +70,12 @@ def decide(
 def _append(store: str, make: Callable[[CurrentPeople], Sequence[Decision]]) -> tuple[CurrentPeople, list[Decision]]:
     """Append what `make` makes of the people of a store to its journal; the people, and the decisions as they stand there."""
     from facecluster.decisions import append
-    from facecluster.people import register
+    from facecluster.people import read_current_people
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    known, _, notes = register(place)
+    known, _, notes = read_current_people(place)
     made = append(place, make(known))
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)

@@ -12,7 +12,7 @@ from facecluster.cli.errors import handle_errors
 
 
 @click.command("demo")
-@click.option("-o", "--out", default="facecluster-demo", show_default=True, help="New folder for the photos and the store.")
+@click.option("-o", "--out", metavar="DIR", default="facecluster-demo", show_default=True, help="New folder for the photos and the store.")
 @click.option("--people", default=12, show_default=True, type=click.IntRange(6, 60), help="How many synthetic people.")
 @click.option("--photos", default=8, show_default=True, type=click.IntRange(2, 50), help="How many photos of each person.")
 @click.option("--seed", default=0, show_default=True, help="Random seed: another number gives other people.")
@@ -20,6 +20,7 @@ from facecluster.cli.errors import handle_errors
 def command(out: str, people: int, photos: int, seed: int) -> None:
     """Make photos of synthetic people, run the main job on them, and compare the result with the truth. Needs no photos and no network.
 
+    \b
     Example: facecluster demo
     """
     import numpy as np

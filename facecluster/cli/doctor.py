@@ -21,6 +21,7 @@ from facecluster.cli.options import json_option
 def command(as_json: bool) -> None:
     """Print what this machine has (devices, faiss, bf16, decoders, models, disk) and what to install for more.
 
+    \b
     Example: facecluster doctor
     """
     found, advice = _look()

@@ -17,6 +17,7 @@ from facecluster.cli.options import photo_options
 def command(**options: Any) -> None:
     """Find the faces in PHOTOS (folders, globs, files), and compute a vector for each: what 'facecluster cluster' compares.
 
+    \b
     Example: facecluster embed ~/Pictures '/mnt/**/*.jpg' -o ~/people
     """
     jobs.embed(**options)

@@ -22,25 +22,27 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("store")
 @click.option(
-    "--truth",
+    "--truth", metavar="FILE",
     help="CSV file that says who is who: path,person or face_id,person. Columns x,y,w,h say which face is meant; others are groups.",
 )
 @click.option(
-    "--pairs",
+    "--pairs", metavar="FILE",
     help="File of pairs of one person or of two: LFW's pairs.txt, or a CSV with path1,path2,same[,fold]; other columns are groups.",
 )
-@click.option("--images", help="Folder from which relative paths and LFW's names start [default: the folder of the file].")
+@click.option(
+    "--images", metavar="DIR", show_default="the folder of the file", help="Folder from which relative paths and LFW's names start."
+)
 @renamed_option(
     "--which-face", "which_face", old="--several", type=click.Choice(["centre", "largest"]),
-    help="Which face a path means if the photo has several [default: none of them; centre for LFW].",
+    help="Which face a path means if the photo has several.", show_default="none of them; centre for LFW",
 )  # fmt: skip
 @click.option(
-    "--group", "groups", multiple=True,
-    help="Column of the truth (or of the pairs) to break figures down by [default: all others]. Can be repeated.",
+    "--group", "groups", metavar="COLUMN", multiple=True,
+    help="Column of the truth (or of the pairs) to break figures down by. Can be repeated.", show_default="all others",
 )  # fmt: skip
 @model_option
 @json_option
-@click.option("-o", "--out", help="Folder for evaluation.json, roc.svg and reliability.svg.")
+@click.option("-o", "--out", metavar="DIR", help="Folder for evaluation.json, roc.svg and reliability.svg.")
 @handle_errors
 def command(
     store: str, truth: str | None, pairs: str | None, images: str | None, which_face: str | None,
@@ -49,6 +51,7 @@ def command(
     """Measure how right the people of STORE are, and how well the model tells people apart, by known answers: those of a file, or the
     names that you gave.
 
+    \b
     Example: facecluster evaluate ~/people --truth labels.csv -o evaluation
     """
     from facecluster.evaluation.answers import read_answers

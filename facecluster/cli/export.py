@@ -22,7 +22,7 @@ KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 @click.command("export")
 @click.argument("store")
 @renamed_option("--format", "kind", old="--to", type=click.Choice(KINDS), required=True, help="Format to write.")
-@click.option("-o", "--out", help="Folder to write to.")
+@click.option("-o", "--out", metavar="DIR", help="Folder to write to.")
 @click.option("--beside", is_flag=True, help="xmp: write the sidecars beside the photos.")
 @click.option("--ids", is_flag=True, help="xmp: write the lasting id (p-0d4f21aa) where a person has no name.")
 @click.option("--link", is_flag=True, help="folders: make symbolic links instead of copies.")
@@ -38,6 +38,7 @@ def command(
     """Write the people of STORE for other programs: XMP sidecars with face regions (merged into existing ones, which keep all they
     hold), COCO, FiftyOne or Label Studio files, a folder for each person, CSV or SQLite.
 
+    \b
     Example: facecluster export ~/people --format xmp -o sidecars --dry-run
     """
     from facecluster.errors import InputError

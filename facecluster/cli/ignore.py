@@ -14,6 +14,7 @@ def command(store: str, people: tuple[str, ...], path: str | None) -> None:
 
     A CSV file needs the column person (or person_id).
 
+    \b
     Example: facecluster ignore ~/people p-77c0ffee p-0d4f21aa
     """
     decide(

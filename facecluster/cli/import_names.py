@@ -23,6 +23,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
 
     Each name becomes a decision, in effect at once and in every later 'facecluster cluster'. 'facecluster undo' takes the names back.
 
+    \b
     Example: facecluster import-names ~/people ~/Pictures --dry-run
     """
     from facecluster.decisions import append, read

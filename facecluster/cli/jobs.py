@@ -81,7 +81,7 @@ def group(
 
 def cluster(store: str, model: str) -> str:
     """Group the faces of a store, and print on stderr what changes; returns the name of the table of identities."""
-    return group(store, model, lambda settled: print_changes(settled, err=True)).table
+    return group(store, model, lambda reconciled: print_changes(reconciled, err=True)).table
 
 
 def _titles(people: People) -> dict[int, Title]:

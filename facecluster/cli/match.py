@@ -14,12 +14,13 @@ from facecluster.cli.options import device_option, json_option, model_option
 from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
-    from facecluster.matching.match import Match, Probe
+    from facecluster.matching.match import Match
+    from facecluster.matching.probe import Probe
 
 
 @click.command("match")
 @click.argument("photos", nargs=-1, required=True)
-@click.option("--store", required=True, help="Store of the people to compare with.")
+@click.option("--store", metavar="DIR", required=True, help="Store of the people to compare with.")
 @click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True,
               help="How many people and most similar faces to list for each face.")  # fmt: skip
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
@@ -33,12 +34,15 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
 
     Of the store only the search index changes: it is made when it is first needed.
 
+    \b
     Example: facecluster match party.jpg --store ~/people
     """
     from facecluster.errors import PhotoError
     from facecluster.faces.embed import EmbedConfig, check_vectors
+    from facecluster.matching.gallery import build_gallery
     from facecluster.matching.index import open_index
-    from facecluster.matching.match import detect_config, known, look, match
+    from facecluster.matching.match import match
+    from facecluster.matching.probe import detect_config, probe_photo
     from facecluster.matching.recognition import read_recognition
     from facecluster.models.registry import card_of
     from facecluster.photos.listing import find_files
@@ -52,15 +56,15 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     card = results.calibration_of(place, card).card(card)
     files = [f for f in find_files(photos) if not f.folder]
     who, index, detect = read_recognition(place, card.name), open_index(place, card.name), detect_config(place)
-    stored = known(index, who)
+    gallery = build_gallery(index, who)
     rows: list[dict[str, Any]] = []
     for file in files:
         try:
-            looked = look(file.uri, detect, embed, device=device)
+            probe = probe_photo(file.uri, detect, embed, device=device)
         except PhotoError as e:
             rows.append({"photo": file.uri, "error": str(e), "faces": []})
         else:
-            rows.append(_row(looked, match(looked, stored, card, prior=prior, top=top)))
+            rows.append(_row(probe, match(probe, gallery, card, prior=prior, top=top)))
         if not as_json:
             _show(rows[-1])
     if as_json:
@@ -70,25 +74,26 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
         sys.exit(1)
 
 
-def _row(looked: Probe, matches: list[Match]) -> dict[str, Any]:
+def _row(probe: Probe, matches: list[Match]) -> dict[str, Any]:
     faces = []
     for i, found in enumerate(matches):
         people = [
             {"person": c.person.key, "name": c.person.name, "number": c.person.number, "ignored": c.person.ignored,
-             "probability": c.probability, "faces": c.person.faces, "cosine_to_mean": c.mean, "cosine_to_nearest": c.best}
-            for c in found.people
+             "probability": c.probability, "faces": c.person.faces, "cosine_to_mean": c.cosine_to_mean,
+             "cosine_to_nearest": c.cosine_to_nearest}
+            for c in found.candidates
         ]  # fmt: skip
         nearest = [
             {"face_id": n.face_id, "photo": n.uri, "cosine": n.cosine, "probability": n.probability,
              "person": n.person.key if n.person else None, "name": n.person.name if n.person else None}
             for n in found.nearest
         ]  # fmt: skip
-        box = [round(float(v), 1) for v in looked.boxes[i]]
+        box = [round(float(v), 1) for v in probe.boxes[i]]
         faces.append(
-            {"box": box, "score": float(looked.scores[i]), "quality": float(looked.quality[i]), "nobody_known": found.nobody,
+            {"box": box, "score": float(probe.scores[i]), "quality": float(probe.quality[i]), "nobody_known": found.unknown,
              "people": people, "nearest": nearest}
         )  # fmt: skip
-    return {"photo": looked.uri, "photo_id": looked.photo_id, "error": None, "faces": faces}
+    return {"photo": probe.uri, "photo_id": probe.photo_id, "error": None, "faces": faces}
 
 
 def _show(row: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ def command(store: str, person: str | None, others: tuple[str, ...], path: str |
 
     A CSV file needs the columns person (or person_id) and other.
 
+    \b
     Example: facecluster merge ~/people 'Ada Lovelace' p-77c0ffee
     """
     one = str(person)

@@ -21,6 +21,7 @@ def command(store: str, person: str | None, name: str | None, path: str | None) 
     A CSV file needs the columns person (or person_id) and name; rows without a name are skipped. Two people with the same name become one
     person with the next 'facecluster cluster'.
 
+    \b
     Example: facecluster name ~/people p-0d4f21aa 'Ada Lovelace'
     """
     decide(

@@ -37,13 +37,17 @@ def renamed_option(*names: str, old: str, **attributes: Any) -> Callable[[F], F]
     return click.option(*names, cls=RenamedOption, old=(old,), **attributes)
 
 
-model_option = click.option("--model", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
-model_of_run_option = click.option("--model", help="'bundled' or the path of a model card [default: that of the current run].")
-device_option = click.option("--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, ...")
+model_option = click.option("--model", metavar="CARD", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
+model_of_run_option = click.option(
+    "--model", metavar="CARD", show_default="that of the current run", help="'bundled' or the path of a model card."
+)
+device_option = click.option(
+    "--device", metavar="DEVICE", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, ..."
+)
 threshold_option = click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="Detection score from which a face counts. Higher gives fewer false faces and misses more [default: the model card's].",
+    help="Detection score from which a face counts. Higher gives fewer false faces and misses more.", show_default="the model card's",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 min_probability_option = renamed_option(
@@ -52,12 +56,12 @@ min_probability_option = renamed_option(
 )  # fmt: skip
 _PHOTO_OPTIONS = [
     click.argument("photos", nargs=-1, required=True),
-    click.option("-o", "--store", required=True, help="Folder for the results (or an address such as s3://...)."),
+    click.option("-o", "--store", metavar="DIR", required=True, help="Folder for the results (or an address such as s3://...)."),
     threshold_option,
     model_option,
     device_option,
     click.option("--workers", type=click.IntRange(1), help="Use this many processes (Dask)."),
-    click.option("--scheduler", help="Use a running Dask cluster: tcp://host:8786."),
+    click.option("--scheduler", metavar="ADDRESS", help="Use a running Dask cluster: tcp://host:8786."),
     click.option("--retry-failed", is_flag=True, help="Try photos again that could not be used before."),
 ]
 

@@ -17,9 +17,9 @@ def printable(text: str) -> str:
     return shown(text).encode("utf-8", "replace").decode()
 
 
-def print_changes(settled: ReconciledRun, *, err: bool = False) -> None:
+def print_changes(reconciled: ReconciledRun, *, err: bool = False) -> None:
     """Print what a grouping changes (to stderr with `err`), and notes about decisions (always to stderr)."""
-    for note in settled.notes:
+    for note in reconciled.notes:
         click.echo(f"note: {printable(note)}", err=True)
-    for line in settled.churn.lines():
+    for line in reconciled.churn.lines():
         click.echo(printable(line), err=err)

@@ -22,6 +22,7 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
 
     Answer with 'facecluster same', 'facecluster not-same' or 'facecluster split'.
 
+    \b
     Example: facecluster questions ~/people --top 10
     """
     from facecluster.grouping.uncertainty import KINDS

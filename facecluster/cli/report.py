@@ -12,11 +12,12 @@ from facecluster.cli.options import model_of_run_option
 @click.command("report")
 @click.argument("store")
 @model_of_run_option
-@click.option("--out", help="Folder for the report [default: report/ in the store].")
+@click.option("--out", metavar="DIR", help="Folder for the report.", show_default="report/ in the store")
 @handle_errors
 def command(store: str, model: str | None, out: str | None) -> None:
     """Write the report of STORE: pages to look at, faces.csv, people.csv, summary.json, Parquet.
 
+    \b
     Example: facecluster report ~/people
     """
     from facecluster.store import Store

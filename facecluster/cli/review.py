@@ -12,7 +12,7 @@ from facecluster.cli.errors import handle_errors
 
 @click.command("review")
 @click.argument("store")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1 [default: a free one].")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1.", show_default="a free one")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser, only print the address.")
 @handle_errors
 def command(store: str, port: int, no_browser: bool) -> None:
@@ -21,6 +21,7 @@ def command(store: str, port: int, no_browser: bool) -> None:
     The page is on 127.0.0.1. No other machine can reach it, and no other page can, because its address contains a token. Each decision is
     saved in the store at once; 'facecluster cluster' groups by it.
 
+    \b
     Example: facecluster review ~/people
     """
     from facecluster.review import open_review

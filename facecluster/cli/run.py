@@ -19,6 +19,7 @@ def command(**options: Any) -> None:
 
     Run it again to go on after a stop, or to add photos: what is done is not done again.
 
+    \b
     Example: facecluster run ~/Pictures -o ~/people
     """
     jobs.embed(**options)

@@ -13,6 +13,7 @@ def command(store: str, faces: tuple[str, ...], path: str | None) -> None:
 
     A CSV file needs the columns face_a and face_b.
 
+    \b
     Example: facecluster same ~/people 0b1a0f0e9d1c4f6b8a7e5d3c-0001 4c5d0f0e9d1c4f6b8a7e5d3c-0000
     """
     decide_on_faces(store, "same", faces, path)

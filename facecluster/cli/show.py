@@ -14,11 +14,11 @@ from facecluster.cli.printing import printable
 @click.command("show")
 @click.argument("store")
 @click.argument("person")
-@click.option("--and", "also", multiple=True, help="Only photos that also show this person. Can be repeated.")
-@click.option("--not", "without", multiple=True, help="Only photos that do not show this person. Can be repeated.")
+@click.option("--and", "also", metavar="PERSON", multiple=True, help="Only photos that also show this person. Can be repeated.")
+@click.option("--not", "without", metavar="PERSON", multiple=True, help="Only photos that do not show this person. Can be repeated.")
 @min_probability_option
-@click.option("--copy-to", help="Folder to copy the photos to.")
-@click.option("--link-to", help="Folder to make links to the photos in.")
+@click.option("--copy-to", metavar="DIR", help="Folder to copy the photos to.")
+@click.option("--link-to", metavar="DIR", help="Folder to make links to the photos in.")
 @click.option("--dry-run", is_flag=True, help="Print what would be copied or linked, and do nothing.")
 @model_of_run_option
 @json_option
@@ -30,6 +30,7 @@ def command(
     """List the photos in STORE that show PERSON (a name, a lasting id p-..., or the number in the report); copy them to a folder, or make
     links there.
 
+    \b
     Example: facecluster show ~/people 'Ada Lovelace' --and p-0d4f21aa --not 12 --link-to both
     """
     from facecluster.errors import InputError

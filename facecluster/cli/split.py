@@ -23,6 +23,7 @@ def command(store: str, person: str | None, faces: tuple[str, ...], path: str | 
     A CSV file needs the columns person (or person_id) and face_id. All faces of a person go to one other person; with a column part, the
     faces of each part go to a person of their own.
 
+    \b
     Example: facecluster split ~/people 'Ada Lovelace' 0b1a0f0e9d1c4f6b8a7e5d3c-0001
     """
     decide(

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @click.option("--list", "show", is_flag=True, help="List the decisions that are in effect, newest last.")
 @handle_errors
 def command(store: str, decision: str | None, show: bool) -> None:
-    """Undo DECISION of STORE: the id of a decision, or of a whole CSV file [default: the newest decision in effect]. To undo an undo, give
-    its id.
+    """Undo DECISION of STORE: the id of a decision, or of a whole CSV file; without one, the newest decision in effect. To undo an undo,
+    give its id.
 
+    \b
     Example: facecluster undo ~/people
     """
     from facecluster.decisions import Decision, active, append, read

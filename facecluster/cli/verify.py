@@ -14,7 +14,9 @@ from facecluster.cli.options import device_option, json_option, model_option, th
 @click.command("verify")
 @click.argument("a")
 @click.argument("b")
-@click.option("--store", help="Use the probabilities that this store was calibrated to [default: those of the model card].")
+@click.option(
+    "--store", metavar="DIR", show_default="those of the model card", help="Use the probabilities that this store was calibrated to."
+)
 @threshold_option
 @model_option
 @device_option
@@ -23,12 +25,14 @@ from facecluster.cli.options import device_option, json_option, model_option, th
 def command(a: str, b: str, store: str | None, threshold: float | None, model: str, device: str, as_json: bool) -> None:
     """Say whether photos A and B have a person in common, by their most similar pair of faces.
 
+    \b
     Example: facecluster verify passport.jpg party.jpg
     """
     from facecluster.errors import InputError, PhotoError
     from facecluster.faces.detect import DetectConfig
     from facecluster.faces.embed import EmbedConfig
-    from facecluster.matching.match import look, verify
+    from facecluster.matching.match import verify
+    from facecluster.matching.probe import probe_photo
     from facecluster.models.registry import card_of
     from facecluster.store import Store
 
@@ -37,14 +41,14 @@ def command(a: str, b: str, store: str | None, threshold: float | None, model: s
         place = Store(store)
         place.check()
         card = results.calibration_of(place, card).card(card)
-    looks = []
+    probes = []
     for uri in (a, b):
         try:
-            looks.append(look(uri, DetectConfig(threshold=threshold), EmbedConfig(model=model), device=device))
+            probes.append(probe_photo(uri, DetectConfig(threshold=threshold), EmbedConfig(model=model), device=device))
         except PhotoError as e:
             raise InputError(f"{uri}: {e}") from e
-    found = verify(looks[0], looks[1], card)
-    boxes = [[round(float(v), 1) for v in one.boxes[i]] for one, i in zip(looks, found.pair, strict=True)] if found.pair else None
+    found = verify(probes[0], probes[1], card)
+    boxes = [[round(float(v), 1) for v in one.boxes[i]] for one, i in zip(probes, found.pair, strict=True)] if found.pair else None
     line = _line(found.faces, found.probability, found.cosine)
     if as_json:
         row = {"photos": [a, b], "faces": list(found.faces), "boxes": boxes, "cosine": found.cosine, "probability": found.probability}

@@ -17,7 +17,7 @@ from facecluster.calibrate.fit import Line
 from facecluster.cli import main
 from facecluster.errors import StoreError
 from facecluster.grouping.identify import IdentifyConfig
-from facecluster.matching.match import Probe
+from facecluster.matching.probe import Probe
 from facecluster.models.registry import card_of
 from facecluster.people import read_current_people
 from facecluster.store import IDENTITIES, Store
@@ -195,11 +195,11 @@ def test_a_spoilt_file_is_one_line_and_is_made_anew(named: Store, tmp_path: Path
 def test_verify_goes_by_a_store_that_is_named(named: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.array([[1.0, 0.0], [0.3, np.sqrt(1 - 0.09)]], np.float32)
 
-    def look(uri: str, *_: Any, **__: Any) -> Probe:
+    def probe_photo(uri: str, *_: Any, **__: Any) -> Probe:
         some = np.ones(1, np.float32)
         return Probe(uri, "", np.ones((1, 4), np.float32), some, some, vectors[[int(uri == "b.jpg")]])
 
-    monkeypatch.setattr("facecluster.matching.match.look", look)
+    monkeypatch.setattr("facecluster.matching.probe.probe_photo", probe_photo)
     write_reading(named, card_of("bundled"), Reading(pairs=Line(10.0, -1.0), impostor_mean=0.0, impostor_sd=0.1), {})
     found = [json.loads(call("verify", "a.jpg", "b.jpg", "--json", *more).stdout)["probability"] for more in ([], ["--store", named.url])]
     assert found[0] == pytest.approx(float(card_of("bundled").probability(np.array([0.3]))[0]), abs=1e-5)
