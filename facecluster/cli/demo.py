@@ -1,4 +1,4 @@
-"""facecluster demo: the main job on synthetic people."""
+"""facecluster demo: find and group the faces of synthetic people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facecluster.cli.errors import handle_errors
 @click.option("--seed", default=0, show_default=True, help="Random seed: another number gives other people.")
 @handle_errors
 def command(out: str, people: int, photos: int, seed: int) -> None:
-    """Make photos of synthetic people, run the main job on them, and compare the result with the truth. Needs no photos and no network.
+    """Make photos of synthetic people, find and group their faces, and compare the result with the truth. Needs no photos and no network.
 
     \b
     Example: facecluster demo
