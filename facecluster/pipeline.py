@@ -21,7 +21,7 @@ from facecluster.faces.embed import RENEW, EmbedConfig, check_vectors, embed_sha
 from facecluster.grouping.identify import IdentifyConfig, group, identify, read_links
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
-from facecluster.people import Overlay, Settled, earlier, keep_run, prepare, settle
+from facecluster.people import OverlayStore, ReconciledRun, find_previous_grouping, prepare_decisions, reconcile, save_run
 from facecluster.photos.collect import Collected, collect
 from facecluster.store import FACES, PHOTOS, Store
 
@@ -85,7 +85,7 @@ class Clustered:
 
     table: str  # of identities, of the run that counts now; of a dry run, the one that counted before
     faces: int
-    settled: Settled
+    reconciled: ReconciledRun
 
 
 def cluster_faces(
@@ -95,7 +95,7 @@ def cluster_faces(
     identities: IdentifyConfig | None,
     *,
     bars: Bars,
-    tell: Callable[[Settled], None] = lambda settled: None,
+    tell: Callable[[ReconciledRun], None] = lambda reconciled: None,
     dry_run: bool = False,
     anew: bool = False,
 ) -> Clustered:
@@ -112,7 +112,7 @@ def cluster_faces(
         anew: group all faces from the start, also if only a few came in since they were grouped.
     """
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
-        made = Overlay(folder, store) if dry_run else store
+        made = OverlayStore(folder, store) if dry_run else store
         return _cluster(store, made, embed, links, identities, bars, tell, keep=not dry_run, anew=anew)
 
 
@@ -123,7 +123,7 @@ def _cluster(
     links: LinkConfig,
     identities: IdentifyConfig | None,
     bars: Bars,
-    tell: Callable[[Settled], None],
+    tell: Callable[[ReconciledRun], None],
     *,
     keep: bool,
     anew: bool,
@@ -135,21 +135,22 @@ def _cluster(
         identities = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted)
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
-    prepared = prepare(store, ids, vectors)
+    prepared = prepare_decisions(store, ids, vectors)
     with bars("faces linked", len(ids)) as tick:
         link(made, embed.table(), f"links/{card.name}", links, tick)
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
-    rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must, "cannot": prepared.cannot}
-    begin = earlier(store, table, ids, vectors, identities, prepared, anew=anew)
-    done = identify(made, vectors, f"links/{card.name}", table, identities, before=begin.groups, grown=begin.grown, anew=anew, **rules)
-    if begin.note and not done.skipped:
-        prepared.notes.append(begin.note)
-    settled = settle(store, prepared, made, table, card.name)
-    tell(settled)
+    rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
+    previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=anew)
+    start: dict[str, Any] = {"before": previous.groups, "grown": previous.history, "anew": anew}
+    done = identify(made, vectors, f"links/{card.name}", table, identities, **start, **rules)
+    if previous.note and not done.skipped:
+        prepared.notes.append(previous.note)
+    reconciled = reconcile(store, prepared, made, table, card.name)
+    tell(reconciled)
     if keep:
-        keep_run(store, prepared, settled)
-    return Clustered(settled.run.identities if keep else table, len(ids), settled)
+        save_run(store, prepared, reconciled)
+    return Clustered(reconciled.run.identities if keep else table, len(ids), reconciled)
 
 
 def calibrate_faces(
@@ -171,11 +172,11 @@ def calibrate_faces(
     card = card_of(embed.model)
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
-    prepared = prepare(store, ids, vectors)
-    said = known(prepared.verdict, ids)
+    prepared = prepare_decisions(store, ids, vectors)
+    said = known(prepared.resolved, ids)
     check_enough(said, store.url)
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
-        made = Overlay(folder, store) if dry_run else store
+        made = OverlayStore(folder, store) if dry_run else store
         with bars("faces linked", len(ids)) as tick:
             link(made, embed.table(), f"links/{card.name}", links, tick)
         _, neighbours, similarity = read_links(made, f"links/{card.name}")

@@ -19,8 +19,8 @@ CARD = Path(__file__).parents[1] / "facecluster" / "models" / "weights" / "embed
 
 
 def people(sizes: Sequence[int], noise: float = 0.8, seed: int = 0, dim: int = DIM) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (n, dim) of length 1 around a random centre for each person, and who each is. Two of a person have a cosine of about
-    1 / (1 + noise^2)."""
+    """Vectors (n, dim) of length 1 around a random centre for each person, and the person of each. Two faces of one person have a cosine
+    of about 1 / (1 + noise^2)."""
     rng = np.random.default_rng(seed)
     truth = np.repeat(np.arange(len(sizes)), sizes)
     x = rng.normal(size=(len(sizes), dim))[truth] + noise * rng.normal(size=(len(truth), dim))
@@ -32,12 +32,12 @@ def photo_id(i: int) -> str:
 
 
 def face_ids(start: int, n: int) -> list[str]:
-    """A face in a photo each."""
+    """face_ids of n faces, each in a photo of its own."""
     return [f"{photo_id(i)[:24]}-0000" for i in range(start, start + n)]
 
 
 def add(store: Store, shard: str, vectors: np.ndarray, start: int = 0, model: str = "bundled", *, photos: bool = True) -> list[str]:
-    """Add faces number `start` and up, each in a photo of its own, with these vectors; their face_ids."""
+    """Add faces with these vectors, numbered from `start`, each in a photo of its own; gives their face_ids."""
     ids = face_ids(start, len(vectors))
     if photos:
         syn.write_photos(store, shard, [(photo_id(start + i), f"/photos/{start + i}.jpg", None, None) for i in range(len(ids))])
@@ -58,8 +58,8 @@ def add_boxes(store: Store, shard: str, ids: Sequence[str], boxes: np.ndarray) -
     store.write("faces", shard, table_of(FACES, columns), {"stage": "detect"})
 
 
-def made(folder: Path, sizes: Sequence[int], noise: float = 0.8, seed: int = 0) -> tuple[Store, list[str], np.ndarray]:
-    """A store with people of these sizes, not yet grouped; its face_ids, and who each is."""
+def ungrouped_store(folder: Path, sizes: Sequence[int], noise: float = 0.8, seed: int = 0) -> tuple[Store, list[str], np.ndarray]:
+    """A store with people of these sizes, not yet grouped; its face_ids, and the person of each."""
     store = Store(str(folder / "store"))
     store.create()
     vectors, truth = people(sizes, noise, seed)
@@ -75,14 +75,14 @@ def other_card(folder: Path, name: str = "other") -> str:
 
 
 def call(*arguments: str) -> Result:
-    """Run facecluster; fail unless it ends well."""
+    """Run facecluster; fail unless it exits with 0."""
     result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result
 
 
 def refused(*arguments: str) -> str:
-    """Run facecluster, which must say no in one line."""
+    """Run facecluster, which must fail with exit code 1 and one line on stderr; gives that line."""
     result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
     assert result.exit_code == 1 and result.stderr.count("\n") == 1, result.output
     return result.stderr

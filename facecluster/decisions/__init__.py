@@ -1,11 +1,14 @@
-"""What the user said of faces: a journal that is replayed on every run.
+"""The user's decisions about faces: a journal that every run replays.
 
-journal  decisions.jsonl in the store: read, append
-objects  what stands beside it on object stores
-replay   decisions -> what must be together, what must not, who has which name; later ones overrule earlier ones
+journal          decisions.jsonl in the store: read, append
+journal_objects  the part of the journal that object stores keep in objects of its own
+replay           decisions -> must-links, cannot-links and names; a later decision overrules an earlier one
 """
 
 from facecluster.decisions.journal import FILE, Decision, Journal, active, append, clean_name, read
-from facecluster.decisions.replay import CORE, Claim, Verdict, pairs, replay
+from facecluster.decisions.replay import CORE_FACES, Claim, ResolvedDecisions, constraint_pairs, replay
 
-__all__ = ["CORE", "FILE", "Claim", "Decision", "Journal", "Verdict", "active", "append", "clean_name", "pairs", "read", "replay"]
+__all__ = [
+    "CORE_FACES", "FILE", "Claim", "Decision", "Journal", "ResolvedDecisions", "active", "append", "clean_name", "constraint_pairs",
+    "read", "replay",
+]  # fmt: skip

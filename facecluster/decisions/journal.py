@@ -1,9 +1,10 @@
-"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to. docs/format.md describes it. On object
-stores what is appended stands in objects of its own (`objects`).
+"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to. docs/format.md describes it.
 
-A decision speaks of faces, never of numbers that a run gave. A line that can't be read (the last one torn by a crash, one spoilt by an
-editor) is passed over with a note, and what is appended later starts on a line of its own. A decision whose id was there before counts
-once, so journals may be joined by putting one after the other. A journal that is not there is empty.
+On object stores each append is an object of its own (`journal_objects`). A decision names faces by face_id, never by the group numbers of a
+run. Two journals can be joined by writing one after the other: a decision whose id was read before counts once.
+
+Odd inputs: a line that can't be read (cut off by a crash, damaged by an editor) is skipped with a note, and the next append starts on a new
+line. A missing journal is an empty one.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from facecluster.decisions import objects
+from facecluster.decisions import journal_objects
 from facecluster.errors import InputError, StoreError
 from facecluster.store import Store
 
 FILE = "decisions.jsonl"
-WAIT = 60.0  # seconds for another program that appends
+LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
 ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "undo")
 
 Box = tuple[float, float, float, float]
@@ -32,22 +33,22 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One thing that the user said; `append` gives it id and time."""
+    """One decision of the user, as one line of the journal; `append` gives it id and time."""
 
-    act: str
-    faces: tuple[str, ...] = ()  # face_ids, of a person the surest first
-    others: tuple[str, ...] = ()  # merge: faces of the other person; split: faces of those who stay
-    name: str | None = None  # name: '' takes it away
-    person: str | None = None  # lasting id that goes with `faces`
-    replaces: tuple[str, ...] = ()  # ids of earlier names that this one takes the place of
-    of: str | None = None  # undo: id of a decision, or of a batch
-    batch: str | None = None  # what one file said in bulk has one
-    boxes: Mapping[str, Box] = field(default_factory=dict)  # x, y, w, h of faces: finds them where another detector numbered anew
+    act: str  # one of ACTS
+    faces: tuple[str, ...] = ()  # face_ids; for a person the faces of highest probability first
+    others: tuple[str, ...] = ()  # merge: faces of the other person; split: faces of the person who keeps the id
+    name: str | None = None  # act "name": the name; '' removes it
+    person: str | None = None  # lasting id of the person that `faces` belong to
+    replaces: tuple[str, ...] = ()  # ids of earlier name decisions that this one replaces
+    of: str | None = None  # act "undo": id of a decision, or of a batch
+    batch: str | None = None  # shared by all decisions of one CSV file
+    boxes: Mapping[str, Box] = field(default_factory=dict)  # x, y, w, h by face_id: finds a face again if a detector numbers it differently
     id: str = ""
     at: str = ""  # UTC, ISO 8601
 
     def to_line(self) -> str:
-        """As a line of the journal, without what is empty."""
+        """The decision as JSON on one line, empty fields left out."""
         named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "person", "of", "batch")}
         lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
@@ -57,19 +58,19 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The decisions of a store in the order in which they were made, and what could not be read."""
+    """The decisions of a store in the order in which they were made, and notes on lines that can't be read."""
 
     decisions: list[Decision]
     notes: list[str] = field(default_factory=list)
 
 
 def clean_name(text: str) -> str:
-    """A name on one line, in one form of Unicode; '' if nothing is left.
+    """A name on one line, in Unicode form NFC; '' if nothing is left.
 
     Raises:
-        InputError: it looks like the id of a person or a face, which would make it useless to find them by.
+        InputError: the name has the form of a person's or a face's id, so a person could not be found by it.
     """
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a console may hand over bytes that are not UTF-8
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a console may pass bytes that are not UTF-8
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in unicodedata.normalize("NFC", valid))
     name = " ".join(shown.split())
     if is_person_id(name) or is_face_id(name):
@@ -78,12 +79,12 @@ def clean_name(text: str) -> str:
 
 
 def is_person_id(text: str) -> bool:
-    """Whether it has the form of a person's lasting id: p- and 8 hex digits."""
+    """Whether the text has the form of a person's lasting id: p- and 8 hex digits."""
     return len(text) == 10 and text[:2] == "p-" and _hex(text[2:])
 
 
 def is_face_id(text: str) -> bool:
-    """Whether it has the form of a face_id: 24 hex digits, -, 4 and more hex digits."""
+    """Whether the text has the form of a face_id: 24 hex digits, -, at least 4 hex digits."""
     return len(text) >= 29 and text[24] == "-" and _hex(text[:24]) and _hex(text[25:])
 
 
@@ -99,7 +100,7 @@ def read(store: Store) -> Journal:
             decision = _parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             why = " ".join(str(e).split())[:80]
-            journal.notes.append(f"{place} can't be read and is passed over: {why}")
+            journal.notes.append(f"{place} can't be read and is skipped: {why}")
             continue
         if decision.id not in seen:
             seen.add(decision.id)
@@ -108,29 +109,29 @@ def read(store: Store) -> Journal:
 
 
 def _parse(row: Any) -> Decision:
-    """A decision of a line. Raises ValueError, KeyError, TypeError or AttributeError."""
+    """The decision in a parsed line. Raises ValueError, KeyError, TypeError or AttributeError."""
     if row["act"] not in ACTS:
-        raise ValueError(f"an act {row['act']!r} that this version does not know")
+        raise ValueError(f"unknown act {row['act']!r}")
     texts = {k: row.get(k) for k in ("name", "person", "of", "batch")}
     lists = {k: row.get(k, []) for k in ("faces", "others", "replaces")}
     wrong = [k for k, v in texts.items() if not isinstance(v, str | None)]
     wrong += [k for k, v in lists.items() if not isinstance(v, list) or not all(isinstance(i, str) for i in v)]
     wrong += [k for k in ("id", "at") if not isinstance(row[k], str)]
     if wrong:
-        raise ValueError(f"no text in {wrong[0]!r}")
+        raise ValueError(f"{wrong[0]!r} is not text")
     boxes: dict[str, Box] = {}
     for face, box in row.get("boxes", {}).items():
         x, y, w, h = (float(v) for v in box)
         boxes[face] = (x, y, w, h)
     need = {"name": texts["name"] is not None, "undo": texts["of"] is not None}.get(row["act"], True)
     if not need or (row["act"] != "undo" and not lists["faces"]):
-        raise ValueError(f"a {row['act']!r} that does not say what of")
+        raise ValueError(f"{row['act']!r} without its faces, name or target")
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
     return Decision(act=row["act"], id=row["id"], at=row["at"], boxes=boxes, **found)
 
 
 def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
-    """Add decisions to the journal, all in one write that has reached the disk when this returns; as they stand there, with id and time.
+    """Append decisions to the journal in one write, which is on the disk when this returns; gives them with their ids and times.
 
     Several programs may append at the same time: on a disk they wait for each other, on an object store each writes an object of its own.
 
@@ -144,31 +145,33 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         return made
     try:
         if store.is_local:
-            with FileLock(store.path("decisions.lock"), timeout=WAIT):
-                _take_in(store)
+            with FileLock(store.path("decisions.lock"), timeout=LOCK_TIMEOUT):
+                _move_objects_into_file(store)
                 _append_local(store.path(FILE), data)
         else:
-            objects.put(store, data)
+            journal_objects.put(store, data)
     except Timeout:
-        raise StoreError(f"expected to write {FILE} in {store.url}, found another program at it for {WAIT:.0f} s: stop it") from None
+        raise StoreError(
+            f"expected to write {FILE} in {store.url}, found another program writing it for {LOCK_TIMEOUT:.0f} s: stop that program"
+        ) from None
     except store.faults as e:
-        place = store.path(FILE if store.is_local else objects.FOLDER)
+        place = store.path(FILE if store.is_local else journal_objects.FOLDER)
         raise StoreError(f"expected to write {place}, found: {e}. Check its permissions, and free some space") from e
     return made
 
 
-def _take_in(store: Store) -> None:
-    """Move what was said in an object store into the file; if that is cut off, lines that are there twice count once."""
-    if found := objects.contents(store):
+def _move_objects_into_file(store: Store) -> None:
+    """Move the journal objects of a copied object store into the file; if this stops half way, lines that stand twice count once."""
+    if found := journal_objects.contents(store):
         _append_local(store.path(FILE), b"".join(data.rstrip(b"\n") + b"\n" for _, data in found))
-        objects.remove(store, [name for name, _ in found])
+        journal_objects.remove(store, [name for name, _ in found])
 
 
 def _append_local(path: str, data: bytes) -> None:
     with open(path, "ab+") as f:
         if f.tell():
             f.seek(-1, os.SEEK_END)
-            if f.read(1) != b"\n":  # torn by a crash: what comes now must not hang on it
+            if f.read(1) != b"\n":  # cut off by a crash: the new line must not continue it
                 data = b"\n" + data
         f.write(data)
         f.flush()
@@ -176,7 +179,7 @@ def _append_local(path: str, data: bytes) -> None:
 
 
 def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
-    """The lines of the journal that are not empty, and where they stand."""
+    """The lines of the journal that are not empty, each with its position for messages."""
     try:
         parts = [(FILE, bytes(store.fs.cat_file(store.path(FILE))))]
     except FileNotFoundError:
@@ -184,22 +187,22 @@ def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
     except store.faults as e:
         raise StoreError(f"expected to read {store.path(FILE)}, found: {e}. Check its permissions") from e
     try:
-        parts += objects.contents(store)
+        parts += journal_objects.contents(store)
     except store.faults as e:
-        raise StoreError(f"expected to read {store.path(objects.FOLDER)}, found: {e}. Check its permissions") from e
+        raise StoreError(f"expected to read {store.path(journal_objects.FOLDER)}, found: {e}. Check its permissions") from e
     for name, data in parts:
         yield from ((f"line {i} of {name}", line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip())
 
 
 def active(decisions: Iterable[Decision]) -> list[Decision]:
-    """Decisions that hold, undos left out: one that is undone does not, and an undo that is undone has no effect."""
-    void: set[str] = set()
+    """The decisions in force, without the undos. An undone decision is not in force; an undone undo has no effect."""
+    undone: set[str] = set()
     kept = []
     for decision in reversed(list(decisions)):
-        if decision.id in void or decision.batch in void:
+        if decision.id in undone or decision.batch in undone:
             continue
         if decision.act == "undo":
-            void.add(str(decision.of))
+            undone.add(str(decision.of))
         else:
             kept.append(decision)
     return kept[::-1]

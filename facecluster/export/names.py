@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
-from facecluster.decisions import CORE, Decision, active, clean_name
+from facecluster.decisions import CORE_FACES, Decision, active, clean_name
 from facecluster.errors import InputError
 from facecluster.export import packet, regions
 from facecluster.export.library import Face, Library, Photo
@@ -80,7 +80,7 @@ def read_names(sources: Iterable[str], library: Library) -> Found:
 
 
 def decisions(named: Iterable[Named], before: Iterable[Decision]) -> list[Decision]:
-    """Names that are news, as decisions: CORE faces each, which are then tied together. What an earlier decision said is not said again.
+    """New names as decisions of CORE_FACES faces each, which are then linked. What an earlier decision said is not said again.
 
     Args:
         named: what was read; regions without a face say nothing.
@@ -94,8 +94,8 @@ def decisions(named: Iterable[Named], before: Iterable[Decision]) -> list[Decisi
     batch, made = uuid.uuid4().hex[:8], []
     for name, found in faces.items():
         several = list(found.values())
-        for start in range(0, len(several), CORE):
-            part = several[start : start + CORE]
+        for start in range(0, len(several), CORE_FACES):
+            part = several[start : start + CORE_FACES]
             boxes = {face.face_id: face.box for face in part}
             made.append(Decision(act="name", name=name, faces=tuple(boxes), boxes=boxes, batch=batch))
     return made

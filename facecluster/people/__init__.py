@@ -1,26 +1,35 @@
 """STAGE: identities and the user's decisions -> people with lasting ids and names, run after run.
 
-runs     the tables of each run, and which run counts
-content  the same face under another id
-assign   lasting ids and names for groups
-churn    what a run changes against the one before
-book     STORE/people.csv, where the user may write names
-lookup   the person that a text means, and decisions about them
-confirmed  what decisions say of who faces are, to measure a grouping against
-earlier  what of an earlier grouping stays
-settle   all of these, in order
-overlay  a store to try things in
+runs               the tables of each run, and which run is current
+face_ids           finds a face again whose face_id changed
+assign_ids         lasting ids and names for the groups of a run
+churn              the changes from one run to the next
+people_csv         STORE/people.csv, where the user may write names
+current_people     finds the person that a text means; makes decisions about people
+confirmed_labels   the names that the user confirmed, as ground truth for evaluation
+previous_grouping  the groups that an incremental grouping starts from
+reconcile          all of these, in order: decisions before the grouping, ids and names after it
+overlay_store      a store for dry runs: reads from one store, writes to another folder
 """
 
 from facecluster.people.churn import Churn
-from facecluster.people.confirmed import confirmed, named_faces
-from facecluster.people.earlier import earlier
-from facecluster.people.lookup import Register
-from facecluster.people.overlay import Overlay
-from facecluster.people.runs import PEOPLE, People, Run, all_runs, current, read_people, return_to
-from facecluster.people.settle import Prepared, Settled, keep_run, known_now, prepare, register, settle
+from facecluster.people.confirmed_labels import named_faces, read_confirmed_labels
+from facecluster.people.current_people import CurrentPeople
+from facecluster.people.overlay_store import OverlayStore
+from facecluster.people.previous_grouping import PreviousGrouping, find_previous_grouping
+from facecluster.people.reconcile import (
+    PreparedDecisions,
+    ReconciledRun,
+    people_with_current_names,
+    prepare_decisions,
+    read_current_people,
+    reconcile,
+    save_run,
+)
+from facecluster.people.runs import PEOPLE, People, Run, all_runs, current_run, read_people, return_to
 
 __all__ = [
-    "PEOPLE", "Churn", "Overlay", "People", "Prepared", "Register", "Run", "Settled", "all_runs", "confirmed", "current", "earlier",
-    "keep_run", "known_now", "named_faces", "prepare", "read_people", "register", "return_to", "settle",
+    "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
+    "all_runs", "current_run", "find_previous_grouping", "named_faces", "people_with_current_names", "prepare_decisions",
+    "read_confirmed_labels", "read_current_people", "read_people", "reconcile", "return_to", "save_run",
 ]  # fmt: skip

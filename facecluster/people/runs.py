@@ -1,7 +1,7 @@
-"""Runs: each grouping of a store is kept in runs/NUMBER (identities, people, run.json), and runs/current.json says which one counts.
+"""Runs: each grouping of a store is kept in runs/NUMBER (identities, people, run.json); runs/current.json names the current run.
 
-A run is whole once its run.json is there; what a crash left before that is passed over, and its number is not used again. Moving the
-pointer is one atomic write. `identities/MODEL` is what the stage wrote last; returning to a run puts that run's there too.
+run.json is written last: a folder without it, left by a crash, is ignored, and its number is not used again. Changing the current run is
+one atomic write. `identities/MODEL` is the last grouping with that model; returning to a run copies the run's identities there.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ POINTER = ("runs", "current.json")
 PEOPLE = pa.schema(
     [
         pa.field("person_id", pa.string(), nullable=False, metadata={"description": "lasting id: p- and 8 hex digits"}),
-        pa.field("name", pa.string(), metadata={"description": "the name that the user gave, or null"}),
-        pa.field("identity", pa.int32(), nullable=False, metadata={"description": "number of the group in this run's identities"}),
+        pa.field("name", pa.string(), metadata={"description": "name given by the user, or null"}),
+        pa.field("identity", pa.int32(), nullable=False, metadata={"description": "group number in this run's identities"}),
         pa.field("faces", pa.int32(), nullable=False, metadata={"description": "number of faces"}),
-        pa.field("ignored", pa.bool_(), nullable=False, metadata={"description": "whether the user wants to hear no more of the person"}),
+        pa.field("ignored", pa.bool_(), nullable=False, metadata={"description": "whether the user ignores the person"}),
     ]
 )
-BOX = pa.field("box", pa.list_(pa.float32(), 4), metadata={"description": "x, y, w, h in px; NaN = not known. Finds faces again"})
+_BOX_TEXT = "x, y, w, h in px; NaN = unknown. Finds a face again whose face_id changed"
+BOX = pa.field("box", pa.list_(pa.float32(), 4), metadata={"description": _BOX_TEXT})
 
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The people of a run, in order of their identities 0, 1, ...: lists have an entry for each."""
+    """The people of a run: struct of lists in order of their identities 0, 1, ..."""
 
     person_ids: list[str]
     names: list[str | None]
@@ -40,12 +41,12 @@ class People:
     ignored: list[bool]
 
     def label(self, i: int) -> str:
-        """What to call person i."""
+        """Name and id of person i, for messages."""
         name = self.names[i]
         return self.person_ids[i] if name is None else f"{name} ({self.person_ids[i]})"
 
     def table(self) -> pa.Table:
-        """As a table of PEOPLE."""
+        """The people as a table of schema PEOPLE."""
         numbers = list(range(len(self.faces)))
         columns = zip(PEOPLE.names, (self.person_ids, self.names, numbers, self.faces, self.ignored), strict=True)
         return pa.table(dict(columns), schema=PEOPLE)
@@ -53,15 +54,15 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What run.json says."""
+    """The contents of run.json."""
 
     number: int
     at: str  # UTC, ISO 8601
     model: str
-    settings: dict[str, Any] = field(default_factory=dict)  # the stamp of its identities
-    decisions: int = 0  # that held
-    counts: dict[str, int] = field(default_factory=dict)
-    churn: dict[str, Any] = field(default_factory=dict)  # against the run before
+    settings: dict[str, Any] = field(default_factory=dict)  # stamp of the identities
+    decisions: int = 0  # number of decisions in force
+    counts: dict[str, int] = field(default_factory=dict)  # faces, people, named
+    churn: dict[str, Any] = field(default_factory=dict)  # changes from the previous run
 
     @property
     def folder(self) -> str:
@@ -69,18 +70,18 @@ class Run:
 
     @property
     def identities(self) -> str:
-        """Its table of identities."""
+        """Name of the table of identities."""
         return f"{self.folder}/identities"
 
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Who the faces of a run are: struct of arrays (n,)."""
+    """The faces of a run and their people: struct of arrays (n,)."""
 
-    ids: list[str]  # sorted
-    identity: NDArray[np.int64]  # -1 = nobody
-    probability: NDArray[np.float64]
-    boxes: NDArray[np.float32]  # (n, 4); NaN = not known
+    ids: list[str]  # face_ids, sorted
+    identity: NDArray[np.int64]  # group number; -1 = nobody
+    probability: NDArray[np.float64]  # of belonging to the group, 0 to 1
+    boxes: NDArray[np.float32]  # (n, 4) x, y, w, h in px; NaN = unknown
 
 
 def all_runs(store: Store) -> list[Run]:
@@ -88,28 +89,28 @@ def all_runs(store: Store) -> list[Run]:
     return [run for number in _numbers(store) if (run := read_run(store, number)) is not None]
 
 
-def current(store: Store) -> Run | None:
-    """The run that counts; None if the store was never grouped."""
-    pointer = _json(store, *POINTER)
+def current_run(store: Store) -> Run | None:
+    """The current run; None if the store was never grouped."""
+    pointer = _read_json(store, *POINTER)
     if pointer is None:
         return None
     run = read_run(store, int(pointer.get("run", -1)))
     if run is None:
         raise StoreError(
             f"expected run {pointer.get('run')}, which {store.path(*POINTER)} names, found none: 'facecluster cluster STORE --list-runs' "
-            "shows those that are there, '--return-to N' takes one"
+            "lists the runs, '--return-to N' makes one current"
         )
     return run
 
 
 def next_number(store: Store) -> int:
-    """Number of a new run."""
+    """Number for a new run."""
     return max(_numbers(store), default=0) + 1
 
 
 def read_run(store: Store, number: int) -> Run | None:
-    """A run by its number; None if it is not there as a whole."""
-    found = _json(store, "runs", f"{number:05d}", "run.json")
+    """A run by its number; None if it is missing or incomplete."""
+    found = _read_json(store, "runs", f"{number:05d}", "run.json")
     if found is None:
         return None
     known = {k: found[k] for k in Run.__slots__ if k in found}
@@ -120,7 +121,7 @@ def read_run(store: Store, number: int) -> Run | None:
 
 
 def read_people(store: Store, run: Run) -> People:
-    """The people of a run as they were called then."""
+    """The people of a run with the names that they had then."""
     table = store.read_all(f"{run.folder}/people", PEOPLE).sort_by("identity")
     columns = (table[name].to_pylist() for name in ("person_id", "name", "faces", "ignored"))
     return People(*columns)
@@ -130,36 +131,36 @@ def read_faces(store: Store, run: Run) -> Faces:
     """The faces of a run."""
     table = store.read_all(run.identities, pa.schema([*IDENTITIES, BOX]), ["face_id", "identity", "probability", "box"]).combine_chunks()
     boxes = np.asarray(table["box"].combine_chunks().flatten(), np.float32).reshape(-1, 4)
-    identity, sure = np.asarray(table["identity"], np.int64), np.asarray(table["probability"], np.float64)
-    return Faces(table["face_id"].to_pylist(), identity, sure, boxes)
+    identity, probability = np.asarray(table["identity"], np.int64), np.asarray(table["probability"], np.float64)
+    return Faces(table["face_id"].to_pylist(), identity, probability, boxes)
 
 
 def write_run(store: Store, run: Run, identities: pa.Table, boxes: NDArray[np.float32], people: People, stamp: Stamp) -> None:
-    """Write a run whole, then point to it."""
+    """Write a run, run.json last, then make it current."""
     flat = pa.array(boxes.reshape(-1), pa.float32())
     faces = identities.append_column(BOX, pa.FixedSizeListArray.from_arrays(flat, type=BOX.type))
     store.write(run.identities, "00000", faces, stamp)
     store.write(f"{run.folder}/people", "00000", people.table(), {"table": "people", "run": run.number})
     _write_json(store, asdict(run), *run.folder.split("/"), "run.json")
-    point(store, run)
+    make_current(store, run)
 
 
-def point(store: Store, run: Run) -> None:
-    """Let `run` be the one that counts."""
+def make_current(store: Store, run: Run) -> None:
+    """Make `run` the current run."""
     _write_json(store, {"run": run.number}, *POINTER)
 
 
 def return_to(store: Store, number: int) -> Run:
-    """Let an earlier (or later) run count again.
+    """Make another run, earlier or later, the current one, and copy its identities to identities/MODEL.
 
     Raises:
-        InputError: there is no such run.
+        InputError: the store has no such run.
     """
     run = read_run(store, number)
     if run is None:
-        there = ", ".join(str(r.number) for r in all_runs(store)) or "none"
-        raise InputError(f"expected the number of a run of {store.url}, found {number}: there are {there}")
-    point(store, run)
+        existing = ", ".join(str(r.number) for r in all_runs(store)) or "none"
+        raise InputError(f"expected the number of a run of {store.url}, found {number}: choose one of {existing}")
+    make_current(store, run)
     table = f"identities/{run.model}"
     for shard in store.shards(run.identities):
         store.write(table, shard, store.read(run.identities, shard).select(IDENTITIES.names), store.stamp(run.identities, shard) or {})
@@ -176,7 +177,7 @@ def _numbers(store: Store) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _json(store: Store, *parts: str) -> dict[str, Any] | None:
+def _read_json(store: Store, *parts: str) -> dict[str, Any] | None:
     path = store.path(*parts)
     try:
         found = json.loads(store.fs.cat_file(path))

@@ -84,10 +84,10 @@ def _give(view: View, request: Request) -> list[Decision]:
     """Faces are of a person: `same` with the face that is surest to be them."""
     person = _person(view, _text(request, "person"))
     faces = _texts(request, "faces")
-    anchor = view.register.anchors(person)[0]
+    anchor = view.register.representatives(person)[0]
     made = []
-    for group in sorted({int(view.register.faces.identity[view.register.face(f)]) for f in faces} - {-1, person}):
-        mine = [f for f in faces if int(view.register.faces.identity[view.register.face(f)]) == group]
+    for group in sorted({int(view.register.faces.identity[view.register.face_row(f)]) for f in faces} - {-1, person}):
+        mine = [f for f in faces if int(view.register.faces.identity[view.register.face_row(f)]) == group]
         if len(mine) < view.register.people.faces[group]:
             made.append(view.register.split(group, mine))  # else they would bring all of their old person along
     return [*made, view.register.link("same", [anchor, *faces])]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions import Verdict
+from facecluster.decisions import ResolvedDecisions
 
 Ints = NDArray[np.int64]
 
@@ -31,7 +31,7 @@ class _Part:
     into: int = -1  # the part that it became part of; -1 = it stands
 
 
-def regroup(identity: Ints, rows: Mapping[str, int], verdict: Verdict, left: Collection[str]) -> Ints:
+def regroup(identity: Ints, rows: Mapping[str, int], verdict: ResolvedDecisions, left: Collection[str]) -> Ints:
     """The groups (n,) as decisions leave them, 0, 1, ... by falling number of faces; -1 = nobody.
 
     Args:
@@ -41,7 +41,7 @@ def regroup(identity: Ints, rows: Mapping[str, int], verdict: Verdict, left: Col
         left: faces that were split off.
     """
     dealing = _Dealing(verdict)
-    tied = [(row, verdict.ties.root(face), face in left) for face in sorted(verdict.ties.parent) if (row := rows.get(face, -1)) >= 0]
+    tied = [(row, verdict.links.root(face), face in left) for face in sorted(verdict.links.parent) if (row := rows.get(face, -1)) >= 0]
     inside: dict[int, dict[str, tuple[int, int]]] = {}  # of a group: of each set, faces and those of them that stay
     for row, root, gone in tied:
         counts = inside.setdefault(int(identity[row]), {})
@@ -80,8 +80,8 @@ def _numbered(groups: Ints) -> Ints:
 class _Dealing:
     """Deals tied sets into parts, and joins parts."""
 
-    def __init__(self, verdict: Verdict) -> None:
-        self.ties = verdict.ties
+    def __init__(self, verdict: ResolvedDecisions) -> None:
+        self.ties = verdict.links
         self.parts: list[_Part] = []
         self.place: dict[tuple[int, str], int] = {}  # (group, set) -> part
         self.groups: dict[str, list[int]] = {}  # of a set
@@ -120,7 +120,7 @@ class _Dealing:
     def _clash(self, root: str, part: _Part) -> bool:
         name = self.ties.name.get(root)
         others = part.names - {name}
-        return not part.roots.isdisjoint(self.ties.enemies.get(root, ())) or (name is not None and bool(others))
+        return not part.roots.isdisjoint(self.ties.cannot_link.get(root, ())) or (name is not None and bool(others))
 
     def _put(self, group: int, root: str, faces: int, stay: int, at: int) -> None:
         part = self.parts[at]

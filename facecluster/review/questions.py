@@ -69,12 +69,12 @@ class _Known:
     """What decisions say of two faces, and of the people that they are of."""
 
     def __init__(self, view: View) -> None:
-        self.view, self.ties = view, view.verdict.ties
+        self.view, self.ties = view, view.verdict.links
         people: dict[str, set[int]] = {}
         for face in list(self.ties.parent):
             if (person := self._person(face)) >= 0:
                 people.setdefault(self.ties.root(face), set()).add(person)
-        enemies = self.ties.enemies
+        enemies = self.ties.cannot_link
         self.apart = {(p, q) for root, mine in people.items() for e in enemies.get(root, ()) for p in mine for q in people.get(e, ())}
 
     def _person(self, face: str) -> int:
@@ -84,7 +84,7 @@ class _Known:
     def answers(self, one: str, two: str, *, people: bool) -> bool:
         """Whether it is known if two faces (or the people that they are of) are one person."""
         parent, root = self.ties.parent, self.ties.root
-        if one in parent and two in parent and (root(one) == root(two) or root(two) in self.ties.enemies.get(root(one), ())):
+        if one in parent and two in parent and (root(one) == root(two) or root(two) in self.ties.cannot_link.get(root(one), ())):
             return True
         p, q = self._person(one), self._person(two)
         if not people or p < 0 or q < 0:

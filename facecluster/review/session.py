@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions import FILE, Decision, append, objects
+from facecluster.decisions import FILE, Decision, append, journal_objects
 from facecluster.errors import InputError, StoreError
-from facecluster.people import current, read_people
+from facecluster.people import current_run, read_people
 from facecluster.people.runs import POINTER, read_faces
 from facecluster.review.acts import decide
 from facecluster.review.library import Library
@@ -111,7 +111,7 @@ class Session:
     def _base(self, *, fresh: bool) -> Base:
         if self._view is not None and not fresh:
             return self._view.base
-        run = current(self.store)
+        run = current_run(self.store)
         if run is None:
             raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {self.store.url}' first")
         if self._view is not None and self._view.base.run == run:
@@ -134,7 +134,7 @@ class Session:
                 return self._mark
             self.store.fs.invalidate_cache()
             self._looked = time.monotonic()
-        return (*(_stat(self.store, *parts) for parts in (POINTER, (FILE,))), *objects.names(self.store))
+        return (*(_stat(self.store, *parts) for parts in (POINTER, (FILE,))), *journal_objects.names(self.store))
 
 
 def _stat(store: Store, *parts: str) -> tuple[object, ...]:

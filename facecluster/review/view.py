@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions import Decision, Journal, Verdict, active, read, replay
-from facecluster.people import Register, Run
-from facecluster.people.assign import person_ids, titled
-from facecluster.people.content import translated
+from facecluster.decisions import Decision, Journal, ResolvedDecisions, active, read, replay
+from facecluster.people import CurrentPeople, Run
+from facecluster.people.assign_ids import assign_names, assign_person_ids
+from facecluster.people.face_ids import with_current_ids
 from facecluster.people.runs import Faces
 from facecluster.review.library import Library
 from facecluster.review.overlay import regroup
@@ -43,8 +43,8 @@ class View:
     base: Base
     journal: Journal
     held: list[Decision]
-    verdict: Verdict
-    register: Register
+    verdict: ResolvedDecisions
+    register: CurrentPeople
     notes: list[str]
     order: Ints  # rows by person, of one the surest first
     start: Ints  # (p + 1,) where each person's rows begin in `order`
@@ -108,7 +108,7 @@ def look(store: Store, base: Base) -> View:
     """The people as the journal leaves them now."""
     journal, faces = read(store), base.faces
     held = active(journal.decisions)
-    now = translated(journal.decisions, faces.ids, faces.boxes)
+    now = with_current_ids(journal.decisions, faces.ids, faces.boxes)
     verdict = replay(now)
     left = {face for d in active(now) if d.act == "split" for face in d.faces}
     identity = regroup(faces.identity, base.rows, verdict, left)
@@ -116,12 +116,14 @@ def look(store: Store, base: Base) -> View:
     sure = np.where(identity < 0, 0.0, np.where(faces.identity < 0, 1.0, faces.probability))
     shown = Faces(faces.ids, identity, sure, faces.boxes)
     everyone: Ints = np.arange(len(faces.ids))
-    lasting = person_ids(shown, verdict, base.before, everyone, faces.identity)
-    people, notes = titled(lasting, shown, verdict)
-    return _summed(base, journal, held, verdict, Register(people, shown, journal.decisions), [*journal.notes, *verdict.notes, *notes])
+    lasting = assign_person_ids(shown, verdict, base.before, everyone, faces.identity)
+    people, notes = assign_names(lasting, shown, verdict)
+    return _summed(base, journal, held, verdict, CurrentPeople(people, shown, journal.decisions), [*journal.notes, *verdict.notes, *notes])
 
 
-def _summed(base: Base, journal: Journal, held: list[Decision], verdict: Verdict, register: Register, notes: list[str]) -> View:
+def _summed(
+    base: Base, journal: Journal, held: list[Decision], verdict: ResolvedDecisions, register: CurrentPeople, notes: list[str]
+) -> View:
     identity, sure = register.faces.identity, register.faces.probability
     quality, photo, year = base.library.quality, base.library.photo, base.library.year
     count = len(register.people.faces)

@@ -1,4 +1,4 @@
-"""The journal survives what programs and machines do to it, and replaying it does what it says."""
+"""The journal survives crashes, parallel writers and damaged lines; its replay gives the links and names that the decisions ask for."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facecluster.decisions import CORE, FILE, Decision, active, append, clean_name, pairs, read, replay
+from facecluster.decisions import CORE_FACES, FILE, Decision, active, append, clean_name, constraint_pairs, read, replay
 from facecluster.errors import InputError
 from facecluster.store import Store
 
 ROOT = str(Path(__file__).parents[2])
 
 
-def make(folder: Path) -> Store:
+def new_store(folder: Path) -> Store:
     store = Store(str(folder / "store"))
     store.create()
     return store
 
 
-def decided(*decisions: Decision) -> list[Decision]:
-    """With ids 0, 1, ..."""
+def numbered(*decisions: Decision) -> list[Decision]:
+    """The decisions with ids 0, 1, ..."""
     return [
         Decision(**{f: getattr(d, f) for f in Decision.__slots__ if f not in ("id", "at")}, id=str(i), at="2026-01-01")
         for i, d in enumerate(decisions)
@@ -45,25 +45,25 @@ def same(*faces: str) -> Decision:
     return Decision(act="same", faces=faces)
 
 
-def apart(*faces: str) -> Decision:
+def not_same(*faces: str) -> Decision:
     return Decision(act="not-same", faces=faces)
 
 
 def links(*decisions: Decision) -> tuple[set[str], set[str], list[str]]:
     """Must-links and cannot-links as pairs of one-letter faces, and notes."""
-    verdict = replay(decided(*decisions))
+    resolved = replay(numbered(*decisions))
     faces = sorted({f for d in decisions for f in (*d.faces, *d.others)})
     vectors = np.random.default_rng(0).normal(size=(len(faces), 4))
-    must, cannot = pairs(verdict, {f: i for i, f in enumerate(faces)}, vectors)
+    must, cannot = constraint_pairs(resolved, {f: i for i, f in enumerate(faces)}, vectors)
     shown = [{"".join(sorted(faces[i] for i in pair)) for pair in found.tolist()} for found in (must, cannot)]
-    return shown[0], shown[1], verdict.notes
+    return shown[0], shown[1], resolved.notes
 
 
 # -- the journal --------------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    store = make(tmp_path)
+    store = new_store(tmp_path)
     made = append(
         store,
         [
@@ -79,9 +79,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [json.loads(line)["act"] for line in lines[:-1]] == ["name", "split", "undo"] and "Zoë 😀" in lines[0]
 
 
-def test_cut_at_any_byte_it_is_readable_and_can_be_gone_on_with(tmp_path: Path) -> None:
-    store = make(tmp_path)
-    made = append(store, [name("Ä", "a", "b"), same("a", "c"), apart("b", "d")])
+def test_a_journal_cut_at_any_byte_can_be_read_and_appended_to(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    made = append(store, [name("Ä", "a", "b"), same("a", "c"), not_same("b", "d")])
     whole = Path(store.path(FILE)).read_bytes()
     ends = [i + 1 for i, c in enumerate(whole) if c == 10]
     for cut in range(len(whole) + 1):
@@ -94,8 +94,8 @@ def test_cut_at_any_byte_it_is_readable_and_can_be_gone_on_with(tmp_path: Path) 
         assert read(store).decisions == made[:complete] + new
 
 
-def test_lines_that_make_no_sense_are_told_and_passed_over(tmp_path: Path) -> None:
-    store = make(tmp_path)
+def test_invalid_lines_are_noted_and_skipped(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
     good = append(store, [same("a", "b")])[0].to_line()
     bad = ["{", "[]", "7", "\ufffd",
            '{"id":"1","at":"","act":"marry","faces":["a"]}', '{"id":"1","at":"","act":"same","faces":"a"}',
@@ -124,7 +124,7 @@ def writer(store: Store, who: str, count: int) -> subprocess.Popen[str]:
 
 
 def test_two_programs_lose_nothing(tmp_path: Path) -> None:
-    store = make(tmp_path)
+    store = new_store(tmp_path)
     programs = [writer(store, who, 200) for who in "ab"]
     for program in programs:
         program.communicate(timeout=60)
@@ -135,27 +135,27 @@ def test_two_programs_lose_nothing(tmp_path: Path) -> None:
         assert [d.faces[1] for d in journal.decisions if d.faces[0] == who] == [str(i) for i in range(200)]
 
 
-def test_killed_while_it_appends(tmp_path: Path) -> None:
-    """What was said to be done is there, in order; at most one line more, or a torn one."""
-    store = make(tmp_path)
+def test_appends_that_returned_survive_a_kill(tmp_path: Path) -> None:
+    """Each append that returned is in the journal, in order; each kill leaves at most one line more, or one cut off."""
+    store = new_store(tmp_path)
     rng = random.Random(0)
-    told: list[str] = []
+    confirmed: list[str] = []
     for turn in range(3):
         program = writer(store, str(turn), 10_000)
         assert program.stdout is not None
         for _ in range(rng.randint(5, 40)):
-            told.append(f"{turn} {program.stdout.readline().strip()}")
+            confirmed.append(f"{turn} {program.stdout.readline().strip()}")
         program.send_signal(signal.SIGKILL)
-        told += [f"{turn} {line.strip()}" for line in program.stdout]
+        confirmed += [f"{turn} {line.strip()}" for line in program.stdout]
         program.stdout.close()
         program.wait()
     journal = read(store)
     there = [" ".join(d.faces[:2]) for d in journal.decisions]
-    assert [d for d in there if d in set(told)] == told and len(there) <= len(told) + 3 and len(journal.notes) <= 3
+    assert [d for d in there if d in set(confirmed)] == confirmed and len(there) <= len(confirmed) + 3 and len(journal.notes) <= 3
     assert append(store, [same("a", "b")]) == read(store).decisions[-1:]
 
 
-def test_names_are_on_one_line_and_no_ids() -> None:
+def test_names_are_one_line_and_not_ids() -> None:
     assert clean_name("  Ada\n \tLovelace\x00 ") == "Ada Lovelace"
     assert clean_name("Zoe\u0308") == "Zo\u00eb" and clean_name(os.fsdecode(b"Zo\xeb")) == "Zo\ufffd"
     for text in ("p-0123abcd", "0123456789abcdef01234567-0001"):
@@ -167,7 +167,7 @@ def test_names_are_on_one_line_and_no_ids() -> None:
 
 
 def test_undo() -> None:
-    ds = decided(same("a", "b"), same("b", "c"), Decision(act="undo", of="1"), Decision(act="undo", of="2"), Decision(act="undo", of="0"))
+    ds = numbered(same("a", "b"), same("b", "c"), Decision(act="undo", of="1"), Decision(act="undo", of="2"), Decision(act="undo", of="0"))
     assert [d.id for d in active(ds[:3])] == ["0"]
     assert [d.id for d in active(ds[:4])] == ["0", "1"]  # the undo is undone
     assert [d.id for d in active(ds)] == ["1"]
@@ -175,16 +175,16 @@ def test_undo() -> None:
     assert active([*files, Decision(act="undo", of="f", id="u", at="")]) == []
 
 
-def test_links_go_over_faces_that_are_gone() -> None:
-    verdict = replay(decided(same("a", "b"), same("b", "c"), apart("c", "d"), same("d", "e")))
-    must, cannot = pairs(verdict, {"a": 0, "c": 1, "e": 2}, np.eye(3))  # b and d are gone
+def test_faces_that_are_gone_still_link_others() -> None:
+    resolved = replay(numbered(same("a", "b"), same("b", "c"), not_same("c", "d"), same("d", "e")))
+    must, cannot = constraint_pairs(resolved, {"a": 0, "c": 1, "e": 2}, np.eye(3))  # b and d are gone
     assert must.tolist() == [[0, 1]] and len(cannot) == 1 and 2 in cannot[0]
 
 
-def test_later_decisions_win_and_the_earlier_is_told_in_one_line() -> None:
-    must, cannot, notes = links(same("a", "b"), same("b", "c"), apart("a", "c"))
+def test_later_decisions_win_and_the_contradicted_one_is_noted_in_one_line() -> None:
+    must, cannot, notes = links(same("a", "b"), same("b", "c"), not_same("a", "c"))
     assert must == {"bc"} and len(cannot) == 1 and len(notes) == 1 and "(0)" in notes[0] and "\n" not in notes[0]
-    must, cannot, notes = links(apart("a", "c"), same("a", "b"), same("b", "c"))
+    must, cannot, notes = links(not_same("a", "c"), same("a", "b"), same("b", "c"))
     assert must == {"ab", "bc"} and cannot == set() and len(notes) == 1 and "(0)" in notes[0]
 
 
@@ -198,36 +198,36 @@ def test_names() -> None:
     assert must == set() and cannot == {"ab"} and len(notes) == 1 and "same" in notes[0]
 
 
-def test_a_name_ties_only_the_surest_faces() -> None:
+def test_a_name_links_only_the_core_faces() -> None:
     must = links(name("Ada", *"abcdefghijklmnop"))[0]
-    assert len(must) == CORE - 1 and not any("p" in pair for pair in must)
+    assert len(must) == CORE_FACES - 1 and not any("p" in pair for pair in must)
 
 
 def test_a_name_that_replaces_another() -> None:
-    verdict = replay(decided(name("Ada", "a", "b", "c"), name("Eva", "a", "d", replaces=("0",))))
-    assert [(c.text, c.faces) for c in verdict.names] == [("Eva", ("a", "d"))] and not verdict.notes
-    gone = replay(decided(name("Ada", "a"), name("", "a", replaces=("0",))))
+    resolved = replay(numbered(name("Ada", "a", "b", "c"), name("Eva", "a", "d", replaces=("0",))))
+    assert [(c.text, c.faces) for c in resolved.names] == [("Eva", ("a", "d"))] and not resolved.notes
+    gone = replay(numbered(name("Ada", "a"), name("", "a", replaces=("0",))))
     assert gone.names == [] and not gone.notes
-    back = replay(decided(name("Ada", "a"), name("Eva", "a", replaces=("0",)), Decision(act="undo", of="1")))
+    back = replay(numbered(name("Ada", "a"), name("Eva", "a", replaces=("0",)), Decision(act="undo", of="1")))
     assert [c.text for c in back.names] == ["Ada"]
 
 
-def test_a_split_takes_faces_out_of_names_and_merges_before_it() -> None:
+def test_a_split_removes_faces_from_earlier_names_and_merges() -> None:
     split = Decision(act="split", faces=("a", "b"), others=("c", "d"))
     must, cannot, notes = links(name("Ada", "a", "b", "c", "d"), split)
     assert must == {"ab", "cd"} and len(cannot) == 1 and not notes
-    verdict = replay(decided(name("Ada", "a", "b", "c", "d"), split, name("Bob", "a", "b")))
-    assert {c.text: c.faces for c in verdict.names} == {"Bob": ("a", "b"), "Ada": ("c", "d")} and not verdict.notes
+    resolved = replay(numbered(name("Ada", "a", "b", "c", "d"), split, name("Bob", "a", "b")))
+    assert {c.text: c.faces for c in resolved.names} == {"Bob": ("a", "b"), "Ada": ("c", "d")} and not resolved.notes
     merge = Decision(act="merge", faces=("a", "b"), others=("c", "d"))
     assert links(merge)[0] == {"ab", "bc", "cd"}
-    must, cannot, notes = links(split, merge)  # thought better of it
+    must, cannot, notes = links(split, merge)  # the later merge overrules the split
     assert must == {"ab", "bc", "cd"} and cannot == set() and len(notes) == 1
 
 
 FACE = st.sampled_from("abcdefg")
 STEP = st.one_of(
     st.builds(same, FACE, FACE),
-    st.builds(apart, FACE, FACE),
+    st.builds(not_same, FACE, FACE),
     st.builds(name, st.sampled_from(["Ada", "Bob", "Eve"]), FACE, FACE),
     st.builds(lambda a, b: Decision(act="merge", faces=(a,), others=(b,)), FACE, FACE),
     st.builds(lambda a, b: Decision(act="split", faces=(a,), others=(b,)), FACE, FACE),
@@ -237,15 +237,15 @@ STEP = st.one_of(
 
 @given(st.lists(STEP, max_size=9))
 @settings(max_examples=300, deadline=None)
-def test_links_never_contradict_and_what_came_last_holds(steps: Sequence[Decision]) -> None:
-    verdict = replay(decided(*steps))
+def test_links_never_contradict_and_the_last_decision_holds(steps: Sequence[Decision]) -> None:
+    resolved = replay(numbered(*steps))
     faces = "abcdefg"
-    must, cannot = pairs(verdict, {f: i for i, f in enumerate(faces)}, np.eye(len(faces)))
+    must, cannot = constraint_pairs(resolved, {f: i for i, f in enumerate(faces)}, np.eye(len(faces)))
     group = list(range(len(faces)))
-    for a, b in must.tolist():  # closure, the slow way
+    for a, b in must.tolist():  # transitive closure by brute force
         group = [group[a] if g == group[b] else g for g in group]
     assert all(group[a] != group[b] for a, b in cannot.tolist())
-    held = active(decided(*steps))
+    held = active(numbered(*steps))
     if held and held[-1].act == "same":
         a, b = (faces.index(f) for f in held[-1].faces)
         assert group[a] == group[b]

@@ -1,4 +1,4 @@
-"""People keep their ids and names over runs, settings, models and new photos; what changes is told before; what was is kept."""
+"""People keep their ids and names over runs, settings, models and new photos; changes are told before a run is saved; runs are kept."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 import people_store as syn
 import pyarrow as pa
 import pytest
+from facecluster.calibrate.fit import Line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from people_store import call, refused
 
 from facecluster.calibrate import Reading, write_reading
-from facecluster.calibrate.fit import Line
 from facecluster.decisions import FILE, read
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.models.registry import card_of
-from facecluster.people import all_runs, current, read_people, register
-from facecluster.people.assign import match
-from facecluster.people.content import follow
+from facecluster.people import all_runs, current_run, read_current_people, read_people
+from facecluster.people.assign_ids import match_groups
+from facecluster.people.face_ids import track_faces
 from facecluster.store import Store
 
 SIZES = [14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 3, 2, 1, 1, 1]
@@ -30,7 +30,7 @@ SIZES = [14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 3, 2, 1, 1, 1]
 
 def by_person(store: Store) -> dict[str, set[str]]:
     """face_ids by lasting id."""
-    known, _, _ = register(store)
+    known, _, _ = read_current_people(store)
     found: dict[str, set[str]] = {person: set() for person in known.people.person_ids}
     for face, group in zip(known.faces.ids, known.faces.identity.tolist(), strict=True):
         if group >= 0:
@@ -40,7 +40,7 @@ def by_person(store: Store) -> dict[str, set[str]]:
 
 def names(store: Store) -> dict[str, set[str]]:
     """face_ids by name."""
-    known = register(store)[0].people
+    known = read_current_people(store)[0].people
     faces = by_person(store)
     return {name: faces[person] for name, person in zip(known.names, known.person_ids, strict=True) if name}
 
@@ -57,8 +57,8 @@ def churn(store: Store, *options: str) -> dict[str, object]:
 
 @pytest.fixture
 def grouped(tmp_path: Path) -> tuple[Store, list[str], np.ndarray]:
-    """A store, grouped; whose each face is. All people are found at the default settings."""
-    store, ids, truth = syn.made(tmp_path, SIZES, noise=0.7)
+    """A grouped store, its face_ids and the person of each face. The default settings find all people."""
+    store, ids, truth = syn.ungrouped_store(tmp_path, SIZES, noise=0.7)
     call("cluster", store.url)
     assert sorted(map(len, by_person(store).values())) == sorted(n for n in SIZES if n > 1)
     return store, ids, truth
@@ -67,30 +67,30 @@ def grouped(tmp_path: Path) -> tuple[Store, list[str], np.ndarray]:
 Grouped = tuple[Store, list[str], np.ndarray]
 
 
-def of(grouped: Grouped, person: int) -> list[str]:
+def faces_of(grouped: Grouped, person: int) -> list[str]:
     return [face for face, who in zip(grouped[1], grouped[2].tolist(), strict=True) if who == person]
 
 
-def test_names_are_seen_at_once_and_keep_to_their_people(grouped: Grouped) -> None:
+def test_names_show_at_once_and_stay_with_their_people(grouped: Grouped) -> None:
     store = grouped[0]
     before = by_person(store)
     for i in range(6):
-        call("name", store.url, of(grouped, i)[0], f"Name {i}")
-    assert names(store) == {f"Name {i}": set(of(grouped, i)) for i in range(6)}
+        call("name", store.url, faces_of(grouped, i)[0], f"Name {i}")
+    assert names(store) == {f"Name {i}": set(faces_of(grouped, i)) for i in range(6)}
     call("cluster", store.url)
-    assert names(store) == {f"Name {i}": set(of(grouped, i)) for i in range(6)} and by_person(store) == before
-    run = current(store)
+    assert names(store) == {f"Name {i}": set(faces_of(grouped, i)) for i in range(6)} and by_person(store) == before
+    run = current_run(store)
     assert run is not None and run.number == 2
     stored = store.read_all("runs/00002/people", read_people(store, run).table().schema)
     assert {n for n in stored["name"].to_pylist() if n} == {f"Name {i}" for i in range(6)}
 
 
 @pytest.mark.parametrize("options", [("--margin", "2.5"), ("--margin", "-2"), ("--margin", "1.5")])
-def test_names_and_ids_survive_other_settings_and_the_way_back(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """Faces so unlike that the settings decide much."""
-    store, ids, truth = syn.made(tmp_path, [20, 18, 15, 12, 10, 9, 8, 7, 6, 5, 4, 3], noise=1.2)
+def test_names_and_ids_survive_other_settings_and_the_return_to_the_first(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """With this noise the settings change many groups."""
+    store, ids, truth = syn.ungrouped_store(tmp_path, [20, 18, 15, 12, 10, 9, 8, 7, 6, 5, 4, 3], noise=1.2)
     call("cluster", store.url)
-    known = register(store)[0]
+    known = read_current_people(store)[0]
     for i, person in enumerate(known.people.person_ids[:8]):
         call("name", store.url, person, f"Name {i}")
     call("cluster", store.url)
@@ -98,7 +98,7 @@ def test_names_and_ids_survive_other_settings_and_the_way_back(tmp_path: Path, o
     assert set(called) == {f"Name {i}" for i in range(8)}
     assert churn(store, *options)["lost_names"] == []
     assert by_person(store) != before
-    for name, faces in names(store).items():  # nobody else's faces came to the name
+    for name, faces in names(store).items():  # the name did not move to another person's faces
         assert 2 * len(faces & called.pop(name)) > len(faces)
     assert called == {}
     call("cluster", store.url)
@@ -106,67 +106,67 @@ def test_names_and_ids_survive_other_settings_and_the_way_back(tmp_path: Path, o
 
 
 def test_names_survive_another_model(grouped: Grouped, tmp_path: Path) -> None:
-    """Vectors of another space (turned at random) with another noise, of twice as many numbers."""
+    """The other vectors are a random rotation of twice the dimension, with noise of their own."""
     store, ids, truth = grouped
     for i in range(9):
-        call("name", store.url, of(grouped, i)[0], f"Name {i}")
+        call("name", store.url, faces_of(grouped, i)[0], f"Name {i}")
     before = by_person(store)
     rng = np.random.default_rng(7)
     x, _ = syn.people(SIZES, 0.7)
-    turned = np.c_[x, np.zeros_like(x)] @ np.linalg.qr(rng.normal(size=(256, 256)))[0] + 0.03 * rng.normal(size=(len(x), 256))
-    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
-    syn.add(store, "00000", turned, model="other", photos=False)
+    rotated = np.c_[x, np.zeros_like(x)] @ np.linalg.qr(rng.normal(size=(256, 256)))[0] + 0.03 * rng.normal(size=(len(x), 256))
+    rotated /= np.linalg.norm(rotated, axis=1, keepdims=True)
+    syn.add(store, "00000", rotated, model="other", photos=False)
     card = syn.other_card(tmp_path)
     found = churn(store, "--model", card)
     assert found["lost_names"] == [] and set(names(store)) == {f"Name {i}" for i in range(9)}
-    assert current(store).model == "other"  # type: ignore[union-attr]
+    assert current_run(store).model == "other"  # type: ignore[union-attr]
     after = by_person(store)
     assert sum(after.get(person) == faces for person, faces in before.items()) >= len(before) - 1
 
 
-def test_a_name_goes_nowhere_without_most_of_its_faces(grouped: Grouped) -> None:
-    """Vectors of half of a person's faces become another person's: 7 of 14 are not most."""
+def test_a_name_belongs_to_no_person_without_most_of_its_faces(grouped: Grouped) -> None:
+    """The name's faces lie half in one group and half in another."""
     store, ids, truth = grouped
-    call("name", store.url, of(grouped, 0)[0], "Ada")
+    call("name", store.url, faces_of(grouped, 0)[0], "Ada")
     lines = Path(store.path(FILE)).read_text(encoding="utf-8")
     row = json.loads(lines)
-    row["faces"] = of(grouped, 3)[:4] + of(grouped, 4)[:4]
+    row["faces"] = faces_of(grouped, 3)[:4] + faces_of(grouped, 4)[:4]
     Path(store.path(FILE)).write_text(json.dumps({k: v for k, v in row.items() if k not in ("person", "boxes")}), encoding="utf-8")
-    row = register(store)
-    assert not any(row[0].people.names) and any("'Ada' stands nowhere" in note for note in row[2])
+    row = read_current_people(store)
+    assert not any(row[0].people.names) and any("'Ada' belongs to no person" in note for note in row[2])
 
 
 def test_merge_split_same_and_not_same(grouped: Grouped) -> None:
     store = grouped[0]
-    ids = {i: register(store)[0].find(of(grouped, i)[0]) for i in range(9)}
-    person = [register(store)[0].people.person_ids[ids[i]] for i in range(9)]
+    ids = {i: read_current_people(store)[0].find(faces_of(grouped, i)[0]) for i in range(9)}
+    person = [read_current_people(store)[0].people.person_ids[ids[i]] for i in range(9)]
     call("name", store.url, person[0], "Ada")
     call("name", store.url, person[1], "Bob")
     call("merge", store.url, "ada", "Bob", person[2])
-    call("split", store.url, person[3], *of(grouped, 3)[:4])
-    call("same", store.url, of(grouped, 4)[0], of(grouped, 5)[0])
-    call("not-same", store.url, of(grouped, 6)[0], of(grouped, 6)[1])
+    call("split", store.url, person[3], *faces_of(grouped, 3)[:4])
+    call("same", store.url, faces_of(grouped, 4)[0], faces_of(grouped, 5)[0])
+    call("not-same", store.url, faces_of(grouped, 6)[0], faces_of(grouped, 6)[1])
     result = call("cluster", store.url)
     assert "note" not in result.stderr
     faces = by_person(store)
-    assert names(store) == {"Ada": {*of(grouped, 0), *of(grouped, 1), *of(grouped, 2)}} and person[0] in faces
-    assert {*of(grouped, 3)[:4]} in faces.values() and {*of(grouped, 3)[4:]} == faces[person[3]]
-    assert {*of(grouped, 4), *of(grouped, 5)} in faces.values()
-    assert not any({*of(grouped, 6)[:2]} <= group for group in faces.values())
+    assert names(store) == {"Ada": {*faces_of(grouped, 0), *faces_of(grouped, 1), *faces_of(grouped, 2)}} and person[0] in faces
+    assert {*faces_of(grouped, 3)[:4]} in faces.values() and {*faces_of(grouped, 3)[4:]} == faces[person[3]]
+    assert {*faces_of(grouped, 4), *faces_of(grouped, 5)} in faces.values()
+    assert not any({*faces_of(grouped, 6)[:2]} <= group for group in faces.values())
     for _ in range(len(read(store).decisions)):
         if "undone" not in call("undo", store.url).stdout:
             break
         if not call("undo", store.url, "--list").stdout:
             break
     call("cluster", store.url)
-    assert sorted(map(sorted, by_person(store).values())) == sorted(sorted(of(grouped, i)) for i in range(12))
-    assert "none that holds" in refused("undo", store.url)
+    assert sorted(map(sorted, by_person(store).values())) == sorted(sorted(faces_of(grouped, i)) for i in range(12))
+    assert "none in effect" in refused("undo", store.url)
 
 
 def test_undo_of_a_file_and_of_an_undo(grouped: Grouped, tmp_path: Path) -> None:
     store = grouped[0]
     sheet = tmp_path / "names.csv"
-    sheet.write_text("name;person\n" + "".join(f"Name {i};{of(grouped, i)[0]}\n" for i in range(5)), encoding="utf-8")
+    sheet.write_text("name;person\n" + "".join(f"Name {i};{faces_of(grouped, i)[0]}\n" for i in range(5)), encoding="utf-8")
     call("name", store.url, "--csv", str(sheet))
     assert len(names(store)) == 5
     batch = read(store).decisions[0].batch
@@ -179,14 +179,14 @@ def test_undo_of_a_file_and_of_an_undo(grouped: Grouped, tmp_path: Path) -> None
     assert len(names(store)) == 4
 
 
-def test_a_file_with_one_bad_line_changes_nothing(grouped: Grouped, tmp_path: Path) -> None:
+def test_a_csv_file_with_one_invalid_line_changes_nothing(grouped: Grouped, tmp_path: Path) -> None:
     store = grouped[0]
     sheet = tmp_path / "x.csv"
-    good = of(grouped, 0)
+    good = faces_of(grouped, 0)
     for command, header, row, bad in (
         ("name", "person,name", f"{good[0]},Ada", "nobody,Bob"),
-        ("merge", "person,other", f"{good[0]},{of(grouped, 1)[0]}", f"{good[0]},{good[1]}"),
-        ("split", "person,face_id", f"{good[0]},{good[1]}", f"{good[0]},{of(grouped, 1)[0]}"),
+        ("merge", "person,other", f"{good[0]},{faces_of(grouped, 1)[0]}", f"{good[0]},{good[1]}"),
+        ("split", "person,face_id", f"{good[0]},{good[1]}", f"{good[0]},{faces_of(grouped, 1)[0]}"),
         ("same", "face_a,face_b", f"{good[0]},{good[1]}", f"{good[0]},{good[0]}"),
         ("not-same", "face_a,face_b", f"{good[0]},{good[1]}", f"{good[0]},gone"),
         ("ignore", "person", good[0], "p-00000000"),
@@ -200,28 +200,28 @@ def test_a_file_with_one_bad_line_changes_nothing(grouped: Grouped, tmp_path: Pa
         call("undo", store.url)
 
 
-def test_whom_a_text_means(grouped: Grouped) -> None:
+def test_find_the_person_that_a_text_means(grouped: Grouped) -> None:
     store = grouped[0]
-    call("name", store.url, of(grouped, 0)[0], "Ada Lovelace")
-    call("name", store.url, of(grouped, 1)[0], "Bob")
-    call("name", store.url, of(grouped, 2)[0], "bob")
+    call("name", store.url, faces_of(grouped, 0)[0], "Ada Lovelace")
+    call("name", store.url, faces_of(grouped, 1)[0], "Bob")
+    call("name", store.url, faces_of(grouped, 2)[0], "bob")
     call("name", store.url, "ADA  lovelace", "Ada L.")
     assert set(names(store)) == {"Ada L.", "Bob"} or set(names(store)) == {"Ada L.", "bob"}
     assert "Ada L." in refused("name", store.url, "Ada M.", "x")
     assert "2 called" in refused("name", store.url, "BOB", "x")
-    assert "nobody is" in refused("ignore", store.url, "p-00000000")
-    assert "nobody's" in refused("name", store.url, of(grouped, 13)[0], "x")
+    assert "nobody's id" in refused("ignore", store.url, "p-00000000")
+    assert "belongs to nobody" in refused("name", store.url, faces_of(grouped, 13)[0], "x")
     assert "both" in refused("name", store.url, "a", "b", "--csv", "c")
     call("cluster", store.url)
-    assert {*of(grouped, 1), *of(grouped, 2)} in names(store).values()  # one name, one person
+    assert {*faces_of(grouped, 1), *faces_of(grouped, 2)} in names(store).values()  # one name, one person
 
 
-def test_a_dry_run_says_the_same_and_leaves_every_byte(grouped: Grouped) -> None:
+def test_a_dry_run_reports_the_same_and_changes_no_byte(grouped: Grouped) -> None:
     store = grouped[0]
-    call("name", store.url, of(grouped, 0)[0], "Ada")
-    call("merge", store.url, "Ada", of(grouped, 1)[0])
+    call("name", store.url, faces_of(grouped, 0)[0], "Ada")
+    call("merge", store.url, "Ada", faces_of(grouped, 1)[0])
     extra, _ = syn.people([3, 2], 0.5, seed=9)
-    syn.add(store, "00001", extra, start=500)  # new faces: the graph must be made anew too
+    syn.add(store, "00001", extra, start=500)  # new faces: the kNN graph must be made again too
     people = Path(store.path("people.csv"))
     people.write_bytes(people.read_bytes().replace(b",,2,", b",Wanda,2,"))
     before = tree(store)
@@ -232,12 +232,12 @@ def test_a_dry_run_says_the_same_and_leaves_every_byte(grouped: Grouped) -> None
     assert churn(store) == dry and tree(store) != before
 
 
-def test_runs_are_kept_and_can_be_returned_to(grouped: Grouped) -> None:
+def test_runs_are_kept_and_can_be_made_current_again(grouped: Grouped) -> None:
     store = grouped[0]
     first = by_person(store)
     call("cluster", store.url)
-    assert [run.number for run in all_runs(store)] == [1]  # nothing new
-    call("split", store.url, of(grouped, 3)[0], *of(grouped, 3)[:4])
+    assert [run.number for run in all_runs(store)] == [1]  # nothing changed, so no new run
+    call("split", store.url, faces_of(grouped, 3)[0], *faces_of(grouped, 3)[:4])
     call("cluster", store.url)
     assert by_person(store) != first
     assert "9" in refused("cluster", store.url, "--return-to", "9")
@@ -247,26 +247,26 @@ def test_runs_are_kept_and_can_be_returned_to(grouped: Grouped) -> None:
     assert latest.equals(kept.drop_columns(["box"])) and store.stamp("identities/bundled", "00000") == all_runs(store)[0].settings
     listed = json.loads(call("cluster", store.url, "--list-runs", "--json").stdout)
     assert listed["current"] == 1 and [run["number"] for run in listed["runs"]] == [1, 2]
-    Path(store.path("runs", "00003")).mkdir()  # what a crash left
+    Path(store.path("runs", "00003")).mkdir()  # left by a crash
     call("cluster", store.url)
     assert [run.number for run in all_runs(store)] == [1, 2, 4]
 
 
-def test_the_users_table(grouped: Grouped) -> None:
+def test_edits_of_people_csv(grouped: Grouped) -> None:
     store = grouped[0]
-    call("name", store.url, of(grouped, 0)[0], "Ada")
-    call("name", store.url, of(grouped, 1)[0], "=Bob")
-    call("ignore", store.url, of(grouped, 2)[0])
+    call("name", store.url, faces_of(grouped, 0)[0], "Ada")
+    call("name", store.url, faces_of(grouped, 1)[0], "=Bob")
+    call("ignore", store.url, faces_of(grouped, 2)[0])
     call("cluster", store.url)
     path = Path(store.path("people.csv"))
     with open(path, encoding="utf-8-sig", newline="") as f:
         rows = list(csv.DictReader(f))
     assert Counter(row["name"] for row in rows) == {"Ada": 1, "'=Bob": 1, "": len(rows) - 2}
     assert rows[-1]["ignored"] == "yes" and [row["ignored"] for row in rows[:-1]] == [""] * (len(rows) - 1)
-    call("name", store.url, "Ada", "Eva")  # meanwhile, elsewhere; her row stays as it was written
+    call("name", store.url, "Ada", "Eva")  # renamed by a command meanwhile; the row in the file is unchanged
     rows[1]["name"], rows[3]["name"], rows[-1]["ignored"] = "", "Zoë", ""
     text = "\n".join([";".join(rows[0]), *(";".join(row.values()) for row in reversed(rows))])
-    path.write_text(text, encoding="cp1252")  # as a spreadsheet may
+    path.write_text(text, encoding="cp1252")  # as a spreadsheet may save it
     result = call("cluster", store.url)
     assert "3 changes in people.csv" in result.stderr
     with open(path, encoding="utf-8-sig", newline="") as f:
@@ -280,14 +280,14 @@ def test_the_users_table(grouped: Grouped) -> None:
 
 
 def test_new_photos_in_a_large_store_with_names(tmp_path: Path) -> None:
-    """The bar: 1 % more photos, no name lost, at most 1 % of the old faces with another person."""
+    """With 1 % more photos no name is lost, and at most 1 % of the old faces change their person."""
     rng = np.random.default_rng(3)
     sizes = np.minimum(40, 2 + rng.pareto(1.3, 300) * 2).astype(int).tolist()
     noise = 0.9
     centres = np.random.default_rng(0).normal(size=(len(sizes), syn.DIM))  # as in syn.people
-    store, ids, truth = syn.made(tmp_path, sizes, noise)
+    store, ids, truth = syn.ungrouped_store(tmp_path, sizes, noise)
     call("cluster", store.url)
-    people = register(store)[0].people
+    people = read_current_people(store)[0].people
     sheet = tmp_path / "names.csv"
     sheet.write_text("person,name\n" + "".join(f"{p},Name {i}\n" for i, p in enumerate(people.person_ids[::5][:50])), encoding="utf-8")
     call("name", store.url, "--csv", str(sheet))
@@ -305,9 +305,9 @@ def test_new_photos_in_a_large_store_with_names(tmp_path: Path) -> None:
     assert found["moved"] + found["joined"] + found["left"] == changed  # type: ignore[operator]
 
 
-def test_faces_that_a_detector_numbered_anew(tmp_path: Path) -> None:
-    """The same faces under other numbers, some ids now another face's: names and ids go by the boxes."""
-    store, ids, truth = syn.made(tmp_path, [6, 5, 4, 3], noise=0.5)
+def test_faces_that_a_detector_numbers_differently_are_found_by_their_boxes(tmp_path: Path) -> None:
+    """The same faces under other face_ids, while the old ids belong to other faces: names and person ids follow the boxes."""
+    store, ids, truth = syn.ungrouped_store(tmp_path, [6, 5, 4, 3], noise=0.5)
     boxes = np.tile([10.0, 10, 50, 50], (len(ids), 1)) + np.arange(len(ids))[:, None] % 7
     syn.add_boxes(store, "00000", ids, boxes)
     call("cluster", store.url)
@@ -315,13 +315,13 @@ def test_faces_that_a_detector_numbered_anew(tmp_path: Path) -> None:
     before = by_person(store)
     other = Store(str(tmp_path / "store"))
     moved = [face[:25] + "0001" for face in ids]
-    strangers, _ = syn.people([1] * len(ids), seed=5)  # a face of someone else now has each old id
+    others, _ = syn.people([1] * len(ids), seed=5)  # each old id now belongs to a face of another person
     x, _ = syn.people([6, 5, 4, 3], 0.5)
     for table in ("faces", "embeddings/bundled", "links/bundled"):
         other.remove(table)
     everyone = [*ids, *moved]
     syn.add_boxes(store, "00000", everyone, np.r_[boxes + 200, boxes + 3])
-    columns = {"face_id": everyone, "embedding": np.r_[strangers, x].astype(np.float16)}
+    columns = {"face_id": everyone, "embedding": np.r_[others, x].astype(np.float16)}
     store.write("embeddings/bundled", "00000", syn.table_of(syn.embeddings_schema(syn.DIM), columns), {"table": "embeddings"})
     call("cluster", store.url)
     renamed = {person: {moved[ids.index(face)] for face in faces} for person, faces in before.items()}
@@ -332,13 +332,13 @@ def test_faces_that_a_detector_numbered_anew(tmp_path: Path) -> None:
 def test_the_report_shows_names_and_ignored_people_apart(grouped: Grouped, tmp_path: Path) -> None:
     store, ids, _ = grouped
     syn.add_boxes(store, "00000", ids, np.tile([10.0, 10, 50, 50], (len(ids), 1)))
-    call("name", store.url, of(grouped, 5)[0], "Ada & Co")
-    call("ignore", store.url, of(grouped, 0)[0])
+    call("name", store.url, faces_of(grouped, 5)[0], "Ada & Co")
+    call("ignore", store.url, faces_of(grouped, 0)[0])
     out = tmp_path / "out"
     call("report", store.url, "--out", str(out))
     with open(out / "people.csv", encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
-    known = register(store)[0]
+    known = read_current_people(store)[0]
     assert {row["person_id"] for row in rows} == set(known.people.person_ids)
     ada = next(row for row in rows if row["name"])
     assert ada["name"] == "Ada & Co" and ada["person_id"] == known.people.person_ids[known.find("Ada & Co")]
@@ -350,39 +350,39 @@ def test_the_report_shows_names_and_ignored_people_apart(grouped: Grouped, tmp_p
 
 @given(st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 4)), max_size=40))
 @settings(max_examples=200, deadline=None)
-def test_matching_groups(pairs: list[tuple[int, int]]) -> None:
+def test_match_groups(pairs: list[tuple[int, int]]) -> None:
     old, new = (np.array([p[i] for p in pairs], dtype=np.int64) for i in (0, 1))
-    found = match(old, new)
+    found = match_groups(old, new)
     assert len(set(found.values())) == len(found)
     count = Counter(p for p in pairs if min(p) >= 0)
     for (a, b), n in count.items():
         size_a, size_b = sum(p[0] == a for p in pairs), sum(p[1] == b for p in pairs)
-        if 2 * n > size_a and 2 * n > size_b:  # most of both: nothing can come between
+        if 2 * n > size_a and 2 * n > size_b:  # most of both groups: no other pair can come first
             assert found[a] == b
     for a, b in found.items():
         n = count[a, b]
         assert 2 * n > sum(p[0] == a for p in pairs) or 2 * n > sum(p[1] == b for p in pairs)
 
 
-def test_following_faces() -> None:
+def test_track_faces() -> None:
     unknown = np.full((1, 4), np.nan)
     box = np.array([[0.0, 0, 10, 10], [100, 0, 10, 10]])
     photo = "0" * 24
     old, new = [f"{photo}-0000", f"{photo}-0001"], [f"{photo}-0000", f"{photo}-0001", f"{photo}-0002"]
-    assert follow(old, box, new, np.r_[box[1:] + 1, unknown, box[:1] + 1]).tolist() == [2, 1]  # without a box the id counts
-    assert follow(old, box, new[:1], box[1:]).tolist() == [-1, 0]
-    assert follow(old, np.r_[unknown, unknown], new, np.r_[box, unknown]).tolist() == [0, 1]
-    assert follow([], box[:0], new[:1], box[:1]).tolist() == [] and follow(old, box, [], box[:0]).tolist() == [-1, -1]
+    assert track_faces(old, box, new, np.r_[box[1:] + 1, unknown, box[:1] + 1]).tolist() == [2, 1]  # without a box the id decides
+    assert track_faces(old, box, new[:1], box[1:]).tolist() == [-1, 0]
+    assert track_faces(old, np.r_[unknown, unknown], new, np.r_[box, unknown]).tolist() == [0, 1]
+    assert track_faces([], box[:0], new[:1], box[:1]).tolist() == [] and track_faces(old, box, [], box[:0]).tolist() == [-1, -1]
 
 
-def test_the_users_own_names_are_the_truth_where_there_is_no_other(grouped: Grouped) -> None:
-    """Two people are merged by a wrong setting of the table; the names know better. What is expected is counted by hand."""
+def test_without_other_ground_truth_the_users_names_are_used(grouped: Grouped) -> None:
+    """The expected counts are worked out by hand."""
     store = grouped[0]
     assert "facecluster name" in refused("evaluate", store.url)
     for i in range(4):
-        call("name", store.url, of(grouped, i)[0], f"Name {i}")
-    call("not-same", store.url, of(grouped, 5)[0], of(grouped, 6)[0])
-    call("same", store.url, of(grouped, 0)[0], of(grouped, 12)[0])  # a single face
+        call("name", store.url, faces_of(grouped, i)[0], f"Name {i}")
+    call("not-same", store.url, faces_of(grouped, 5)[0], faces_of(grouped, 6)[0])
+    call("same", store.url, faces_of(grouped, 0)[0], faces_of(grouped, 12)[0])  # a single face
     found = json.loads(call("evaluate", store.url, "--json").stdout)
     assert (found["truth"]["given"], found["truth"]["used"]) == (14 + 12 + 10 + 9 + 1 + 2, 14 + 12 + 10 + 9 + 1)
     assert [out["rows"] for out in found["truth"]["left_out"]] == [2]
@@ -393,7 +393,7 @@ def test_the_users_own_names_are_the_truth_where_there_is_no_other(grouped: Grou
     assert json.loads(call("evaluate", store.url, "--json").stdout)["grouping"]["pairwise"]["recall"] == 1
 
 
-def test_an_older_method_of_grouping_is_not_taken_for_this_one(tmp_path: Path) -> None:
+def test_identities_of_an_older_method_are_not_reused(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     store.create()
     syn.add(store, "00000", syn.people([6, 5, 4], noise=0.4)[0])
@@ -407,14 +407,14 @@ def test_an_older_method_of_grouping_is_not_taken_for_this_one(tmp_path: Path) -
     assert store.stamp(table, "00000") == stamp and store.read(table, "00000")["identity"].equals(ours["identity"])
 
 
-def grown(store: Store) -> dict[str, object]:
+def history(store: Store) -> dict[str, object]:
     stamp = store.stamp("identities/bundled", "00000")
     assert stamp is not None
     return {k: v for k, v in stamp["grown"].items() if k != "vectors"}
 
 
 def test_a_few_new_faces_leave_the_people_as_they_are(tmp_path: Path) -> None:
-    """People so unclear that grouping all anew would move some of them: only what is asked for, or a tenth of new faces, does."""
+    """A full grouping would move some of these noisy people; only --full, or more than a tenth of new faces, groups all faces."""
     rng = np.random.default_rng(1)
     sizes = [12, 10, 9, 8, 8, 7, 6, 6, 5, 5, 4, 4, *[3] * 12, *[1] * 80]
     vectors, truth = syn.people(sizes, noise=1.55, seed=4)
@@ -424,22 +424,22 @@ def test_a_few_new_faces_leave_the_people_as_they_are(tmp_path: Path) -> None:
     cut = len(vectors) - 20
     ids = syn.add(store, "00000", vectors[:cut])
     call("cluster", store.url)
-    assert grown(store) == {"kept": False, "changed": 0, "said": 0}
+    assert history(store) == {"kept": False, "changed": 0, "said": 0}
     before = by_person(store)
     syn.add(store, "00001", vectors[cut : cut + 10], start=cut)
     said = call("cluster", store.url)
-    assert "--anew" in said.output and grown(store) == {"kept": True, "changed": 10, "said": 0}
+    assert "--full" in said.output and history(store) == {"kept": True, "changed": 10, "said": 0}
     after = by_person(store)
     taken = {face for faces in before.values() for face in faces}
     assert all(after[p] & taken == faces for p, faces in before.items())
     assert all(not faces & taken for p, faces in after.items() if p not in before)
     assert {*ids} >= taken
     kept = store.read("identities/bundled", "00000")
-    assert "--anew" not in call("cluster", store.url).output and grown(store)["kept"]  # nothing new: nothing is done
-    call("cluster", store.url, "--anew", "--dry-run")
+    assert "--full" not in call("cluster", store.url).output and history(store)["kept"]  # no new faces: nothing is done
+    call("cluster", store.url, "--full", "--dry-run")
     assert store.read("identities/bundled", "00000").equals(kept)
-    call("cluster", store.url, "--anew")
-    assert grown(store) == {"kept": False, "changed": 0, "said": 0}
+    call("cluster", store.url, "--full")
+    assert history(store) == {"kept": False, "changed": 0, "said": 0}
     fresh = Store(str(tmp_path / "fresh"))
     fresh.create()
     syn.add(fresh, "00000", vectors[: cut + 10])
@@ -448,66 +448,66 @@ def test_a_few_new_faces_leave_the_people_as_they_are(tmp_path: Path) -> None:
     syn.add(store, "00001", vectors[cut : cut + 10], start=cut)
     syn.add(store, "00002", vectors[cut + 10 :], start=cut + 10)
     call("cluster", store.url)
-    assert grown(store) == {"kept": True, "changed": 10, "said": 0}
+    assert history(store) == {"kept": True, "changed": 10, "said": 0}
     more = syn.people([1] * 30, noise=0.1, seed=9)[0]
     syn.add(store, "00003", more, start=len(vectors))
-    assert "--anew" not in call("cluster", store.url).output and not grown(store)["kept"]  # more than a tenth since all were grouped
+    assert "--full" not in call("cluster", store.url).output and not history(store)["kept"]  # over a tenth are new
 
 
-def test_what_is_taken_back_is_grouped_from_the_start_and_what_is_renamed_is_not(grouped: Grouped) -> None:
+def test_an_undo_groups_from_the_start_and_a_rename_does_not(grouped: Grouped) -> None:
     store, ids, _ = grouped
     table = "identities/bundled"
     plain = store.read(table, "00000")["identity"].to_pylist()
-    call("merge", store.url, of(grouped, 0)[0], of(grouped, 1)[0])
+    call("merge", store.url, faces_of(grouped, 0)[0], faces_of(grouped, 1)[0])
     said = call("cluster", store.url)
-    assert grown(store)["kept"] and grown(store)["said"] == 1 and "new faces join" not in said.output  # there are none
+    assert history(store)["kept"] and history(store)["said"] == 1 and "new faces join" not in said.output  # there are no new faces
     assert len({*store.read(table, "00000")["identity"].to_pylist()}) == len({*plain}) - 1
     call("undo", store.url)
-    assert "taken back" in call("cluster", store.url).output
-    assert not grown(store)["kept"] and store.read(table, "00000")["identity"].to_pylist() == plain
+    assert "no longer holds" in call("cluster", store.url).output
+    assert not history(store)["kept"] and store.read(table, "00000")["identity"].to_pylist() == plain
     new = syn.people([1] * 3, noise=0.1, seed=77)[0]
-    call("name", store.url, of(grouped, 2)[0], "Anna")
-    call("ignore", store.url, of(grouped, 3)[0])
+    call("name", store.url, faces_of(grouped, 2)[0], "Anna")
+    call("ignore", store.url, faces_of(grouped, 3)[0])
     call("cluster", store.url)
-    call("name", store.url, of(grouped, 2)[0], "Anne")  # and the ignored one is to be heard of again
-    call("ignore", store.url, of(grouped, 3)[0], "--undo") if "--undo" in call("ignore", "--help").output else call("undo", store.url)
+    call("name", store.url, faces_of(grouped, 2)[0], "Anne")  # and the person is no longer ignored
+    call("ignore", store.url, faces_of(grouped, 3)[0], "--undo") if "--undo" in call("ignore", "--help").output else call("undo", store.url)
     syn.add(store, "00001", new[:1], start=len(ids))
     call("cluster", store.url)
-    assert grown(store)["kept"]
-    call("not-same", store.url, of(grouped, 4)[0], of(grouped, 5)[0])
+    assert history(store)["kept"]
+    call("not-same", store.url, faces_of(grouped, 4)[0], faces_of(grouped, 5)[0])
     call("cluster", store.url)
     call("undo", store.url)
     syn.add(store, "00002", new[1:2], start=len(ids) + 1)
-    assert "taken back" in call("cluster", store.url).output and not grown(store)["kept"]
+    assert "no longer holds" in call("cluster", store.url).output and not history(store)["kept"]
 
 
-def test_other_vectors_and_gone_faces_are_grouped_from_the_start(grouped: Grouped) -> None:
+def test_other_vectors_or_missing_faces_group_from_the_start(grouped: Grouped) -> None:
     store, ids, _ = grouped
     vectors = np.stack(store.read("embeddings/bundled", "00000")["embedding"].to_numpy(zero_copy_only=False)).astype(np.float32)
     syn.add(store, "00000", vectors[::-1])
-    assert "other vectors" in call("cluster", store.url).output and not grown(store)["kept"]
+    assert "other vectors" in call("cluster", store.url).output and not history(store)["kept"]
     fresh = store.read("identities/bundled", "00000")["identity"].to_pylist()
-    call("cluster", store.url, "--anew")
+    call("cluster", store.url, "--full")
     assert store.read("identities/bundled", "00000")["identity"].to_pylist() == fresh
     syn.add(store, "00000", vectors[::-1][:-1])
-    assert "are gone" in call("cluster", store.url).output and not grown(store)["kept"]
+    assert "are gone" in call("cluster", store.url).output and not history(store)["kept"]
 
 
-def test_how_sure_what_is_changes_nobody_in_a_grown_store(grouped: Grouped) -> None:
+def test_another_calibration_changes_probabilities_but_no_group(grouped: Grouped) -> None:
     store, ids, _ = grouped
     syn.add(store, "00001", syn.people([1] * 2, noise=0.1, seed=77)[0], start=len(ids))
     call("cluster", store.url)
     before = store.read("identities/bundled", "00000")
-    assert grown(store)["kept"]
+    assert history(store)["kept"]
     usual, other = IdentifyConfig(), Line(2.0, -1.0)
     write_reading(store, card_of("bundled"), Reading(place=other), {})
     call("cluster", store.url)
     after = store.read("identities/bundled", "00000")
-    assert after["identity"].equals(before["identity"]) and grown(store)["kept"]
+    assert after["identity"].equals(before["identity"]) and history(store)["kept"]
     p, q = (np.asarray(t["probability"], float) for t in (before, after))
     some = (p > 0) & (p < 0.999)
     place = (np.log(p[some] / (1 - p[some])) - usual.confidence_intercept) / usual.confidence_slope
     assert some.sum() > 10 and q[some] == pytest.approx(other.probability(place), abs=1e-3) and (q[p == 0] == 0).all()
-    call("cluster", store.url, "--uncalibrate")
+    call("cluster", store.url, "--reset-calibration")
     again = store.read("identities/bundled", "00000")
     assert np.asarray(again["probability"], float) == pytest.approx(p, abs=1e-3) and again["identity"].equals(before["identity"])

@@ -24,7 +24,7 @@ from report import report_store as syn
 from review_store import NASTY, grouped
 
 from facecluster.decisions import FILE, Decision, active, append, read, replay
-from facecluster.people import current, known_now, read_people
+from facecluster.people import current_run, people_with_current_names, read_people
 from facecluster.people.runs import Faces, People, Run, write_run
 from facecluster.review import open_review
 from facecluster.review.overlay import regroup
@@ -268,7 +268,7 @@ def test_all_of_it_is_there_after_a_restart_and_after_cluster(tmp_path: Path) ->
         call("cluster", store.url)
         assert page.get("state")["run"] == 2 and page.get("state")["since"] == 0  # the page follows the new run
         list(pages)
-    known = known_now(store)
+    known = people_with_current_names(store)
     assert known is not None and "Ann" in known[0].names
 
 
@@ -405,13 +405,13 @@ def test_what_decisions_say_holds_in_the_groups_that_are_shown(made: list[Decisi
     left = {f for d in active(decisions) if d.act == "split" for f in d.faces}
     rows = {face: i for i, face in enumerate(FACES)}
     out = regroup(GROUPS, rows, verdict, left)
-    for tied in verdict.together():
+    for tied in verdict.must_link_sets():
         assert len({int(out[rows[f]]) for f in tied}) == 1 and out[rows[tied[0]]] >= 0
-    root = verdict.ties.root
+    root = verdict.links.root
     for a in FACES:
         for b in FACES:
-            apart = root(b) in verdict.ties.enemies.get(root(a), ()) or (
-                (one := verdict.ties.name.get(root(a))) and (two := verdict.ties.name.get(root(b))) and one != two
+            apart = root(b) in verdict.links.cannot_link.get(root(a), ()) or (
+                (one := verdict.links.name.get(root(a))) and (two := verdict.links.name.get(root(b))) and one != two
             )
             assert not apart or out[rows[a]] != out[rows[b]] or out[rows[a]] < 0
     sizes = np.bincount(out[out >= 0])
@@ -426,7 +426,7 @@ def test_what_decisions_say_holds_in_the_groups_that_are_shown(made: list[Decisi
 
 def test_the_overlay_is_what_a_run_starts_from(page: Page) -> None:
     """With nothing decided the page shows the run itself."""
-    run = current(page.store)
+    run = current_run(page.store)
     assert run is not None
     people = read_people(page.store, run)
     shown = page.people()

@@ -19,7 +19,7 @@ from people_store import call
 from review_store import grouped
 
 from facecluster.decisions import read
-from facecluster.people import current, known_now
+from facecluster.people import current_run, people_with_current_names
 from facecluster.people.runs import read_faces
 from facecluster.review import open_review, session
 from facecluster.review.questions import Asked
@@ -215,7 +215,7 @@ def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
         held = {person: (name, size) for person, name, size in again.people()}
         assert held[first[0]] == ("Ann <b>x</b>", str(int(first[2]) + int(second[2])))
         assert third[0] in held
-        run = current(shown.store)
+        run = current_run(shown.store)
         assert run is not None
         faces = read_faces(shown.store, run)
         group = dict(zip(faces.ids, faces.identity.tolist(), strict=True))
@@ -226,7 +226,7 @@ def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
         shot(again.browser, "review-history")
     finally:
         again.stop()
-    known = known_now(shown.store)
+    known = people_with_current_names(shown.store)
     assert known is not None and "Ann <b>x</b>" in known[0].names
 
 

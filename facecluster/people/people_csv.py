@@ -1,11 +1,11 @@
 """STORE/people.csv: a row for each person, where the user may write names.
 
-The rule: what is there is compared with what was written last (runs/people.csv has it). A row whose name differs is a decision: the
-person is called that; an emptied name takes the name away; `ignored` set to yes ignores the person. Rows that are as they were written
-say nothing, whatever was decided elsewhere since, and a row that was deleted says nothing. Only then the file is written anew.
+The file is compared with the copy of what was written last, runs/people.csv. A row whose name differs from the copy is a decision to name
+the person; an emptied name removes the name; `ignored` set to yes ignores the person. An unchanged row is no decision, even if the person
+was renamed elsewhere meanwhile; neither is a deleted row. After the edits are read, the file is written again.
 
-Odd inputs: a row of nobody known is noted and passed over; a file that is no table with the columns person_id and name is an InputError,
-and stays as it is. A file that was never written by a run is taken as if all of its names were new.
+Odd inputs: a changed row of an unknown person is skipped with a note. A file without the columns person_id and name is an InputError and
+stays as it is. If the copy is missing, all names in the file count as new.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from facecluster.people.runs import People
 from facecluster.store import Store
 
 FILE = "people.csv"
-WRITTEN = ("runs", "people.csv")
+LAST_WRITTEN = ("runs", "people.csv")
 COLUMNS = ("person_id", "name", "faces", "ignored")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet could take for a formula is led by an apostrophe
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # text that a spreadsheet could run as a formula gets an apostrophe before it
 _YES, _NO = ("yes", "true", "1", "x", "ja", "oui", "si", "sí"), ("", "no", "false", "0", "nein", "non")
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What the user changed in a row."""
+    """The user's changes in one row."""
 
     person_id: str
-    name: str | None  # None = as it was; '' = taken away
-    ignored: bool | None
+    name: str | None  # None = unchanged; '' = removed
+    ignored: bool | None  # None = unchanged
 
 
 def render(people: People) -> bytes:
-    """The file for these people; those that are ignored come last."""
+    """The bytes of the file for these people; ignored people come last."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -45,58 +45,61 @@ def render(people: People) -> bytes:
         name = people.names[i] or ""
         guarded = "'" + name if name.startswith(_FORMULA) else name
         writer.writerow([people.person_ids[i], guarded, people.faces[i], "yes" if people.ignored[i] else ""])
-    return ("\ufeff" + out.getvalue()).encode()  # Excel takes UTF-8 for another encoding without the mark
+    return ("\ufeff" + out.getvalue()).encode()  # without a byte order mark Excel reads UTF-8 as another encoding
 
 
 def write(store: Store, people: People) -> None:
-    """Write the file, unless it is that already; then what it is compared with: after a crash between the two nothing looks edited."""
+    """Write the file, then the copy that it is compared with: in this order a crash between the two leaves no row that looks edited.
+
+    A file that has these bytes already is not written.
+    """
     data = render(people)
-    for parts in ((FILE,), WRITTEN):
+    for parts in ((FILE,), LAST_WRITTEN):
         if _bytes(store, *parts) != data:
             store.write_bytes(data, *parts)
 
 
 def refresh(store: Store, people: People) -> bool:
-    """Write the file for another run; False, and nothing is written, if the user has changed it since."""
+    """Write the file, unless the user has edited it since it was written; False if so."""
     data = _bytes(store, FILE)
-    if data is not None and data != _bytes(store, *WRITTEN):
+    if data is not None and data != _bytes(store, *LAST_WRITTEN):
         return False
     write(store, people)
     return True
 
 
-def edits(store: Store, known: People) -> tuple[list[Edit], list[str]]:
-    """What the user changed since the file was written, as to the people `known` as they are called now; and notes.
+def read_edits(store: Store, known: People) -> tuple[list[Edit], list[str]]:
+    """The user's changes since the file was written, and notes. `known` are the people with their present names.
 
     Raises:
-        InputError: the file is no such table.
+        InputError: the file is not a table with these columns.
     """
-    data, written = _bytes(store, FILE), _bytes(store, *WRITTEN)
+    data, written = _bytes(store, FILE), _bytes(store, *LAST_WRITTEN)
     if data is None or data == written or not data.strip():
         return [], []
     path = store.path(FILE) if store.is_local else f"{store.url.rstrip('/')}/{FILE}"
     sheet = read_sheet(path)
-    base = _rows(read_sheet(path[: -len(FILE)] + "/".join(WRITTEN))) if written else {}
-    places = {person: i for i, person in enumerate(known.person_ids)}
-    found, strangers = [], []
+    base = _rows(read_sheet(path[: -len(FILE)] + "/".join(LAST_WRITTEN))) if written else {}
+    index = {person: i for i, person in enumerate(known.person_ids)}
+    found, unknown = [], []
     for person, (name, ignored) in _rows(sheet).items():
         was = base.get(person, ("", False))
         if (name, ignored) == was:
             continue
-        if person not in places:
-            strangers.append(person)
+        if person not in index:
+            unknown.append(person)
             continue
-        i = places[person]
+        i = index[person]
         new_name = name if name != was[0] and name != (known.names[i] or "") else None
         new_ignored = ignored if ignored != was[1] and ignored != known.ignored[i] else None
         if new_name is not None or new_ignored is not None:
             found.append(Edit(person, new_name, new_ignored))
-    notes = [f"{FILE} has changed rows of people who are not there, which are passed over: {listed(strangers[:5])}"] if strangers else []
+    notes = [f"{FILE} has changed rows of unknown people, which are skipped: {listed(unknown[:5])}"] if unknown else []
     return found, notes
 
 
 def _rows(sheet: Sheet) -> dict[str, tuple[str, bool]]:
-    """Name and `ignored` by person_id."""
+    """person_id -> (name, ignored)."""
     key, name, ignored = (sheet.find(column) for column in ("person_id", "name", "ignored"))
     if key is None or name is None:
         raise InputError(
@@ -114,7 +117,7 @@ def _rows(sheet: Sheet) -> dict[str, tuple[str, bool]]:
 def _name(cell: str) -> str:
     try:
         cell.encode()
-    except UnicodeEncodeError:  # spreadsheets on Windows write in their own encoding
+    except UnicodeEncodeError:  # spreadsheets on Windows may save as cp1252
         cell = cell.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
     return clean_name(cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell)
 

@@ -1,6 +1,6 @@
-"""A store to try things in: reads what is in another, writes to a folder of its own.
+"""An overlay store for dry runs: reads from a base store, writes to a folder of its own.
 
-A table that is written to, or emptied, is from then on only what was written here.
+Once a table is written to, or emptied, only what the overlay holds of it counts.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from facecluster.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay(Store):
-    """Tables of `base`, under those written to `url`, a local folder. Files that are no tables are not looked for in `base`."""
+class OverlayStore(Store):
+    """Tables of `base`, covered by those written to `url`, a local folder. Files that are not tables are not read from `base`."""
 
     base: Store
 
-    def _place(self, table: str) -> Store:
+    def _holder(self, table: str) -> Store:
         return Store(self.url) if os.path.isdir(self.path(table)) else self.base
 
     def shards(self, table: str) -> list[str]:
-        return Store.shards(self._place(table), table)
+        return Store.shards(self._holder(table), table)
 
     def read(self, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
-        return self._place(table).read(table, shard, columns)
+        return self._holder(table).read(table, shard, columns)
 
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
-        return self._place(table).stamp(table, shard)
+        return self._holder(table).stamp(table, shard)
 
     def remove(self, table: str, keep: Collection[str] = ()) -> None:
         for shard in keep:

@@ -1,0 +1,100 @@
+"""Finds a face again whose face_id changed because a detector with other settings numbered the faces of its photo differently.
+
+A face_id starts with the first 24 hex digits of the photo's content hash; within a photo, boxes are matched by intersection over union.
+
+Odd inputs: a box of NaN is unknown, then the id alone decides; a photo that is gone has no faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from facecluster.decisions import Decision
+from facecluster.geometry import iou
+from facecluster.store import FACES, Store
+
+MIN_IOU = 0.3  # intersection over union from which two boxes are one face
+PHOTO_CHARS = 24  # first characters of a face_id, which stand for the photo
+
+
+def read_face_boxes(store: Store, ids: Sequence[str]) -> NDArray[np.float32]:
+    """Boxes (n, 4) x, y, w, h in px of the faces `ids` (n, sorted); NaN where the store has no box."""
+    boxes = np.full((len(ids), 4), np.nan, dtype=np.float32)
+    rows = {face: i for i, face in enumerate(ids)}
+    for shard in store.shards("faces"):
+        part = store.read("faces", shard, ["face_id", "box"]).cast(pa.schema([FACES.field("face_id"), FACES.field("box")]))
+        at = np.array([rows.get(face, -1) for face in part["face_id"].to_pylist()], dtype=np.int64)
+        found = np.asarray(part["box"].combine_chunks().flatten(), np.float32).reshape(-1, 4)
+        boxes[at[at >= 0]] = found[at >= 0]
+    return boxes
+
+
+def track_faces(
+    old: Sequence[str], old_boxes: NDArray[np.floating], new: Sequence[str], new_boxes: NDArray[np.floating]
+) -> NDArray[np.int64]:
+    """Find each face of `old` in `new`: by id and box, else by box among the photo's other faces, greedily by falling IoU.
+
+    Args:
+        old: (m,) face_ids.
+        old_boxes: (m, 4) x, y, w, h in px; NaN = unknown.
+        new: (n,) face_ids, sorted.
+        new_boxes: (n, 4).
+
+    Returns:
+        (m,) row in `new`; -1 = gone.
+    """
+    rows = {face: i for i, face in enumerate(new)}
+    at = np.array([rows.get(face, -1) for face in old], dtype=np.int64)
+    same = at >= 0
+    overlap = _paired_iou(old_boxes[same], new_boxes[at[same]])
+    at[np.flatnonzero(same)[overlap < MIN_IOU]] = -1  # NaN compares as not less: without a box the id decides
+    lost = np.flatnonzero(at < 0)
+    photos: dict[str, list[int]] = {}
+    for i in lost[np.isfinite(old_boxes[lost]).all(axis=1)].tolist():
+        photos.setdefault(old[i][:PHOTO_CHARS], []).append(i)
+    taken = set(at.tolist())
+    for i, face in enumerate(new) if photos else ():
+        if face[:PHOTO_CHARS] in photos and i not in taken and np.isfinite(new_boxes[i]).all():
+            photos.setdefault("+" + face[:PHOTO_CHARS], []).append(i)
+    for photo in [p for p in photos if "+" + p in photos]:
+        mine, theirs = photos[photo], photos["+" + photo]
+        ious = iou(old_boxes[mine].astype(np.float64), new_boxes[theirs].astype(np.float64))
+        while ious.max() >= MIN_IOU:
+            i, j = np.unravel_index(int(ious.argmax()), ious.shape)
+            at[mine[int(i)]] = theirs[int(j)]
+            ious[i], ious[:, j] = -1, -1
+    return at
+
+
+def _paired_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Intersection over union (n,) of boxes (n, 4), row by row; NaN where a box is unknown."""
+    low = np.maximum(a[:, :2], b[:, :2])
+    high = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
+    inside = np.clip(high - low, 0, None).prod(axis=1)
+    union = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - inside
+    return np.asarray(inside / np.where(union > 0, union, 1), dtype=np.float64)
+
+
+def with_current_ids(decisions: Iterable[Decision], ids: Sequence[str], boxes: NDArray[np.floating]) -> list[Decision]:
+    """Decisions with the present face_ids of their faces; a face that is gone keeps its old id."""
+    decisions = list(decisions)
+    known: dict[tuple[str, tuple[float, ...] | None], str] = {
+        (face, d.boxes.get(face)): face for d in decisions for face in (*d.faces, *d.others)
+    }
+    keys = list(known)
+    unknown = (np.nan,) * 4
+    at = track_faces([face for face, _ in keys], np.array([box or unknown for _, box in keys], np.float64).reshape(-1, 4), ids, boxes)
+    rows = set(ids)
+    for key, row in zip(keys, at.tolist(), strict=True):
+        # an id that now belongs to another face must not stand for it
+        known[key] = ids[row] if row >= 0 else f"gone {key[0]}" if key[0] in rows else key[0]
+
+    def now(d: Decision, faces: Sequence[str]) -> tuple[str, ...]:
+        return tuple(known[face, d.boxes.get(face)] for face in faces)
+
+    return [replace(d, faces=now(d, d.faces), others=now(d, d.others)) for d in decisions]

@@ -1,0 +1,93 @@
+"""The groups of an earlier run that an incremental grouping starts from: see `facecluster.grouping.incremental`.
+
+A grouping starts from the earlier one if all of this holds: it had the same settings and the same vectors; at most a tenth of the faces
+(MAX_NEW_SHARE) are new since all faces were grouped together; no face is gone; no decision was undone. After an undo the faces that the
+decision had joined would stay joined, so all faces are grouped again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.decisions import ResolvedDecisions, replay
+from facecluster.grouping.cohort import content_keys
+from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
+from facecluster.grouping.incremental import MAX_NEW_SHARE
+from facecluster.people.face_ids import with_current_ids
+from facecluster.people.reconcile import PreparedDecisions
+from facecluster.store import IDENTITIES, Store
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousGrouping:
+    """The start of a grouping."""
+
+    groups: NDArray[np.int64] | None  # (n,) earlier group of each face, -1 = none; None: all faces are grouped from the start
+    history: dict[str, Any]  # entry `grown` of the stamp: kept, changed, said, vectors; docs/format.md explains them
+    note: str = ""  # for the user
+
+
+def find_previous_grouping(
+    store: Store, table: str, ids: Sequence[str], vectors: NDArray[np.floating], config: IdentifyConfig, prepared: PreparedDecisions, *,
+    full: bool,
+) -> PreviousGrouping:  # fmt: skip
+    """The earlier groups, if the grouping may start from them.
+
+    Args:
+        store: holds the earlier grouping.
+        table: its table of identities.
+        ids: (n,) face_ids to be grouped, sorted.
+        vectors: (n, dim) their vectors.
+        config: settings of the grouping.
+        prepared: the user's decisions.
+        full: group all faces from the start.
+    """
+    keys = content_keys(np.ascontiguousarray(vectors, dtype=np.float32))
+    fresh: dict[str, Any] = {"kept": False, "changed": 0, "said": len(prepared.decisions), "vectors": _digest(ids, keys)}
+    stamp = (store.stamp(table, "00000") if store.shards(table) == ["00000"] else None) or {}
+    history, wanted = stamp.get("grown"), config.stamp("")
+    if full or not isinstance(history, dict) or any(stamp.get(k) != v for k, v in wanted.items() if k not in ("inputs", *CONFIDENCE_KEYS)):
+        return PreviousGrouping(None, fresh)
+    data = store.read_all(table, IDENTITIES, ["face_id", "identity"])
+    earlier = dict(zip(data["face_id"].to_pylist(), data["identity"].to_pylist(), strict=True))
+    old = np.array([face in earlier for face in ids], dtype=bool)
+    if old.sum() < len(earlier) or _digest([i for i in ids if i in earlier], keys[old]) != history.get("vectors"):
+        return PreviousGrouping(None, fresh, "faces are gone, or have other vectors: all faces are grouped from the start")
+    if (~old).sum() == 0 and not history["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
+        return PreviousGrouping(None, fresh)  # a full grouping with other probabilities gives the same groups
+    journal = prepared.decisions[: int(history["said"])]
+    if not _still_holds(replay(with_current_ids(journal, ids, prepared.boxes)), prepared.resolved):
+        return PreviousGrouping(None, fresh, "an earlier decision no longer holds: all faces are grouped from the start")
+    changed = int(history["changed"]) + int((~old).sum())
+    if changed > MAX_NEW_SHARE * len(ids):
+        return PreviousGrouping(None, fresh)
+    hint = f"the people of the earlier run stay, and new faces join them ('facecluster cluster {store.url} --full' groups all)"
+    note = "" if old.all() else hint
+    groups = np.array([earlier.get(face, -1) for face in ids], dtype=np.int64)
+    return PreviousGrouping(groups, {**fresh, "kept": True, "changed": changed}, note)
+
+
+def _digest(ids: Sequence[str], keys: NDArray[np.uint64]) -> str:
+    """A digest of faces and the content keys of their vectors; it does not depend on their order."""
+    named = np.array([int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest()) for i in ids], dtype=np.uint64)
+    return f"{len(keys)}-{int(((named | np.uint64(1)) * keys).sum(dtype=np.uint64)):016x}"
+
+
+def _still_holds(then: ResolvedDecisions, now: ResolvedDecisions) -> bool:
+    """Whether all cannot-links of `then` hold, and every must-link set is still linked, or kept apart by cannot-links."""
+    links = now.links
+
+    def apart(a: str, b: str) -> bool:
+        return links.root(b) in links.cannot_link.get(links.root(a), ())
+
+    for faces in then.must_link_sets():
+        roots = sorted({links.root(face) for face in faces})
+        if any(not apart(a, b) for i, a in enumerate(roots) for b in roots[:i]):
+            return False
+    return all(apart(a, b) for a, others in then.links.cannot_link.items() for b in others)

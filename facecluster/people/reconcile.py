@@ -1,0 +1,157 @@
+"""The stage: turns decisions into constraints before the grouping, and gives its groups lasting ids and names after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from facecluster.decisions import Decision, ResolvedDecisions, active, append, constraint_pairs, read, replay
+from facecluster.errors import StoreError
+from facecluster.people import people_csv
+from facecluster.people.assign_ids import assign_names, assign_person_ids
+from facecluster.people.churn import Churn, compare_runs
+from facecluster.people.current_people import CurrentPeople
+from facecluster.people.face_ids import PHOTO_CHARS, read_face_boxes, track_faces, with_current_ids
+from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
+from facecluster.store import IDENTITIES, Stamp, Store
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDecisions:
+    """The user's decisions, prepared for a grouping of n faces."""
+
+    resolved: ResolvedDecisions
+    decisions: list[Decision]  # the whole journal, then `new_decisions`
+    new_decisions: list[Decision]  # from people.csv, not in the journal yet
+    boxes: NDArray[np.float32]  # (n, 4) x, y, w, h in px; NaN = unknown
+    photos: NDArray[np.int64]  # (n,) number of each face's photo
+    must_link: NDArray[np.int64]  # (m, 2) rows
+    cannot_link: NDArray[np.int64]  # (c, 2) rows
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciledRun:
+    """A new grouping whose groups have lasting ids and names."""
+
+    run: Run  # the previous run if nothing changed
+    people: People
+    churn: Churn
+    notes: list[str]
+    identities: pa.Table
+    stamp: Stamp  # of identities
+    changed: bool  # whether anything differs from the previous run
+
+
+def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
+    """The people of the current run, named by all decisions so far; the run; and notes.
+
+    Raises:
+        StoreError: the store was never grouped.
+    """
+    run = current_run(store)
+    if run is None:
+        raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+    journal, faces = read(store), read_faces(store, run)
+    resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes))
+    people, notes = assign_names(read_people(store, run).person_ids, faces, resolved)
+    return CurrentPeople(people, faces, journal.decisions), run, [*journal.notes, *resolved.notes, *notes]
+
+
+def people_with_current_names(store: Store) -> tuple[People, Run] | None:
+    """The people of the current run with their present names; None if the store was never grouped."""
+    if current_run(store) is None:
+        return None
+    known, run, _ = read_current_people(store)
+    return known.people, run
+
+
+def prepare_decisions(store: Store, ids: Sequence[str], vectors: NDArray[np.floating]) -> PreparedDecisions:
+    """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written."""
+    journal = read(store)
+    notes, new = list(journal.notes), []
+    if current_run(store) is not None:
+        known, _, _ = read_current_people(store)
+        edits, more = people_csv.read_edits(store, known.people)
+        new = _decisions_of(known, edits)
+        notes += more
+        if new:
+            notes.append(f"{len(new)} changes in {people_csv.FILE} become decisions")
+    boxes = read_face_boxes(store, ids)
+    decisions = [*journal.decisions, *new]
+    resolved = replay(with_current_ids(decisions, ids, boxes))
+    must, cannot = constraint_pairs(resolved, {face: i for i, face in enumerate(ids)}, vectors)
+    photos = np.unique([face[:PHOTO_CHARS] for face in ids], return_inverse=True)[1].astype(np.int64)
+    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, [*notes, *resolved.notes])
+
+
+def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> list[Decision]:
+    """Edits of people.csv as decisions, with temporary ids so that they can be replayed before they are in the journal."""
+    found = []
+    for edit in edits:
+        person = known.people.person_ids.index(edit.person_id)
+        if edit.name is not None:
+            found.append(known.name(person, edit.name))
+        if edit.ignored:
+            found.append(known.ignore(person))
+        elif edit.ignored is not None:
+            mine = set(known.representatives(person))
+            found += [Decision(act="undo", of=d.id) for d in active(known.decisions) if d.act == "ignore" and mine & {*d.faces}]
+    return [replace(d, id=f"new {i}") for i, d in enumerate(found)]
+
+
+def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str, model: str) -> ReconciledRun:
+    """Give the groups of `table` lasting ids and names, and compare them with the previous run. Nothing is written.
+
+    Args:
+        store: holds the runs.
+        prepared: the decisions that the grouping was made with.
+        made: holds the new grouping; `store` or an overlay of it.
+        table: table of identities, in order of face_id.
+        model: name of the model.
+    """
+    data = made.read_all(table, IDENTITIES)
+    ids = data["face_id"].to_pylist()
+    faces = Faces(ids, np.asarray(data["identity"], np.int64), np.asarray(data["probability"], np.float64), prepared.boxes)
+    before = current_run(store)
+    old_people = People([], [], [], []) if before is None else read_people(store, before)
+    old = Faces([], np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4), np.float32)) if before is None else read_faces(store, before)
+    at = track_faces(old.ids, old.boxes, ids, prepared.boxes)
+    person_ids = assign_person_ids(faces, prepared.resolved, old_people.person_ids, at, old.identity)
+    people, notes = assign_names(person_ids, faces, prepared.resolved)
+    churn = compare_runs(before.number if before else 0, old_people, old.identity, people, faces.identity, at)
+    notes = [*prepared.notes, *notes, *_violations(prepared, faces.identity)]
+    stamp = made.stamp(table, made.shards(table)[0]) or {}
+    counts = {"faces": len(ids), "people": len(people.faces), "named": sum(n is not None for n in people.names)}
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    run = Run(next_number(store), now, model, stamp, prepared.resolved.decisions, counts, churn.to_dict())
+    same = before is not None and before.settings == stamp and before.model == model and old_people == people
+    same = same and old.ids == ids and not churn
+    if same and before is not None:
+        run = before
+    return ReconciledRun(run, people, churn, notes, data.select(IDENTITIES.names).combine_chunks(), stamp, not same)
+
+
+def save_run(store: Store, prepared: PreparedDecisions, reconciled: ReconciledRun) -> None:
+    """Append the new decisions to the journal, save the run as the current one if it differs, and write people.csv."""
+    append(store, [replace(d, id="") for d in prepared.new_decisions])
+    if reconciled.changed:
+        write_run(store, reconciled.run, reconciled.identities, prepared.boxes, reconciled.people, reconciled.stamp)
+    people_csv.write(store, reconciled.people)
+
+
+def _violations(prepared: PreparedDecisions, identity: NDArray[np.int64]) -> list[str]:
+    """Notes on constraints that the grouping does not meet; there should be none."""
+    must, cannot = identity[prepared.must_link], identity[prepared.cannot_link]
+    torn = int(((must[:, 0] != must[:, 1]) | (must < 0).any(axis=1)).sum())
+    mixed = int(((cannot[:, 0] == cannot[:, 1]) & (cannot[:, 0] >= 0)).sum())
+    lines = [
+        (torn, "pairs of faces that decisions link to one person are in different groups"),
+        (mixed, "pairs of faces that decisions keep apart are in one group"),
+    ]
+    return [f"{count} {what}: please report this" for count, what in lines if count]
