@@ -128,7 +128,7 @@ def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int]]:
 
 def _by_people(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:
     who = read_recognition(store, model)
-    person, _ = who.of(pa.array(ids))
+    person, _ = who.people_of(pa.array(ids))
     called = [None if p.ignored else p.label for p in who.people]
     return [called[p] if p >= 0 else None for p in person.tolist()]
 

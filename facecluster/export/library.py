@@ -101,7 +101,7 @@ def read_library(store: Store, model: str | None = None, *, sure: float = 0.0, i
     first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
     table = table.take(pa.array(first)).combine_chunks()
     ids = table["face_id"].combine_chunks()
-    person, probability = who.of(ids)
+    person, probability = who.people_of(ids)
     box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
     rows: dict[str, list[int]] = {}
     photo_ids = table["photo_id"].to_pylist()

@@ -1,8 +1,8 @@
-"""Who is on which face: people as the store knows them now, for the commands that find, show and export.
+"""Recognition: which person each face is, as the store knows it now. Used by the commands that find, show and export.
 
-People are those of the run that counts, called as the decisions so far say. Odd input: a face without a row in identities is nobody's; a
-face_id that stands twice counts once, the first; a grouping that is no run (another model's, an old store's) has people without lasting
-ids and names; a store that was never grouped raises StoreError.
+People are those of the current run, with the names that all decisions so far give. Odd input: a face without a row in identities belongs
+to nobody; of a face_id that occurs twice the first row counts; a grouping that is no run (of another model, of an old store) has people
+without lasting ids and names; a store that was never grouped raises StoreError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facecluster.decisions.journal import read as journal
 from facecluster.errors import InputError, StoreError
-from facecluster.people import People, Run, current, known_now, read_people
+from facecluster.people import People, Run, current_run, people_with_current_names, read_people
 from facecluster.store import IDENTITIES, Store
 
 NOBODY = -1
@@ -27,15 +27,15 @@ NOBODY = -1
 class Person:
     """A person of the store."""
 
-    key: str  # stands for the person in every output: the lasting id (p-0d4f21aa); "person 0012" where there is none
-    name: str | None  # what the user calls the person
+    key: str  # identifies the person in every output: the lasting id (p-0d4f21aa), or "person 0012" without one
+    name: str | None  # given by the user
     faces: int
     number: int  # of the group in this grouping, as in the report
-    ignored: bool = False  # the user wants to hear no more of the person
+    ignored: bool = False  # the user has hidden the person
 
     @property
     def label(self) -> str:
-        """The name, or the key where there is none."""
+        """The name, or the key if there is none."""
         return self.name or self.key
 
 
@@ -48,18 +48,18 @@ class Recognition:
     probability: NDArray[np.float32]  # 0 to 1; 0 for nobody
     people: list[Person]
 
-    def of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def people_of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
-        if face_ids.equals(self.face_ids):  # tables stand in one order: a million look-ups saved
+        if face_ids.equals(self.face_ids):  # tables usually have the same order: this saves a million look-ups
             return self.person, self.probability
         at = np.asarray(pc.fill_null(pc.index_in(face_ids, value_set=self.face_ids), len(self.face_ids)), np.int64)
         return np.append(self.person, np.int32(NOBODY))[at], np.append(self.probability, np.float32(0))[at]
 
     def find(self, text: str) -> int:
-        """Index of the person that `text` means: a lasting id, a name (small and capital letters are one), a number, or a face_id.
+        """Index of the person that `text` means: a lasting id, a name (case is ignored), a number, or a face_id.
 
         Raises:
-            InputError: nobody is meant, or several people.
+            InputError: `text` fits nobody, or several people.
         """
         wanted = " ".join(text.split()).casefold()
         names = [" ".join((p.name or "").split()).casefold() for p in self.people]
@@ -82,23 +82,23 @@ class Recognition:
 
 
 def read_recognition(store: Store, model: str | None = None) -> Recognition:
-    """The people of a store by the run that counts, or, where that is not of the `model` named, by identities/`model`.
+    """The people of a store: those of the current run, or of identities/`model` if the run is of another model.
 
     Raises:
         StoreError: there is neither.
     """
-    run = current(store)
+    run = current_run(store)
     if run is not None and model in (None, run.model):
-        return _read(store, run.identities, _called(store, run))
+        return _read(store, run.identities, _named_people(store, run))
     return _read(store, f"identities/{model or 'bundled'}", None)
 
 
-def _called(store: Store, run: Run) -> People:
-    """The people of a run as they are called now. Without a decision since, the run says so itself: a million faces need not be read."""
+def _named_people(store: Store, run: Run) -> People:
+    """The people of a run with their names of now. Without a later decision they are in the run's own table: no face need be read."""
     if any(d.at >= run.at for d in journal(store).decisions):
-        known = known_now(store)
-        if known is not None:
-            return known[0]
+        found = people_with_current_names(store)
+        if found is not None:
+            return found[0]
     return read_people(store, run)
 
 
@@ -109,9 +109,9 @@ def _read(store: Store, table: str, known: People | None) -> Recognition:
     ids = data["face_id"].combine_chunks()
     identity = np.nan_to_num(np.asarray(data["identity"], np.float64), nan=NOBODY).astype(np.int64)
     probability = np.clip(np.nan_to_num(np.asarray(data["probability"], np.float32)), 0, 1)
-    numbers, place, counts = np.unique(identity[identity >= 0], return_inverse=True, return_counts=True)
+    numbers, index, counts = np.unique(identity[identity >= 0], return_inverse=True, return_counts=True)
     person = np.full(len(ids), NOBODY, np.int32)
-    person[identity >= 0] = place
+    person[identity >= 0] = index
     people = []
     for n, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         if known is not None and n < len(known.person_ids):

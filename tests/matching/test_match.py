@@ -1,4 +1,4 @@
-"""Finding and comparing: the index against numpy, the odds against Bayes written out, the commands on synthetic people."""
+"""Matching: the index against numpy, the posterior against Bayes' rule written out, the commands on synthetic people."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from facecluster.cli import main
 from facecluster.demo import make_collection
 from facecluster.errors import InputError
-from facecluster.matching.index import Index, open_index, searchable
-from facecluster.matching.match import Gallery, Probe, known, match
-from facecluster.matching.posterior import normalise_by_cohort, people_evidence, posterior
+from facecluster.matching.gallery import Gallery, build_gallery
+from facecluster.matching.index import Index, build_faiss_index, open_index
+from facecluster.matching.match import match
+from facecluster.matching.posterior import normalise_by_cohort, person_log_odds, posterior
+from facecluster.matching.probe import Probe
 from facecluster.matching.recognition import Person, Recognition
 from facecluster.models.registry import card_of
 from facecluster.store import PHOTOS, Store, embeddings_schema, table_of
@@ -69,16 +71,16 @@ def test_the_index_is_searched_exactly(tmp_path: Path, monkeypatch: pytest.Monke
     assert index.nearest(q, 99)[1].shape == (3, 40) and index.nearest(q[:0], 5)[0].shape == (0, 5)
     assert [index.uris[i].as_py() for i in order] == [f"/p/{i}.jpg" for i in range(40)]
     for i in (0, 17, 39):
-        assert index.of_photo(f"{i:064x}"[::-1]) == slice(order[i], order[i] + 1)
-    gone = index.of_photo("f" * 64)
+        assert index.rows_of_photo(f"{i:064x}"[::-1]) == slice(order[i], order[i] + 1)
+    gone = index.rows_of_photo("f" * 64)
     assert gone.start == gone.stop
 
 
-def test_the_index_is_kept_and_made_anew_when_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_is_kept_and_rebuilt_when_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = vectors_store(tmp_path / "s", unit(10))
     first = open_index(store, "bundled")
     with monkeypatch.context() as patch:
-        patch.setattr("facecluster.matching.index._build", lambda *_: pytest.fail("made again, though nothing changed"))
+        patch.setattr("facecluster.matching.index._build", lambda *_: pytest.fail("built again, though nothing changed"))
         again = open_index(store, "bundled")
     assert again.digest == first.digest
     add_shard(store, "00002", [10, 11], unit(2, seed=5))
@@ -131,28 +133,28 @@ def test_the_posterior_is_bayes() -> None:
 
 
 @given(st.lists(st.floats(-20, 20), min_size=1, max_size=30), st.integers(1, 1000))
-def test_the_same_cosine_is_less_sure_among_more_people(evidence: list[float], more: int) -> None:
+def test_the_same_cosine_is_weaker_evidence_among_more_people(evidence: list[float], more: int) -> None:
     few = posterior(np.array(evidence))
     many = posterior(np.array(evidence + [-30.0] * more))
     assert few.sum() == pytest.approx(1) and many.sum() == pytest.approx(1)
     assert many[: len(evidence)].max() <= few[: len(evidence)].max() + 1e-12
-    assert few[np.argmax(many[:-1])] == pytest.approx(few[:-1].max(), rel=1e-12)  # whoever was first still is, but for rounding
+    assert few[np.argmax(many[:-1])] == pytest.approx(few[:-1].max(), rel=1e-12)  # the first stays the first, except for rounding
 
 
-def test_for_one_pair_the_card_is_right_as_it_is() -> None:
-    """One person with one face, both answers as likely: the very curve of the card, where strangers are as the card says."""
+def test_one_pair_has_the_probability_of_the_card() -> None:
+    """One person with one face and even prior odds give exactly the card's curve, if impostors are as the card says."""
     for cosine in (-0.2, 0.1, 0.4, 0.8):
-        evidence = people_evidence(np.array([cosine]), np.array([0]), [np.array([0])], CARD, lambda _: 1.0)
+        evidence = person_log_odds(np.array([cosine]), np.array([0]), [np.array([0])], CARD, lambda _: 1.0)
         assert posterior(evidence)[0] == pytest.approx(float(CARD.probability(np.array([cosine]))[0]))
 
 
-def test_evidence_of_many_faces_against_the_formula_written_out() -> None:
+def test_log_odds_of_many_faces_against_the_formula_written_out() -> None:
     rng = np.random.default_rng(0)
     x = unit(60, 8)
     person = rng.integers(0, 7, 60)
     cosines = x @ unit(1, 8, seed=3)[0]
     members = [np.flatnonzero(person == j) for j in range(8)]
-    found = people_evidence(cosines, person, members, CARD, lambda j: float(np.linalg.norm(x[person == j].mean(axis=0))))
+    found = person_log_odds(cosines, person, members, CARD, lambda j: float(np.linalg.norm(x[person == j].mean(axis=0))))
     for j in range(7):
         odds = CARD.slope * cosines[person == j].astype(float) + CARD.intercept
         length = np.linalg.norm(x[person == j].mean(axis=0))
@@ -161,7 +163,7 @@ def test_evidence_of_many_faces_against_the_formula_written_out() -> None:
     assert found[7] == -np.inf
 
 
-def test_cosines_are_put_where_the_card_expects_strangers() -> None:
+def test_cosines_are_normalised_to_the_impostors_of_the_card() -> None:
     rng = np.random.default_rng(0)
     as_card = rng.normal(CARD.impostor_mean, CARD.impostor_sd, 100_000)
     every = np.arange(len(as_card))
@@ -169,74 +171,75 @@ def test_cosines_are_put_where_the_card_expects_strangers() -> None:
     alike = 0.2 + 1.5 * (as_card - CARD.impostor_mean)  # a collection of people who look like each other
     moved = normalise_by_cohort(alike, every, CARD)
     assert (moved.mean(), moved.std()) == pytest.approx((CARD.impostor_mean, CARD.impostor_sd), abs=0.005)
-    assert np.allclose(normalise_by_cohort(alike[:50], every[:0], CARD), alike[:50])  # no strangers: the card's word
+    assert np.allclose(normalise_by_cohort(alike[:50], every[:0], CARD), alike[:50])  # without impostors the card alone counts
 
 
 def crowd(people: int, faces: int, dim: int, alike: float, seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Vectors around middles, and who each is."""
+    """Vectors around one centre a person, and the person of each."""
     rng = np.random.default_rng(seed)
     person = np.repeat(np.arange(people), rng.integers(1, 2 * faces, people))
     x = unit(people, dim, seed)[person] + alike * unit(len(person), dim, seed + 1)
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16), person
 
 
-def brute(query: np.ndarray[Any, Any], x: np.ndarray[Any, Any], person: np.ndarray[Any, Any], stored: Gallery) -> np.ndarray[Any, Any]:
-    """Shares of all people by every cosine, as odds.py states the rule."""
-    members = [np.flatnonzero(person == j) for j in range(len(stored.who.people))]
-    c = normalise_by_cohort(x @ query, stored.strangers, CARD)
-    return posterior(people_evidence(c, person, members, CARD, lambda j: float(np.linalg.norm(x[members[j]].mean(axis=0)))))
+def brute(query: np.ndarray[Any, Any], x: np.ndarray[Any, Any], person: np.ndarray[Any, Any], gallery: Gallery) -> np.ndarray[Any, Any]:
+    """Probabilities of all people from every cosine, by the rule in posterior.py."""
+    members = [np.flatnonzero(person == j) for j in range(len(gallery.recognition.people))]
+    c = normalise_by_cohort(x @ query, gallery.cohort_rows, CARD)
+    return posterior(person_log_odds(c, person, members, CARD, lambda j: float(np.linalg.norm(x[members[j]].mean(axis=0)))))
 
 
 @pytest.mark.parametrize("near, faces, bound", [(2_000, 50_000, 1e-6), (60, 50, 0.02)])
-def test_people_have_the_shares_of_a_comparison_with_everybody(
+def test_probabilities_are_those_of_a_comparison_with_everybody(
     monkeypatch: pytest.MonkeyPatch, near: int, faces: int, bound: float
 ) -> None:
-    """With the limits of the product on a collection below them, and with limits far below a collection."""
-    monkeypatch.setattr("facecluster.matching.match._NEAR", near)
-    monkeypatch.setattr("facecluster.matching.match._FACES", faces)
-    monkeypatch.setattr("facecluster.matching.posterior._CLOSE", 10_000)  # all exactly, none by a bound
+    """First with the usual limits on a collection below them, then with limits far below the size of the collection."""
+    monkeypatch.setattr("facecluster.matching.match._NEIGHBOURS", near)
+    monkeypatch.setattr("facecluster.matching.match._MAX_FACES", faces)
+    monkeypatch.setattr("facecluster.matching.posterior._EXACT_PEOPLE", 10_000)  # all exactly, none by a bound
     x, person = crowd(300, 6, 64, 0.8)
     person[::17] = -1
     ids = [f"{i:024x}-0000" for i in range(len(x))]
-    index = Index(pa.array(ids), pa.array([f"/{i}.jpg" for i in ids]), searchable(x), "")
+    index = Index(pa.array(ids), pa.array([f"/{i}.jpg" for i in ids]), build_faiss_index(x), "")
     people = [Person(f"p-{j}", None, int((person == j).sum()), j) for j in range(300)]
-    stored = known(index, Recognition(index.face_ids, person.astype(np.int32), np.ones(len(x), np.float32), people))
+    gallery = build_gallery(index, Recognition(index.face_ids, person.astype(np.int32), np.ones(len(x), np.float32), people))
     rng = np.random.default_rng(3)
     wide = x.astype(np.float32)
     queries = np.concatenate([wide[rng.choice(np.flatnonzero(person >= 0), 12)] + 0.5 * unit(12, 64, 8), unit(6, 64, 9)])
     queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
-    looked = Probe("/new.jpg", "f" * 64, np.zeros((18, 4), np.float32), np.ones(18, np.float32), np.ones(18, np.float32), queries)
+    probe = Probe("/new.jpg", "f" * 64, np.zeros((18, 4), np.float32), np.ones(18, np.float32), np.ones(18, np.float32), queries)
     sure = 0
-    for query, found in zip(queries, match(looked, stored, CARD, top=5), strict=True):
-        shares = brute(query, wide, person, stored)
-        assert abs(found.nobody - shares[-1]) < bound
-        assert [c.probability for c in found.people] == pytest.approx(sorted(shares[:-1])[:-6:-1], abs=bound)
-        for c in found.people:
+    for query, found in zip(queries, match(probe, gallery, CARD, top=5), strict=True):
+        probabilities = brute(query, wide, person, gallery)
+        assert abs(found.unknown - probabilities[-1]) < bound
+        assert [c.probability for c in found.candidates] == pytest.approx(sorted(probabilities[:-1])[:-6:-1], abs=bound)
+        for c in found.candidates:
             j = c.person.number
             mine = wide[person == j] @ query
             length = np.linalg.norm(wide[person == j].mean(axis=0))
-            assert (c.best, c.mean) == pytest.approx((mine.max(), min(1, mine.mean() / length)), abs=1e-5)
-            assert c.probability == pytest.approx(shares[j], abs=bound)
+            assert (c.cosine_to_nearest, c.cosine_to_mean) == pytest.approx((mine.max(), min(1, mine.mean() / length)), abs=1e-5)
+            assert c.probability == pytest.approx(probabilities[j], abs=bound)
         assert [n.cosine for n in found.nearest] == pytest.approx(np.sort(wide @ query)[:-6:-1], abs=1e-5)
-        sure += found.people[0].probability > 0.9
+        sure += found.candidates[0].probability > 0.9
     assert sure >= 6
 
 
-def who() -> Recognition:
+def recognition() -> Recognition:
     names = ("Anna", "Anna  Maria", None, "anna")
     people = [Person(f"p-0000000{i}", name, 5 - i, i) for i, name in enumerate(names)]
     return Recognition(pa.array(["a", "b"]), np.array([2, -1], np.int32), np.array([0.5, 0], np.float32), people)
 
 
 def test_people_are_found_by_name_and_number() -> None:
-    assert who().find("anna maria") == 1 and who().find("2") == 2 and who().find(" Person  0002") == 2 and who().find("Anna M") == 1
-    assert who().find("p-00000003") == 3 and who().find("a") == 2
+    find = recognition().find
+    assert find("anna maria") == 1 and find("2") == 2 and find(" Person  0002") == 2 and find("Anna M") == 1
+    assert find("p-00000003") == 3 and find("a") == 2
     with pytest.raises(InputError, match="2 called 'anna'"):
-        who().find("anna")
+        find("anna")
     for text in ("nobody", "", "7", "b"):
         with pytest.raises(InputError, match="expected a person"):
-            who().find(text)
-    person, probability = who().of(pa.array(["b", "x", "a"]))
+            find(text)
+    person, probability = recognition().people_of(pa.array(["b", "x", "a"]))
     assert person.tolist() == [-1, -1, 2] and probability.tolist() == [0, 0, 0.5]
 
 
@@ -281,7 +284,7 @@ def test_known_people_are_named_and_others_are_not(demo: tuple[str, Path]) -> No
             if shares[0] > 0.9:  # who is named is whom the nearest faces are of
                 assert face["nearest"][0]["person"] == face["people"][0]["person"]
     assert min(map(len, best.values())) >= 5
-    # synthetic strangers are of one mould, more alike than real ones: a guess is made now and then, hardly ever a sure one
+    # synthetic people are more alike than real ones: some are taken for a stored person, but rarely with a high probability
     known, others = (np.array(best[k]) for k in (True, False))
     assert (known > 0.9).mean() >= 0.8 and (others > 0.9).mean() <= 0.1 and others.mean() < 0.6, best
 

@@ -1,11 +1,11 @@
-"""Measure `match` against a million stored faces: processor time of a query beside brute force in numpy and FAISS's flat index, in one run.
+"""Measure `match` against a million stored faces: CPU time of a query, of brute force in numpy and of FAISS's flat index, in one run.
 
     OMP_NUM_THREADS=1 python workflows/benchmarks/match.py -o results/match.json
 
-Vectors are generated: people of one to nine faces around random middles (two faces of one have a cosine of about .6), queries are further
-faces of them and of people who are not stored. Processor time of the process (all threads) is what counts: it does not hang on what
-else the machine does, though a full machine still slows memory. Each way is taken in turns, the least of the rounds counts. The peers
-give the same nearest faces; that, and the shares that people get from all cosines instead of those of candidates, are checked in the run.
+Vectors are generated: people of one to nine faces around random centres (two faces of a person have a cosine of about .6). Queries are
+further faces of them and of people who are not stored. The measure is the CPU time of the process (all threads): it does not depend on
+the other load of the machine, though a full machine still slows memory. The methods take turns, and the fastest round counts. The run
+checks that all methods give the same nearest faces, and compares the probabilities with those from all cosines.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facecluster.matching import posterior as odds
-from facecluster.matching.index import Index, searchable
-from facecluster.matching.match import Gallery, Probe, known, match
-from facecluster.matching.posterior import normalise_by_cohort, people_evidence, posterior
+from facecluster.matching import posterior as posterior_module
+from facecluster.matching.gallery import Gallery, build_gallery
+from facecluster.matching.index import Index, build_faiss_index
+from facecluster.matching.match import match
+from facecluster.matching.posterior import normalise_by_cohort, person_log_odds, posterior
+from facecluster.matching.probe import Probe
 from facecluster.matching.recognition import Person, Recognition
 from facecluster.models.registry import card_of
 
@@ -38,7 +40,7 @@ BLOCK = 8_192
 
 
 def generated(faces: int, dim: int, queries: int) -> tuple[NDArray[np.float16], NDArray[np.int32], Vectors]:
-    """Stored vectors, whose they are, and new vectors: half of stored people, half of others."""
+    """Stored vectors, their persons, and new vectors: half of stored people, half of others."""
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(faces), rng.integers(1, 10, faces))[:faces].astype(np.int32)
     x = np.empty((faces, dim), np.float16)
@@ -52,20 +54,20 @@ def generated(faces: int, dim: int, queries: int) -> tuple[NDArray[np.float16], 
 
 
 def stored(x: NDArray[np.float16], person: NDArray[np.int32], path: str) -> tuple[Gallery, dict[str, float]]:
-    """A store's faces and people, opened from a file; processor seconds of making, opening, and preparing."""
+    """A gallery whose index was opened from a file; CPU seconds to build, open, and prepare it."""
     start = time.process_time()
-    faiss.write_index(searchable(x), path)
+    faiss.write_index(build_faiss_index(x), path)
     made = time.process_time()
     ids = pa.array([f"{i:024x}-0000" for i in range(len(x))])
     begin = time.process_time()
     index = Index(ids, ids, faiss.read_index(path, faiss.IO_FLAG_MMAP), "")
     opened = time.process_time()
     people = [Person(f"p-{j}", None, int(n), j) for j, n in enumerate(np.bincount(person))]
-    who = Recognition(ids, person, np.ones(len(x), np.float32), people)
+    recognition = Recognition(ids, person, np.ones(len(x), np.float32), people)
     prepared = time.process_time()
-    all_known = known(index, who)
+    gallery = build_gallery(index, recognition)
     seconds = {"made": made - start, "opened": opened - begin, "people put beside faces": time.process_time() - prepared}
-    return all_known, seconds
+    return gallery, seconds
 
 
 def numpy_nearest(x: NDArray[np.float16], queries: Vectors, k: int) -> NDArray[np.int64]:
@@ -76,7 +78,7 @@ def numpy_nearest(x: NDArray[np.float16], queries: Vectors, k: int) -> NDArray[n
 
 
 def timed(ways: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Least processor seconds of each way, and what it gives."""
+    """CPU seconds of the fastest round of each method, and its result."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     results = {}
     for _ in range(rounds):
@@ -87,17 +89,17 @@ def timed(ways: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, fl
     return {name: min(values) for name, values in seconds.items()}, results
 
 
-def from_all(query: Vectors, x: NDArray[np.float16], store: Gallery) -> NDArray[np.float64]:
-    """Shares of all people and of nobody, from every cosine, none of them by a bound."""
-    odds._CLOSE = len(store.who.people)
+def from_all(query: Vectors, x: NDArray[np.float16], gallery: Gallery) -> NDArray[np.float64]:
+    """Probabilities of all people and of nobody, from every cosine, none of them by a bound."""
+    posterior_module._EXACT_PEOPLE = len(gallery.recognition.people)
     card = card_of("bundled")
     cosines = np.concatenate([x[i : i + BLOCK].astype(np.float32) @ query for i in range(0, len(x), BLOCK)])
-    members = np.split(store.order, store.start[1:-1])
-    moved = normalise_by_cohort(cosines, store.strangers, card)
-    evidence = people_evidence(
-        moved, store.person, members, card, lambda j: float(np.linalg.norm(x[members[j]].astype(np.float32).mean(axis=0)))
+    members = np.split(gallery.order, gallery.start[1:-1])
+    normalised = normalise_by_cohort(cosines, gallery.cohort_rows, card)
+    log_odds = person_log_odds(
+        normalised, gallery.person, members, card, lambda j: float(np.linalg.norm(x[members[j]].astype(np.float32).mean(axis=0)))
     )
-    return posterior(evidence)
+    return posterior(log_odds)
 
 
 def main() -> None:
@@ -111,30 +113,31 @@ def main() -> None:
     x, person, queries = generated(args.faces, args.dim, args.queries)
     card = card_of("bundled")
     n = len(queries)
-    looked = Probe("new", "f" * 64, np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.ones(n, np.float32), queries)
+    probe = Probe("new", "f" * 64, np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.ones(n, np.float32), queries)
     with tempfile.TemporaryDirectory() as folder:
-        store, once = stored(x, person, os.path.join(folder, "vectors.faiss"))
+        gallery, once = stored(x, person, os.path.join(folder, "vectors.faiss"))
         flat = faiss.IndexFlatIP(args.dim)
         flat.add(x.astype(np.float32))
         ways: dict[str, Callable[[], Any]] = {
-            "match, whole": lambda: match(looked, store, card),
-            "index, 5 nearest": lambda: store.index.nearest(queries, 5)[1],
+            "match, whole": lambda: match(probe, gallery, card),
+            "index, 5 nearest": lambda: gallery.index.nearest(queries, 5)[1],
             "numpy, 5 nearest": lambda: numpy_nearest(x, queries, 5),
             "faiss flat, float32, 5 nearest": lambda: flat.search(queries, 5)[1],
         }
         seconds, results = timed(ways, args.rounds)
         ours = results["index, 5 nearest"]
-        shares = [from_all(q, x, store) for q in queries]
-        best = [m.people[0] for m in results["match, whole"]]
+        shares = [from_all(q, x, gallery) for q in queries]
+        best = [m.candidates[0] for m in results["match, whole"]]
         result = {
             "machine": {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "faiss": faiss.__version__},
-            "threads": faiss.omp_get_max_threads(), "faces": len(x), "people": len(store.who.people), "queries": n, "dim": args.dim,
+            "threads": faiss.omp_get_max_threads(), "faces": len(x), "people": len(gallery.recognition.people), "queries": n,
+            "dim": args.dim,
             "processor seconds a query": {name: round(value / n, 5) for name, value in seconds.items()},
             "of numpy": {name: round(value / seconds["numpy, 5 nearest"], 4) for name, value in seconds.items()},
             "once, processor seconds": {name: round(value, 3) for name, value in once.items()},
             "same nearest as": {name: float((ours == rows).mean()) for name, rows in results.items() if name.endswith("5 nearest")},
             "largest difference of a share from that by all cosines": max(
-                max(abs(m.nobody - s[-1]), abs(b.probability - s[b.person.number]))
+                max(abs(m.unknown - s[-1]), abs(b.probability - s[b.person.number]))
                 for m, b, s in zip(results["match, whole"], best, shares, strict=True)
             ),
             "memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
