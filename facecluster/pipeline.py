@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.calibrate import Calibrated, calibrate, check_enough, known, read_reading, write_reading
+from facecluster.calibrate import CalibrationResult, calibrate, check_enough_labels, labelled_faces, read_calibration, write_calibration
 from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.faces.detect import DetectConfig, detect_shard
 from facecluster.faces.embed import RENEW, EmbedConfig, check_vectors, embed_shard
@@ -131,7 +131,7 @@ def _cluster(
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_of(embed.model)
     if identities is None:
-        fitted = read_reading(store, card).grouping()
+        fitted = read_calibration(store, card).identify_settings()
         identities = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted)
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
@@ -155,7 +155,7 @@ def _cluster(
 
 def calibrate_faces(
     store: Store, embed: EmbedConfig, links: LinkConfig, identities: IdentifyConfig, *, bars: Bars, dry_run: bool = False
-) -> Calibrated:  # fmt: skip
+) -> CalibrationResult:  # fmt: skip
     """Fit how the model's vectors are read to what the user said, and keep it in the store; what is not better leaves the card's.
 
     Args:
@@ -173,8 +173,8 @@ def calibrate_faces(
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare_decisions(store, ids, vectors)
-    said = known(prepared.resolved, ids)
-    check_enough(said, store.url)
+    labelled = labelled_faces(prepared.resolved, ids)
+    check_enough_labels(labelled, store.url)
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = OverlayStore(folder, store) if dry_run else store
         with bars("faces linked", len(ids)) as tick:
@@ -182,10 +182,10 @@ def calibrate_faces(
         _, neighbours, similarity = read_links(made, f"links/{card.name}")
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     groups = group(vectors, neighbours, similarity, identities, photos=prepared.photos, weak=weak)
-    found = calibrate(said, vectors, groups, card)
+    found = calibrate(labelled, vectors, groups, card)
     if not dry_run:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        write_reading(store, card, found.reading, {"at": now, "rests_on": found.to_dict()})
+        write_calibration(store, card, found.calibration, {"at": now, "rests_on": found.to_dict()})
     return found
 
 

@@ -1,18 +1,24 @@
-"""JOB: how a model's vectors are read in one store, fitted to what its user said.
+"""JOB: fit the probabilities of a model to the labels that the user of one store gave.
 
-known     which answers count
-evidence  answers as rows to fit to
-fit       the line that they speak for, drawn towards the one before
-cross     whether it does better on people left out
-store     all of these, in order
-reading   STORE/calibration/MODEL.json, which later commands go by
+labels             which of the user's decisions are labels
+samples            labels as weighted samples to fit to
+logistic           a logistic line fitted to samples, with a prior around the old line
+cross_validation   whether the fitted line is better for people who were left out
+fit_lines          all of these, in order
+store_calibration  STORE/calibration/MODEL.json, which later commands read
 """
 
-from facecluster.calibrate.known import Known, known
-from facecluster.calibrate.reading import Reading, path_of, read_reading, remove_reading, write_reading
-from facecluster.calibrate.store import Calibrated, Part, calibrate, check_enough
+from facecluster.calibrate.fit_lines import CalibrationResult, LineFit, calibrate, check_enough_labels
+from facecluster.calibrate.labels import LabelledFaces, labelled_faces
+from facecluster.calibrate.store_calibration import (
+    StoreCalibration,
+    calibration_path,
+    read_calibration,
+    remove_calibration,
+    write_calibration,
+)
 
 __all__ = [
-    "Calibrated", "Known", "Part", "Reading", "calibrate", "check_enough", "known", "path_of", "read_reading", "remove_reading",
-    "write_reading",
+    "CalibrationResult", "LabelledFaces", "LineFit", "StoreCalibration", "calibrate", "calibration_path", "check_enough_labels",
+    "labelled_faces", "read_calibration", "remove_calibration", "write_calibration",
 ]  # fmt: skip

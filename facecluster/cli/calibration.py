@@ -9,10 +9,10 @@ import click
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from facecluster.calibrate import Calibrated, Part, Reading
+    from facecluster.calibrate import CalibrationResult, LineFit, StoreCalibration
 
 
-def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) -> Calibrated:
+def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) -> CalibrationResult:
     """Fit the probabilities of a store, and keep them unless it is a dry run; `changes` are settings of the grouping."""
     from contextlib import nullcontext
 
@@ -32,9 +32,9 @@ def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) ->
         return calibrate_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=progress_bar, dry_run=dry_run)
 
 
-def reset(store: str, model: str, dry_run: bool) -> tuple[bool, Reading]:
+def reset(store: str, model: str, dry_run: bool) -> tuple[bool, StoreCalibration]:
     """Remove a store's calibration for a model, unless it is a dry run: whether there is one, and the probabilities without it."""
-    from facecluster.calibrate import Reading, path_of, remove_reading
+    from facecluster.calibrate import StoreCalibration, calibration_path, remove_calibration
     from facecluster.models.registry import card_of
     from facecluster.store import Store
 
@@ -42,31 +42,31 @@ def reset(store: str, model: str, dry_run: bool) -> tuple[bool, Reading]:
     place.check()
     card = card_of(model)
     if dry_run:
-        return place.exists(*path_of(card)), Reading()
+        return place.exists(*calibration_path(card)), StoreCalibration()
     with place.lock():
-        return remove_reading(place, card), Reading()
+        return remove_calibration(place, card), StoreCalibration()
 
 
-def print_calibration(found: Calibrated, dry_run: bool) -> None:
+def print_calibration(found: CalibrationResult, dry_run: bool) -> None:
     """Print what a calibration is based on, and its result."""
-    pairs, place = found.pairs, found.place
-    left = f"; {found.nameless:,} faces of your decisions belong to no name" if found.nameless else ""
+    pairs, place = found.pairs, found.membership
+    left = f"; {found.unnamed:,} faces of your decisions belong to no name" if found.unnamed else ""
     click.echo(
         f"calibration is based on {pairs.people:,} people with names: {pairs.faces:,} faces, {pairs.yes:,} pairs of one person and "
         f"{pairs.no:,} of two people{left}"
     )
     click.echo(f"two faces are one person: {_words(pairs)}")
-    rests = f"{place.yes:,} right and {place.no:,} wrong faces in the groups of {place.people:,} people" if place.held else ""
+    rests = f"{place.yes:,} right and {place.no:,} wrong faces in the groups of {place.people:,} people" if place.held_out else ""
     click.echo(f"a face belongs to its group: {_words(place)}" + (f" ({rests})" if rests else ""))
     if pairs.used or place.used:
         click.echo("people whom the grouping did not find have no names and harder faces: expect somewhat larger errors for them")
     if not dry_run:
-        click.echo("'cluster --reset-calibration' removes it" if found.reading else "the model card's probabilities stay in use")
+        click.echo("'cluster --reset-calibration' removes it" if found.calibration else "the model card's probabilities stay in use")
 
 
-def _words(part: Part) -> str:
-    if part.held is None:
+def _words(part: LineFit) -> str:
+    if part.held_out is None:
         return f"unchanged: {part.why}"
-    before, after = part.held.ece
+    before, after = part.held_out.ece
     errors = f"expected calibration error {before:.3f} before, {after:.3f} fitted, each for people left out of the fit"
     return f"{errors}: {'fitted' if part.used else 'unchanged: ' + part.why}"

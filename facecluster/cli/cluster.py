@@ -14,7 +14,7 @@ from facecluster.cli.printing import print_changes, printable
 from facecluster.errors import InputError
 
 if TYPE_CHECKING:
-    from facecluster.calibrate import Reading
+    from facecluster.calibrate import StoreCalibration
     from facecluster.people import ReconciledRun
 
 
@@ -78,7 +78,7 @@ def command(
         reading, said = None, None
         if calibrate:
             fitted = calibration.calibrate(store, model, dry_run, **changes)
-            reading, said = fitted.reading, fitted.to_dict()
+            reading, said = fitted.calibration, fitted.to_dict()
             if not as_json:
                 calibration.print_calibration(fitted, dry_run)
         elif reset_calibration:
@@ -89,7 +89,7 @@ def command(
 
 
 def _group(
-    store: str, model: str, as_json: bool, dry_run: bool, full: bool, reading: Reading | None, said: dict[str, Any] | None,
+    store: str, model: str, as_json: bool, dry_run: bool, full: bool, reading: StoreCalibration | None, said: dict[str, Any] | None,
     **changes: float | None,
 ) -> None:  # fmt: skip
     def print_before(reconciled: ReconciledRun) -> None:

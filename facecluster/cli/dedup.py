@@ -79,7 +79,7 @@ def command(
         if undo_file is not None:
             found = _undo(undo_file, dry_run)
         else:
-            how = How(move_to=move_to, link=link, protect=protect) if move_to or link else None
+            how = ApplyOptions(move_to=move_to, link=link, protect=protect) if move_to or link else None
             if plan_file is not None:
                 assert how is not None
                 found = _apply(_read(plan_file), how, folder, dry_run)
@@ -100,7 +100,7 @@ def _people(place: Store, model: str) -> dict[str, Any]:
     from facecluster.models.registry import card_of
 
     card = card_of(model)
-    card = results.calibration_of(place, card).card(card)
+    card = results.calibration_of(place, card).apply_to(card)
     table = f"embeddings/{card.name}"
     even = -card.intercept / card.slope  # the cosine from which a pair is more likely one person than two
     return {"embeddings": table, "same_person": even} if place.shards(table) else {}
@@ -108,9 +108,9 @@ def _people(place: Store, model: str) -> dict[str, Any]:
 
 def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[str, Any], list[Row]]:
     """Find, and write plan and page."""
-    from facecluster.dedup import find, make_plan, to_csv, write_page
+    from facecluster.dedup import find_duplicates, make_plan, to_csv, write_page
 
-    with find(place, config, bars=progress_bar) as found:
+    with find_duplicates(place, config, bars=progress_bar) as found:
         plan = make_plan(found, bursts=bursts)
         path, older = _write_plan(to_csv(plan.rows), folder)
         page = write_page(found, plan, os.path.join(folder, "pages"), plan_path=path)
@@ -161,10 +161,10 @@ def _read(plan_file: str) -> list[Row]:
 
 
 def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, Any]:
-    from facecluster.dedup import Journal, apply_plan
+    from facecluster.dedup import UndoFile, apply_plan
     from facecluster.dedup.apply import common_folder
 
-    journal = Journal(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
+    journal = UndoFile(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
     todo = sum(row.action == "move" for row in rows)
     try:
         with progress_bar("files", todo) as tick:
@@ -179,9 +179,9 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
 
 
 def _undo(path: str, dry_run: bool) -> dict[str, Any]:
-    from facecluster.dedup import read_journal, undo
+    from facecluster.dedup import read_undo_file, undo
 
-    entries = read_journal(path)
+    entries = read_undo_file(path)
     with progress_bar("files", len(entries)) as tick:
         applied = undo(entries, dry_run=dry_run, tick=tick)
     return _said(applied, dry_run)

@@ -76,7 +76,7 @@ def command(
         click.echo("note: your own names are the answers; the grouping follows them, so these figures are too good", err=True)
     of_pairs = groups if truth is None else ()  # the columns named are those of the truth, if there is one
     listed = None if pairs is None else find_pairs(read_pairs(pairs, of_pairs), library, images=base, several=which_face)
-    card = reading.card(card)
+    card = reading.apply_to(card)
     found = evaluate_store(
         place, results.identity_table(place, model), f"embeddings/{card.name}", answers=answers, pairs=listed, stated=card.probability
     )

@@ -13,7 +13,7 @@ from facecluster.cli.printing import print_changes
 from facecluster.cli.progress import open_progress_bar, progress_bar
 
 if TYPE_CHECKING:
-    from facecluster.calibrate import Reading
+    from facecluster.calibrate import StoreCalibration
     from facecluster.people import People, ReconciledRun
     from facecluster.pipeline import Clustered
     from facecluster.report import Title
@@ -48,7 +48,7 @@ def embed(
 
 def group(
     store: str, model: str, tell: Callable[[ReconciledRun], None], *, dry_run: bool = False, full: bool = False,
-    reading: Reading | None = None, **changes: Any,
+    reading: StoreCalibration | None = None, **changes: Any,
 ) -> Clustered:  # fmt: skip
     """Group the faces of a store.
 
@@ -71,7 +71,7 @@ def group(
     place = Store(store)
     place.check()
     card = card_of(model)
-    fitted = (results.calibration_of(place, card) if reading is None else reading).grouping()
+    fitted = (results.calibration_of(place, card) if reading is None else reading).identify_settings()
     wanted = {k: v for k, v in changes.items() if v is not None}
     config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted, **wanted)
     with nullcontext() if dry_run else place.lock():

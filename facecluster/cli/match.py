@@ -53,7 +53,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     embed = EmbedConfig(model=model)
     card = card_of(model)
     check_vectors(place, embed, place.shards(embed.table())[:1])
-    card = results.calibration_of(place, card).card(card)
+    card = results.calibration_of(place, card).apply_to(card)
     files = [f for f in find_files(photos) if not f.folder]
     who, index, detect = read_recognition(place, card.name), open_index(place, card.name), detect_config(place)
     gallery = build_gallery(index, who)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from facecluster.calibrate import Reading
+    from facecluster.calibrate import StoreCalibration
     from facecluster.grouping.uncertainty import Uncertainty
     from facecluster.models.registry import Card
     from facecluster.report import Suspect
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _RIGHT = 0.9  # people who are right with a lower probability are listed to be checked first
 
 
-def calibration_of(store: Store, card: Card) -> Reading:
+def calibration_of(store: Store, card: Card) -> StoreCalibration:
     """The probabilities of a store for a model's vectors. A calibration of other weights is not used; a note on stderr says so."""
-    from facecluster.calibrate import path_of, read_reading
+    from facecluster.calibrate import calibration_path, read_calibration
 
-    found = read_reading(store, card)
+    found = read_calibration(store, card)
     if found.other_weights:
         click.echo(
-            f"note: {'/'.join(path_of(card))} was made with other weights of the model {printable(card.name)} and is not used: "
+            f"note: {'/'.join(calibration_path(card))} was made with other weights of the model {printable(card.name)} and is not used: "
             f"'facecluster cluster {store.url} --calibrate' makes a new one",
             err=True,
         )

@@ -40,7 +40,7 @@ def command(a: str, b: str, store: str | None, threshold: float | None, model: s
     if store is not None:
         place = Store(store)
         place.check()
-        card = results.calibration_of(place, card).card(card)
+        card = results.calibration_of(place, card).apply_to(card)
     probes = []
     for uri in (a, b):
         try:

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from people_store import call, refused
 
-from facecluster.calibrate import Reading, path_of, read_reading, write_reading
-from facecluster.calibrate.fit import Line
+from facecluster.calibrate import StoreCalibration, calibration_path, read_calibration, write_calibration
+from facecluster.calibrate.logistic import Line
 from facecluster.cli import main
 from facecluster.errors import StoreError
 from facecluster.grouping.identify import IdentifyConfig
@@ -48,7 +48,7 @@ def name(store: Store, start: int, end: int) -> None:
 @pytest.fixture
 def named(tmp_path: Path) -> Store:
     """A store whose ten largest people have names."""
-    store, _, _ = syn.made(tmp_path, SIZES, noise=0.9)
+    store, _, _ = syn.ungrouped_store(tmp_path, SIZES, noise=0.9)
     call("cluster", store.url)
     name(store, 0, 10)
     return store
@@ -89,30 +89,30 @@ def common_card(store: Store, model: str) -> Any:
     from facecluster.cli import results
 
     card = card_of(model)
-    return results.calibration_of(store, card).card(card)
+    return results.calibration_of(store, card).apply_to(card)
 
 
 def test_words(named: Store, tmp_path: Path) -> None:
     shown = call("cluster", named.url, "--model", bad_card(tmp_path), "--calibrate").stdout
     assert "calibration is based on 10 people with names: 90 faces, 395 pairs of one person and 3,610 of two people" in shown
     assert "two faces are one person: expected calibration error 0." in shown and "each for people left out of the fit: fitted\n" in shown
-    assert "a face belongs to its group: unchanged: of 90 faces of 10 people you said of 0" in shown
+    assert "a face belongs to its group: unchanged: of 90 faces of 10 people you marked 0" in shown
 
 
 def test_a_good_card_is_kept_and_an_older_calibration_goes(named: Store) -> None:
     card = card_of("bundled")
-    write_reading(named, card, Reading(pairs=Line(3.0, 0.0), impostor_mean=0.0, impostor_sd=0.1), {})
+    write_calibration(named, card, StoreCalibration(pairs=Line(3.0, 0.0), impostor_mean=0.0, impostor_sd=0.1), {})
     good = Line(30.0, -9.0)  # what vectors of these people look like; the bundled card's own is not theirs
     text = syn.CARD.read_text(encoding="utf-8").replace("slope = 21.663", f"slope = {good.slope}")
     path = Path(named.url).parent / "good.toml"
     path.write_text(text.replace("intercept = -3.630", f"intercept = {good.intercept}"), encoding="utf-8")
     shown = call("cluster", named.url, "--model", str(path), "--calibrate").stdout
-    assert "unchanged: fitted, it is not better" in shown and "the model card's probabilities stay in use" in shown
+    assert "unchanged: the fitted line is not better" in shown and "the model card's probabilities stay in use" in shown
     assert not Path(named.path("calibration", "bundled.json")).exists()
 
 
 def test_too_little_is_one_line_and_changes_nothing(tmp_path: Path) -> None:
-    store, _, _ = syn.made(tmp_path, SIZES, noise=0.9)
+    store, _, _ = syn.ungrouped_store(tmp_path, SIZES, noise=0.9)
     call("cluster", store.url)
     name(store, 0, 3)
     before = tree(store)
@@ -133,7 +133,7 @@ def test_a_dry_run_says_the_same_and_leaves_every_byte(named: Store, tmp_path: P
 
 
 def test_names_in_the_table_count(tmp_path: Path) -> None:
-    store, _, _ = syn.made(tmp_path, SIZES, noise=0.9)
+    store, _, _ = syn.ungrouped_store(tmp_path, SIZES, noise=0.9)
     call("cluster", store.url)
     name(store, 0, 4)
     call("cluster", store.url)
@@ -149,8 +149,8 @@ def test_names_in_the_table_count(tmp_path: Path) -> None:
 def test_other_weights_are_not_read_by_it(named: Store, tmp_path: Path) -> None:
     bad, other = bad_card(tmp_path), bad_card(tmp_path, sha256="ffff00000000")
     calibrated(named, "--model", bad)
-    assert read_reading(named, card_of(bad)).pairs is not None
-    found = read_reading(named, card_of(other))
+    assert read_calibration(named, card_of(bad)).pairs is not None
+    found = read_calibration(named, card_of(other))
     assert found.other_weights and not found and common_card(named, other).slope == 1.0
     assert "with other weights" in call("cluster", named.url, "--model", other).stderr
     assert stated(named, other) > 0.3
@@ -161,7 +161,7 @@ def test_a_place_in_the_group_is_read_by_it(named: Store) -> None:
     usual = IdentifyConfig()
     old, new = Line(usual.confidence_slope, usual.confidence_intercept), Line(2.5, -2.5)
     before = named.read_all("identities/bundled", IDENTITIES)
-    write_reading(named, card_of("bundled"), Reading(place=new), {})
+    write_calibration(named, card_of("bundled"), StoreCalibration(membership=new), {})
     call("cluster", named.url)
     after = named.read_all("identities/bundled", IDENTITIES)
     assert after["identity"].equals(before["identity"]) and after["face_id"].equals(before["face_id"])
@@ -184,12 +184,12 @@ def test_a_spoilt_file_is_one_line_and_is_made_anew(named: Store, tmp_path: Path
     bad = bad_card(tmp_path)
     card = card_of(bad)
     for text in SPOILT:
-        named.write_bytes(text.replace('"W"', json.dumps(card.sha256)).encode(), *path_of(card))
+        named.write_bytes(text.replace('"W"', json.dumps(card.sha256)).encode(), *calibration_path(card))
         with pytest.raises(StoreError, match="expected .*calibration/bundled.json"):
-            read_reading(named, card)
+            read_calibration(named, card)
     assert "calibration/bundled.json" in refused("cluster", named.url, "--model", bad)
     assert calibrated(named, "--model", bad)["pairs"]["used"]
-    assert read_reading(named, card).pairs is not None
+    assert read_calibration(named, card).pairs is not None
 
 
 def test_verify_goes_by_a_store_that_is_named(named: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_verify_goes_by_a_store_that_is_named(named: Store, monkeypatch: pytest.
         return Probe(uri, "", np.ones((1, 4), np.float32), some, some, vectors[[int(uri == "b.jpg")]])
 
     monkeypatch.setattr("facecluster.matching.probe.probe_photo", probe_photo)
-    write_reading(named, card_of("bundled"), Reading(pairs=Line(10.0, -1.0), impostor_mean=0.0, impostor_sd=0.1), {})
+    write_calibration(named, card_of("bundled"), StoreCalibration(pairs=Line(10.0, -1.0), impostor_mean=0.0, impostor_sd=0.1), {})
     found = [json.loads(call("verify", "a.jpg", "b.jpg", "--json", *more).stdout)["probability"] for more in ([], ["--store", named.url])]
     assert found[0] == pytest.approx(float(card_of("bundled").probability(np.array([0.3]))[0]), abs=1e-5)
     assert found[1] == pytest.approx(1 / (1 + np.exp(-2.0)), abs=1e-5)

@@ -11,12 +11,12 @@ import numpy as np
 import people_store as syn
 import pyarrow as pa
 import pytest
-from facecluster.calibrate.fit import Line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from people_store import call, refused
 
-from facecluster.calibrate import Reading, write_reading
+from facecluster.calibrate import StoreCalibration, write_calibration
+from facecluster.calibrate.logistic import Line
 from facecluster.decisions import FILE, read
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.models.registry import card_of
@@ -500,7 +500,7 @@ def test_another_calibration_changes_probabilities_but_no_group(grouped: Grouped
     before = store.read("identities/bundled", "00000")
     assert history(store)["kept"]
     usual, other = IdentifyConfig(), Line(2.0, -1.0)
-    write_reading(store, card_of("bundled"), Reading(place=other), {})
+    write_calibration(store, card_of("bundled"), StoreCalibration(membership=other), {})
     call("cluster", store.url)
     after = store.read("identities/bundled", "00000")
     assert after["identity"].equals(before["identity"]) and history(store)["kept"]

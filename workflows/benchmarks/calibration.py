@@ -2,15 +2,15 @@
 
     python workflows/benchmarks/calibration.py --faces faces_train.parquet --eval faces_eval.parquet -o results/calibration.json
 
-Collections are drawn from the training faces: people with a long tail of photos (or all of them), and nameless strangers. A user is played
-who names some of the groups found, the 64 surest faces of each, and takes out the wrong faces of them or does not look. The fit sees
-those answers and nothing else. Measured is the expected calibration error on what it did not see: all pairs of named people of the
-collection, also those whom the grouping did not find, and all faces in groups that named people lead.
+Collections are drawn from the training faces: people with a long-tailed number of photos (or all their photos), and nameless strangers. A
+simulated user names some of the groups found, by the 64 surest faces of each, and takes out the wrong faces of them or does not look. The
+fit sees those labels and nothing else. The expected calibration error is measured on data that the fit did not see: all pairs of named
+people of the collection, also of those whom the grouping did not find, and all faces in groups where a named person has the majority.
 
-Groups that nameless strangers lead are left out: nobody knows which of the nameless faces are of one person. Vectors of the bundled model
-are of people it learnt from (more alike than its users' people), so its card, which was fitted on others, is a little off here.
-Of the evaluation file only how well the usual probabilities hold is measured: the teacher's line was fitted on the training faces, the
-bundled model's on its card.
+Groups with a majority of nameless strangers are left out: it is not known which of the nameless faces show one person. The bundled model
+was trained on these people, so they are more similar to it than its users' people, and its card, fitted on others, is a little off here.
+The evaluation file only serves to measure how well the usual probabilities hold: the teacher's line was fitted on the training faces,
+the bundled model's on its card.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.calibrate import Known, calibrate
-from facecluster.calibrate.fit import Line
+from facecluster.calibrate import LabelledFaces, calibrate
+from facecluster.calibrate.logistic import Line
 from facecluster.evaluation import balanced, calibration, pairs
 from facecluster.evaluation.result import cosines
-from facecluster.grouping.identify import Groups, IdentifyConfig, group
+from facecluster.grouping.groups import Groups
+from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
 from facecluster.grouping.uncertainty import assess
 from facecluster.models.registry import Card, card_of, load_embedder
@@ -72,11 +73,11 @@ def draw(names: NDArray[np.str_], people: int, tail: bool, strangers: int, rng: 
     return np.array(rows + rng.choice(np.flatnonzero(names == ""), strangers, replace=False).tolist())
 
 
-def user(groups: Groups, truth: NDArray[np.str_], named: int, looks: bool, rng: np.random.Generator) -> Known:
-    """What somebody says who gives names to `named` groups of three faces and more, largest or not."""
+def user(groups: Groups, truth: NDArray[np.str_], named: int, looks: bool, rng: np.random.Generator) -> LabelledFaces:
+    """The labels of a simulated user who names `named` groups of three faces and more, in random order."""
     labels, person = groups.labels, np.full(len(truth), -1, np.int64)
     people: list[str] = []
-    apart: dict[int, set[int]] = {}
+    rejected: dict[int, set[int]] = {}
     for i in rng.permutation(labels.max() + 1).tolist():
         rows = np.flatnonzero(labels == i)
         values, counts = np.unique(truth[rows], return_counts=True)
@@ -84,13 +85,13 @@ def user(groups: Groups, truth: NDArray[np.str_], named: int, looks: bool, rng: 
         if len(rows) < 3 or not name or (name not in people and len(people) == named):
             continue
         people += [] if name in people else [name]
-        said = rows[np.argsort(-groups.probabilities[rows], kind="stable")][:64]
-        person[said] = people.index(name)
+        surest = rows[np.argsort(-groups.probabilities[rows], kind="stable")][:64]
+        person[surest] = people.index(name)
         if looks:
             wrong = rows[truth[rows] != name]
             person[wrong] = -1
-            apart.setdefault(people.index(name), set()).update(wrong.tolist())
-    return Known(people, person, apart, 0)
+            rejected.setdefault(people.index(name), set()).update(wrong.tolist())
+    return LabelledFaces(people, person, rejected, 0)
 
 
 def errors(card: Card, place: Line, x: NDArray[np.float32], truth: NDArray[np.str_], groups: Groups) -> dict[str, float]:
@@ -106,7 +107,7 @@ def errors(card: Card, place: Line, x: NDArray[np.float32], truth: NDArray[np.st
         if best >= 2 and best > counts[values == ""].max(initial=0) and (counts == best).sum() == 1:
             judged.append(mine)
             right.append(truth[mine] == values[counts.argmax()])
-    of_places = calibration(place.probability(groups.place[np.concatenate(judged)]), np.concatenate(right))
+    of_places = calibration(place.probability(groups.margins[np.concatenate(judged)]), np.concatenate(right))
     assert of_pairs is not None and of_places is not None
     share = float(np.concatenate(right).mean())
     return {"pairs": round(of_pairs.ece, 4), "places": round(of_places.ece, 4), "faces right": round(share, 4)}
@@ -124,18 +125,18 @@ def play(x: NDArray[np.float32], names: NDArray[np.str_], card: Card, seeds: int
             vectors, truth = x[rows], names[rows]
             groups = group(vectors, *nearest(vectors, 64), config)
             for named, looks in USERS:
-                said = user(groups, truth, named, looks, rng)
+                labelled = user(groups, truth, named, looks, rng)
                 for name, line in CARDS.items():
                     bad = card if line is None else replace(card, slope=line.slope, intercept=line.intercept)
-                    fit = calibrate(said, vectors, groups, bad)
+                    fit = calibrate(labelled, vectors, groups, bad)
                     before = errors(bad, usual, vectors, truth, groups)
-                    after = errors(fit.reading.card(bad), fit.place.used or usual, vectors, truth, groups)
+                    after = errors(fit.calibration.apply_to(bad), fit.membership.used or usual, vectors, truth, groups)
                     found.append({
-                        "people": shape[0], "long tail": shape[1], "strangers": shape[2], "seed": seed, "named": len(said.names),
-                        "faces": int((said.person >= 0).sum()), "looks": looks, "card": name, "faces right": before.pop("faces right"),
+                        "people": shape[0], "long tail": shape[1], "strangers": shape[2], "seed": seed, "named": len(labelled.names),
+                        "faces": int((labelled.person >= 0).sum()), "looks": looks, "card": name, "faces right": before.pop("faces right"),
                         "before": before, "after": {k: after[k] for k in before},
-                        "used": {"pairs": fit.pairs.used is not None, "places": fit.place.used is not None},
-                        "own pairs": fit.pairs.held and [round(v, 4) for v in fit.pairs.held.ece],
+                        "used": {"pairs": fit.pairs.used is not None, "places": fit.membership.used is not None},
+                        "own pairs": fit.pairs.held_out and [round(v, 4) for v in fit.pairs.held_out.ece],
                     })  # fmt: skip
     return found
 
