@@ -52,7 +52,10 @@ def find_previous_grouping(
     fresh: dict[str, Any] = {"kept": False, "changed": 0, "said": len(prepared.decisions), "vectors": _digest(ids, keys)}
     stamp = (store.stamp(table, "00000") if store.shards(table) == ["00000"] else None) or {}
     history, wanted = stamp.get("grown"), config.stamp("")
-    if full or not isinstance(history, dict) or any(stamp.get(k) != v for k, v in wanted.items() if k not in ("inputs", *CONFIDENCE_KEYS)):
+    settings = {"algorithm": None, **wanted}.items()  # the default algorithm is not in a stamp
+    if full or not isinstance(history, dict) or any(stamp.get(k) != v for k, v in settings if k not in ("inputs", *CONFIDENCE_KEYS)):
+        return PreviousGrouping(None, fresh)
+    if config.algorithm == "hdbscan":  # groups all faces each time
         return PreviousGrouping(None, fresh)
     data = store.read_all(table, IDENTITIES, ["face_id", "identity"])
     earlier = dict(zip(data["face_id"].to_pylist(), data["identity"].to_pylist(), strict=True))
