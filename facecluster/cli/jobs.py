@@ -14,9 +14,8 @@ from facecluster.cli.progress import open_progress_bar, progress_bar
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
-    from facecluster.people import People, ReconciledRun
+    from facecluster.people import ReconciledRun
     from facecluster.pipeline import Clustered
-    from facecluster.report import Title
 
 
 def embed(
@@ -76,7 +75,7 @@ def group(
     config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted, **wanted)
     with nullcontext() if dry_run else place.lock():
         embedding, links = EmbedConfig(model=model), LinkConfig()
-        return cluster_faces(place, embedding, links, config, bars=progress_bar, tell=tell, dry_run=dry_run, anew=full)
+        return cluster_faces(place, embedding, links, config, bars=progress_bar, tell=tell, dry_run=dry_run, full=full)
 
 
 def cluster(store: str, model: str) -> str:
@@ -84,27 +83,13 @@ def cluster(store: str, model: str) -> str:
     return group(store, model, lambda reconciled: print_changes(reconciled, err=True)).table
 
 
-def _titles(people: People) -> dict[int, Title]:
-    from facecluster.report import Title
-
-    rows = zip(people.names, people.person_ids, people.ignored, strict=True)
-    return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
-
-
 def report(store: str, table: str, out: str | None = None, model: str = "bundled") -> str:
     """Write the report of a table of identities, and print where it is; returns the path of its first page."""
-    from facecluster.people import current_run, people_with_current_names
-    from facecluster.report import write_report
+    from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
 
-    place = Store(store)
-    place.check()
-    run = current_run(place)
-    known = people_with_current_names(place) if run is not None and table == run.identities else None
-    suspects = results.check_first(place, table, model)
-    target = out or (place.path("report") if place.is_local else "facecluster-report")
     with open_progress_bar("report pages") as progress:
-        summary = write_report(place, table, target, people=_titles(known[0]) if known else None, suspects=suspects, progress=progress)
+        summary = write_run_report(Store(store), table, out, model=model, progress=progress)
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     click.echo(f"{found}; {summary.nobody:,} faces without a person")
     if summary.failed:

@@ -26,11 +26,12 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
     Example: facecluster questions ~/people --top 10
     """
     from facecluster.grouping.uncertainty import KINDS
+    from facecluster.report.run_report import assess_people
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    ids, labels, uncertainty = results.assess(place, results.identity_table(place, model), model)
+    ids, labels, uncertainty = assess_people(place, results.identity_table(place, model), model)
     order = uncertainty.confidence.argsort(kind="stable")[:top]
     people = [
         {"identity": int(i), "faces": int((labels == i).sum()), "purity": round(float(uncertainty.purity[i]), 3),

@@ -7,6 +7,7 @@ pages        the pages, through the templates beside the code
 export       faces.csv, people.csv, faces.parquet, people.parquet, summary.json
 place        the folder: written beside, swapped in whole
 write        write_report, which joins these
+run_report   the report of a run, with the names of now and the people to check first
 """
 
 from facecluster.report.data import Suspect, Title

@@ -1,0 +1,72 @@
+"""The report of a store as the commands and the Python API write it: with the names of now, and with the people to check first on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.errors import InputError
+from facecluster.faces.embed import EmbedConfig
+from facecluster.grouping.identify import IdentifyConfig
+from facecluster.grouping.uncertainty import Uncertainty, assess_store
+from facecluster.models.registry import card_of
+from facecluster.people import People, current_run, people_with_current_names
+from facecluster.report.data import Suspect, Title
+from facecluster.report.write import Summary, write_report
+from facecluster.store import Store
+
+_RIGHT = 0.9  # people who are right with a lower probability are listed to be checked first
+ELSEWHERE = "facecluster-report"  # folder of the report of a store that is not on this machine
+
+
+def write_run_report(
+    store: Store, identities: str, out: str | None = None, *, model: str = "bundled", progress: Callable[[int, int], None] | None = None
+) -> Summary:  # fmt: skip
+    """Write the report of a table of identities.
+
+    Args:
+        store: where the tables are.
+        identities: the table with the grouping.
+        out: a local folder; None for report/ in the store, or ./facecluster-report if the store is not on this machine.
+        model: whose vectors were grouped: "bundled", or the path of a model card.
+        progress: called with (pages written, all pages) after each page.
+
+    Raises:
+        InputError: `out` holds other things or can't be written.
+        StoreError: a table is missing or damaged.
+    """
+    store.check()
+    run = current_run(store)
+    known = people_with_current_names(store) if run is not None and identities == run.identities else None
+    suspects = people_to_check(store, identities, model)
+    target = out or (store.path("report") if store.is_local else ELSEWHERE)
+    return write_report(store, identities, target, people=_titles(known[0]) if known else None, suspects=suspects, progress=progress)
+
+
+def assess_people(store: Store, identities: str, model: str) -> tuple[list[str], NDArray[np.int64], Uncertainty]:
+    """Face ids, their identities in a table of `model`, and how certain they are. Raises InputError if the table is of other faces."""
+    card = card_of(model)
+    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
+    return assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", identities, config)
+
+
+def people_to_check(store: Store, identities: str, model: str, top: int = 12) -> list[Suspect]:
+    """The people of a table that are least likely to be right, worst first. Empty if the table is of other faces or another model."""
+    name, run = card_of(model).name, current_run(store)
+    of = run.model if run is not None and run.identities == identities else identities.partition("/")[2]
+    if of != name or not store.shards(f"links/{name}"):
+        return []
+    try:
+        uncertainty = assess_people(store, identities, model)[2]
+    except InputError:  # photos were added or removed since
+        return []
+    order = uncertainty.confidence.argsort(kind="stable")[:top].tolist()
+    rows = [Suspect(i, float(uncertainty.purity[i]), float(uncertainty.completeness[i])) for i in order]
+    return [s for s in rows if s.purity * s.completeness < _RIGHT]
+
+
+def _titles(people: People) -> dict[int, Title]:
+    rows = zip(people.names, people.person_ids, people.ignored, strict=True)
+    return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
