@@ -97,7 +97,7 @@ def cluster_faces(
     bars: Bars,
     tell: Callable[[ReconciledRun], None] = lambda reconciled: None,
     dry_run: bool = False,
-    anew: bool = False,
+    full: bool = False,
 ) -> Clustered:
     """Vectors to people: group, take in what the user decided, compare with the run before, keep the run.
 
@@ -109,11 +109,11 @@ def cluster_faces(
         bars: shows progress.
         tell: called with what changes, before the run that counts is replaced.
         dry_run: leave the store as it is, to the byte.
-        anew: group all faces from the start, also if only a few came in since they were grouped.
+        full: group all faces from the start, even if only a few came in since they were grouped.
     """
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = OverlayStore(folder, store) if dry_run else store
-        return _cluster(store, made, embed, links, identities, bars, tell, keep=not dry_run, anew=anew)
+        return _cluster(store, made, embed, links, identities, bars, tell, keep=not dry_run, full=full)
 
 
 def _cluster(
@@ -126,7 +126,7 @@ def _cluster(
     tell: Callable[[ReconciledRun], None],
     *,
     keep: bool,
-    anew: bool,
+    full: bool,
 ) -> Clustered:
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_of(embed.model)
@@ -141,8 +141,8 @@ def _cluster(
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
-    previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=anew)
-    start: dict[str, Any] = {"before": previous.groups, "grown": previous.history, "anew": anew}
+    previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=full)
+    start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
     done = identify(made, vectors, f"links/{card.name}", table, identities, **start, **rules)
     if previous.note and not done.skipped:
         prepared.notes.append(previous.note)

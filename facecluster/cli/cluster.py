@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     "--min-quality", type=click.FloatRange(0, 1), show_default="0",
     help="Faces of lower quality (0 to 1) form no people of their own, but may join one.",
 )
+@click.option(
+    "--algorithm", type=click.Choice(["facecluster", "hdbscan"]), default="facecluster", show_default=True,
+    help="'hdbscan' groups by the Python library hdbscan alone, for comparison.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 @renamed_option("--full", old="--anew", is_flag=True, help="Group all faces from the start, even if only a few are new.")
 @click.option("--calibrate", is_flag=True, help="Before grouping, fit the stated probabilities to the names and decisions you gave.")
@@ -48,8 +52,8 @@ if TYPE_CHECKING:
 @json_option
 @handle_errors
 def command(
-    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, dry_run: bool, full: bool,
-    calibrate: bool, reset_calibration: bool, list_runs: bool, return_to: int | None, as_json: bool,
+    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, algorithm: str,
+    dry_run: bool, full: bool, calibrate: bool, reset_calibration: bool, list_runs: bool, return_to: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Group the faces of STORE into people, by the faces' similarity and your decisions.
 
@@ -62,6 +66,11 @@ def command(
     With --calibrate, what you confirmed (names, merges, splits, same, not-same) also corrects the probabilities that this command, match,
     evaluate and dedup state, if the corrected ones are better for people who were left out of the fit. Who is with whom does not change.
 
+    With --algorithm hdbscan, the library works on the same graph of similar faces, and your decisions hold. It joins no groups afterwards,
+    so people are more often in several groups. All faces are grouped each time. Probabilities are the library's membership strengths. Two
+    limits of the library: among equal distances the result depends on the order of the faces, and it is slow where thousands of faces join
+    one group one by one. The next run without this option groups all faces in the usual way.
+
     \b
     Example: facecluster cluster ~/people --dry-run
     """
@@ -69,6 +78,8 @@ def command(
         raise InputError(
             "expected one of --calibrate, --reset-calibration, --list-runs and --return-to, found several: do one after the other"
         )
+    if calibrate and algorithm == "hdbscan":
+        raise InputError("expected --calibrate without --algorithm hdbscan, whose probabilities are not fitted: leave one of the two out")
     if list_runs:
         _list(store, as_json)
     elif return_to is not None:
@@ -85,12 +96,12 @@ def command(
             there, reading = calibration.reset(store, model, dry_run)
             if not as_json:
                 click.echo("the model card's probabilities are in use again" if there else "there is no calibration: nothing to remove")
-        _group(store, model, as_json, dry_run, full, reading, said, **changes)
+        _group(store, model, as_json, dry_run, full, reading, said, algorithm=algorithm, **changes)
 
 
 def _group(
     store: str, model: str, as_json: bool, dry_run: bool, full: bool, reading: StoreCalibration | None, said: dict[str, Any] | None,
-    **changes: float | None,
+    **changes: float | str | None,
 ) -> None:  # fmt: skip
     def print_before(reconciled: ReconciledRun) -> None:
         if not as_json:
