@@ -4,7 +4,7 @@
     python workflows/benchmarks/grouping.py --million -o results/grouping_million.json
     python workflows/benchmarks/grouping.py --grow --eval faces_eval.parquet --train faces_train.parquet -o results/grouping_growing.json
 
-Ours has one setting for all sets: the defaults of IdentifyConfig with the model's own figures for strangers. CohortStats and faces that a
+Ours has one setting for all sets: the defaults of IdentifyConfig with the model's own figures for impostors. Strangers and faces that a
 method leaves alone count as groups of one. Sets: the evaluation faces; the named part of the training faces with strangers; both with
 the teacher's stored vectors and with the bundled model's; and generated ones (long tail, look-alikes, blur, several dimensions).
 
@@ -109,7 +109,7 @@ def components(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np
 
 
 def chinese_whispers(x: Vectors, neighbours: NDArray[np.int32], similarity: NDArray[np.float32]) -> Found:
-    """Biemann, 2006: every node takes the label with the most weight cohort it, in random order, until none changes (20 rounds)."""
+    """Biemann, 2006: every node takes the label with the most weight around it, in random order, until none changes (20 rounds)."""
     for least in (0.5, *COSINES):
         g, rng, labels = graph(neighbours, similarity, least), np.random.default_rng(0), np.arange(len(x))
         for _ in range(20):
@@ -237,10 +237,10 @@ def ours(
     out = {"ours": run(), "without joining": run(merge=99), "without attaching": run(attach_margin=99),
            "without HDBSCAN (joining alone)": run(margin=99), "min_samples 1": run(min_samples=1),
            "min_samples 4": run(min_samples=4)}  # fmt: skip
-    measured = identify.strangers
-    identify.strangers = lambda v, labels, *, mean, sd, cohort: prior_stats(len(v), mean=mean, sd=sd)
-    out["strangers by the card, not measured"] = run()
-    identify.strangers = measured
+    measured = identify.cohort_stats
+    identify.cohort_stats = lambda v, labels, *, mean, sd, cohort_size: prior_stats(len(v), mean=mean, sd=sd)
+    out["cohort by the card, not measured"] = run()
+    identify.cohort_stats = measured
     more = {"links by shared neighbours": overlapping, "links seen from one end less": mutual, "blurred faces' links less": blurred}
     for name, links in more.items():
         if links is not blurred or sharp is not None:
