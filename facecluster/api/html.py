@@ -1,0 +1,37 @@
+"""How people look in a notebook: a line of text and a strip of faces for each. Text is escaped; faces are data: URLs, no file is needed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+PEOPLE = 12  # shown at most
+FACES = 8  # of each shown at most
+_SIDE = 64  # px of a face
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A person as shown."""
+
+    title: str
+    note: str
+    faces: Sequence[bytes] = ()  # coded images (WebP)
+
+
+def people_html(heading: str, strips: Iterable[Strip], more: int = 0) -> str:
+    """A heading, a row for each person, and how many more there are."""
+    rows = "".join(_row(strip) for strip in strips)
+    rest = f"<p>{more:,} more people</p>" if more > 0 else ""
+    return f"<div><p><b>{escape(heading)}</b></p><table>{rows}</table>{rest}</div>"
+
+
+def _row(strip: Strip) -> str:
+    images = "".join(
+        f'<img src="data:image/webp;base64,{base64.b64encode(face).decode()}" width="{_SIDE}" height="{_SIDE}" alt="face">'
+        for face in strip.faces[:FACES]
+    )
+    text = f"<b>{escape(strip.title)}</b><br>{escape(strip.note)}"
+    return f'<tr><td style="text-align:left">{text}</td><td style="text-align:left">{images}</td></tr>'
