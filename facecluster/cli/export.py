@@ -13,8 +13,8 @@ from facecluster.cli.printing import printable
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from facecluster.export.library import Library
-    from facecluster.export.out import Out
+    from facecluster.export.output_folder import OutputFolder
+    from facecluster.export.photo_library import PhotoLibrary
 
 KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 
@@ -42,8 +42,8 @@ def command(
     Example: facecluster export ~/people --format xmp -o sidecars --dry-run
     """
     from facecluster.errors import InputError
-    from facecluster.export.library import read_library
-    from facecluster.export.out import Out, short_names
+    from facecluster.export.output_folder import OutputFolder, relative_paths
+    from facecluster.export.photo_library import read_photo_library
     from facecluster.store import Store
 
     if beside and kind != "xmp":
@@ -52,9 +52,9 @@ def command(
         raise InputError("expected either -o DIR or (for xmp) --beside, found both or neither: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, model_name(model), sure=min_probability)
-    root, names = short_names(uri for photo in library.photos for uri in photo.uris)
-    target = None if out is None else Out(out, kind, dry_run=dry_run)
+    library = read_photo_library(place, model_name(model), min_probability=min_probability)
+    root, names = relative_paths(uri for photo in library.photos for uri in photo.uris)
+    target = None if out is None else OutputFolder(out, kind, dry_run=dry_run)
     if kind == "xmp":
         row = _xmp(library, target, names, ids, dry_run, as_json)
     else:
@@ -65,7 +65,7 @@ def command(
         click.echo(json.dumps(row, indent=1))
 
 
-def _xmp(library: Library, out: Out | None, names: dict[str, str], ids: bool, dry_run: bool, as_json: bool) -> dict[str, Any]:
+def _xmp(library: PhotoLibrary, out: OutputFolder | None, names: dict[str, str], ids: bool, dry_run: bool, as_json: bool) -> dict[str, Any]:
     from facecluster.export import xmp
     from facecluster.report.text import plural
 
@@ -85,13 +85,13 @@ def _xmp(library: Library, out: Out | None, names: dict[str, str], ids: bool, dr
     return {"counts": counts, "sidecars": rows}
 
 
-def _files(library: Library, out: Out, kind: str, root: str, names: dict[str, str], link: bool) -> dict[str, Any]:
+def _files(library: PhotoLibrary, out: OutputFolder, kind: str, root: str, names: dict[str, str], link: bool) -> dict[str, Any]:
     from facecluster.export import coco, fiftyone, folders, labelstudio, tables
     from facecluster.report.text import plural
 
-    skipped: list[folders.Copied] = []
+    skipped: list[folders.CopyResult] = []
     if kind == "folders":
-        done: list[folders.Copied] = []
+        done: list[folders.CopyResult] = []
         with progress_bar("photos", sum(len(library.people_in(p)) for p in library.photos)) as tick:
             for row in folders.export(library, out, link=link, tick=tick):
                 (skipped if row.why else done).append(row)
@@ -109,9 +109,9 @@ def _files(library: Library, out: Out, kind: str, root: str, names: dict[str, st
     if not click.get_current_context().params["as_json"]:
         would = "would be written" if out.dry_run else "written"
         stale = f", {plural(deleted, 'stale file')} of an earlier export deleted" if deleted else ""
-        click.echo(f"{what}: {plural(out.written, 'file')} {would} to {out.folder}, {len(out.new) - out.written} there already{stale}")
+        click.echo(f"{what}: {plural(out.written, 'file')} {would} to {out.folder}, {len(out.claimed) - out.written} there already{stale}")
         if out.dry_run:
-            for name in sorted(out.new):
+            for name in sorted(out.claimed):
                 click.echo(f"  {printable(name)}")
     left_out = [{"photo": row.uri, "why": row.why} for row in skipped]
-    return {"files": sorted(out.new), "written": out.written, "stale": deleted, "left_out": left_out}
+    return {"files": sorted(out.claimed), "written": out.written, "stale": deleted, "left_out": left_out}

@@ -27,15 +27,15 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
     Example: facecluster import-names ~/people ~/Pictures --dry-run
     """
     from facecluster.decisions import append, read
-    from facecluster.export.library import read_library
-    from facecluster.export.names import decisions, read_names
+    from facecluster.export.import_names import name_decisions, read_names
+    from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    found = read_names(sidecars, read_library(place, model_name(model), ignored=True))
-    made = decisions(found.named, read(place).decisions)
+    found = read_names(sidecars, read_photo_library(place, model_name(model), include_ignored=True))
+    made = name_decisions(found.names, read(place).decisions)
     if not dry_run:
         made = append(place, made)
     if as_json:
@@ -43,20 +43,20 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
             {"source": n.source, "photo": n.photo.uris[0], "name": n.name, "box": [round(v, 1) for v in n.box],
              "overlap": round(n.overlap, 3), "face_id": n.face.face_id if n.face else None,
              "person": n.face.person.key if n.face and n.face.person else None}
-            for n in found.named
+            for n in found.names
         ]  # fmt: skip
         skipped = [{"file": file, "why": why} for file, why in found.skipped]
         batch = {"decisions": len(made), "batch": made[0].batch if made else None, "dry_run": dry_run}
         click.echo(json.dumps({"files": found.files, **batch, "names": rows, "skipped": skipped}, indent=1))
         return
-    for row in found.named:
+    for row in found.names:
         person = row.face.person.label if row.face and row.face.person else "nobody"
         where = f"face {row.face.face_id}, {printable(person)}" if row.face else "no face found there"
         click.echo(f"{printable(row.name)}: {printable(row.photo.uris[0])}, {where}")
     for file, why in found.skipped:
         click.echo(f"skipped {printable(file)}: {printable(why)}", err=True)
-    faces = sum(n.face is not None for n in found.named)
-    click.echo(f"{plural(len(found.named), 'name')} in {plural(found.files, 'file')} with XMP: {faces} on faces of the store", err=True)
+    faces = sum(n.face is not None for n in found.names)
+    click.echo(f"{plural(len(found.names), 'name')} in {plural(found.files, 'file')} with XMP: {faces} on faces of the store", err=True)
     news = sum(len(d.faces) for d in made)
     if made and not dry_run:
         click.echo(f"{plural(news, 'name')} taken over; 'facecluster undo {store} {made[0].batch}' takes them back", err=True)

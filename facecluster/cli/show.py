@@ -34,9 +34,9 @@ def command(
     Example: facecluster show ~/people 'Ada Lovelace' --and p-0d4f21aa --not 12 --link-to both
     """
     from facecluster.errors import InputError
-    from facecluster.export.folders import place as put
-    from facecluster.export.library import read_library
-    from facecluster.export.out import Out
+    from facecluster.export.folders import copy_photos
+    from facecluster.export.output_folder import OutputFolder
+    from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
     from facecluster.store import Store
 
@@ -44,21 +44,21 @@ def command(
         raise InputError("expected --copy-to or --link-to, found both: give one of them")
     place = Store(store)
     place.check()
-    library = read_library(place, model_name(model), sure=min_probability, ignored=True)
-    wanted = {library.who.find(text) for text in (person, *also)}
-    barred = {library.who.find(text) for text in without}
-    photos = library.showing(wanted, barred)
+    library = read_photo_library(place, model_name(model), min_probability=min_probability, include_ignored=True)
+    wanted = {library.recognition.find(text) for text in (person, *also)}
+    barred = {library.recognition.find(text) for text in without}
+    photos = library.photos_with(wanted, barred)
     left_out = []
-    out = Out(copy_to or link_to or "", "show", dry_run=dry_run) if copy_to or link_to else None
+    out = OutputFolder(copy_to or link_to or "", "show", dry_run=dry_run) if copy_to or link_to else None
     if out is not None:
-        left_out = [row for row in put(((p, "") for p in photos), out, link=link_to is not None) if row.why]
+        left_out = [row for row in copy_photos(((p, "") for p in photos), out, link=link_to is not None) if row.why]
         out.finish()
     if as_json:
-        people = library.who.people
+        people = library.recognition.people
         rows = [{"photo_id": p.photo_id, "uris": p.uris, "taken_at": p.taken_at or None,
                  "people": sorted(people[i].label for i in library.people_in(p))} for p in photos]  # fmt: skip
         query = {"with": sorted(people[i].label for i in wanted), "without": sorted(people[i].label for i in barred)}
-        files = None if out is None else {"folder": str(out.folder), "files": sorted(out.new), "dry_run": dry_run}
+        files = None if out is None else {"folder": str(out.folder), "files": sorted(out.claimed), "dry_run": dry_run}
         skipped = [{"photo": row.uri, "why": row.why} for row in left_out]
         click.echo(json.dumps(query | {"photos": rows, "out": files, "left_out": skipped}, indent=1))
         return

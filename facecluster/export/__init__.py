@@ -1,10 +1,10 @@
-"""Export: what a store knows, in the forms that other programs read.
+"""Export: the people of a store in the formats of other programs, and names from other programs.
 
-library      tables of the store -> photos with their faces, a photo at a time
-out          the folder that is written to: what is there and not ours is never overwritten
-packet       XMP packets as trees that lose nothing, and their structures
-regions      face regions of the Metadata Working Group, in all orientations
-xmp          sidecars, merged with those that are there
-names        names that other programs wrote in sidecars and photos, read back
-coco, fiftyone, labelstudio, folders, tables   the other forms
+photo_library  tables of the store -> photos with their faces, a photo at a time
+output_folder  the folder that is written to: files of the user are never overwritten
+xmp_packet     XMP packets as XML trees, read and written without loss
+face_regions   face regions of the Metadata Working Group, in all EXIF orientations
+xmp            XMP sidecars, merged into existing ones
+import_names   names that other programs wrote in sidecars and photos
+coco, fiftyone, labelstudio, folders, tables   the other formats
 """

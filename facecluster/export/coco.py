@@ -1,7 +1,7 @@
 """COCO's JSON for detection and keypoints, one category "face" with five keypoints.
 
-Boxes (x, y, w, h) and keypoints are in px of the *upright* photo: a reader must turn photos by their EXIF orientation, as browsers and
-FiftyOne do and `PIL.Image.open` alone does not (ImageOps.exif_transpose does); `images[].orientation` says which need it. Beyond the
+Boxes (x, y, w, h) and keypoints are in px of the *upright* photo. So a reader must turn photos by their EXIF orientation: browsers and
+FiftyOne do, `PIL.Image.open` alone does not (ImageOps.exif_transpose does). `images[].orientation` says which photos need it. Beyond the
 standard, an annotation has `score` and `attributes` with the person. The format: https://cocodataset.org/#format-data
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from facecluster.export.library import Face, Library
-from facecluster.export.out import Out, json_bytes
+from facecluster.export.output_folder import OutputFolder, json_bytes
+from facecluster.export.photo_library import Face, PhotoLibrary
 
 KEYPOINTS = ["right_eye", "left_eye", "nose", "right_mouth_corner", "left_mouth_corner"]
 FILE = "instances_faces.json"
 
 
-def export(library: Library, out: Out, root: str, names: dict[str, str]) -> int:
-    """Write instances_faces.json; returns the number of faces. `names`: path from `root` of each uri."""
+def export(library: PhotoLibrary, out: OutputFolder, root: str, names: dict[str, str]) -> int:
+    """Write instances_faces.json; returns the number of faces. `names` are the paths of the uris, relative to `root`."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (photo, faces) in enumerate(library, start=1):
@@ -45,7 +45,7 @@ def _annotation(face: Face, number: int, image: int) -> dict[str, Any]:
 
 
 def attributes(face: Face) -> dict[str, Any]:
-    """Who a face is, and how good it is, for formats that take any attributes."""
+    """Person and quality of a face, for formats that take any attributes."""
     return {
         "face_id": face.face_id, "person": face.person.key if face.person else None, "name": face.person.name if face.person else None,
         "probability": round(face.probability, 4), "quality": round(face.quality, 4), "sharpness": round(face.sharpness, 3),

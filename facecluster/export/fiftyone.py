@@ -1,7 +1,7 @@
-"""FiftyOne's FiftyOneImageDetectionDataset: labels.json, and data.json that says where the photos are (they are not copied).
+"""FiftyOne's FiftyOneImageDetectionDataset: labels.json, and data.json with the paths of the photos (they are not copied).
 
-Read it with fiftyone.Dataset.from_dir(dataset_dir=DIR, dataset_type=fiftyone.types.FiftyOneImageDetectionDataset, data_path="data.json"):
-without the last, FiftyOne 1.22 looks for a folder data/ and stops. A label is the person's name or number, or "nobody"; boxes are
+Read it with fiftyone.Dataset.from_dir(dataset_dir=DIR, dataset_type=fiftyone.types.FiftyOneImageDetectionDataset, data_path="data.json").
+Without data_path, FiftyOne 1.22 looks for a folder data/ and stops. A label is the person's name or number, or "nobody"; boxes are
 (x, y, w, h) as shares of the upright photo. The format:
 https://docs.voxel51.com/user_guide/import_datasets.html#fiftyoneimagedetectiondataset
 """
@@ -11,22 +11,22 @@ from __future__ import annotations
 from typing import Any
 
 from facecluster.export.coco import attributes
-from facecluster.export.library import Face, Library, Photo
-from facecluster.export.out import Out, json_bytes
+from facecluster.export.output_folder import OutputFolder, json_bytes
+from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.photos.images import local_path
 
 NOBODY = "nobody"
 
 
-def export(library: Library, out: Out) -> int:
-    """Write labels.json and data.json; returns the number of faces. A photo stands under the start of its SHA-256."""
+def export(library: PhotoLibrary, out: OutputFolder) -> int:
+    """Write labels.json and data.json; returns the number of faces. The key of a photo is the start of its SHA-256."""
     labels: dict[str, list[dict[str, Any]]] = {}
-    places: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for photo, faces in library:
         if not photo.width or not photo.height:
             continue
         key = photo.photo_id[:24]
-        places[key] = local_path(photo.uris[0]) or photo.uris[0]
+        paths[key] = local_path(photo.uris[0]) or photo.uris[0]
         labels[key] = [_detection(face, photo) for face in faces]
     classes = sorted({row["label"] for rows in labels.values() for row in rows})
     number = {name: i for i, name in enumerate(classes)}
@@ -34,7 +34,7 @@ def export(library: Library, out: Out) -> int:
         for row in rows:
             row["label"] = number[row["label"]]
     out.write("labels.json", json_bytes({"classes": classes, "labels": labels}))
-    out.write("data.json", json_bytes(places))
+    out.write("data.json", json_bytes(paths))
     return sum(map(len, labels.values()))
 
 

@@ -1,8 +1,8 @@
-"""Label Studio: tasks.json to import, with the faces as predictions to correct, and config.xml, the labelling interface they fit.
+"""Label Studio: tasks.json to import, with the faces as predictions to correct, and config.xml with the labelling interface for them.
 
-Boxes are in percent of the upright photo, which is what Label Studio shows. A face is a rectangle "Face" and a text "person" of the same
-region. Photos on this machine are served by Label Studio's local files: set LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and
-LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT to the folder stated in each task's data (`root`). The format:
+Boxes are in percent of the upright photo, as Label Studio shows it. A face is a rectangle "Face" and a text "person" of the same region.
+Photos on this machine are served as Label Studio's local files: set LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and
+LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT to the folder that each task's data states (`root`). The format:
 https://labelstud.io/guide/predictions and https://labelstud.io/tags/rectanglelabels
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from facecluster.export.library import Face, Library, Photo
-from facecluster.export.out import Out, json_bytes
+from facecluster.export.output_folder import OutputFolder, json_bytes
+from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.photos.images import local_path
 
 CONFIG = """<View>
@@ -25,7 +25,7 @@ CONFIG = """<View>
 """
 
 
-def export(library: Library, out: Out, root: str, names: dict[str, str]) -> int:
+def export(library: PhotoLibrary, out: OutputFolder, root: str, names: dict[str, str]) -> int:
     """Write tasks.json and config.xml; returns the number of faces."""
     tasks: list[dict[str, Any]] = []
     count = 0

@@ -1,7 +1,7 @@
-"""Plain tables: CSV for spreadsheets, and a SQLite database with the same.
+"""Plain tables: CSV for spreadsheets, and a SQLite database with the same content.
 
-photos (a row for each place of a photo), faces, people. Boxes are in px of the upright photo. CSV is RFC 4180 in UTF-8; a text cell that
-a spreadsheet could take for a formula is led by an apostrophe (SQLite has it as it is).
+Tables are photos (a row for each uri of a photo), faces and people. Boxes are in px of the upright photo. CSV is RFC 4180 in UTF-8; a text
+cell that a spreadsheet could take for a formula gets a leading apostrophe (SQLite does not need it).
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from facecluster.export.library import Library
-from facecluster.export.out import Out
+from facecluster.export.output_folder import OutputFolder
+from facecluster.export.photo_library import PhotoLibrary
 from facecluster.report.text import csv_text
 
 Row = tuple[Any, ...]
 # a column is its name, its type in SQL, and what it means
 COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "people": [
-        ("person", "TEXT PRIMARY KEY", "the lasting id"), ("name", "TEXT", "what the user calls the person, if anything"),
+        ("person", "TEXT PRIMARY KEY", "the lasting id"), ("name", "TEXT", "given by the user, or empty"),
         ("faces", "INTEGER NOT NULL", "number of faces"),
     ],
     "photos": [
         ("uri", "TEXT PRIMARY KEY", "path or URI"), ("photo_id", "TEXT NOT NULL", "SHA-256 of the bytes; copies share it"),
         ("width", "INTEGER NOT NULL", "px of the upright photo"), ("height", "INTEGER NOT NULL", "px of the upright photo"),
-        ("orientation", "INTEGER NOT NULL", "EXIF, 1 to 8"), ("taken_at", "TEXT", "camera's clock, ISO 8601"),
+        ("orientation", "INTEGER NOT NULL", "EXIF, 1 to 8"), ("taken_at", "TEXT", "by the camera's clock, ISO 8601"),
         ("format", "TEXT NOT NULL", "JPEG, PNG, ..."),
     ],
     "faces": [
         ("face_id", "TEXT PRIMARY KEY", "photo_id's first 24 digits and a number"), ("photo_id", "TEXT NOT NULL", "the photo"),
-        ("person", "TEXT REFERENCES people(person)", "who it is; empty for nobody known"),
-        ("probability", "REAL NOT NULL", "that it is that person, 0 to 1"),
+        ("person", "TEXT REFERENCES people(person)", "the person shown; empty for nobody known"),
+        ("probability", "REAL NOT NULL", "that it shows that person, 0 to 1"),
         ("x", "REAL NOT NULL", "px from the left"), ("y", "REAL NOT NULL", "px from the top"), ("w", "REAL NOT NULL", "px"),
-        ("h", "REAL NOT NULL", "px"), ("score", "REAL NOT NULL", "the detector's, 0 to 1"), ("quality", "REAL NOT NULL", "0 to 1"),
+        ("h", "REAL NOT NULL", "px"), ("score", "REAL NOT NULL", "of the detector, 0 to 1"), ("quality", "REAL NOT NULL", "0 to 1"),
         ("sharpness", "REAL NOT NULL", "0 flat, 10 and up crisp"), ("yaw", "REAL NOT NULL", "degrees"),
     ],
 }  # fmt: skip
 
 
-def rows(library: Library, table: str) -> Iterator[Row]:
+def rows(library: PhotoLibrary, table: str) -> Iterator[Row]:
     """The rows of a table of COLUMNS."""
     if table == "people":
-        yield from ((p.key, p.name, p.faces) for p in library.who.people if not p.ignored)
+        yield from ((p.key, p.name, p.faces) for p in library.recognition.people if not p.ignored)
     for photo, faces in library if table != "people" else ():
         if table == "photos":
             for uri in photo.uris:
@@ -56,14 +56,14 @@ def rows(library: Library, table: str) -> Iterator[Row]:
                 yield f.face_id, photo.photo_id, person, f.probability, *f.box, f.score, f.quality, f.sharpness, f.yaw
 
 
-def export_csv(library: Library, out: Out) -> int:
+def export_csv(library: PhotoLibrary, out: OutputFolder) -> int:
     """Write people.csv, photos.csv and faces.csv; returns the number of faces."""
     count = 0
     for table, columns in COLUMNS.items():
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\r\n")
         writer.writerow([name for name, _, _ in columns])
-        count = 0  # of the last table in the end: the faces
+        count = 0  # in the end that of the last table: the faces
         for row in rows(library, table):
             writer.writerow([_cell(v) for v in row])
             count += 1
@@ -75,7 +75,7 @@ def _cell(value: Any) -> Any:
     return csv_text(value) if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
 
 
-def export_sqlite(library: Library, out: Out) -> int:
+def export_sqlite(library: PhotoLibrary, out: OutputFolder) -> int:
     """Write faces.sqlite; returns the number of faces."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "faces.sqlite")
@@ -85,7 +85,7 @@ def export_sqlite(library: Library, out: Out) -> int:
                 lines = ",\n".join(f"  {name} {kind} /* {means} */" for name, kind, means in columns)
                 base.execute(f"CREATE TABLE {table} (\n{lines}\n)")
                 marks = ", ".join("?" * len(columns))
-                base.executemany(f"INSERT INTO {table} VALUES ({marks})", (_plain(r) for r in rows(library, table)))
+                base.executemany(f"INSERT INTO {table} VALUES ({marks})", (_encodable(r) for r in rows(library, table)))
             base.execute("CREATE INDEX faces_of_person ON faces(person)")
             base.execute("CREATE INDEX faces_of_photo ON faces(photo_id)")
             base.execute("CREATE INDEX places_of_photo ON photos(photo_id)")
@@ -99,5 +99,5 @@ def export_sqlite(library: Library, out: Out) -> int:
     return count
 
 
-def _plain(row: Row) -> Row:
+def _encodable(row: Row) -> Row:
     return tuple(v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for v in row)

@@ -1,16 +1,19 @@
-"""Face regions into XMP sidecars, merged with what is there.
+"""Face regions in XMP sidecars, merged into existing sidecars.
 
-The rules of merging. Whatever this program does not know stays as it is. A region whose name is not the one that this program wrote is
-someone else's, who is believed: it is never renamed, moved or removed. A face that lies in someone else's region (IoU of .5 and more) gets
-no region of its own; if that region has no name, it gets ours. Regions and names that this program wrote are kept up to date, and go when
-their face goes. A sidecar that is no XMP, or whose regions belong to a picture of another shape (cropped since), is left alone, with one
-line that says so.
+The rules of merging:
+- Content that this program does not know is preserved.
+- A region belongs to another program if its name is not the one that this program wrote. It is never renamed, moved or removed.
+- A face that lies in a region of another program (IoU .5 or more) gets no region of its own. If that region has no name, it gets ours.
+- Regions and names that this program wrote are updated, and removed when their face is gone.
+- A sidecar that is no XMP, or whose regions belong to a picture with another aspect ratio (cropped since), is not changed, and one line
+  says so.
 
-A sidecar is called photo.jpg.xmp; photo.xmp is used where that is there already and no other file of the folder has that stem.
+A sidecar is called photo.jpg.xmp. If photo.xmp exists and no other file of the folder has that stem, photo.xmp is used.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import uuid
 from collections.abc import Iterator
@@ -20,107 +23,109 @@ from pathlib import Path
 import numpy as np
 
 from facecluster.errors import FaceclusterError, InputError
-from facecluster.export import packet, regions
-from facecluster.export.library import Face, Library, Photo
-from facecluster.export.out import Out
+from facecluster.export import face_regions, xmp_packet
+from facecluster.export.output_folder import OutputFolder
+from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
 from facecluster.photos.images import local_path
 
-OVERLAP = 0.5  # IoU from which a region of another program is about the same face
+MIN_OVERLAP = 0.5  # IoU from which a region of another program shows the same face
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What was done, or would be done in a dry run, about one file of a photo."""
+class SidecarResult:
+    """What was done for one file of a photo, or would be done without a dry run."""
 
     photo: str  # uri
     sidecar: str
     state: str  # new, merged, unchanged, skipped
     faces: int
-    why: str = ""  # it was skipped
+    why: str = ""  # the reason why it was skipped
 
 
-def merge(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]]) -> bytes | None:
-    """A sidecar's new content.
+def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]]) -> bytes | None:
+    """The new content of a sidecar.
 
     Args:
-        data: what is there; None if nothing is.
-        photo: of which it is.
+        data: its current content; None if it does not exist.
+        photo: that it belongs to.
         faces: the faces to write, each with its name or ''.
 
     Returns:
-        None if nothing is to be changed.
+        None if nothing changes.
 
     Raises:
-        InputError: `data` is no XMP, or its regions belong to a picture of another shape.
+        InputError: `data` is no XMP, or its regions belong to a picture with another aspect ratio.
     """
-    document = packet.parse(data)
-    there = regions.read(document)
-    orientation = regions.frame(document, photo)
+    document = xmp_packet.parse(data)
+    there = face_regions.read_regions(document)
+    orientation = face_regions.region_orientation(document, photo)
     if orientation is None or not photo.width or not photo.height:
-        w, h = regions.dimensions(document) or (0, 0)
-        raise InputError(f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: cropped since? "
-                         "Have the program that wrote them write them again, or remove them")  # fmt: skip
-    changed = _keep_up(there, {f.face_id: name for f, name in faces}, photo)
+        w, h = face_regions.dimensions(document) or (0, 0)
+        raise InputError(f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: was it cropped? "
+                         "Let the program that wrote the regions write them again, or remove them")  # fmt: skip
+    changed = _update_ours(there, {f.face_id: name for f, name in faces}, photo)
     own = {r.face_id for r in there}
     free = [r for r in there if not r.face_id and r.kind in ("Face", "")]
     for face, name in faces:
         if face.face_id in own:
             continue
-        area = regions.turned(regions.to_area(face.box, photo.width, photo.height), orientation)
-        other = _same_place(area, free)
+        area = face_regions.to_stored(face_regions.to_area(face.box, photo.width, photo.height), orientation)
+        other = _overlapping_region(area, free)
         if other is None:
             w, h = (photo.height, photo.width) if orientation >= 5 else (photo.width, photo.height)
-            regions.append(regions.make_list(document, w, h), area, face.face_id, name)
+            face_regions.append_region(face_regions.region_container(document, w, h), area, face.face_id, name)
             changed = True
         else:
             free.remove(other)
             if name and not other.name:
-                packet.set_field(other.node, regions.MWG, "mwg-rs", "Name", name)
-                regions.sign(other.node, face.face_id, name, made=False)
+                xmp_packet.set_field(other.node, face_regions.MWG, "mwg-rs", "Name", name)
+                face_regions.write_provenance(other.node, face.face_id, name, created=False)
                 changed = True
     if not changed:
         return None
-    packet.set_field(packet.first_description(document), regions.OURS, "facecluster", "PhotoId", photo.photo_id)
-    return packet.write(document)
+    xmp_packet.set_field(xmp_packet.first_description(document), face_regions.OURS, "facecluster", "PhotoId", photo.photo_id)
+    return xmp_packet.serialise(document)
 
 
-def _keep_up(there: list[regions.Region], names: dict[str, str], photo: Photo) -> bool:
-    """Bring regions and names that this program wrote up to date; whether anything changed."""
+def _update_ours(there: list[face_regions.Region], names: dict[str, str], photo: Photo) -> bool:
+    """Update regions and names that this program wrote; returns whether anything changed."""
     changed = False
     for region in there:
-        if not region.face_id.startswith(photo.photo_id[:24]) or region.name != region.written:
+        if not region.face_id.startswith(photo.photo_id[:24]) or region.name != region.written_name:
             continue
         wanted = names.get(region.face_id)
-        if wanted == region.written:
+        if wanted == region.written_name:
             continue
         changed = True
-        if wanted is None and region.made and region.node.parentNode is not None:
+        if wanted is None and region.created and region.node.parentNode is not None:
             region.node.parentNode.removeChild(region.node)
             continue
-        packet.set_field(region.node, regions.MWG, "mwg-rs", "Name", wanted or None)
-        regions.sign(region.node, "" if wanted is None else region.face_id, wanted or "", made=region.made)
+        xmp_packet.set_field(region.node, face_regions.MWG, "mwg-rs", "Name", wanted or None)
+        face_regions.write_provenance(region.node, "" if wanted is None else region.face_id, wanted or "", created=region.created)
     return changed
 
 
-def _same_place(area: regions.Box, free: list[regions.Region]) -> regions.Region | None:
+def _overlapping_region(area: face_regions.Box, free: list[face_regions.Region]) -> face_regions.Region | None:
     if not free:
         return None
-    boxes = np.array([regions.to_box(r.area, 1, 1) for r in free])
-    overlap = iou(np.array([regions.to_box(area, 1, 1)]), boxes)[0]
+    boxes = np.array([face_regions.to_box(r.area, 1, 1) for r in free])
+    overlap = iou(np.array([face_regions.to_box(area, 1, 1)]), boxes)[0]
     best = int(overlap.argmax())
-    return free[best] if overlap[best] >= OVERLAP else None
+    return free[best] if overlap[best] >= MIN_OVERLAP else None
 
 
-def export(library: Library, out: Out | None, names: dict[str, str], *, ids: bool = False, dry_run: bool = False) -> Iterator[Done]:
-    """Write a sidecar for each place of each photo that has faces, and bring those up to date that an earlier export wrote.
+def export(
+    library: PhotoLibrary, out: OutputFolder | None, names: dict[str, str], *, ids: bool = False, dry_run: bool = False
+) -> Iterator[SidecarResult]:
+    """Write a sidecar for each file of each photo that has faces, and update sidecars that an earlier export wrote.
 
     Args:
         library: the store.
         out: the folder for them; None: beside the photos (photos on this machine only).
         names: path in the folder of each uri.
-        ids: write the lasting id (p-0d4f21aa) where a person has no name; else such faces get a region without one.
-        dry_run: only say what would be done.
+        ids: write the lasting id (p-0d4f21aa) of a person without a name; else such a person's region has no name.
+        dry_run: write nothing, only report.
     """
     for photo, found in library:
         faces = [(f, (f.person.name or (f.person.key if ids else "")) if f.person else "") for f in found]
@@ -131,13 +136,13 @@ def export(library: Library, out: Out | None, names: dict[str, str], *, ids: boo
                     raise InputError("expected a photo on this machine, found one elsewhere: use -o DIR in place of --beside")
                 yield _export_one(photo, uri, path, faces, out, names[uri], dry_run)
             except FaceclusterError as e:
-                yield Done(uri, "", "skipped", len(faces), str(e))
+                yield SidecarResult(uri, "", "skipped", len(faces), str(e))
 
 
 def _export_one(
-    photo: Photo, uri: str, path: str | None, faces: list[tuple[Face, str]], out: Out | None, name: str, dry_run: bool
-) -> Done:
-    beside = None if path is None else sidecar_of(Path(path))
+    photo: Photo, uri: str, path: str | None, faces: list[tuple[Face, str]], out: OutputFolder | None, name: str, dry_run: bool
+) -> SidecarResult:
+    beside = None if path is None else sidecar_path(Path(path))
     target = Path(out.folder, name + ".xmp") if out is not None else beside
     assert target is not None
     there = next((p for p in (target, beside) if p is not None and p.is_file()), None)
@@ -146,36 +151,31 @@ def _export_one(
     except OSError as e:
         raise InputError(f"expected a readable sidecar, found {there}: {e.strerror}. Check its permissions") from e
     if before is None and not faces:
-        return Done(uri, str(target), "unchanged", 0)
+        return SidecarResult(uri, str(target), "unchanged", 0)
     try:
-        after = merge(before, photo, faces)
+        after = merge_sidecar(before, photo, faces)
     except InputError as e:
         raise InputError(f"{there}: {e}") from e
     if after is None and there == target:
-        return Done(uri, str(target), "unchanged", len(faces))
+        return SidecarResult(uri, str(target), "unchanged", len(faces))
     if after is None and not faces:
-        return Done(uri, str(target), "unchanged", 0)
+        return SidecarResult(uri, str(target), "unchanged", 0)
     if not dry_run:
         _replace(target, after if after is not None else before or b"")
-    return Done(uri, str(target), "new" if before is None else "merged", len(faces))
+    return SidecarResult(uri, str(target), "new" if before is None else "merged", len(faces))
 
 
-def sidecar_of(photo: Path) -> Path:
-    """Where the sidecar of a photo is, or would be."""
+def sidecar_path(photo: Path) -> Path:
+    """The path of a photo's sidecar, whether or not it exists."""
     long, short = photo.with_name(photo.name + ".xmp"), photo.with_suffix(".xmp")
     if long.exists() or not short.exists():
         return long
-    same = [p for p in photo.parent.glob(_pattern(photo.stem) + ".*") if p.suffix.lower() != ".xmp"]
+    same = [p for p in photo.parent.glob(glob.escape(photo.stem) + ".*") if p.suffix.lower() != ".xmp"]
     return short if same == [photo] else long
 
 
-def _pattern(text: str) -> str:
-    """Text as a pattern that means itself."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
-
-
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, with the permissions of the one that was there."""
+    """Write a file atomically, with the permissions of the file that it replaces."""
     beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from facecluster.store import FACES, IDENTITIES, PHOTOS, Store, table_of
 SIZE = (400, 240)  # px, upright
 BOXES = [(40.0, 30.0, 60.0, 80.0), (250.0, 120.0, 50.0, 40.0)]  # of the red and the blue face, px of the upright photo
 COLOURS = [(230, 20, 20), (20, 20, 230)]
-# what was done to the upright picture to store it: the inverse of what EXIF 2.32, section 4.6.4, says a viewer must do
+# how the upright picture is turned to store it: the inverse of what a viewer does by EXIF 2.32, section 4.6.4
 _STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
@@ -57,7 +57,7 @@ def make_store(folder: Path, photos: Sequence[tuple[str, str, int]], *, width: i
 
 
 def write_faces(store: Store, ids: Sequence[str], people: Sequence[int] = (0, 1)) -> None:
-    """Faces and identities of photos; `people` are those of the red and the blue faces."""
+    """Write faces and identities of photos; `people` are the identities of the red and the blue faces."""
     pairs = [(p, i) for p in ids for i in range(2)]
     m = len(pairs)
     columns = {

@@ -1,4 +1,4 @@
-"""Export to folders, COCO, FiftyOne, Label Studio, CSV and SQLite, read back by readers written from the formats' descriptions."""
+"""Export to folders, COCO, FiftyOne, Label Studio, CSV and SQLite, read back by readers written after the formats' documentation."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from facecluster.cli import main
-from facecluster.export.folders import _folder_names, safe
-from facecluster.export.out import LIST, short_names
+from facecluster.export.folders import _folder_names, safe_file_name
+from facecluster.export.output_folder import MANIFEST, relative_paths
 from facecluster.store import Store
 
 
@@ -32,7 +32,7 @@ def run(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
 
 @pytest.fixture
 def three(tmp_path: Path) -> tuple[Store, list[str]]:
-    """Three photos and a copy of the first; two have one name, one has a nasty name; all have a red and a blue face."""
+    """Three photos and a copy of the first. Two have the same name, one has a difficult name. All have a red and a blue face."""
     paths = [tmp_path / "photos" / "2020" / "a.jpg", tmp_path / "photos" / "2021" / "a.jpg", tmp_path / "photos" / "=1+1, \u00e9.jpg"]
     ids = [make_photo(path, o, (200, 200, 100 + i)) for i, (path, o) in enumerate(zip(paths, (1, 8, 3), strict=True))]
     copy = tmp_path / "photos" / "z copy.jpg"
@@ -104,7 +104,7 @@ def test_label_studio(three: tuple[Store, list[str]], tmp_path: Path) -> None:
             assert rectangle["rectanglelabels"] == ["Face"] and person["text"] == [f"person {number:04}"]
 
 
-def test_csv_and_sqlite_say_the_same(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+def test_csv_and_sqlite_have_the_same_content(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, ids = three
     run("export", store.url, "--format", "csv", "-o", tmp_path / "out")
     run("export", store.url, "--format", "sqlite", "-o", tmp_path / "out")  # two kinds may share a folder
@@ -127,7 +127,7 @@ def test_csv_and_sqlite_say_the_same(three: tuple[Store, list[str]], tmp_path: P
         base.close()
 
 
-def test_sure_leaves_out_who_is_unsure(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+def test_min_probability_leaves_out_uncertain_faces(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, _ = three
     run("export", store.url, "--format", "csv", "-o", tmp_path / "out", "--min-probability", "0.95")
     with open(tmp_path / "out" / "faces.csv", encoding="utf-8", newline="") as file:
@@ -163,15 +163,15 @@ def test_folders_are_kept_up_to_date_and_the_users_files_stay(three: tuple[Store
     assert changed.read_bytes() == b"edited" and len(list((out / "person 0000").iterdir())) == 3
 
 
-def test_what_is_not_ours_is_never_overwritten(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+def test_files_of_the_user_are_never_overwritten(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, _ = three
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "faces.csv").write_text("mine")
     for dry in ([], ["--dry-run"]):
         error = run("export", store.url, "--format", "csv", "-o", tmp_path / "out", *dry, code=1)["error"]
-        assert "found another file there" in error and error.count("\n") == 1
+        assert "found one that is not of an export" in error and error.count("\n") == 1
     assert (tmp_path / "out" / "faces.csv").read_text() == "mine"
-    (tmp_path / "out" / LIST).write_text("{}")
+    (tmp_path / "out" / MANIFEST).write_text("{}")
     assert "damaged" in run("export", store.url, "--format", "coco", "-o", tmp_path / "out", code=1)["error"]
 
 
@@ -219,19 +219,19 @@ def test_options_that_do_not_go_together(three: tuple[Store, list[str]], options
 
 @given(st.text(min_size=1))
 def test_safe_names_are_safe(name: str) -> None:
-    made = safe(name)
+    made = safe_file_name(name)
     assert made.strip(". ") and not set(made) & set('<>:"/\\|?*\0\n') and len(made.encode()) <= 255
-    assert made.split(".")[0].lower() not in ("con", "nul", "com1") and safe(made) == made
+    assert made.split(".")[0].lower() not in ("con", "nul", "com1") and safe_file_name(made) == made
 
 
-def test_folders_differ_by_more_than_capitals() -> None:
+def test_folder_names_differ_by_more_than_case() -> None:
     names = _folder_names(["Anna", "anna", "a/b", "a:b", "Anna (2)", "..", "CON"])
     assert len({n.casefold() for n in names}) == 7 and names[:3] == ["Anna", "anna (2)", "a_b"]
 
 
-def test_short_names() -> None:
-    root, names = short_names(["/p/a/x.jpg", "/p/b/x.jpg", "file:///p/caf%E9.jpg"])
+def test_relative_paths() -> None:
+    root, names = relative_paths(["/p/a/x.jpg", "/p/b/x.jpg", "file:///p/caf%E9.jpg"])
     assert root == "/p" and names["/p/a/x.jpg"] == "a/x.jpg" and names["file:///p/caf%E9.jpg"] == os.fsdecode(b"caf\xe9.jpg")
-    root, names = short_names(["s3://bucket/x.jpg", "/p/x.jpg"])
+    root, names = relative_paths(["s3://bucket/x.jpg", "/p/x.jpg"])
     assert root == "" and sorted(names.values()) == ["p/x.jpg", "s3/bucket/x.jpg"]
-    assert short_names([]) == ("", {})
+    assert relative_paths([]) == ("", {})

@@ -1,7 +1,7 @@
-"""Exports read by the programs they are for, where those are installed: pip install pycocotools fiftyone label-studio-sdk.
+"""Exports read by the programs that they are made for, if those are installed: pip install pycocotools fiftyone label-studio-sdk.
 
-They are no dependency of the tests: FiftyOne brings hundreds of megabytes and, for a data set of its own, a MongoDB server. Its importer,
-which reads the files, is run here without one.
+They are not dependencies of the tests: FiftyOne has hundreds of megabytes and needs a MongoDB server for a dataset of its own. Here only
+its importer runs, which reads the files without a server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from facecluster.cli import main
 
 
 def reader(package: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(find_spec(package) is None, reason=f"needs {package.replace('_', '-')}, which the tests do not ask for")
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"needs {package.replace('_', '-')}, not a dependency of the tests")
 
 
 def exported(folder: Path, kind: str) -> Path:
@@ -60,7 +60,7 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path) -> None:
 
 
 @reader("label_studio_sdk")
-def test_label_studio_s_own_check_takes_config_tasks_and_predictions(tmp_path: Path) -> None:
+def test_label_studio_validates_config_tasks_and_predictions(tmp_path: Path) -> None:
     out = exported(tmp_path, "labelstudio")
     code = """
 import json, sys
@@ -79,7 +79,7 @@ print(json.dumps(rows))
 """
     done = subprocess.run([sys.executable, "-c", code, out / "config.xml", out / "tasks.json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [[True, [], 1]] * 3  # the check does see a label that the config has not
+    assert json.loads(done.stdout.splitlines()[-1]) == [[True, [], 1]] * 3  # the validation does notice a label that is not in the config
 
 
 @reader("fiftyone")
@@ -102,7 +102,7 @@ print(json.dumps(rows))
     rows = json.loads(done.stdout.splitlines()[-1])
     assert {path for path, _, _, _ in rows} == {str(p) for p in (tmp_path / "photos").iterdir()}
     for _, width, height, found in rows:
-        assert (width, height) == SIZE, "FiftyOne, too, measures the upright photo"
+        assert (width, height) == SIZE, "FiftyOne measures the upright photo too"
         assert sorted(label for label, *_ in found) == ["person 0000", "person 0001"]
         for _, box, _, face_id in found:
             assert np.array(box) * np.tile(SIZE, 2) == pytest.approx(BOXES[int(face_id[-1])], abs=0.01)

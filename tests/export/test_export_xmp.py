@@ -20,10 +20,10 @@ from PIL import Image
 
 from facecluster.cli import main
 from facecluster.errors import InputError
-from facecluster.export import packet, regions
-from facecluster.export.library import Library, Photo, read_library
-from facecluster.export.names import read_names
-from facecluster.export.xmp import merge, sidecar_of
+from facecluster.export import face_regions, xmp_packet
+from facecluster.export.import_names import read_names
+from facecluster.export.photo_library import Photo, PhotoLibrary, read_photo_library
+from facecluster.export.xmp import merge_sidecar, sidecar_path
 from facecluster.store import Store, embeddings_schema, table_of
 
 SHARE = st.floats(0.01, 0.99)
@@ -37,7 +37,7 @@ def exiftool(*arguments: str | Path) -> str:
 
 
 def info(path: Path) -> dict[str, Any]:
-    """What exiftool finds in a file, but for what tells of the file itself."""
+    """What exiftool finds in a file, without the path of the file."""
     found: dict[str, Any] = json.loads(exiftool("-j", "-struct", "-n", "-XMP:all", path))[0]
     return {k: v for k, v in found.items() if k != "SourceFile"}
 
@@ -56,20 +56,20 @@ def one(tmp_path: Path) -> tuple[Store, Path, str]:
     return make_store(tmp_path / "store", [(photo_id, str(photo), 6)]), photo, photo_id
 
 
-def named(library: Library, **names: str) -> list[tuple[Any, str]]:
-    """Faces of the first photo with names for the red and the blue one."""
+def with_names(library: PhotoLibrary, **names: str) -> list[tuple[Any, str]]:
+    """The faces of the first photo with names for the red and the blue face."""
     faces = sorted(library.faces(library.photos[0]), key=lambda f: f.face_id)
     return list(zip(faces, (names.get("red", ""), names.get("blue", "")), strict=True))
 
 
 @given(SHARE, SHARE, SHARE, SHARE, st.integers(1, 8))
-def test_turning_is_undone(x: float, y: float, w: float, h: float, orientation: int) -> None:
-    assert np.allclose(regions.upright(regions.turned((x, y, w, h), orientation), orientation), (x, y, w, h))
-    assert np.allclose(regions.to_box(regions.to_area((x, y, w, h), 640, 480), 640, 480), (x, y, w, h))
+def test_orientation_and_normalisation_are_invertible(x: float, y: float, w: float, h: float, orientation: int) -> None:
+    assert np.allclose(face_regions.to_upright(face_regions.to_stored((x, y, w, h), orientation), orientation), (x, y, w, h))
+    assert np.allclose(face_regions.to_box(face_regions.to_area((x, y, w, h), 640, 480), 640, 480), (x, y, w, h))
 
 
 def test_regions_lie_on_the_stored_pixels_in_all_orientations(tmp_path: Path) -> None:
-    """The colour under each region that exiftool reads, in the picture as stored, is the face's."""
+    """The stored picture has the colour of the face in each region that exiftool reads."""
     photos = []
     for orientation in range(1, 9):
         path = tmp_path / "photos" / f"{orientation}.jpg"
@@ -91,11 +91,11 @@ def test_regions_lie_on_the_stored_pixels_in_all_orientations(tmp_path: Path) ->
                 colour = COLOURS[["person 0000", "person 0001"].index(region["Name"])]
                 assert np.abs(inside.astype(int) - colour).max() < 40, (orientation, region)
                 around = np.asarray(stored.crop((round(x - w / 2) - 8, round(y - h / 2), round(x - w / 2) - 4, round(y + h / 2))))
-                assert np.abs(around.astype(int) - colour).max(axis=(0, 2)).min() > 60  # and not much more than the face
+                assert np.abs(around.astype(int) - colour).max(axis=(0, 2)).min() > 60  # the region is not much larger than the face
 
 
 def test_names_come_back_from_all_orientations(tmp_path: Path) -> None:
-    """Another program names the regions (written by exiftool in the photo itself, as Lightroom does): they are read on the right faces."""
+    """Another program names the regions (exiftool writes them in the photo itself, as Lightroom does): the right faces get the names."""
     photos = []
     for orientation in range(1, 9):
         path = tmp_path / "photos" / f"{orientation}.jpg"
@@ -143,7 +143,7 @@ FOREIGN = """<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>
 
 def foreign(box: tuple[float, float, float, float], orientation: int = 6) -> bytes:
     """A sidecar of another program with a named face at `box` (px, upright), in RDF's other forms."""
-    x, y, w, h = regions.turned(regions.to_area(box, *SIZE), orientation)
+    x, y, w, h = face_regions.to_stored(face_regions.to_area(box, *SIZE), orientation)
     return FOREIGN.format(x=x, y=y, w=w, h=h).encode()
 
 
@@ -158,17 +158,17 @@ def test_merging_loses_nothing(one: tuple[Store, Path, str]) -> None:
     after = info(sidecar)
     listed = after.pop("RegionInfo")["RegionList"]
     theirs = before.pop("RegionInfo")["RegionList"]
-    assert listed[:2] == theirs  # Zoë's region is untouched, and her face got no second one
+    assert listed[:2] == theirs  # Zoë's region is unchanged, and her face has no second region
     assert [r["Name"] for r in listed[2:]] == ["person 0001"]
     assert {k: v for k, v in after.items() if k in before} == before
     text = sidecar.read_text(encoding="utf-8")
     assert "a comment of theirs" in text and "two&#10;lines &lt;3" in text and "xmptk" in text and text.count("<?xpacket") == 2
-    assert run("export", store.url, "--format", "xmp", "--beside", "--ids")["counts"]["unchanged"] == 1  # doing it again changes nothing
+    assert run("export", store.url, "--format", "xmp", "--beside", "--ids")["counts"]["unchanged"] == 1  # a second export changes nothing
     [row] = run("import-names", store.url, sidecar)["names"]
     assert (row["name"], row["face_id"]) == ("Zo\u00eb", face_id(photo_id, 0))
 
 
-def test_into_a_folder_the_sidecar_beside_the_photo_is_merged_and_stays(one: tuple[Store, Path, str], tmp_path: Path) -> None:
+def test_export_to_a_folder_merges_the_sidecar_beside_the_photo_and_leaves_it(one: tuple[Store, Path, str], tmp_path: Path) -> None:
     store, photo, _ = one
     sidecar = photo.with_name("a.jpg.xmp")
     sidecar.write_bytes(foreign((38, 28, 66, 86)))
@@ -177,44 +177,44 @@ def test_into_a_folder_the_sidecar_beside_the_photo_is_merged_and_stays(one: tup
     assert info(tmp_path / "out" / "a.jpg.xmp")["Subject"] == ["holiday", "Zo\u00eb"]
 
 
-def test_names_are_kept_up_to_date_but_never_against_the_user(one: tuple[Store, Path, str]) -> None:
+def test_our_names_are_updated_and_those_of_others_kept(one: tuple[Store, Path, str]) -> None:
     store, photo, photo_id = one
-    library = read_library(store, "bundled")
-    first = merge(None, library.photos[0], named(library, red="Anna", blue="Bob"))
+    library = read_photo_library(store, "bundled")
+    first = merge_sidecar(None, library.photos[0], with_names(library, red="Anna", blue="Bob"))
     assert first is not None
-    renamed = merge(first, library.photos[0], named(library, red="Anne", blue="Bob"))
+    renamed = merge_sidecar(first, library.photos[0], with_names(library, red="Anne", blue="Bob"))
     assert renamed is not None
-    assert {r.name for r in regions.read(packet.parse(renamed))} == {"Anne", "Bob"}
+    assert {r.name for r in face_regions.read_regions(xmp_packet.parse(renamed))} == {"Anne", "Bob"}
     other = renamed.replace(b"<mwg-rs:Name>Bob<", b"<mwg-rs:Name>Robert<")  # another program renames
-    assert merge(other, library.photos[0], named(library, red="Anne", blue="Bobby")) is None
+    assert merge_sidecar(other, library.photos[0], with_names(library, red="Anne", blue="Bobby")) is None
     photo.with_name("a.jpg.xmp").write_bytes(other)
-    [row] = read_names([str(photo.parent)], library).named
+    [row] = read_names([str(photo.parent)], library).names
     assert row.name == "Robert" and row.face is not None and row.face.face_id == face_id(photo_id, 1)
-    none = merge(other, library.photos[0], [])  # the faces were forgotten: what is ours goes, Robert stays
-    assert none is not None and {r.name for r in regions.read(packet.parse(none))} == {"Robert"}
+    none = merge_sidecar(other, library.photos[0], [])  # the faces are gone: our regions are removed, Robert stays
+    assert none is not None and {r.name for r in face_regions.read_regions(xmp_packet.parse(none))} == {"Robert"}
 
 
-def test_a_region_without_a_name_gets_ours_and_stays_theirs(one: tuple[Store, Path, str]) -> None:
+def test_a_foreign_region_without_a_name_gets_our_name_and_is_kept(one: tuple[Store, Path, str]) -> None:
     store, _, _ = one
-    library = read_library(store, "bundled")
+    library = read_photo_library(store, "bundled")
     data = foreign(BOXES[0]).replace("R:Name='Zo\u00eb'".encode(), b"")
-    merged = merge(data, library.photos[0], named(library, red="Anna"))
+    merged = merge_sidecar(data, library.photos[0], with_names(library, red="Anna"))
     assert merged is not None
-    there = regions.read(packet.parse(merged))
+    there = face_regions.read_regions(xmp_packet.parse(merged))
     assert sorted(r.name for r in there) == ["", "Anna", "Rex"]
-    gone = merge(merged, library.photos[0], [])
+    gone = merge_sidecar(merged, library.photos[0], [])
     assert gone is not None
-    assert sorted((r.kind, r.name) for r in regions.read(packet.parse(gone))) == [("Face", ""), ("Pet", "Rex")]
+    assert sorted((r.kind, r.name) for r in face_regions.read_regions(xmp_packet.parse(gone))) == [("Face", ""), ("Pet", "Rex")]
 
 
-def test_regions_of_the_upright_picture_are_told_by_their_dimensions(one: tuple[Store, Path, str]) -> None:
+def test_regions_of_the_upright_picture_are_recognised_by_their_dimensions(one: tuple[Store, Path, str]) -> None:
     store, _, _ = one
-    library = read_library(store, "bundled")
+    library = read_photo_library(store, "bundled")
     data = foreign(BOXES[0], orientation=1).replace(b"stDim:w='240' stDim:h='400'", b"stDim:w='400' stDim:h='240'")
-    merged = merge(data, library.photos[0], named(library, blue="Bob"))
+    merged = merge_sidecar(data, library.photos[0], with_names(library, blue="Bob"))
     assert merged is not None
-    [bob] = [r for r in regions.read(packet.parse(merged)) if r.name == "Bob"]
-    assert np.allclose(regions.to_box(bob.area, *SIZE), BOXES[1], atol=0.01)
+    [bob] = [r for r in face_regions.read_regions(xmp_packet.parse(merged)) if r.name == "Bob"]
+    assert np.allclose(face_regions.to_box(bob.area, *SIZE), BOXES[1], atol=0.01)
 
 
 BAD = {
@@ -224,7 +224,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_damaged_sidecar_is_one_line_and_stays_as_it_is(one: tuple[Store, Path, str], text: str) -> None:
+def test_a_damaged_sidecar_is_reported_in_one_line_and_left_unchanged(one: tuple[Store, Path, str], text: str) -> None:
     store, photo, _ = one
     sidecar = photo.with_name("a.jpg.xmp")
     sidecar.write_text(text)
@@ -236,28 +236,28 @@ def test_a_damaged_sidecar_is_one_line_and_stays_as_it_is(one: tuple[Store, Path
     assert sidecar.read_text() == text
 
 
-def test_a_cropped_photo_is_left_alone(one: tuple[Store, Path, str]) -> None:
+def test_a_cropped_photo_is_not_changed(one: tuple[Store, Path, str]) -> None:
     store, _, _ = one
-    library = read_library(store, "bundled")
+    library = read_photo_library(store, "bundled")
     data = foreign(BOXES[0]).replace(b"stDim:h='400'", b"stDim:h='240'")
-    with pytest.raises(InputError, match="cropped since"):
-        merge(data, library.photos[0], named(library, red="Anna"))
+    with pytest.raises(InputError, match="was it cropped"):
+        merge_sidecar(data, library.photos[0], with_names(library, red="Anna"))
 
 
 def test_the_sidecar_of_a_photo(tmp_path: Path) -> None:
     photo = tmp_path / "a [1].jpg"
     photo.touch()
-    assert sidecar_of(photo).name == "a [1].jpg.xmp"
+    assert sidecar_path(photo).name == "a [1].jpg.xmp"
     (tmp_path / "a [1].xmp").touch()
-    assert sidecar_of(photo).name == "a [1].xmp"
-    (tmp_path / "a [1].cr2").touch()  # now it may be the raw file's
-    assert sidecar_of(photo).name == "a [1].jpg.xmp"
+    assert sidecar_path(photo).name == "a [1].xmp"
+    (tmp_path / "a [1].cr2").touch()  # now the sidecar may belong to the raw file
+    assert sidecar_path(photo).name == "a [1].jpg.xmp"
 
 
 def test_heic_is_stored_upright() -> None:
     photo = Photo("0" * 64, ["/a.heic"], "HEIF", 400, 240, 6, "")
-    assert regions.stored_orientation(photo) == 1
-    assert regions.stored_orientation(replace(photo, format="TIFF")) == 6
+    assert face_regions.stored_orientation(photo) == 1
+    assert face_regions.stored_orientation(replace(photo, format="TIFF")) == 6
 
 
 def test_people_without_a_name_give_regions_without_one(one: tuple[Store, Path, str], tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_people_without_a_name_give_regions_without_one(one: tuple[Store, Path, 
 
 
 def test_names_of_other_programs_become_decisions(tmp_path: Path) -> None:
-    """Names from sidecars count at once, are not taken twice, stay after grouping anew, and can be undone."""
+    """Names from sidecars take effect at once, are imported once, survive a new grouping, and can be undone."""
     vectors = np.repeat(np.eye(128, dtype=np.float16)[:2], 6, axis=0)
     photos = []
     for i in range(6):
@@ -299,22 +299,22 @@ def test_names_of_other_programs_become_decisions(tmp_path: Path) -> None:
 
 
 def _dimensions(orientation: int) -> tuple[bytes, bytes]:
-    """Have the other program's sidecar state the stored size of a photo of this orientation."""
+    """A replacement so that the other program's sidecar states the stored size of a photo of this orientation."""
     old = b"stDim:w='240' stDim:h='400'"
     return old, old if orientation >= 5 else b"stDim:w='400' stDim:h='240'"
 
 
 def _people(store: Store) -> list[dict[str, Any]]:
-    return [{"person": p.key, "name": p.name} for p in read_library(store).who.people]
+    return [{"person": p.key, "name": p.name} for p in read_photo_library(store).recognition.people]
 
 
 def test_an_ignored_person_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "photos" / "a.jpg"
     store = make_store(tmp_path / "store", [(make_photo(path, 1), str(path), 1)])
-    library = read_library(store)
-    library.who.people[0] = replace(library.who.people[0], ignored=True)
+    library = read_photo_library(store)
+    library.recognition.people[0] = replace(library.recognition.people[0], ignored=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facecluster.export.library.read_recognition", lambda *_: library.who)
-        [(_, faces)] = list(read_library(store))
-        [(_, all_faces)] = list(read_library(store, ignored=True))
+        patch.setattr("facecluster.export.photo_library.read_recognition", lambda *_: library.recognition)
+        [(_, faces)] = list(read_photo_library(store))
+        [(_, all_faces)] = list(read_photo_library(store, include_ignored=True))
     assert [f.person is None for f in faces] == [True, False] and all(f.person for f in all_faces)

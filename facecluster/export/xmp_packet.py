@@ -1,7 +1,7 @@
-"""XMP packets as trees that lose nothing: prefixes, comments, processing instructions and unknown properties stay as they are.
+"""XMP packets as XML trees, without loss: prefixes, comments, processing instructions and unknown properties are preserved.
 
-Python's minidom keeps all of that; its writer does not (a newline in an attribute is lost), so trees are written here. XMP never has a
-document type: one is refused, and with it whatever entities could do. Odd input: whatever is no XMP raises InputError in one line.
+Python's minidom reads all of that, but its writer loses some (a newline in an attribute), so this module has its own writer. XMP never has
+a document type: one is refused, and so are attacks with entities. Odd input: anything but XMP raises InputError in one line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from facecluster.errors import InputError
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMLNS = "http://www.w3.org/2000/xmlns/"
 XML = "http://www.w3.org/XML/1998/namespace"
-MOST = 64 << 20  # bytes of a packet
+MAX_BYTES = 64 << 20  # of a packet
 _EMPTY = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="{RDF}">
@@ -28,22 +28,22 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"
 _IN_ATTRIBUTES = "".join(_ESCAPES)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-Fields = dict[tuple[str, str], Element | str]  # of a structure: (namespace, name) -> its element, or its text if it was an attribute
+Fields = dict[tuple[str, str], Element | str]  # of a structure: (namespace, name) -> the element, or the text if it is an attribute
 
 
 def parse(data: bytes | None) -> Document:
-    """The tree of a packet; a new, empty one for None. Raises InputError for anything else than XMP."""
+    """The tree of a packet; a new, empty one for None. Raises InputError for anything but XMP."""
     if data is None:
         return minidom.parseString(_EMPTY.encode())
     try:
-        if len(data) > MOST:
+        if len(data) > MAX_BYTES:
             raise ValueError(f"{len(data) >> 20} MiB")
         if re.search(rb"<!\0?D\0?O\0?C\0?T\0?Y\0?P\0?E", data):
-            raise ValueError("a document type, which XMP does not have")
+            raise ValueError("a document type, which XMP can't have")
         document = minidom.parseString(data.rstrip(b"\0"))
         descriptions(document)
     except (ExpatError, ValueError, LookupError, RecursionError) as e:
-        raise InputError(f"expected XMP, found {' '.join(str(e).split()) or 'something else'}: put it right or move it away") from e
+        raise InputError(f"expected XMP, found {' '.join(str(e).split()) or 'something else'}: repair the file or move it away") from e
     return document
 
 
@@ -52,27 +52,27 @@ def descriptions(document: Document) -> list[Element]:
     roots = document.getElementsByTagNameNS(RDF, "RDF")
     if not roots:
         raise ValueError("XML without rdf:RDF")
-    return [e for e in elements(roots[0]) if is_a(e, RDF, "Description")]
+    return [e for e in child_elements(roots[0]) if is_element(e, RDF, "Description")]
 
 
 def first_description(document: Document) -> Element:
-    """The first rdf:Description; made if there is none."""
+    """The first rdf:Description; created if there is none."""
     found = descriptions(document)
     if found:
         return found[0]
     root = document.getElementsByTagNameNS(RDF, "RDF")[0]
-    new = add(root, RDF, "rdf", "Description")
+    new = add_element(root, RDF, "rdf", "Description")
     set_attribute(new, RDF, "rdf", "about", "")
     return new
 
 
-def is_a(node: Node, space: str, name: str) -> bool:
-    """Whether a node is an element of that name."""
+def is_element(node: Node, space: str, name: str) -> bool:
+    """Whether a node is an element with that namespace and name."""
     return isinstance(node, Element) and node.namespaceURI == space and node.localName == name
 
 
-def elements(node: Node) -> list[Element]:
-    """The elements right under a node."""
+def child_elements(node: Node) -> list[Element]:
+    """The elements directly under a node."""
     return [c for c in node.childNodes if isinstance(c, Element)]
 
 
@@ -84,36 +84,36 @@ def text(value: Element | str | None) -> str:
 
 
 def fields(node: Element) -> Fields:
-    """The fields of a structure, in whichever of RDF's forms it is written: attributes, rdf:parseType="Resource", or a nested node."""
+    """The fields of a structure in any of RDF's forms: attributes, rdf:parseType="Resource", or a nested node."""
     found: Fields = {}
     for attribute in node.attributes.values():
         if attribute.namespaceURI not in (None, RDF, XMLNS, XML):
             found[(attribute.namespaceURI, attribute.localName)] = attribute.value
-    for child in elements(node):
-        if is_a(child, RDF, "Description"):
+    for child in child_elements(node):
+        if is_element(child, RDF, "Description"):
             found |= fields(child)
         elif child.namespaceURI is not None:
             found[(child.namespaceURI, child.localName)] = child
     return found
 
 
-def holder(node: Element) -> Element:
-    """The element to which fields of a structure are added: itself, or the rdf:Description in it. Attributes may become a mixed form."""
-    inner = [c for c in elements(node) if is_a(c, RDF, "Description")]
+def field_parent(node: Element) -> Element:
+    """The element to which fields of a structure are added: itself, or the rdf:Description in it. Attributes may become elements."""
+    inner = [c for c in child_elements(node) if is_element(c, RDF, "Description")]
     if inner:
         return inner[0]
-    if not node.hasAttributeNS(RDF, "parseType") and not is_a(node, RDF, "Description"):
-        # attributes and children can't stand together on a property element: the attributes become children
+    if not node.hasAttributeNS(RDF, "parseType") and not is_element(node, RDF, "Description"):
+        # a property element can't have both attributes and children: the attributes become children
         for attribute in list(node.attributes.values()):
             if attribute.namespaceURI not in (None, RDF, XMLNS, XML):
-                add(node, attribute.namespaceURI, attribute.prefix or "p", attribute.localName, attribute.value)
+                add_element(node, attribute.namespaceURI, attribute.prefix or "p", attribute.localName, attribute.value)
                 node.removeAttributeNode(attribute)
         set_attribute(node, RDF, "rdf", "parseType", "Resource")
     return node
 
 
-def prefix(node: Element, space: str, wanted: str) -> str:
-    """A prefix that means `space` at a node; declared there if there is none."""
+def prefix_for(node: Element, space: str, wanted: str) -> str:
+    """A prefix of the namespace `space` at a node. If there is none, it is declared there, as `wanted` if that is free."""
     taken: dict[str, str] = {"xml": XML, "xmlns": XMLNS}
     at: Node | None = node
     while isinstance(at, Element):
@@ -131,41 +131,41 @@ def prefix(node: Element, space: str, wanted: str) -> str:
     return name
 
 
-def add(parent: Element, space: str, wanted: str, name: str, value: str | None = None) -> Element:
-    """Append an element, with a text if there is one."""
+def add_element(parent: Element, space: str, wanted: str, name: str, value: str | None = None) -> Element:
+    """Append an element, with a text if `value` is given. `wanted` is the preferred prefix, here and below."""
     document = parent.ownerDocument
     assert document is not None
-    new = document.createElementNS(space, f"{prefix(parent, space, wanted)}:{name}")
+    new = document.createElementNS(space, f"{prefix_for(parent, space, wanted)}:{name}")
     if value is not None:
-        new.appendChild(document.createTextNode(clean(value)))
+        new.appendChild(document.createTextNode(replace_invalid(value)))
     parent.appendChild(new)
     return new
 
 
 def set_attribute(node: Element, space: str, wanted: str, name: str, value: str) -> None:
     """Set an attribute."""
-    node.setAttributeNS(space, f"{prefix(node, space, wanted)}:{name}", clean(value))
+    node.setAttributeNS(space, f"{prefix_for(node, space, wanted)}:{name}", replace_invalid(value))
 
 
 def set_field(node: Element, space: str, wanted: str, name: str, value: str | None) -> None:
     """Set a simple field of a structure, or remove it (None)."""
-    for place in (node, *(c for c in elements(node) if is_a(c, RDF, "Description"))):
-        if place.hasAttributeNS(space, name):
-            place.removeAttributeNS(space, name)
-        for child in elements(place):
-            if is_a(child, space, name):
-                place.removeChild(child)
+    for holder in (node, *(c for c in child_elements(node) if is_element(c, RDF, "Description"))):
+        if holder.hasAttributeNS(space, name):
+            holder.removeAttributeNS(space, name)
+        for child in child_elements(holder):
+            if is_element(child, space, name):
+                holder.removeChild(child)
     if value is not None:
-        add(holder(node), space, wanted, name, value)
+        add_element(field_parent(node), space, wanted, name, value)
 
 
-def clean(value: str) -> str:
-    """Text without the characters that XML 1.0 can't hold."""
+def replace_invalid(value: str) -> str:
+    """Text with U+FFFD in place of characters that XML 1.0 does not allow."""
     return _NOT_XML.sub("\ufffd", value)
 
 
-def write(document: Document) -> bytes:
-    """A tree as UTF-8."""
+def serialise(document: Document) -> bytes:
+    """A tree as XML in UTF-8."""
     out: list[str] = []
     for node in document.childNodes:
         _write(node, out)

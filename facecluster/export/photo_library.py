@@ -1,8 +1,8 @@
 """The photos of a store with their faces and people, for export.
 
-Boxes and landmarks are in px of the upright photo. All but the crops are held in memory as arrays; a photo's faces are made into objects
-when they are asked for. Odd input: a face that stands twice counts once; the last row with a uri counts; a photo that is nowhere any more,
-or could not be used, is left out, with its faces.
+Boxes and landmarks are in px of the upright photo. All columns but the crops are held in memory as arrays; objects are made only for the
+faces that are asked for. Odd input: a face_id that occurs twice counts once; of a uri the last row counts; a photo that no uri leads to
+any more, or that could not be used, is left out with its faces.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Face:
     yaw: float
     quality: float
     person: Person | None
-    probability: float  # that it is that person
+    probability: float  # that it shows that person
 
 
 @dataclass(slots=True)
 class Photo:
-    """A photo and all places where it is. Sizes in px of the upright photo."""
+    """A photo and all its uris. Sizes are in px of the upright photo."""
 
     photo_id: str
     uris: list[str]  # sorted, at least one
@@ -50,11 +50,11 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
-    """A store, joined. Photos stand in order of their first place."""
+class PhotoLibrary:
+    """The tables of a store, joined. Photos are in order of their first uri."""
 
     photos: list[Photo]
-    who: Recognition
+    recognition: Recognition
     _rows: dict[str, list[int]]  # faces of each photo_id, from left to right
     _ids: pa.Array
     _box: NDArray[np.float64]
@@ -68,12 +68,12 @@ class Library:
         return [self._face(row) for row in self._rows.get(photo.photo_id, [])]
 
     def people_in(self, photo: Photo) -> set[int]:
-        """Numbers (in who.people) of the people in a photo."""
+        """The people in a photo, as indices into recognition.people."""
         return {int(self._person[row]) for row in self._rows.get(photo.photo_id, [])} - {NOBODY}
 
-    def showing(self, people: set[int], without: set[int]) -> list[Photo]:
-        """The photos that all of `people` are in and none of `without`, by date; those without a date at the end."""
-        found = [p for p in self.photos if people <= (there := self.people_in(p)) and not there & without]
+    def photos_with(self, people: set[int], without: set[int]) -> list[Photo]:
+        """The photos that show all of `people` and none of `without`, by date; those without a date at the end."""
+        found = [p for p in self.photos if people <= (shown := self.people_in(p)) and not shown & without]
         return sorted(found, key=lambda p: (not p.taken_at, p.taken_at, p.uris[0]))
 
     def __iter__(self) -> Iterator[tuple[Photo, list[Face]]]:
@@ -85,15 +85,23 @@ class Library:
         person = int(self._person[row])
         return Face(
             face_id=self._ids[row].as_py(), box=(x, y, w, h), landmarks=tuple(self._landmarks[row].tolist()),
-            person=self.who.people[person] if person >= 0 else None, probability=float(self._probability[row]),
+            person=self.recognition.people[person] if person >= 0 else None, probability=float(self._probability[row]),
             **{name: float(self._numbers[name][row]) for name in _NUMBERS},
         )  # fmt: skip
 
 
-def read_library(store: Store, model: str | None = None, *, sure: float = 0.0, ignored: bool = False) -> Library:
-    """Read a store. Faces whose person is less likely than `sure` (0 to 1) are nobody's; so are those of people whom the user ignores,
-    unless `ignored` is set."""
-    who = read_recognition(store, model)
+def read_photo_library(
+    store: Store, model: str | None = None, *, min_probability: float = 0.0, include_ignored: bool = False
+) -> PhotoLibrary:
+    """Read a store.
+
+    Args:
+        store: to read.
+        model: whose grouping is read; None for that of the current run.
+        min_probability: 0 to 1; a face whose person is less probable belongs to nobody.
+        include_ignored: keep people whom the user ignores; else their faces belong to nobody.
+    """
+    recognition = read_recognition(store, model)
     photos = _read_photos(store)
     columns = [f.name for f in FACES if f.name != "crop"]
     table = store.read_all("faces", FACES, columns).combine_chunks()
@@ -101,7 +109,7 @@ def read_library(store: Store, model: str | None = None, *, sure: float = 0.0, i
     first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
     table = table.take(pa.array(first)).combine_chunks()
     ids = table["face_id"].combine_chunks()
-    person, probability = who.people_of(ids)
+    person, probability = recognition.people_of(ids)
     box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
     rows: dict[str, list[int]] = {}
     photo_ids = table["photo_id"].to_pylist()
@@ -109,10 +117,10 @@ def read_library(store: Store, model: str | None = None, *, sure: float = 0.0, i
         rows.setdefault(photo_ids[row], []).append(row)
     landmarks = np.nan_to_num(np.asarray(pc.list_flatten(table["landmarks"]), np.float64)).reshape(-1, 10)
     numbers = {name: np.nan_to_num(np.asarray(table[name], np.float64), posinf=0, neginf=0) for name in _NUMBERS}
-    heard = np.array([ignored or not p.ignored for p in who.people] + [False])  # -1 finds the last
-    known = (probability >= sure) & heard[person]
-    return Library(
-        photos, who, rows, ids, box, landmarks, numbers,
+    included = np.array([include_ignored or not p.ignored for p in recognition.people] + [False])  # index -1 (nobody) is the last
+    known = (probability >= min_probability) & included[person]
+    return PhotoLibrary(
+        photos, recognition, rows, ids, box, landmarks, numbers,
         np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),
     )  # fmt: skip
 

@@ -1,0 +1,196 @@
+"""Face regions of the Metadata Working Group (Guidelines for Handling Image Metadata 2.0, section 5.9) in a sidecar's tree.
+
+A region is normalised: centre x, y and size w, h as shares of the picture's width and height. It refers to the picture *as stored*, before
+EXIF's orientation turns it (exiftool, digiKam and Immich do the same). AppliedToDimensions are the stored width and height in px. Some
+programs refer to the upright picture instead: this is assumed if AppliedToDimensions fit the upright picture and not the stored one. HEIC
+files count as stored upright, because their decoder turns them.
+
+Odd input: a region without a finite rectangle stays in the file and is not read.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from xml.dom.minidom import Document, Element
+
+from facecluster.export import xmp_packet
+from facecluster.export.photo_library import Photo
+from facecluster.export.xmp_packet import RDF
+
+MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
+AREA = "http://ns.adobe.com/xmp/sType/Area#"
+DIMENSIONS = "http://ns.adobe.com/xap/1.0/sType/Dimensions#"
+OURS = "urn:facecluster:1#"
+_SHAPE_TOLERANCE = 0.02  # of log(width / height): sizes are rounded when a picture is reduced
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(slots=True)
+class Region:
+    """A region of a sidecar."""
+
+    node: Element  # its rdf:li
+    kind: str  # Face, Pet, Focus, BarCode
+    name: str
+    area: Box  # centre x, y and w, h, normalised
+    face_id: str  # of the face that this program wrote it for, or ''
+    written_name: str  # the name that this program wrote
+    created: bool  # this program created the region, not only its name
+
+
+def to_stored(box: Box, orientation: int) -> Box:
+    """A normalised centre box of the upright picture, in coordinates of the stored one (EXIF 2.32, section 4.6.4)."""
+    x, y, w, h = box
+    x, y = [
+        (x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y), (y, x), (y, 1 - x), (1 - y, 1 - x), (1 - y, x),
+    ][orientation - 1]  # fmt: skip
+    return (x, y, h, w) if orientation >= 5 else (x, y, w, h)
+
+
+def to_upright(box: Box, orientation: int) -> Box:
+    """The inverse of `to_stored`: orientations 6 and 8 are inverse to each other, the others to themselves."""
+    return to_stored(box, {6: 8, 8: 6}.get(orientation, orientation))
+
+
+def to_area(box: Box, width: int, height: int) -> Box:
+    """From x, y, w, h in px of a picture to centre and size as shares of it."""
+    x, y, w, h = box
+    return (x + w / 2) / width, (y + h / 2) / height, w / width, h / height
+
+
+def to_box(area: Box, width: int, height: int) -> Box:
+    """The inverse of `to_area`."""
+    x, y, w, h = area
+    return (x - w / 2) * width, (y - h / 2) * height, w * width, h * height
+
+
+def stored_orientation(photo: Photo) -> int:
+    """The EXIF orientation that turns a photo's stored pixels upright."""
+    return 1 if photo.format == "HEIF" or not 1 <= photo.orientation <= 8 else photo.orientation
+
+
+def region_orientation(document: Document, photo: Photo) -> int | None:
+    """The orientation that turns the sidecar's regions upright; None if they belong to a picture with another aspect ratio."""
+    orientation = stored_orientation(photo)
+    applied = dimensions(document)
+    if applied is None or not photo.width or not photo.height:
+        return orientation
+    stored = (photo.height, photo.width) if orientation >= 5 else (photo.width, photo.height)
+    if _same_shape(applied, stored):
+        return orientation
+    return 1 if _same_shape(applied, (photo.width, photo.height)) else None
+
+
+def _same_shape(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return abs(math.log(a[0] * b[1] / (a[1] * b[0]))) < _SHAPE_TOLERANCE
+
+
+def dimensions(document: Document) -> tuple[float, float] | None:
+    """AppliedToDimensions: width and height; None if there are none."""
+    info = regions_node(document)
+    node = xmp_packet.fields(info).get((MWG, "AppliedToDimensions")) if info is not None else None
+    if not isinstance(node, Element):
+        return None
+    found = xmp_packet.fields(node)
+    w, h = (_number(found.get((DIMENSIONS, k))) for k in "wh")
+    return (w, h) if w is not None and h is not None and w > 0 and h > 0 else None
+
+
+def regions_node(document: Document) -> Element | None:
+    """The mwg-rs:Regions property."""
+    for description in xmp_packet.descriptions(document):
+        for child in xmp_packet.child_elements(description):
+            if xmp_packet.is_element(child, MWG, "Regions"):
+                return child
+    return None
+
+
+def read_regions(document: Document) -> list[Region]:
+    """The regions of a sidecar that have a rectangle."""
+    info = regions_node(document)
+    listed = xmp_packet.fields(info).get((MWG, "RegionList")) if info is not None else None
+    if not isinstance(listed, Element):
+        return []
+    applied = dimensions(document)
+    regions = []
+    for container in xmp_packet.child_elements(listed):
+        for item in xmp_packet.child_elements(container):
+            region = _read_one(item, applied) if xmp_packet.is_element(item, RDF, "li") else None
+            if region is not None:
+                regions.append(region)
+    return regions
+
+
+def _read_one(item: Element, applied: tuple[float, float] | None) -> Region | None:
+    found = xmp_packet.fields(item)
+    node = found.get((MWG, "Area"))
+    if not isinstance(node, Element):
+        return None
+    area = xmp_packet.fields(node)
+    x, y, w, h, d = (_number(area.get((AREA, k))) for k in "xywhd")
+    width, height = applied or (1.0, 1.0)
+    if w is None and h is None and d is not None:  # a circle; its diameter is a share of the shorter side
+        w, h = (d * min(width, height) / width, d * min(width, height) / height) if applied else (d, d)
+    if x is None or y is None or w is None or h is None or w <= 0 or h <= 0:
+        return None
+    if xmp_packet.text(area.get((AREA, "unit"))) == "pixel":
+        if applied is None:
+            return None
+        x, y, w, h = x / width, y / height, w / width, h / height
+    more = found.get((MWG, "Extensions"))
+    ours = xmp_packet.fields(more) if isinstance(more, Element) else {}
+    kind, name = (xmp_packet.text(found.get((MWG, key))) for key in ("Type", "Name"))
+    face_id, written_name, made = (xmp_packet.text(ours.get((OURS, key))) for key in ("FaceId", "Name", "Made"))
+    return Region(item, kind, name, (x, y, w, h), face_id, written_name, made == "region")
+
+
+def _number(value: Element | str | None) -> float | None:
+    try:
+        number = float(xmp_packet.text(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and abs(number) < 1e9 else None
+
+
+def region_container(document: Document, width: int, height: int) -> Element:
+    """The container to append regions to. If there is none, it is created with AppliedToDimensions in px."""
+    info = regions_node(document)
+    if info is None:
+        info = xmp_packet.add_element(xmp_packet.first_description(document), MWG, "mwg-rs", "Regions")
+        xmp_packet.set_attribute(info, RDF, "rdf", "parseType", "Resource")
+    found = xmp_packet.fields(info)
+    if (MWG, "AppliedToDimensions") not in found:
+        node = xmp_packet.add_element(xmp_packet.field_parent(info), MWG, "mwg-rs", "AppliedToDimensions")
+        for name, value in (("w", str(width)), ("h", str(height)), ("unit", "pixel")):
+            xmp_packet.set_attribute(node, DIMENSIONS, "stDim", name, value)
+    listed = found.get((MWG, "RegionList"))
+    if not isinstance(listed, Element):
+        listed = xmp_packet.add_element(xmp_packet.field_parent(info), MWG, "mwg-rs", "RegionList")
+    containers = [c for c in xmp_packet.child_elements(listed) if c.namespaceURI == RDF]
+    return containers[0] if containers else xmp_packet.add_element(listed, RDF, "rdf", "Bag")
+
+
+def append_region(container: Element, area: Box, face_id: str, name: str) -> None:
+    """Add a region for a face."""
+    item = xmp_packet.add_element(container, RDF, "rdf", "li")
+    xmp_packet.set_attribute(item, RDF, "rdf", "parseType", "Resource")
+    if name:
+        xmp_packet.add_element(item, MWG, "mwg-rs", "Name", name)
+    xmp_packet.add_element(item, MWG, "mwg-rs", "Type", "Face")
+    node = xmp_packet.add_element(item, MWG, "mwg-rs", "Area")
+    for key, value in zip("xywh", area, strict=True):
+        xmp_packet.set_attribute(node, AREA, "stArea", key, f"{value:.6f}")
+    xmp_packet.set_attribute(node, AREA, "stArea", "unit", "normalized")
+    write_provenance(item, face_id, name, created=True)
+
+
+def write_provenance(item: Element, face_id: str, name: str, *, created: bool) -> None:
+    """Write in a region's Extensions which face it shows and what this program wrote, so that a later export knows its own regions."""
+    more = xmp_packet.fields(item).get((MWG, "Extensions"))
+    if not isinstance(more, Element):
+        more = xmp_packet.add_element(xmp_packet.field_parent(item), MWG, "mwg-rs", "Extensions")
+        xmp_packet.set_attribute(more, RDF, "rdf", "parseType", "Resource")
+    for key, value in (("FaceId", face_id), ("Name", name), ("Made", "region" if created else "name")):
+        xmp_packet.set_field(more, OURS, "facecluster", key, value)
