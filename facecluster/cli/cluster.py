@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     "--margin",
     type=click.FloatRange(-5, 10),
     help="How strict the linking of faces is. Higher splits more people, lower merges more. Unit: standard deviations of the similarity "
-    "between different people in your collection.", show_default="0.7",
+    "between different people in your collection.",
+    show_default="0.7",
 )
 @renamed_option(
     "--merge-margin",
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     old="--merge",
     type=click.FloatRange(-5, 10),
     help="How strict the joining of groups of faces is. Higher leaves more people in several groups, lower puts more different people "
-    "together. Unit: as for --margin.", show_default="1.2",
+    "together. Unit: as for --margin.",
+    show_default="1.2",
 )
 @click.option(
     "--min-quality", type=click.FloatRange(0, 1), show_default="0",
