@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 def printable(text: str) -> str:
     """`text` on one line, and printable whatever characters or bytes a name or a path holds."""
-    from facecluster.report.text import shown
+    from facecluster.report.text import one_line
 
-    return shown(text).encode("utf-8", "replace").decode()
+    return one_line(text).encode("utf-8", "replace").decode()
 
 
 def print_changes(reconciled: ReconciledRun, *, err: bool = False) -> None:

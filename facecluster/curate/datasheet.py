@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facecluster import __version__
 from facecluster.curate.bounds import tail
 from facecluster.curate.plan import IN, WHYS, Plan, proposals
-from facecluster.report.text import plural, shown
+from facecluster.report.text import one_line, plural
 
 UNSAID = "not said"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -119,5 +119,5 @@ def _table(first: str, columns: tuple[str, ...], rows: Mapping[str, Mapping[str,
 
 def _cell(value: Any) -> str:
     """A value in a table of Markdown: names may hold its signs, or HTML."""
-    text = f"{value:,}" if isinstance(value, int) else shown(str(value))
+    text = f"{value:,}" if isinstance(value, int) else one_line(str(value))
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from facecluster.curate.plan import IN, Plan
-from facecluster.report.text import csv_text
+from facecluster.report.text import csv_cell
 
 MANIFEST = pa.schema(
     [
@@ -79,7 +79,7 @@ def csv_bytes(table: pa.Table) -> bytes:
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return csv_text(value)
+        return csv_cell(value)
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

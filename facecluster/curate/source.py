@@ -23,7 +23,7 @@ from facecluster.errors import InputError, PhotoError, StoreError
 from facecluster.grouping.link import load_vectors
 from facecluster.matching.recognition import read_recognition
 from facecluster.photos.images import local_path, read_file
-from facecluster.report.data import Crops
+from facecluster.report.report_data import Crops
 from facecluster.store import FACES, PHOTOS, Store
 
 PEOPLE, FOLDER = "people", "folder"
@@ -110,7 +110,7 @@ def _read_faces(store: Store, ids: list[str], spool: BinaryIO) -> tuple[pa.Table
     rows = pc.index_in(pa.array(ids), value_set=table["face_id"].combine_chunks())
     if rows.null_count:
         raise StoreError(f"expected a row in faces for each vector of {store.url}, found {rows.null_count} without: embed into a new store")
-    crops.keep(np.asarray(rows, np.int64))
+    crops.select(np.asarray(rows, np.int64))
     return table.take(rows).combine_chunks(), crops
 
 

@@ -1,7 +1,7 @@
-"""The page of duplicates: every pair side by side, with how near they are and why one is kept. Opens from disk without a network.
+"""The page of duplicates: every pair side by side, how similar they are, and why one is kept. It opens from disk without a network.
 
-Pictures are the thumbnails of dedup/looks as data: URLs. Every text goes through the template's autoescape; the only trusted text is
-groups.css, allowed by its hash in the Content-Security-Policy, which forbids scripts, other styles and any network.
+Pictures are the thumbnails of dedup/looks as data: URLs. Every text is escaped by the template; the only trusted text is groups.css, which
+the Content-Security-Policy allows by its hash. The policy forbids scripts, other styles and any network.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import jinja2
 from markupsafe import Markup
 
 from facecluster.dedup.find import Findings
-from facecluster.dedup.folders import shown_bytes
+from facecluster.dedup.folders import format_bytes
 from facecluster.dedup.groups import KINDS
 from facecluster.dedup.plan import Plan, Row
-from facecluster.report.pages import image_url
-from facecluster.report.place import finish, swapped_in
-from facecluster.report.text import file_url, plural, short_name, shown
+from facecluster.report.pages import image_data_url
+from facecluster.report.report_folder import replace_folder, write_manifest
+from facecluster.report.text import file_url, one_line, plural, short_name
 
 PAIRS = 60  # on a page, about: 120 pictures of 5 KB
-MEMBERS = 20  # of a group that are shown
-NOTES = 500
+MEMBERS = 20  # of a group, shown
+NOTES = 500  # shown
 _TITLES = dict(zip(KINDS, ("the same bytes", "the same pixels", "one picture", "a burst"), strict=True))
 _NAMES = {
     "copy": "exact copy", "copys": "exact copies", "pixels": "photo with the same pixels", "pixelss": "photos with the same pixels",
@@ -36,10 +36,10 @@ _NAMES = {
 
 
 def write_page(found: Findings, plan: Plan, out: str, *, plan_path: str, created: datetime | None = None) -> str:
-    """Write the pages to a local folder (new, empty, or with older ones, which are replaced); returns the path of the first.
+    """Write the pages to a local folder that is new, empty or holds older pages, which are replaced; gives the path of the first page.
 
     Raises:
-        InputError: the folder holds other things or can't be written.
+        InputError: the folder holds other files, or can't be written.
     """
     css = (files("facecluster.dedup") / "templates" / "groups.css").read_text(encoding="utf-8")
     env = jinja2.Environment(
@@ -50,7 +50,7 @@ def write_page(found: Findings, plan: Plan, out: str, *, plan_path: str, created
         lstrip_blocks=True,
     )
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    env.filters |= {"shown": shown, "plural": plural, "bytes": shown_bytes}
+    env.filters |= {"one_line": one_line, "plural": plural, "bytes": format_bytes}
     env.globals |= {
         "css": Markup(css),
         "policy": Markup(f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"),
@@ -58,17 +58,17 @@ def write_page(found: Findings, plan: Plan, out: str, *, plan_path: str, created
         "plan": plan, "plan_path": plan_path, "names": _NAMES, "page_name": page_name,
     }  # fmt: skip
     number = {photo_id: i for i, photo_id in enumerate(found.photos.ids)}
-    notes = sorted({**found.unseen, **found.places.gone}.items())
+    notes = sorted({**found.not_opened, **found.locations.changed}.items())
     pages = _pages([list(rows) for _, rows in groupby(plan.rows, key=lambda row: row.group)])
     template = env.get_template("groups.html")
-    with swapped_in(out) as folder:
+    with replace_folder(out) as folder:
         for here, groups in enumerate(pages):
             shown_groups = [_group(found, number, rows) for rows in groups]
             text = template.render(
                 here=here, pages=len(pages), groups=shown_groups, notes=notes[:NOTES], more_notes=max(len(notes) - NOTES, 0)
             )
             (folder / page_name(here)).write_text(text, encoding="utf-8", errors="replace")
-        finish(folder)
+        write_manifest(folder)
     return os.path.join(out, page_name(0))
 
 
@@ -78,7 +78,7 @@ def page_name(n: int) -> str:
 
 
 def _pages(groups: list[list[Row]]) -> list[list[list[Row]]]:
-    """Groups by page."""
+    """Split groups into pages of about PAIRS pairs."""
     pages: list[list[list[Row]]] = [[]]
     room = PAIRS
     for rows in groups:
@@ -93,10 +93,10 @@ def _pages(groups: list[list[Row]]) -> list[list[list[Row]]]:
 
 def _group(found: Findings, number: dict[str, int], rows: list[Row]) -> dict[str, Any]:
     others = [row for row in rows if row.keeper]
-    loosest = max((row.kind for row in others), key=KINDS.index)
+    least_certain = max((row.kind for row in others), key=KINDS.index)
     return {
         "number": rows[0].group,
-        "title": f"{_TITLES[loosest]}, {plural(len(rows), 'file')}",
+        "title": f"{_TITLES[least_certain]}, {plural(len(rows), 'file')}",
         "keeper": _item(found, number, rows[0]),
         "pairs": [_item(found, number, row) for row in others[:MEMBERS]],
         "more": max(len(others) - MEMBERS, 0),
@@ -105,5 +105,5 @@ def _group(found: Findings, number: dict[str, int], rows: list[Row]) -> dict[str
 
 def _item(found: Findings, number: dict[str, int], row: Row) -> dict[str, Any]:
     photo = number[row.sha256]
-    thumb = image_url(found.looks.thumbs[photo]) if found.looks.seen[photo] else None
+    thumb = image_data_url(found.fingerprints.thumbnails[photo]) if found.fingerprints.exists[photo] else None
     return {"row": row, "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri)}

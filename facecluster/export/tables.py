@@ -16,7 +16,7 @@ from typing import Any
 
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import PhotoLibrary
-from facecluster.report.text import csv_text
+from facecluster.report.text import csv_cell
 
 Row = tuple[Any, ...]
 # a column is its name, its type in SQL, and what it means
@@ -72,7 +72,7 @@ def export_csv(library: PhotoLibrary, out: OutputFolder) -> int:
 
 
 def _cell(value: Any) -> Any:
-    return csv_text(value) if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
+    return csv_cell(value) if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
 
 
 def export_sqlite(library: PhotoLibrary, out: OutputFolder) -> int:

@@ -1,7 +1,7 @@
-"""The pages: what the templates show, page by page. A page reads only its own crops, so memory is bounded whatever the collection.
+"""The HTML pages of the report. A page reads only its own crops, so memory is bounded for any collection.
 
-Every text goes through the templates' autoescape; the only trusted text is style.css and report.js, allowed by their hash in the
-Content-Security-Policy, which forbids every other script, style and any network.
+The templates escape all text. The only trusted text is style.css and report.js. The Content-Security-Policy allows them by their hash, and
+forbids every other script and style and any network access.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from facecluster.report import plot, text
-from facecluster.report.data import Data, Person, Suspect
-from facecluster.report.plan import BYTES, Page, Plan
+from facecluster.report.pagination import PAGE_BYTES, Page, Pagination
+from facecluster.report.report_data import Person, PersonToCheck, ReportData
 
-COPIES = 50  # places of one photo listed on its page, at most
+MAX_URIS = 50  # of one photo that its page lists
 SEARCH_BYTES = 350_000  # of the list that the search on the first page reads: enough for about 12,000 people without a name
 _MIME = ((b"RIFF", "image/webp"), (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
 
-def image_url(crop: bytes) -> str | None:
-    """A crop as a data: URL, its type told by its first bytes; None if it is no picture that browsers show."""
+def image_data_url(crop: bytes) -> str | None:
+    """A crop as a data: URL; its type follows from its first bytes. None if it is no picture that browsers show."""
     mime = next((mime for start, mime in _MIME if crop.startswith(start)), None)
     return f"data:{mime};base64,{base64.b64encode(crop).decode()}" if mime else None
 
 
-class Pages:
-    """Writes the pages of a plan to a folder."""
+class PageWriter:
+    """Writes the pages of a report to a folder."""
 
-    def __init__(self, data: Data, plan: Plan, counts: dict[str, int], created: str, suspects: Sequence[Suspect] = ()) -> None:
-        self.data, self.plan, self.counts, self.suspects = data, plan, counts, suspects
+    def __init__(
+        self, data: ReportData, pagination: Pagination, counts: dict[str, int], created: str, to_check: Sequence[PersonToCheck] = ()
+    ) -> None:
+        self.data, self.pagination, self.counts, self.to_check = data, pagination, counts, to_check
         self.person = {p.identity: p for p in data.people}
-        self.start = {p.identity: pages[0].path for p, pages in zip(data.people, plan.people, strict=True)}
+        self.first_page = {p.identity: pages[0].path for p, pages in zip(data.people, pagination.people, strict=True)}
         self.env = jinja2.Environment(
             loader=jinja2.PackageLoader("facecluster.report"),
             autoescape=True,
@@ -48,16 +50,17 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.env.filters |= {"percent": text.percent, "sure": text.sure, "shown": text.shown, "plural": text.plural}
+        self.env.filters |= {"percent": text.percent, "confidence_word": text.confidence_word, "one_line": text.one_line}
+        self.env.filters["plural"] = text.plural
         css, js = (_template(name) for name in ("style.css", "report.js"))
         policy = (
             f"default-src 'none'; img-src data: file:; style-src {_hash(css)}; script-src {_hash(js)}; base-uri 'none'; form-action 'none'"
         )
         self.env.globals |= {"css": Markup(css), "js": Markup(js), "policy": Markup(policy), "counts": counts, "created": created}
-        self.env.globals |= {"has_photos": bool(plan.photos), "has_nobody": bool(plan.nobody), "has_failed": bool(plan.failed)}
+        self.env.globals |= {f"has_{name}": bool(getattr(pagination, name)) for name in ("photos", "nobody", "failed")}
 
     def write(self, folder: Path) -> Iterator[str]:
-        """Write one page after the other; yields the path of each once it is written."""
+        """Write one page after the other; yields the path of each page after it is written."""
         for name in ("people", "nobody", "photos"):
             (folder / name).mkdir(exist_ok=True)
         for path, page in self._render():
@@ -65,18 +68,18 @@ class Pages:
             yield path
 
     def _render(self) -> Iterator[tuple[str, str]]:
-        plan, data = self.plan, self.data
-        for n, page in enumerate(plan.index):
-            yield self._page("index.html", plan.index, n, **self._index(page, n))
-        for person, pages in zip(data.people, plan.people, strict=True):
+        every, data = self.pagination, self.data
+        for n, page in enumerate(every.index):
+            yield self._page("index.html", every.index, n, **self._index(page, n))
+        for person, pages in zip(data.people, every.people, strict=True):
             for n, page in enumerate(pages):
                 yield self._page("person.html", pages, n, person=person, **self._faces(page.items))
-        for n, page in enumerate(plan.nobody):
-            yield self._page("nobody.html", plan.nobody, n, **self._faces(page.items))
-        for n, page in enumerate(plan.photos):
-            yield self._page("photos.html", plan.photos, n, photos=[self._photo(int(i)) for i in page.items])
-        for n, page in enumerate(plan.failed):
-            yield self._page("failed.html", plan.failed, n, failed=[data.failed[i] for i in page.items])
+        for n, page in enumerate(every.nobody):
+            yield self._page("nobody.html", every.nobody, n, **self._faces(page.items))
+        for n, page in enumerate(every.photos):
+            yield self._page("photos.html", every.photos, n, photos=[self._photo(int(i)) for i in page.items])
+        for n, page in enumerate(every.failed):
+            yield self._page("failed.html", every.failed, n, failed=[data.failed[i] for i in page.items])
 
     def _page(self, template: str, pages: list[Page], n: int, **values: Any) -> tuple[str, str]:
         path = pages[n].path
@@ -87,14 +90,15 @@ class Pages:
     def _index(self, page: Page, n: int) -> dict[str, Any]:
         people = [self.data.people[i] for i in page.items]
         sizes = np.array([len(p.rows) for p in self.data.people], np.int64)
-        everybody = self._elsewhere(page) if n == 0 else []
-        cards = [{"person": p, "href": self.start[p.identity], "crop": self._crop(p.best)} for p in people]
-        shown = [s for s in self.suspects if s.identity in self.person and not self.person[s.identity].ignored] if n == 0 else []
-        first = [{"person": self.person[s.identity], "href": self.start[s.identity], "suspect": s} for s in shown]
-        return {"cards": cards, "first": first, "bars": plot.bars(sizes) if n == 0 else [], "everybody": everybody, "plot": plot}
+        search_index = self._search_index(page) if n == 0 else []
+        cards = [{"person": p, "href": self.first_page[p.identity], "crop": self._crop(p.best_face)} for p in people]
+        shown = [s for s in self.to_check if s.identity in self.person and not self.person[s.identity].ignored] if n == 0 else []
+        check_first = [{"person": self.person[s.identity], "href": self.first_page[s.identity], "shares": s} for s in shown]
+        bars = plot.bars(sizes) if n == 0 else []
+        return {"cards": cards, "check_first": check_first, "bars": bars, "search_index": search_index, "plot": plot}
 
-    def _elsewhere(self, page: Page) -> list[tuple[str, int, int]]:
-        """(label, identity, faces) of people who are not on this page, for the search: named ones first, while there is room."""
+    def _search_index(self, page: Page) -> list[tuple[str, int, int]]:
+        """(label, identity, faces) of people on other pages, for the search: named people first, up to SEARCH_BYTES."""
         others = sorted(self.data.people[len(page.items) :], key=lambda p: not p.name)
         rows, room = [], SEARCH_BYTES
         for person in others:
@@ -105,7 +109,7 @@ class Pages:
         return rows
 
     def _crop(self, row: int) -> str | None:
-        return image_url(self.data.crops[row])
+        return image_data_url(self.data.crops[row])
 
     def _faces(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         faces = [self._face(int(row)) for row in rows]
@@ -125,17 +129,17 @@ class Pages:
     def _photo_link(self, index: int) -> dict[str, str]:
         photo = self.data.photos[index]
         return {
-            "href": f"{self.plan.photo_path[index]}#photo-{index}",
-            "name": text.short_name(photo.uris[0]) if photo.uris else "a photo that is no longer there",
+            "href": f"{self.pagination.photo_path[index]}#photo-{index}",
+            "name": text.short_name(photo.uris[0]) if photo.uris else "a photo that is gone",
             "date": photo.taken_at.replace("T", " "),
         }
 
     def _photo(self, index: int) -> dict[str, Any]:
         photo = self.data.photos[index]
-        faces, room = [], BYTES // 2
+        faces, room = [], PAGE_BYTES // 2
         for row in photo.rows:
             room -= int(self.data.crops.size[row]) * 4 // 3
-            faces.append(self._boxed(row, crop=room >= 0))
+            faces.append(self._face_box(row, crop=room >= 0))
         sized = photo.width > 0 and photo.height > 0
         urls = [url for url in map(text.file_url, photo.uris) if url is not None]
         return {
@@ -143,23 +147,23 @@ class Pages:
             "photo": photo,
             "url": urls[0] if urls and sized else None,
             "name": self._photo_link(index)["name"],
-            "uris": photo.uris[:COPIES],
-            "more": max(len(photo.uris) - COPIES, 0),
+            "uris": photo.uris[:MAX_URIS],
+            "more": max(len(photo.uris) - MAX_URIS, 0),
             "faces": faces,
             "font": round(max(photo.width, 1) / 45, 1),
         }
 
-    def _boxed(self, row: int, *, crop: bool) -> dict[str, Any]:
-        """A face on the page of its photo: its box, whose it is, and the way there."""
+    def _face_box(self, row: int, *, crop: bool) -> dict[str, Any]:
+        """A face on the page of its photo: its box, its person, and the link to the person."""
         data = self.data
         person: Person | None = self.person.get(int(data.identity[row]))
         x, y, w, h = (round(float(v), 1) for v in data.box[row])
-        label = text.shown(person.label) if person else "nobody"
+        label = text.one_line(person.label) if person else "unknown"
         return {
             "label": label,
             "short": label if len(label) <= 24 else label[:23] + "…",
             "known": person is not None,
-            "href": f"{self.plan.face_path[row]}#face-{row}",
+            "href": f"{self.pagination.face_path[row]}#face-{row}",
             "probability": float(data.probability[row]),
             "crop": self._crop(row) if crop else None,
             "x": x,

@@ -1,4 +1,4 @@
-"""The cluster-size plot: how many people have how many faces, in classes that double (a logarithmic axis)."""
+"""The histogram of group sizes: how many people have how many faces, in classes that double (a logarithmic axis)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT, TOP, BASE = 640, 220, 24, 172  # px of the drawing; bars stand on BASE and reach up to TOP at most
+WIDTH, HEIGHT, TOP, BASE = 640, 220, 24, 172  # px of the drawing; bars go from BASE up to TOP at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Bar:
     """A class of people by their number of faces, and its bar in px."""
 
     label: str
-    tick: str  # short, for under the bar
+    tick: str  # short label, below the bar
     count: int
     x: float
     y: float
@@ -24,7 +24,7 @@ class Bar:
 
 
 def size_classes(sizes: NDArray[np.integer]) -> list[tuple[int, int, int]]:
-    """(first, last, people) for classes 1, 2, 3 to 4, 5 to 8, 9 to 16, ... of group sizes (n,), each 1 or more; [] if there is none."""
+    """(first, last, people) for classes 1, 2, 3 to 4, 5 to 8, 9 to 16, ... of group sizes (n,), each 1 or more; [] without sizes."""
     if not len(sizes):
         return []
     number = np.ceil(np.log2(np.asarray(sizes, np.float64))).astype(int)
@@ -33,7 +33,7 @@ def size_classes(sizes: NDArray[np.integer]) -> list[tuple[int, int, int]]:
 
 
 def bars(sizes: NDArray[np.integer]) -> list[Bar]:
-    """Bars of the plot, the smallest groups first; the tallest class reaches the top, and none that has people is too low to see."""
+    """Bars of the histogram, smallest groups first. The tallest bar reaches the top; every class with people has a visible bar."""
     classes = size_classes(sizes)
     most = max((count for *_, count in classes), default=1)
     step = min(WIDTH / max(len(classes), 1), 90)

@@ -1,4 +1,4 @@
-"""The report of a store as the commands and the Python API write it: with the names of now, and with the people to check first on top."""
+"""The report of a store as the commands and the Python API write it: with current names, and with the people to check first on top."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.uncertainty import Uncertainty, assess_store
 from facecluster.models.registry import card_of
 from facecluster.people import People, current_run, people_with_current_names
-from facecluster.report.data import Suspect, Title
+from facecluster.report.report_data import PersonInfo, PersonToCheck
 from facecluster.report.write import Summary, write_report
 from facecluster.store import Store
 
 _RIGHT = 0.9  # people who are right with a lower probability are listed to be checked first
-ELSEWHERE = "facecluster-report"  # folder of the report of a store that is not on this machine
+REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a store that is not on this machine
 
 
 def write_run_report(
@@ -34,15 +34,15 @@ def write_run_report(
         progress: called with (pages written, all pages) after each page.
 
     Raises:
-        InputError: `out` holds other things or can't be written.
+        InputError: `out` contains other files or can't be written.
         StoreError: a table is missing or damaged.
     """
     store.check()
     run = current_run(store)
     known = people_with_current_names(store) if run is not None and identities == run.identities else None
-    suspects = people_to_check(store, identities, model)
-    target = out or (store.path("report") if store.is_local else ELSEWHERE)
-    return write_report(store, identities, target, people=_titles(known[0]) if known else None, suspects=suspects, progress=progress)
+    to_check = people_to_check(store, identities, model)
+    target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
+    return write_report(store, identities, target, people=_person_infos(known[0]) if known else None, to_check=to_check, progress=progress)
 
 
 def assess_people(store: Store, identities: str, model: str) -> tuple[list[str], NDArray[np.int64], Uncertainty]:
@@ -52,7 +52,7 @@ def assess_people(store: Store, identities: str, model: str) -> tuple[list[str],
     return assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", identities, config)
 
 
-def people_to_check(store: Store, identities: str, model: str, top: int = 12) -> list[Suspect]:
+def people_to_check(store: Store, identities: str, model: str, top: int = 12) -> list[PersonToCheck]:
     """The people of a table that are least likely to be right, worst first. Empty if the table is of other faces or another model."""
     name, run = card_of(model).name, current_run(store)
     of = run.model if run is not None and run.identities == identities else identities.partition("/")[2]
@@ -63,10 +63,10 @@ def people_to_check(store: Store, identities: str, model: str, top: int = 12) ->
     except InputError:  # photos were added or removed since
         return []
     order = uncertainty.confidence.argsort(kind="stable")[:top].tolist()
-    rows = [Suspect(i, float(uncertainty.purity[i]), float(uncertainty.completeness[i])) for i in order]
+    rows = [PersonToCheck(i, float(uncertainty.purity[i]), float(uncertainty.completeness[i])) for i in order]
     return [s for s in rows if s.purity * s.completeness < _RIGHT]
 
 
-def _titles(people: People) -> dict[int, Title]:
+def _person_infos(people: People) -> dict[int, PersonInfo]:
     rows = zip(people.names, people.person_ids, people.ignored, strict=True)
-    return {i: Title(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
+    return {i: PersonInfo(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}

@@ -1,4 +1,4 @@
-"""Strings for people and spreadsheets, from file names and numbers that may hold anything. HTML escaping is the templates' (autoescape)."""
+"""Text for people and spreadsheets, from any file names and numbers. The templates do the HTML escaping (autoescape)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from urllib.parse import quote
 
 _CONTROL = {c: 0x2400 + c for c in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet may take for a formula (OWASP, CSV injection)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # starts that a spreadsheet may take for a formula (OWASP, CSV injection)
 
 
 def file_url(uri: str) -> str | None:
-    """Where a browser finds a photo on this machine: a percent-encoded file: URL without a host; None for photos elsewhere.
+    """The percent-encoded file: URL, without a host, of a photo on this machine; None for photos elsewhere.
 
-    `uri` is an absolute path, or a file: URI (which a path that is not UTF-8 always is). A file: URI with a host is elsewhere.
+    `uri` is an absolute path or a file: URI (a path that is not UTF-8 is always given as a URI). A file: URI with a host is elsewhere.
     """
     if uri.startswith("/"):
         return "file:///" + quote(uri.lstrip("/"), safe="/")
@@ -23,20 +23,20 @@ def file_url(uri: str) -> str | None:
     return None
 
 
-def shown(text: str) -> str:
-    """`text` on one line: control characters as their pictures (a newline as U+240A)."""
+def one_line(text: str) -> str:
+    """`text` on one line, with visible symbols for control characters (U+240A for a newline)."""
     return text.translate(_CONTROL)
 
 
 def short_name(uri: str, most: int = 60) -> str:
-    """The last part of a path or URI, on one line; a long one loses its middle."""
+    """The last part of a path or URI, on one line; a long one is shortened in the middle."""
     windows = re.match(r"[A-Za-z]:\\", uri)
-    name = shown(re.split(r"[\\/]" if windows else "/", uri)[-1] or uri)
+    name = one_line(re.split(r"[\\/]" if windows else "/", uri)[-1] or uri)
     return name if len(name) <= most else f"{name[: most - 16]}…{name[-15:]}"
 
 
-def sure(probability: float) -> str:
-    """A probability, 0 to 1, in words."""
+def confidence_word(probability: float) -> str:
+    """A probability, 0 to 1, as a word: "very sure" from .95, "sure" from .8, "likely" from .5, else "unsure"."""
     for bound, words in ((0.95, "very sure"), (0.8, "sure"), (0.5, "likely")):
         if probability >= bound:
             return words
@@ -48,8 +48,8 @@ def percent(probability: float) -> str:
     return f"{100 if probability >= 1 else min(99, round(100 * probability))} %"
 
 
-def csv_text(text: str) -> str:
-    """A text cell that no spreadsheet takes for a formula: one that could be is led by an apostrophe."""
+def csv_cell(text: str) -> str:
+    """A text cell that no spreadsheet takes for a formula: a text that could be one gets a leading apostrophe."""
     return "'" + text if text.startswith(_FORMULA) else text
 
 

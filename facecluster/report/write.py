@@ -8,25 +8,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from facecluster.report.data import Data, Suspect, Title, read_data
-from facecluster.report.export import write_summary, write_tables
-from facecluster.report.pages import Pages
-from facecluster.report.place import finish, swapped_in
-from facecluster.report.plan import make_plan
+from facecluster.report.pages import PageWriter
+from facecluster.report.pagination import paginate
+from facecluster.report.report_data import PersonInfo, PersonToCheck, ReportData, read_report_data
+from facecluster.report.report_folder import replace_folder, write_manifest
+from facecluster.report.tables import write_summary, write_tables
 from facecluster.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a report holds. `index` is the path of its first page."""
+    """What a report contains. `index` is the path of its first page."""
 
     index: str
     people: int
     faces: int
     nobody: int  # faces of nobody
-    photos: int  # different photos that could be used
-    failed: int  # photos that could not
-    copies: int  # further places of the same photos
+    photos: int  # distinct photos that could be used
+    failed: int  # photos that could not be used
+    copies: int  # further files with the same content as another photo
     pages: int
 
 
@@ -36,8 +36,8 @@ def write_report(
     out: str,
     *,
     names: Mapping[int, str] | None = None,
-    people: Mapping[int, Title] | None = None,
-    suspects: Sequence[Suspect] = (),
+    people: Mapping[int, PersonInfo] | None = None,
+    to_check: Sequence[PersonToCheck] = (),
     created: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
@@ -46,36 +46,36 @@ def write_report(
     Args:
         store: where the tables are.
         identities: the table with the grouping, for instance "identities/bundled".
-        out: a local folder: new, empty, or an older report, which is replaced whole (files in it that are not the report's are kept).
-        names: what people are called, by identity; the others are "Person 0", "Person 1", ...
-        people: in place of names, these with lasting ids and who is ignored.
-        suspects: people to check first, in this order; shown above the others.
+        out: a local folder: new, empty, or an older report, which is replaced (files in it that are not part of the report are kept).
+        names: names of people by identity; people without one are called "Person 0", "Person 1", ...
+        people: instead of `names`: names with lasting ids and whether the person is ignored.
+        to_check: people to check first, in this order; shown above the others.
         created: the time written in the report; now if None.
         progress: called with (pages written, all pages) after each page.
 
     Raises:
-        InputError: `out` holds other things or can't be written, or another run writes there.
+        InputError: `out` contains other files or can't be written, or another run writes there.
         StoreError: a table is missing or damaged.
     """
     store.check()
-    titles = people or {number: Title(name) for number, name in (names or {}).items()}
+    infos = people or {number: PersonInfo(name) for number, name in (names or {}).items()}
     when = created or datetime.now(UTC)
-    with swapped_in(out) as folder:
+    with replace_folder(out) as folder:
         with tempfile.TemporaryFile(dir=folder.parent) as spool:
-            data = read_data(store, identities, titles, spool)
-            plan = make_plan(data)
-            counts = _counts(data) | {"pages": len(plan)}
-            pages = Pages(data, plan, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), suspects)
+            data = read_report_data(store, identities, infos, spool)
+            pagination = paginate(data)
+            counts = _counts(data) | {"pages": len(pagination)}
+            pages = PageWriter(data, pagination, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), to_check)
             for done, _ in enumerate(pages.write(folder), start=1):
                 if progress is not None:
-                    progress(done, len(plan))
+                    progress(done, len(pagination))
         write_tables(folder, data)
         write_summary(folder, store, identities, counts, when)
-        finish(folder)
+        write_manifest(folder)
     return Summary(index=os.path.join(out, "index.html"), **counts)
 
 
-def _counts(data: Data) -> dict[str, int]:
+def _counts(data: ReportData) -> dict[str, int]:
     return {
         "people": len(data.people),
         "faces": len(data.identity),

@@ -1,4 +1,4 @@
-"""A small store with nasty file names, made of coloured squares: what the report's tests read."""
+"""A small store with difficult file names and coloured squares as faces, for the tests of the report."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def write_identities(store: Store, rows: Sequence[tuple[str, int, float]]) -> No
 
 
 def small_store(folder: Path) -> Store:
-    """A photo for each nasty name, with one face each; a copy, a failure, a photo with another content now, a face stored twice.
+    """A photo with one face for each difficult name; a copy, a failure, a photo whose content changed, a face stored twice.
 
-    Faces 0 to 3 are person 0, 4 and 5 person 1; 6 has identity -1; 7 and 8 have no row in identities.
+    Faces 0 to 3 are person 0, 4 and 5 are person 1, 6 has identity -1, and 7 and 8 have no row in identities.
     """
     store = Store(str(folder / "store"))
     store.create()

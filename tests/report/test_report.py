@@ -1,4 +1,4 @@
-"""The report as a reader's programs see it: its HTML parsed, its tables read back, its folder swapped."""
+"""The report: its HTML parsed, its tables read back, its folder replaced."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.errors import InputError, StoreError
-from facecluster.report import Summary, Suspect, place, plan, plot, text, write_report
+from facecluster.report import PersonToCheck, Summary, pagination, plot, report_folder, text, write_report
 from facecluster.store import Store
 
 NAMES = {1: "</script><script>alert(2)</script>", 7: "not there"}
@@ -31,7 +31,7 @@ WHEN = datetime(2024, 5, 6, 7, 8, tzinfo=UTC)
 
 
 class Page(HTMLParser):
-    """Tags with their attributes and the text in each, of a page."""
+    """The tags of a page with their attributes, and its text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -82,8 +82,8 @@ def test_counts(made: tuple[Store, Path, Summary], pages: dict[str, Page]) -> No
     assert not list(out.parent.glob(".*"))
 
 
-def test_only_our_scripts_and_no_way_to_a_network(pages: dict[str, Page]) -> None:
-    ours = (Path(plan.__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
+def test_only_our_scripts_and_no_network(pages: dict[str, Page]) -> None:
+    ours = (Path(pagination.__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
     for name, page in pages.items():
         inert = [attrs for tag, attrs in page.tags if tag == "script" and attrs.get("type") == "application/json"]
         assert len(inert) == (name == "index.html")
@@ -97,7 +97,7 @@ def test_only_our_scripts_and_no_way_to_a_network(pages: dict[str, Page]) -> Non
             assert value.startswith(("data:", "file:///")) or not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|//", value), value
 
 
-def test_every_link_leads_somewhere(pages: dict[str, Page], made: tuple[Store, Path, Summary]) -> None:
+def test_every_link_has_a_target(pages: dict[str, Page], made: tuple[Store, Path, Summary]) -> None:
     out, seen = made[1], 0
     for page in pages.values():
         for value in page.values("href"):
@@ -111,7 +111,7 @@ def test_every_link_leads_somewhere(pages: dict[str, Page], made: tuple[Store, P
     assert seen > 2 * 9
 
 
-def test_texts_are_shown_as_they_are(pages: dict[str, Page]) -> None:
+def test_texts_are_escaped(pages: dict[str, Page]) -> None:
     shown = pages["photos/photos.html"].text
     for uri in syn.NASTY:
         assert uri.replace("\n", "␊") in shown
@@ -119,20 +119,20 @@ def test_texts_are_shown_as_they_are(pages: dict[str, Page]) -> None:
     assert NAMES[1] in pages["index.html"].text and NAMES[1] in pages["people/person-00001.html"].text
     assert '<b>truncated</b> & "quoted"' in pages["failed.html"].text and "<i>bad</i>␊.jpg" in pages["failed.html"].text
     assert "was not there yet" not in pages["failed.html"].text
-    everybody = next(s for s in pages["index.html"].scripts if s.startswith("["))
-    assert json.loads(everybody) == []
+    search_index = next(s for s in pages["index.html"].scripts if s.startswith("["))
+    assert json.loads(search_index) == []
 
 
 def test_photos_are_found_by_the_bytes_of_their_names(pages: dict[str, Page]) -> None:
     page = pages["photos/photos.html"]
     urls = [v for v in page.values("src") if v.startswith("file:")]
-    wanted = {b"/photos/late.jpg", b"/photos/caf\xe9\xff.jpg", b"/copy/of first.jpg"}  # the copy stands first by name
+    wanted = {b"/photos/late.jpg", b"/photos/caf\xe9\xff.jpg", b"/copy/of first.jpg"}  # the copy is the first by name
     wanted |= {u.encode() for u in syn.NASTY[1:] if u.startswith("/")}
     assert {unquote_to_bytes(u.removeprefix("file://")) for u in urls} == wanted
     assert len(urls) == len(wanted)
 
 
-def test_crops_stand_on_their_pages(pages: dict[str, Page]) -> None:
+def test_crops_are_on_their_pages(pages: dict[str, Page]) -> None:
     def colours(name: str) -> list[int]:
         urls = [v for v in pages[name].values("src") if v.startswith("data:image/")]
         return [Image.open(io.BytesIO(base64.b64decode(u.split(",")[1]))).convert("RGB").getpixel((50, 50))[0] for u in urls]  # type: ignore[index]
@@ -141,10 +141,10 @@ def test_crops_stand_on_their_pages(pages: dict[str, Page]) -> None:
     np.testing.assert_allclose(colours("people/person-00001.html"), [80, 100], atol=4)  # not that of the second row with this face_id
     assert "data:image/jpeg;" in "".join(pages["nobody/nobody.html"].values("src"))
     assert len(colours("index.html")) == 2 and len(colours("photos/photos.html")) == 9
-    assert text.sure(0.7) == "likely" and "likely, 70 %" in pages["people/person-00000.html"].text
+    assert text.confidence_word(0.7) == "likely" and "likely, 70 %" in pages["people/person-00000.html"].text
 
 
-def test_pages_can_be_read_aloud(pages: dict[str, Page]) -> None:
+def test_pages_are_accessible(pages: dict[str, Page]) -> None:
     for page in pages.values():
         assert ("html", {"lang": "en"}) in page.tags
         assert all("alt" in attrs for tag, attrs in page.tags if tag == "img")
@@ -155,7 +155,7 @@ def test_pages_can_be_read_aloud(pages: dict[str, Page]) -> None:
     assert "plot-desc" in pages["index.html"].values("id")
 
 
-def test_tables_hold_what_the_store_holds(made: tuple[Store, Path, Summary]) -> None:
+def test_tables_have_the_content_of_the_store(made: tuple[Store, Path, Summary]) -> None:
     store, out, _ = made
     with open(out / "faces.csv", encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
@@ -180,7 +180,7 @@ def test_tables_hold_what_the_store_holds(made: tuple[Store, Path, Summary]) -> 
         assert [(r["person"], r["name"], r["faces"]) for r in csv.DictReader(f)] == [("0", "", "4"), ("1", NAMES[1], "2")]
 
 
-def test_summary_says_where_it_comes_from(made: tuple[Store, Path, Summary]) -> None:
+def test_summary_has_counts_settings_and_versions(made: tuple[Store, Path, Summary]) -> None:
     found = json.loads((made[1] / "summary.json").read_text(encoding="utf-8"))
     assert found["created"] == "2024-05-06T07:08:00+00:00" and found["counts"]["faces"] == 9
     assert found["tables"]["faces"] == {"shards": 2, "settings": [{"stage": "detect", "threshold": 0.5}]}
@@ -235,7 +235,7 @@ def test_faces_without_a_grouping_or_a_readable_shard(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["store"]
 
 
-def test_other_folders_are_refused_and_left_alone(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
+def test_folders_with_other_files_are_refused_and_not_changed(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
     (tmp_path / "album").mkdir()
     (tmp_path / "album" / "index.html").write_text("mine")
     (tmp_path / "file").write_text("mine")
@@ -248,7 +248,7 @@ def test_other_folders_are_refused_and_left_alone(made: tuple[Store, Path, Summa
     assert (tmp_path / "empty" / "index.html").exists()
 
 
-def test_a_new_report_keeps_the_files_of_others(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
+def test_a_new_report_keeps_the_users_files(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
     out = tmp_path / "r"
     write_report(made[0], "identities/bundled", str(out), names={0: "Ann"})
     (out / "people" / "notes.txt").write_text("mine")
@@ -260,7 +260,7 @@ def test_a_new_report_keeps_the_files_of_others(made: tuple[Store, Path, Summary
 
 
 class Stop(BaseException):
-    """What Ctrl-C is."""
+    """Stands for Ctrl-C."""
 
 
 def _stop(done: int, _: int) -> None:
@@ -281,7 +281,7 @@ def test_an_interrupted_run_leaves_the_older_report(made: tuple[Store, Path, Sum
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_run_killed_in_the_swap_is_put_right(made: tuple[Store, Path, Summary], tmp_path: Path, swapped: bool) -> None:
+def test_a_run_killed_in_the_swap_is_cleaned_up(made: tuple[Store, Path, Summary], tmp_path: Path, swapped: bool) -> None:
     out, work = tmp_path / "r", tmp_path / ".r.partial"
     write_report(made[0], "identities/bundled", str(out))
     (out / "notes.txt").write_text("mine")
@@ -291,7 +291,7 @@ def test_a_run_killed_in_the_swap_is_put_right(made: tuple[Store, Path, Summary]
     (tmp_path / "other").rename(out if swapped else work / "new")
     with pytest.raises(Stop):
         write_report(made[0], "identities/bundled", str(out), progress=_stop)
-    assert (out / "notes.txt").read_text() == "mine" and (out / place.MARK).exists() and not work.exists()
+    assert (out / "notes.txt").read_text() == "mine" and (out / report_folder.MANIFEST).exists() and not work.exists()
 
 
 def test_a_swap_that_fails_puts_the_older_report_back(
@@ -347,7 +347,7 @@ def test_urls_of_photos_elsewhere() -> None:
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 9), st.integers(1, 120))
 def test_split_keeps_all_in_order_and_within_bounds(weights: list[int], most: int, limit: int) -> None:
-    slices = plan.split(weights, most, limit)
+    slices = pagination.split_by_weight(weights, most, limit)
     assert [i for s in slices for i in range(s.start, s.stop)] == list(range(len(weights)))
     for s in slices:
         assert 1 <= s.stop - s.start <= most and (sum(weights[s]) <= limit or s.stop - s.start == 1)
@@ -361,14 +361,14 @@ def test_size_classes_count_everybody(sizes: list[int]) -> None:
     assert all(0 <= b.x and b.x + b.width <= plot.WIDTH and b.y >= plot.TOP for b in plot.bars(np.array(sizes, np.int64)))
 
 
-def test_people_to_check_first_stand_above_the_others(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
-    suspects = [Suspect(1, 0.55, 0.9), Suspect(0, 0.95, 0.4), Suspect(10**6, 0.1, 0.1)]  # the last is no person of this table
-    summary = write_report(made[0], "identities/bundled", str(tmp_path / "r"), names=NAMES, suspects=suspects)
+def test_people_to_check_first_are_above_the_others(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
+    to_check = [PersonToCheck(1, 0.55, 0.9), PersonToCheck(0, 0.95, 0.4), PersonToCheck(10**6, 0.1, 0.1)]  # the last does not exist
+    summary = write_report(made[0], "identities/bundled", str(tmp_path / "r"), names=NAMES, to_check=to_check)
     page = Page(Path(summary.index))
-    at = page.text.index("Check first")
+    at = page.text.index("Check these people first")
     shown = page.text[at : page.text.index("All people")]
-    assert shown.index("perhaps more than one person (55") < shown.index("perhaps also in other groups (40")
+    assert shown.index("may be more than one person (about 55") < shown.index("may have more faces in other groups (about 40")
     links = [v for v in page.values("href") if v.startswith("people/")]
     assert links[0] != links[1]
     assert all((tmp_path / "r" / link).exists() for link in links[:2])
-    assert "Check first" not in Page(made[1] / "index.html").text
+    assert "Check these people first" not in Page(made[1] / "index.html").text

@@ -40,7 +40,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driving = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
     driving.get("about:blank")
-    driving.get_log("performance")  # what the browser did before, such as its own start page, is not of interest
+    driving.get_log("performance")  # drop what the browser did before, such as its own start page
     yield driving
     driving.quit()
 
@@ -73,9 +73,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     n = len(uris)
     syn.write_photos(store, "0", [(syn.photo_id(i), uri, None, None) for i, uri in enumerate(uris)] + [("", "/gone.jpg", None, "gone")])
     faces = [(syn.face_id(i, 0), syn.photo_id(i)) for i in range(n)]
-    strangers = [(syn.face_id(i, 1), syn.photo_id(i)) for i in range(3)]
+    unknown_faces = [(syn.face_id(i, 1), syn.photo_id(i)) for i in range(3)]
     syn.write_faces(store, "0", faces, [syn.crop(GREEN)] * n)
-    syn.write_faces(store, "1", strangers, [syn.crop((200, 120, 90))] * 3, box=(300, 200, 50, 60))
+    syn.write_faces(store, "1", unknown_faces, [syn.crop((200, 120, 90))] * 3, box=(300, 200, 50, 60))
     pairs = [(syn.face_id(100 + i, 0), syn.photo_id(i % n)) for i in range(410)]
     syn.write_faces(store, "2", pairs, [syn.crop((90, 60, i % 256)) for i in range(410)], box=(220, 20, 80, 90))
     rows = [(f, 0, 1 - 0.09 * i) for i, (f, _) in enumerate(faces)] + [(f, 1 + i // 2, 0.8) for i, (f, _) in enumerate(pairs)]
@@ -85,7 +85,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quiet(browser: Any) -> None:
-    """No error in the console but that of the photo that was moved, and nothing asked of a network."""
+    """No error in the console except that of the moved photo, and no network request."""
     errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
     assert [e for e in errors if not ("moved.jpg" in e and "ERR_FILE_NOT_FOUND" in e)] == []
     sent = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
@@ -96,18 +96,18 @@ def quiet(browser: Any) -> None:
 
 
 def shot(browser: Any, name: str) -> None:
-    """Keep a screenshot where FACECLUSTER_SCREENSHOTS says."""
+    """Save a screenshot in the folder FACECLUSTER_SCREENSHOTS, if that is set."""
     if folder := os.environ.get("FACECLUSTER_SCREENSHOTS"):
         browser.save_screenshot(f"{folder}/{name}.png")
 
 
-def look(browser: Any, page: Path, width: int = 1200) -> None:
+def open_page(browser: Any, page: Path, width: int = 1200) -> None:
     browser.set_window_size(width, 900)
     browser.get(page.as_uri())
 
 
 def loaded(browser: Any) -> list[dict[str, Any]]:
-    """Each photo on the page, scrolled to and loaded: its size, and the rectangles of its picture and first box on the screen."""
+    """Each photo on the page, scrolled to and loaded: its size, and the screen rectangles of its picture and its first box."""
     return list(
         browser.execute_async_script("""
         const done = arguments[0], rect = (e) => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; };
@@ -130,7 +130,7 @@ def loaded(browser: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("width", [400, 1200])
 def test_from_the_index_to_a_person_to_a_photo(browser: Any, report: Path, width: int) -> None:
-    look(browser, report / "index.html", width)
+    open_page(browser, report / "index.html", width)
     shot(browser, f"index-{width}")
     quiet(browser)
     browser.find_element("css selector", "#cards a").click()
@@ -159,8 +159,8 @@ def test_from_the_index_to_a_person_to_a_photo(browser: Any, report: Path, width
 
 
 def test_the_box_lies_over_the_face(browser: Any, report: Path) -> None:
-    """What is on the screen in the middle of the box is the green of the face, in every photo that could be loaded."""
-    look(browser, report / "photos" / "photos.html")
+    """In every photo that could be loaded, the screen shows the green of the face in the box."""
+    open_page(browser, report / "photos" / "photos.html")
     browser.execute_script("for (const e of document.querySelectorAll('.view rect, .view text')) e.style.visibility = 'hidden'")
     seen = 0
     for view in browser.find_elements("css selector", ".view"):
@@ -178,7 +178,7 @@ def test_the_box_lies_over_the_face(browser: Any, report: Path) -> None:
 
 
 def test_search_and_order(browser: Any, report: Path) -> None:
-    look(browser, report / "index.html")
+    open_page(browser, report / "index.html")
     box = browser.find_element("id", "filter")
     box.send_keys("ann")
     visible = "return [...document.querySelectorAll('#cards li')].filter((e) => e.offsetParent).length"
@@ -189,10 +189,10 @@ def test_search_and_order(browser: Any, report: Path) -> None:
     assert browser.find_element("id", "found").text == "1 found"
     browser.find_element("css selector", "#elsewhere a").click()
     assert browser.title.startswith("Zoë")
-    look(browser, report / "people" / "person-00000.html")
+    open_page(browser, report / "people" / "person-00000.html")
     ids = "return [...document.querySelectorAll('#tiles li')].map((e) => e.id)"
     before = browser.execute_script(ids)
-    browser.find_element("id", "turn").click()
+    browser.find_element("id", "reverse").click()
     assert browser.execute_script(ids) == before[::-1]
     assert browser.find_element("id", "order").text == "the least sure first"
     quiet(browser)
@@ -203,7 +203,7 @@ def test_dark_and_other_pages(browser: Any, report: Path) -> None:
     for scheme in ("light", "dark"):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
         for page in ("index.html", "index-2.html", "nobody/nobody.html", "failed.html"):
-            look(browser, report / page)
+            open_page(browser, report / page)
             shot(browser, f"{scheme}-{page.split('/')[-1][:-5]}")
         colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
         shades.append(sum(map(int, colour[4:-1].split(","))))

@@ -3,26 +3,26 @@
   const by = (id) => document.getElementById(id);
   for (const part of document.querySelectorAll(".js-only")) part.hidden = false;
 
-  // A photo that the browser can't load: say so, and leave its boxes and crops.
+  // If the browser can't load a photo, a message appears; the boxes and crops stay.
   const moved = (image) => { image.closest(".photo").querySelector(".moved").hidden = false; };
   for (const image of document.querySelectorAll(".view img")) {
     if (image.complete && image.currentSrc && !image.naturalWidth) moved(image);
     image.addEventListener("error", () => moved(image));
   }
 
-  const turn = by("turn");
-  if (turn) turn.addEventListener("click", () => {
+  const reverse = by("reverse");
+  if (reverse) reverse.addEventListener("click", () => {
     const tiles = by("tiles");
     tiles.append(...[...tiles.children].reverse());
-    const least = turn.textContent === "Least sure first";
+    const least = reverse.textContent === "Least sure first";
     by("order").textContent = least ? "the least sure first" : "the surest first";
-    turn.textContent = least ? "Surest first" : "Least sure first";
+    reverse.textContent = least ? "Surest first" : "Least sure first";
   });
 
   const filter = by("filter");
   if (!filter) return;
   const cards = [...document.querySelectorAll(".cards > li")];
-  const elsewhere = JSON.parse(by("everybody").textContent);  // [name, number, faces] of people on other pages
+  const elsewhere = JSON.parse(by("search-index").textContent);  // [name, number, faces] of people on other pages
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (text) => words.every((word) => text.includes(word));

@@ -1,7 +1,7 @@
-"""The tables of the store, joined for the report. All but the crops are held in memory, about 300 bytes a face.
+"""The tables of the store, joined for the report. All columns but the crops are held in memory, about 300 bytes a face.
 
-Odd input: a face twice (two shards) counts once, the first; a face without an identity is nobody's; numbers that are not finite are 0;
-a face whose photo has left its place (no uri leads to it any more) stays, with a photo that has no uri.
+Odd input: of a face_id that occurs twice (in two shards) the first row counts; a face without an identity belongs to nobody; numbers that
+are not finite are 0; a face whose photo is gone (no uri leads to it any more) is kept, with a photo that has no uri.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NOBODY = -1
 
 
 class Crops:
-    """Crops of faces in one file, by number of the face, since pages want them in another order than the shards."""
+    """Crops of faces in one file, by number of the face, because pages need them in another order than the shards have."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -38,8 +38,8 @@ class Crops:
         self.start = np.append(self.start, end + np.cumsum(sizes) - sizes)
         self.size = np.append(self.size, sizes)
 
-    def keep(self, rows: NDArray[np.int64]) -> None:
-        """Renumber: face i is from now on what was face rows[i]."""
+    def select(self, rows: NDArray[np.int64]) -> None:
+        """Keep some crops and renumber them: face rows[i] becomes face i."""
         self.start, self.size = self.start[rows], self.size[rows]
 
     def __getitem__(self, row: int) -> bytes:
@@ -49,7 +49,7 @@ class Crops:
 
 @dataclass(slots=True)
 class Photo:
-    """A photo and all places where it was found. Sizes in px of the upright photo; `taken_at` ISO 8601 or ''."""
+    """A photo and all its uris. Sizes are in px of the upright photo; `taken_at` is ISO 8601 or ''."""
 
     photo_id: str
     uris: list[str] = field(default_factory=list)
@@ -60,47 +60,47 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Title:
-    """What is known of a person besides their faces."""
+class PersonInfo:
+    """Name, lasting id and state of a person."""
 
-    name: str = ""  # that the user gave
+    name: str = ""  # given by the user
     person_id: str = ""  # lasting
     ignored: bool = False  # by the user
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """A person worth a look; shares are expected, 0 to 1."""
+class PersonToCheck:
+    """A person whose group is probably not quite right; the shares are expectations, 0 to 1."""
 
     identity: int
-    purity: float  # of the group's faces that are this person
-    completeness: float  # of the person's faces that are in the group
+    purity: float  # share of the group's faces that show this person
+    completeness: float  # share of the person's faces that are in the group
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A group of faces: `rows` are the numbers of its faces, the surest first; `confidence` is their mean probability."""
+    """A group of faces: `rows` are the numbers of its faces, by falling probability; `confidence` is their mean probability."""
 
     identity: int
     name: str
     rows: NDArray[np.int64]
     photos: int
     confidence: float
-    best: int
-    first: str
-    last: str
+    best_face: int  # number of the face with the highest quality x probability
+    first_date: str  # of the photos, ISO 8601 or ''
+    last_date: str
     person_id: str = ""  # lasting; '' if the grouping has none
-    ignored: bool = False  # the user wants to hear no more: stands apart
+    ignored: bool = False  # by the user: listed separately
 
     @property
     def label(self) -> str:
-        """What the report calls the person."""
+        """The name, or "Person" and the number."""
         return self.name or f"Person {self.identity}"
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """What the report shows. Arrays are (n,) with a number for each face; people stand by falling number of faces, ignored ones last."""
+class ReportData:
+    """The content of the report. Arrays are (n,), one entry a face; people are sorted by falling number of faces, ignored people last."""
 
     table: pa.Table  # FACES without the crop
     crops: Crops
@@ -110,19 +110,19 @@ class Data:
     probability: NDArray[np.float64]
     outlier_score: NDArray[np.float64]
     photo: NDArray[np.int64]  # index into photos
-    photos: list[Photo]  # by date, then name; those without a date, then those without a uri, at the end
+    photos: list[Photo]  # by date, then name; at the end those without a date, then those without a uri
     people: list[Person]
-    nobody: NDArray[np.int64]  # numbers of nobody's faces, the best quality first
-    failed: list[tuple[str, str]]  # (uri, why)
+    nobody: NDArray[np.int64]  # numbers of the faces of nobody, by falling quality
+    failed: list[tuple[str, str]]  # (uri, reason)
 
     @property
     def copies(self) -> int:
-        """Number of further places of the same photos."""
+        """Number of further files with the same content as another photo."""
         return sum(max(len(p.uris) - 1, 0) for p in self.photos)
 
 
-def read_data(store: Store, identities: str, titles: Mapping[int, Title], spool: BinaryIO) -> Data:
-    """Read and join the tables. Crops go to `spool`, a shard at a time."""
+def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonInfo], spool: BinaryIO) -> ReportData:
+    """Read and join the tables. Crops are written to the file `spool`, a shard at a time."""
     crops = Crops(spool)
     table = _read_faces(store, crops)
     photos, failed = _read_photos(store)
@@ -131,33 +131,33 @@ def read_data(store: Store, identities: str, titles: Mapping[int, Title], spool:
         raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     where = pc.index_in(table["face_id"], value_set=found["face_id"].combine_chunks())
     at = np.asarray(pc.fill_null(where, NOBODY), np.int64)
-    identity = _lookup(found["identity"], at, NOBODY).astype(np.int64)
-    probability = np.where(identity >= 0, np.clip(_lookup(found["probability"], at, 0), 0, 1), 0)
+    identity = _take_or(found["identity"], at, NOBODY).astype(np.int64)
+    probability = np.where(identity >= 0, np.clip(_take_or(found["probability"], at, 0), 0, 1), 0)
     photo = _photo_of(table, photos)
-    quality = _numbers(table["quality"])
+    quality = _finite_numbers(table["quality"])
     box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
     order = np.lexsort((box[:, 0], photo))
     for row in order.tolist():
         photos[photo[row]].rows.append(row)
     nobody = np.flatnonzero(identity < 0)
-    return Data(
+    return ReportData(
         table=table,
         crops=crops,
         box=box,
         quality=quality,
         identity=identity,
         probability=probability,
-        outlier_score=_lookup(found["outlier_score"], at, 0),
+        outlier_score=_take_or(found["outlier_score"], at, 0),
         photo=photo,
         photos=photos,
-        people=_people(identity, probability, quality, photo, photos, titles),
+        people=_people(identity, probability, quality, photo, photos, infos),
         nobody=nobody[np.argsort(-quality[nobody], kind="stable")],
         failed=failed,
     )
 
 
 def _read_faces(store: Store, crops: Crops) -> pa.Table:
-    """Faces without crops, each face_id once."""
+    """The faces without their crops, each face_id once."""
     schema = pa.schema([f for f in FACES if f.name != "crop"])
     parts = [schema.empty_table()]
     for shard in store.shards("faces"):
@@ -173,14 +173,14 @@ def _read_faces(store: Store, crops: Crops) -> pa.Table:
     table = pa.concat_tables(parts)
     numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
     first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
-    crops.keep(first)
+    crops.select(first)
     return table.take(pa.array(first)).combine_chunks()
 
 
 def _read_photos(store: Store) -> tuple[list[Photo], list[tuple[str, str]]]:
     columns = ["photo_id", "uri", "width", "height", "taken_at", "error"]
     table = store.read_all("photos", PHOTOS, columns)
-    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)  # dates on the pages have no fractions
+    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)  # the pages show dates without fractions of a second
     table = table.set_column(4, "taken_at", pc.replace_substring(seconds.cast(pa.string()), " ", "T"))
     last = {row["uri"]: row for row in table.to_pylist()}
     photos: dict[str, Photo] = {}
@@ -198,7 +198,7 @@ def _read_photos(store: Store) -> tuple[list[Photo], list[tuple[str, str]]]:
 
 
 def _photo_of(table: pa.Table, photos: list[Photo]) -> NDArray[np.int64]:
-    """Index of the photo of each face; a photo that is nowhere any more is put at the end of `photos`."""
+    """Index of the photo of each face; a photo without a uri is appended to `photos`."""
     index = {p.photo_id: i for i, p in enumerate(photos)}
     result = np.zeros(table.num_rows, np.int64)
     for row, photo_id in enumerate(table["photo_id"].to_pylist()):
@@ -215,7 +215,7 @@ def _people(
     quality: NDArray[np.float64],
     photo: NDArray[np.int64],
     photos: list[Photo],
-    titles: Mapping[int, Title],
+    infos: Mapping[int, PersonInfo],
 ) -> list[Person]:
     order = np.lexsort((-quality, -probability, identity))
     order = order[identity[order] >= 0]
@@ -224,28 +224,28 @@ def _people(
         which = np.unique(photo[rows])
         dates = sorted(photos[i].taken_at for i in which if photos[i].taken_at) or [""]
         number = int(identity[rows[0]])
-        title = titles.get(number, Title())
+        info = infos.get(number, PersonInfo())
         people.append(
             Person(
                 identity=number,
-                name=title.name.encode("utf-8", "replace").decode(),
+                name=info.name.encode("utf-8", "replace").decode(),
                 rows=rows,
                 photos=len(which),
                 confidence=float(probability[rows].mean()),
-                best=int(rows[np.argmax(quality[rows] * probability[rows])]),
-                first=dates[0],
-                last=dates[-1],
-                person_id=title.person_id,
-                ignored=title.ignored,
+                best_face=int(rows[np.argmax(quality[rows] * probability[rows])]),
+                first_date=dates[0],
+                last_date=dates[-1],
+                person_id=info.person_id,
+                ignored=info.ignored,
             )
         )
     return sorted(people, key=lambda p: (p.ignored, -len(p.rows), p.identity))
 
 
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+def _finite_numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.nan_to_num(np.asarray(column, np.float64), posinf=0, neginf=0)
 
 
-def _lookup(column: pa.ChunkedArray, at: NDArray[np.int64], missing: float) -> NDArray[np.float64]:
-    """column[at], and `missing` where `at` is -1."""
-    return np.append(_numbers(column), missing)[at]
+def _take_or(column: pa.ChunkedArray, at: NDArray[np.int64], missing: float) -> NDArray[np.float64]:
+    """column[at], with the value `missing` for each -1 in `at`."""
+    return np.append(_finite_numbers(column), missing)[at]

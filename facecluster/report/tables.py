@@ -1,6 +1,6 @@
 """The report as tables: CSV for spreadsheets, Parquet for programs, a summary in JSON.
 
-CSV is RFC 4180 in UTF-8; a text cell that a spreadsheet could take for a formula is led by an apostrophe (Parquet has it as it is).
+CSV is RFC 4180 in UTF-8. A text cell that a spreadsheet could take for a formula gets a leading apostrophe; Parquet does not need it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facecluster.report.data import Data
-from facecluster.report.text import csv_text
+from facecluster.report.report_data import ReportData
+from facecluster.report.text import csv_cell
 from facecluster.store import FACES, Store
 
 _PACKAGES = ("facecluster", "pyarrow", "numpy", "pillow", "jinja2")
@@ -31,36 +31,36 @@ def _field(name: str, kind: pa.DataType, text: str) -> pa.Field:
     return pa.field(name, kind, nullable=False, metadata={"description": text})
 
 
-PERSON = [
+PERSON_FIELDS = [
     _field("person", pa.int32(), "the identity; -1 = nobody"),
     _field("person_name", pa.string(), "the name that the user gave, or ''"),
-    _field("probability", pa.float32(), "0 to 1: how sure the face belongs to the person; 0 for nobody"),
+    _field("probability", pa.float32(), "that the face shows the person, 0 to 1; 0 for nobody"),
     _field("outlier_score", pa.float32(), "GLOSH, 0 (in the middle of its group) to 1"),
-    _field("photo", pa.string(), "path or URI of the photo, the first of its copies; '' if it is nowhere any more"),
+    _field("photo", pa.string(), "path or URI of the photo, the first one if there are copies; '' if the photo is gone"),
     _field("taken_at", pa.string(), "when the photo was taken by the camera's clock, ISO 8601; '' if unknown"),
 ]
-PEOPLE = pa.schema(
+PEOPLE_SCHEMA = pa.schema(
     [
         _field("person", pa.int32(), "the identity"),
         _field("name", pa.string(), "the name that the user gave, or ''"),
         _field("faces", pa.int32(), "number of faces"),
         _field("photos", pa.int32(), "number of photos"),
-        _field("confidence", pa.float32(), "0 to 1, mean probability of the faces"),
-        _field("best_face", pa.string(), "face_id of the highest quality x probability"),
+        _field("confidence", pa.float32(), "mean probability of the faces, 0 to 1"),
+        _field("best_face", pa.string(), "face_id of the face with the highest quality x probability"),
         _field("first_date", pa.string(), "of the photos, ISO 8601; '' if unknown"),
         _field("last_date", pa.string(), "of the photos, ISO 8601; '' if unknown"),
         _field("person_id", pa.string(), "the lasting id, the same in every run; '' if the grouping has none"),
-        _field("ignored", pa.bool_(), "whether the user wants to hear no more of the person"),
+        _field("ignored", pa.bool_(), "whether the user ignores the person"),
     ]
 )
 
 
-def write_tables(folder: Path, data: Data) -> None:
-    """Write faces.csv, people.csv, faces.parquet and people.parquet. Faces stand in the order of the store."""
+def write_tables(folder: Path, data: ReportData) -> None:
+    """Write faces.csv, people.csv, faces.parquet and people.parquet. Faces are in the order of the store."""
     people = people_table(data)
     faces = faces_table(data)
     for name, table in (("faces", faces), ("people", people)):
-        with open(folder / f"{name}.parquet", "wb") as file:  # by its path pyarrow opens no folder whose name is not UTF-8
+        with open(folder / f"{name}.parquet", "wb") as file:  # pyarrow can't open a path that is not UTF-8
             pq.write_table(table, file, compression="zstd")
     flat = {name: faces[name] for name in faces.column_names if name not in ("box", "landmarks")}
     flat |= {name: pa.array(data.box[:, i].astype(np.float32)) for i, name in enumerate("xywh")}
@@ -68,7 +68,7 @@ def write_tables(folder: Path, data: Data) -> None:
     _write_csv(folder / "people.csv", people.select(PERSON_COLUMNS))
 
 
-def faces_table(data: Data) -> pa.Table:
+def faces_table(data: ReportData) -> pa.Table:
     """The faces of the store without their crops, each with its person and photo."""
     names = {p.identity: p.name for p in data.people}
     photos = [data.photos[i] for i in data.photo]
@@ -80,23 +80,24 @@ def faces_table(data: Data) -> pa.Table:
         [p.uris[0] if p.uris else "" for p in photos],
         [p.taken_at for p in photos],
     ]
-    arrays = [pa.array(v, type=f.type, safe=False) for v, f in zip(values, PERSON, strict=True)]
+    arrays = [pa.array(v, type=f.type, safe=False) for v, f in zip(values, PERSON_FIELDS, strict=True)]
     own = [f for f in FACES if f.name != "crop"]
-    return pa.Table.from_arrays([*(data.table[f.name] for f in own), *arrays], schema=pa.schema([*own, *PERSON]))
+    return pa.Table.from_arrays([*(data.table[f.name] for f in own), *arrays], schema=pa.schema([*own, *PERSON_FIELDS]))
 
 
-def people_table(data: Data) -> pa.Table:
+def people_table(data: ReportData) -> pa.Table:
     """A row for each person, by falling number of faces."""
     ids = data.table["face_id"]
     rows = [
-        (p.identity, p.name, len(p.rows), p.photos, p.confidence, ids[p.best].as_py(), p.first, p.last, p.person_id, p.ignored)
+        (p.identity, p.name, len(p.rows), p.photos, p.confidence, ids[p.best_face].as_py(), p.first_date, p.last_date, p.person_id,
+         p.ignored)
         for p in data.people
-    ]
-    return pa.Table.from_pylist([dict(zip(PEOPLE.names, row, strict=True)) for row in rows], schema=PEOPLE)
+    ]  # fmt: skip
+    return pa.Table.from_pylist([dict(zip(PEOPLE_SCHEMA.names, row, strict=True)) for row in rows], schema=PEOPLE_SCHEMA)
 
 
 def write_summary(folder: Path, store: Store, identities: str, counts: dict[str, int], created: datetime) -> None:
-    """Write summary.json: counts, the settings (stamps) that made each table, versions, and when."""
+    """Write summary.json: counts, the settings (stamps) of each table, versions, and the time."""
     tables = {table: _stamps(store, table) for table in ("photos", "faces", identities)}
     summary = {
         "kind": "facecluster report",
@@ -110,7 +111,7 @@ def write_summary(folder: Path, store: Store, identities: str, counts: dict[str,
 
 
 def _stamps(store: Store, table: str) -> dict[str, Any]:
-    """Number of shards of a table, and the different settings found in them."""
+    """Number of shards of a table, and the distinct settings in their stamps."""
     shards = store.shards(table)
     stamps = {json.dumps(store.stamp(table, shard), sort_keys=True) for shard in shards}
     return {"shards": len(shards), "settings": [json.loads(s) for s in sorted(stamps)]}
@@ -133,7 +134,7 @@ def _write_csv(path: Path, table: pa.Table) -> None:
 
 def _cells(column: pa.Array) -> Iterable[object]:
     if pa.types.is_string(column.type):
-        return (csv_text(v) for v in column.to_pylist())
+        return (csv_cell(v) for v in column.to_pylist())
     if pa.types.is_floating(column.type):
         return _floats(column.to_pylist())
     return list(column.to_pylist())
