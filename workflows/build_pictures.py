@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import colorsys
 import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from selenium import webdriver
-from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from sklearn.manifold import TSNE
 
 from facecluster.demo import make_collection
 from facecluster.geometry import TEMPLATE
-from facecluster.grouping.identify import IdentifyConfig, group, read_links
-from facecluster.grouping.link import load_vectors
+from facecluster.grouping.identify import IdentifyConfig, group
+from facecluster.grouping.link import load_vectors, nearest
 from facecluster.models.registry import card_of
 from facecluster.photos.images import decode_crop, open_photo, read_file
 from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
@@ -36,6 +36,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 NAMES = ["Ada", "Blaise", "Carl", "Dorothy", "Emmy"]
 PROGRAM = [sys.executable, "-c", "from facecluster.cli import main; main(prog_name='facecluster')"]
 SIDE, EDGE = 520, 30  # px of a drawing and of its border
+NOISE, LOOK = 0.05, 0.65  # sd of each number of a vector; length of what a changed look adds
 
 
 def call(*words: str) -> str:
@@ -50,36 +51,46 @@ def palette(n: int) -> list[str]:
 
 
 def drawing(points: NDArray[np.float64], lines: list[tuple[int, int, float]], labels: NDArray[np.integer] | None) -> str:
-    """An SVG: faces as circles (grey = nobody's), edges as lines with a weight of 0 to 1."""
+    """An SVG: faces as circles (grey = nobody's), edges as lines, the darker the more similar (weights 0 to 1, in four steps)."""
     colours = palette(int(labels.max(initial=0)) + 1) if labels is not None else []
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}" height="{SIDE}" role="img">']
-    parts.append(f'<rect width="{SIDE}" height="{SIDE}" fill="#ffffff"/>')
-    for i, j, weight in lines:
-        (x1, y1), (x2, y2) = points[i], points[j]
-        parts.append(
-            f'<line x1="{x1:.0f}" y1="{y1:.0f}" x2="{x2:.0f}" y2="{y2:.0f}" stroke="#557" stroke-width="1" stroke-opacity="{weight:.2f}"/>'
-        )
+    parts.append(f'<rect width="{SIDE}" height="{SIDE}" fill="#fff"/>')
+    for step in range(4):
+        some = [(points[i], points[j]) for i, j, weight in lines if min(3, int(4 * weight)) == step]
+        path = "".join(f"M{x1:.0f} {y1:.0f}L{x2:.0f} {y2:.0f}" for (x1, y1), (x2, y2) in some)
+        parts.append(f'<path d="{path}" stroke="#557" stroke-opacity="{0.12 + 0.2 * step:.2f}"/>')
+    parts.append('<g stroke="#222" stroke-width=".7">')
     for i, (x, y) in enumerate(points):
-        fill = "#999999" if labels is None or labels[i] < 0 else colours[labels[i]]
-        parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="6" fill="{fill}" stroke="#222" stroke-width=".7"/>')
-    return "\n".join([*parts, "</svg>", ""])
+        fill = "#999" if labels is None or labels[i] < 0 else colours[labels[i]]
+        parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="6" fill="{fill}"/>')
+    return "\n".join([*parts, "</g></svg>", ""])
 
 
 def stages(store: Store) -> None:
-    """The three drawings of the graph: links, HDBSCAN's groups, people."""
+    """The three drawings of the graph: links, HDBSCAN's groups, people.
+
+    The demo's people are easy to tell apart, and every stage would give the same. So noise is added to the vectors, and half of each person's
+    faces are moved together, as if the person had a beard or were ten years older there.
+    """
     ids, vectors = load_vectors(store, "embeddings/bundled")
-    x = np.asarray(vectors, np.float32)
-    _, neighbours, similarity = read_links(store, "links/bundled")
+    people = store.read_all("identities/bundled", IDENTITIES, ["face_id", "identity"]).sort_by("face_id").to_pydict()
+    assert people["face_id"] == ids
+    rng = np.random.default_rng(5)
+    x = np.asarray(vectors, np.float32) + rng.normal(0, NOISE, vectors.shape).astype(np.float32) * rng.gamma(4, 1 / 4, (len(vectors), 1))
+    looks = rng.normal(0, LOOK / vectors.shape[1] ** 0.5, (2 * (max(people["identity"]) + 1), vectors.shape[1]))
+    x += looks[2 * np.array(people["identity"]) + rng.integers(0, 2, len(x))].astype(np.float32)
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    neighbours, similarity = nearest(x, 64)
     far = np.clip(1 - x @ x.T, 0, 2)
     np.fill_diagonal(far, 0)
-    points = TSNE(metric="precomputed", init="random", perplexity=9, random_state=3).fit_transform(far)
+    points = TSNE(metric="precomputed", init="random", perplexity=12, random_state=3).fit_transform(far)
     low, high = points.min(axis=0), points.max(axis=0)
     points = EDGE + (points - low) / (high - low) * (SIDE - 2 * EDGE)
     lines = []
     for i in range(len(x)):
-        for j, cosine in zip(neighbours[i, :12].tolist(), similarity[i, :12].tolist(), strict=True):
-            if j > i or (j >= 0 and i not in neighbours[j, :12]):
-                lines.append((i, j, float(np.clip(cosine, 0.04, 1) ** 1.5)))
+        for j, cosine in zip(neighbours[i, :8].tolist(), similarity[i, :8].tolist(), strict=True):
+            if j > i or (j >= 0 and i not in neighbours[j, :8]):
+                lines.append((i, j, float(np.clip(cosine, 0, 1))))
     card = card_of("bundled")
     config = {"impostor_mean": card.impostor_mean, "impostor_sd": card.impostor_sd}
     found = {
@@ -89,6 +100,8 @@ def stages(store: Store) -> None:
     }
     for name, labels in found.items():
         (IMAGES / f"stage-{name}.svg").write_text(drawing(points, lines, labels), encoding="utf-8")
+        if labels is not None:
+            print(f"{name}: {labels.max() + 1} groups, {(labels < 0).sum()} faces of nobody")
 
 
 def faces_of(store: Store) -> None:
@@ -98,8 +111,9 @@ def faces_of(store: Store) -> None:
     count: dict[str, int] = {}
     for row in rows:
         count[row["photo_id"]] = count.get(row["photo_id"], 0) + 1
-    photo_id = max(sorted(count), key=lambda p: count[p] == 3)
-    image = Image.fromarray(open_photo(read_file(uris[photo_id]), max_side=4000).pixels)
+    three = [Image.fromarray(open_photo(read_file(uris[p]), max_side=1600).pixels) for p in sorted(count) if count[p] == 3]
+    image = max(three, key=lambda i: float(np.asarray(i.convert("HSV"))[..., 1].mean()))  # a colourful one
+    photo_id = [p for p in sorted(count) if count[p] == 3][three.index(image)]
     draw = ImageDraw.Draw(image)
     wide = max(2, image.width // 300)
     for row in (r for r in rows if r["photo_id"] == photo_id):
@@ -129,18 +143,18 @@ def screenshots(store: Store) -> None:
     """The report's first page, and the review page."""
     options = webdriver.ChromeOptions()
     for word in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-                 "--window-size=1180,820", "--hide-scrollbars"):
+                 "--window-size=1180,1000", "--hide-scrollbars"):
         options.add_argument(word)
     server = subprocess.Popen([*PROGRAM, "review", store.url, "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    browser = webdriver.Chrome(options=options)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     try:
         browser.get(Path(store.path("report", "index.html")).as_uri())
         small(browser.get_screenshot_as_png(), "report.png")
         assert server.stdout is not None
         address = next(word for line in server.stdout for word in line.split() if word.startswith("http://127.0.0.1"))
         browser.get(address)
-        WebDriverWait(browser, 20).until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "img")) > 5)
-        browser.implicitly_wait(1)
+        loaded = "const i = [...document.images].slice(0, 7); return i.length > 6 && i.every(x => x.complete && x.naturalWidth)"
+        WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded))
         small(browser.get_screenshot_as_png(), "review.png")
     finally:
         browser.quit()
