@@ -1,15 +1,15 @@
-"""The review: a page on this machine alone, where people are named, merged and split, and questions are answered.
+"""The review: a web page on this machine, where the user names, merges and splits people and answers questions.
 
-overlay    decisions laid over the groups of a run, without grouping anew (pure)
-library    what the page shows of faces: photo, date, crop
-view       the people as they stand, with all that lists need of them
-questions  pairs of faces to ask about, and what the answers settle
-acts       what the user does -> decisions
-session    these together: reads the store again when it has changed, appends to the journal
-api        addresses -> answers
-guard      who may ask (pure)
-server     HTTP on 127.0.0.1
-static/    the page
+apply_decisions  the groups of a run after the decisions since, without a new grouping (pure)
+face_details     what the page shows of faces: photo, date, crop
+people_view      the current people, with everything that lists need
+questions        pairs of faces to ask about, and how much the answers resolve
+actions          actions on the page -> decisions
+session          all of these: reads the store again when it has changed, appends to the journal
+api              URLs -> JSON answers
+access           which requests are allowed (pure)
+server           HTTP on 127.0.0.1
+static/          the page
 """
 
 from facecluster.review.server import Review, open_review

@@ -1,6 +1,6 @@
-"""Addresses -> answers, as Python values that become JSON. No answer holds more than PAGE entries, however large the store is.
+"""URLs -> answers, as Python values that become JSON. No answer has more than MAX_ENTRIES entries, however large the store is.
 
-Odd inputs: a number that is none counts as its default, one out of bounds as the nearest bound; a page behind the last one is empty.
+Odd inputs: an invalid number counts as its default, a number out of bounds as the nearest bound; a page after the last one is empty.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import numpy as np
 
 from facecluster.decisions import Decision
 from facecluster.errors import InputError
-from facecluster.report.text import shown
-from facecluster.review.questions import TEXTS
+from facecluster.report.text import one_line
+from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
+from facecluster.review.questions import QUESTION_TEXTS
 from facecluster.review.session import Session
-from facecluster.review.view import PAGE, Ints, View
 
 Query = Mapping[str, str]
 Answer = dict[str, Any]
-QUESTIONS = 20  # asked for at once
+MAX_QUESTIONS = 20  # in one answer
 
 
 def state(session: Session, query: Query) -> Answer:
-    """What stands at the top of the page."""
+    """The counts and the last decision, for the top of the page."""
     view = session.view()
-    people, faces = view.register.people, view.register.faces
-    years = np.unique(view.base.library.year)
+    people, faces = view.current.people, view.current.faces
+    years = np.unique(view.run_data.details.year)
     return {
         "version": session.version(view),
-        "run": view.base.run.number,
+        "run": view.run_data.run.number,
         "people": sum(not i for i in people.ignored),
         "named": sum(n is not None for n in people.names),
         "ignored": sum(people.ignored),
         "faces": len(faces.ids),
         "nobody": int((faces.identity < 0).sum()),
         "years": years[years > 0].tolist(),
-        "since": len(view.held) - view.base.run.decisions,
-        "undo": _decision(view, view.held[-1]) if view.held else None,
-        "notes": [shown(note) for note in view.notes[:5]],
+        "since": len(view.active_decisions) - view.run_data.run.decisions,
+        "undo": _decision(view, view.active_decisions[-1]) if view.active_decisions else None,
+        "notes": [one_line(note) for note in view.notes[:5]],
         "more_notes": max(len(view.notes) - 5, 0),
     }
 
@@ -46,7 +46,7 @@ def state(session: Session, query: Query) -> Answer:
 def people(session: Session, query: Query) -> Answer:
     """A page of people."""
     view = session.view()
-    found = view.pick(
+    found = view.filter_people(
         query.get("q", "")[:200], least=_number(query, "least", 0), most=_number(query, "most", 0), sure=query.get("sure", ""),
         year=_number(query, "year", 0), show=query.get("show", ""), order=query.get("order", "size"),
     )  # fmt: skip
@@ -55,12 +55,13 @@ def people(session: Session, query: Query) -> Answer:
 
 
 def person(session: Session, query: Query) -> Answer:
-    """A page of a person's faces, the surest first. Raises InputError if there is no such person."""
+    """A page of a person's faces, by falling probability. Raises InputError if there is no such person."""
     view = session.view()
-    who = query.get("id", "")
-    if who not in view.register.people.person_ids:
-        raise InputError(f"expected a person who is there, found {shown(who[:20])!r}, who became part of another: look at the list again")
-    number = view.register.people.person_ids.index(who)
+    person_id = query.get("id", "")
+    if person_id not in view.current.people.person_ids:
+        found = repr(one_line(person_id[:20]))
+        raise InputError(f"expected a person of the store, found {found}, who was merged into another: go back to the list")
+    number = view.current.people.person_ids.index(person_id)
     rows = view.rows_of(number)
     if query.get("order") == "unsure":
         rows = rows[::-1]
@@ -70,7 +71,7 @@ def person(session: Session, query: Query) -> Answer:
 
 
 def nobody(session: Session, query: Query) -> Answer:
-    """A page of nobody's faces, the best first."""
+    """A page of the faces of nobody, by falling quality."""
     view = session.view()
     rows = view.nobody()
     start, end = _window(query)
@@ -84,35 +85,36 @@ def questions(session: Session, query: Query) -> Answer:
     if asked is None:
         return {"version": session.version(view), "ready": False, "total": 0, "questions": [], "coverage": 0.0, "note": ""}
     found = []
-    for at, i in enumerate(left[:QUESTIONS].tolist()):
+    for at, i in enumerate(left[:MAX_QUESTIONS].tolist()):
         sides = [_side(view, int(row), more=asked.kind[i] == "same") for row in (asked.a[i], asked.b[i])]
         found.append(
-            {"kind": asked.kind[i], "text": TEXTS[asked.kind[i]], "sides": sides, "probability": round(float(asked.probability[i]), 3),
-             "stake": int(asked.stake[i]), "coverage": round(float(share[at + 1]), 4)}
+            {"kind": asked.kind[i], "text": QUESTION_TEXTS[asked.kind[i]], "sides": sides,
+             "probability": round(float(asked.probability[i]), 3), "stake": int(asked.stake[i]),
+             "coverage": round(float(share[at + 1]), 4)}
         )  # fmt: skip
     return {
         "version": session.version(view), "ready": True, "total": len(left), "questions": found, "coverage": round(float(share[0]), 4),
-        "note": shown(asked.note),
+        "note": one_line(asked.note),
     }  # fmt: skip
 
 
 def history(session: Session, query: Query) -> Answer:
-    """A page of the decisions that hold, the newest first."""
+    """A page of the active decisions, newest first."""
     view = session.view()
     start, end = _window(query)
-    held = view.held[::-1]
-    return {"version": session.version(view), "total": len(held), "decisions": [_decision(view, d) for d in held[start:end]]}
+    newest = view.active_decisions[::-1]
+    return {"version": session.version(view), "total": len(newest), "decisions": [_decision(view, d) for d in newest[start:end]]}
 
 
 def act(session: Session, request: Mapping[str, Any]) -> Answer:
-    """Do what is asked; what was decided, and the version after it."""
+    """Carry out an action; returns the new decisions and the version after them."""
     made = session.act(request)
     view = session.view()
-    notes = [shown(n) for n in view.notes if any(d.id in n for d in made)]
+    notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]
     return {"version": session.version(view), "made": [_decision(view, d) for d in made], "notes": notes}
 
 
-GET: dict[str, Callable[[Session, Query], Answer]] = {
+GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
     "/api/state": state, "/api/people": people, "/api/person": person, "/api/nobody": nobody, "/api/questions": questions,
     "/api/history": history,
 }  # fmt: skip
@@ -125,34 +127,35 @@ def _number(query: Query, key: str, default: int) -> int:
 
 def _window(query: Query) -> tuple[int, int]:
     start = _number(query, "offset", 0)
-    return start, start + max(1, min(_number(query, "limit", 60), PAGE))
+    return start, start + max(1, min(_number(query, "limit", 60), MAX_ENTRIES))
 
 
-def _card(view: View, number: int) -> Answer:
-    people, faces = view.register.people, view.register.faces
+def _card(view: PeopleView, number: int) -> Answer:
+    people, faces = view.current.people, view.current.faces
     return {
         "id": people.person_ids[number], "name": people.names[number] or "", "faces": people.faces[number],
-        "photos": int(view.photos[number]), "sure": round(float(view.sure[number]), 3), "best": faces.ids[int(view.best[number])],
-        "years": [int(y) for y in view.years[number]], "ignored": people.ignored[number],
+        "photos": int(view.photos[number]), "sure": round(float(view.confidence[number]), 3),
+        "best": faces.ids[int(view.best_face[number])], "years": [int(y) for y in view.years[number]], "ignored": people.ignored[number],
     }  # fmt: skip
 
 
-def _face(view: View, row: int) -> Answer:
-    name, uri, taken = view.base.library.place(row)
-    faces = view.register.faces
-    return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": shown(uri), "taken": taken[:10]}
+def _face(view: PeopleView, row: int) -> Answer:
+    name, uri, taken = view.run_data.details.photo_of(row)
+    faces = view.current.faces
+    return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": one_line(uri), "taken": taken[:10]}
 
 
-def _side(view: View, row: int, *, more: bool) -> Answer:
-    """A face of a question; with `more`, some others of its person (of no use where both faces are of one)."""
-    number = int(view.register.faces.identity[row])
+def _side(view: PeopleView, row: int, *, more: bool) -> Answer:
+    """A face of a question; with `more`, also other faces of its person (not useful if both faces are of one person)."""
+    number = int(view.current.faces.identity[row])
     rows: Ints = view.rows_of(number) if number >= 0 and more else np.zeros(0, np.int64)
-    others = [view.register.faces.ids[r] for r in rows[:5].tolist() if r != row][:4]
+    others = [view.current.faces.ids[r] for r in rows[:5].tolist() if r != row][:4]
     return {"face": _face(view, row), "person": _card(view, number) if number >= 0 else None, "others": others}
 
 
-def _decision(view: View, d: Decision) -> Answer:
+def _decision(view: PeopleView, d: Decision) -> Answer:
     return {
         "id": d.id, "batch": d.batch or "", "at": d.at, "act": d.act, "name": d.name, "person": d.person or "", "faces": len(d.faces),
-        "face": next((f for f in d.faces if f in view.base.rows), ""), "other": next((f for f in d.others if f in view.base.rows), ""),
+        "face": next((f for f in d.faces if f in view.run_data.rows), ""),
+        "other": next((f for f in d.others if f in view.run_data.rows), ""),
     }  # fmt: skip

@@ -1,8 +1,8 @@
-"""HTTP on 127.0.0.1: the page, its pictures, and the answers of api. Whom it answers is in guard.
+"""HTTP on 127.0.0.1: the page, its pictures, and the answers of `api`. `access` decides which requests are allowed.
 
-Nothing on the page comes from elsewhere, which a content security policy holds it to.
+The page loads nothing from other servers; a content security policy enforces that.
 
-Odd inputs: what is not HTTP, too long, or not allowed is answered with a status and one line; the program goes on.
+Odd inputs: a request that is not HTTP, too long, or not allowed gets an error status and one line; the server keeps running.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from facecluster.errors import FaceclusterError, InputError
 from facecluster.review import api
-from facecluster.review.guard import refusal
+from facecluster.review.access import refusal_reason
 from facecluster.review.session import Session
 from facecluster.store import Store
 
 HOST = "127.0.0.1"
-MOST = 1 << 20  # bytes of a request's body
+MAX_BODY = 1 << 20  # bytes of a request
 STATIC = {
     "/review.css": "text/css", "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
     "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript", "/history.js": "text/javascript",
@@ -33,7 +33,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-_ALWAYS = {
+_HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -42,44 +42,44 @@ _ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_KINDS = {b"RIFF": "image/webp", b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
+_MIME = {b"RIFF": "image/webp", b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A page that can be served."""
+    """A review page, ready to be served."""
 
     server: _Server
-    url: str  # with the token
+    url: str  # includes the token
 
     def serve(self) -> None:
-        """Answer until `stop` is called, from another thread, or a KeyboardInterrupt comes."""
+        """Answer requests until `stop` is called from another thread, or until a KeyboardInterrupt."""
         self.server.serve_forever(poll_interval=0.2)
 
     def stop(self) -> None:
-        """End `serve`; call `close` then."""
+        """End `serve`; call `close` afterwards."""
         self.server.shutdown()
 
     def close(self) -> None:
-        """Free the port and the file of crops."""
+        """Free the port and delete the temporary file of crops."""
         self.server.ended = True
         self.server.server_close()
         self.server.session.close()
 
 
 def open_review(store: Store, port: int = 0) -> Review:
-    """Read a store and take a port (0 = a free one) of this machine, which no other machine can reach.
+    """Read a store and open a port on 127.0.0.1 (0 = any free port). No other machine can reach it.
 
     Raises:
-        StoreError: there are no people in the store.
-        InputError: the port is taken.
+        StoreError: the store has no people.
+        InputError: the port is in use.
     """
     session = Session(store)
     try:
         server = _Server((HOST, port), _Handler)
     except OSError as e:
         session.close()
-        raise InputError(f"expected port {port} of {HOST} to be free, found: {e}. Choose another, or leave --port out") from e
+        raise InputError(f"expected port {port} of {HOST} to be free, found: {e}. Choose another port, or leave out --port") from e
     server.session, server.token = session, secrets.token_urlsafe(24)
     return Review(server, f"http://{HOST}:{server.server_port}/?token={server.token}")
 
@@ -93,17 +93,17 @@ class _Server(ThreadingHTTPServer):
     ended = False
 
     @property
-    def names(self) -> set[str]:
-        """What a Host header may say."""
+    def hosts(self) -> set[str]:
+        """Allowed values of the Host header."""
         return {f"{HOST}:{self.server_port}", f"localhost:{self.server_port}"}
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie: cookies are shared by all ports of a machine."""
+        """Name of the cookie. It contains the port, because all ports of a machine share cookies."""
         return f"facecluster-{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A page that was closed in the middle of an answer is nobody's fault; anything else is ours."""
+        """Report an error, unless the page was only closed in the middle of an answer."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "facecluster"
     sys_version = ""
-    timeout = 60  # seconds that a connection may be silent
+    timeout = 60  # seconds, of an idle connection
 
     def do_GET(self) -> None:
         self._answer(self._get)
@@ -122,17 +122,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._post)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the address has the token in it."""
+        """Log nothing: the URL contains the token."""
 
     def _answer(self, method: Any) -> None:
-        if self.server.ended:  # a connection that a page had kept open
+        if self.server.ended:  # a connection that a page kept open
             self.close_connection = True
             return
         server = self.server
-        why = refusal(self.command, self.path, self.headers, names=server.names, cookie=server.cookie, token=server.token)
+        why = refusal_reason(self.command, self.path, self.headers, hosts=server.hosts, cookie=server.cookie, token=server.token)
         try:
             if why:
-                self._body()  # else it would be read as the next request
+                self._body()  # read the body, or it would be taken for the next request
                 self._json({"error": why}, HTTPStatus.FORBIDDEN)
             else:
                 method()
@@ -151,15 +151,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_static(url.path[1:]), f"{STATIC[url.path]}; charset=utf-8")
         elif url.path.startswith("/crop/"):
             self._crop(url.path[len("/crop/") :])
-        elif url.path in api.GET:
-            self._json(api.GET[url.path](self.server.session, dict(parse_qsl(url.query))))
+        elif url.path in api.GET_ROUTES:
+            self._json(api.GET_ROUTES[url.path](self.server.session, dict(parse_qsl(url.query))))
         else:
-            self._json({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
+            self._json({"error": "not found"}, HTTPStatus.NOT_FOUND)
 
     def _post(self) -> None:
         body = self._body()
         if urlsplit(self.path).path != "/api/act":
-            return self._json({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
+            return self._json({"error": "not found"}, HTTPStatus.NOT_FOUND)
         try:
             request = json.loads(body)
         except (ValueError, RecursionError):
@@ -169,19 +169,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(api.act(self.server.session, request))
 
     def _crop(self, face: str) -> None:
-        base = self.server.session.view().base
-        row = base.rows.get(face)
-        crop = b"" if row is None else base.library.crop(row)
-        kind = next((k for start, k in _KINDS.items() if crop.startswith(start)), "")
+        run_data = self.server.session.view().run_data
+        row = run_data.rows.get(face)
+        crop = b"" if row is None else run_data.details.crop(row)
+        kind = next((k for start, k in _MIME.items() if crop.startswith(start)), "")
         if not kind:
             return self._json({"error": "this face has no picture"}, HTTPStatus.NOT_FOUND)
-        # the crop of a face never changes; kept by the page's own browser for an hour
+        # the crop of a face never changes: the browser may cache it for an hour
         self._send(crop, kind, extra={"Cache-Control": "private, max-age=3600, immutable"})
 
     def _body(self) -> bytes:
-        """The body of the request; b'' and the end of the connection if it is too long or of unknown length."""
+        """The body of the request. If it is too long or its length is unknown: b'', and the connection is closed."""
         length = self.headers.get("Content-Length", "0" if self.command == "GET" else "")
-        if not (length.isascii() and length.isdecimal()) or int(length) > MOST:
+        if not (length.isascii() and length.isdecimal()) or int(length) > MAX_BODY:
             self.close_connection = True
             return b""
         return self.rfile.read(int(length))
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, data: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, extra: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for key, value in {**_ALWAYS, "Content-Type": kind, "Content-Length": str(len(data)), **(extra or {})}.items():
+        for key, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(data)), **(extra or {})}.items():
             self.send_header(key, value)
         self.end_headers()
         self.wfile.write(data)

@@ -1,9 +1,9 @@
-"""The store behind the page: read again when it has changed, one act at a time, questions found in the background.
+"""The store behind the page: read again when it has changed, one action at a time; a thread looks for questions.
 
-Several pages, and the command line beside them, may act on one store: the journal is only appended to, each act is made from what it says
-at that moment, and every answer carries a version by which a page sees that others have acted.
+Several pages and the command line may change one store at the same time. The journal is append-only, each action starts from the journal's
+current content, and every answer has a version number, which shows a page that something has changed.
 
-Odd inputs: a run that a 'cluster' replaces meanwhile is taken over with the next request.
+Odd inputs: if 'facecluster cluster' makes a new run meanwhile, the next request uses it.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ from facecluster.decisions import FILE, Decision, append, journal_objects
 from facecluster.errors import InputError, StoreError
 from facecluster.people import current_run, read_people
 from facecluster.people.runs import POINTER, read_faces
-from facecluster.review.acts import decide
-from facecluster.review.library import Library
-from facecluster.review.questions import Asked, ask, coverage, still_open
-from facecluster.review.view import Base, Ints, View, look
+from facecluster.review.actions import decisions_for
+from facecluster.review.face_details import FaceDetails
+from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
+from facecluster.review.questions import Questions, coverage, find_questions, open_questions
 from facecluster.store import Store
 
-LOOK = 1.0  # seconds between two looks at a store that is not on this machine
+REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
 
 
 class Session:
-    """The people of a store, for as long as the page is served."""
+    """The people of a store while the page is served."""
 
     def __init__(self, store: Store) -> None:
         """Raises StoreError if the store was never grouped."""
         self.store = store
         self._lock = threading.RLock()
-        self._mark: tuple[object, ...] = ()
-        self._looked = 0.0
-        self._view: View | None = None
-        self._asked: Asked | None = None
-        self._open: tuple[View, Ints] | None = None
+        self._fingerprint: tuple[object, ...] = ()
+        self._checked_at = 0.0
+        self._view: PeopleView | None = None
+        self._questions: Questions | None = None
+        self._open: tuple[PeopleView, Ints] | None = None
         self._skipped: set[tuple[str, str]] = set()
-        self._asking: threading.Thread | None = None
+        self._question_thread: threading.Thread | None = None
         self.view()
 
-    def view(self) -> View:
-        """The people as they stand now."""
+    def view(self) -> PeopleView:
+        """The current people."""
         with self._lock:
-            mark = self._state()
-            if self._view is None or mark != self._mark:
-                self._view = look(self.store, self._base(fresh=mark[:1] != self._mark[:1]))
-                self._mark = mark
+            fingerprint = self._store_fingerprint()
+            if self._view is None or fingerprint != self._fingerprint:
+                self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]))
+                self._fingerprint = fingerprint
             return self._view
 
-    def version(self, view: View) -> str:
-        """Changes with every decision and every run."""
-        return f"{view.base.run.number}-{len(view.journal.decisions)}"
+    def version(self, view: PeopleView) -> str:
+        """A text that changes with every decision and every run."""
+        return f"{view.run_data.run.number}-{len(view.journal.decisions)}"
 
     def act(self, request: Mapping[str, Any]) -> list[Decision]:
-        """Do what a request asks, as lines of the journal that are on the disk when this returns.
+        """Carry out a request: append its decisions to the journal, which is on disk when this returns.
 
         Raises:
-            InputError: it makes no sense for the people as they stand.
+            InputError: the request does not fit the current people.
             StoreError: the journal can't be written.
         """
         with self._lock:
@@ -73,72 +73,72 @@ class Session:
                 self._skipped.add((faces[0], faces[1]))
                 self._open = None
                 return []
-            made = append(self.store, decide(self.view(), request))
-            self._looked = 0.0
+            made = append(self.store, decisions_for(self.view(), request))
+            self._checked_at = 0.0
             return made
 
-    def questions(self) -> tuple[Asked | None, Ints, NDArray[np.float64]]:
-        """All questions (None while they are looked for), which are open (q,), and the coverage now and after each (q + 1,)."""
+    def questions(self) -> tuple[Questions | None, Ints, NDArray[np.float64]]:
+        """All questions (None while the thread looks for them), the open ones (q,), and the coverage now and after each (q + 1,)."""
         view = self.view()
         with self._lock:
-            asked = self._asked
+            asked = self._questions
             if asked is None:
-                if self._asking is None:
-                    self._asking = threading.Thread(target=self._ask, args=(view.base,), daemon=True)
-                    self._asking.start()
+                if self._question_thread is None:
+                    self._question_thread = threading.Thread(target=self._find_questions, args=(view.run_data,), daemon=True)
+                    self._question_thread.start()
                 return None, np.zeros(0, np.int64), np.zeros(1)
             if self._open is None or self._open[0] is not view:
-                self._open = view, still_open(asked, view)
+                self._open = view, open_questions(asked, view)
             left = self._open[1]
             share = coverage(asked, left, view)
-            ids = view.register.faces.ids
+            ids = view.current.faces.ids
             later = np.array([(ids[asked.a[i]], ids[asked.b[i]]) in self._skipped for i in left.tolist()], bool) if self._skipped else None
         if later is None:
             return asked, left, share
         return asked, left[~later], np.concatenate([share[:1], share[1:][~later]])
 
-    def _ask(self, base: Base) -> None:
+    def _find_questions(self, run_data: RunData) -> None:
         try:
-            found = ask(self.store, base)
-        except Exception as e:  # the page must not wait for ever: what went wrong is said there
+            found = find_questions(self.store, run_data)
+        except Exception as e:  # without an answer the page would wait for ever: it shows the error
             none: Ints = np.zeros(0, dtype=np.int64)
-            found = Asked([], none, none, np.zeros(0), none, f"no questions: {type(e).__name__}: {e}")
+            found = Questions([], none, none, np.zeros(0), none, f"no questions: {type(e).__name__}: {e}")
         with self._lock:
-            self._asking = None
-            if self._view is not None and self._view.base is base:
-                self._asked = found
+            self._question_thread = None
+            if self._view is not None and self._view.run_data is run_data:
+                self._questions = found
 
-    def _base(self, *, fresh: bool) -> Base:
+    def _load_run(self, *, fresh: bool) -> RunData:
         if self._view is not None and not fresh:
-            return self._view.base
+            return self._view.run_data
         run = current_run(self.store)
         if run is None:
             raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {self.store.url}' first")
-        if self._view is not None and self._view.base.run == run:
-            return self._view.base
+        if self._view is not None and self._view.run_data.run == run:
+            return self._view.run_data
         faces, before = read_faces(self.store, run), read_people(self.store, run)
-        base = Base(run, faces, before.person_ids, {face: i for i, face in enumerate(faces.ids)}, Library(self.store, faces.ids))
-        self.close()  # the crops of the run before
-        self._asked = None
-        return base
+        run_data = RunData(run, faces, before.person_ids, {face: i for i, face in enumerate(faces.ids)}, FaceDetails(self.store, faces.ids))
+        self.close()  # crops of the previous run
+        self._questions = None
+        return run_data
 
     def close(self) -> None:
-        """Give the file of crops back."""
+        """Delete the temporary file of crops."""
         if self._view is not None:
-            self._view.base.library.close()
+            self._view.run_data.details.close()
 
-    def _state(self) -> tuple[object, ...]:
-        """What tells whether the run, and the journal, are still what was read."""
+    def _store_fingerprint(self) -> tuple[object, ...]:
+        """A value that changes when the current run or the journal changes."""
         if not self.store.is_local:
-            if self._mark and time.monotonic() - self._looked < LOOK:
-                return self._mark
+            if self._fingerprint and time.monotonic() - self._checked_at < REMOTE_CHECK_SECONDS:
+                return self._fingerprint
             self.store.fs.invalidate_cache()
-            self._looked = time.monotonic()
-        return (*(_stat(self.store, *parts) for parts in (POINTER, (FILE,))), *journal_objects.names(self.store))
+            self._checked_at = time.monotonic()
+        return (*(_file_state(self.store, *parts) for parts in (POINTER, (FILE,))), *journal_objects.names(self.store))
 
 
-def _stat(store: Store, *parts: str) -> tuple[object, ...]:
-    """Size and time of a file's last change; () if it is not there."""
+def _file_state(store: Store, *parts: str) -> tuple[object, ...]:
+    """Size and time of a file's last change; () if it does not exist."""
     try:
         info = store.fs.info(store.path(*parts))
     except FileNotFoundError:

@@ -18,7 +18,7 @@ NASTY = "<img src=x onerror=alert(1)>"
 def grouped(
     folder: Path, sizes: tuple[int, ...] = (12, 9, 7, 5, 4), noise: float = 0.8, singles: int = 3
 ) -> tuple[Store, list[str], np.ndarray]:
-    """A store with people of these sizes and single faces, after `cluster`; its face_ids, and who each is.
+    """A store with people of these sizes and single faces, after `cluster`; its face_ids, and the person of each.
 
     Photos of person i were taken in 2010 + i; their crops have one colour each.
     """

@@ -1,4 +1,4 @@
-"""The server of the review page: who may ask, what is answered, and that acts are lines of the journal that show at once."""
+"""The server of the review page: which requests are allowed, the answers, and actions that become decisions at once."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from facecluster.decisions import FILE, Decision, active, append, read, replay
 from facecluster.people import current_run, people_with_current_names, read_people
 from facecluster.people.runs import Faces, People, Run, write_run
 from facecluster.review import open_review
-from facecluster.review.overlay import regroup
+from facecluster.review.apply_decisions import apply_decisions
+from facecluster.review.people_view import MAX_ENTRIES
 from facecluster.review.server import STATIC
-from facecluster.review.view import PAGE
 from facecluster.store import IDENTITIES, Store, table_of
 
 
 @dataclass
 class Page:
-    """What a browser would be."""
+    """Stands for a browser."""
 
     store: Store
     port: int
@@ -72,7 +72,7 @@ class Page:
         return list(self.get("people", **query)["people"])
 
     def faces(self, person: str) -> list[str]:
-        return [f["id"] for f in self.get("person", id=person, limit=PAGE)["faces"]]
+        return [f["id"] for f in self.get("person", id=person, limit=MAX_ENTRIES)["faces"]]
 
     def lines(self) -> int:
         path = Path(self.store.path(FILE))
@@ -96,7 +96,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
     yield from served(grouped(tmp_path)[0])
 
 
-def test_nothing_without_the_token(page: Page) -> None:
+def test_nothing_is_answered_without_the_token(page: Page) -> None:
     paths = ["/", "/app.js", "/api/state", "/api/people", f"/crop/{syn.face_id(0, 0)}", "/?token=x", "/?token=", "/nothing"]
     assert {page.send("GET", path)[0] for path in paths} == {403}
     status, headers, body = page.send("GET", f"/?token={page.token}")
@@ -108,7 +108,7 @@ def test_nothing_without_the_token(page: Page) -> None:
     assert page.send("GET", "/api/state", Cookie=f"facecluster-{page.port + 1}={page.token}")[0] == 403
 
 
-def test_an_act_needs_the_token_in_a_header(page: Page) -> None:
+def test_an_action_needs_the_token_in_a_header(page: Page) -> None:
     person = page.people()[0]["id"]
     body = json.dumps({"act": "name", "person": person, "name": "Ann"}).encode()
     assert page.send("POST", "/api/act", body, Cookie=page.cookie)[0] == 403
@@ -128,7 +128,7 @@ def test_an_act_needs_the_token_in_a_header(page: Page) -> None:
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )  # fmt: skip
-def test_other_pages_and_other_names_for_this_machine_are_refused(page: Page, headers: dict[str, str]) -> None:
+def test_other_sites_and_other_host_names_are_refused(page: Page, headers: dict[str, str]) -> None:
     sent = {k: v.replace("PORT", str(page.port)) for k, v in headers.items()}
     for method, path in (("GET", "/api/state"), ("POST", "/api/act")):
         body = b'{"act": "undo"}' if method == "POST" else None
@@ -140,7 +140,7 @@ def test_other_pages_and_other_names_for_this_machine_are_refused(page: Page, he
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b"[" * 100_000, b'{"act": 7}', b'{"act": ["name"]}', b"\xff", b'{"act":"_name"}', b'{"act":"name"}']
 )
-def test_requests_that_make_no_sense(page: Page, body: bytes) -> None:
+def test_invalid_requests(page: Page, body: bytes) -> None:
     status, _, answer = page.send("POST", "/api/act", body, Cookie=page.cookie, X_Token=page.token)
     assert status in (400, 409) and "\n" not in json.loads(answer)["error"]
     for length in (str(2 << 20), "-1", "x"):
@@ -161,7 +161,7 @@ def test_odd_paths(page: Page) -> None:
     assert status == 409 and "p-00000000" in json.loads(answer)["error"]
 
 
-def test_everything_comes_from_this_machine(page: Page) -> None:
+def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
     pages = {path: page.send("GET", path, Cookie=page.cookie) for path in ["/", *STATIC]}
     for path, (status, headers, body) in pages.items():
         assert status == 200 and headers["X-Content-Type-Options"] == "nosniff", path
@@ -171,7 +171,7 @@ def test_everything_comes_from_this_machine(page: Page) -> None:
     assert there == {"index.html", *(name[1:] for name in STATIC)}
 
 
-def test_name_merge_split_ignore_undo_each_is_one_line_and_shows_at_once(page: Page) -> None:
+def test_each_action_is_one_line_of_the_journal_and_takes_effect_at_once(page: Page) -> None:
     one, two, three = page.people()[:3]
     assert (one["faces"], two["faces"], three["faces"]) == (12, 9, 7)
     page.act(act="name", person=one["id"], name="  Ann \n Lee ")
@@ -199,7 +199,7 @@ def test_name_merge_split_ignore_undo_each_is_one_line_and_shows_at_once(page: P
     assert page.people(show="named") == []
 
 
-def test_not_this_person_and_given_to_another(page: Page) -> None:
+def test_not_this_person_and_moved_to_another(page: Page) -> None:
     one, two = page.people()[:2]
     wrong = page.faces(one["id"])[4]
     page.act(act="split", person=one["id"], faces=[wrong])
@@ -207,7 +207,7 @@ def test_not_this_person_and_given_to_another(page: Page) -> None:
     page.act(act="give", person=two["id"], faces=[wrong])
     assert wrong in page.faces(two["id"]) and [p["faces"] for p in page.people()[:2]] == [11, 10]
     other = page.faces(one["id"])[3]
-    page.act(act="give", person=two["id"], faces=[other])  # straight from one to the other: split off, then the same
+    page.act(act="give", person=two["id"], faces=[other])  # directly from one person to the other: split off, then linked
     assert other in page.faces(two["id"]) and [p["faces"] for p in page.people()[:2]] == [11, 10]
     page.act(act="undo")
     assert other in page.faces(one["id"])
@@ -216,7 +216,7 @@ def test_not_this_person_and_given_to_another(page: Page) -> None:
     assert any(sorted(page.faces(p["id"])) == sorted(nobody) for p in page.people() if p["faces"] == 2)
 
 
-def test_three_people_become_one_and_are_undone_together(page: Page) -> None:
+def test_a_merge_of_three_is_undone_at_once(page: Page) -> None:
     people = [p["id"] for p in page.people()]
     page.act(act="merge", people=people[1:4])
     assert [p["faces"] for p in page.people()] == [21, 12, 4] and page.people()[0]["id"] == people[1]
@@ -230,7 +230,7 @@ def test_two_pages_and_the_command_line_at_once(page: Page) -> None:
     page.act(act="merge", people=[one["id"], two["id"]])
     assert page.get("state")["version"] != version
     status, answer = page.post(act="name", person=two["id"], name="Too late")
-    assert status == 409 and "became part of another" in answer["error"] and page.lines() == 1
+    assert status == 409 and "was merged into another" in answer["error"] and page.lines() == 1
     call("undo", page.store.url)
     assert len(page.people()) == 5
     call("name", page.store.url, two["id"], "Bob")
@@ -246,7 +246,7 @@ def test_two_pages_and_the_command_line_at_once(page: Page) -> None:
     assert sum(p["name"].startswith("N ") for p in page.people()) == 5
 
 
-def test_all_of_it_is_there_after_a_restart_and_after_cluster(tmp_path: Path) -> None:
+def test_decisions_survive_a_restart_and_a_new_grouping(tmp_path: Path) -> None:
     store, _, _ = grouped(tmp_path)
     pages = served(store)
     page = next(pages)
@@ -259,7 +259,7 @@ def test_all_of_it_is_there_after_a_restart_and_after_cluster(tmp_path: Path) ->
     shown = {frozenset(page.faces(p["id"])): (p["name"], p["ignored"]) for show in ("", "ignored") for p in page.people(show=show)}
     ids = {p["id"] for show in ("", "ignored") for p in page.people(show=show)}
     list(pages)
-    for _ in range(2):  # as it was left; then grouped anew
+    for _ in range(2):  # first a restart; then after a new grouping
         pages = served(store)
         page = next(pages)
         again = {frozenset(page.faces(p["id"])): (p["name"], p["ignored"]) for show in ("", "ignored") for p in page.people(show=show)}
@@ -288,7 +288,7 @@ def test_search_and_filters(page: Page) -> None:
     sure = [p["sure"] for p in page.people(order="unsure")]
     assert sure == sorted(sure)
     names = {f["photo"] for p in page.people() for f in page.get("person", id=p["id"])["faces"]}
-    assert any(NASTY.split("=")[1][:3] in name for name in names)  # as text: what it looks like on the page is the browser's test
+    assert any(NASTY.split("=")[1][:3] in name for name in names)  # as text; the browser test checks the page
 
 
 def wait_for_questions(page: Page) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def test_questions(tmp_path: Path) -> None:
     pages = served(grouped(tmp_path, (10, 9, 8, 6, 5, 4), noise=1.5, singles=8)[0])
     page = next(pages)
     found = wait_for_questions(page)
-    assert found["total"] >= 3, "this collection is too easy: there is nothing to ask"
+    assert found["total"] >= 3, "this collection is too easy: there are no questions"
     shares = [found["coverage"], *(q["coverage"] for q in found["questions"])]
     assert shares == sorted(shares) and shares[-1] == 1 or found["total"] > len(found["questions"])
     first, second = found["questions"][:2]
@@ -318,15 +318,15 @@ def test_questions(tmp_path: Path) -> None:
     question = next(q for q in left["questions"] if q["kind"] == "same")
     faces = [s["face"]["id"] for s in question["sides"]]
     page.act(act="same", faces=faces)
-    assert any({*faces} <= {*page.faces(p["id"])} for p in page.people(limit=PAGE))
+    assert any({*faces} <= {*page.faces(p["id"])} for p in page.people(limit=MAX_ENTRIES))
     assert page.lines() == 2 and page.get("questions")["coverage"] >= found["coverage"]
     page.act(act="undo")
     assert faces in [[s["face"]["id"] for s in q["sides"]] for q in page.get("questions")["questions"]]
     list(pages)
 
 
-def test_five_thousand_people_come_in_small_pages(tmp_path: Path) -> None:
-    """100,000 faces of 5,000 people, as a run would leave them: what an answer weighs does not grow with the store."""
+def test_answers_stay_small_with_five_thousand_people(tmp_path: Path) -> None:
+    """100,000 faces of 5,000 people in a run: the size of an answer does not grow with the store."""
     store = Store(str(tmp_path / "store"))
     store.create()
     n, count = 100_000, 5_000
@@ -340,7 +340,7 @@ def test_five_thousand_people_come_in_small_pages(tmp_path: Path) -> None:
     pages = served(store)
     page = next(pages)
     _, _, body = page.send("GET", "/api/people?limit=100000", Cookie=page.cookie)
-    assert json.loads(body)["total"] == count and len(json.loads(body)["people"]) == PAGE
+    assert json.loads(body)["total"] == count and len(json.loads(body)["people"]) == MAX_ENTRIES
     assert len(body) < 30_000
     page.act(act="name", person="p-00000009", name="Ann")
     page.act(act="merge", people=["p-00000009", "p-00000010"])
@@ -376,7 +376,7 @@ def test_the_command_prints_the_address_and_ends_with_ctrl_c(tmp_path: Path) -> 
     assert [d.name for d in read(store).decisions] == ["Ann"]
 
 
-# -- decisions over groups, without a server --------------------------------------------------------------------------------
+# -- groups after decisions, without a server -------------------------------------------------------------------------------
 
 FACES = [f"{i:024x}-0000" for i in range(14)]
 GROUPS = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, -1, -1])
@@ -396,22 +396,22 @@ acts = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(acts)
-def test_what_decisions_say_holds_in_the_groups_that_are_shown(made: list[Decision]) -> None:
-    """Whatever was decided: what is tied is together, what is apart is apart, and where nothing was said nothing changes."""
+def test_groups_follow_any_decisions(made: list[Decision]) -> None:
+    """For any decisions: must-links and cannot-links hold, and groups without a decision do not change."""
     from dataclasses import replace
 
     decisions = [replace(d, id=str(i)) for i, d in enumerate(made)]
-    verdict = replay(decisions)
+    resolved = replay(decisions)
     left = {f for d in active(decisions) if d.act == "split" for f in d.faces}
     rows = {face: i for i, face in enumerate(FACES)}
-    out = regroup(GROUPS, rows, verdict, left)
-    for tied in verdict.must_link_sets():
+    out = apply_decisions(GROUPS, rows, resolved, left)
+    for tied in resolved.must_link_sets():
         assert len({int(out[rows[f]]) for f in tied}) == 1 and out[rows[tied[0]]] >= 0
-    root = verdict.links.root
+    root = resolved.links.root
     for a in FACES:
         for b in FACES:
-            apart = root(b) in verdict.links.cannot_link.get(root(a), ()) or (
-                (one := verdict.links.name.get(root(a))) and (two := verdict.links.name.get(root(b))) and one != two
+            apart = root(b) in resolved.links.cannot_link.get(root(a), ()) or (
+                (one := resolved.links.name.get(root(a))) and (two := resolved.links.name.get(root(b))) and one != two
             )
             assert not apart or out[rows[a]] != out[rows[b]] or out[rows[a]] < 0
     sizes = np.bincount(out[out >= 0])
@@ -424,8 +424,8 @@ def test_what_decisions_say_holds_in_the_groups_that_are_shown(made: list[Decisi
         assert out.tolist() == GROUPS.tolist()
 
 
-def test_the_overlay_is_what_a_run_starts_from(page: Page) -> None:
-    """With nothing decided the page shows the run itself."""
+def test_without_decisions_the_page_shows_the_run(page: Page) -> None:
+    """A decision about faces that do not exist changes nothing either."""
     run = current_run(page.store)
     assert run is not None
     people = read_people(page.store, run)
@@ -436,6 +436,6 @@ def test_the_overlay_is_what_a_run_starts_from(page: Page) -> None:
 
 
 def test_faces_of_a_run() -> None:
-    """The shape that the overlay is made for."""
+    """An empty run has no groups."""
     assert Faces([], np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4), np.float32)).ids == []
-    assert regroup(np.zeros(0, np.int64), {}, replay([]), set()).tolist() == []
+    assert apply_decisions(np.zeros(0, np.int64), {}, replay([]), set()).tolist() == []

@@ -1,4 +1,4 @@
-"""The review page in a real browser: name, merge, split, undo, a question; reload, restart, and 'cluster' keep it all."""
+"""The review page in a real browser: name, merge, split, undo, a question; all of it survives reload, restart and 'cluster'."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from facecluster.decisions import read
 from facecluster.people import current_run, people_with_current_names
 from facecluster.people.runs import read_faces
 from facecluster.review import open_review, session
-from facecluster.review.questions import Asked
-from facecluster.review.view import Base
+from facecluster.review.people_view import RunData
+from facecluster.review.questions import Questions
 from facecluster.store import Store
 
 FLAGS = (
@@ -46,13 +46,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driving = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
     driving.get("about:blank")
-    driving.get_log("performance")  # what the browser did before, such as its own start page, is not of interest
+    driving.get_log("performance")  # drop what the browser did before, such as its own start page
     yield driving
     driving.quit()
 
 
 def shot(browser: Any, name: str) -> None:
-    """Keep a screenshot where FACECLUSTER_SCREENSHOTS says."""
+    """Save a screenshot in the folder FACECLUSTER_SCREENSHOTS, if that is set."""
     if folder := os.environ.get("FACECLUSTER_SCREENSHOTS"):
         browser.save_screenshot(f"{folder}/{name}.png")
 
@@ -66,7 +66,7 @@ class Shown:
         self.thread = threading.Thread(target=self.review.serve)
         self.thread.start()
         for log in ("browser", "performance"):
-            browser.get_log(log)  # what was before is not of interest
+            browser.get_log(log)  # drop earlier messages
         browser.set_window_size(1200, 900)
         browser.get(self.review.url)
         self.until(lambda: self.all("main h1"))
@@ -79,7 +79,7 @@ class Shown:
         self.review.close()
 
     def until(self, true: Callable[[], Any]) -> Any:
-        """Wait for something that the page does."""
+        """Wait until a condition of the page holds."""
         wait = import_module("selenium.webdriver.support.ui").WebDriverWait
         errors = import_module("selenium.common.exceptions")
         ignored = [errors.StaleElementReferenceException, errors.NoSuchElementException]
@@ -116,21 +116,21 @@ class Shown:
         return [int(size) for _, _, size in self.people()]
 
     def said(self, text: str) -> None:
-        """Wait until the page says this, and shows the people as the journal leaves them."""
+        """Wait until the page announces this text and shows the people after the last decision."""
         self.until(lambda: self.one("#status").text == text)
         self.until(lambda: self.one("#main").get_attribute("data-version").endswith(f"-{len(read(self.store).decisions)}"))
 
 
-def ask(store: Store, base: Base) -> Asked:
-    """Whether people 3 and 4, 4 and 5, 3 and 5 are one: what the grouping would ask about depends on how it is tuned."""
+def find_questions(store: Store, base: RunData) -> Questions:
+    """Fixed questions about people 3, 4 and 5, because the questions of the grouping depend on its settings."""
     rows = [int(np.flatnonzero(base.faces.identity == i)[0]) for i in range(6)]
     a, b = np.array([rows[3], rows[4], rows[3]]), np.array([rows[4], rows[5], rows[5]])
-    return Asked(["same"] * 3, a, b, np.array([0.6, 0.5, 0.4]), np.array([7, 3, 3]))
+    return Questions(["same"] * 3, a, b, np.array([0.6, 0.5, 0.4]), np.array([7, 3, 3]))
 
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "ask", ask)
+    monkeypatch.setattr(session, "find_questions", find_questions)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def keys(*names: str) -> str:
 
 
 def quiet(browser: Any, port: int) -> None:
-    """No error in the console, and nothing asked but of this server; the token is not in the address any more."""
+    """No error in the console, requests to this server only, and no token in the address."""
     assert [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
     sent = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
     urls = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
@@ -154,23 +154,23 @@ def quiet(browser: Any, port: int) -> None:
     assert "token" not in browser.current_url
 
 
-def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
-    """One sitting: name, merge, split, undo, a question; then a reload, another server, and a new run."""
+def test_all_actions_and_that_they_persist(shown: Shown) -> None:
+    """Name, merge, split, undo, a question; then a reload, another server, and a new run."""
     port = shown.review.server.server_port
     before = shown.people()
     first, second, third = before[:3]
     shown.key(f"name-{first[0]}").send_keys("Ann <b>x</b>" + keys("ENTER"))
-    shown.said("Called Ann <b>x</b>")
+    shown.said("Named Ann <b>x</b>")
     shown.until(lambda: shown.people()[0][1] == "Ann <b>x</b>")
     shot(shown.browser, "review-people")
-    # merge by ticking
+    # merge by selecting cards
     for person in (second, first):
         shown.key(f"tick-{person[0]}").click()
     assert shown.key("merge").text == "Merge into Ann <b>x</b>"
     shown.key("merge").click()
     shown.until(lambda: len(shown.people()) == len(before) - 1)
     assert shown.people()[0] == (first[0], "Ann <b>x</b>", str(int(first[2]) + int(second[2])))
-    # split by ticking faces
+    # split by selecting faces
     shown.go(f"person/{third[0]}", ".face")
     ids = [e.get_attribute("data-id") for e in shown.all(".face")]
     shot(shown.browser, "review-person")
@@ -184,7 +184,7 @@ def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
     shown.one("h1").click()
     shown.one("body").send_keys("u")
     shown.until(lambda: len(shown.all(".face")) == len(ids) - 3)
-    shown.said("Taken back: Split off")
+    shown.said("Undone: Split off")
     # a question by key
     shown.go("questions", ".pair")
     asked = [e.get_attribute("data-id") for e in shown.all("figure")]
@@ -198,7 +198,7 @@ def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
     other = [e.get_attribute("data-id") for e in shown.all("figure")]
     shown.one("body").send_keys("n")
     shown.said("No, two people")
-    assert shown.one(".note").text.startswith("Nothing is open")
+    assert shown.one(".note").text.startswith("No questions left")
     assert [d.act for d in read(shown.store).decisions] == ["name", "merge", "split", "split", "undo", "same", "not-same"]
     shown.go("people", ".card")
     kept = sorted(shown.people())
@@ -211,7 +211,7 @@ def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
     try:
         assert sorted(again.people()) == kept
         call("cluster", shown.store.url)
-        again.until(lambda: again.one("#main").get_attribute("data-version").startswith("2-"))  # the page sees the new run by itself
+        again.until(lambda: again.one("#main").get_attribute("data-version").startswith("2-"))  # the page notices the new run by itself
         held = {person: (name, size) for person, name, size in again.people()}
         assert held[first[0]] == ("Ann <b>x</b>", str(int(first[2]) + int(second[2])))
         assert third[0] in held
@@ -231,7 +231,7 @@ def test_the_acts_and_that_all_of_it_lasts(shown: Shown) -> None:
 
 
 def test_two_tabs(shown: Shown) -> None:
-    """The second tab sees what the first does; both act; the journal is whole."""
+    """Both tabs act, each shows the actions of the other, and the journal is complete."""
     browser = shown.browser
     one, two, three = (p[0] for p in shown.people()[:3])
     first = browser.current_window_handle
@@ -241,7 +241,7 @@ def test_two_tabs(shown: Shown) -> None:
         browser.get(shown.review.url)
         shown.until(lambda: shown.all(".card"))
         shown.key(f"name-{one}").send_keys("From two" + keys("ENTER"))
-        shown.said("Called From two")
+        shown.said("Named From two")
         browser.switch_to.window(first)
         shown.until(lambda: shown.people()[0][1] == "From two")
         for person in (one, two):
@@ -251,7 +251,7 @@ def test_two_tabs(shown: Shown) -> None:
         browser.switch_to.window(second)
         shown.until(lambda: two not in [p[0] for p in shown.people()])
         shown.key(f"name-{three}").send_keys("Zoë" + keys("ENTER"))
-        shown.said("Called Zoë")
+        shown.said("Named Zoë")
     finally:
         browser.switch_to.window(second)
         browser.close()
@@ -270,10 +270,10 @@ def test_merge_by_dragging(shown: Shown) -> None:
     assert shown.people()[0][0] == before[0][0] and shown.sizes()[0] == int(before[0][2]) + int(before[1][2])
 
 
-def test_search_filters_and_pages_stay_in_the_address(shown: Shown) -> None:
+def test_search_and_filters_are_in_the_address(shown: Shown) -> None:
     target = shown.people()[2]
     shown.key(f"name-{target[0]}").send_keys("Zoë" + keys("ENTER"))
-    shown.said("Called Zoë")
+    shown.said("Named Zoë")
     shown.one("body").send_keys("/")
     shown.browser.switch_to.active_element.send_keys("zOË")
     shown.until(lambda: shown.one("#found").text == "1 person")
@@ -294,7 +294,7 @@ def test_search_filters_and_pages_stay_in_the_address(shown: Shown) -> None:
 
 
 def test_keyboard_alone(shown: Shown) -> None:
-    """Every control can be reached with Tab, shows that it has the focus, and has a name for screen readers."""
+    """Every control can be reached with Tab, shows its focus, and has a name for screen readers."""
     browser = shown.browser
     ids = [p[0] for p in shown.people()[:2]]
     nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -312,12 +312,12 @@ def test_keyboard_alone(shown: Shown) -> None:
             browser.switch_to.active_element.send_keys(" ")
         if key == f"tick-{ids[1]}":
             break
-    assert {"People", "Questions", "search", "show", f"open-{ids[0]}", f"name-{ids[0]}"} <= {*reached}
+    assert {"People", "Questions", "Unknown faces", "search", "show", f"open-{ids[0]}", f"name-{ids[0]}"} <= {*reached}
     shown.key("merge").send_keys(keys("ENTER"))
     shown.until(lambda: ids[1] not in [p[0] for p in shown.people()])
     status = shown.one("#status")
     assert (status.get_attribute("role"), status.get_attribute("aria-live")) == ("status", "polite")
-    shown.said("2 people are one")
+    shown.said("Merged 2 people")
 
 
 def test_narrow_light_and_dark(shown: Shown) -> None:
@@ -325,7 +325,7 @@ def test_narrow_light_and_dark(shown: Shown) -> None:
     person = shown.people()[0][0]
     pages = {"people": ".card", f"person/{person}": ".face", "questions": ".pair", "nobody": ".face", "history": "h1"}
     shown.key(f"name-{person}").send_keys("W" * 60 + keys("ENTER"))
-    shown.said(f"Called {'W' * 60}")
+    shown.said(f"Named {'W' * 60}")
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True})
     shades = []
     try:
@@ -349,13 +349,13 @@ def test_narrow_light_and_dark(shown: Shown) -> None:
 
 
 def test_names_of_files_are_text(shown: Shown) -> None:
-    """The first photo is called after an image tag with a script."""
+    """The name of the first photo is an image tag with a script."""
     for person, _, _ in shown.people():
         shown.go(f"person/{person}", f'[aria-label^="Faces of Unnamed {person}"] .face')
         if any("onerror" in e.text for e in shown.all(".face")):
             break
     else:
-        shown.go("nobody", '[aria-label="Faces of nobody known"] .face')
+        shown.go("nobody", '[aria-label="Unknown faces"] .face')
         assert any("onerror" in e.text for e in shown.all(".face"))
     assert shown.browser.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
     quiet(shown.browser, shown.review.server.server_port)
@@ -369,4 +369,4 @@ def test_when_the_server_has_ended_the_page_says_so(browser: Any, tmp_path: Path
     browser.find_element("css selector", '[data-page="history"]').click()
     page.until(lambda: "facecluster review' has ended" in page.one("#problem").text)
     browser.get("about:blank")
-    browser.get_log("browser")  # that it could not be reached is in the console, as it should be
+    browser.get_log("browser")  # drop the expected error that the server can't be reached

@@ -1,8 +1,8 @@
-// What the page asks of the server.
+// Requests to the server.
 
 const token = document.querySelector("meta[name=token]").content;
 
-async function answer(response) {
+async function parse(response) {
   let found;
   try {
     found = await response.json();
@@ -13,20 +13,20 @@ async function answer(response) {
   return found;
 }
 
-async function reach(path, options) {
+async function request(path, options) {
   try {
     return await fetch(path, options);
   } catch {
-    throw new Error("'facecluster review' has ended: start it again and open its address. All that you said is kept.");
+    throw new Error("'facecluster review' has ended. Start it again and open the new address. All your decisions are saved.");
   }
 }
 
 export async function get(path, query = {}) {
   const filled = Object.entries(query).filter(([, value]) => value !== "" && value !== undefined && value !== 0);
-  return answer(await reach(`/api/${path}?${new URLSearchParams(filled)}`));
+  return parse(await request(`/api/${path}?${new URLSearchParams(filled)}`));
 }
 
-export async function post(request) {
+export async function post(action) {
   const headers = { "Content-Type": "application/json", "X-Token": token };
-  return answer(await reach("/api/act", { method: "POST", headers, body: JSON.stringify(request) }));
+  return parse(await request("/api/act", { method: "POST", headers, body: JSON.stringify(action) }));
 }

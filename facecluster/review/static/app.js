@@ -1,20 +1,20 @@
-// Which page is shown, what stands above it, keys, and a look now and then whether others have acted.
+// Routing between pages, the header, keyboard shortcuts, and a regular check for changes by others.
 
 import { get, post } from "./api.js";
-import { draw as drawHistory, told } from "./history.js";
+import { describe, draw as drawHistory } from "./history.js";
 import { app, count, el } from "./parts.js";
 import { draw as drawPeople } from "./people.js";
 import { draw as drawPerson, drawNobody } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
 
-const EVERY = 2500; // ms between two looks
+const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
 const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, nobody: drawNobody, history: drawHistory };
-let turn = 0; // of drawing: an answer that comes late must not overwrite a newer page
+let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
-history.replaceState(null, "", `/${location.hash}`); // the token need not stand in the address, where others may read it
+history.replaceState(null, "", `/${location.hash}`); // remove the token from the address, where others could read it
 
 function route() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
@@ -35,7 +35,7 @@ app.fail = (error) => {
 
 let fading;
 
-function say(text) {
+function announce(text) {
   const place = document.getElementById("status");
   place.textContent = text;
   clearTimeout(fading);
@@ -43,11 +43,11 @@ function say(text) {
   app.fail(null);
 }
 
-/** Do something, say so, and show what has become of it; whether it was done. */
-app.act = async (request, said) => {
+/** Carry out an action, announce it, and draw the result; returns whether it succeeded. */
+app.act = async (action, message) => {
   try {
-    const made = await post(request);
-    say([said, ...made.notes].join(". "));
+    const made = await post(action);
+    announce([message, ...made.notes].join(". "));
   } catch (error) {
     app.fail(error);
     await app.refresh();
@@ -57,14 +57,14 @@ app.act = async (request, said) => {
   return true;
 };
 
-function above(state) {
+function drawHeader(state) {
   app.state = state;
   document.getElementById("counts").textContent = [
-    count(state.people, "person", "people"), `${state.named.toLocaleString("en")} named`, count(state.faces, "face"), `${state.nobody.toLocaleString("en")} of nobody known`,
+    count(state.people, "person", "people"), `${state.named.toLocaleString("en")} named`, count(state.faces, "face"), `${state.nobody.toLocaleString("en")} unknown`,
     ...(state.since > 0 ? [`${count(state.since, "decision")} since run ${state.run}`] : []),
   ].join(" · ");
   undo.disabled = !state.undo;
-  undo.setAttribute("aria-label", state.undo ? `Undo: ${told(state.undo)}` : "Undo: nothing to take back");
+  undo.setAttribute("aria-label", state.undo ? `Undo: ${describe(state.undo)}` : "Nothing to undo");
 }
 
 app.refresh = async () => {
@@ -79,22 +79,22 @@ app.refresh = async () => {
   try {
     const state = await get("state");
     if (!current()) return;
-    above(state);
+    drawHeader(state);
     const parts = await pages[page](query, current);
     if (!parts || !current()) return;
     drawn = state.version;
-    replace(parts.filter(Boolean));
+    redraw(parts.filter(Boolean));
     document.title = `${main.querySelector("h1").textContent} – facecluster review`;
     main.dataset.version = state.version;
   } catch (error) {
     if (!current()) return;
     app.fail(error);
-    if (page === "person") replace([el("h1", {}, "This person is not there any more"), el("a", { href: "#/people" }, "To the people")]);
+    if (page === "person") redraw([el("h1", {}, "This person does not exist any more"), el("a", { href: "#/people" }, "Show all people")]);
   }
 };
 
-/** Draw anew, and leave the focus, and what is being typed in a search, where it was. */
-function replace(parts) {
+/** Replace the page, but keep the focus and the text that is being typed in a search field. */
+function redraw(parts) {
   const active = document.activeElement;
   const key = active && active.dataset ? active.dataset.key : undefined;
   const typed = active && active.tagName === "INPUT" && active.type !== "checkbox" ? [active.value, active.selectionStart, active.selectionEnd] : null;
@@ -112,14 +112,14 @@ function replace(parts) {
 
 const typing = (e) => e && (e.tagName === "SELECT" || (e.tagName === "INPUT" && e.type !== "checkbox"));
 
-/** Whether drawing anew would take something from under the user's hands. */
+/** Whether a redraw would disturb the user: a name is being typed, or a list is open. */
 function busy() {
   const active = document.activeElement;
   if (!typing(active) || active.type === "search") return false;
   return active.tagName === "SELECT" ? CSS.supports("selector(:open)") && active.matches(":open") : active.value.trim() !== (active.dataset.saved || "");
 }
 
-async function look() {
+async function checkForChanges() {
   if (document.hidden || busy()) return;
   const state = await get("state").catch((error) => app.fail(error));
   if (state && drawn && state.version !== drawn) await app.refresh();
@@ -127,7 +127,7 @@ async function look() {
 
 undo.addEventListener("click", () => {
   const last = app.state.undo;
-  if (last) app.act({ act: "undo", of: last.batch || last.id }, `Taken back: ${told(last)}`);
+  if (last) app.act({ act: "undo", of: last.batch || last.id }, `Undone: ${describe(last)}`);
 });
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
@@ -145,5 +145,5 @@ window.addEventListener("hashchange", () => {
   app.fail(null);
   app.refresh();
 });
-setInterval(look, EVERY);
+setInterval(checkForChanges, CHECK_INTERVAL);
 app.refresh();

@@ -1,10 +1,10 @@
-// Pieces of pages. All text goes in as text, never as HTML: names and paths may hold anything.
+// Elements that several pages use. All text is inserted as text, never as HTML, because names and paths may contain anything.
 
 import { get } from "./api.js";
 
 export const app = { refresh: () => {}, act: async () => {}, go: () => {}, state: {} };
 
-/** An element with attributes (on* are listeners) and children (strings become text). `key` finds it again after the page is drawn anew. */
+/** An element with attributes (on* are listeners) and children (strings become text). `key` identifies it again after a redraw. */
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -27,7 +27,7 @@ export function crop(face, size = 112) {
   return image;
 }
 
-/** An input for a name: saved with Enter or when it is left, back as it was with Escape. */
+/** An input for a name: Enter or leaving the field saves it, Escape restores the old name. */
 export function nameField(person, key) {
   const input = el("input", {
     type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,
@@ -36,7 +36,7 @@ export function nameField(person, key) {
   const save = () => {
     if (input.value.trim() === sent) return;
     sent = input.dataset.saved = input.value.trim();
-    app.act({ act: "name", person: person.id, name: sent }, sent ? `Called ${sent}` : "Name taken away");
+    app.act({ act: "name", person: person.id, name: sent }, sent ? `Named ${sent}` : "Name removed");
   };
   input.addEventListener("change", save);
   input.addEventListener("keydown", (event) => {
@@ -47,7 +47,7 @@ export function nameField(person, key) {
   return input;
 }
 
-/** Fills the list of known names as one types. */
+/** Fills the list of known names while the user types. */
 export function suggest(input) {
   let timer;
   input.addEventListener("input", () => {
@@ -60,7 +60,7 @@ export function suggest(input) {
   });
 }
 
-/** Buttons to the pages of a list. */
+/** Buttons for the pages of a list. */
 export function pager(query, total, limit, to) {
   const offset = Number(query.offset) || 0;
   if (total <= limit && !offset) return null;
@@ -85,25 +85,25 @@ export function choice(name, key, options, value, onchange) {
   return el("label", {}, el("span", {}, name), select);
 }
 
-/** Shows what can be done with what is ticked; nothing where nothing is. */
+/** Shows the actions for the selected items; hidden if nothing is selected. */
 export function tray(...children) {
   const place = document.getElementById("tray");
   place.hidden = children.length === 0;
   place.replaceChildren(...children.filter(Boolean));
 }
 
-/** A field that says to whom faces belong. */
-export function giveTo(faces, done) {
-  const input = el("input", { type: "text", placeholder: "Name of a person", "aria-label": "Name of the person that these faces are of", list: "known", autocomplete: "off", key: "give-name" });
+/** A field and a button to move faces to a person. */
+export function moveTo(faces, done) {
+  const input = el("input", { type: "text", placeholder: "Name of a person", "aria-label": "Name of the person whom these faces show", list: "known", autocomplete: "off", key: "give-name" });
   suggest(input);
-  const give = async () => {
+  const move = async () => {
     const wanted = input.value.trim().toLocaleLowerCase();
     if (!wanted) return input.focus();
     const found = await get("people", { q: wanted, show: wanted.startsWith("p-") ? "" : "named", limit: 50 });
     const person = found.people.find((p) => p.id === wanted || p.name.toLocaleLowerCase() === wanted);
-    if (!person) return app.fail(new Error(`nobody is called ${input.value}: split the faces off, then name them`));
-    if (await app.act({ act: "give", person: person.id, faces: faces() }, `Given to ${label(person)}`)) done();
+    if (!person) return app.fail(new Error(`No person is called ${input.value}. Split the faces off, then name the new person.`));
+    if (await app.act({ act: "give", person: person.id, faces: faces() }, `Moved to ${label(person)}`)) done();
   };
-  input.addEventListener("keydown", (event) => event.key === "Enter" && give());
-  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: give }, "Give to"));
+  input.addEventListener("keydown", (event) => event.key === "Enter" && move());
+  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: move }, "Move to this person"));
 }

@@ -1,17 +1,17 @@
-// People as cards: name, tick and merge, drag onto each other, ignore, search and filter.
+// People as cards: name, select and merge, drag one card onto another, ignore, search and filter.
 
 import { get } from "./api.js";
 import { app, choice, count, crop, el, label, nameField, pager, percent, tray } from "./parts.js";
 
 const LIMIT = 60;
-const ticked = new Map(); // id -> person, over all pages of the list
+const selected = new Map(); // id -> person, on all pages of the list
 
 function card(person) {
   const box = el("input", {
-    type: "checkbox", checked: ticked.has(person.id), "aria-label": `Tick ${label(person)}`, key: `tick-${person.id}`,
+    type: "checkbox", checked: selected.has(person.id), "aria-label": `Select ${label(person)}`, key: `tick-${person.id}`,
     onchange: () => {
-      if (box.checked) ticked.set(person.id, person);
-      else ticked.delete(person.id);
+      if (box.checked) selected.set(person.id, person);
+      else selected.delete(person.id);
       choices();
     },
   });
@@ -43,31 +43,31 @@ function card(person) {
 }
 
 async function merge(people) {
-  if (await app.act({ act: "merge", people }, `${people.length} people are one`)) {
-    ticked.clear();
+  if (await app.act({ act: "merge", people }, `Merged ${people.length} people`)) {
+    selected.clear();
     choices();
   }
 }
 
-async function ignore(act, said) {
-  if (await app.act({ act, people: [...ticked.keys()] }, said)) {
-    ticked.clear();
+async function ignore(act, message) {
+  if (await app.act({ act, people: [...selected.keys()] }, message)) {
+    selected.clear();
     choices();
   }
 }
 
 function choices() {
-  if (!ticked.size) return tray();
-  const people = [...ticked.values()];
+  if (!selected.size) return tray();
+  const people = [...selected.values()];
   const kept = people.find((p) => p.name) || people[0];
   const away = people.every((p) => p.ignored);
   tray(
-    el("p", {}, `${count(people.length, "person", "people")} ticked: ${people.slice(0, 4).map(label).join(", ")}${people.length > 4 ? ", …" : ""}`),
-    el("button", { type: "button", key: "merge", disabled: people.length < 2, onclick: () => merge([...ticked.keys()]) }, `Merge into ${label(kept)}`),
+    el("p", {}, `${count(people.length, "person", "people")} selected: ${people.slice(0, 4).map(label).join(", ")}${people.length > 4 ? ", …" : ""}`),
+    el("button", { type: "button", key: "merge", disabled: people.length < 2, onclick: () => merge([...selected.keys()]) }, `Merge into ${label(kept)}`),
     away
       ? el("button", { type: "button", key: "unignore", onclick: () => ignore("unignore", "Back in the list") }, "Bring back")
       : el("button", { type: "button", key: "ignore", onclick: () => ignore("ignore", "Ignored") }, "Ignore"),
-    el("button", { type: "button", key: "untick", onclick: () => { ticked.clear(); choices(); app.refresh(); } }, "Untick all"),
+    el("button", { type: "button", key: "untick", onclick: () => { selected.clear(); choices(); app.refresh(); } }, "Clear selection"),
   );
 }
 
@@ -98,13 +98,13 @@ function filters(query, to) {
 export async function draw(query, current) {
   const found = await get("people", { ...query, limit: LIMIT });
   if (!current()) return;
-  for (const person of found.people) if (ticked.has(person.id)) ticked.set(person.id, person);
+  for (const person of found.people) if (selected.has(person.id)) selected.set(person.id, person);
   const to = (next) => app.go("people", next);
   choices();
   return [
     el("h1", {}, "People"),
     filters(query, to),
-    el("p", { class: "dim", id: "found" }, found.total ? count(found.total, "person", "people") : "Nobody: change the search or the filters."),
+    el("p", { class: "dim", id: "found" }, found.total ? count(found.total, "person", "people") : "No people found. Change the search or the filters."),
     el("ul", { class: "cards", "aria-label": "People" }, ...found.people.map(card)),
     pager(query, found.total, LIMIT, to),
   ];

@@ -1,52 +1,52 @@
-// The faces of a person, or of nobody: tick and split, "not this person", give to another.
+// The faces of a person, or unknown faces: select and split off, "not this person", move to another person.
 
 import { get } from "./api.js";
-import { app, choice, count, crop, el, giveTo, label, nameField, pager, percent, tray } from "./parts.js";
+import { app, choice, count, crop, el, label, moveTo, nameField, pager, percent, tray } from "./parts.js";
 
 const LIMIT = 100;
-const ticked = new Set();
-let shown = ""; // whose faces are ticked
+const selected = new Set();
+let shown = ""; // the person whose faces are selected
 
 function tile(face, person, choices) {
   const box = el("input", {
-    type: "checkbox", checked: ticked.has(face.id), "aria-label": `Tick the face of ${face.photo}`, key: `tick-${face.id}`,
+    type: "checkbox", checked: selected.has(face.id), "aria-label": `Select the face in ${face.photo}`, key: `tick-${face.id}`,
     onchange: () => {
-      if (box.checked) ticked.add(face.id);
-      else ticked.delete(face.id);
+      if (box.checked) selected.add(face.id);
+      else selected.delete(face.id);
       choices();
     },
   });
-  const not = () => app.act({ act: "split", person: person.id, faces: [face.id] }, `Not ${label(person)}`).then(() => { ticked.delete(face.id); choices(); });
+  const not = () => app.act({ act: "split", person: person.id, faces: [face.id] }, `Not ${label(person)}`).then(() => { selected.delete(face.id); choices(); });
   return el(
     "li", { class: "face", "data-id": face.id },
     el("label", {}, crop(face.id), box),
-    el("p", { class: "dim cut", title: face.uri }, face.photo || "photo not known"),
+    el("p", { class: "dim cut", title: face.uri }, face.photo || "unknown photo"),
     el("p", { class: "dim" }, [person ? `${percent(face.sure)} sure` : "", face.taken].filter(Boolean).join(" · ")),
-    person ? el("button", { type: "button", class: "small", key: `not-${face.id}`, "aria-label": `The face of ${face.photo} is not ${label(person)}`, onclick: not }, "Not this person") : null,
+    person ? el("button", { type: "button", class: "small", key: `not-${face.id}`, "aria-label": `The face in ${face.photo} is not ${label(person)}`, onclick: not }, "Not this person") : null,
   );
 }
 
-function wipe(choices) {
-  ticked.clear();
+function clear(choices) {
+  selected.clear();
   choices();
 }
 
 function offer(person, choices) {
-  if (!ticked.size) return tray();
-  const faces = () => [...ticked];
-  const act = async (request, said) => (await app.act(request, said)) && wipe(choices);
+  if (!selected.size) return tray();
+  const faces = () => [...selected];
+  const act = async (action, message) => (await app.act(action, message)) && clear(choices);
   tray(
-    el("p", {}, `${count(ticked.size, "face")} ticked`),
+    el("p", {}, `${count(selected.size, "face")} selected`),
     person
-      ? el("button", { type: "button", key: "split", onclick: () => act({ act: "split", person: person.id, faces: faces() }, `${count(ticked.size, "face")} split off`) }, "Split off: another person")
-      : el("button", { type: "button", key: "same", disabled: ticked.size < 2, onclick: () => act({ act: "same", faces: faces() }, `${count(ticked.size, "face")} are one person`) }, "They are one person"),
-    giveTo(faces, () => wipe(choices)),
-    el("button", { type: "button", key: "untick", onclick: () => { wipe(choices); app.refresh(); } }, "Untick all"),
+      ? el("button", { type: "button", key: "split", onclick: () => act({ act: "split", person: person.id, faces: faces() }, `${count(selected.size, "face")} split off`) }, "Split off as another person")
+      : el("button", { type: "button", key: "same", disabled: selected.size < 2, onclick: () => act({ act: "same", faces: faces() }, `${count(selected.size, "face")} are one person`) }, "These are one person"),
+    moveTo(faces, () => clear(choices)),
+    el("button", { type: "button", key: "untick", onclick: () => { clear(choices); app.refresh(); } }, "Clear selection"),
   );
 }
 
 function reset(whose) {
-  if (shown !== whose) ticked.clear();
+  if (shown !== whose) selected.clear();
   shown = whose;
 }
 
@@ -63,7 +63,7 @@ export async function draw(query, current) {
   const to = (next) => app.go(`person/${person.id}`, next);
   return [
     el("h1", {}, label(person)),
-    el("p", { class: "dim" }, `${count(person.faces, "face")} on ${count(person.photos, "photo")}, ${percent(person.sure)} sure, ${person.id}${person.ignored ? ", ignored" : ""}`),
+    el("p", { class: "dim" }, `${count(person.faces, "face")} in ${count(person.photos, "photo")}, ${percent(person.sure)} sure, ${person.id}${person.ignored ? ", ignored" : ""}`),
     el(
       "div", { class: "filters" }, el("label", {}, el("span", {}, "Name"), nameField(person, "person-name")),
       choice("Order", "order", [["", "surest first"], ["unsure", "least sure first"]], query.order, (order) => to({ order })), away,
@@ -80,9 +80,9 @@ export async function drawNobody(query, current) {
   const choices = () => offer(null, choices);
   choices();
   return [
-    el("h1", {}, "Nobody known"),
-    el("p", { class: "dim" }, `${count(found.total, "face")} that are like no other. Tick those of one person, or give them to somebody.`),
-    el("ul", { class: "tiles", "aria-label": "Faces of nobody known" }, ...found.faces.map((face) => tile(face, null, choices))),
+    el("h1", {}, "Unknown faces"),
+    el("p", { class: "dim" }, `${count(found.total, "face")} not assigned to a person. Select the faces of one person, or move faces to a person who is in the list.`),
+    el("ul", { class: "tiles", "aria-label": "Unknown faces" }, ...found.faces.map((face) => tile(face, null, choices))),
     pager(query, found.total, LIMIT, (next) => app.go("nobody", next)),
   ];
 }

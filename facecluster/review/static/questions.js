@@ -1,4 +1,4 @@
-// Two faces side by side: the same person? Answered with Y, N and S.
+// Two faces side by side: are they the same person? Keys: Y, N and S.
 
 import { get } from "./api.js";
 import { app, count, crop, el, label, percent, tray } from "./parts.js";
@@ -12,7 +12,7 @@ function side(found, name) {
     "figure", { "data-id": face.id },
     crop(face.id, 224),
     el(
-      "figcaption", {}, el("strong", {}, person ? label(person) : "Nobody known"),
+      "figcaption", {}, el("strong", {}, person ? label(person) : "Unknown"),
       el("span", { class: "dim" }, person ? count(person.faces, "face") : "a single face"),
       el("span", { class: "dim cut", title: face.uri }, [face.photo, face.taken].filter(Boolean).join(" · ")),
     ),
@@ -24,12 +24,12 @@ async function answer(what) {
   if (busy || !asked) return;
   busy = true;
   const faces = asked.sides.map((s) => s.face.id);
-  const said = { same: "Yes, the same", "not-same": "No, two people", skip: "Skipped" }[what];
-  await app.act({ act: what, faces }, said);
+  const message = { same: "Yes, the same", "not-same": "No, two people", skip: "Skipped" }[what];
+  await app.act({ act: what, faces }, message);
   busy = false;
 }
 
-/** Whether the key was an answer. */
+/** Answers the question if the key stands for an answer; returns whether it does. */
 export function key(letter) {
   const what = { y: "same", n: "not-same", s: "skip" }[letter];
   if (!what || !asked) return false;
@@ -46,18 +46,18 @@ export async function draw(query, current) {
   asked = found.questions[0] || null;
   if (!found.ready) {
     setTimeout(() => current() && app.refresh(), 700);
-    return [el("h1", {}, "Questions"), el("p", { role: "status" }, "Looking for what is not sure…")];
+    return [el("h1", {}, "Questions"), el("p", { role: "status" }, "Looking for uncertain faces…")];
   }
-  const sure = el("p", { id: "coverage" }, `${percent(found.coverage)} of all faces are settled. ${count(found.total, "question")} open.`);
-  if (!asked) return [el("h1", {}, "Questions"), sure, el("p", { class: "note" }, found.note || "Nothing is open: all that could be asked is answered or skipped.")];
+  const sure = el("p", { id: "coverage" }, `${percent(found.coverage)} of the faces have no open question. ${count(found.total, "question")} left.`);
+  if (!asked) return [el("h1", {}, "Questions"), sure, el("p", { class: "note" }, found.note || "No questions left: all are answered or skipped.")];
   const button = (what, text, letter) =>
     el("button", { type: "button", class: "answer", key: `answer-${what}`, "aria-keyshortcuts": letter, onclick: () => answer(what) }, text, el("kbd", {}, letter));
   return [
     el("h1", { id: "question" }, asked.text),
     sure,
-    el("progress", { max: 1, value: found.coverage, "aria-label": "Share of the faces that are settled" }),
+    el("progress", { max: 1, value: found.coverage, "aria-label": "Share of the faces without an open question" }),
     el("div", { class: "pair", role: "group", "aria-labelledby": "question" }, side(asked.sides[0], "the left one"), side(asked.sides[1], "the right one")),
     el("div", { class: "answers" }, button("same", "Yes, the same", "Y"), button("not-same", "No", "N"), button("skip", "Skip", "S")),
-    el("p", { class: "dim" }, `The odds are ${percent(asked.probability)} for yes. ${count(asked.stake, "face")} at stake; after this answer ${percent(asked.coverage)} are settled.`),
+    el("p", { class: "dim" }, `Probability of yes: ${percent(asked.probability)}. The answer decides about ${count(asked.stake, "face")}; after it ${percent(asked.coverage)} of the faces have no open question.`),
   ];
 }

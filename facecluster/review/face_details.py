@@ -1,9 +1,9 @@
-"""What the page shows of faces: photo, date and crop. All but the crops are held in memory, about 150 bytes a face.
+"""What the page shows of faces: photo, date and crop. Everything but the crops is held in memory, about 150 bytes a face.
 
-Crops lie in the shards of faces in no order that a page asks for. The first crop that is asked of a shard moves all of its crops to a
-file without a name, which is gone when the program ends; later ones are read from there.
+The order of the crops in the shards is not the order in which a page needs them. The first request for a crop of a shard copies all crops
+of the shard to a temporary file, which is deleted when the program ends. Later requests read from that file.
 
-Odd inputs: a face that no shard has any more has no photo and no crop; a photo without a date is of year 0.
+Odd inputs: a face that is in no shard any more has no photo and no crop; a photo without a date has year 0.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from facecluster.store import Store
 Ints = NDArray[np.int64]
 
 
-class Library:
+class FaceDetails:
     """Quality, photo and crop of the n faces of a run. Arrays are (n,)."""
 
     def __init__(self, store: Store, ids: Sequence[str]) -> None:
         self.store = store
         n = len(ids)
         self.quality = np.zeros(n, np.float32)
-        self.photo: Ints = np.full(n, -1, dtype=np.int64)  # index of uris; -1 = not known
+        self.photo: Ints = np.full(n, -1, dtype=np.int64)  # index into uris; -1 = unknown
         self._shard: Ints = np.full(n, -1, dtype=np.int64)
         self._row: Ints = np.zeros(n, dtype=np.int64)  # in the shard
         self._shards = store.shards("faces")
         self._lock = threading.Lock()
         self._spool = tempfile.TemporaryFile()
-        self._moved: dict[int, tuple[Ints, Ints]] = {}  # of a shard: start and size of its crops in the file
-        photo_ids, self.uris, self.taken = _photos(store)
+        self._spooled: dict[int, tuple[Ints, Ints]] = {}  # of a shard: start and size of its crops in the file
+        photo_ids, self.uris, self.taken = _read_photos(store)
         parts = [store.read("faces", shard, ["face_id", "photo_id", "quality"]).replace_schema_metadata() for shard in self._shards]
         if parts:
             table = pa.concat_tables(parts)
-            at = _places(table["face_id"], ids)
-            first = np.full(n, table.num_rows, dtype=np.int64)  # a face that is there twice counts once
+            at = _index_in(table["face_id"], ids)
+            first = np.full(n, table.num_rows, dtype=np.int64)  # of a face_id that occurs twice the first row counts
             known = np.flatnonzero(at >= 0)
             np.minimum.at(first, at[known], known)
             mine = np.flatnonzero(first < table.num_rows)
             rows = first[mine]
             sizes = [part.num_rows for part in parts]
             self.quality[mine] = np.nan_to_num(np.asarray(table["quality"], np.float32))[rows]
-            self.photo[mine] = _places(table["photo_id"], photo_ids)[rows]
+            self.photo[mine] = _index_in(table["photo_id"], photo_ids)[rows]
             self._shard[mine] = np.repeat(np.arange(len(parts)), sizes)[rows]
             self._row[mine] = np.concatenate([np.arange(size) for size in sizes])[rows]
         self.year = self._years()
@@ -58,26 +58,26 @@ class Library:
         years = np.array([int(t[:4]) if t else 0 for t in self.taken] + [0], np.int16)
         return np.asarray(years[self.photo])
 
-    def place(self, row: int) -> tuple[str, str, str]:
-        """Of a face: short name of its photo, its whole address, and when it was taken (ISO 8601, or '')."""
+    def photo_of(self, row: int) -> tuple[str, str, str]:
+        """Short name, uri and date (ISO 8601, or '') of the photo of a face."""
         photo = int(self.photo[row])
         return (short_name(self.uris[photo], 40), self.uris[photo], self.taken[photo]) if photo >= 0 else ("", "", "")
 
     def crop(self, row: int) -> bytes:
-        """The crop of a face as it was stored; b'' if it is gone. Raises StoreError if the shard is."""
+        """The crop of a face as stored; b'' if it does not exist. Raises StoreError if the shard can't be read."""
         shard = int(self._shard[row])
         if shard < 0:
             return b""
         with self._lock:
             if self._spool.closed:
                 return b""
-            if shard not in self._moved:
-                self._moved[shard] = self._move(shard)
-            start, size = (int(v[self._row[row]]) for v in self._moved[shard])
+            if shard not in self._spooled:
+                self._spooled[shard] = self._spool_shard(shard)
+            start, size = (int(v[self._row[row]]) for v in self._spooled[shard])
             self._spool.seek(start)
             return self._spool.read(size)
 
-    def _move(self, shard: int) -> tuple[Ints, Ints]:
+    def _spool_shard(self, shard: int) -> tuple[Ints, Ints]:
         crops = self.store.read("faces", self._shards[shard], ["crop"])["crop"]
         size = np.nan_to_num(np.asarray(pc.fill_null(pc.binary_length(crops), 0), np.int64))
         start = self._spool.seek(0, 2) + np.cumsum(size) - size
@@ -87,18 +87,18 @@ class Library:
         return start, size
 
     def close(self) -> None:
-        """Give the crops' file back."""
+        """Delete the temporary file of crops."""
         with self._lock:
             self._spool.close()
 
 
-def _places(column: pa.ChunkedArray, values: Sequence[str]) -> Ints:
-    """Where each entry of a column stands in `values`; -1 = nowhere."""
+def _index_in(column: pa.ChunkedArray, values: Sequence[str]) -> Ints:
+    """The index in `values` of each entry of a column; -1 if it is not among them."""
     return np.asarray(pc.fill_null(pc.index_in(column, value_set=pa.array(values, pa.string())), -1), np.int64)
 
 
-def _photos(store: Store) -> tuple[list[str], list[str], list[str]]:
-    """photo_id, address and date of each photo that could be used, the last row of each that counts."""
+def _read_photos(store: Store) -> tuple[list[str], list[str], list[str]]:
+    """photo_id, uri and date of each usable photo, from its last row."""
     parts = [store.read("photos", shard, ["photo_id", "uri", "taken_at", "error"]) for shard in store.shards("photos")]
     if not parts:
         return [], [], []

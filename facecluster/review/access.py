@@ -1,0 +1,59 @@
+"""Which requests are allowed. Pure.
+
+The URL that the command prints contains a random token. The page behind it sets a cookie (HttpOnly, SameSite=Strict). Without the cookie
+no other request is answered. An action also needs the token in a header, which other sites can't read. These are refused: a Host header
+other than the server's own address (against DNS rebinding), a foreign Origin, and a request that the browser marks as coming from another
+site.
+
+Odd inputs: a header that is missing or can't be read counts as empty; an empty token is never valid.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection
+from email.message import Message
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlsplit
+
+
+def refusal_reason(method: str, path: str, headers: Message, *, hosts: Collection[str], cookie: str, token: str) -> str:
+    """The reason why a request is refused; '' if it is allowed.
+
+    Args:
+        method: GET or POST.
+        path: with the query.
+        headers: of the request.
+        hosts: allowed values of the Host header.
+        cookie: name of the cookie that holds the token.
+        token: the secret.
+    """
+
+    def matches(text: str) -> bool:
+        return hmac.compare_digest(text.encode("utf-8", "replace"), token.encode())
+
+    if headers.get("Host", "") not in hosts:
+        return "this address is not the one that 'facecluster review' printed"
+    origin = headers.get("Origin")
+    if origin is not None and origin.removeprefix("http://") not in hosts:
+        return "the request comes from another site"
+    url = urlsplit(path)
+    opens = method == "GET" and url.path == "/"
+    if not opens and headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return "the request comes from another site"
+    if opens and matches(dict(parse_qsl(url.query)).get("token", "")):
+        return ""
+    if not matches(_cookie_value(headers.get("Cookie", ""), cookie)):
+        return "open the whole address that 'facecluster review' printed, with its token"
+    if method == "POST" and not matches(headers.get("X-Token", "")):
+        return "the token is missing: load the page again"
+    return ""
+
+
+def _cookie_value(cookies: str, name: str) -> str:
+    """The value of a cookie in a Cookie header."""
+    try:
+        found = SimpleCookie(cookies).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""

@@ -1,0 +1,125 @@
+"""Actions of the user on the page -> decisions of the journal. Pure.
+
+A request is a JSON object with `act` and its subjects: people by lasting id, faces by face_id. A request that does not fit the current
+people (because another page was faster) is an InputError, and no decision is made.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from facecluster.decisions import Decision
+from facecluster.errors import InputError
+from facecluster.review.people_view import PeopleView
+
+MAX_ITEMS = 500  # faces or people in one request
+
+Request = Mapping[str, Any]
+
+
+def decisions_for(view: PeopleView, request: Request) -> list[Decision]:
+    """The decisions that a request asks for. If there are several, they share a batch, so that they are undone together.
+
+    Raises:
+        InputError: the request does not fit the current people.
+    """
+    act = request.get("act")
+    maker = _MAKERS.get(act) if isinstance(act, str) else None
+    if maker is None:
+        raise InputError(f"expected an action ({', '.join(_MAKERS)}), found {act!r}: load the page again")
+    made = maker(view, request)
+    if len(made) > 1:
+        batch = uuid.uuid4().hex[:8]
+        made = [replace(d, batch=batch) for d in made]
+    return made
+
+
+def _texts(request: Request, key: str) -> list[str]:
+    value = request.get(key)
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_ITEMS or not all(isinstance(v, str) for v in value):
+        found = "too many" if isinstance(value, list) and value else "none"
+        raise InputError(f"expected 1 to {MAX_ITEMS} {key}, found {found}: select some")
+    return list(dict.fromkeys(value))
+
+
+def _text(request: Request, key: str) -> str:
+    value = request.get(key)
+    if not isinstance(value, str) or len(value) > 1000:
+        raise InputError(f"expected a {key} of up to 1000 characters, found none: fill it in")
+    return value
+
+
+def _person(view: PeopleView, person: str) -> int:
+    ids = view.current.people.person_ids
+    if person not in ids:
+        raise InputError(f"expected a person of the store, found {person[:20]}, who was merged into another: go back to the list")
+    return ids.index(person)
+
+
+def _name(view: PeopleView, request: Request) -> list[Decision]:
+    return [view.current.name(_person(view, _text(request, "person")), _text(request, "name"))]
+
+
+def _merge(view: PeopleView, request: Request) -> list[Decision]:
+    """Merge all into the first of them that has a name, or else into the first."""
+    people = [_person(view, p) for p in _texts(request, "people")]
+    if len(people) < 2:
+        raise InputError("expected two people or more, found one: select another")
+    names = view.current.people.names
+    keep = next((p for p in people if names[p]), people[0])
+    return [view.current.merge(keep, p) for p in people if p != keep]
+
+
+def _split(view: PeopleView, request: Request) -> list[Decision]:
+    return [view.current.split(_person(view, _text(request, "person")), _texts(request, "faces"))]
+
+
+def _link(view: PeopleView, request: Request) -> list[Decision]:
+    return [view.current.link(str(request["act"]), _texts(request, "faces"))]
+
+
+def _give(view: PeopleView, request: Request) -> list[Decision]:
+    """Move faces to a person: `same` with the person's most representative face."""
+    person = _person(view, _text(request, "person"))
+    faces = _texts(request, "faces")
+    representative = view.current.representatives(person)[0]
+    made = []
+    for group in sorted({int(view.current.faces.identity[view.current.face_row(f)]) for f in faces} - {-1, person}):
+        mine = [f for f in faces if int(view.current.faces.identity[view.current.face_row(f)]) == group]
+        if len(mine) < view.current.people.faces[group]:
+            made.append(view.current.split(group, mine))  # else `same` would merge their whole old person
+    return [*made, view.current.link("same", [representative, *faces])]
+
+
+def _ignore(view: PeopleView, request: Request) -> list[Decision]:
+    return [view.current.ignore(_person(view, p)) for p in _texts(request, "people")]
+
+
+def _unignore(view: PeopleView, request: Request) -> list[Decision]:
+    """Undo the decisions that ignore these people."""
+    faces = {view.current.faces.ids[row] for p in _texts(request, "people") for row in view.rows_of(_person(view, p)).tolist()}
+    found = [d for d in view.active_decisions if d.act == "ignore" and faces & {*d.faces}]
+    if not found:
+        raise InputError("expected people who are ignored, found none: go back to the list")
+    return [Decision(act="undo", of=d.id) for d in found]
+
+
+def _undo(view: PeopleView, request: Request) -> list[Decision]:
+    """Undo a decision or a batch; without `of` the last active one."""
+    wanted = request.get("of")
+    if wanted is None:
+        if not view.active_decisions:
+            raise InputError("expected a decision to undo, found none: nothing has been decided yet")
+        wanted = view.active_decisions[-1].batch or view.active_decisions[-1].id
+    if not any(wanted in (d.id, d.batch) for d in view.active_decisions):
+        raise InputError(f"expected an active decision, found {str(wanted)[:20]}, which is already undone: look at the history")
+    return [Decision(act="undo", of=str(wanted))]
+
+
+_MAKERS: dict[str, Callable[[PeopleView, Request], list[Decision]]] = {
+    "name": _name, "merge": _merge, "split": _split, "same": _link, "not-same": _link, "give": _give, "ignore": _ignore,
+    "unignore": _unignore, "undo": _undo,
+}  # fmt: skip

@@ -1,0 +1,153 @@
+"""The current people of a store: the current run with the decisions since, and everything that lists need.
+
+Lists have pages of at most MAX_ENTRIES entries, so the size of an answer does not grow with the number of people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.decisions import Decision, Journal, ResolvedDecisions, active, read, replay
+from facecluster.people import CurrentPeople, Run
+from facecluster.people.assign_ids import assign_names, assign_person_ids
+from facecluster.people.face_ids import with_current_ids
+from facecluster.people.runs import Faces
+from facecluster.review.apply_decisions import apply_decisions
+from facecluster.review.face_details import FaceDetails
+from facecluster.store import Store
+
+MAX_ENTRIES = 120  # of an answer
+# the words of report.text.confidence_word
+CONFIDENCE_RANGES = {"very sure": (0.95, 2.0), "sure": (0.8, 0.95), "likely": (0.5, 0.8), "unsure": (-1.0, 0.5)}
+ORDERS = ("size", "small", "unsure", "name", "recent")
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Data that changes only with the run."""
+
+    run: Run
+    faces: Faces
+    person_ids: list[str]  # lasting ids of the run's people
+    rows: dict[str, int]  # row of each face_id
+    details: FaceDetails
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleView:
+    """The people at one moment. Arrays of people are (p,), by number of the person in `current`."""
+
+    run_data: RunData
+    journal: Journal
+    active_decisions: list[Decision]
+    resolved: ResolvedDecisions
+    current: CurrentPeople
+    notes: list[str]
+    order: Ints  # rows by person, those of one person by falling probability
+    start: Ints  # (p + 1,) where each person's rows begin in `order`
+    confidence: NDArray[np.float64]  # mean probability
+    best_face: Ints  # row of the face with the highest quality x probability
+    photos: Ints  # number of photos
+    years: NDArray[np.int16]  # (p, 2) first and last, 0 = unknown
+    folded_names: list[str] = field(default_factory=list)  # casefolded
+
+    @property
+    def count(self) -> int:
+        """Number of people."""
+        return len(self.confidence)
+
+    def rows_of(self, person: int) -> Ints:
+        """Rows of a person's faces, by falling probability."""
+        return self.order[self.start[person] : self.start[person + 1]]
+
+    def nobody(self) -> Ints:
+        """Rows of the faces of nobody, by falling quality."""
+        rows = np.flatnonzero(self.current.faces.identity < 0)
+        return np.asarray(rows[np.argsort(-self.run_data.details.quality[rows], kind="stable")], dtype=np.int64)
+
+    def filter_people(
+        self, text: str = "", *, least: int = 0, most: int = 0, sure: str = "", year: int = 0, show: str = "", order: str = "size"
+    ) -> Ints:
+        """Numbers of the people that fit all filters, in order. An empty value is no filter.
+
+        Args:
+            text: part of the name, or the beginning of the lasting id.
+            least: minimum number of faces.
+            most: maximum number of faces; 0 = any.
+            sure: a key of CONFIDENCE_RANGES.
+            year: of at least one of their photos.
+            show: "named", "unnamed" or "ignored"; ignored people are in no other list.
+            order: one of ORDERS.
+        """
+        people = self.current.people
+        sizes, ignored = np.array(people.faces, np.int64), np.array(people.ignored, bool)
+        keep = ignored if show == "ignored" else ~ignored
+        keep = keep & (sizes >= least) & (sizes <= (most or np.inf))
+        if sure in CONFIDENCE_RANGES:
+            low, high = CONFIDENCE_RANGES[sure]
+            keep &= (self.confidence >= low) & (self.confidence < high)
+        if year:
+            inside = self.current.faces.identity[self.run_data.details.year == year]
+            keep &= np.bincount(inside[inside >= 0], minlength=self.count)[: self.count] > 0
+        if show in ("named", "unnamed"):
+            keep &= np.array([bool(n) == (show == "named") for n in people.names], bool)
+        found = np.flatnonzero(keep)
+        if wanted := " ".join(text.casefold().split()):
+            found = np.array([i for i in found if wanted in self.folded_names[i] or people.person_ids[i].startswith(wanted)], np.int64)
+        keys = {"size": -sizes[found], "small": sizes[found], "unsure": self.confidence[found], "recent": -self.years[found, 1]}
+        if order == "name":
+            named = sorted(found.tolist(), key=lambda i: (not self.folded_names[i], self.folded_names[i], i))
+            return np.array(named, dtype=np.int64)
+        return np.asarray(found[np.argsort(keys.get(order, keys["size"]), kind="stable")], dtype=np.int64)
+
+
+def current_view(store: Store, run_data: RunData) -> PeopleView:
+    """The people after all decisions of the journal."""
+    journal, faces = read(store), run_data.faces
+    active_decisions = active(journal.decisions)
+    now = with_current_ids(journal.decisions, faces.ids, faces.boxes)
+    resolved = replay(now)
+    split_off = {face for d in active(now) if d.act == "split" for face in d.faces}
+    identity = apply_decisions(faces.identity, run_data.rows, resolved, split_off)
+    # a face of nobody that a decision assigned to a person has probability 1
+    probability = np.where(identity < 0, 0.0, np.where(faces.identity < 0, 1.0, faces.probability))
+    shown = Faces(faces.ids, identity, probability, faces.boxes)
+    everyone: Ints = np.arange(len(faces.ids))
+    lasting = assign_person_ids(shown, resolved, run_data.person_ids, everyone, faces.identity)
+    people, notes = assign_names(lasting, shown, resolved)
+    current = CurrentPeople(people, shown, journal.decisions)
+    return _summarise(run_data, journal, active_decisions, resolved, current, [*journal.notes, *resolved.notes, *notes])
+
+
+def _summarise(
+    run_data: RunData, journal: Journal, active_decisions: list[Decision], resolved: ResolvedDecisions, current: CurrentPeople,
+    notes: list[str],
+) -> PeopleView:  # fmt: skip
+    identity, probability = current.faces.identity, current.faces.probability
+    quality, photo, year = run_data.details.quality, run_data.details.photo, run_data.details.year
+    count = len(current.people.faces)
+    order = np.lexsort((-quality, -probability, identity))
+    order = order[identity[order] >= 0]
+    start = np.searchsorted(identity[order], np.arange(count + 1))
+    best_first = np.lexsort((-(quality * probability), identity))
+    best_first = best_first[identity[best_first] >= 0]
+    inside = np.flatnonzero((identity >= 0) & (photo >= 0))
+    width = int(photo.max(initial=0)) + 1
+    pairs = np.unique(identity[inside] * width + photo[inside]) // width
+    years = np.zeros((count, 2), np.int16)
+    years[:, 0] = 9999
+    dated = np.flatnonzero((identity >= 0) & (year > 0))
+    np.minimum.at(years[:, 0], identity[dated], year[dated])
+    np.maximum.at(years[:, 1], identity[dated], year[dated])
+    years[years[:, 1] == 0, 0] = 0
+    total = np.bincount(identity[identity >= 0], probability[identity >= 0], minlength=count)
+    return PeopleView(
+        run_data=run_data, journal=journal, active_decisions=active_decisions, resolved=resolved, current=current, notes=notes,
+        order=order.astype(np.int64), start=start.astype(np.int64), confidence=total / np.maximum(np.diff(start), 1),
+        best_face=best_first[start[:-1]].astype(np.int64), photos=np.bincount(pairs, minlength=count).astype(np.int64), years=years,
+        folded_names=[(n or "").casefold() for n in current.people.names],
+    )  # fmt: skip
