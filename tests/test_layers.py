@@ -30,6 +30,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 STAGES = {"photos.collect", "faces.detect", "faces.embed", "grouping.link", "grouping.identify"}
 DOORS: dict[str, str | tuple[str, ...]] = {
     "faiss": ("grouping/link.py", "matching/index.py"), "distributed": "engine.py", "click": "cli/",
+    "hdbscan": "grouping/hdbscan_library.py",
 }  # fmt: skip
 LIGHT = ["torch", "faiss", "hdbscan", "distributed"]
 

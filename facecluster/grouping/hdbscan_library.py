@@ -37,22 +37,29 @@ def linkage_of(edges: Floats) -> Floats:
     return np.asarray(label(edges))
 
 
-def selected_clusters(linkage: Floats, min_cluster_size: int, method: str = "eom", epsilon: float = 0.0) -> tuple[Labels, Floats, Floats]:
+def selected_clusters(
+    linkage: Floats, faces: int, min_cluster_size: int, method: str = "eom", epsilon: float = 0.0
+) -> tuple[Labels, Floats, Floats]:
     """The library's condensed tree and selection of clusters.
 
     Args:
-        linkage: of n points.
+        linkage: of n points: faces, then auxiliary points (trees.py).
+        faces: how many are faces, fewer than n.
         min_cluster_size: points of a cluster, 2 or more.
         method: `cluster_selection_method` of the library, "eom" (excess of mass) or "leaf".
         epsilon: `cluster_selection_epsilon` of the library: clusters that split at a shorter distance than this stay whole.
 
     Returns:
-        labels (n,), -1 = noise; membership strengths (n,), 0 to 1; GLOSH outlier scores (n,), 0 to 1.
+        labels (faces,), from 0 with a gap, -1 = noise; membership strengths (faces,), 0 to 1, 0 for noise; GLOSH outlier scores (faces,),
+        0 to 1.
     """
     labels, strengths, _, condensed, _ = hdbscan_._tree_to_labels(
         None, linkage, min_cluster_size, cluster_selection_method=method, cluster_selection_epsilon=epsilon
     )
-    return np.asarray(labels, dtype=np.int64), np.asarray(strengths), np.asarray(outlier_scores(condensed))
+    # single faces hang on the auxiliary points, and fall out of their cluster where it begins
+    noise = (labels[:faces] < 0) | (labels[:faces] == labels[faces])
+    scores = np.asarray(outlier_scores(condensed))[:faces]
+    return np.where(noise, -1, labels[:faces]).astype(np.int64), np.where(noise, 0.0, strengths[:faces]), scores
 
 
 def clusters_at(linkage: Floats, distance: float, min_cluster_size: int) -> Labels:

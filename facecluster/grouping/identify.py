@@ -183,8 +183,8 @@ def _library_clusters(tree: ClusterTree) -> tuple[NDArray[np.int64], NDArray[np.
     from facecluster.grouping import hdbscan_library  # takes seconds to load
 
     linkage = hdbscan_library.linkage_of(tree.edges_with_auxiliary_points(tree.min_cluster_size))
-    labels, strengths, scores = hdbscan_library.selected_clusters(linkage, tree.min_cluster_size)
-    return labels[: tree.n], np.where(labels < 0, 1.0, strengths)[: tree.n], scores[: tree.n]
+    labels, strengths, scores = hdbscan_library.selected_clusters(linkage, tree.n, tree.min_cluster_size)
+    return labels, np.where(labels < 0, 1.0, strengths), scores
 
 
 def identify(

@@ -113,7 +113,7 @@ class ClusterTree:
             # beyond the cut an epsilon would put trees together that have no link
             epsilon = min(cluster_selection_epsilon, self.cut / STEPS_PER_UNIT)
             linkage = linkage_of(self.edges_with_auxiliary_points(size))
-            found = hdbscan_library.selected_clusters(linkage, size, cluster_selection_method, epsilon)[0][: self.n]
+            found = hdbscan_library.selected_clusters(linkage, self.n, size, cluster_selection_method, epsilon)[0]
         return labels_by_size(found, size)
 
     def _check_size(self) -> None:
