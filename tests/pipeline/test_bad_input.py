@@ -39,7 +39,7 @@ BROKEN = {
     "text <b>bold.jpg": "found something else",
     "link to nothing.jpg": "broken link",
     "link to itself.jpg": "symbolic links",
-    "pipe.jpg": "no file",
+    "pipe.jpg": "not a file",
 }
 
 
@@ -175,7 +175,7 @@ def test_a_place_that_cannot_be_written(where: str, whole: Store, photos: Path, 
     place = str(tmp_path / where) if where else ""
     one_line("expected", "run", str(photos), "-o", place)
     if where:
-        one_line("expected a", "report", whole.url, "--out", place)
+        one_line("expected", "report", whole.url, "--out", place)
     assert (tmp_path / "file").read_text() == "mine" and os.listdir(tmp_path) == ["file"]
 
 
@@ -234,11 +234,11 @@ def test_a_damaged_shard_is_named_and_made_anew_once_it_is_deleted(
     store = Store(str(tmp_path / "store"))
     shutil.copytree(whole.url, store.url)
     shard = whole.shards(table)[-1]
-    os.truncate(store.part(table, shard), 200)
+    os.truncate(store.shard_path(table, shard), 200)
     reader = "report" if table in ("photos", "faces") else "run"
     arguments = {"run": ["run", str(photos), "-o", store.url], "report": ["report", store.url]}
-    one_line(f"expected a readable shard, found {store.part(table, shard)}", *arguments[reader])
-    os.unlink(store.part(table, shard))
+    one_line(f"expected a readable shard, found {store.shard_path(table, shard)}", *arguments[reader])
+    os.unlink(store.shard_path(table, shard))
     result = CliRunner().invoke(main, arguments["run"])
     assert result.exit_code == 0, result.exception
     if table == "files":  # planned again, under a number of its own; the photos are known by their content
