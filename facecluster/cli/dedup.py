@@ -64,7 +64,7 @@ def command(
     Example: facecluster dedup ~/people --apply ~/people/dedup/plan.csv --move-to ~/duplicates
     Example: facecluster dedup ~/people --undo ~/people/dedup/undo-20260506-070809.jsonl
     """
-    from facecluster.dedup import DedupConfig, How
+    from facecluster.dedup import ApplyOptions, DedupConfig
     from facecluster.errors import InputError
     from facecluster.store import Store
 
@@ -85,7 +85,7 @@ def command(
                 found = _apply(_read(plan_file), how, folder, dry_run)
             else:
                 people = _people(place, model) if burst_seconds else {}
-                config = DedupConfig(prefer=prefer, protect=protect, burst=burst_seconds, **people)
+                config = DedupConfig(prefer=prefer, protect=protect, burst_seconds=burst_seconds, **people)
                 found, rows = _find(place, config, folder, move_bursts)
                 if how is not None:
                     found |= _apply(rows, how, folder, dry_run)
@@ -103,7 +103,7 @@ def _people(place: Store, model: str) -> dict[str, Any]:
     card = results.calibration_of(place, card).apply_to(card)
     table = f"embeddings/{card.name}"
     even = -card.intercept / card.slope  # the cosine from which a pair is more likely one person than two
-    return {"embeddings": table, "same_person": even} if place.shards(table) else {}
+    return {"embeddings": table, "same_person_cosine": even} if place.shards(table) else {}
 
 
 def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[str, Any], list[Row]]:
@@ -114,12 +114,12 @@ def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[st
         plan = make_plan(found, bursts=bursts)
         path, older = _write_plan(to_csv(plan.rows), folder)
         page = write_page(found, plan, os.path.join(folder, "pages"), plan_path=path)
-        unseen, changed, gone = dict(found.unseen), dict(found.places.gone), found.photos.gone
+        not_opened, changed, missing = dict(found.not_opened), dict(found.locations.changed), found.photos.missing
     after = {"files": plan.files - len(plan.moved), "bytes": plan.bytes - plan.saved}
     said = {
         "before": {"files": plan.files, "bytes": plan.bytes}, "after": after, "groups": len({r.group for r in plan.rows}),
         "counts": plan.counts(), "to_move": len(plan.moved), "smaller": _smaller(plan), "plan": path, "older_plan": older, "page": page,
-        "could_not_be_opened": unseen, "changed": changed, "gone": gone, "rows": [asdict(row) for row in plan.rows],
+        "could_not_be_opened": not_opened, "changed": changed, "gone": missing, "rows": [asdict(row) for row in plan.rows],
     }  # fmt: skip
     return said, plan.rows
 
@@ -164,18 +164,18 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
     from facecluster.dedup import UndoFile, apply_plan
     from facecluster.dedup.apply import common_folder
 
-    journal = UndoFile(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
+    undo_file = UndoFile(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
     todo = sum(row.action == "move" for row in rows)
     try:
         with progress_bar("files", todo) as tick:
-            applied = apply_plan(rows, how, journal, dry_run=dry_run, tick=tick)
+            applied = apply_plan(rows, how, undo_file, dry_run=dry_run, tick=tick)
     finally:
-        journal.close()
-        if journal.entries:
-            click.echo(f"to undo it: --undo {printable(journal.path)}", err=True)
+        undo_file.close()
+        if undo_file.entries:
+            click.echo(f"to undo it: --undo {printable(undo_file.path)}", err=True)
     base = common_folder([row.uri for row in rows])
     within = how.move_to is not None and os.path.commonpath([base, how.aside]) == base
-    return _said(applied, dry_run) | {"undo": journal.path if journal.entries else None, "found_again": within}
+    return _said(applied, dry_run) | {"undo": undo_file.path if undo_file.entries else None, "found_again": within}
 
 
 def _undo(path: str, dry_run: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ NAMES = {
 
 def print_found(found: dict[str, Any], store: str, dry_run: bool) -> None:
     """Print what was found, was done, or would be done."""
-    from facecluster.dedup.folders import shown_bytes
+    from facecluster.dedup.folders import format_bytes
     from facecluster.report.text import plural
 
     if "plan" in found:
@@ -33,7 +33,7 @@ def print_found(found: dict[str, Any], store: str, dry_run: bool) -> None:
             click.echo(f"would be done: {printable(uri)}: {printable(what)}")
     if found.get("found_again"):
         click.echo("note: the moved files are still in the folder of your photos: its next 'facecluster embed' finds them again", err=True)
-    size = f" ({shown_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
+    size = f" ({format_bytes(found['done_bytes'])})" if found["done_bytes"] else ""
     verb = "would be done" if dry_run else "done"
     click.echo(f"{plural(len(found['done']), 'file')} {verb}{size}, {len(found['passed_over']):,} skipped")
 
@@ -51,7 +51,7 @@ def _print_skipped(files: list[tuple[str, str]]) -> None:
 
 
 def _print_plan(found: dict[str, Any]) -> None:
-    from facecluster.dedup.folders import shown_bytes
+    from facecluster.dedup.folders import format_bytes
     from facecluster.report.text import plural
 
     counts = ", ".join(plural(n, *NAMES[kind]) for kind, n in found["counts"].items())
@@ -62,7 +62,7 @@ def _print_plan(found: dict[str, Any]) -> None:
         ("to move", found["to_move"], before["bytes"] - after["bytes"]),
         ("after", after["files"], after["bytes"]),
     ):
-        click.echo(f"{name + ':':<8}{files:>9,} files, {shown_bytes(size)}")
+        click.echo(f"{name + ':':<8}{files:>9,} files, {format_bytes(size)}")
     left_out = [*found["could_not_be_opened"].items(), *found["changed"].items()]
     for uri, why in left_out[:SHOWN]:
         click.echo(f"left out: {printable(uri)}: {printable(why)}", err=True)

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from facecluster.dedup.hamming import distance
+from facecluster.dedup.hamming_index import distance
 from facecluster.grouping.link import nearest
 
 Ints = NDArray[np.int64]

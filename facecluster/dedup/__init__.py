@@ -1,24 +1,26 @@
-"""Duplicates of a store's photos: found, explained, and set aside so that it can be taken back. Nothing is ever deleted.
+"""Duplicates of a store's photos: found, explained, and set aside in a way that can be undone. Nothing is ever deleted.
 
-hashing, looks, pixels       what is kept of a photo (tables dedup/looks and dedup/pixels)
-library, places              the photos of the store; their files as they are now
-candidates                   pairs worth a second look, by hash and by time
-register, compare, judge     the second look, at thumbnails
-faces                        the third look, at the faces of the photos themselves
-people, eyes, keeper         what decides on bursts and on which is kept
-groups, find                 groups of copies, and bursts
-plan, words, page            rows with reasons; CSV; the page
-files, journal, apply, undo  acts on files
+store_photos, file_locations   the photos of the store; their files as they are now
+perceptual_hash, fingerprints  hashes and a thumbnail of each photo (table dedup/looks)
+hamming_index, candidates      pairs of photos with similar hashes, or taken shortly after each other
+registration, compare          lay one thumbnail over another and compare them block by block
+copy_check                     whether two photos are copies, by thumbnails and times
+face_check, pixel_hashes       the same question by the photos themselves: their faces; their pixels (table dedup/pixels)
+same_people, eye_openness      what bursts are grouped and ranked by
+keeper, groups, find           which photo is kept; groups of copies and bursts; all of it in order
+plan, explain, page            a row for each file, with reasons; CSV; the page
+apply, undo_file, undo, files  move files or link them; undo it
+folders                        names of folders and files
 """
 
-from facecluster.dedup.apply import Applied, How, apply_plan
-from facecluster.dedup.find import DedupConfig, Findings, find
-from facecluster.dedup.journal import Journal, read_journal
+from facecluster.dedup.apply import Applied, ApplyOptions, apply_plan
+from facecluster.dedup.find import DedupConfig, Findings, find_duplicates
 from facecluster.dedup.page import write_page
 from facecluster.dedup.plan import Plan, Row, from_csv, make_plan, to_csv
 from facecluster.dedup.undo import undo
+from facecluster.dedup.undo_file import UndoFile, read_undo_file
 
 __all__ = [
-    "Applied", "DedupConfig", "Findings", "How", "Journal", "Plan", "Row",
-    "apply_plan", "find", "from_csv", "make_plan", "read_journal", "to_csv", "undo", "write_page",
+    "Applied", "ApplyOptions", "DedupConfig", "Findings", "Plan", "Row", "UndoFile",
+    "apply_plan", "find_duplicates", "from_csv", "make_plan", "read_undo_file", "to_csv", "undo", "write_page",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
-"""Apply a plan: move files, or put links in their places. Each is checked at that moment, written to the undo file, and only then touched.
+"""Applies a plan: moves files, or replaces them by links. Each file is checked, then written to the undo file, and only then touched.
 
-Odd input: a row that can't be applied (file or keeper gone, changed, a link, protected, on another machine) is passed over with a line that
-says why. A keeper that is itself to be moved is followed to the one that stays; where that leads in a circle, none of them is moved.
+Odd input: a row that can't be applied (file or keeper gone, changed, a link, protected, on another machine) is skipped, with a line that
+says why. A keeper may itself be moved for another one: rows are applied from the far end of such a chain. In a circle of keepers no file is
+moved.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from facecluster.dedup.files import FileError, check, free_name, hash_of, link, move, path_of, uri_of
-from facecluster.dedup.folders import existing, rank, within
-from facecluster.dedup.journal import Entry, Journal
+from facecluster.dedup.files import FileError, check_unchanged, free_name, hash_of, link, move, path_of, uri_of
+from facecluster.dedup.folders import existing_folder, folder_rank, resolve_parents
 from facecluster.dedup.plan import MOVE, Row
+from facecluster.dedup.undo_file import UndoEntry, UndoFile
 from facecluster.errors import InputError, PhotoError
 from facecluster.photos.images import content_id, local_path, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
-    """How files are set aside."""
+class ApplyOptions:
+    """How the files of a plan are set aside."""
 
-    move_to: str | None = None  # folder; None: nowhere, a link takes the place of exact copies
-    link: str | None = None  # "hard" or "symbolic": put in the place of the file; None: nothing is put there
-    protect: Sequence[str] = ()  # folders that nothing is moved from
+    move_to: str | None = None  # folder; None: files are not moved, exact copies are replaced by a link
+    link: str | None = None  # "hard" or "symbolic": a link that replaces the file; None: no link
+    protect: Sequence[str] = ()  # folders whose files are never moved
 
     def __post_init__(self) -> None:
         if self.move_to is None and self.link is None:
@@ -34,41 +35,43 @@ class How:
 
     @property
     def aside(self) -> str:
-        """The folder that files are moved to, as an absolute path; that of this process if there is none."""
+        """The folder that files are moved to, as an absolute path; the current folder if there is none."""
         return os.path.abspath(os.path.expanduser(self.move_to or ""))
 
 
 @dataclass(slots=True)
 class Applied:
-    """What was done, or would be. By uri."""
+    """The result: what was done, or would be in a dry run."""
 
     done: list[tuple[str, str]] = field(default_factory=list)  # (uri, what was done)
     passed_over: list[tuple[str, str]] = field(default_factory=list)  # (uri, why)
-    bytes: int = 0  # of the files done
+    bytes: int = 0  # freed by the files done
 
 
 def apply_plan(
-    rows: Sequence[Row], how: How, journal: Journal, *, dry_run: bool = False, tick: Callable[[int], None] | None = None
+    rows: Sequence[Row], how: ApplyOptions, undo_file: UndoFile, *, dry_run: bool = False, tick: Callable[[int], None] | None = None
 ) -> Applied:
-    """Set the files aside whose rows say so.
+    """Set aside the files whose rows say `move`.
 
     Args:
-        rows: a whole plan; rows to keep are needed too.
+        rows: the whole plan.
+        how: where to, and which links.
+        undo_file: gets an entry for each file before it is touched.
         dry_run: check everything, but touch and write nothing.
         tick: called with 1 after each file.
 
     Raises:
-        InputError: a protected folder is missing, or the undo file can't be written: nothing more is done then.
+        InputError: a protected folder is missing, or the undo file can't be written; nothing is done after that.
     """
-    protect = [existing(folder) for folder in how.protect]
+    protect = [existing_folder(folder) for folder in how.protect]
     todo, applied = _ordered([r for r in rows if r.action == MOVE]), Applied()
     base = common_folder([r.uri for r in todo])
     circles, keepers = _circles(todo), dict[str, tuple[int, ...]]()
     for row in todo:
         try:
             if row.uri in circles:
-                raise FileError("the file that is to be kept for it is to be moved for it in turn: change the plan")
-            said, size = _apply(row, how, protect, base, keepers, journal, dry_run)
+                raise FileError("the file that is kept for it is itself moved for it: change the plan")
+            said, size = _apply(row, how, protect, base, keepers, undo_file, dry_run)
             applied.done.append((row.uri, said))
             applied.bytes += size
         except FileError as e:
@@ -81,15 +84,15 @@ def apply_plan(
 
 
 def _apply(
-    row: Row, how: How, protect: Sequence[str], base: str, keepers: dict[str, tuple[int, ...]], journal: Journal, dry_run: bool
+    row: Row, how: ApplyOptions, protect: Sequence[str], base: str, keepers: dict[str, tuple[int, ...]], undo_file: UndoFile, dry_run: bool
 ) -> tuple[str, int]:
-    """Set one file aside; what was done, in words, and its bytes."""
+    """Set one file aside; gives what was done, in words, and the bytes freed."""
     path = path_of(row.uri)
-    if rank(row.uri, protect) < len(protect):
+    if folder_rank(row.uri, protect) < len(protect):
         raise FileError("it is protected")
     if how.move_to is None and row.sha256 != row.keeper_sha256:
-        raise FileError("it is not the same bytes as the kept file, and a link would lose them: give --move-to DIR as well")
-    status = check(path, row.sha256)
+        raise FileError("its bytes differ from the kept file's, and a link would lose them: give --move-to DIR as well")
+    status = check_unchanged(path, row.sha256)
     _check_keeper(row, path, keepers)
     keeper = local_path(row.keeper)
     if how.link and keeper is None:
@@ -98,16 +101,16 @@ def _apply(
     if how.move_to is None:
         assert keeper is not None and how.link is not None
         if not dry_run:
-            journal.add(_entry(row, "", how.link, status))
+            undo_file.add(_entry(row, "", how.link, status))
             link(keeper, path, how.link)
         return f"{how.link} link to {row.keeper}", size
-    target = os.path.join(how.aside, os.path.relpath(within(path), base))
+    target = os.path.join(how.aside, os.path.relpath(resolve_parents(path), base))
     leaves = f", {how.link} link to {row.keeper}" if how.link else ""
     if dry_run:
         return f"to {uri_of(target)}{leaves}", size
     for _ in range(2):  # another program may take the name in between
         target = free_name(target)
-        journal.add(_entry(row, uri_of(target), how.link or "", status))
+        undo_file.add(_entry(row, uri_of(target), how.link or "", status))
         try:
             move(path, target, row.sha256)
             break
@@ -120,14 +123,14 @@ def _apply(
     return f"to {uri_of(target)}{leaves}", size
 
 
-def _entry(row: Row, to: str, kind: str, status: os.stat_result) -> Entry:
-    return Entry(
+def _entry(row: Row, to: str, kind: str, status: os.stat_result) -> UndoEntry:
+    return UndoEntry(
         uri=row.uri, to=to, link=kind, sha256=row.sha256, keeper=row.keeper, mtime_ns=status.st_mtime_ns, mode=status.st_mode & 0o7777
     )
 
 
 def _check_keeper(row: Row, path: str, seen: dict[str, tuple[int, ...]]) -> None:
-    """Raise FileError unless the keeper is there with its bytes, and is another file. `seen`: keepers read before, and their stamps."""
+    """Raise FileError unless the keeper exists, is unchanged and is another file. `seen`: keepers read before, with their file stamps."""
     keeper = local_path(row.keeper)
     if keeper is None:
         try:
@@ -151,7 +154,7 @@ def _check_keeper(row: Row, path: str, seen: dict[str, tuple[int, ...]]) -> None
 
 
 def _ordered(rows: Sequence[Row]) -> list[Row]:
-    """Rows whose keeper is to be moved itself come first, while it is still there."""
+    """Rows whose keeper is moved too come first, while their keeper still exists."""
     keepers = {r.uri: r.keeper for r in rows}
 
     def depth(uri: str) -> int:
@@ -165,7 +168,7 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
 
 
 def _circles(rows: Sequence[Row]) -> set[str]:
-    """Uris whose keepers lead back to them, or to such."""
+    """Uris whose chain of keepers runs into a circle."""
     keepers = {r.uri: r.keeper for r in rows}
     found = set()
     for uri in keepers:
@@ -179,6 +182,6 @@ def _circles(rows: Sequence[Row]) -> set[str]:
 
 
 def common_folder(uris: Sequence[str]) -> str:
-    """The folder that all these files on this machine lie in; what is below it is kept as it is where they are moved to."""
-    paths = [within(p) for uri in uris if (p := local_path(uri)) is not None]
+    """The deepest folder that holds all these files of this machine; folders below it are kept in the place that files are moved to."""
+    paths = [resolve_parents(p) for uri in uris if (p := local_path(uri)) is not None]
     return os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else "/"

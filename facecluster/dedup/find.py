@@ -1,4 +1,4 @@
-"""Find the duplicates of a store: look at the photos, pair them by hash and time, compare the pairs, form groups, choose keepers."""
+"""Finds the duplicates of a store: fingerprints, candidate pairs, comparison, groups, keepers."""
 
 from __future__ import annotations
 
@@ -9,91 +9,92 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from facecluster.dedup import library
-from facecluster.dedup.candidates import candidates, near_in_time
-from facecluster.dedup.eyes import Eyes
-from facecluster.dedup.faces import Faces
-from facecluster.dedup.folders import existing
-from facecluster.dedup.groups import Group, Proofs, find_bursts, find_copies
-from facecluster.dedup.judge import Judge
-from facecluster.dedup.keeper import Facts
-from facecluster.dedup.library import Bars, Looks, Photos
-from facecluster.dedup.people import People
-from facecluster.dedup.pixels import Pixels
-from facecluster.dedup.places import Places
-from facecluster.dedup.register import lay
+from facecluster.dedup import store_photos
+from facecluster.dedup.candidates import find_candidates, pairs_near_in_time
+from facecluster.dedup.copy_check import CopyCheck
+from facecluster.dedup.eye_openness import EyeOpenness
+from facecluster.dedup.face_check import FaceCheck
+from facecluster.dedup.file_locations import FileLocations
+from facecluster.dedup.folders import existing_folder
+from facecluster.dedup.groups import Group, PhotoChecks, find_bursts, find_copies
+from facecluster.dedup.keeper import PhotoFacts
+from facecluster.dedup.pixel_hashes import PixelHashes
+from facecluster.dedup.registration import register_pictures
+from facecluster.dedup.same_people import SamePeople
+from facecluster.dedup.store_photos import Bars, Fingerprints, Photos
 from facecluster.errors import InputError
 from facecluster.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DedupConfig:
-    """What decides which photos are found to be duplicates and which is kept."""
+    """Settings that decide which photos are duplicates and which is kept."""
 
-    prefer: Sequence[str] = ()  # folders whose photos are kept before all others, the dearest first
+    prefer: Sequence[str] = ()  # folders whose photos are kept before others, the most preferred first
     protect: Sequence[str] = ()  # folders whose photos are never moved
-    burst: float = 3.0  # seconds between photos of a burst, at most; 0: no bursts
-    embeddings: str | None = None  # table of the faces' vectors, which tell that a burst shows the same people; None: by the picture alone
-    same_person: float = 0.4  # cosine from which two vectors are of one person
+    burst_seconds: float = 3.0  # between photos of a burst, at most; 0: no bursts
+    embeddings: str | None = None  # table of the faces' vectors, to find the same people in a burst; None: by the picture alone
+    same_person_cosine: float = 0.4  # from which two vectors are of one person
 
     def __post_init__(self) -> None:
-        if not 0 <= self.burst <= 3600:
-            raise InputError(f"expected 0 to 3600 seconds between the photos of a burst, found {self.burst}: choose another number")
+        if not 0 <= self.burst_seconds <= 3600:
+            raise InputError(f"expected 0 to 3600 seconds between the photos of a burst, found {self.burst_seconds}: choose another number")
 
 
 @dataclass(slots=True)
 class Findings:
-    """What was found. Photos go by their number in `photos`."""
+    """The duplicates found. Photos go by their number in `photos`."""
 
     photos: Photos
-    looks: Looks
-    copies: list[Group]  # one picture each
+    fingerprints: Fingerprints
+    copies: list[Group]
     bursts: list[Group]
-    facts: Facts
-    places: Places
-    unseen: dict[str, str] = field(default_factory=dict)  # by uri, why a photo could only be compared by its bytes
+    facts: PhotoFacts
+    locations: FileLocations
+    not_opened: dict[str, str] = field(default_factory=dict)  # by uri, why a photo could only be compared by its bytes
 
 
 @contextmanager
-def find(store: Store, config: DedupConfig, *, bars: Bars, threads: int = 2) -> Iterator[Findings]:
-    """Find duplicates and bursts; what is found can be used while the context lasts (thumbnails lie in a temporary file).
+def find_duplicates(store: Store, config: DedupConfig, *, bars: Bars, threads: int = 2) -> Iterator[Findings]:
+    """Find duplicates and bursts. The findings can be used inside the `with` block: thumbnails lie in a temporary file.
 
     Raises:
         InputError: a preferred or protected folder does not exist.
         StoreError: the store can't be read.
     """
-    prefer, protect = ([existing(f) for f in folders] for folders in (config.prefer, config.protect))
-    photos = library.read_photos(store)
-    library.look(store, photos, bars=bars, threads=threads)
+    prefer, protect = ([existing_folder(f) for f in folders] for folders in (config.prefer, config.protect))
+    photos = store_photos.read_photos(store)
+    store_photos.update_fingerprints(store, photos, bars=bars, threads=threads)
     with tempfile.TemporaryFile() as spool:
-        looks = library.read_looks(store, photos, spool)
-        facts = Facts(photos, looks, prefer, protect)
-        places = Places(photos, protect)
-        judge = Judge(photos, looks, candidates(photos, looks, threads=threads))
-        pixels = Pixels(store, photos)
-        pairs = judge.pairs()
-        pairs = pairs[[bool(places.of(a) and places.of(b)) for a, b in pairs.tolist()]]
-        faces = Faces(store, photos, set(pairs.ravel().tolist()))
+        prints = store_photos.read_fingerprints(store, photos, spool)
+        facts = PhotoFacts(photos, prints, prefer, protect)
+        locations = FileLocations(photos, protect)
+        copy_check = CopyCheck(photos, prints, find_candidates(photos, prints, threads=threads))
+        pixels = PixelHashes(store, photos)
+        pairs = copy_check.pairs()
+        pairs = pairs[[bool(locations.of(a) and locations.of(b)) for a, b in pairs.tolist()]]
+        faces = FaceCheck(store, photos, set(pairs.ravel().tolist()))
         with bars("pairs compared", len(pairs)) as tick:
-            copies = find_copies(pairs, judge, facts, Proofs(pixels.same, faces.same), tick)
+            copies = find_copies(pairs, copy_check, facts, PhotoChecks(pixels.same, faces.same), tick)
         pixels.save()
-        bursts = _bursts(store, config, judge, copies, facts, places) if config.burst > 0 else []
-        unseen = {photos.places[p][0].uri: why for p, why in looks.errors.items()}
-        yield Findings(photos, looks, copies, bursts, facts, places, unseen)
+        bursts = _bursts(store, config, copy_check, copies, facts, locations) if config.burst_seconds > 0 else []
+        not_opened = {photos.files[p][0].uri: why for p, why in prints.errors.items()}
+        yield Findings(photos, prints, copies, bursts, facts, locations, not_opened)
 
 
-def _bursts(store: Store, config: DedupConfig, judge: Judge, copies: Sequence[Group], facts: Facts, places: Places) -> list[Group]:
-    pairs = near_in_time(judge.photos, judge.looks, config.burst)
-    pairs = pairs[[bool(places.of(a) and places.of(b)) for a, b in pairs.tolist()]]
-    wanted = {judge.photos.ids[p] for p in np.unique(pairs).tolist()}
-    people = People(store, config.embeddings, wanted, config.same_person)
+def _bursts(
+    store: Store, config: DedupConfig, copy_check: CopyCheck, copies: Sequence[Group], facts: PhotoFacts, locations: FileLocations
+) -> list[Group]:
+    photos = copy_check.photos
+    pairs = pairs_near_in_time(photos, copy_check.fingerprints, config.burst_seconds)
+    pairs = pairs[[bool(locations.of(a) and locations.of(b)) for a, b in pairs.tolist()]]
+    wanted = {photos.ids[p] for p in np.unique(pairs).tolist()}
+    people = SamePeople(store, config.embeddings, wanted, config.same_person_cosine)
 
     def alike(a: int, b: int) -> bool:
-        shown = lay(judge.grey(a), judge.grey(b), (0, 1, 0, 1), side=48) is not None
-        return shown or people.same(judge.photos.ids[a], judge.photos.ids[b])
+        same_scene = register_pictures(copy_check.grey(a), copy_check.grey(b), (0, 1, 0, 1), side=48) is not None
+        return same_scene or people.same(photos.ids[a], photos.ids[b])
 
-    open_eyes = Eyes(store, wanted)
-    eyes = {p: value for p in np.unique(pairs).tolist() if (value := open_eyes.of(judge.photos.ids[p])) is not None}
+    openness = EyeOpenness(store, wanted)
+    eyes = {p: value for p in np.unique(pairs).tolist() if (value := openness.of(photos.ids[p])) is not None}
     return find_bursts(pairs, copies, alike, replace(facts, eyes=eyes))
-
-

@@ -1,4 +1,4 @@
-"""Where files are and what they are called: folders that the user named, names of copies, sizes in words."""
+"""Folders that the user named, names that copies have, and sizes in words."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from facecluster.photos.images import local_path
 _COPY = re.compile(r"copy|kopie|copie|copia|\(\d+\)$|~\d*$|^(whatsapp|img-\d{8}-wa|received_)", re.IGNORECASE)
 
 
-def absolute(folder: str) -> str:
-    """A folder as an absolute path without links, or a URL without its last slash."""
+def absolute_folder(folder: str) -> str:
+    """A folder as an absolute path with links resolved, or a URL without its last slash."""
     path = local_path(folder)
     return folder.rstrip("/") if path is None else os.path.realpath(os.path.expanduser(path))
 
 
-def existing(folder: str) -> str:
-    """`absolute`, of a folder that is there. Raises InputError if it is not: protecting a misspelt folder would protect nothing."""
-    path = absolute(folder)
+def existing_folder(folder: str) -> str:
+    """`absolute_folder` of an existing folder. Raises InputError if it does not exist: a misspelt folder would protect nothing."""
+    path = absolute_folder(folder)
     if local_path(folder) is not None and not os.path.isdir(path):
         raise InputError(f"expected a folder to prefer or protect, found none at {folder!r}: check the path")
     return path
 
 
-def rank(uri: str, folders: Sequence[str]) -> int:
-    """Number of the first of `folders` (see absolute) that a file lies in; len(folders) if it lies in none."""
+def folder_rank(uri: str, folders: Sequence[str]) -> int:
+    """Index of the first of `folders` (see absolute_folder) that a file lies in; len(folders) if it lies in none."""
     path = local_path(uri)
-    forms = [uri] if path is None else [os.path.abspath(path), within(path)]
+    forms = [uri] if path is None else [os.path.abspath(path), resolve_parents(path)]
     for number, folder in enumerate(folders):
         if any(form.startswith(folder.rstrip("/") + "/") for form in forms):
             return number
     return len(folders)
 
 
-def within(path: str) -> str:
-    """The path of a file with all links among its folders followed, but not the file itself if it is one."""
+def resolve_parents(path: str) -> str:
+    """The path of a file with links resolved in its folders, but not in the file itself."""
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
-def looks_copied(uri: str) -> bool:
+def named_like_copy(uri: str) -> bool:
     """Whether a file's name is one that programs give to copies: "photo (1).jpg", "photo copy.jpg", "IMG-20210506-WA0001.jpg"."""
     return bool(_COPY.search(os.path.splitext(uri.rsplit("/", 1)[-1])[0]))
 
 
-def shown_bytes(n: int) -> str:
-    """A number of bytes for people: "812 bytes", "3.4 MB"."""
+def format_bytes(n: int) -> str:
+    """A number of bytes in words: "812 bytes", "3.4 MB"."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if abs(n) >= size:
             return f"{n / size:,.1f} {unit}"

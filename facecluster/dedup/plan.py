@@ -1,7 +1,7 @@
-"""What is to be done with each file of each group, as rows: made from findings, written as CSV, read back when it is applied.
+"""The plan: a row for each file of each group with the action keep or move; written as CSV, and read back to be applied.
 
-The CSV is for people too: they change `action` (keep or move) in any spreadsheet. What is moved, and whether a link takes its place, is
-decided when the plan is applied, and all of it is checked again then.
+The user may change `action` in any spreadsheet. Where files are moved to, and whether a link replaces them, is decided when the plan is
+applied; every row is checked again then.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
+from facecluster.dedup.explain import explain_match
+from facecluster.dedup.file_locations import FileLocation
 from facecluster.dedup.find import Findings
 from facecluster.dedup.groups import COPY, IN_BURST, KINDS, Group
-from facecluster.dedup.keeper import choose_place
-from facecluster.dedup.library import NO_TIME
-from facecluster.dedup.places import Now
-from facecluster.dedup.words import how_near
+from facecluster.dedup.keeper import choose_file
+from facecluster.dedup.store_photos import NO_TIME
 from facecluster.errors import InputError
 
 KEEP, MOVE = "keep", "move"
@@ -26,31 +26,31 @@ KEEP, MOVE = "keep", "move"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A file of a group."""
+    """A file of a group. The fields are the columns of the CSV."""
 
     group: int  # number, from 1
-    kind: str  # copy (same bytes), pixels (same pixels), near, burst; of the keeper: ''
+    kind: str  # copy (same bytes), pixels (same pixels), near (near-duplicate), burst; '' for the keeper
     action: str  # KEEP or MOVE
     uri: str
-    keeper: str  # uri of the file that stays in its place; '' for the keeper itself
+    keeper: str  # uri of the file that is kept for it; '' for the keeper itself
     sha256: str
     keeper_sha256: str
-    size: int  # bytes; 0 for a link and for a further name of a file that stands in the group
+    size: int  # bytes; 0 for a link, and for a further name of a file in the group
     width: int  # px, upright
     height: int
     format: str
     taken_at: str  # ISO 8601; '' if unknown
-    why: str  # how near it is to the keeper
-    reason: str  # why it is not the one that is kept, or can't be moved
+    why: str  # how similar it is to the keeper
+    reason: str  # why it is not the keeper, or can't be moved
 
 
 @dataclass(slots=True)
 class Plan:
-    """Rows by group, the keeper of a group first."""
+    """Rows by group, the keeper first."""
 
     rows: list[Row] = field(default_factory=list)
-    files: int = 0  # in the store, before
-    bytes: int = 0
+    files: int = 0  # in the store
+    bytes: int = 0  # of these files
 
     @property
     def moved(self) -> list[Row]:
@@ -63,24 +63,24 @@ class Plan:
         return sum(r.size for r in self.moved)
 
     def counts(self) -> dict[str, int]:
-        """Files that are not keepers, by kind, the surest first. Links and further names of a file are no files of their own."""
+        """Number of files that are not keepers, by kind, the most certain kind first. Links and further names of a file do not count."""
         kinds = [r.kind for r in self.rows if r.kind and r.size]
         return {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
 
 
 def make_plan(found: Findings, *, bursts: bool = False) -> Plan:
-    """Decide on every file of every group.
+    """Decide about every file of every group.
 
     Args:
-        found: what `find` gave.
-        bursts: move the photos of a burst that are not kept, too.
+        found: from `find_duplicates`.
+        bursts: also move the photos of bursts that are not kept.
     """
     photos = found.photos
-    plan = Plan(files=sum(len(p) for p in photos.places), bytes=sum(p.size for places in photos.places for p in places))
+    plan = Plan(files=sum(len(files) for files in photos.files), bytes=sum(f.size for files in photos.files for f in files))
     grouped = {p for g in found.copies for p in (g.keeper, *(m.photo for m in g.members))}
-    several = [Group(p) for p in range(len(photos)) if p not in grouped and len(photos.places[p]) > 1]
+    several = [Group(p) for p in range(len(photos)) if p not in grouped and len(photos.files[p]) > 1]
     number = 0
-    for group in sorted([*found.copies, *several], key=lambda g: photos.places[g.keeper][0].uri) + found.bursts:
+    for group in sorted([*found.copies, *several], key=lambda g: photos.files[g.keeper][0].uri) + found.bursts:
         rows = _rows(found, group, number + 1, bursts)
         if len(rows) > 1:
             plan.rows += rows
@@ -90,37 +90,37 @@ def make_plan(found: Findings, *, bursts: bool = False) -> Plan:
 
 def _rows(found: Findings, group: Group, number: int, bursts: bool) -> list[Row]:
     photos, burst = found.photos, any(m.kind == IN_BURST for m in group.members)
-    places = found.places.of(group.keeper)
-    if not places:
+    locations = found.locations.of(group.keeper)
+    if not locations:
         return []
-    keeper, dropped = choose_place([p.place for p in places if not p.link] or [p.place for p in places], found.facts)
-    file = next(p.file for p in places if p.place.uri == keeper.uri)
+    keeper, reasons = choose_file([at.file for at in locations if not at.link] or [at.file for at in locations], found.facts)
+    inode = next(at.inode for at in locations if at.file.uri == keeper.uri)
     taken = {p: _time(int(photos.taken[p])) for p in (group.keeper, *(m.photo for m in group.members))}
 
-    def row(photo: int, now: Now, kind: str, why: str, reason: str) -> Row:
-        kept = now.place.uri == keeper.uri
-        another_name = not kept and now.file is not None and now.file == file
-        bound = now.bound or ("it is the kept file under another name" if another_name else "")
-        free = not bound and (kind != IN_BURST or bursts)
+    def row(photo: int, at: FileLocation, kind: str, why: str, reason: str) -> Row:
+        kept = at.file.uri == keeper.uri
+        another_name = not kept and at.inode is not None and at.inode == inode
+        immovable = at.immovable or ("it is the kept file under another name" if another_name else "")
+        movable = not immovable and (kind != IN_BURST or bursts)
         return Row(
-            group=number, kind="" if kept else kind, action=MOVE if free and not kept else KEEP, uri=now.place.uri,
+            group=number, kind="" if kept else kind, action=MOVE if movable and not kept else KEEP, uri=at.file.uri,
             keeper="" if kept else keeper.uri, sha256=photos.ids[photo], keeper_sha256="" if kept else photos.ids[group.keeper],
-            size=now.place.size if kept else 0 if another_name else now.size,
+            size=at.file.size if kept else 0 if another_name else at.size,
             width=int(photos.width[photo]), height=int(photos.height[photo]), format=photos.formats[photo],
-            taken_at=taken[photo], why=why, reason=f"stays: {bound}" if bound and not kept else reason,
+            taken_at=taken[photo], why=why, reason=f"stays: {immovable}" if immovable and not kept else reason,
         )  # fmt: skip
 
-    rows = [row(group.keeper, now, COPY, "", "") for now in places if now.place.uri == keeper.uri]
-    if not burst:  # copies of a burst's photos stand in groups of their own
-        others = (now for now in places if now.place.uri != keeper.uri)
-        rows += [row(group.keeper, now, COPY, "the same bytes", dropped.get(now.place.uri, "")) for now in others]
+    rows = [row(group.keeper, at, COPY, "", "") for at in locations if at.file.uri == keeper.uri]
+    if not burst:  # copies of a burst's photos have groups of their own
+        others = (at for at in locations if at.file.uri != keeper.uri)
+        rows += [row(group.keeper, at, COPY, "the same bytes", reasons.get(at.file.uri, "")) for at in others]
     for member in group.members:
-        why = how_near(found, group.keeper, member)
-        its = found.places.of(member.photo)
-        if burst and its:  # the file that stands for it is the one that its copies' group keeps
-            best = choose_place([p.place for p in its if not p.link] or [p.place for p in its], found.facts)[0]
-            its = [now for now in its if now.place.uri == best.uri]
-        rows += [row(member.photo, now, member.kind, why, member.dropped) for now in its]
+        why = explain_match(found, group.keeper, member)
+        its = found.locations.of(member.photo)
+        if burst and its:  # only the file that the group of its copies keeps
+            best = choose_file([at.file for at in its if not at.link] or [at.file for at in its], found.facts)[0]
+            its = [at for at in its if at.file.uri == best.uri]
+        rows += [row(member.photo, at, member.kind, why, member.reason) for at in its]
     return rows
 
 
@@ -141,10 +141,10 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def from_csv(text: str, source: str) -> list[Row]:
-    """Rows from CSV, also as spreadsheets save it (semicolons or tabs, another order of columns, more columns).
+    """Rows from CSV, also as spreadsheets save it: semicolons or tabs, columns in another order, more columns.
 
     Raises:
-        InputError: a column is missing, or a row can't be understood; names the line of `source`.
+        InputError: a column is missing, or a row can't be read; the message names the line of `source`.
     """
     text = text.removeprefix("\ufeff")
     first = text.split("\n", 1)[0]
@@ -158,7 +158,7 @@ def from_csv(text: str, source: str) -> list[Row]:
         for found in reader:
             rows.append(_row(found, f"line {reader.line_num} of {source}"))
     except csv.Error as e:
-        raise InputError(f"expected a plan as CSV, found line {reader.line_num} of {source} that is none: {e}. Make the plan anew") from e
+        raise InputError(f"expected a plan as CSV, found another line {reader.line_num} in {source}: {e}. Make the plan again") from e
     return rows
 
 
@@ -166,10 +166,10 @@ def _row(found: dict[str, str | None], where: str) -> Row:
     values = {name: found.get(name) or "" for name in COLUMNS}
     action = values["action"].strip().lower()
     if action not in (KEEP, MOVE):
-        raise InputError(f"expected the action keep or move, found {values['action']!r} in {where}: put it right")
+        raise InputError(f"expected the action keep or move, found {values['action']!r} in {where}: correct it")
     hashes = values["sha256"], values["keeper_sha256"] or "0" * 64
     if action == MOVE and not (values["uri"] and values["keeper"] and all(re.fullmatch("[0-9a-f]{64}", h) for h in hashes)):
-        raise InputError(f"expected uri, keeper and their sha256 of a file to move, found {where} without: make the plan anew")
+        raise InputError(f"expected uri, keeper and their sha256 of a file to move, found {where} without: make the plan again")
     numbers = {name: int(values[name]) if re.fullmatch(r"\d+", values[name]) else 0 for name in ("group", "size", "width", "height")}
     words = {name: values[name] for name in COLUMNS if name not in numbers and name != "action"}
     return Row(action=action, **numbers, **words)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Take back what a plan did, from its undo file, last act first. Run twice, the second time finds all in place.
+"""Undoes an applied plan from its undo file, last entry first. A second run finds every file in its place.
 
-Nothing is written over: where another file has taken the old place, or the set-aside file was changed, that one stays where it is, and a
-line says so. What an act that was cut off left (a second name or a copy of a file that is still in place) is removed.
+Nothing is overwritten: if another file has the old name, or the moved file was changed, the moved file stays where it is, and a line says
+so. Leftovers of an interrupted move (a second name or a copy of a file that is still in its place) are removed.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ import os
 from collections.abc import Callable, Sequence
 
 from facecluster.dedup.apply import Applied
-from facecluster.dedup.files import FileError, check, hash_of, is_link_to, move, path_of, remove_rests, replace
-from facecluster.dedup.journal import Entry
+from facecluster.dedup.files import FileError, check_unchanged, hash_of, is_link_to, move, path_of, remove_leftovers, replace
+from facecluster.dedup.undo_file import UndoEntry
 from facecluster.photos.images import local_path
 
-TAKEN = "another file is in its place now: nothing was moved over it"
+OCCUPIED = "another file is in its place now: nothing was overwritten"
 
 
-def undo(entries: Sequence[Entry], *, dry_run: bool = False, tick: Callable[[int], None] | None = None) -> Applied:
-    """Bring files back.
+def undo(entries: Sequence[UndoEntry], *, dry_run: bool = False, tick: Callable[[int], None] | None = None) -> Applied:
+    """Bring files back to where they were.
 
     Args:
-        entries: of an undo file, in its order.
-        dry_run: look, but touch nothing.
+        entries: the entries of an undo file, in its order.
+        dry_run: check, but touch nothing.
         tick: called with 1 after each entry.
     """
     result = Applied()
     folders = {os.path.dirname(local_path(uri) or "") for entry in entries for uri in (entry.uri, entry.to)}
     for folder in folders if not dry_run else ():
-        remove_rests(folder)
+        remove_leftovers(folder)
     for entry in reversed(entries):
         try:
             said = _undo(entry, dry_run)
@@ -43,18 +43,18 @@ def undo(entries: Sequence[Entry], *, dry_run: bool = False, tick: Callable[[int
     return result
 
 
-def _undo(entry: Entry, dry_run: bool) -> str:
-    """Bring one file back; what was done, in words, '' if it is in its place."""
+def _undo(entry: UndoEntry, dry_run: bool) -> str:
+    """Bring one file back; gives what was done, in words, '' if it was in its place."""
     path, keeper = path_of(entry.uri), path_of(entry.keeper) if entry.link else ""
     ours = bool(entry.link) and is_link_to(path, keeper)
     if os.path.lexists(path) and not ours:
         if os.path.islink(path) or not os.path.isfile(path) or hash_of(path) != entry.sha256:
-            raise FileError(TAKEN)
-        return _tidied(entry, dry_run)
+            raise FileError(OCCUPIED)
+        return _remove_moved_copy(entry, dry_run)
     if not entry.to:
-        return _restored(entry, path, keeper, dry_run)
+        return _restore_from_keeper(entry, path, keeper, dry_run)
     aside = path_of(entry.to)
-    check(aside, entry.sha256, what=f"the moved file {entry.to}")
+    check_unchanged(aside, entry.sha256, what=f"the moved file {entry.to}")
     if not dry_run:
         if ours:
             replace(aside, path, entry.sha256)
@@ -64,34 +64,34 @@ def _undo(entry: Entry, dry_run: bool) -> str:
             try:
                 move(aside, path, entry.sha256)
             except FileExistsError:
-                raise FileError(TAKEN) from None
+                raise FileError(OCCUPIED) from None
         _remove_empty(os.path.dirname(aside))
     return "moved back"
 
 
-def _restored(entry: Entry, path: str, keeper: str, dry_run: bool) -> str:
-    """A file whose place a link took: its bytes are those of the kept file."""
-    check(keeper, entry.sha256, what="the kept file, which has its bytes,")
+def _restore_from_keeper(entry: UndoEntry, path: str, keeper: str, dry_run: bool) -> str:
+    """Replace a link by a copy of the kept file, whose bytes are those of the linked file."""
+    check_unchanged(keeper, entry.sha256, what="the kept file, which has its bytes,")
     if not dry_run:
         replace(keeper, path, entry.sha256)
         os.chmod(path, entry.mode)
         os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-    return "made a file of its own again"
+    return "replaced the link by a file again"
 
 
-def _tidied(entry: Entry, dry_run: bool) -> str:
-    """Remove what a move that was cut off left at its end: a second name of the file, or a copy."""
+def _remove_moved_copy(entry: UndoEntry, dry_run: bool) -> str:
+    """Remove what an interrupted move left at its target: a second name of the file, or a copy."""
     aside = path_of(entry.to) if entry.to else ""
     if not aside or not os.path.isfile(aside) or os.path.islink(aside) or hash_of(aside) != entry.sha256:
         return ""
     if not dry_run:
         os.unlink(aside)
         _remove_empty(os.path.dirname(aside))
-    return "was still in its place; removed what the move had begun"
+    return "was still in its place; removed the unfinished move's copy"
 
 
 def _remove_empty(folder: str) -> None:
-    """Remove a folder that is empty, and those above it that become so."""
+    """Remove a folder if it is empty, and the folders above it that become empty."""
     while True:
         try:
             os.rmdir(folder)

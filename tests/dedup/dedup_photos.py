@@ -1,4 +1,4 @@
-"""Drawn photos, and stores of them made without looking for faces: what the tests of duplicates start from."""
+"""Drawn photos, and stores of them without faces, for the tests of duplicates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facecluster.store import FACES, PHOTOS, Store, table_of
 
 
 def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:
-    """Coloured blobs and lines on a slope of light, with grain: a stand-in for a photo."""
+    """Coloured ellipses and lines on a gradient, with grain, in place of a photo."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / max(width, height)
     slope = rng.uniform(-90, 90, (2, 3))

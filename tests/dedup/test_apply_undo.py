@@ -1,4 +1,4 @@
-"""Acts on files: what is set aside can be brought back, whatever happens in between, and no bytes are ever lost."""
+"""Applying and undoing a plan: every file that was set aside can be brought back, whatever happens in between; no bytes are lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecluster.dedup import Applied, How, Journal, Row, apply_plan, from_csv, read_journal, to_csv, undo
+from facecluster.dedup import Applied, ApplyOptions, Row, UndoFile, apply_plan, from_csv, read_undo_file, to_csv, undo
 from facecluster.dedup.files import uri_of
 from facecluster.errors import InputError
 
@@ -36,7 +36,7 @@ def row(path: Path | str, keeper: Path | str, action: str = "move", **other: Any
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> dict[str, Path]:
+def photos(tmp_path: Path) -> dict[str, Path]:
     """kept.jpg, an exact copy of it in a folder of its own, and a near-duplicate."""
     folder = tmp_path / "library"
     (folder / "deep").mkdir(parents=True)
@@ -49,7 +49,7 @@ def library(tmp_path: Path) -> dict[str, Path]:
 
 
 def tree(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """All that is in a folder: names, bytes, times, permissions, links."""
+    """The contents of a folder: names, bytes, times, permissions, links."""
     found: dict[str, tuple[Any, ...]] = {}
     for path in sorted(folder.rglob("*")):
         name = os.path.relpath(path, folder)
@@ -70,11 +70,11 @@ def plan(files: dict[str, Path]) -> list[Row]:
 
 
 def applied(rows: list[Row], tmp_path: Path, *, dry_run: bool = False, **how: Any) -> tuple[Applied, Path]:
-    journal = Journal(str(tmp_path / f"undo-{len(list(tmp_path.glob('undo-*')))}.jsonl"))
+    undo_file = UndoFile(str(tmp_path / f"undo-{len(list(tmp_path.glob('undo-*')))}.jsonl"))
     try:
-        return apply_plan(rows, How(**how), journal, dry_run=dry_run), Path(journal.path)
+        return apply_plan(rows, ApplyOptions(**how), undo_file, dry_run=dry_run), Path(undo_file.path)
     finally:
-        journal.close()
+        undo_file.close()
 
 
 WAYS: list[dict[str, Any]] = [{"move_to": "aside"}, {"move_to": "aside", "link": "hard"}, {"move_to": "aside", "link": "symbolic"}]
@@ -86,51 +86,51 @@ def resolved(how: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
-def test_undo_brings_everything_back(how: dict[str, Any], library: dict[str, Path], tmp_path: Path) -> None:
+def test_undo_brings_everything_back(how: dict[str, Any], photos: dict[str, Path], tmp_path: Path) -> None:
     before = tree(tmp_path / "library")
-    result, journal = applied(plan(library), tmp_path, **resolved(how, tmp_path))
+    result, undo_path = applied(plan(photos), tmp_path, **resolved(how, tmp_path))
     moved = "move_to" in how
-    assert [u for u, _ in result.done] == [str(library[n]) for n in (("copy", "near") if moved else ("copy",))]
+    assert [u for u, _ in result.done] == [str(photos[n]) for n in (("copy", "near") if moved else ("copy",))]
     assert result.bytes == (31 if moved else 11)
     assert tree(tmp_path / "library") != before
     if moved:
         assert (tmp_path / "aside" / "deep" / "copy.jpg").read_bytes() == b"the picture"
         assert (tmp_path / "aside" / "near.jpg").read_bytes() == b"the picture, smaller"
     if how.get("link") == "hard":
-        assert os.path.samefile(library["copy"], library["kept"]) and not library["copy"].is_symlink()
+        assert os.path.samefile(photos["copy"], photos["kept"]) and not photos["copy"].is_symlink()
     elif how.get("link") == "symbolic":
-        assert os.readlink(library["copy"]) == str(library["kept"])
+        assert os.readlink(photos["copy"]) == str(photos["kept"])
     else:
-        assert not library["copy"].exists()
-    for _ in range(2):  # the second time there is nothing left to do
-        back = undo(read_journal(str(journal)))
+        assert not photos["copy"].exists()
+    for _ in range(2):  # the second time nothing is left to do
+        back = undo(read_undo_file(str(undo_path)))
         assert back.passed_over == [] and tree(tmp_path / "library") == before
         assert not (tmp_path / "aside").exists()
     assert back.done == []
-    assert library["copy"].stat().st_nlink == 1
+    assert photos["copy"].stat().st_nlink == 1
 
 
-def test_near_duplicates_are_never_replaced_by_a_link_without_being_moved(library: dict[str, Path], tmp_path: Path) -> None:
-    result, _ = applied(plan(library), tmp_path, link="hard")
-    assert [(u, "lose" in why) for u, why in result.passed_over] == [(str(library["near"]), True)]
-    assert library["near"].read_bytes() == b"the picture, smaller" and library["near"].stat().st_nlink == 1
+def test_near_duplicates_are_never_replaced_by_a_link_without_being_moved(photos: dict[str, Path], tmp_path: Path) -> None:
+    result, _ = applied(plan(photos), tmp_path, link="hard")
+    assert [(u, "lose" in why) for u, why in result.passed_over] == [(str(photos["near"]), True)]
+    assert photos["near"].read_bytes() == b"the picture, smaller" and photos["near"].stat().st_nlink == 1
 
 
 @pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
-def test_a_dry_run_touches_nothing(how: dict[str, Any], library: dict[str, Path], tmp_path: Path) -> None:
+def test_a_dry_run_touches_nothing(how: dict[str, Any], photos: dict[str, Path], tmp_path: Path) -> None:
     before = tree(tmp_path)
-    result, journal = applied(plan(library), tmp_path, dry_run=True, **resolved(how, tmp_path))
-    assert tree(tmp_path) == before and not journal.exists()
-    real, _ = applied(plan(library), tmp_path, **resolved(how, tmp_path))
+    result, undo_path = applied(plan(photos), tmp_path, dry_run=True, **resolved(how, tmp_path))
+    assert tree(tmp_path) == before and not undo_path.exists()
+    real, _ = applied(plan(photos), tmp_path, **resolved(how, tmp_path))
     assert real.done == result.done and real.passed_over == result.passed_over and real.bytes == result.bytes
 
 
-def test_with_nothing_to_do_no_undo_file_is_made(tmp_path: Path, library: dict[str, Path]) -> None:
-    _, journal = applied([row(library["copy"], library["kept"], action="keep")], tmp_path, link="hard")
-    assert not journal.exists()
+def test_with_nothing_to_do_no_undo_file_is_made(tmp_path: Path, photos: dict[str, Path]) -> None:
+    _, undo_path = applied([row(photos["copy"], photos["kept"], action="keep")], tmp_path, link="hard")
+    assert not undo_path.exists()
 
 
-# -- each act is checked when it is done ----------------------------------------------------------------------------------------------
+# -- each file is checked when it is moved---------------------------------------------------------------------------------------------
 
 
 def spoil(files: dict[str, Path], what: str) -> None:
@@ -161,75 +161,75 @@ def spoil(files: dict[str, Path], what: str) -> None:
     ("what", "says"),
     [
         ("file gone", "it is no longer there"), ("file changed", "it has other bytes"), ("file a link", "it is a link now"),
-        ("file a folder", "it is no file any more"), ("keeper gone", "kept for it is no longer there"),
+        ("file a folder", "it is no longer a file"), ("keeper gone", "kept for it is no longer there"),
         ("keeper changed", "kept for it has other bytes"), ("one file", "the same file"), ("keeper a link to it", "the same file"),
     ],
 )  # fmt: skip
-def test_what_is_not_as_planned_is_passed_over(
-    what: str, says: str, how: dict[str, Any], library: dict[str, Path], tmp_path: Path
+def test_files_that_changed_since_the_plan_are_skipped(
+    what: str, says: str, how: dict[str, Any], photos: dict[str, Path], tmp_path: Path
 ) -> None:
-    rows = plan(library)[:1]
-    spoil(library, what)
+    rows = plan(photos)[:1]
+    spoil(photos, what)
     before = tree(tmp_path / "library")
     result, _ = applied(rows, tmp_path, **resolved(how, tmp_path))
     assert result.done == [] and len(result.passed_over) == 1 and says in result.passed_over[0][1]
     assert tree(tmp_path / "library") == before
 
 
-def test_protected_and_remote_files_are_passed_over(library: dict[str, Path], tmp_path: Path) -> None:
-    rows = [*plan(library), row(library["copy"], library["kept"], uri="s3://bucket/far.jpg")]
+def test_protected_and_remote_files_are_skipped(photos: dict[str, Path], tmp_path: Path) -> None:
+    rows = [*plan(photos), row(photos["copy"], photos["kept"], uri="s3://bucket/far.jpg")]
     result, _ = applied(rows, tmp_path, move_to=str(tmp_path / "aside"), protect=[str(tmp_path / "library" / "deep")])
-    assert dict(result.passed_over)[str(library["copy"])] == "it is protected"
+    assert dict(result.passed_over)[str(photos["copy"])] == "it is protected"
     assert "not on this machine" in dict(result.passed_over)["s3://bucket/far.jpg"]
-    assert [u for u, _ in result.done] == [str(library["near"])]
+    assert [u for u, _ in result.done] == [str(photos["near"])]
 
 
-def test_of_two_that_are_to_be_moved_for_each_other_none_is(library: dict[str, Path], tmp_path: Path) -> None:
-    a, b, c = library["kept"], library["copy"], library["near"]
+def test_in_a_circle_of_keepers_no_file_is_moved(photos: dict[str, Path], tmp_path: Path) -> None:
+    a, b, c = photos["kept"], photos["copy"], photos["near"]
     rows = [row(a, b), row(b, a), row(c, a)]
     before = tree(tmp_path / "library")
     result, _ = applied(rows, tmp_path, move_to=str(tmp_path / "aside"))
     assert result.done == [] and len(result.passed_over) == 3 and tree(tmp_path / "library") == before
 
 
-def test_a_chain_of_keepers_is_moved_from_its_end(library: dict[str, Path], tmp_path: Path) -> None:
-    a, b, c = library["kept"], library["near"], library["copy"]
+def test_a_chain_of_keepers_is_moved_from_its_end(photos: dict[str, Path], tmp_path: Path) -> None:
+    a, b, c = photos["kept"], photos["near"], photos["copy"]
     rows = [row(b, a, kind="burst"), row(c, b, kind="near")]  # a stays; b goes for a, c for b
     before = tree(tmp_path / "library")
-    result, journal = applied(rows, tmp_path, move_to=str(tmp_path / "aside"))
+    result, undo_path = applied(rows, tmp_path, move_to=str(tmp_path / "aside"))
     assert [u for u, _ in result.done] == [str(c), str(b)]
-    undo(read_journal(str(journal)))
+    undo(read_undo_file(str(undo_path)))
     assert tree(tmp_path / "library") == before
 
 
-def test_names_that_are_taken(library: dict[str, Path], tmp_path: Path) -> None:
+def test_taken_names_get_a_number(photos: dict[str, Path], tmp_path: Path) -> None:
     aside = tmp_path / "aside" / "deep"
     aside.mkdir(parents=True)
     (aside / "copy.jpg").write_bytes(b"another's")
     (aside / "copy-2.jpg").symlink_to("nowhere")
-    result, journal = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
+    result, undo_path = applied(plan(photos), tmp_path, move_to=str(tmp_path / "aside"))
     assert len(result.done) == 2 and (aside / "copy-3.jpg").read_bytes() == b"the picture"
     assert (aside / "copy.jpg").read_bytes() == b"another's"
-    undo(read_journal(str(journal)))
-    assert library["copy"].exists() and (aside / "copy.jpg").read_bytes() == b"another's" and not (aside / "copy-3.jpg").exists()
+    undo(read_undo_file(str(undo_path)))
+    assert photos["copy"].exists() and (aside / "copy.jpg").read_bytes() == b"another's" and not (aside / "copy-3.jpg").exists()
 
 
-def test_undo_writes_over_nothing(library: dict[str, Path], tmp_path: Path) -> None:
-    _, journal = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
-    library["copy"].write_bytes(b"new")
+def test_undo_overwrites_nothing(photos: dict[str, Path], tmp_path: Path) -> None:
+    _, undo_path = applied(plan(photos), tmp_path, move_to=str(tmp_path / "aside"))
+    photos["copy"].write_bytes(b"new")
     (tmp_path / "aside" / "near.jpg").write_bytes(b"edited")
     before = tree(tmp_path)
-    back = undo(read_journal(str(journal)))
+    back = undo(read_undo_file(str(undo_path)))
     assert back.done == [] and tree(tmp_path) == before
-    assert "another file is in its place" in dict(back.passed_over)[str(library["copy"])]
-    assert "other bytes" in dict(back.passed_over)[str(library["near"])]
+    assert "another file is in its place" in dict(back.passed_over)[str(photos["copy"])]
+    assert "other bytes" in dict(back.passed_over)[str(photos["near"])]
 
 
 # -- another filesystem, one without hard links, a full one, a machine that stops -----------------------------------------------------
 
 
-def elsewhere(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    """Have hard links and renames between `aside` and the rest fail."""
+def other_filesystem(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Make hard links and renames between `aside` and the rest fail."""
     link, rename = os.link, os.rename
 
     def apart(a: Any, b: Any) -> bool:
@@ -251,33 +251,33 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 @pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM])
 @pytest.mark.parametrize("how", WAYS, ids=str)
 def test_another_filesystem(
-    how: dict[str, Any], code: int, library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: dict[str, Any], code: int, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere(monkeypatch, code)
+    other_filesystem(monkeypatch, code)
     before = tree(tmp_path / "library")
-    result, journal = applied(plan(library), tmp_path, **resolved(how, tmp_path))
+    result, undo_path = applied(plan(photos), tmp_path, **resolved(how, tmp_path))
     assert len(result.done) == 2 and contents(tmp_path / "aside") == {b"the picture", b"the picture, smaller"}
     assert (tmp_path / "aside" / "near.jpg").stat().st_mtime_ns == before["near.jpg"][1]
-    assert undo(read_journal(str(journal))).passed_over == []
+    assert undo(read_undo_file(str(undo_path))).passed_over == []
     assert tree(tmp_path / "library") == before and not (tmp_path / "aside").exists()
 
 
-def test_a_copy_that_comes_out_wrong_is_not_taken(library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere(monkeypatch, errno.EXDEV)
+def test_a_damaged_copy_is_not_used(photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other_filesystem(monkeypatch, errno.EXDEV)
     monkeypatch.setattr("shutil.copyfile", lambda a, b, **_: Path(b).write_bytes(b"the pict"))
     before = tree(tmp_path / "library")
-    result, _ = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
-    assert result.done == [] and all("did not come out the same" in why for _, why in result.passed_over)
+    result, _ = applied(plan(photos), tmp_path, move_to=str(tmp_path / "aside"))
+    assert result.done == [] and all("its copy has other bytes" in why for _, why in result.passed_over)
     assert tree(tmp_path / "library") == before and contents(tmp_path / "aside") == set()
 
 
-def test_a_hard_link_does_not_reach_another_filesystem(library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hard_link_does_not_reach_another_filesystem(photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: Any, **__: Any) -> None:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
     monkeypatch.setattr(os, "link", link)
     before = tree(tmp_path / "library")
-    result, _ = applied(plan(library)[:1], tmp_path, link="hard")
+    result, _ = applied(plan(photos)[:1], tmp_path, link="hard")
     assert "symbolic one can" in result.passed_over[0][1] and tree(tmp_path / "library") == before
 
 
@@ -286,23 +286,23 @@ CALLS = ("link", "unlink", "symlink", "replace", "rename", "fsync", "write", "op
 
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
-def test_stopped_before_any_step_nothing_is_lost_and_undo_puts_it_right(
-    how: dict[str, Any], across: bool, library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_stop_before_any_system_call_loses_nothing_and_can_be_undone(
+    how: dict[str, Any], across: bool, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine stops before the first, second, ... call of the system, in turn; then undo brings all back."""
+    """The machine stops before the first, second, ... system call, in turn; then undo brings everything back."""
     folder = tmp_path / "library"
-    before, rows = tree(folder), plan(library)
+    before, rows = tree(folder), plan(photos)
     for stop in range(200):
         with monkeypatch.context() as patch:
             if across and "move_to" in how:
-                elsewhere(patch, errno.EXDEV)
+                other_filesystem(patch, errno.EXDEV)
             done = 0
 
             def stopping(real: Callable[..., Any], stop: int = stop) -> Callable[..., Any]:
                 def call(*args: Any, **options: Any) -> Any:
                     nonlocal done
                     done += 1
-                    if done > stop:  # once stopped, nothing more is done, not even by those who clean up
+                    if done > stop:  # after the stop nothing more is done, not even clean-up
                         raise KeyboardInterrupt
                     return real(*args, **options)
 
@@ -316,10 +316,10 @@ def test_stopped_before_any_step_nothing_is_lost_and_undo_puts_it_right(
             except KeyboardInterrupt:
                 ended = False
         assert contents(tmp_path) >= {b"the picture", b"the picture, smaller"}
-        for journal in sorted(tmp_path.glob("undo-*")):
-            if journal.stat().st_size and b"\n" in journal.read_bytes():
-                assert undo(read_journal(str(journal))).passed_over == []
-            journal.unlink()
+        for undo_path in sorted(tmp_path.glob("undo-*")):
+            if undo_path.stat().st_size and b"\n" in undo_path.read_bytes():
+                assert undo(read_undo_file(str(undo_path))).passed_over == []
+            undo_path.unlink()
         assert tree(folder) == before, f"stopped before call {stop}"
         assert contents(tmp_path / "aside") == set()
         if ended:
@@ -328,52 +328,52 @@ def test_stopped_before_any_step_nothing_is_lost_and_undo_puts_it_right(
 
 
 def test_the_undo_file_is_on_the_disk_before_the_file_is_touched(
-    library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     fsync, link = os.fsync, os.link
     monkeypatch.setattr(os, "fsync", lambda f: (order.append("sync"), fsync(f))[1])
     monkeypatch.setattr(os, "link", lambda a, b, **k: (order.append("act"), link(a, b, **k))[1])
-    applied(plan(library)[:1], tmp_path, move_to=str(tmp_path / "aside"))
+    applied(plan(photos)[:1], tmp_path, move_to=str(tmp_path / "aside"))
     assert order.index("act") > order.index("sync") and order[order.index("act") - 1] == "sync"
 
 
-def test_an_undo_file_that_can_not_be_written_stops_before_the_act(
-    library: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_undo_file_that_can_not_be_written_stops_before_the_file_is_touched(
+    photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, real, calls = tree(tmp_path / "library"), os.write, [0]
 
     def full(handle: int, data: bytes) -> int:
         calls[0] += 1
-        if calls[0] > 2:  # the head and the first entry fit
+        if calls[0] > 2:  # the first line and the first entry fit
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(handle, data)
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(InputError, match="No space left"):
-        applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
+        applied(plan(photos), tmp_path, move_to=str(tmp_path / "aside"))
     monkeypatch.undo()
-    assert library["near"].exists()
-    undo(read_journal(str(tmp_path / "undo-0.jsonl")))
+    assert photos["near"].exists()
+    undo(read_undo_file(str(tmp_path / "undo-0.jsonl")))
     assert tree(tmp_path / "library") == before
 
 
 @pytest.mark.parametrize("data", [b"", b"{}\n", b"nonsense\n", b'{"kind": "facecluster undo", "format": 99}\n', b"\xff\xfe\n", b"[]\n"])
-def test_what_is_no_undo_file_is_refused_in_one_line(data: bytes, tmp_path: Path) -> None:
+def test_other_files_are_refused_as_undo_files_in_one_line(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "u").write_bytes(data)
     with pytest.raises(InputError, match="expected an undo file") as raised:
-        read_journal(str(tmp_path / "u"))
+        read_undo_file(str(tmp_path / "u"))
     assert "\n" not in str(raised.value)
     with pytest.raises(InputError, match="expected an undo file"):
-        read_journal(str(tmp_path / "missing"))
+        read_undo_file(str(tmp_path / "missing"))
 
 
-def test_an_undo_file_whose_last_line_was_cut_off(library: dict[str, Path], tmp_path: Path) -> None:
+def test_an_undo_file_whose_last_line_was_cut_off(photos: dict[str, Path], tmp_path: Path) -> None:
     before = tree(tmp_path / "library")
-    _, journal = applied(plan(library), tmp_path, move_to=str(tmp_path / "aside"))
-    with open(journal, "ab") as f:
+    _, undo_path = applied(plan(photos), tmp_path, move_to=str(tmp_path / "aside"))
+    with open(undo_path, "ab") as f:
         f.write(b'{"uri": "/half')
-    undo(read_journal(str(journal)))
+    undo(read_undo_file(str(undo_path)))
     assert tree(tmp_path / "library") == before
 
 
@@ -388,7 +388,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
     sha256=st.just("a" * 64), keeper_sha256=st.just("b" * 64), size=st.integers(0, 10**12), width=st.integers(0, 10**5),
     height=st.integers(0, 10**5), format=TEXT, taken_at=TEXT, why=TEXT, reason=TEXT,
 )), st.sampled_from([",", ";", "\t"]))  # fmt: skip
-def test_rows_come_back_from_csv_as_they_were(rows: list[Row], separator: str) -> None:
+def test_rows_survive_csv(rows: list[Row], separator: str) -> None:
     assert from_csv(to_csv(rows), "plan.csv") == rows
     if rows:
         table = list(csv.reader(io.StringIO(to_csv(rows), newline="")))
@@ -405,7 +405,7 @@ def test_rows_come_back_from_csv_as_they_were(rows: list[Row], separator: str) -
         (lambda t: t + '"open', "plan.csv"),
     ],
 )  # fmt: skip
-def test_a_plan_that_can_not_be_understood(change: Callable[[str], str], says: str) -> None:
+def test_an_invalid_plan_is_refused(change: Callable[[str], str], says: str) -> None:
     text = to_csv([row("/a.jpg", "/b.jpg", sha256="a" * 64, keeper_sha256="b" * 64)])
     with pytest.raises(InputError) as raised:
         from_csv(change(text), "plan.csv")

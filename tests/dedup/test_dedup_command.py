@@ -1,4 +1,4 @@
-"""The command: what it says and writes, what it refuses, and the page."""
+"""facecluster dedup: what it prints and writes, what it refuses, and the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from dedup_photos import coded, moved, scaled, scene, silent, write_store
 
 from facecluster.cli import main
-from facecluster.dedup import DedupConfig, find, make_plan, write_page
+from facecluster.dedup import DedupConfig, find_duplicates, make_plan, write_page
 
 EVIL = "<script>alert(1)<∕script>&\"'\n{{ 7*7 }}.jpg"  # the slash is another sign: file names can't have one
 
@@ -44,7 +44,7 @@ def names(folder: Path) -> set[str]:
     return {p.name for p in folder.rglob("*") if p.is_file()}
 
 
-def test_by_itself_it_writes_plan_and_page_and_touches_no_photo(store: Path, photos: Path) -> None:
+def test_without_options_it_writes_plan_and_page_and_touches_no_photo(store: Path, photos: Path) -> None:
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in photos.iterdir()}
     result = run(store)
     assert result.exit_code == 0, result.output
@@ -82,7 +82,7 @@ def test_finding_and_moving_in_one_go(store: Path, photos: Path, tmp_path: Path)
     assert os.path.samefile(photos / "a.jpg", photos / "copy of a.jpg") and len(names(photos)) == 4
 
 
-def test_of_many_files_passed_over_for_one_reason_the_first_are_named(store: Path, photos: Path) -> None:
+def test_of_many_files_skipped_for_one_reason_the_first_are_named(store: Path, photos: Path) -> None:
     sizes = [n for n in range(30, 54)]
     for n in sizes:
         (photos / f"small{n}.jpg").write_bytes(coded(scaled(scene(1), n / 100)))
@@ -94,7 +94,7 @@ def test_of_many_files_passed_over_for_one_reason_the_first_are_named(store: Pat
     assert len(lines) == 21 and f"{len(passed) - 20} more" in lines[-1]
 
 
-def test_a_plan_that_someone_changed_is_kept(store: Path, photos: Path, tmp_path: Path) -> None:
+def test_an_edited_plan_is_kept(store: Path, photos: Path, tmp_path: Path) -> None:
     run(store)
     plan = store / "dedup" / "plan.csv"
     plan.write_text(plan.read_text(encoding="utf-8").replace(",copy,move,", ",copy,keep,"), encoding="utf-8")
@@ -120,7 +120,7 @@ def test_a_plan_that_someone_changed_is_kept(store: Path, photos: Path, tmp_path
         (["--model", "huge"], "bundled"),
     ],
 )
-def test_what_can_not_be_done_is_one_clear_line(arguments: list[str], says: str, store: Path) -> None:
+def test_errors_are_one_clear_line(arguments: list[str], says: str, store: Path) -> None:
     result = run(store, *(a.format(store=store) for a in arguments))
     lines = [line for line in result.stderr.splitlines() if line.startswith("facecluster:")]
     assert result.exit_code == 1 and len(lines) == 1 and says in lines[0]
@@ -180,7 +180,7 @@ def test_the_page_shows_pairs_and_escapes_names(store: Path) -> None:
     assert "smaller: 240x180 against 480x360" in page.text and "the same bytes" in page.text and "to move" in page.text
 
 
-def test_many_groups_stand_on_several_pages(tmp_path: Path) -> None:
+def test_many_groups_are_split_into_pages(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for i in range(70):
@@ -188,7 +188,7 @@ def test_many_groups_stand_on_several_pages(tmp_path: Path) -> None:
         for copy in "ab":
             (folder / f"{i:03d}{copy}.jpg").write_bytes(data)
     store = write_store(tmp_path / "store", sorted(folder.iterdir()), shard_size=100)
-    with find(store, DedupConfig(), bars=silent) as found:
+    with find_duplicates(store, DedupConfig(), bars=silent) as found:
         plan = make_plan(found)
         first = write_page(found, plan, str(tmp_path / "out"), plan_path="plan.csv", created=datetime(2026, 1, 1))
     pages = sorted(Path(first).parent.glob("*.html"))

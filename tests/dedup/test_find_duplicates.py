@@ -1,4 +1,4 @@
-"""Finding in a store: groups, kinds, keepers, bursts, protected folders, odd names, runs that were cut off."""
+"""Finding duplicates in a store: groups, kinds, keepers, bursts, protected folders, odd names, interrupted runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dedup_photos import barred, captioned, coded, cut, moved, scaled, scene, si
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 
-from facecluster.dedup import DedupConfig, Plan, find, make_plan
-from facecluster.dedup import looks as looks_module
+from facecluster.dedup import DedupConfig, Plan, find_duplicates, make_plan
+from facecluster.dedup import fingerprints as fingerprints_module
 from facecluster.errors import InputError
 from facecluster.store import FACES, Store, table_of
 
@@ -31,11 +31,11 @@ def put(folder: Path, **files: bytes) -> dict[str, Path]:
 
 
 def plan_of(store: Store, *, bursts: bool = False, **config: object) -> Plan:
-    with find(store, DedupConfig(**config), bars=silent, threads=1) as found:  # type: ignore[arg-type]
+    with find_duplicates(store, DedupConfig(**config), bars=silent, threads=1) as found:  # type: ignore[arg-type]
         return make_plan(found, bursts=bursts)
 
 
-def said(plan: Plan) -> dict[str, tuple[str, str, str]]:
+def summary(plan: Plan) -> dict[str, tuple[str, str, str]]:
     """By file name: kind, action, keeper's name."""
     return {os.path.basename(r.uri): (r.kind, r.action, os.path.basename(r.keeper)) for r in plan.rows}
 
@@ -56,8 +56,8 @@ def test_copies_of_all_kinds_are_found_and_the_original_is_kept(tmp_path: Path) 
         moved_jpg=coded(moved(image, 0.07)), other_jpg=coded(scene(2)),
     )  # fmt: skip
     plan = plan_of(write_store(tmp_path / "store", list(files.values())))
-    assert said(plan) == {
-        "comment.png": ("", "keep", ""),  # of the same pixels the one of more bytes
+    assert summary(plan) == {
+        "comment.png": ("", "keep", ""),  # of equal pixels the file of most bytes
         "original.png": ("pixels", "move", "comment.png"),
         "copy.png": ("pixels", "move", "comment.png"),
         **{f"{n}.jpg": ("near", "move", "comment.png") for n in ("small", "coded", "turned", "grey", "cut", "text", "bar")},
@@ -73,11 +73,11 @@ def test_copies_of_all_kinds_are_found_and_the_original_is_kept(tmp_path: Path) 
     assert plan.saved == sum(files[n].stat().st_size for n in files if n not in ("comment_png", "moved_jpg", "other_jpg"))
 
 
-def test_exact_copies_alone_need_no_look(tmp_path: Path) -> None:
+def test_exact_copies(tmp_path: Path) -> None:
     data = coded(scene(3))
     files = put(tmp_path / "a" / "deep", photo_jpg=data) | put(tmp_path / "b", copy_jpg=data)
     plan = plan_of(write_store(tmp_path / "store", list(files.values())))
-    assert said(plan) == {"photo.jpg": ("", "keep", ""), "copy.jpg": ("copy", "move", "photo.jpg")}, "a name like a copy's goes"
+    assert summary(plan) == {"photo.jpg": ("", "keep", ""), "copy.jpg": ("copy", "move", "photo.jpg")}, "a file named like a copy is moved"
 
 
 def test_preferred_and_protected_folders(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_preferred_and_protected_folders(tmp_path: Path) -> None:
         moves(prefer=[str(tmp_path / "missing")])
 
 
-def test_a_folder_whose_name_only_starts_alike_is_not_protected(tmp_path: Path) -> None:
+def test_a_folder_whose_name_only_starts_the_same_is_not_protected(tmp_path: Path) -> None:
     data = coded(scene(5))
     files = put(tmp_path / "keep", a_jpg=data) | put(tmp_path / "keep2", b_jpg=data)
     plan = plan_of(write_store(tmp_path / "store", list(files.values())), protect=[str(tmp_path / "keep")])
@@ -114,8 +114,8 @@ def test_time_tells_copies_from_bursts(tmp_path: Path) -> None:
     taken = {"a.jpg": NOON, "b.jpg": NOON + timedelta(seconds=2), "c.jpg": NOON + timedelta(seconds=4), "d.jpg": NOON + timedelta(hours=2)}
     store = write_store(tmp_path / "store", list(files.values()), taken)
     plan = plan_of(store)
-    kinds = said(plan)
-    assert kinds["d.jpg"] == ("near", "move", "a.jpg"), "two hours are a time zone"
+    kinds = summary(plan)
+    assert kinds["d.jpg"] == ("near", "move", "a.jpg"), "two hours can be a difference of time zones"
     assert {n: k[:2] for n, k in kinds.items() if k[0] == "burst"} in (
         {"b.jpg": ("burst", "keep"), "c.jpg": ("burst", "keep")}, {"a.jpg": ("burst", "keep"), "b.jpg": ("burst", "keep")},
         {"a.jpg": ("burst", "keep"), "c.jpg": ("burst", "keep")},
@@ -123,7 +123,7 @@ def test_time_tells_copies_from_bursts(tmp_path: Path) -> None:
     assert plan.counts() == {"near": 1, "burst": 2}
     assert "taken 2 s" in " ".join(r.why for r in plan.rows)
     assert len(plan_of(store, bursts=True).moved) == 3
-    assert plan_of(store, burst=0.0).counts() == {"near": 1}
+    assert plan_of(store, burst_seconds=0.0).counts() == {"near": 1}
 
 
 def faces_of(store: Store, rows: list[tuple[str, Image.Image, float]], boxes: NDArray[np.float32] | None = None) -> None:
@@ -150,7 +150,7 @@ def eyes(*, shut: bool) -> Image.Image:
 
 
 @pytest.mark.parametrize("kept", ["a.jpg", "b.jpg"])
-def test_of_a_burst_the_one_with_open_eyes_is_kept_then_the_better_faces(kept: str, tmp_path: Path) -> None:
+def test_of_a_burst_the_photo_with_open_eyes_is_kept_then_that_of_better_faces(kept: str, tmp_path: Path) -> None:
     files = put(tmp_path / "p", a_jpg=coded(scene(7)), b_jpg=coded(moved(scene(7))))
     store = write_store(tmp_path / "store", list(files.values()), {"a.jpg": NOON, "b.jpg": NOON})
     ids = {os.path.basename(r["uri"]): r["photo_id"] for r in store.read("photos", "00000", ["uri", "photo_id"]).to_pylist()}
@@ -164,7 +164,7 @@ def test_of_a_burst_the_one_with_open_eyes_is_kept_then_the_better_faces(kept: s
     assert (reasons[kept], reasons[other]) == ("", "faces of less quality")
 
 
-def test_links_are_no_copies(tmp_path: Path) -> None:
+def test_links_are_not_copies(tmp_path: Path) -> None:
     data = coded(scene(8))
     files = put(tmp_path / "p", real_jpg=data)
     (tmp_path / "p" / "soft.jpg").symlink_to("real.jpg")
@@ -178,27 +178,27 @@ def test_links_are_no_copies(tmp_path: Path) -> None:
     assert not os.path.islink(next(r.uri for r in plan.rows if not r.keeper))
 
 
-def test_a_link_is_neither_kept_nor_moved_where_there_is_a_file(tmp_path: Path) -> None:
+def test_a_link_is_neither_kept_nor_moved_if_there_is_a_file(tmp_path: Path) -> None:
     data = coded(scene(8))
     files = put(tmp_path / "p", photograph_jpg=data) | put(tmp_path / "outside", real_jpg=data)
     (tmp_path / "p" / "a.jpg").symlink_to(files["real_jpg"])  # a shorter name, of a file that the store does not know
     plan = plan_of(write_store(tmp_path / "store", [tmp_path / "p" / "a.jpg", files["photograph_jpg"]]))
-    assert said(plan) == {"photograph.jpg": ("", "keep", ""), "a.jpg": ("copy", "keep", "photograph.jpg")}
+    assert summary(plan) == {"photograph.jpg": ("", "keep", ""), "a.jpg": ("copy", "keep", "photograph.jpg")}
     assert next(r.reason for r in plan.rows if r.uri.endswith("a.jpg")) == "stays: it is a link"
 
 
-def test_files_that_went_or_changed_are_left_out(tmp_path: Path) -> None:
+def test_missing_and_changed_files_are_left_out(tmp_path: Path) -> None:
     data = coded(scene(9))
     files = put(tmp_path / "p", a_jpg=data, b_jpg=data, c_jpg=data, d_jpg=data)
     store = write_store(tmp_path / "store", list(files.values()))
     files["a_jpg"].unlink()
     files["b_jpg"].write_bytes(coded(scene(10)))
     os.utime(files["c_jpg"], (1, 1))  # touched: the bytes are the same
-    with find(store, DedupConfig(), bars=silent) as found:
+    with find_duplicates(store, DedupConfig(), bars=silent) as found:
         plan = make_plan(found)
-        assert list(found.places.gone) == [str(files["b_jpg"])] and "changed" in found.places.gone[str(files["b_jpg"])]
-        assert found.photos.gone == 1
-    assert set(said(plan)) == {"c.jpg", "d.jpg"}
+        assert list(found.locations.changed) == [str(files["b_jpg"])] and "changed" in found.locations.changed[str(files["b_jpg"])]
+        assert found.photos.missing == 1
+    assert set(summary(plan)) == {"c.jpg", "d.jpg"}
 
 
 def test_odd_names_and_damaged_photos(tmp_path: Path) -> None:
@@ -211,13 +211,13 @@ def test_odd_names_and_damaged_photos(tmp_path: Path) -> None:
     assert len(plan.moved) == 4 and any(r.uri.startswith("file:///") and "caf%E9%20%2541" in r.uri for r in plan.rows)
 
 
-def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_continues_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = put(tmp_path / "p", **{f"n{i}_jpg": coded(scene(i % 5), quality=60 + i) for i in range(12)})
     whole = write_store(tmp_path / "whole", list(photos.values()), shard_size=3)
     cut_off = write_store(tmp_path / "cut", list(photos.values()), shard_size=3)
     plan = plan_of(whole)
     opened = 0
-    real = looks_module.look_at
+    real = fingerprints_module.fingerprint_photo
 
     def failing(pixels: object) -> object:
         nonlocal opened
@@ -226,7 +226,7 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(tmp_path: Path, monkey
             raise KeyboardInterrupt
         return real(pixels)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(looks_module, "look_at", failing)
+    monkeypatch.setattr(fingerprints_module, "fingerprint_photo", failing)
     with pytest.raises(KeyboardInterrupt):
         plan_of(cut_off)
     opened = 100
@@ -242,17 +242,17 @@ def test_a_photo_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None
     store = write_store(tmp_path / "store", list(files.values()))
     away = files["b_jpg"].read_bytes()
     files["b_jpg"].write_bytes(b"not a photo")
-    with find(store, DedupConfig(), bars=silent) as found:
-        assert "changed" in found.unseen[str(files["b_jpg"])] and make_plan(found).rows == []
+    with find_duplicates(store, DedupConfig(), bars=silent) as found:
+        assert "changed" in found.not_opened[str(files["b_jpg"])] and make_plan(found).rows == []
     files["b_jpg"].write_bytes(away)
     assert len(plan_of(store).moved) == 1
 
 
-def test_looks_made_with_other_settings_are_made_anew(tmp_path: Path) -> None:
+def test_fingerprints_of_other_settings_are_made_again(tmp_path: Path) -> None:
     files = put(tmp_path / "p", a_jpg=coded(scene(1)), b_jpg=coded(scene(1), quality=50))
     store = write_store(tmp_path / "store", list(files.values()))
     plan = plan_of(store)
-    store.write("dedup/looks", "00000", looks_module.LOOKS.empty_table(), {"table": "dedup/looks", "version": 0})
+    store.write("dedup/looks", "00000", fingerprints_module.FINGERPRINTS.empty_table(), {"table": "dedup/looks", "version": 0})
     assert plan_of(store).rows == plan.rows != []
 
 
@@ -262,8 +262,8 @@ def test_an_empty_store_has_no_duplicates(tmp_path: Path) -> None:
     assert plan_of(store).rows == []
 
 
-def test_photos_near_a_member_but_not_near_the_keeper_are_not_in_its_group(tmp_path: Path) -> None:
-    """A chain: each like the next, the ends not alike."""
+def test_photos_that_match_a_member_but_not_the_keeper_are_not_in_its_group(tmp_path: Path) -> None:
+    """A chain of crops: each matches the next, the ends do not match."""
     image = scene(12, 600, 450)
     files = put(
         tmp_path / "p",
@@ -271,14 +271,14 @@ def test_photos_near_a_member_but_not_near_the_keeper_are_not_in_its_group(tmp_p
         d_jpg=coded(cut(image, 0, 0, 0.73, 0.73)), e_jpg=coded(cut(image, 0, 0, 0.66, 0.66)), f_jpg=coded(cut(image, 0, 0, 0.6, 0.6)),
     )  # fmt: skip
     plan = plan_of(write_store(tmp_path / "store", list(files.values())))
-    with find(write_store(tmp_path / "again", list(files.values())), DedupConfig(), bars=silent) as found:
+    with find_duplicates(write_store(tmp_path / "again", list(files.values())), DedupConfig(), bars=silent) as found:
         for group in found.copies:
-            assert all(m.relation is not None and m.relation.more_a < 0.5 for m in group.members)
-    assert said(plan).get("f.jpg", ("", "", ""))[2] != "a.jpg"
+            assert all(m.relation is not None and m.relation.extra_a < 0.5 for m in group.members)
+    assert summary(plan).get("f.jpg", ("", "", ""))[2] != "a.jpg"
 
 
 def test_shut_eyes_are_not_taken_for_a_caption(tmp_path: Path) -> None:
-    """On a thumbnail both are sharp changes along one side; only a caption may be passed over."""
+    """On a thumbnail both are sharp changes along one side; only a caption may be ignored."""
 
     def portrait(*, shut: bool) -> Image.Image:
         image = scene(15, 800, 600).filter(ImageFilter.GaussianBlur(3))
@@ -296,15 +296,15 @@ def test_shut_eyes_are_not_taken_for_a_caption(tmp_path: Path) -> None:
     turned = portrait(shut=True).transpose(Image.Transpose.ROTATE_90)
     files = put(tmp_path / "p", a_jpg=coded(image), b_jpg=coded(portrait(shut=True)), c_jpg=coded(captioned(image)), d_jpg=coded(turned))
     store = write_store(tmp_path / "store", list(files.values()))
-    assert len(plan_of(store).moved) == 3, "without faces there is nothing that tells"
+    assert len(plan_of(store).moved) == 3, "without faces the blink is not noticed"
     ids = {os.path.basename(r["uri"]): r["photo_id"] for r in store.read("photos", "00000", ["uri", "photo_id"]).to_pylist()}
     boxes = np.float32([[280, 10, 240, 320], [280, 10, 240, 320], [280, 10, 240, 320], [10, 280, 320, 240]])
     faces_of(store, [(ids[f"{n}.jpg"], eyes(shut=False), 0.9) for n in "abcd"], boxes)
-    kept = {name: keeper for name, (_, _, keeper) in said(plan_of(store)).items()}
+    kept = {name: keeper for name, (_, _, keeper) in summary(plan_of(store)).items()}
     assert kept["c.jpg"] == "a.jpg" and {kept["a.jpg"], kept["b.jpg"], kept["d.jpg"]} <= {"", "b.jpg", "d.jpg"}
 
 
-def test_a_face_that_differs_is_seen_though_the_thumbnails_are_alike(tmp_path: Path) -> None:
+def test_a_face_that_differs_is_found_though_the_thumbnails_match(tmp_path: Path) -> None:
     image = scene(13, 1600, 1200)
     draw = ImageDraw.Draw(image)
     for x, y, r, colour in ((800, 600, 33, "peachpuff"), (787, 592, 4, "brown"), (813, 592, 4, "brown"), (800, 618, 4, "brown")):
@@ -320,9 +320,9 @@ def test_a_face_that_differs_is_seen_though_the_thumbnails_are_alike(tmp_path: P
         f_jpg=coded(cut(blinks, 0.05, 0, 1, 1).transpose(Image.Transpose.ROTATE_270)),
     )  # fmt: skip
     store = write_store(tmp_path / "store", list(files.values()))
-    assert len(plan_of(store).moved) == 5, "without faces there is nothing that tells"
+    assert len(plan_of(store).moved) == 5, "without faces the blink is not noticed"
     ids = {os.path.basename(r["uri"]): r["photo_id"] for r in store.read("photos", "00000", ["uri", "photo_id"]).to_pylist()}
     box = np.float32([[765, 565, 70, 70]])
     faces_of(store, [(ids["a.jpg"], eyes(shut=False), 0.9)], box)
-    kept = {name: keeper for name, (_, _, keeper) in said(plan_of(store)).items()}
+    kept = {name: keeper for name, (_, _, keeper) in summary(plan_of(store)).items()}
     assert kept == {"a.jpg": "", "c.jpg": "a.jpg", "d.jpg": "a.jpg", "e.jpg": "a.jpg", "b.jpg": "", "f.jpg": "b.jpg"}

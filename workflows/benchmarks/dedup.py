@@ -1,7 +1,7 @@
-"""How well does `facecluster dedup` find copies, how often is it wrong, how fast does it group a million hashes? A run: results/dedup.json.
+"""Measures `facecluster dedup`: recall and precision of copies, and the time to group a million hashes. A run: results/dedup.json.
 
-Two collections are made from real photos, one of each half of them (dedup_collection.py). Thresholds of facecluster were chosen on the
-first; for the other hashes the best threshold is chosen on the first too. What counts is measured on the second.
+Two collections are made from real photos, one from each half of them (dedup_collection.py). The thresholds of facecluster were chosen on
+the first; the best thresholds of the other hashes are chosen there too. The figures that count are measured on the second.
 
     python workflows/benchmarks/dedup.py --photos photos.parquet --album FOLDER --work FOLDER
 
@@ -32,10 +32,10 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from facecluster.dedup import DedupConfig, find
-from facecluster.dedup.candidates import candidates
-from facecluster.dedup.hashing import WINDOWS
-from facecluster.dedup.library import NO_TIME, Looks, Photos, read_looks, read_photos
+from facecluster.dedup import DedupConfig, find_duplicates
+from facecluster.dedup.candidates import find_candidates
+from facecluster.dedup.perceptual_hash import WINDOWS
+from facecluster.dedup.store_photos import NO_TIME, Fingerprints, Photos, read_fingerprints, read_photos
 from facecluster.faces.detect import DetectConfig, detect_shard
 from facecluster.photos.collect import collect
 from facecluster.store import Store
@@ -50,22 +50,22 @@ def make_store(folder: Path, photos: Path) -> Store:
     store = Store(str(folder))
     store.create()
     collect([str(photos)], store)
-    for shard in sorted(set(store.shards("files")) - set(store.shards("photos"))):  # those that an earlier run has not come to
+    for shard in sorted(set(store.shards("files")) - set(store.shards("photos"))):  # those that an earlier run has not reached
         detect_shard(shard, store=store, config=DetectConfig(), device="cpu")
     return store
 
 
 @contextmanager
 def bars(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Progress that is not shown."""
+    """A progress bar that shows nothing."""
     yield lambda n: None
 
 
 def ours(store: Store, files: Sequence[File]) -> list[list[int]]:
     """Groups of files by number, the keeper first."""
     number = {str(file.name): i for i, file in enumerate(files)}
-    with find(store, DedupConfig(), bars=bars) as found:
-        of = [[number[os.path.basename(p.uri)] for p in places] for places in found.photos.places]
+    with find_duplicates(store, DedupConfig(), bars=bars) as found:
+        of = [[number[os.path.basename(f.uri)] for f in group] for group in found.photos.files]
         groups = [[g.keeper, *(m.photo for m in g.members)] for g in found.copies]
         grouped = {p for group in groups for p in group}
         groups += [[p] for p in range(len(of)) if p not in grouped and len(of[p]) > 1]
@@ -142,25 +142,25 @@ def best_threshold(distances: NDArray[np.uint8], files: Sequence[File]) -> int:
     return int(good.max()) if len(good) else int(np.argmax(precision))
 
 
-def million(looks: Looks, photos: Photos, n: int, threads: int) -> dict[str, Any]:
-    """Seconds to pair and group n photos whose hashes are those of real photos with bits turned over, each fifth with a copy among them.
+def million(prints: Fingerprints, photos: Photos, n: int, threads: int) -> dict[str, Any]:
+    """Seconds to pair and group n photos whose hashes are those of real photos with bits flipped; every fifth has a copy among them.
 
-    Seconds on the clock are told only if the machine was idle; those of the processor, of all threads together, change less by other work.
+    Wall-clock seconds are given only if the machine was idle; processor seconds, of all threads together, depend less on other work.
     """
     rng = np.random.default_rng(0)
     base = rng.integers(0, len(photos), n)
-    hashes = looks.hashes[base]
+    hashes = prints.hashes[base]
     for bit in range(1, 64):
         hashes ^= np.where(rng.random(hashes.shape) < 0.25, np.uint64(1) << np.uint64(bit), np.uint64(0))
-    doubts, turns = looks.doubts[base], looks.turns[base]
+    weak_bits, turns = prints.weak_bits[base], prints.turns[base]
     copies = np.arange(0, n - n // 5, 4)[: n // 5]
     to = np.arange(n - len(copies), n)
-    hashes[to], doubts[to], turns[to] = hashes[copies], doubts[copies], turns[copies]
-    for _ in range(2):  # two of the doubtful bits of a copy are turned over
-        bit = np.take_along_axis(doubts[to], rng.integers(0, 6, (len(to), len(WINDOWS), 1)), axis=2)[..., 0]
+    hashes[to], weak_bits[to], turns[to] = hashes[copies], weak_bits[copies], turns[copies]
+    for _ in range(2):  # two of the weak bits of a copy are flipped
+        bit = np.take_along_axis(weak_bits[to], rng.integers(0, 6, (len(to), len(WINDOWS), 1)), axis=2)[..., 0]
         hashes[to] ^= np.uint64(1) << (63 - bit.astype(np.uint64))
     zeros = np.zeros(n, np.float32)
-    many = Looks(np.ones(n, bool), hashes, doubts, turns, zeros + 50, zeros, zeros, {}, looks.thumbs)
+    many = Fingerprints(np.ones(n, bool), hashes, weak_bits, turns, zeros + 50, zeros, zeros, {}, prints.thumbnails)
     width, height = photos.width[base], photos.height[base]
     width[to], height[to] = width[copies], height[copies]
     of = Photos([""] * n, [], [], width, height, np.zeros(n, np.int64), np.full(n, NO_TIME), np.zeros(n, np.int32), zeros, zeros)
@@ -168,7 +168,7 @@ def million(looks: Looks, photos: Photos, n: int, threads: int) -> dict[str, Any
     result: dict[str, Any] = {"hashes": n, "threads": threads, "machine idle": idle}
     for name, windows in (("whole photos", 1), ("whole photos and all windows", len(WINDOWS))):
         start, start_cpu = time.perf_counter(), time.process_time()
-        found = candidates(of, many, windows=windows, threads=threads)
+        found = find_candidates(of, many, windows=windows, threads=threads)
         graph = coo_array((np.ones(len(found.first), bool), (found.first, found.second)), shape=(n, n))
         groups = connected_components(graph, directed=False)[0]
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
@@ -187,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="Parquet file with the columns image and boxes")
     parser.add_argument("--album", type=Path, required=True, help="folder of more photos")
-    parser.add_argument("--work", type=Path, required=True, help="folder for collections and stores; what is there is used again")
+    parser.add_argument("--work", type=Path, required=True, help="folder for collections and stores; existing ones are used again")
     parser.add_argument("--copies", type=int, default=100, help="photos of each half that have copies")
     parser.add_argument("--million", type=int, default=1_000_000)
     parser.add_argument("--threads", type=int, default=2)
@@ -215,7 +215,7 @@ def main() -> None:
             print(name, method, {k: v for k, v in figures.items() if "by case" not in k}, flush=True)
     photos = read_photos(store)
     with open(options.work / "spool", "w+b") as spool:
-        speed = million(read_looks(store, photos, spool), photos, options.million, options.threads) if options.million else {}
+        speed = million(read_fingerprints(store, photos, spool), photos, options.million, options.threads) if options.million else {}
     result = {
         "what": "copies of real photos found among photos that are alike; precision and recall over pairs of files",
         "bars": BARS,

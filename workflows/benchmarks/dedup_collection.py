@@ -1,6 +1,6 @@
-"""A collection of photos with known duplicates, made from real photos: copies of every kind, and pictures that are alike but no copies.
+"""A collection of photos with known duplicates, made from real photos: copies of every kind, and similar pictures that are not copies.
 
-Used by dedup.py. Everything is drawn from a seed. Names of the cases stand in COPIES and DIFFERENT.
+Used by dedup.py. All random choices follow from a seed. COPIES and DIFFERENT list the cases.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from scipy.ndimage import map_coordinates
 
 Rng = np.random.Generator
 WORDS = ("the day the lake froze over", "Who forgot the keys again?", "Grandma, 80 years", "2019 - Lisbon", "MONDAY MORNING", "diet")
-# Rows of the photos that are one picture in the source already: all pairs that any method found, loosely set, were looked at by eye.
-# Those from (1332, 1968) and from (299, 429) on have boxes or words drawn into one of the two.
+# Rows of the photos that are duplicates in the source itself: all pairs that any method found at a loose threshold were checked by eye.
+# From (1332, 1968) and from (299, 429) on, one of the two has boxes or words drawn into it.
 SAME = (
     (44, 120, 212, 1500, 1622, 1886), (758, 934), (888, 1682), (1026, 1962), (1472, 1714), (1578, 1752), (1332, 1968), (1072, 1974),
     (217, 1211), (297, 1915), (333, 1069), (771, 1421, 1949), (923, 1345, 1651), (1555, 1667), (299, 429), (593, 949), (627, 1823),
@@ -31,7 +31,7 @@ SAME = (
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A photo to start from."""
+    """A source photo."""
 
     name: str
     image: Image.Image
@@ -47,11 +47,11 @@ class File:
     name: str
     original: str
     case: str
-    picture: str  # two files are duplicates if and only if they have one picture
+    picture: str  # two files are duplicates if and only if this is equal
 
 
 def originals(photos: Path, album: Path, half: int) -> Iterator[Original]:
-    """The photos of one half: rows and files of even or odd number."""
+    """The source photos of one half: rows and files with even or odd numbers."""
     table = pq.read_table(photos, columns=["image", "boxes", "landmarks", "scores"])
     for row in range(half, table.num_rows, 2):
         image = Image.open(io.BytesIO(table["image"][row].as_py())).convert("RGB")
@@ -157,7 +157,7 @@ def noisy(pixels: NDArray[np.float64], rng: Rng) -> Image.Image:
 
 
 def by_hand(original: Original, rng: Rng) -> Image.Image:
-    """The same a moment later, the camera in the hand: turned by 0.7 to 2 degrees, shifted, and someone moves."""
+    """The scene a moment later with a hand-held camera: rotated by 0.7 to 2 degrees, shifted, and someone moves."""
     image = moved(original, rng).rotate(float(rng.choice([-1, 1]) * rng.uniform(0.7, 2)), resample=Image.Resampling.BICUBIC)
     x, y = rng.uniform(0.02, 0.06, 2)
     return cut(image, x, y, x + 0.92, y + 0.92)
@@ -212,7 +212,7 @@ LOOSE: dict[str, Copy] = {
     "caption over": lambda i, r: jpeg(with_text(i, r), 85),
     "two captions over": lambda i, r: jpeg(with_two_texts(i, r), 85),
 }
-BEYOND: dict[str, Copy] = {"crop to 90 % anywhere": lambda i, r: jpeg(cut_anywhere(i, r, 0.9), 85)}  # more than the bar asks for
+BEYOND: dict[str, Copy] = {"crop to 90 % anywhere": lambda i, r: jpeg(cut_anywhere(i, r, 0.9), 85)}  # not part of the recall bars
 COPIES = STRICT | LOOSE | BEYOND
 DIFFERENT: dict[str, Callable[[Original, Rng], Image.Image | None]] = {
     "upper left": lambda o, r: cut(o.image, 0, 0, 0.62, 0.62),
@@ -227,7 +227,7 @@ def make(folder: Path, photos: Path, album: Path, half: int, seed: int, with_cop
     """Write the collection of one half and its list, files.csv.
 
     All photos of the half are in it. `with_copies` of them, evenly chosen, have a copy of each case and a different picture of each.
-    The list is written last: where it is, the collection is whole and is not made again.
+    The list is written last: if it exists, the collection is complete and is not made again.
     """
     if (folder / "files.csv").exists():
         with open(folder / "files.csv", newline="", encoding="utf-8") as f:

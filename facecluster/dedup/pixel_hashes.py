@@ -1,7 +1,7 @@
-"""Whether two files hold the same pixels, to the last bit, and differ in metadata or packing alone. The table dedup/pixels remembers.
+"""Whether two files hold the same pixels, bit by bit, and differ only in metadata or compression. The table dedup/pixels keeps the hashes.
 
-Only photos of which a copy of the same size is known are decoded whole, so a collection without such copies costs nothing. Pixels are
-compared upright and in sRGB, as they are shown: a photo whose turn was written into its pixels without loss is the same.
+Only photos with a copy of the same size are decoded in full, so a collection without such copies costs nothing. Pixels are compared upright
+and in sRGB, as they are shown: a photo that was rotated without loss has the same pixels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 
 import pyarrow as pa
 
-from facecluster.dedup.library import Photos
+from facecluster.dedup.store_photos import Photos
 from facecluster.errors import PhotoError
 from facecluster.photos.images import MAX_PIXELS_JPEG, content_id, open_photo, read_file
 from facecluster.store import Stamp, Store, table_of
@@ -25,8 +25,8 @@ PIXELS = pa.schema(
 )
 
 
-class Pixels:
-    """Hashes of pixels by number of the photo."""
+class PixelHashes:
+    """Hashes of the pixels of photos, by number of the photo."""
 
     def __init__(self, store: Store, photos: Photos) -> None:
         self._store, self._photos = store, photos
@@ -40,29 +40,30 @@ class Pixels:
     def same(self, a: int, b: int) -> bool:
         """Whether two photos have the same pixels; False if one of them can't be opened."""
         size = [(self._photos.width[p], self._photos.height[p]) for p in (a, b)]
-        return size[0] == size[1] and self._of(a) == self._of(b) != ""
+        return size[0] == size[1] and self._hash_of(a) == self._hash_of(b) != ""
 
     def save(self) -> None:
-        """Write what was found out since the last time."""
+        """Write the hashes that were computed since the last call."""
         if self._new:
             shard = f"{max((int(s) for s in self._store.shards(TABLE)), default=-1) + 1:05d}"
             columns = {"photo_id": list(self._new), "pixels": list(self._new.values())}
             self._store.write(TABLE, shard, table_of(PIXELS, columns), STAMP)
             self._new = {}
 
-    def _of(self, photo: int) -> str:
+    def _hash_of(self, photo: int) -> str:
         photo_id = self._photos.ids[photo]
         if photo_id not in self._known:
-            found = self._read(photo)
+            found = self._compute(photo)
             self._known[photo_id] = found
             if found:
                 self._new[photo_id] = found
         return self._known[photo_id]
 
-    def _read(self, photo: int) -> str:
-        for place in self._photos.places[photo]:
+    def _compute(self, photo: int) -> str:
+        """The hash; '' if no file of the photo can be opened."""
+        for file in self._photos.files[photo]:
             try:
-                data = read_file(place.uri)
+                data = read_file(file.uri)
                 if content_id(data) == self._photos.ids[photo]:
                     pixels = open_photo(data, max_side=MAX_PIXELS_JPEG).pixels
                     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

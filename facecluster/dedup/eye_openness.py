@@ -1,9 +1,10 @@
-"""How open the eyes of faces are, from their aligned crops, to compare the photos of one burst: the same people in the same light.
+"""How open the eyes of faces are, measured on aligned crops, to rank the photos of one burst: the same people in the same light.
 
-An open eye has an iris, whose sides are edges across; of a closed one the lid's line is left, which has edges down alone. So the measure is
-the energy of the changes across over that of the changes down, where the eyes are. It tells different people apart as well (narrow eyes,
-glasses): of 120 sharp faces labelled by hand, those with shut or nearly shut eyes came out lower in 79 of 100 pairs. So only a plain
-difference counts (keeper.BURST), and it is no measure of a single face.
+An open eye has an iris, whose sides are horizontal changes of brightness; a closed eye leaves the line of the lid, which has vertical
+changes alone. So the measure is the energy of horizontal changes over that of vertical changes, around the eyes.
+
+It also differs between people (narrow eyes, glasses): of 120 sharp faces labelled by hand, those with shut or nearly shut eyes scored lower
+in 79 of 100 pairs. So only a clear difference within a burst counts (keeper.BURST_RULES); it is no measure of a single face.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from facecluster.geometry import TEMPLATE
 from facecluster.photos.images import decode_crop
 from facecluster.store import Store
 
-_ACROSS, _DOWN = 11, 9  # px of a crop from the middle of an eye to the border of what is looked at
+_ACROSS, _DOWN = 11, 9  # px of a crop from the centre of an eye to the border of the region
 
 
 def openness(crop: NDArray[np.uint8]) -> float:
@@ -33,11 +34,11 @@ def openness(crop: NDArray[np.uint8]) -> float:
     return float(np.mean(found))
 
 
-class Eyes:
-    """How open the eyes are in some photos: the mean over their faces."""
+class EyeOpenness:
+    """The mean openness over the faces of a photo, for some photos."""
 
     def __init__(self, store: Store, photo_ids: Set[str]) -> None:
-        """Reads the crops of the photos that will be asked for."""
+        """Reads the crops of these photos."""
         wanted = pa.array(sorted(photo_ids), pa.string())
         faces: dict[str, dict[str, float]] = {}
         for shard in store.shards("faces") if photo_ids else []:
@@ -47,5 +48,5 @@ class Eyes:
         self._mean = {photo_id: float(np.mean(list(found.values()))) for photo_id, found in faces.items()}
 
     def of(self, photo_id: str) -> float | None:
-        """How open the eyes are in a photo; None if it has no faces."""
+        """The mean openness in a photo; None if it has no faces."""
         return self._mean.get(photo_id)

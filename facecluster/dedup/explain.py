@@ -1,0 +1,44 @@
+"""Explains in words why two photos are in one group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facecluster.dedup.copy_check import LITTLE
+from facecluster.dedup.groups import IN_BURST, PIXELS, Member
+from facecluster.dedup.keeper import GREY
+from facecluster.dedup.perceptual_hash import describe_turn
+
+if TYPE_CHECKING:
+    from facecluster.dedup.find import Findings
+
+
+def explain_match(found: Findings, keeper: int, member: Member) -> str:
+    """How similar a photo is to its keeper, and in what they differ."""
+    photos, relation = found.photos, member.relation
+    if member.kind == IN_BURST:
+        apart = abs(int(photos.taken[member.photo]) - int(photos.taken[keeper]))
+        return f"taken {apart} s {'after' if photos.taken[member.photo] >= photos.taken[keeper] else 'before'} it, and alike"
+    if relation is None:
+        return ""
+    if member.kind == PIXELS:
+        return f"the same pixels; other metadata or compression ({_format(found, member.photo, keeper) or 'same format'})"
+    said = [describe_turn(*relation.turn)]
+    if abs(relation.scale - 1) > 0.03:
+        said.append(f"{round(100 * relation.scale)} % of its size")
+    if relation.extra_a > LITTLE:
+        said.append(f"cropped to {round(100 * (1 - relation.extra_a))} %")
+    if relation.extra_b > LITTLE:
+        said.append(f"shows {round(100 * relation.extra_b)} % more")
+    colour = found.fingerprints.colour[member.photo] - found.fingerprints.colour[keeper]
+    if abs(colour) > GREY and min(found.fingerprints.colour[[member.photo, keeper]]) < GREY:
+        said.append("in colour" if colour > 0 else "without colour")
+    said.append(("", "without the text of the other", "with text over it or beside it")[relation.captioned])
+    said.append(_format(found, member.photo, keeper))
+    differs = f"difference {relation.difference:.2f} of the limit for copies; {relation.bits} of 63 bits of the hash differ"
+    return "; ".join([", ".join(s for s in said if s) or "compressed again", differs])
+
+
+def _format(found: Findings, photo: int, keeper: int) -> str:
+    mine, other = found.photos.formats[photo], found.photos.formats[keeper]
+    return "" if mine == other else f"{mine} instead of {other}"
