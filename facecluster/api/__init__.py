@@ -14,12 +14,13 @@ Nothing is loaded before it is used: torch and faiss take seconds.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-import facecluster
+from facecluster import __all__ as _PUBLIC
 
 
 def __getattr__(name: str) -> Any:
-    if name in facecluster.__all__:
-        return getattr(facecluster, name)
+    if name in _PUBLIC:
+        return getattr(importlib.import_module("facecluster"), name)
     raise AttributeError(f"module 'facecluster.api' has no attribute {name!r}")

@@ -84,9 +84,9 @@ def as_pairs(values: ArrayLike | None, n: int, name: str) -> NDArray[np.int64] |
     if not array.size:
         return np.zeros((0, 2), np.int64)
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
-        raise ArgumentError(f"expected pairs (m, 2) of row numbers as {name}, found an array {array.shape} {array.dtype}: give two rows a pair")
+        raise ArgumentError(f"expected pairs (m, 2) of rows as {name}, found an array {array.shape} {array.dtype}: give two rows each")
     if array.min() < 0 or array.max() >= n:
-        raise ArgumentError(f"expected row numbers from 0 to {n - 1} in {name}, found {array.min()} to {array.max()}: give rows of the vectors")
+        raise ArgumentError(f"expected rows from 0 to {n - 1} in {name}, found {array.min()} to {array.max()}: give rows of the vectors")
     return array.astype(np.int64)
 
 

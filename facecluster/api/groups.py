@@ -166,8 +166,6 @@ def group(
         if as_count(min_cluster_size, "min_cluster_size") < 2:
             raise ArgumentError(f"expected a whole number from 2 on as min_cluster_size, found {min_cluster_size}: one face is no group")
         changes["min_cluster_size"] = int(min_cluster_size)
-    if algorithm is not None:
-        changes["algorithm"] = algorithm
     card = card_of(model)
     config = identify.IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, algorithm=algorithm, **changes)
     photo = None if photos is None else as_column(photos, n, "photos")
