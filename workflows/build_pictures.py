@@ -69,8 +69,8 @@ def drawing(points: NDArray[np.float64], lines: list[tuple[int, int, float]], la
 def stages(store: Store) -> None:
     """The three drawings of the graph: links, HDBSCAN's groups, people.
 
-    The demo's people are easy to tell apart, and every stage would give the same. So noise is added to the vectors, and half of the faces of
-    each person are moved together, as if the person had a beard there.
+    The demo's people are easy to tell apart, and every stage would give the same. So noise is added to the vectors, and half of the faces
+    of each person are moved together, as if the person had a beard there.
     """
     ids, vectors = load_vectors(store, "embeddings/bundled")
     people = store.read_all("identities/bundled", IDENTITIES, ["face_id", "identity"]).sort_by("face_id").to_pydict()
