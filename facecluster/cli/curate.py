@@ -14,7 +14,7 @@ from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from facecluster.curate import Plan
-    from facecluster.curate.out import Out
+    from facecluster.curate.output_folder import OutputFolder
 
 FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 
@@ -82,25 +82,25 @@ def command(
     """
     import tempfile
 
-    from facecluster.curate import CleanConfig, CurateConfig, curate, read_source
+    from facecluster.curate import CleanConfig, CurateConfig, curate, read_labelled_faces
     from facecluster.curate.datasheet import datasheet
-    from facecluster.curate.source import read_pairs
-    from facecluster.curate.split import shares_of
+    from facecluster.curate.labelled_faces import read_two_columns
+    from facecluster.curate.split import parse_shares
     from facecluster.models.registry import card_of
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
     card = card_of(model)
-    bounds = {} if min_margin is None else {"low": min_margin}
+    bounds = {} if min_margin is None else {"min_margin": min_margin}
     config = CurateConfig(
         clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),
-        least_quality=min_quality, cap=max_faces or 0, floor=min_faces, keep_copies=keep_duplicates, relabel=relabel,
-        shares=tuple(shares_of(shares).items()), seed=seed,
+        min_quality=min_quality, max_faces=max_faces or 0, min_faces=min_faces, keep_duplicates=keep_duplicates, relabel=relabel,
+        shares=tuple(parse_shares(shares).items()), seed=seed,
     )  # fmt: skip
-    by_group = None if groups is None else read_pairs(groups, "person", "group")
+    by_group = None if groups is None else read_two_columns(groups, "person", "group")
     with tempfile.TemporaryFile() as spool:
-        plan = curate(read_source(place, card.name, spool, labels), config)
+        plan = curate(read_labelled_faces(place, card.name, spool, labels), config)
         sheet = datasheet(plan, by_group)
         target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run)
     _print(sheet, target, as_json)
@@ -108,32 +108,33 @@ def command(
 
 def _write(
     plan: Plan, sheet: dict[str, Any], folder: str, formats: tuple[str, ...], images: str, shard: int, dry_run: bool
-) -> Out:  # fmt: skip
+) -> OutputFolder:  # fmt: skip
     import importlib
 
     from facecluster.curate.datasheet import markdown
     from facecluster.curate.manifest import csv_bytes, manifest, parquet_bytes
-    from facecluster.curate.out import Out
-    from facecluster.store import fingerprint
+    from facecluster.curate.output_folder import OutputFolder
+    from facecluster.store import settings_hash
 
     table = manifest(plan)
     text = csv_bytes(table)
-    out = Out(folder, fingerprint({"manifest": text.decode(), "sheet": sheet, "images": images, "shard": shard}), dry_run=dry_run)
+    settings = {"manifest": text.decode(), "sheet": sheet, "images": images, "shard": shard}
+    out = OutputFolder(folder, settings_hash(settings), dry_run=dry_run)
     out.write("manifest.csv", lambda: text)
     out.write("manifest.parquet", lambda: parquet_bytes(table))
     out.write("datasheet.json", lambda: json.dumps(sheet, indent=1).encode() + b"\n")
     out.write("datasheet.md", lambda: markdown(sheet).encode())
     for form in dict.fromkeys(formats):
-        with progress_bar(f"faces to {form}", len(plan.inside)) as tick:
+        with progress_bar(f"faces to {form}", len(plan.included)) as tick:
             importlib.import_module(f"facecluster.curate.write_{form}").write(plan, out, images, shard, tick)
     return out
 
 
-def _print(sheet: dict[str, Any], out: Out | None, as_json: bool) -> None:
+def _print(sheet: dict[str, Any], out: OutputFolder | None, as_json: bool) -> None:
     from facecluster.report.text import plural
 
     if as_json:
-        done = None if out is None else {"folder": str(out.folder), "written": out.written, "there": out.there, "dry_run": out.dry_run}
+        done = None if out is None else {"folder": str(out.folder), "written": out.written, "there": out.existing, "dry_run": out.dry_run}
         click.echo(json.dumps({**sheet, "out": done}, indent=1))
         return
     faces, people = sheet["faces"]["included"], sheet["people"]["people"]
@@ -151,4 +152,4 @@ def _print(sheet: dict[str, Any], out: Out | None, as_json: bool) -> None:
         click.echo(printable(f"to decide: {row['person']} seems to be {len(row['others']) + 1} people"))
     if out is not None:
         would = "would be written" if out.dry_run else "written"
-        click.echo(f"{plural(out.written, 'file')} {would} to {printable(str(out.folder))}, {out.there} there already")
+        click.echo(f"{plural(out.written, 'file')} {would} to {printable(str(out.folder))}, {out.existing} there already")

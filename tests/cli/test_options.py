@@ -98,7 +98,7 @@ def test_a_command_can_be_called_again() -> None:
     ("name", "option", "value"),
     [
         ("cluster", "margin", IdentifyConfig().margin), ("cluster", "merge", IdentifyConfig().merge),
-        ("cluster", "min_quality", IdentifyConfig().min_quality), ("curate", "min_margin", CleanConfig().low),
+        ("cluster", "min_quality", IdentifyConfig().min_quality), ("curate", "min_margin", CleanConfig().min_margin),
     ],
 )  # fmt: skip
 def test_a_default_that_the_help_states_is_the_real_one(name: str, option: str, value: float) -> None:
