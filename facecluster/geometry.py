@@ -1,6 +1,6 @@
-"""Boxes, overlap, suppression, and the similarity transform that puts a face upright: numpy, no state.
+"""Boxes, IoU, non-maximum suppression, and the similarity transform that aligns a face: numpy, no state.
 
-Boxes are [x, y, w, h] in px, origin at the top left. Empty inputs (n = 0) give empty outputs. A box without area has IoU 0 with all.
+Boxes are [x, y, w, h] in px, origin at the top left. Empty inputs (n = 0) give empty outputs. A box without area has IoU 0 with every box.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 CROP = 112  # px, side of an aligned face
-# Where ArcFace (Deng et al., 2019) puts the right eye, left eye, nose, right and left corner of the mouth in a 112x112 crop.
+# ArcFace's positions (Deng et al., 2019) of right eye, left eye, nose, right and left corner of the mouth in a 112x112 crop.
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], dtype=np.float64
 )
@@ -27,9 +27,9 @@ def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]
 
 
 def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression: indices of the boxes kept, best score first; ties go to the earlier box.
+    """Greedy non-maximum suppression: indices of the kept boxes, highest score first; of equal scores the earlier box comes first.
 
-    A box is dropped when its IoU with a kept one is above `threshold` (0 to 1).
+    A box is dropped if its IoU with a kept box is above `threshold` (0 to 1).
     """
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)[order]
@@ -43,9 +43,9 @@ def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: fl
 
 
 def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The rotation, uniform scale and shift (no mirror) that best take points (n, 2) `source` to `target`: (2, 3).
+    """The rotation, uniform scale and translation (no reflection) that best map points (n, 2) `source` to `target`: (2, 3).
 
-    Least squares, Umeyama 1991 (equations 40 to 43). Points that all coincide give scale 0.
+    Least squares, Umeyama 1991 (equations 40 to 43). If all points coincide, the scale is 0.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     mean_s, mean_t = source.mean(axis=0), target.mean(axis=0)
@@ -59,7 +59,7 @@ def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floati
 
 
 def align(image: NDArray[np.uint8], landmarks: NDArray[np.floating], size: int = CROP) -> NDArray[np.uint8]:
-    """Turn, scale and cut faces so that their landmarks lie on the ArcFace template.
+    """Rotate, scale and crop faces so that their landmarks lie on the ArcFace template.
 
     Args:
         image: (h, w, 3) RGB, 0 to 255.
@@ -67,7 +67,7 @@ def align(image: NDArray[np.uint8], landmarks: NDArray[np.floating], size: int =
         size: side of the crops in px.
 
     Returns:
-        (n, size, size, 3) uint8. What lies outside the photo is black.
+        (n, size, size, 3) uint8. Areas outside the photo are black.
     """
     points = np.asarray(landmarks, np.float64).reshape(-1, 5, 2)
     crops = np.zeros((len(points), size, size, 3), dtype=np.uint8)
@@ -81,7 +81,7 @@ def align(image: NDArray[np.uint8], landmarks: NDArray[np.floating], size: int =
 
 
 def _warp(picture: Image.Image, forward: NDArray[np.float64], scale: float, size: int) -> NDArray[np.uint8]:
-    """Cut the face's region and shrink it with a filter first: a bicubic step alone would alias when a face is large."""
+    """Crop the region of the face and reduce it with a filter first: bicubic sampling alone would alias for a large face."""
     linear, shift = np.linalg.inv(forward[:, :2]), forward[:, 2]
     corners = (np.array([[0, 0], [size, 0], [0, size], [size, size]]) - shift) @ linear.T
     margin = 4 / scale
@@ -90,7 +90,7 @@ def _warp(picture: Image.Image, forward: NDArray[np.float64], scale: float, size
     if x1 <= x0 or y1 <= y0:
         return np.zeros((size, size, 3), dtype=np.uint8)
     region = picture.crop((x0, y0, x1, y1))
-    # ratio of the region's px to the shrunk region's, an axis at a time since sizes are whole numbers
+    # px of the region a px of the reduced region, for each axis separately, because sizes are whole numbers
     small = [max(1, round(n * min(1.0, scale))) for n in region.size]
     ratio = np.array([n / m for n, m in zip(region.size, small, strict=True)])
     if small != list(region.size):
@@ -102,10 +102,10 @@ def _warp(picture: Image.Image, forward: NDArray[np.float64], scale: float, size
 
 
 def yaw(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
-    """How far faces are turned, from landmarks (n, 5, 2): (n,) degrees, about -90 to 90, positive to the person's left.
+    """Yaw of faces from landmarks (n, 5, 2): (n,) degrees, about -90 to 90, positive to the person's left.
 
-    The nose's offset from the middle of the eyes, along the line of the eyes, is sin(yaw) times the nose's height above that line;
-    a nose stands out by about half the distance of the eyes, which gives yaw = arcsin(offset / (eyes / 2)), clipped.
+    The offset of the nose from the midpoint of the eyes, along the line through the eyes, is sin(yaw) times the height of the nose above
+    that line. A nose is about half as high as the distance of the eyes, so yaw = arcsin(offset / (eye distance / 2)), clipped.
     """
     points = np.asarray(landmarks, np.float64).reshape(-1, 5, 2)
     line = points[:, 1] - points[:, 0]
@@ -116,9 +116,9 @@ def yaw(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How much fine detail aligned crops (n, h, w, 3) hold: (n,) from 0 (flat) up; about 2 for a blurred, 10 and up for a crisp face.
+    """Sharpness of aligned crops (n, h, w, 3): (n,) from 0 (flat) up; about 2 for a blurred face, 10 and up for a sharp one.
 
-    Root mean square of the Laplacian of the grey middle of the crop (Pech-Pacheco et al., 2000, use its variance).
+    Root mean square of the Laplacian of the grey central part of the crop (Pech-Pacheco et al., 2000, use its variance).
     """
     grey = crops[:, 16:-16, 16:-16].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     inner = 4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facecluster.calibrate import CalibrationResult, calibrate, check_enough_labels, labelled_faces, read_calibration, write_calibration
 from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.faces.detect import DetectConfig, detect_shard
-from facecluster.faces.embed import RENEW, EmbedConfig, check_vectors, embed_shard
+from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
 from facecluster.grouping.identify import IdentifyConfig, group, identify, read_links
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
@@ -63,7 +63,8 @@ def embed_photos(
     embedding = partial(embed_shard, store=store, config=embed, device=device)
     shards = store.shards("files")
     # a shard of other settings must stop the run before any work is done
-    checked = set(store.finished({"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}, ["faces"], RENEW))
+    stamps = {"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}
+    checked = set(store.finished_shards(stamps, ["faces"], RENEWABLE))
     detected = set(store.shards("photos")) & set(store.shards("faces"))
     todo = [s for s in shards if s not in checked and s not in detected]
     total = sum(store.read("files", s, ["size"]).num_rows for s in todo)

@@ -1,4 +1,4 @@
-"""Geometry against brute force and recovered transforms."""
+"""Geometry against brute force and known transforms."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_iou_by_counting_pixels() -> None:
     assert np.isclose(geometry.iou(np.array([a]), np.array([b]))[0, 0], (grid[0] & grid[1]).sum() / (grid[0] | grid[1]).sum())
 
 
-def test_nms_keeps_the_best_of_those_that_overlap() -> None:
+def test_nms_keeps_the_highest_score_of_overlapping_boxes() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 1, 10, 10], [50, 50, 5, 5]])
     assert geometry.nms(boxes, np.array([0.5, 0.9, 0.1]), 0.3).tolist() == [1, 2]
 
 
 def test_align_puts_the_landmarks_on_the_template() -> None:
-    """Dots drawn at the landmarks of a turned, large face come out at the template."""
+    """Dots at the landmarks of a rotated, large face appear at the template's landmarks in the crop."""
     angle, scale = 0.4, 4.0
     rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     marks = geometry.TEMPLATE @ rotation.T + (300, 60)

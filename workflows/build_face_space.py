@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.demo.space import CHROMA, SIDE, SYMMETRIC, FaceSpace, halves, mask
+from facecluster.demo.face_space import CHROMA, SIDE, SYMMETRIC, FaceSpace, halves, mask
 from facecluster.geometry import CROP, sharpness
 
 Floats = NDArray[np.float32]
@@ -130,7 +130,7 @@ def nearest(faces: Path, teacher: Path, space: FaceSpace, samples: int = 500) ->
     level, spread = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255
     vectors = []
     for _ in range(samples):
-        face = space.render(space.person(rng), np.zeros(len(space.odd_std), np.float32))
+        face = space.render(space.draw_person(rng), np.zeros(len(space.odd_std), np.float32))
         crop = Image.fromarray(np.clip(face, 0, 255).astype(np.uint8)).resize((CROP, CROP), Image.Resampling.BICUBIC)
         x = ((np.asarray(crop) - level) / spread).astype(np.float32).transpose(2, 0, 1)[None]
         both = [session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(v)})[0][0] for v in (x, x[..., ::-1])]

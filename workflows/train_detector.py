@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from facecluster.models.detector import Detector, FaceDetector, cells, decode, fold
+from facecluster.models.detector import Detector, FaceDetector, cell_centres, decode, fold_batch_norms
 
 REACH = {8.0: (0, 72), 16.0: (20, 176), 32.0: (56, 1e9)}  # px, longer side of the faces that a stride may answer for
 TOP = 9  # cells a face
@@ -131,7 +131,7 @@ class Batches(threading.Thread):
 
 def export(model: FaceDetector, path: Path) -> Detector:
     """Write the folded weights as float16 and give them back as a detector that runs on what was written."""
-    folded = fold(copy.deepcopy(model))
+    folded = fold_batch_norms(copy.deepcopy(model))
     state = {name: value.half().contiguous() for name, value in folded.state_dict().items()}
     save_file(state, path)
     folded.load_state_dict({name: value.float() for name, value in state.items()})
@@ -173,7 +173,7 @@ def train(options: argparse.Namespace, photos: list[Photo], held_out: list[Photo
         optimiser.load_state_dict(saved["optimiser"])
         spent, step = saved["spent"], saved["step"]
     batches = Batches(photos, options.batch, options.seed + step)
-    points, strides = cells(SIDE, SIDE)
+    points, strides = cell_centres(SIDE, SIDE)
     forward = torch.compile(model) if options.compile else model
     began, measured, sums = time.monotonic() - spent, spent, {"step": float(step)}
     while True:

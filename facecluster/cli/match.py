@@ -54,7 +54,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     card = card_of(model)
     check_vectors(place, embed, place.shards(embed.table())[:1])
     card = results.calibration_of(place, card).apply_to(card)
-    files = [f for f in find_files(photos) if not f.folder]
+    files = [f for f in find_files(photos) if not f.is_folder]
     who, index, detect = read_recognition(place, card.name), open_index(place, card.name), detect_config(place)
     gallery = build_gallery(index, who)
     rows: list[dict[str, Any]] = []

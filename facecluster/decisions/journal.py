@@ -154,7 +154,7 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         raise StoreError(
             f"expected to write {FILE} in {store.url}, found another program writing it for {LOCK_TIMEOUT:.0f} s: stop that program"
         ) from None
-    except store.faults as e:
+    except store.io_errors as e:
         place = store.path(FILE if store.is_local else journal_objects.FOLDER)
         raise StoreError(f"expected to write {place}, found: {e}. Check its permissions, and free some space") from e
     return made
@@ -184,11 +184,11 @@ def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
         parts = [(FILE, bytes(store.fs.cat_file(store.path(FILE))))]
     except FileNotFoundError:
         parts = []
-    except store.faults as e:
+    except store.io_errors as e:
         raise StoreError(f"expected to read {store.path(FILE)}, found: {e}. Check its permissions") from e
     try:
         parts += journal_objects.contents(store)
-    except store.faults as e:
+    except store.io_errors as e:
         raise StoreError(f"expected to read {store.path(journal_objects.FOLDER)}, found: {e}. Check its permissions") from e
     for name, data in parts:
         yield from ((f"line {i} of {name}", line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip())

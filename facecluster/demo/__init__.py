@@ -1,6 +1,13 @@
-"""The demo: photos of people who do not exist, and how well they were found and grouped."""
+"""The demo: a collection of photos of synthetic people, and scores of how well their faces were found and grouped.
 
-from facecluster.demo.collection import Face, Truth, make_collection
-from facecluster.demo.judge import DemoScore, score
+face_space  faces as coefficients of learnt components
+scene       heads, clothes and backgrounds
+photo       photos of people, with camera effects
+collection  a folder of photos with the ground truth
+scoring     detections and groups against the ground truth
+"""
 
-__all__ = ["DemoScore", "Face", "Truth", "make_collection", "score"]
+from facecluster.demo.collection import Face, GroundTruth, make_collection
+from facecluster.demo.scoring import DemoScore, score
+
+__all__ = ["DemoScore", "Face", "GroundTruth", "make_collection", "score"]

@@ -1,4 +1,4 @@
-"""A small photo collection of people who do not exist, with the answers: who is where."""
+"""A small collection of photos of synthetic people, with the ground truth."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.demo.photo import Person, take
+from facecluster.demo.face_space import FaceSpace
+from facecluster.demo.photo import Person, take_photo
 from facecluster.demo.scene import Style
-from facecluster.demo.space import FaceSpace
 from facecluster.errors import InputError
 
 SIZES = ((640, 480), (800, 600), (960, 720), (1024, 768), (1280, 960), (1600, 1200))  # px
-APART = 1.15  # least root mean square difference between two people's leading coefficients, in standard deviations
-LEADING = 40  # coefficients that are compared: they hold most of what one sees
-GROUPS = (2, 2, 3, 3, 4, 4, 5, 5, 6, 6)  # people in each group photo
-EXIF, TAKEN, ORIENTATION = 0x8769, 0x9003, 0x0112  # tags: the EXIF part, when the photo was taken, how to turn it
+MIN_DISTANCE = 1.15  # between two people, see `distance`
+LEADING_COEFFICIENTS = 40  # that are compared: they carry most of the visible differences
+GROUP_SIZES = (2, 2, 3, 3, 4, 4, 5, 5, 6, 6)  # people in each group photo
+EXIF, TAKEN, ORIENTATION = 0x8769, 0x9003, 0x0112  # tags: the EXIF part, date and time, orientation
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face that is in a photo."""
+    """A face in a photo."""
 
     photo: str  # file name, relative to the folder of photos
     photo_id: str  # SHA-256 of the file
@@ -37,14 +37,14 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """What is in a collection."""
+class GroundTruth:
+    """The content of a collection."""
 
     photos: str  # folder with the photos
     table: str  # CSV file with all faces
-    files: int  # photos, the copy and the broken one included
+    files: int  # number of photos, including the copy and the broken file
     people: int
-    faces: tuple[Face, ...]  # those of an exact copy stand once, under the first file's name
+    faces: tuple[Face, ...]  # faces of an exact copy are listed once, with the first file's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +57,35 @@ class _Shot:
 
 
 def make_people(space: FaceSpace, n: int, seed: int) -> list[Person]:
-    """Draw n people, each as unlike the others as real people mostly are (see APART)."""
+    """Draw n people with a distance of at least MIN_DISTANCE, as most real people have."""
     rng = np.random.default_rng([seed, 0])
     drawn: list[Person] = []
     for _ in range(200 * n):
-        even = space.person(rng)
-        if all(distance(even, p.even) >= APART for p in drawn):
+        even = space.draw_person(rng)
+        if all(distance(even, p.even) >= MIN_DISTANCE for p in drawn):
             drawn.append(Person(even, Style.draw(rng)))
         if len(drawn) == n:
             return drawn
-    raise InputError(f"expected room for {n} people who differ, found it for {len(drawn)}: ask for {len(drawn)} or fewer")
+    raise InputError(f"expected {n} people who differ enough, found {len(drawn)}: ask for {len(drawn)} or fewer")
 
 
 def distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """How unlike two people are: root mean square difference of their leading coefficients, in standard deviations."""
-    return float(np.sqrt(np.mean((a[:LEADING] - b[:LEADING]) ** 2)))
+    """Distance of two people: root mean square difference of their leading coefficients, in standard deviations."""
+    return float(np.sqrt(np.mean((a[:LEADING_COEFFICIENTS] - b[:LEADING_COEFFICIENTS]) ** 2)))
 
 
-def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int = 0) -> Truth:
-    """Make a collection of photos of synthetic people in `folder`/photos, and `folder`/truth.csv beside it.
+def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int = 0) -> GroundTruth:
+    """Make a collection of photos of synthetic people in `folder`/photos, and the ground truth in `folder`/truth.csv.
 
-    There are photos of one person, of groups of two to six, two of nobody, an exact copy and a file that is broken.
+    It has photos of one person, of groups of two to six, two without people, an exact copy and a broken file.
 
     Args:
-        people: how many there are, 6 or more.
-        photos: how many there are of each person alone, give or take one.
+        people: number of people, 6 or more.
+        photos: photos of each person alone, plus or minus one.
         seed: the same seed gives the same collection.
 
     Raises:
-        InputError: too few or too many people, no photos, or `folder` has photos already or can't be written.
+        InputError: too few or too many people, no photos, or `folder` already has photos or can't be written.
     """
     if people < 6 or photos < 2:
         raise InputError(f"expected at least 6 people and 2 photos each, found {people} and {photos}: ask for more")
@@ -96,26 +96,26 @@ def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int
     try:
         os.makedirs(root)
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            found = list(pool.map(lambda shot: _shoot(root, shot, space, cast), shots))
+            found = list(pool.map(lambda shot: _make_photo(root, shot, space, cast), shots))
         faces = tuple(face for faces in found for face in faces)
-        _copy_and_break(root, shots)
+        _add_copy_and_broken_file(root, shots)
         table = os.path.join(folder, "truth.csv")
         with open(table, "w", newline="", encoding="utf-8") as f:
             writer = csv.writer(f)
             writer.writerow(["photo", "photo_id", "x", "y", "w", "h", "person"])
             writer.writerows([face.photo, face.photo_id, *face.box, face.person] for face in faces)
     except FileExistsError:
-        raise InputError(f"expected a place for a new collection, found one in {folder}: choose another folder") from None
+        raise InputError(f"expected a folder without a collection, found one in {folder}: choose another folder") from None
     except OSError as e:
         raise InputError(f"expected to write photos in {folder}, found: {e}. Choose another folder") from e
-    return Truth(root, table, len(shots) + 2, people, faces)
+    return GroundTruth(root, table, len(shots) + 2, people, faces)
 
 
 def _plan(people: int, photos: int, seed: int) -> list[_Shot]:
-    """Who is in which photo, when."""
+    """The people, date and orientation of each photo."""
     rng = np.random.default_rng([seed, 1])
     casts: list[tuple[int, ...]] = [(p,) for p in range(people) for _ in range(photos + int(rng.integers(-1, 2)))]
-    casts += [tuple(int(p) for p in rng.choice(people, n, replace=False)) for n in GROUPS]
+    casts += [tuple(int(p) for p in rng.choice(people, n, replace=False)) for n in GROUP_SIZES]
     casts += [(), ()]
     shots = []
     order = rng.permutation(len(casts))
@@ -128,13 +128,13 @@ def _plan(people: int, photos: int, seed: int) -> list[_Shot]:
     return shots
 
 
-def _shoot(root: str, shot: _Shot, space: FaceSpace, cast: list[Person]) -> list[Face]:
-    """Take one photo and write it; the faces in it."""
+def _make_photo(root: str, shot: _Shot, space: FaceSpace, cast: list[Person]) -> list[Face]:
+    """Draw one photo and write it; returns its faces."""
     rng = np.random.default_rng(shot.seed)
     size = SIZES[rng.integers(2, 6) if len(shot.people) > 1 else rng.integers(0, 5)]
     upright = size[::-1] if len(shot.people) <= 1 and rng.random() < 0.4 else size
-    picture, boxes = take(space, [cast[p] for p in shot.people], upright, rng)
-    turns = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}  # how the camera was held
+    picture, boxes = take_photo(space, [cast[p] for p in shot.people], upright, rng)
+    turns = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}  # how the camera was turned
     turn = turns[shot.orientation]
     exif = Image.Exif()
     exif[ORIENTATION] = shot.orientation
@@ -154,8 +154,8 @@ def _shoot(root: str, shot: _Shot, space: FaceSpace, cast: list[Person]) -> list
     ]
 
 
-def _copy_and_break(root: str, shots: list[_Shot]) -> None:
-    """One photo stands twice; of another only the first third arrived, under a new name."""
+def _add_copy_and_broken_file(root: str, shots: list[_Shot]) -> None:
+    """Copy one photo, and the first third of the bytes of another, each to a new name."""
     first, second = [s.name for s in shots if s.name.endswith(".jpg")][:2]
     for name, new, share in ((first, "copy of a photo.jpg", 1.0), (second, "broken download.jpg", 1 / 3)):
         with open(os.path.join(root, name), "rb") as f:

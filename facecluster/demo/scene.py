@@ -1,4 +1,4 @@
-"""Draw what surrounds a demo face: a head with hair, neck and shoulders, and backgrounds. Shapes and noise, nothing photographed.
+"""Draw the surroundings of a demo face: a head with hair, neck and shoulders, and backgrounds. All are shapes and noise, not photos.
 
 Lengths on a head are in units of an aligned crop (112 across the face: geometry.TEMPLATE); colours are RGB, 0 to 255.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.demo.space import SIDE
+from facecluster.demo.face_space import SIDE
 from facecluster.geometry import CROP
 
 Floats = NDArray[np.float32]
@@ -22,7 +22,7 @@ HAIR = np.array([[28, 22, 20], [52, 34, 24], [88, 56, 34], [134, 92, 52], [190, 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What stays with a person from photo to photo besides the face."""
+    """Features of a person, besides the face, that are the same in all photos."""
 
     hair: Floats  # RGB
     long: bool  # hair down to the shoulders
@@ -43,18 +43,18 @@ def noise(rng: np.random.Generator, height: int, width: int, cells: tuple[int, i
 
 
 def _ellipse(x: Floats, y: Floats, centre: tuple[float, float], radii: tuple[float, float], soft: float) -> Floats:
-    """1 inside, 0 outside, fading over `soft` units at the rim."""
+    """1 inside, 0 outside, with a soft edge of `soft` units."""
     distance = np.sqrt(((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2)
     return np.asarray(np.clip((1 - distance) * min(radii) / soft + 0.5, 0, 1), np.float32)
 
 
 def head(face: Floats, style: Style, clothes: Floats, light: float, density: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Put a face on a head: RGBA (h, w, 4) of the region LEFT, TOP, WIDTH, HEIGHT.
+    """Draw a head with this face: RGBA (h, w, 4) of the region LEFT, TOP, WIDTH, HEIGHT.
 
     Args:
         face: (SIDE, SIDE, 3) from FaceSpace.render.
         clothes: RGB.
-        light: how much lighter the left is than the right, -1 to 1.
+        light: brightness of the left side over the right, -1 to 1.
         density: px a unit.
     """
     w, h = round(WIDTH * density), round(HEIGHT * density)
@@ -64,7 +64,7 @@ def head(face: Floats, style: Style, clothes: Floats, light: float, density: flo
     patch, blend, skin = _patch(face, density, (h, w))
     hair = style.hair[:, None, None] * (1 + 0.16 * noise(rng, h, w, (8, 70)))
     skin, cloth = skin[:, None, None], clothes[:, None, None]
-    rgb = np.empty((3, h, w), np.float32)  # a plane a colour: three times as fast as px by px
+    rgb = np.empty((3, h, w), np.float32)  # separate colour planes: three times as fast as interleaved ones
     rgb[:] = cloth
     alpha = np.zeros((h, w), np.float32)
 
@@ -83,14 +83,15 @@ def head(face: Floats, style: Style, clothes: Floats, light: float, density: flo
     if not style.bald:
         cap = oval((56, 36), (61, 74), 4) * (1 - oval((56, 72), (51, 72 - style.hairline), 7))
         paint(cap * (1 - np.clip((y - 20) / 60, 0, 1) * (0.3 if style.long else 0.9)), hair)
-    rgb *= 1 + np.clip(light * 0.25 * (56 - x) / 56, -0.4, 0.4) * np.clip((190 - y) / 60, 0, 1)  # even where the chest is cut off
+    # no difference of light at the lower edge, where the body continues
+    rgb *= 1 + np.clip(light * 0.25 * (56 - x) / 56, -0.4, 0.4) * np.clip((190 - y) / 60, 0, 1)
     rgb += 2 * noise(rng, h, w, (h // 3, w // 3))
     layers = np.concatenate((rgb, alpha[None] * 255)) + np.float32(0.5)
     return np.ascontiguousarray(np.clip(layers, 0, 255, out=layers).astype(np.uint8).transpose(1, 2, 0))
 
 
 def _patch(face: Floats, density: float, shape: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
-    """The face enlarged onto the head's picture (3, h, w), how much of it to show (h, w) as a soft oval, and the colour of the skin."""
+    """The face enlarged to the head's picture (3, h, w), its opacity (h, w) as a soft oval, and the colour of the skin."""
     y, x = (np.mgrid[:SIDE, :SIDE].astype(np.float32) + 0.5) * (CROP / SIDE)
     cover = _ellipse(x, y, (56.0, 56.0), (43.0, 57.0), 16)
     cheeks = (abs(abs(x - 56) - 25) < 8) & (y > 66) & (y < 88)
@@ -139,7 +140,7 @@ def background(rng: np.random.Generator, width: int, height: int) -> Image.Image
 
 
 def _colour(rng: np.random.Generator) -> Floats:
-    """A colour of walls and clothes: any hue, rarely shrill."""
+    """A colour for walls and clothes: any hue, rarely saturated."""
     grey = rng.uniform(40, 215)
     return np.asarray(np.clip(grey + rng.normal(0, 28, 3), 5, 250), np.float32)
 

@@ -63,7 +63,7 @@ def _copy_or_link(photo: Photo, uri: str, name: str, out: OutputFolder, link: bo
         if path is None:
             raise InputError("expected a photo on this machine to link to, found one elsewhere: copy it instead")
         if not os.path.exists(path):
-            raise InputError("expected a photo, found that the file is gone: embed its folder again")
+            raise InputError("expected a photo, found no file: embed its folder again")
         out.link(name, os.path.abspath(path))
         return
     if out.keep_existing(name, photo.photo_id):

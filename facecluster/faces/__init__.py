@@ -1,1 +1,1 @@
-"""Faces: find and align them (STAGE detect), turn them into vectors (STAGE embed)."""
+"""Faces: find and align them (STAGE detect), compute their vectors (STAGE embed)."""

@@ -1,7 +1,7 @@
-"""STAGE: files -> photos and faces. Opens each photo once, finds and aligns its faces, keeps the crops; never opens it again.
+"""STAGE: files -> photos and faces. Opens each photo once, finds and aligns its faces, and keeps the crops; no later stage opens photos.
 
-The faces of a shard are written before its photos, so a shard of photos that is there vouches for both. A photo that can't be used
-is a row with `error`. A photo whose content is already in the store (moved, copied) gets a row and no second detection.
+The faces of a shard are written before its photos, so if a shard of photos exists, both are complete. A photo that can't be used is a row
+with `error`. A photo whose content is already in the store (moved, copied) gets a row, but is not searched again.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from facecluster.store import FACES, PHOTOS, ShardResult, Stamp, Store, table_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectConfig:
-    """What decides which faces are found and how their crops look."""
+    """Settings that decide which faces are found, and how their crops look."""
 
-    threshold: float | None = None  # score from which a face counts, 0 to 1; None: the model card's
-    max_side: int = 2000  # px, half of a 4000 px photo: JPEG decodes it so: larger photos are reduced to this before anything else
-    min_side: float = 16.0  # px of the reduced photo: smaller faces are left out
+    threshold: float | None = None  # minimum score of a face, 0 to 1; None: that of the model card
+    max_side: int = 2000  # px; larger photos are reduced to this first (JPEG decodes a 4000 px photo directly at half its size)
+    min_side: float = 16.0  # px of the reduced photo; smaller faces are left out
 
     def stamp(self) -> Stamp:
         detector = _detector("cpu")
@@ -55,7 +55,7 @@ def _detector(device: str) -> Detector:
 
 
 def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *, device: str = "auto") -> Faces:
-    """Find the faces of an image (h, w, 3) RGB 0..255, best score first."""
+    """Find the faces of an image (h, w, 3) RGB 0..255, highest score first."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"expected an image (h, w, 3) uint8, found {image.shape} {image.dtype}")
     config = config or DetectConfig()
@@ -64,8 +64,8 @@ def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *
     return Faces(boxes[keep], landmarks[keep], scores[keep])
 
 
-def quality(scores: NDArray[Any], sides: NDArray[Any], sharp: NDArray[Any], yaw: NDArray[Any]) -> NDArray[np.float32]:
-    """How much a face can tell, (n,) 0 to 1: score x size (full from 80 px) x sharpness (full from 8) x cosine of the yaw."""
+def face_quality(scores: NDArray[Any], sides: NDArray[Any], sharp: NDArray[Any], yaw: NDArray[Any]) -> NDArray[np.float32]:
+    """Quality of faces (n,), 0 to 1: score x size (1 from 80 px) x sharpness (1 from 8) x cosine of the yaw."""
     return np.asarray(scores * np.minimum(1, sides / 80) * np.minimum(1, sharp / 8) * np.cos(np.radians(yaw)), dtype=np.float32)
 
 
@@ -78,9 +78,9 @@ def detect_shard(
     device: str = "auto",
     threads: int = 2,
 ) -> ShardResult:
-    """Detect the faces of one shard of `files`; a shard already done with this config is left as it is.
+    """Detect the faces of one shard of `files`; a shard that is already done with this config is skipped.
 
-    `threads` photos are read and decoded ahead; memory stays at a few photos of `max_side` whatever the shard holds.
+    `threads` threads read and decode photos ahead. At most a few photos of `max_side` are in memory, however large the shard is.
     """
     stamp = config.stamp()
     if store.is_done("photos", shard, {**stamp, "table": "photos"}) and store.exists("faces", f"part-{shard}.parquet"):
@@ -105,7 +105,7 @@ def detect_shard(
 
 
 def _decoded(files: list[dict[str, Any]], max_side: int, threads: int) -> Iterator[tuple[dict[str, Any], Photo | None]]:
-    """Photos rows and decoded photos, in order, a few ahead of the caller."""
+    """Rows of photos and decoded photos, in order, decoded a few ahead of the caller."""
     pool = ThreadPoolExecutor(threads)
     ahead: deque[Future[tuple[dict[str, Any], Photo | None]]] = deque()
     try:
@@ -138,13 +138,13 @@ def _face_rows(photo_id: str, photo: Photo, config: DetectConfig, device: str) -
         return []
     crops = geometry.align(photo.pixels, found.landmarks)
     sharp, yaw = geometry.sharpness(crops), geometry.yaw(found.landmarks)
-    good = quality(found.scores, found.boxes[:, 2:].min(axis=1), sharp, yaw)
-    # boxes and landmarks are kept in px of the full photo
+    quality = face_quality(found.scores, found.boxes[:, 2:].min(axis=1), sharp, yaw)
+    # stored boxes and landmarks are in px of the full photo
     boxes, landmarks = found.boxes / photo.scale, found.landmarks.reshape(-1, 10) / photo.scale
     return [
         {
             "face_id": f"{photo_id[:24]}-{i:04x}", "photo_id": photo_id, "box": boxes[i], "landmarks": landmarks[i],
-            "score": found.scores[i], "sharpness": sharp[i], "yaw": yaw[i], "quality": good[i], "crop": encode_crop(crops[i]),
+            "score": found.scores[i], "sharpness": sharp[i], "yaw": yaw[i], "quality": quality[i], "crop": encode_crop(crops[i]),
         }
         for i in range(len(crops))
     ]  # fmt: skip

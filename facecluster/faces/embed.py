@@ -1,4 +1,4 @@
-"""STAGE: faces -> embeddings. Aligned crops in, vectors of length 1 out, a shard at a time."""
+"""STAGE: faces -> embeddings. Computes vectors of length 1 from aligned crops, a shard at a time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from facecluster.models.registry import BATCH, card_of, load_embedder
 from facecluster.photos.images import decode_crop
 from facecluster.store import ShardResult, Stamp, Store, embeddings_schema, table_of
 
-RENEW = ("weights",)  # what of a stamp may differ from what it was: a model that was trained further
+RENEWABLE = ("weights",)  # keys of a stamp that may change: new weights of the same model, for which shards are made again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedConfig:
-    """What decides the vectors."""
+    """Settings that decide the vectors."""
 
     model: str = "bundled"  # "bundled", or the path of a model card
-    mirror: bool = True  # add the vector of the mirrored face: more accurate, twice the time
+    mirror: bool = True  # add the vector of the mirrored face: more accurate, but twice the time
 
     def stamp(self) -> Stamp:
         card = card_of(self.model)
@@ -33,15 +33,15 @@ class EmbedConfig:
 
 
 def check_vectors(store: Store, config: EmbedConfig, shards: Iterable[str] | None = None) -> None:
-    """Raise StampError if vectors of the store were made by another model than this one's weights: `shards`, or all of them."""
+    """Raise StampError if vectors in `shards` (None: in all shards) were made with other weights than this model's."""
     wanted = config.stamp()
     for shard in store.shards(config.table()) if shards is None else shards:
         found = store.stamp(config.table(), shard) or {}
-        if any(found.get(key, wanted[key]) != wanted[key] for key in ("model", *RENEW)):
+        if any(found.get(key, wanted[key]) != wanted[key] for key in ("model", *RENEWABLE)):
             raise StampError(
                 f"expected vectors of the model {str(wanted['weights'])[:12]}, found those of {str(found.get('weights'))[:12]} in "
-                f"{config.table()} of {store.url}: run 'facecluster embed' with its photos again (it goes on from the faces found), "
-                "or name the store's model with --model"
+                f"{config.table()} of {store.url}: run 'facecluster embed' with its photos again (the faces are kept), "
+                "or give the store's model with --model"
             )
 
 
@@ -54,12 +54,12 @@ def embed_faces(crops: NDArray[np.uint8], config: EmbedConfig | None = None, *, 
 def embed_shard(
     shard: str, tick: Callable[[int], None] | None = None, *, store: Store, config: EmbedConfig, device: str = "auto"
 ) -> ShardResult:
-    """Embed the faces of one shard of `faces`; a shard already done with this config is left as it is.
+    """Embed the faces of one shard of `faces`; a shard that is already done with this config is skipped.
 
-    One that other weights of this model made is made anew, from the crops.
+    A shard that was made with other weights of this model is made again, from the crops.
     """
     table, stamp = config.table(), config.stamp()
-    if store.is_done(table, shard, stamp, RENEW):
+    if store.is_done(table, shard, stamp, RENEWABLE):
         return ShardResult(stage="embed", shard=shard, skipped=True)
     faces = store.read("faces", shard, ["face_id", "crop"])
     model = load_embedder(config.model, device)

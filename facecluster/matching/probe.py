@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster import geometry
-from facecluster.faces.detect import DetectConfig, detect_faces, quality
+from facecluster.faces.detect import DetectConfig, detect_faces, face_quality
 from facecluster.faces.embed import EmbedConfig, embed_faces
 from facecluster.photos.images import content_id, open_photo, read_file
 from facecluster.store import Store
@@ -44,6 +44,6 @@ def probe_photo(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: s
     found = detect_faces(photo.pixels, detect, device=device)
     crops = geometry.align(photo.pixels, found.landmarks)
     sharpness, yaw = geometry.sharpness(crops), geometry.yaw(found.landmarks)
-    face_quality = quality(found.scores, found.boxes[:, 2:].min(axis=1, initial=np.inf), sharpness, yaw)
+    quality = face_quality(found.scores, found.boxes[:, 2:].min(axis=1, initial=np.inf), sharpness, yaw)
     vectors = embed_faces(crops, embed, device=device)
-    return Probe(uri, content_id(data), found.boxes / np.float32(photo.scale), found.scores, face_quality, vectors)
+    return Probe(uri, content_id(data), found.boxes / np.float32(photo.scale), found.scores, quality, vectors)

@@ -4,9 +4,9 @@ One prediction a cell at strides 8, 16 and 32, as in FCOS (Tian et al. 2019) and
 
     logit, cx, cy, log w, log h, five landmarks (x, y)         all lengths in strides, positions relative to the cell's centre
 
-Landmarks are, in order: right eye, left eye, nose, right and left corner of the mouth (the person's right: left in the picture).
-A picture is seen twice: at most `WORK` px long for small faces, and at most `OVERVIEW` px long for faces that fill it.
-Several cells answer for a face: those that agree are averaged, which steadies box and landmarks.
+Landmarks are, in order: right eye, left eye, nose, right and left corner of the mouth (the person's right, which is left in the picture).
+A picture is searched at two scales: at most `WORK_SIDE` px for small faces, and at most `OVERVIEW_SIDE` px for faces that fill it.
+Several cells predict the same face. Predictions that overlap enough are averaged, which makes box and landmarks more stable.
 Odd inputs: a picture of any size down to 1x1 is padded to whole cells; no face gives arrays with 0 rows.
 """
 
@@ -29,13 +29,13 @@ from facecluster.errors import ModelError
 from facecluster.geometry import iou, nms
 from facecluster.models.registry import load_weights
 
-STRIDES = (8, 16, 32)  # px of the picture a cell
+STRIDES = (8, 16, 32)  # px of the picture for each cell
 OUTPUTS = 15  # logit, box (4), landmarks (10)
-WORK = 1280  # px, the longest side that is searched for small faces
-OVERVIEW = 384  # px, the longest side of the second look
-OVERLAP = 0.4  # IoU from which two detections are one face
-AGREE = 0.6  # IoU from which a cell's answer is averaged into a detection
-MAX_CANDIDATES = 3000  # best cells of one picture that are compared with each other
+WORK_SIDE = 1280  # px, the longest side that is searched for small faces
+OVERVIEW_SIDE = 384  # px, the longest side that is searched for large faces
+NMS_IOU = 0.4  # IoU from which two detections are one face
+VOTE_IOU = 0.6  # IoU from which a candidate is averaged into a detection
+MAX_CANDIDATES = 3000  # cells of one picture with the highest scores that are compared with each other
 WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
 
 Detections: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -66,10 +66,11 @@ class _Bottleneck(nn.Module):
 
 
 class FaceDetector(nn.Module):
-    """RGB (n, 3, h, w), 0 to 255, h and w multiples of 32 -> raw predictions (n, cells, 15); the module says what they mean.
+    """RGB (n, 3, h, w), 0 to 255, h and w multiples of 32 -> raw predictions (n, cells, 15), as the module describes.
 
-    Cells come stride by stride (8, 16, 32), row by row. Plain 3x3 convolutions and few channels: depthwise ones have fewer
-    multiplications but run slower on CPUs with matrix units. A feature pyramid (Lin et al. 2017) carries context to stride 8.
+    Cells are ordered by stride (8, 16, 32), then row by row. The network has plain 3x3 convolutions with few channels: depthwise
+    convolutions need fewer multiplications but are slower on CPUs with matrix units. A feature pyramid (Lin et al. 2017) carries context
+    to stride 8.
     """
 
     def __init__(self, *, widths: tuple[int, ...] = (16, 32, 64, 80, 96), depth: int = 2, pyramid: int = 48) -> None:
@@ -83,7 +84,7 @@ class FaceDetector(nn.Module):
         self.tower = _Conv(pyramid, pyramid)
         self.out = nn.Conv2d(pyramid, OUTPUTS, 1)
         nn.init.normal_(self.out.weight, std=0.01)
-        # A cell starts out expecting no face (1 %), and if any, one of e strides a side.
+        # initial prediction of a cell: no face (1 %); size e strides a side
         self.out.bias = nn.Parameter(torch.tensor([-math.log(99.0), 0, 0, 1, 1] + [0.0] * 10))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -103,8 +104,8 @@ class FaceDetector(nn.Module):
         return torch.cat(outputs[::-1], dim=1)
 
 
-def fold(model: FaceDetector) -> FaceDetector:
-    """Fold every batch norm into its convolution, in place, for inference: the same function in fewer passes over memory."""
+def fold_batch_norms(model: FaceDetector) -> FaceDetector:
+    """Fold every batch norm into its convolution, in place, for inference: the same function with fewer passes over memory."""
     model.eval()
     for module in model.modules():
         if isinstance(module, _Conv) and isinstance(module.norm, nn.BatchNorm2d):
@@ -112,7 +113,7 @@ def fold(model: FaceDetector) -> FaceDetector:
     return model
 
 
-def cells(height: int, width: int) -> tuple[Tensor, Tensor]:
+def cell_centres(height: int, width: int) -> tuple[Tensor, Tensor]:
     """Centres (cells, 2) as x, y in px and strides (cells,) in px of the predictions for a picture; sides are multiples of 32."""
     points, strides = [], []
     for stride in STRIDES:
@@ -123,7 +124,7 @@ def cells(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def encode(boxes: Tensor, landmarks: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2) in px -> what cells should predict, (..., 14): the inverse of `decode`."""
+    """Boxes (..., 4) [x, y, w, h] and landmarks (..., 5, 2) in px -> targets of the cells (..., 14): the inverse of `decode`."""
     scale = strides[..., None]
     centres = (boxes[..., :2] + boxes[..., 2:] / 2 - points) / scale
     sizes = torch.log(boxes[..., 2:] / scale)
@@ -141,8 +142,8 @@ def decode(codes: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, Tens
 
 
 def _vote(boxes: NDArray[np.float32], landmarks: NDArray[np.float32], scores: NDArray[np.float32], keep: NDArray[np.intp]) -> Detections:
-    """Average each kept detection with the candidates that lie over it, weighted by the square of their scores."""
-    near = (iou(boxes[keep], boxes) >= AGREE) * np.square(scores, dtype=np.float64)
+    """Average each kept detection with the candidates that overlap it, weighted by the square of their scores (box voting)."""
+    near = (iou(boxes[keep], boxes) >= VOTE_IOU) * np.square(scores, dtype=np.float64)
     share = near / near.sum(axis=1, keepdims=True)
     marks = (share @ landmarks.reshape(-1, 10)).reshape(-1, 5, 2)
     return (share @ boxes).astype(np.float32), marks.astype(np.float32), scores[keep]
@@ -152,12 +153,12 @@ class Detector:
     """A face detector ready for use: a `FaceDetector`, whose batch norms are folded in place, and its threshold.
 
     Attributes:
-        threshold: lowest score that `detect` reports unless told otherwise, 0 to 1.
-        fingerprint: SHA-256 of the weights file in hex ("" for a model that came from no file): stamps what this detector made.
+        threshold: default of the lowest score that `detect` reports, 0 to 1.
+        fingerprint: SHA-256 of the weights file in hex, for stamps; "" for a model that was not loaded from a file.
     """
 
     def __init__(self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu") -> None:
-        self.model = fold(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = fold_batch_norms(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.threshold = threshold
         self.fingerprint = fingerprint
         self.device = device
@@ -174,7 +175,7 @@ class Detector:
         try:
             card = tomllib.loads(card_path.read_text(encoding="utf-8"))
             sha256, threshold = str(card["model"]["sha256"]), float(card["reading"]["threshold"])
-            model = fold(FaceDetector(**card["network"]))
+            model = fold_batch_norms(FaceDetector(**card["network"]))
             model.load_state_dict(load_weights(path, sha256))
         except OSError as e:
             raise ModelError(f"expected a detector's model card at {card_path}, found: {e.strerror}. Install facecluster again") from e
@@ -187,27 +188,27 @@ class Detector:
         """Find the faces of one picture (h, w, 3), RGB.
 
         Returns:
-            boxes (n, 4) [x, y, w, h] inside the picture and landmarks (n, 5, 2), px; scores (n,), 0 to 1, best first.
+            boxes (n, 4) [x, y, w, h] inside the picture and landmarks (n, 5, 2), px; scores (n,), 0 to 1, highest first.
         """
         threshold = self.threshold if threshold is None else threshold
         height, width = image.shape[:2]
-        sides = [min(max(height, width), WORK)]
-        if sides[0] > OVERVIEW:
-            sides.append(OVERVIEW)
-        looks = [self._look(image, side / max(height, width), threshold / 2) for side in sides]
-        boxes, landmarks, scores = (np.concatenate(parts) for parts in zip(*looks, strict=True))
+        sides = [min(max(height, width), WORK_SIDE)]
+        if sides[0] > OVERVIEW_SIDE:
+            sides.append(OVERVIEW_SIDE)
+        found = [self._detect_at_scale(image, side / max(height, width), threshold / 2) for side in sides]
+        boxes, landmarks, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
         boxes, landmarks, scores = boxes[order], landmarks[order], scores[order]
         sure = int((scores >= threshold).sum())
-        boxes, landmarks, scores = _vote(boxes, landmarks, scores, nms(boxes[:sure], scores[:sure], OVERLAP))
+        boxes, landmarks, scores = _vote(boxes, landmarks, scores, nms(boxes[:sure], scores[:sure], NMS_IOU))
         corners = np.clip(np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1), 0, [width, height] * 2)
         boxes = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).astype(np.float32)
-        keep = nms(boxes, scores, OVERLAP)  # again: averaging and the rim can push boxes onto each other
+        keep = nms(boxes, scores, NMS_IOU)  # again: averaging and clipping can make boxes overlap
         keep = keep[(boxes[keep, 2:] > 0).all(axis=1)]
         return boxes[keep], landmarks[keep], scores[keep]
 
-    def _look(self, image: NDArray[np.uint8], scale: float, threshold: float) -> Detections:
-        """One pass over the picture resized by `scale`; candidates in px of the picture, not merged."""
+    def _detect_at_scale(self, image: NDArray[np.uint8], scale: float, threshold: float) -> Detections:
+        """Candidates from the picture resized by `scale`, in px of the original picture, before suppression."""
         height, width = image.shape[:2]
         if scale < 1:
             size = max(round(width * scale), 1), max(round(height * scale), 1)
@@ -215,12 +216,12 @@ class Detector:
         rows, columns = image.shape[:2]
         padded = np.full((rows + -rows % STRIDES[-1], columns + -columns % STRIDES[-1], 3), 127, np.uint8)
         padded[:rows, :columns] = image
-        pixels = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float()  # channels last without a copy
+        pixels = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float()  # channels-last memory without a copy
         with torch.inference_mode():
             raw = self.model(pixels)[0].float().cpu()
         scores = raw[:, 0].sigmoid()
         chosen = torch.nonzero(scores >= threshold)[:, 0]
-        points, strides = cells(pixels.shape[2], pixels.shape[3])
+        points, strides = cell_centres(pixels.shape[2], pixels.shape[3])
         boxes, landmarks = decode(raw[chosen, 1:], points[chosen], strides[chosen])
         back = torch.tensor([width / columns, height / rows])
         return (boxes * back.repeat(2)).numpy(), (landmarks * back).numpy(), scores[chosen].numpy()

@@ -1,4 +1,4 @@
-"""The bundled embedder: a convolutional stem makes 49 tokens of a face, attention weighs them, a head sums them into one vector."""
+"""The bundled embedder: a convolutional stem turns a face into 49 tokens, attention relates them, a head pools them into one vector."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> 
 
 
 class _Residual(nn.Module):
-    """Two 3x3 convolutions added to their input, by way of `inner` channels."""
+    """A residual pair of 3x3 convolutions with `inner` channels between them."""
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
@@ -33,9 +33,9 @@ class _Residual(nn.Module):
 class AttentionEmbedder(nn.Module):
     """Aligned faces (n, 3, 112, 112), RGB 0 to 255 -> vectors (n, dim), not normalised.
 
-    The first convolution is 6x6 with stride 4: at 56x56 a convolution costs more time in memory traffic than it is worth.
-    The head predicts a (parts)-channel map on the 7x7 grid and sums it with one learned weight for each channel and place
-    (a global depthwise convolution, as in MobileFaceNet, Chen et al. 2018), so that a nose counts where a nose is.
+    The first convolution is 6x6 with stride 4: a convolution at 56x56 would cost more time in memory traffic than it gains. The head
+    predicts a map with `parts` channels on the 7x7 grid and sums it with one learned weight for each channel and position (a global
+    depthwise convolution, as in MobileFaceNet, Chen et al. 2018), so a channel can prefer the position where its part of a face is.
     `inner` are the channels inside the stem's three residual pairs (at 28x28, 14x14 and 14x14); 0 leaves a pair out.
     """
 
@@ -57,7 +57,7 @@ class AttentionEmbedder(nn.Module):
 
     @classmethod
     def from_weights(cls, weights: dict[str, Tensor]) -> AttentionEmbedder:
-        """The network that these weights (a state dict) are of, holding them. Heads of 64 numbers."""
+        """A network with these weights (a state dict); its sizes follow from their shapes. Attention heads have 64 dimensions."""
         width = weights["position"].shape[2]
         inner = [weights[f"stem.{i}.body.0.0.weight"].shape[0] if f"stem.{i}.body.0.0.weight" in weights else 0 for i in (1, 3, 4)]
         network = cls(
@@ -69,7 +69,7 @@ class AttentionEmbedder(nn.Module):
         return network
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The stem's map (n, 128, 14, 14) and the map of face parts (n, 49, parts), 0 to 6: what distillation looks at."""
+        """The feature map of the stem (n, 128, 14, 14) and of face parts (n, 49, parts), 0 to 6; distillation compares both."""
         stem = self.stem((images - 127.5) / 127.5)
         x = self.tokens(stem).flatten(2).transpose(1, 2) + self.position
         return stem, torch.clamp(self.parts(self.norm(self.blocks(x))), 0, 6)
@@ -78,5 +78,5 @@ class AttentionEmbedder(nn.Module):
         return self.pool(self.features(images)[1])
 
     def pool(self, parts: Tensor) -> Tensor:
-        """Sum (n, 49, parts) over the places of the grid and project to (n, dim)."""
+        """Weighted sum of (n, 49, parts) over the grid positions, projected to (n, dim)."""
         return self.head((parts * self.place).sum(dim=1))  # type: ignore[no-any-return]

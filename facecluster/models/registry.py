@@ -1,4 +1,4 @@
-"""Model cards, and loading the models they describe. A card is a small TOML file beside the weights (safetensors)."""
+"""Model cards, and loading embedders. A card is a small TOML file beside the weights (safetensors)."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
 from facecluster.models.embedder import CROP, AttentionEmbedder
-from facecluster.models.int8 import Int8Embedder, Ranges, usable
+from facecluster.models.int8 import Int8Embedder, Ranges, is_supported
 
 WEIGHTS = Path(__file__).parent / "weights"
-BATCH = 64  # crops a forward pass: 128 and more fall out of the cache and cost speed
+BATCH = 64  # crops a forward pass: batches of 128 and more do not fit the cache and are slower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a model is and how to read its vectors."""
+    """The description of a model: its weights, and the meaning of its cosines."""
 
     name: str
-    dim: int  # numbers in a vector
+    dim: int  # length of a vector
     sha256: str  # of the weights file
     licence: str
     slope: float  # probability that two faces are one person = 1 / (1 + exp(-(slope * cosine + intercept)))
     intercept: float
-    impostor_mean: float  # of the cosine of two strangers
+    impostor_mean: float  # of the cosines of two different people
     impostor_sd: float
     settings: dict[str, Any] = field(default_factory=dict)  # of the network
-    ranges: Ranges = field(default_factory=dict)  # of what its layers say, for 8-bit arithmetic; none: it is not used
+    ranges: Ranges = field(default_factory=dict)  # activation ranges for 8-bit arithmetic; without them it is not used
 
     def probability(self, cosine: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probability that two faces of this cosine (-1 to 1) are one person, pairs of one person being as likely as not."""
+        """Probability that two faces with this cosine (-1 to 1) are one person, with even prior odds."""
         return 1 / (1 + np.exp(-(self.slope * np.asarray(cosine, np.float64) + self.intercept)))
 
 
 class Embedder(Protocol):
-    """What the embed stage needs of a model."""
+    """The interface of a model for the embed stage."""
 
     card: Card
 
@@ -57,7 +57,7 @@ class Embedder(Protocol):
 
 
 def read_card(path: Path) -> Card:
-    """Read a card. Raises ModelError if it is missing or lacks something."""
+    """Read a card. Raises ModelError if it is missing or incomplete."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         model, reading = raw["model"], raw["reading"]
@@ -74,7 +74,7 @@ def read_card(path: Path) -> Card:
 
 
 def _either(values: dict[str, Any], name: str, old: str) -> float:
-    """A value by its name, or by the one that older cards have for it. Raises KeyError."""
+    """A value by its name, or by the name that older cards have for it. Raises KeyError."""
     return float(values[name if name in values or old not in values else old])
 
 
@@ -92,7 +92,7 @@ def _card_path(model: str) -> Path:
 
 
 def best_device(wanted: str = "auto") -> str:
-    """"auto" -> "cuda" where there is a GPU, else "cpu"; anything else is checked and passed on."""
+    """"auto" -> "cuda" if there is a GPU, else "cpu"; any other value is checked and returned."""
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
@@ -101,10 +101,10 @@ def best_device(wanted: str = "auto") -> str:
 
 
 def has_bf16(device: str) -> bool:
-    """Whether bfloat16 arithmetic is done by the hardware, so that it pays."""
+    """Whether the hardware has bfloat16 arithmetic, so that it is faster."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    mkldnn: Any = torch.backends.mkldnn  # carries no types
+    mkldnn: Any = torch.backends.mkldnn  # has no type hints
     return bool(mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _avx512_bf16())
 
 
@@ -114,7 +114,7 @@ def _avx512_bf16() -> bool:
 
 
 def load_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
-    """Tensors of a safetensors file whose content is the stated one, as float32."""
+    """The tensors of a safetensors file as float32. Raises ModelError unless the file has this SHA-256."""
     try:
         data = path.read_bytes()
     except OSError as e:
@@ -128,7 +128,7 @@ def load_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """Fold every batch norm into the convolution before it: the same function, fewer passes over memory. Changes `model`."""
+    """Fold every batch norm into the convolution before it, in place: the same function with fewer passes over memory."""
     for child in model.children():
         if isinstance(child, nn.Sequential):
             for i in range(len(child) - 1):
@@ -141,17 +141,17 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 
 class AttentionModel:
-    """The bundled embedder, ready to run: batch norms folded, in bytes or bfloat16 where the hardware has them."""
+    """The bundled embedder, ready to run: with folded batch norms, in 8-bit integers or bfloat16 if the hardware has them."""
 
     def __init__(self, network: AttentionEmbedder, card: Card, device: str = "cpu") -> None:
-        """Changes `network`."""
+        """Changes `network` in place."""
         self.card = card
         self.device = best_device(device)
         self.dtype = torch.bfloat16 if has_bf16(self.device) else torch.float32
         folded = fold_batch_norm(network.eval())
         self.arithmetic = str(self.dtype).removeprefix("torch.")
         self.run: Callable[[torch.Tensor], torch.Tensor]  # faces (n, 3, 112, 112) uint8 -> vectors
-        if self.device == "cpu" and card.ranges and usable():
+        if self.device == "cpu" and card.ranges and is_supported():
             self.arithmetic = f"int8 and {self.arithmetic}"
             self.run = Int8Embedder(network, card.ranges, self.dtype)
         else:
@@ -174,7 +174,7 @@ class AttentionModel:
 
 @lru_cache(maxsize=4)
 def load_embedder(model: str = "bundled", device: str = "auto") -> Embedder:
-    """Load an embedder once a process. Raises ModelError if it can't be."""
+    """Load an embedder; cached for the process. Raises ModelError if it can't be loaded."""
     path = _card_path(model)
     card = read_card(path)
     try:

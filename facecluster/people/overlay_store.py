@@ -39,4 +39,4 @@ class OverlayStore(Store):
         os.makedirs(self.path(table), exist_ok=True)
         for shard in self.shards(table):
             if shard not in keep:
-                os.unlink(self.part(table, shard))
+                os.unlink(self.shard_path(table, shard))

@@ -1,1 +1,1 @@
-"""Photos: find files, know what is new, open any of them upright and in the right colours."""
+"""Photos: find files, plan the new ones, open any photo upright and in the right colours."""

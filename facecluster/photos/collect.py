@@ -1,7 +1,7 @@
-"""STAGE: folders, globs, files and URLs -> files. Plans shards of the photos that the store does not know yet; opens none.
+"""STAGE: folders, globs, files and URLs -> files. Plans shards of the photos that the store does not know yet; opens no photo.
 
-A file is known by uri, size and time of change. New ones are planned in order of their uris, so a run that is killed between two
-shards and started again plans the same shards. A broken link becomes a row of size -1, which the next stage turns into an error row.
+A file is identified by uri, size and time of change. New files are planned in order of their uris, so a run that is killed between two
+shards and started again plans the same shards. A broken link becomes a row with size -1, which the next stage turns into an error row.
 A photo that is gone from its folder keeps its row.
 """
 
@@ -15,30 +15,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facecluster.errors import InputError
-from facecluster.photos.listing import Found, find_files
+from facecluster.photos.listing import FoundFile, find_files
 from facecluster.store import FILES, Store, table_of
 
-_MOST_KNOWN = 256  # uncompressed photos all have the same size: what lies beyond is detected again, and joined by its face_ids
+_MAX_KNOWN = 256  # photo_ids listed for one size (uncompressed photos all have one size); any further photo is detected again
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a search found."""
+    """The result of a search."""
 
     new: int  # photos planned
-    known: int  # photos planned or done before
+    known: int  # photos that were planned or done before
     shards: list[str]  # new shards of files
     warnings: list[str]  # one line each: folders that can't be read
 
 
 def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False, shard_size: int = 256) -> Collected:
-    """Find photos and plan those that are new or changed: shards of `files`, numbered on from the last one.
+    """Find photos, and plan the new and changed ones as shards of `files`, numbered after the last shard.
 
     Args:
-        sources: see find_files.
-        store: a store that exists.
-        retry_failed: plan photos again that could not be used.
-        shard_size: photos in a shard, at most.
+        sources: as for find_files.
+        store: an existing store.
+        retry_failed: also plan photos that could not be used before.
+        shard_size: maximum number of photos in a shard.
 
     Raises:
         InputError: a source is missing or there are no photos.
@@ -47,11 +47,11 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
     if shard_size < 1:
         raise InputError(f"expected a shard size of 1 or more, found {shard_size}: choose another")
     planned = _planned(store, retry_failed)
-    new: dict[str, Found] = {}
+    new: dict[str, FoundFile] = {}
     known: set[str] = set()
     warnings = []
     for found in find_files(sources):
-        if found.folder:
+        if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
         elif planned.get(found.uri) == (found.size, found.mtime_ns):
             known.add(found.uri)
@@ -60,7 +60,7 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
     del planned
     files = [new[uri] for uri in sorted(new)]
     sizes = _ids_by_size(store, {f.size for f in files})
-    # a number that photos bear already would pass for done, though its files are gone
+    # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
     first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
     shards: list[str] = []
     for start in range(0, len(files), shard_size):
@@ -78,7 +78,7 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
 
 
 def _planned(store: Store, retry_failed: bool) -> dict[str, tuple[int, int]]:
-    """Size and time of the last row of every uri, but for those to be tried again. About 350 bytes a file."""
+    """Size and time from the last row of every uri, without those to retry. About 350 bytes a file."""
     planned: dict[str, tuple[int, int]] = {}
     done = set(store.shards("photos"))
     for shard in store.shards("files"):
@@ -93,7 +93,7 @@ def _planned(store: Store, retry_failed: bool) -> dict[str, tuple[int, int]]:
 
 
 def _ids_by_size(store: Store, sizes: set[int]) -> dict[int, dict[str, int]]:
-    """Ids of the usable photos in the store that have one of these sizes in bytes, and their numbers of faces."""
+    """For each of these sizes in bytes: photo_ids of the usable photos in the store, with their numbers of faces."""
     ids: defaultdict[int, dict[str, int]] = defaultdict(dict)
     wanted = pa.array(sorted(sizes), pa.int64())
     for shard in store.shards("photos") if sizes else []:
@@ -101,6 +101,6 @@ def _ids_by_size(store: Store, sizes: set[int]) -> dict[int, dict[str, int]]:
         photos = photos.filter(pc.and_(pc.is_null(photos["error"]), pc.is_in(photos["size"], value_set=wanted)))
         columns = (photos[name].to_pylist() for name in ("photo_id", "size", "faces"))
         for photo_id, size, faces in zip(*columns, strict=True):
-            if len(ids[size]) < _MOST_KNOWN:
+            if len(ids[size]) < _MAX_KNOWN:
                 ids[size][photo_id] = faces
     return {size: dict(sorted(found.items())) for size, found in ids.items()}

@@ -1,4 +1,4 @@
-"""Pixels of any mode that decoders give (palettes, 16 bits, floats, CMYK, Lab, transparency, colour profiles) to plain sRGB."""
+"""Convert pixels of any mode (palettes, 16 bits, floats, CMYK, Lab, transparency, colour profiles) to plain sRGB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def to_rgb(image: ImageFile.ImageFile, size: tuple[int, int]) -> Image.Image:
-    """Any mode to sRGB at `size`. Shrunk first, so that the colours of fewer pixels are worked out."""
+    """Convert any mode to sRGB at `size`. Resizes first, so that fewer pixels are converted."""
     picture: Image.Image = image
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
@@ -27,7 +27,7 @@ def to_rgb(image: ImageFile.ImageFile, size: tuple[int, int]) -> Image.Image:
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if picture.mode == "CMYK" and isinstance(image, JpegImageFile) and "adobe" not in image.info:
-        picture = ImageChops.invert(picture)  # Pillow takes every CMYK JPEG for one with Adobe's inverted inks
+        picture = ImageChops.invert(picture)  # Pillow assumes Adobe's inverted inks for every CMYK JPEG
     alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
     picture = _to_srgb(picture.convert("RGB") if alpha else picture, image.info.get("icc_profile"))
     if alpha:
@@ -38,7 +38,7 @@ def to_rgb(image: ImageFile.ImageFile, size: tuple[int, int]) -> Image.Image:
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Apply a colour profile; where it is absent, damaged or of another colour space than the pixels, convert plainly."""
+    """Apply a colour profile. If it is missing, damaged or for another colour space than the pixels, convert without it."""
     if picture.mode == "LAB":
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         return ImageCms.profileToProfile(picture, lab, SRGB, outputMode="RGB") or picture
@@ -53,10 +53,10 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey values of 16 or 32 bits, or floats, to 0 to 255, by the range that holds the brightest.
+    """Scale grey values of 16 or 32 bits, or floats, to 0 to 255, by the smallest usual range that contains the brightest value.
 
-    Scanners and cameras put 10, 12 or 14 bits into 16; so the range is the smallest of those. Floats are 0 to 1 or as integers.
-    Whatever fits none of these (32 bits, negative values) is stretched from its darkest to its brightest.
+    Scanners and cameras store 10, 12 or 14 bits in 16, so those ranges are tried too. Floats have the range 0 to 1 or one of the integer
+    ranges. Values that fit none of these (32 bits, negative values) are stretched from the darkest to the brightest.
     """
     v = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
     low, high = float(v.min()), float(v.max())

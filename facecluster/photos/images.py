@@ -1,7 +1,8 @@
-"""Open any photo upright and small, hash it, and code aligned faces for the store.
+"""Open any photo upright and reduced, hash it, and encode aligned faces for the store.
 
-Whatever a file holds, `open_photo` gives a Photo or raises PhotoError with one line; no warning and no other exception leaves it.
-Animations give their first frame, transparency lies on white, colour profiles are turned into sRGB. Corrupt EXIF fails no photo.
+For any bytes, `open_photo` returns a Photo or raises PhotoError with one line; it emits no warning and raises no other exception. An
+animation gives its first frame, transparent pixels become white, colour profiles are converted to sRGB. A photo with corrupt EXIF is
+opened all the same.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ from facecluster.photos.colours import to_rgb
 from facecluster.photos.heic import HeicImageFile
 
 MAX_BYTES = 2**31  # of a file
-MAX_PIXELS = 200_000_000  # what one photo may take in memory, about 1 GB while it is decoded
-MAX_PIXELS_JPEG = 500_000_000  # a baseline JPEG is decoded at 1/8 of its sides already
+MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
+MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
 _ORIENTATION, _EXIF_IFD, _TAKEN, _DIGITIZED, _CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
 _Method = Image.Transpose
-# EXIF 2.32, section 4.6.4: which step puts a picture of each orientation upright
+# EXIF 2.32, section 4.6.4: the operation that turns a picture of each orientation upright
 _UPRIGHT = {
     2: _Method.FLIP_LEFT_RIGHT,
     3: _Method.ROTATE_180,
@@ -66,24 +67,24 @@ _MAGIC: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
 class Photo:
     """A photo, upright."""
 
-    pixels: NDArray[np.uint8]  # (h, w, 3) RGB, 0 to 255, reduced so that no side is above `max_side`
+    pixels: NDArray[np.uint8]  # (h, w, 3) RGB, 0 to 255, reduced so that no side exceeds `max_side`
     width: int  # px of the full upright photo
     height: int  # px of the full upright photo
-    scale: float  # px of `pixels` to px of the full photo, above 0, at most 1
+    scale: float  # px of `pixels` a px of the full photo, above 0, at most 1
     format: str  # JPEG, PNG, WEBP, TIFF, GIF, AVIF, HEIF, BMP
-    orientation: int  # as EXIF stated it, 1 to 8; `pixels` are upright already
-    taken_at: datetime | None  # by the camera's clock, no time zone
+    orientation: int  # EXIF orientation of the file, 1 to 8; `pixels` are already upright
+    taken_at: datetime | None  # by the camera's clock, without time zone
 
 
 def local_path(uri: str) -> str | None:
-    """The path that a path or `file:` URI stands for, with os.fsdecode's surrogates where it is not UTF-8; None for other URIs."""
+    """The path of a path or `file:` URI, with os.fsdecode's surrogates if it is not UTF-8; None for other URIs."""
     if uri.startswith("file:"):
         return os.fsdecode(unquote_to_bytes(re.sub(r"^file:(//[^/]*)?", "", uri)))
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) and ":/" in uri else uri
 
 
 def read_file(uri: str) -> bytes:
-    """The bytes of a file by its path, `file:` URI or fsspec URL.
+    """The bytes of a file, by its path, `file:` URI or fsspec URL.
 
     Raises:
         PhotoError: it can't be read.
@@ -91,13 +92,13 @@ def read_file(uri: str) -> bytes:
     path = local_path(uri)
     try:
         if path is None:
-            # fsspec.open would take "::" in a name for a chain of filesystems
+            # not fsspec.open, which takes "::" in a name for a chain of filesystems
             kind = fsspec.get_filesystem_class(uri.split("://")[0])
             with kind(**kind._get_kwargs_from_urls(uri)).open(kind._strip_protocol(uri), "rb") as f:
                 return bytes(f.read())
         found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
-            raise PhotoError("expected a photo, found something that is no file")
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would block
+            raise PhotoError("expected a photo, found something that is not a file")
         if found.st_size > MAX_BYTES:
             raise PhotoError(f"expected a photo file of at most {MAX_BYTES >> 20} MiB, found {found.st_size >> 20} MiB")
         with open(path, "rb") as f:
@@ -106,8 +107,8 @@ def read_file(uri: str) -> bytes:
         raise
     except FileNotFoundError as e:
         link = path is not None and os.path.islink(path)
-        raise PhotoError("expected a photo, found a broken link" if link else "expected a photo, found no file any more") from e
-    except Exception as e:  # remote filesystems raise errors of their own
+        raise PhotoError("expected a photo, found a broken link" if link else "expected a photo, found no file") from e
+    except Exception as e:  # remote filesystems raise their own exceptions
         reason = (e.strerror if isinstance(e, OSError) else None) or " ".join(str(e).split())[:200] or type(e).__name__
         raise PhotoError(f"expected a readable file, found: {reason}") from e
 
@@ -122,27 +123,27 @@ def open_photo(data: bytes, *, max_side: int = 1600) -> Photo:
 
     Args:
         data: the bytes of the file.
-        max_side: no side of the pixels given is longer, px.
+        max_side: the longest side of the result, px.
 
     Raises:
-        PhotoError: the bytes are no photo, or a damaged one, or one too large to decode.
+        PhotoError: the bytes are no photo, or a damaged one, or one that is too large to decode.
     """
-    opener = _opener(data)
+    decoder = _decoder_for(data)
     try:
-        with _quiet():
-            image = opener(io.BytesIO(data))
+        with _silence_warnings():
+            image = decoder(io.BytesIO(data))
             return _decode(image, max_side)
     except PhotoError:
         raise
     except MemoryError as e:
-        raise PhotoError("expected a photo that fits in memory, ran out of it") from e
+        raise PhotoError("expected a photo that fits in memory, found one that does not") from e
     except Exception as e:  # decoders raise OSError, SyntaxError, ValueError, struct.error, RuntimeError, EOFError, ... on damaged files
         reason = " ".join(str(e).split())[:200] or type(e).__name__
-        raise PhotoError(f"expected a whole {opener.format} photo, found a truncated or damaged one: {reason}") from e
+        raise PhotoError(f"expected a whole {decoder.format} photo, found a truncated or damaged one: {reason}") from e
 
 
-def _opener(data: bytes) -> type[ImageFile.ImageFile]:
-    """The decoder for these bytes by their first few. Not Image.open: that refuses large photos before they can be reduced."""
+def _decoder_for(data: bytes) -> type[ImageFile.ImageFile]:
+    """The decoder for these bytes, by their signature. Not Image.open, which refuses large photos before they can be reduced."""
     if not data:
         raise PhotoError("expected a photo, found an empty file")
     if data[4:8] == b"ftyp":
@@ -151,14 +152,14 @@ def _opener(data: bytes) -> type[ImageFile.ImageFile]:
             return AvifImageFile
         if re.match(rb"hei[cxms]|hev[cxms]|mif1|msf1", brands):
             return HeicImageFile
-    for magic, opener in _MAGIC:
+    for magic, decoder in _MAGIC:
         if re.match(magic, data):
-            return opener
+            return decoder
     raise PhotoError("expected a photo (JPEG, PNG, WebP, TIFF, GIF, AVIF, HEIC, BMP), found something else")
 
 
-class _Quiet:
-    """Counts the threads at work: the list of warning filters is one for all of them, so the first in and the last out change it."""
+class _SilencedWarnings:
+    """Counts the threads that silence warnings. They share one list of filters: the first thread changes it, the last restores it."""
 
     lock = threading.Lock()
     inside = 0
@@ -166,29 +167,29 @@ class _Quiet:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the decoders' warnings; safe in threads."""
-    with _Quiet.lock:
-        _Quiet.inside += 1
-        if _Quiet.inside == 1:
-            _Quiet.catcher = warnings.catch_warnings()
-            _Quiet.catcher.__enter__()
+def _silence_warnings() -> Iterator[None]:
+    """Silence the warnings of decoders; thread-safe."""
+    with _SilencedWarnings.lock:
+        _SilencedWarnings.inside += 1
+        if _SilencedWarnings.inside == 1:
+            _SilencedWarnings.catcher = warnings.catch_warnings()
+            _SilencedWarnings.catcher.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
             warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     try:
         yield
     finally:
-        with _Quiet.lock:
-            _Quiet.inside -= 1
-            if _Quiet.inside == 0 and _Quiet.catcher is not None:
-                _Quiet.catcher.__exit__(None, None, None)
+        with _SilencedWarnings.lock:
+            _SilencedWarnings.inside -= 1
+            if _SilencedWarnings.inside == 0 and _SilencedWarnings.catcher is not None:
+                _SilencedWarnings.catcher.__exit__(None, None, None)
 
 
 def _decode(image: ImageFile.ImageFile, max_side: int) -> Photo:
     width, height = image.size
     limit = MAX_PIXELS
     if isinstance(image, JpegImageFile):
-        if "progressive" not in image.info:  # a progressive one is held whole, 2 bytes a coefficient, whatever the scale
+        if "progressive" not in image.info:  # a progressive JPEG is decoded whole at any scale, 2 bytes a coefficient
             limit = MAX_PIXELS_JPEG
         if max(width, height) > max_side:
             share = max_side / max(width, height)
@@ -199,12 +200,12 @@ def _decode(image: ImageFile.ImageFile, max_side: int) -> Photo:
     image.load()
     if isinstance(image, HeicImageFile):
         width, height = image.size
-    if isinstance(image, PngImageFile):  # its EXIF may stand behind the pixels
+    if isinstance(image, PngImageFile):  # its EXIF may come after the pixels
         orientation, taken_at = _exif(image)
     full = max(width, height)
     share = min(1.0, max_side / full)
     rgb = to_rgb(image, (max(1, round(width * share)), max(1, round(height * share))))
-    if orientation in _UPRIGHT and not isinstance(image, (TiffImageFile, HeicImageFile)):  # those two come upright
+    if orientation in _UPRIGHT and not isinstance(image, (TiffImageFile, HeicImageFile)):  # upright already
         rgb = rgb.transpose(_UPRIGHT[orientation])
         if orientation >= 5:
             width, height = height, width
@@ -213,14 +214,14 @@ def _decode(image: ImageFile.ImageFile, max_side: int) -> Photo:
 
 
 def _exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
-    """Orientation and time; 1 and None where EXIF is absent, damaged or out of bounds."""
+    """Orientation and time; 1 and None if EXIF is missing, damaged or out of bounds."""
     orientation: Any = 1
     try:
         exif = image.getexif()
         orientation = exif.get(_ORIENTATION)
         inner = exif.get_ifd(_EXIF_IFD)
         dates = [_date(d) for d in (inner.get(_TAKEN), inner.get(_DIGITIZED), exif.get(_CHANGED))]
-    except Exception:  # noqa: BLE001  what other programs wrote raises nearly anything
+    except Exception:  # noqa: BLE001  corrupt EXIF raises nearly any exception
         dates = []
     if not isinstance(orientation, int) or not 1 <= orientation <= 8:
         orientation = 1
@@ -228,7 +229,7 @@ def _exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
 
 
 def _date(text: object) -> datetime | None:
-    """EXIF's "2021:05:06 07:08:09" (or with other signs between); None for anything else, and for the year 0 of an unset clock."""
+    """EXIF's "2021:05:06 07:08:09" (or other separators); None for anything else, and for the year 0 of an unset clock."""
     found = re.match(r"\s*(\d{4})\D(\d{2})\D(\d{2})\D(\d{2})\D(\d{2})\D(\d{2})", text) if isinstance(text, str) else None
     if not found:
         return None
@@ -240,24 +241,25 @@ def _date(text: object) -> datetime | None:
 
 
 def phash(pixels: NDArray[np.uint8]) -> int:
-    """Perceptual hash of a picture (h, w, 3): 64 bits, nearly the same for a resized or recoded copy.
+    """Perceptual hash of a picture (h, w, 3): 64 bits, nearly the same for a resized or re-encoded copy.
 
     The DCT hash of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1: grey, 32x32,
-    DCT-II, the 8x8 lowest frequencies without the constant ones, one bit each for being above their median; first bit highest.
+    DCT-II, the 8x8 lowest frequencies without the constant ones. Each bit tells whether a coefficient is above their median; the first bit
+    is the highest.
     """
     grey = Image.fromarray(pixels).convert("L").resize((32, 32), Image.Resampling.BILINEAR)
     k = np.arange(1, 9)[:, None]
     basis = np.cos(np.pi * k * (2 * np.arange(32) + 1) / 64)
     low = basis @ np.asarray(grey, np.float64) @ basis.T
-    # rounded: what is equal but for the last digits (a flat picture) must not give random bits
+    # rounded, so that coefficients that differ by rounding errors only (in a flat picture) give no random bits
     low = np.round(low, 6).ravel()
     return int("".join("1" if c > np.median(low) else "0" for c in low), 2)
 
 
 def encode_crop(crop: NDArray[np.uint8]) -> bytes:
-    """Code an aligned face (h, w, 3) so that its vector hardly moves.
+    """Encode an aligned face (h, w, 3) with little effect on its vector.
 
-    Measured on 370 faces (workflows/benchmarks/crops.py): 3,028 bytes, mean cosine to the uncoded face's vector .9958.
+    Measured on 370 faces (workflows/benchmarks/crops.py): 3,028 bytes, mean cosine to the vector of the unencoded face .9958.
     """
     out = io.BytesIO()
     Image.fromarray(crop).save(out, "WEBP", quality=90, method=6)
@@ -265,6 +267,6 @@ def encode_crop(crop: NDArray[np.uint8]) -> bytes:
 
 
 def decode_crop(data: bytes) -> NDArray[np.uint8]:
-    """The pixels (h, w, 3) of a coded face."""
+    """The pixels (h, w, 3) of an encoded face."""
     with Image.open(io.BytesIO(data)) as image:
         return np.array(image.convert("RGB"))

@@ -1,8 +1,8 @@
 """Find photos in folders, globs, single files and fsspec URLs, without opening any.
 
-A folder reached twice (loops of links, folders named twice) is read once, under its real path if that is among the sources. Hidden
-files and folders, thumbnail folders and stores are passed over. A broken link or a pipe that is named like a photo is found with an
-`error`; a folder that can't be read is found with an `error` and `folder` set. File names may hold any bytes.
+A folder that is reached twice (loops of links, folders given twice) is read once, under its real path if that is among the sources. Hidden
+files and folders, thumbnail folders and stores are skipped. A broken link or a pipe with the name of a photo is found with an `error`; a
+folder that can't be read is found with an `error` and `is_folder` set. File names may contain any bytes.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ import fsspec
 
 from facecluster.errors import InputError
 from facecluster.photos.images import local_path
-from facecluster.store import KIND, MARK
+from facecluster.store import KIND, STORE_FILE
 
 EXTENSIONS = frozenset(["jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "gif", "avif", "heic", "heif", "hif", "bmp"])
-_PASSED_OVER = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+_SKIPPED_NAMES = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A photo's file, or what stands in its place."""
+class FoundFile:
+    """A file with the name of a photo, or a folder that can't be read."""
 
     uri: str  # absolute path; a `file:` URI if the path is not UTF-8; a URL
-    size: int = -1  # bytes; -1 = unknown since there is an error
+    size: int = -1  # bytes; -1 = unknown because of an error
     mtime_ns: int = 0  # last change, ns since 1970 UTC; 0 = unknown
-    error: str | None = None  # why it can't be a photo
-    folder: bool = False  # it is a folder that can't be read
+    error: str | None = None  # the reason why it can't be a photo
+    is_folder: bool = False  # a folder that can't be read
 
 
 @dataclass(slots=True)
 class _Search:
-    """What one call has seen so far."""
+    """The state of one search."""
 
-    folders: set[tuple[int, int]] = field(default_factory=set)  # device and inode
-    links: list[str] = field(default_factory=list)  # linked folders wait until all real ones are read
+    folders: set[tuple[int, int]] = field(default_factory=set)  # device and inode of the folders read so far
+    links: list[str] = field(default_factory=list)  # linked folders, to be read after all real ones
     photos: int = 0
-    others: int = 0  # files that are not named like photos
-    trouble: str = ""  # the first folder that can't be read
+    others: int = 0  # files without the extension of a photo
+    trouble: str = ""  # message about the first folder that can't be read
 
 
-def find_files(sources: Iterable[str]) -> Iterator[Found]:
+def find_files(sources: Iterable[str]) -> Iterator[FoundFile]:
     """Find photos.
 
     Args:
-        sources: folders (read recursively, in sorted order), globs (`**` goes through folders), files (whatever their extension), and
-            fsspec URLs of any of these.
+        sources: folders (read recursively, in sorted order), globs (`**` matches any folders), files (with any extension), and fsspec URLs
+            of any of these.
 
     Raises:
         InputError: a source is missing, a glob matches nothing, or no photo is found at all (at the end of the iteration).
@@ -65,22 +65,22 @@ def find_files(sources: Iterable[str]) -> Iterator[Found]:
     for source in sources:
         path = local_path(source)
         for found in _remote(source, search) if path is None else _local(path, search):
-            search.photos += not found.folder
+            search.photos += not found.is_folder
             yield found
     if not search.photos:
         others = f" ({search.others} other files were skipped)" if search.others else ""
         trouble = f"; {search.trouble}" if search.trouble else ""
         raise InputError(
-            f"expected photos ({', '.join(sorted(EXTENSIONS))}), found none in {', '.join(map(_shown, sources)) or 'no source'}"
+            f"expected photos ({', '.join(sorted(EXTENSIONS))}), found none in {', '.join(map(_printable, sources)) or 'no source'}"
             f"{others}{trouble}: name a folder, glob or file with photos"
         )
 
 
-def _shown(path: str) -> str:
+def _printable(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-def _local(source: str, search: _Search) -> Iterator[Found]:
+def _local(source: str, search: _Search) -> Iterator[FoundFile]:
     if not source or "\0" in source:
         raise InputError(f"expected a folder, file, glob or URL of photos, found {source!r}: name one")
     path = os.path.abspath(source)
@@ -92,9 +92,9 @@ def _local(source: str, search: _Search) -> Iterator[Found]:
     elif _MAGIC.search(source):
         hits = sorted(_glob("/", path.strip("/").split("/"), {}))
         if not hits:
-            raise InputError(f"expected files that match {_shown(source)}, found none: check the pattern")
+            raise InputError(f"expected files that match {_printable(source)}, found none: check the pattern")
     else:
-        raise InputError(f"expected photos at {_shown(source)}, found nothing there: check the path")
+        raise InputError(f"expected photos at {_printable(source)}, found nothing there: check the path")
     for hit in hits:
         if os.path.isdir(hit):
             yield from _walk(hit, search)
@@ -106,16 +106,16 @@ def _local(source: str, search: _Search) -> Iterator[Found]:
         yield from _walk(search.links.pop(0), search)
 
 
-def _walk(top: str, search: _Search) -> Iterator[Found]:
-    """Photos of a folder and the folders in it, a folder's files first."""
-    waiting = [top]  # a stack: folders may be nested deeper than Python's calls
+def _walk(top: str, search: _Search) -> Iterator[FoundFile]:
+    """The photos of a folder and its subfolders; the files of a folder come before its subfolders."""
+    waiting = [top]  # a stack instead of recursion: folders may be nested deeper than Python's recursion limit
     while waiting:
         folder = waiting.pop()
         try:
             entries = _scan(folder, search.folders)
         except OSError as e:
-            search.trouble = search.trouble or f"the folder {_shown(folder)} can't be read: {e.strerror}"
-            yield Found(_uri(folder), error=f"the folder can't be read: {e.strerror}", folder=True)
+            search.trouble = search.trouble or f"the folder {_printable(folder)} can't be read: {e.strerror}"
+            yield FoundFile(_uri(folder), error=f"the folder can't be read: {e.strerror}", is_folder=True)
             continue
         inner: list[str] = []
         for entry in entries:
@@ -129,14 +129,14 @@ def _walk(top: str, search: _Search) -> Iterator[Found]:
 
 
 def _scan(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-    """What is in a folder, sorted, but for hidden things; nothing if it was seen before or is a store."""
+    """The entries of a folder, sorted, without hidden ones; empty if the folder was read before or is a store."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
         return []
     seen.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as scan:
         entries = sorted(scan, key=lambda e: e.name)
-    if any(e.name == MARK for e in entries) and _is_store(os.path.join(folder, MARK)):
+    if any(e.name == STORE_FILE for e in entries) and _is_store(os.path.join(folder, STORE_FILE)):
         return []
     return [e for e in entries if not _hidden(e.name)]
 
@@ -148,16 +148,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_store(mark: str) -> bool:
+def _is_store(path: str) -> bool:
     try:
-        with open(mark, "rb") as f:
+        with open(path, "rb") as f:
             return KIND.encode() in f.read(1000)
     except OSError:
         return False
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name in _PASSED_OVER
+    return name.startswith(".") or name in _SKIPPED_NAMES
 
 
 def _named_like_photo(name: str) -> bool:
@@ -165,14 +165,14 @@ def _named_like_photo(name: str) -> bool:
     return bool(stem) and extension.lower() in EXTENSIONS
 
 
-def _file(path: str) -> Found:
+def _file(path: str) -> FoundFile:
     try:
         status = os.stat(path)
     except OSError as e:
-        return Found(_uri(path), error="broken link" if os.path.islink(path) else f"can't be looked up: {e.strerror}")
+        return FoundFile(_uri(path), error="broken link" if os.path.islink(path) else f"can't be read: {e.strerror}")
     if not stat.S_ISREG(status.st_mode):
-        return Found(_uri(path), error="not a file")
-    return Found(_uri(path), status.st_size, status.st_mtime_ns)
+        return FoundFile(_uri(path), error="not a file")
+    return FoundFile(_uri(path), status.st_size, status.st_mtime_ns)
 
 
 def _uri(path: str) -> str:
@@ -184,7 +184,7 @@ def _uri(path: str) -> str:
 
 
 def _glob(folder: str, parts: list[str], seen: dict[int, set[tuple[int, int]]]) -> Iterator[str]:
-    """Paths under `folder` that match the pattern's parts. `seen`: the folders a `**` went through, by the number of parts left."""
+    """Paths under `folder` that match the parts of a pattern. `seen`: the folders that a `**` has visited, by the number of parts left."""
     if not parts:
         yield folder
         return
@@ -207,7 +207,7 @@ def _glob(folder: str, parts: list[str], seen: dict[int, set[tuple[int, int]]]) 
 
 
 def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """A folder and all in it that were not seen before, linked ones last."""
+    """A folder and all its subfolders that were not visited before, linked ones last."""
     waiting, links = [top], list[str]()
     while waiting or links:
         folder = waiting.pop() if waiting else links.pop(0)
@@ -222,7 +222,7 @@ def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:
             waiting += [e.path for e in reversed(inner) if not e.is_symlink()]
 
 
-def _remote(source: str, search: _Search) -> Iterator[Found]:
+def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
     """Photos of an fsspec URL: a prefix, a glob or one object."""
     try:
         fs, path = fsspec.core.url_to_fs(source)
@@ -232,13 +232,13 @@ def _remote(source: str, search: _Search) -> Iterator[Found]:
             listed, named = fs.glob(path, detail=True), False
         else:
             listed, named = fs.find(path, detail=True), False
-    except Exception as e:  # every remote filesystem has errors of its own
+    except Exception as e:  # every remote filesystem has its own exceptions
         reason = " ".join(str(e).split())[:200] or type(e).__name__
         raise InputError(f"expected photos at {source}, found: {reason}. Check the URL and your access to it") from e
     if not listed:
         raise InputError(f"expected photos at {source}, found nothing there: check the URL")
     root = "" if named else path.split("*")[0]
-    stores = {name[: -len(MARK)] for name in listed if name.endswith("/" + MARK)}
+    stores = {name[: -len(STORE_FILE)] for name in listed if name.endswith("/" + STORE_FILE)}
     for name, info in sorted(listed.items()):
         if info.get("type") == "directory":
             continue
@@ -246,13 +246,13 @@ def _remote(source: str, search: _Search) -> Iterator[Found]:
         if not named and (any(map(_hidden, inside)) or any(name.startswith(s) for s in stores)):
             continue
         if named or _named_like_photo(name):
-            yield Found(fs.unstrip_protocol(name), int(info.get("size") or 0), _changed(info))
+            yield FoundFile(fs.unstrip_protocol(name), int(info.get("size") or 0), _changed(info))
         else:
             search.others += 1
 
 
 def _changed(info: dict[str, Any]) -> int:
-    """Time of last change from what a filesystem tells of a file, ns; 0 if it does not."""
+    """Time of the last change from the information of a filesystem, ns; 0 if it has none."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
         value = info.get(key)
         if isinstance(value, str):

@@ -166,7 +166,7 @@ def _read_faces(store: Store, crops: Crops) -> pa.Table:
             part = part.select(FACES.names).cast(FACES)
         except (KeyError, pa.ArrowException) as e:
             raise StoreError(
-                f"expected the columns of a faces table, found {store.part('faces', shard)}: {e}. Delete it and run again"
+                f"expected the columns of a faces table, found {store.shard_path('faces', shard)}: {e}. Delete it and run again"
             ) from e
         crops.add(part["crop"])
         parts.append(part.drop_columns(["crop"]).replace_schema_metadata())

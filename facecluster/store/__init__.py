@@ -12,9 +12,9 @@ from facecluster.store.schemas import (
     links_schema,
     table_of,
 )
-from facecluster.store.store import FORMAT, KIND, MARK, ShardResult, Stamp, Store, fingerprint
+from facecluster.store.store import FORMAT, KIND, STORE_FILE, ShardResult, Stamp, Store, settings_hash
 
 __all__ = [
-    "FACES", "FILES", "FORMAT", "IDENTITIES", "KIND", "LINKS_K", "MARK", "PHOTOS", "ShardResult", "Stamp", "Store", "embeddings_schema",
-    "fingerprint", "links_schema", "table_of",
+    "FACES", "FILES", "FORMAT", "IDENTITIES", "KIND", "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store",
+    "embeddings_schema", "links_schema", "settings_hash", "table_of",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Schemas of the store's tables: what each column means, its unit and its range. docs/format.md describes them for other readers."""
+"""Schemas of the store's tables: meaning, unit and range of each column. docs/format.md describes them for other programs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def _field(name: str, kind: pa.DataType, unit: str, *, nullable: bool = False) -
 FILES = pa.schema(
     [
         _field("uri", pa.string(), "where the file was found: an absolute path, or a URI; a path that is not UTF-8 is a file: URI"),
-        _field("size", pa.int64(), "bytes; -1 for a broken link or what else is no file: the next stage makes it a row with error"),
-        _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 where the filesystem does not say"),
-        _field("known", pa.list_(pa.string()), "photo_ids already in the store with this very size: not detected again if one is it"),
+        _field("size", pa.int64(), "bytes; -1 for a broken link or anything else that is not a file: the next stage makes it an error row"),
+        _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 if the filesystem has none"),
+        _field("known", pa.list_(pa.string()), "photo_ids in the store with this size; a file with such a photo_id is not searched again"),
         _field("known_faces", pa.list_(pa.int32()), "number of faces of each photo in known"),
     ]
 )
@@ -25,7 +25,7 @@ PHOTOS = pa.schema(
     [
         _field("photo_id", pa.string(), "SHA-256 of the bytes, 64 hex digits; empty if they could not be read"),
         _field("uri", pa.string(), "as in files; the last row with a uri is the one that counts"),
-        _field("size", pa.int64(), "bytes; -1 if it is no file"),
+        _field("size", pa.int64(), "bytes; -1 if it is not a file"),
         _field("mtime_ns", pa.int64(), "ns since 1970 UTC"),
         _field("format", pa.string(), "JPEG, PNG, ...", nullable=True),
         _field("width", pa.int32(), "px of the upright photo", nullable=True),
@@ -33,20 +33,20 @@ PHOTOS = pa.schema(
         _field("orientation", pa.int8(), "EXIF orientation, 1 to 8", nullable=True),
         _field("taken_at", pa.timestamp("ms"), "when it was taken by the camera's clock (no time zone), in whole seconds", nullable=True),
         _field("phash", pa.uint64(), "perceptual hash of the upright photo: 64 signs of low DCT coefficients", nullable=True),
-        _field("faces", pa.int32(), "number of faces of that content; 0 if it could not be used"),
-        _field("error", pa.string(), "why the photo could not be used; null if it could", nullable=True),
+        _field("faces", pa.int32(), "number of faces in the photo; 0 if it could not be used"),
+        _field("error", pa.string(), "the reason why the photo could not be used; null if it could", nullable=True),
     ]
 )
 FACES = pa.schema(
     [
         _field("face_id", pa.string(), "24 hex digits of photo_id, '-', number of the face in the photo (4 hex digits)"),
-        _field("photo_id", pa.string(), "the photo it is in"),
+        _field("photo_id", pa.string(), "the photo of the face"),
         _field("box", pa.list_(pa.float32(), 4), "x, y, w, h in px of the upright photo"),
         _field("landmarks", pa.list_(pa.float32(), 10), "x, y in px of right eye, left eye, nose, right and left corner of the mouth"),
-        _field("score", pa.float32(), "the detector's, 0 to 1"),
-        _field("sharpness", pa.float32(), "root mean square of the crop's Laplacian: 0 flat, about 2 blurred, 10 and up crisp"),
+        _field("score", pa.float32(), "of the detector, 0 to 1"),
+        _field("sharpness", pa.float32(), "root mean square of the crop's Laplacian: 0 flat, about 2 blurred, 10 and up sharp"),
         _field("yaw", pa.float32(), "degrees, -90 to 90, 0 towards the camera"),
-        _field("quality", pa.float32(), "0 (of no use) to 1, from score, size, sharpness and yaw"),
+        _field("quality", pa.float32(), "0 (useless) to 1, from score, size, sharpness and yaw"),
         _field("crop", pa.binary(), "aligned face, 112x112 RGB, WebP"),
     ]
 )
@@ -55,7 +55,7 @@ IDENTITIES = pa.schema(
     [
         _field("face_id", pa.string(), "the face"),
         _field("identity", pa.int32(), "0, 1, ... by falling number of faces; -1 = nobody"),
-        _field("probability", pa.float32(), "0 to 1: how sure the face belongs to its identity; 0 for nobody"),
+        _field("probability", pa.float32(), "0 to 1: that the face shows the person of its identity; 0 for nobody"),
         _field("outlier_score", pa.float32(), "GLOSH, 0 (in the middle of its group) to 1"),
     ]
 )
@@ -75,9 +75,9 @@ def links_schema(k: int) -> pa.Schema:
     """Schema of a links table with `k` neighbours a face."""
     return pa.schema(
         [
-            _field("face_id", pa.string(), "the face; rows stand in order of face_id over all shards"),
+            _field("face_id", pa.string(), "the face; rows are in order of face_id over all shards"),
             _field("neighbours", pa.list_(pa.int32(), k), "row numbers (over all shards) by falling similarity; -1 = none"),
-            _field("similarity", pa.list_(pa.float32(), k), "cosine, -1 to 1; -2 where there is no neighbour"),
+            _field("similarity", pa.list_(pa.float32(), k), "cosine, -1 to 1; -2 if there is no neighbour"),
         ]
     )
 

@@ -1,7 +1,7 @@
-"""The store: a folder of Arrow tables in sharded Parquet, on any fsspec filesystem. docs/format.md describes it for other readers.
+"""The store: a folder of Arrow tables in sharded Parquet, on any fsspec filesystem. docs/format.md describes it for other programs.
 
-A shard is whole or absent: it is written beside its place, synced and renamed (on object stores: put in one request). It carries a
-stamp, the settings that made it, under the key `facecluster` of the file's metadata. Re-running skips what is done.
+Shards are written atomically: to a temporary file, synced, then renamed (on object stores: one put request). The metadata of a shard has
+a stamp under the key `facecluster`: the settings that the shard was made with. A second run skips the shards that are done.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from fsspec.implementations.local import LocalFileSystem
 
 from facecluster.errors import StampError, StoreError
 
-FORMAT = 1  # of the store; a reader refuses what is newer than it knows
-MARK = "store.json"
+FORMAT = 1  # of the store; newer formats are refused
+STORE_FILE = "store.json"
 KIND = "facecluster store"
 
 
 Stamp = Mapping[str, Any]
 
 
-def fingerprint(stamp: Stamp) -> str:
-    """A short hash of settings, the same whatever their order."""
+def settings_hash(stamp: Stamp) -> str:
+    """A short hash of settings, independent of their order."""
     return hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardResult:
-    """What a stage did to one shard: small counts, cheap to send between processes."""
+    """The result of a stage for one shard: small counts, cheap to send between processes."""
 
     stage: str
     shard: str
     photos: int = 0
     faces: int = 0
     failed: int = 0  # photos
-    skipped: bool = False  # it was there already
+    skipped: bool = False  # the shard was already done
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store by its URL; cheap to build and to send to a worker."""
+    """A store by its URL; cheap to create and to send to a worker."""
 
     url: str
 
@@ -61,12 +61,12 @@ class Store:
         try:
             return fsspec.core.url_to_fs(self.url)[0]
         except (ImportError, ValueError, OSError) as e:
-            hint = "pip install 'facecluster[s3]'" if self.url.startswith("s3:") else "choose another place, or install its fsspec package"
-            raise StoreError(f"expected a place that this machine can open, found {self.url}: {_line(e)}. Next: {hint}") from e
+            hint = "pip install 'facecluster[s3]'" if self.url.startswith("s3:") else "choose another URL, or install its fsspec package"
+            raise StoreError(f"expected a URL that this machine can open, found {self.url}: {_line(e)}. Next: {hint}") from e
 
     @property
-    def faults(self) -> tuple[type[Exception], ...]:
-        """What can go wrong with a file's bytes and place: remote filesystems raise errors of their own."""
+    def io_errors(self) -> tuple[type[Exception], ...]:
+        """Exceptions of reading and writing files: remote filesystems raise their own."""
         return (OSError, ValueError) if self.is_local else (Exception,)
 
     @property
@@ -78,15 +78,15 @@ class Store:
         return isinstance(self.fs, LocalFileSystem)
 
     def path(self, *parts: str) -> str:
-        """Path of a file of the store, for its filesystem."""
+        """Path of a file of the store on its filesystem."""
         return "/".join([self.root, *parts])
 
-    def part(self, table: str, shard: str) -> str:
-        """Path of a shard; `table` may have a folder in it (embeddings/<model>)."""
+    def shard_path(self, table: str, shard: str) -> str:
+        """Path of a shard; the name of a table may contain a folder (embeddings/<model>)."""
         return self.path(table, f"part-{shard}.parquet")
 
     def shards(self, table: str) -> list[str]:
-        """Names of the shards of a table, sorted; what a run left half-written is not among them."""
+        """Names of the shards of a table, sorted; temporary files of an interrupted run are not among them."""
         folder = self.path(table)
         if not self.fs.isdir(folder):
             return []
@@ -95,61 +95,62 @@ class Store:
         return sorted(n[5:-8] for n in names if n.startswith("part-") and n.endswith(".parquet"))
 
     def exists(self, *parts: str) -> bool:
-        """Whether a file of the store is there."""
+        """Whether a file of the store exists."""
         return bool(self.fs.exists(self.path(*parts)))
 
     # -- the store as a whole ---------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise StoreError unless a store that this version can read is there."""
+        """Raise StoreError unless the store exists and this version can read it."""
         self._need_name()
         self.fs.invalidate_cache()
         try:
-            mark = json.loads(self.fs.cat_file(self.path(MARK)))
+            found = json.loads(self.fs.cat_file(self.path(STORE_FILE)))
         except (FileNotFoundError, NotADirectoryError):
             raise StoreError(f"expected a store at {self.url}, found none: make one with 'facecluster run PHOTOS -o {self.url}'") from None
-        except self.faults as e:
-            raise StoreError(f"expected a readable {MARK} in {self.url}, found: {_line(e)}. Restore it or choose another store") from e
-        if not isinstance(mark, dict) or mark.get("kind") != KIND or not isinstance(mark.get("format"), int):
-            raise StoreError(f"expected a facecluster store at {self.url}, found a {MARK} of something else: choose another folder")
-        if mark["format"] > FORMAT:
-            raise StoreError(f"expected a store of format {FORMAT} or older, found {mark['format']}: install a newer facecluster")
+        except self.io_errors as e:
+            why = _line(e)
+            raise StoreError(f"expected a readable {STORE_FILE} in {self.url}, found: {why}. Restore it or choose another store") from e
+        if not isinstance(found, dict) or found.get("kind") != KIND or not isinstance(found.get("format"), int):
+            raise StoreError(f"expected a facecluster store at {self.url}, found a {STORE_FILE} of something else: choose another folder")
+        if found["format"] > FORMAT:
+            raise StoreError(f"expected a store of format {FORMAT} or older, found {found['format']}: install a newer facecluster")
 
     def create(self) -> None:
-        """Make the store, or check it if it is there. A folder with other things in it is refused, and so is a bucket that is not there."""
+        """Create the store, or check it if it exists. A folder with other files is refused, and so is a bucket that does not exist."""
         self._need_name()
         try:
-            if self.exists(MARK):
+            if self.exists(STORE_FILE):
                 return self.check()
             if self.fs.exists(self.root) and not self.fs.isdir(self.root):
-                raise StoreError(f"expected a folder for the store, found a file: {self.url}. Choose another place with -o")
+                raise StoreError(f"expected a folder for the store, found a file: {self.url}. Choose another folder with -o")
             if self.fs.isdir(self.root) and self.fs.ls(self.root, detail=False):
-                raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another place with -o")
+                raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another folder with -o")
             if self._lacks_bucket():
-                raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another place with -o")
+                raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another folder with -o")
             self.fs.makedirs(self.root, exist_ok=True)
-            self.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), MARK)
+            self.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), STORE_FILE)
         except StoreError:
             raise
-        except self.faults as e:
-            raise StoreError(f"expected a place to write the store, found: {_line(e)}. Choose another with -o") from e
+        except self.io_errors as e:
+            raise StoreError(f"expected to write a store at {self.url}, found: {_line(e)}. Choose another folder with -o") from e
 
     def _need_name(self) -> None:
-        if not self.url:  # it would mean the folder that one happens to be in
+        if not self.url:  # an empty path would mean the current folder
             raise StoreError("expected the name of a store, found an empty one: name a folder")
 
     def _lacks_bucket(self) -> bool:
-        """Whether this is in an object store, in a bucket that is not there: making folders would make the bucket, for others to see."""
+        """Whether the store is in a bucket that does not exist. Creating folders would create the bucket, which others could see."""
         bucket = self.root.split("/")[0]
         if self.is_local or not bucket:
             return False
         try:
             return not self.fs.exists(bucket)
-        except PermissionError:  # one may be allowed to write without being allowed to look
+        except PermissionError:  # the user may have the right to write, but not to list
             return False
 
     def lock(self) -> AbstractContextManager[Any]:
-        """Hold the store for one run at a time (local stores; the system frees it when a run is killed)."""
+        """Lock the store for one run (local stores only; the system releases the lock when a run is killed)."""
         if not self.is_local:
             return nullcontext()
         lock = FileLock(self.path("store.lock"), timeout=0)
@@ -163,7 +164,7 @@ class Store:
     # -- files and shards ---------------------------------------------------------------------------------------------------------
 
     def write_bytes(self, data: bytes, *parts: str) -> None:
-        """Write a file whole or not at all."""
+        """Write a file atomically."""
         path = self.path(*parts)
         if not self.is_local:
             self.fs.pipe_file(path, data)
@@ -187,49 +188,49 @@ class Store:
         pq.write_table(data.cast(schema), buffer, compression="zstd")
         try:
             self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
-        except self.faults as e:
-            path = self.part(table, shard)
-            raise StoreError(f"expected to write {path}, found: {_line(e)}. Put that right and run again: what is done is kept") from e
+        except self.io_errors as e:
+            path = self.shard_path(table, shard)
+            raise StoreError(f"expected to write {path}, found: {_line(e)}. Correct that and run again: finished shards are kept") from e
 
     def remove(self, table: str, keep: Collection[str] = ()) -> None:
-        """Delete the shards of a table, but for those named in `keep`."""
+        """Delete the shards of a table, except those in `keep`."""
         for shard in self.shards(table):
             if shard not in keep:
-                self.fs.rm_file(self.part(table, shard))
+                self.fs.rm_file(self.shard_path(table, shard))
 
     def read(self, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
         """Read a shard, or some columns of it. Raises StoreError if it is missing or damaged."""
-        path = self.part(table, shard)
+        path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
                 return pq.read_table(f, columns=columns)
-        except (*self.faults, pa.ArrowException) as e:
-            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
+        except (*self.io_errors, pa.ArrowException) as e:
+            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-        """All shards of a table as one; no shard gives an empty table of `schema`."""
+        """All shards of a table as one; without shards an empty table of `schema`."""
         parts = [self.read(table, s, columns) for s in self.shards(table)]
         empty = schema.empty_table()
         return pa.concat_tables([p.replace_schema_metadata() for p in parts]) if parts else empty.select(columns) if columns else empty
 
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
-        """The settings that made a shard; None if it is not there."""
-        path = self.part(table, shard)
+        """The settings that a shard was made with; None if the shard does not exist."""
+        path = self.shard_path(table, shard)
         try:
             if not self.fs.exists(path):
                 return None
             with self.fs.open(path, "rb") as f:
                 metadata = pq.read_schema(f).metadata or {}
             found = json.loads(metadata[b"facecluster"])
-        except (*self.faults, KeyError, pa.ArrowException) as e:
-            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it is made anew") from e
+        except (*self.io_errors, KeyError, pa.ArrowException) as e:
+            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
         found.pop("format", None)
         return dict(found)
 
-    def is_done(self, table: str, shard: str, stamp: Stamp, renew: Collection[str] = ()) -> bool:
-        """Whether a shard is there with these settings. Raises StampError if it is there with others.
+    def is_done(self, table: str, shard: str, stamp: Stamp, renewable: Collection[str] = ()) -> bool:
+        """Whether a shard exists and was made with these settings. Raises StampError if it was made with others.
 
-        A shard that differs in no more than the settings named in `renew` is to be made anew: not done.
+        A shard that differs only in settings named in `renewable` counts as not done, so that it is made again.
         """
         found = self.stamp(table, shard)
         if found is None:
@@ -237,30 +238,30 @@ class Store:
         wanted = json.loads(json.dumps(stamp))
         if found != wanted:
             keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
-            if set(keys) <= set(renew):
+            if set(keys) <= set(renewable):
                 return False
             differ = ", ".join(f"{k} = {wanted.get(k)!r} (found {found.get(k)!r})" for k in keys)
             raise StampError(
-                f"expected {self.part(table, shard)} made with {differ}: use those settings again, or another store (-o)"
+                f"expected {self.shard_path(table, shard)} made with {differ}: use those settings again, or another store (-o)"
             )
         return True
 
-    def finished(self, stamps: Mapping[str, Stamp], present: Collection[str] = (), renew: Collection[str] = ()) -> list[str]:
-        """Names of the shards that are in all of some tables, sorted.
+    def finished_shards(self, stamps: Mapping[str, Stamp], present: Collection[str] = (), renewable: Collection[str] = ()) -> list[str]:
+        """Names of the shards that exist in all of some tables, sorted.
 
         Args:
-            stamps: the tables, and the settings that each of their shards must be made with.
-            present: tables in which shards must be there, whatever made them.
-            renew: settings that may differ: such a shard is not finished.
+            stamps: the tables, and the settings that each of their shards must have been made with.
+            present: tables in which a shard must exist, with any settings.
+            renewable: settings that may differ; a shard with such a difference is not finished.
 
         Raises:
-            StampError: a shard, whether or not it is in the other tables, was made with other settings.
+            StampError: a shard of one of the tables was made with other settings.
         """
         shards = {table: self.shards(table) for table in (*stamps, *present)}
         whole = {table: set(names) for table, names in shards.items()}
-        with ThreadPoolExecutor(1 if self.is_local else 16) as pool:  # a request each: on object stores that is mostly waiting
+        with ThreadPoolExecutor(1 if self.is_local else 16) as pool:  # one request each; on object stores most of the time is waiting
             for table, stamp in stamps.items():
-                done = pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp, renew), shards[table])
+                done = pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp, renewable), shards[table])
                 whole[table] = {shard for shard, is_done in zip(shards[table], done, strict=True) if is_done}
         return sorted(set.intersection(*whole.values()))
 

@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from facecluster.demo import Face, Truth, make_collection, score
-from facecluster.demo.collection import APART, distance, make_people
-from facecluster.demo.photo import FACE_CENTRE, FACE_RADII, Place, _paste
+from facecluster.demo import Face, GroundTruth, make_collection, score
+from facecluster.demo.collection import MIN_DISTANCE, distance, make_people
+from facecluster.demo.face_space import FaceSpace, halves, mask, oval
+from facecluster.demo.photo import FACE_CENTRE, FACE_RADII, HeadPose, _paste
 from facecluster.demo.scene import HEIGHT, LEFT, TOP, WIDTH, Style
-from facecluster.demo.space import FaceSpace, halves, mask, oval
 from facecluster.errors import InputError
 from facecluster.evaluation import Scores
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+def made(tmp_path_factory: pytest.TempPathFactory) -> GroundTruth:
     return make_collection(str(tmp_path_factory.mktemp("demo")), people=6, photos=2, seed=3)
 
 
-def digests(truth: Truth) -> dict[str, str]:
+def digests(truth: GroundTruth) -> dict[str, str]:
     root = Path(truth.photos)
     return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(root.rglob("*.*"))}
 
 
-def test_the_same_seed_gives_the_same_photos(made: Truth, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_photos(made: GroundTruth, tmp_path: Path) -> None:
     again = make_collection(str(tmp_path), people=6, photos=2, seed=3)
     assert digests(again) == digests(made)
     assert again.faces == made.faces
@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_photos(made: Truth, tmp_path: Path) -> Non
     assert (people[0] == people[1]).all() and distance(people[0], people[2]) > 0.5
 
 
-def test_boxes_lie_in_the_upright_photos_and_hold_a_face_each(made: Truth) -> None:
+def test_boxes_are_inside_the_upright_photos_with_one_face_each(made: GroundTruth) -> None:
     for name in {face.photo for face in made.faces}:
         with Image.open(Path(made.photos) / name) as photo:
             width, height = ImageOps.exif_transpose(photo).size
@@ -46,10 +46,10 @@ def test_boxes_lie_in_the_upright_photos_and_hold_a_face_each(made: Truth) -> No
         assert (boxes[:, 2:] >= 20).all()
         centres = boxes[:, :2] + boxes[:, 2:] / 2
         apart = np.abs(centres[:, None] - centres[None]) / boxes[:, None, 2:]
-        assert (apart.max(axis=2)[~np.eye(len(boxes), dtype=bool)] > 0.9).all()  # nobody stands before another's face
+        assert (apart.max(axis=2)[~np.eye(len(boxes), dtype=bool)] > 0.9).all()  # nobody covers the face of another
 
 
-def test_the_collection_has_what_a_report_should_show(made: Truth) -> None:
+def test_the_collection_has_every_kind_of_photo(made: GroundTruth) -> None:
     names = digests(made)
     assert len(names) == made.files
     assert {Path(name).suffix for name in names} == {".jpg", ".png", ".webp"}
@@ -75,7 +75,7 @@ def test_the_collection_has_what_a_report_should_show(made: Truth) -> None:
     assert orientations == {1, 3, 6}
 
 
-def test_the_table_says_the_same(made: Truth) -> None:
+def test_the_table_has_the_ground_truth(made: GroundTruth) -> None:
     with open(made.table, newline="", encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     read = [Face(r["photo"], r["photo_id"], tuple(float(r[k]) for k in "xywh"), int(r["person"])) for r in rows]  # type: ignore[arg-type]
@@ -83,7 +83,7 @@ def test_the_table_says_the_same(made: Truth) -> None:
     assert Path(made.photos) not in Path(made.table).parents
 
 
-def test_a_turned_photo_stands_upright_after_its_exif_tag(made: Truth) -> None:
+def test_a_rotated_photo_is_upright_after_its_exif_orientation(made: GroundTruth) -> None:
     for name in {face.photo for face in made.faces}:
         with Image.open(Path(made.photos) / name) as photo:
             if photo.getexif()[0x0112] == 6:
@@ -92,22 +92,22 @@ def test_a_turned_photo_stands_upright_after_its_exif_tag(made: Truth) -> None:
     pytest.fail("no photo with orientation 6")
 
 
-def test_refusals(made: Truth, tmp_path: Path) -> None:
+def test_refusals(made: GroundTruth, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 6 people"):
         make_collection(str(tmp_path), people=2)
     with pytest.raises(InputError, match="another folder"):
         make_collection(str(Path(made.photos).parent), people=6, photos=2)
-    with pytest.raises(InputError, match="who differ"):
+    with pytest.raises(InputError, match="who differ enough"):
         make_people(FaceSpace.load(), 2000, seed=0)
 
 
-def test_people_are_apart_and_looks_are_near() -> None:
+def test_people_differ_more_than_photos_of_one_person() -> None:
     space = FaceSpace.load()
     people = make_people(space, 12, seed=0)
     apart = [distance(a.even, b.even) for i, a in enumerate(people) for b in people[:i]]
-    assert min(apart) >= APART
+    assert min(apart) >= MIN_DISTANCE
     rng = np.random.default_rng(0)
-    looks = [distance(space.look(rng, 0.4)[0], np.zeros(160)) for _ in range(50)]
+    looks = [distance(space.draw_appearance(rng, 0.4)[0], np.zeros(160)) for _ in range(50)]
     assert max(looks) < 0.5 * min(apart)
 
 
@@ -136,17 +136,17 @@ def test_halves_are_the_symmetric_and_antisymmetric_parts() -> None:
     assert np.allclose(even, mirrored_even) and np.allclose(odd, -mirrored_odd)
 
 
-def test_the_components_are_at_right_angles() -> None:
+def test_the_components_are_orthogonal() -> None:
     space = FaceSpace.load()
     for components in (space.even, space.odd):
-        luma = components * np.where(mask()[1], 4, 1)  # chroma counts by the area that it covers
+        luma = components * np.where(mask()[1], 4, 1)  # chroma px are weighted by their area
         gram = luma @ luma.T
-        assert np.abs(gram - np.eye(len(gram))).max() < 0.05  # 8 bits cost this much
+        assert np.abs(gram - np.eye(len(gram))).max() < 0.05  # tolerance for 8-bit rounding
 
 
-def truth_of(*faces: tuple[str, tuple[float, float, float, float], int]) -> Truth:
+def truth_of(*faces: tuple[str, tuple[float, float, float, float], int]) -> GroundTruth:
     rows = tuple(Face(f"{photo}.jpg", photo, box, person) for photo, box, person in faces)
-    return Truth("photos", "truth.csv", len({f.photo for f in rows}), len({f.person for f in rows}), rows)
+    return GroundTruth("photos", "truth.csv", len({f.photo for f in rows}), len({f.person for f in rows}), rows)
 
 
 def test_score_by_hand() -> None:
@@ -157,7 +157,7 @@ def test_score_by_hand() -> None:
         ("c", (0, 0, 10, 10), 1),  # not found: the detection there misses it
     )
     photos = ["a", "a", "b", "b", "c", "empty"]
-    # the first detection overlaps both faces of photo a, the first one less: it still is that one's, as the second takes the other
+    # the first detection overlaps the second face of photo a more than the first, but the second detection takes the second face
     boxes = np.array([[4, 0, 10, 10], [6, 0, 10, 10], [0, 1, 10, 10], [50, 50, 5, 5], [8, 8, 10, 10], [0, 0, 9, 9]], np.float32)
     got = score(truth, photos, boxes, np.array([7, 8, 7, 9, 8, -1]))
     assert (got.faces, got.found, got.others, got.people, got.groups) == (4, 3, 3, 2, 2)
@@ -172,15 +172,15 @@ def test_score_of_nothing_found() -> None:
     assert (got.found, got.others, got.recall, got.groups) == (0, 0, 0, 0)
 
 
-def test_paste_says_where_the_face_is() -> None:
-    """A head whose face alone is white: the white px must fill the box it reports."""
+def test_paste_returns_the_box_of_the_face() -> None:
+    """Only the face of the head is white: the white px must fill the returned box."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     inside = ((x + LEFT - FACE_CENTRE[0]) / FACE_RADII[0]) ** 2 + ((y + TOP - FACE_CENTRE[1]) / FACE_RADII[1]) ** 2 <= 1
     drawn = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     drawn[inside] = 255
     for seed in range(8):
         picture = Image.new("RGB", (500, 400))
-        box = _paste(picture, drawn, np.zeros(3, np.float32), Place(240, 180, 1.3, 0.3), np.random.default_rng(seed))
+        box = _paste(picture, drawn, np.zeros(3, np.float32), HeadPose(240, 180, 1.3, 0.3), np.random.default_rng(seed))
         white = np.argwhere(np.asarray(picture)[..., 0] > 127)[:, ::-1]
         seen = np.concatenate((white.min(axis=0), white.max(axis=0) + 1 - white.min(axis=0)))
         assert np.abs(seen - box).max() < 3

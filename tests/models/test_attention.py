@@ -1,4 +1,4 @@
-"""Attention against the formula, and the two ways through it against each other."""
+"""Attention against the formula, and properties of the bundled embedder's vectors."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def test_vectors_have_length_one_and_do_not_depend_on_the_batch() -> None:
     alone = np.concatenate([model.embed(crops[i : i + 1]) for i in (0, 40, 69)])
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     assert (together[[0, 40, 69]] * alone).sum(axis=1).min() > 0.999
-    assert np.allclose(model.embed(crops[:2]), model.embed(crops[:2, :, ::-1]), atol=0.02)  # the mirror is added
+    assert np.allclose(model.embed(crops[:2]), model.embed(crops[:2, :, ::-1]), atol=0.02)  # the mirrored face is added

@@ -1,4 +1,4 @@
-"""The detector: codes, folding, cropping and odd inputs by themselves; the bundled weights on a drawn face and on real photos."""
+"""The detector: box encoding, folding of batch norms, loading, odd inputs; the bundled weights on a drawn face and on real photos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from facecluster.errors import ModelError
 from facecluster.geometry import iou
-from facecluster.models.detector import OVERVIEW, STRIDES, WEIGHTS, Detector, FaceDetector, cells, decode, encode, fold
+from facecluster.models.detector import (
+    OVERVIEW_SIDE,
+    STRIDES,
+    WEIGHTS,
+    Detector,
+    FaceDetector,
+    cell_centres,
+    decode,
+    encode,
+    fold_batch_norms,
+)
 
 ALBUM = Path(__file__).parents[3] / "shared" / "data" / "album" / "pascal"
 FLIP = [1, 0, 2, 4, 3]
@@ -28,7 +38,7 @@ def bundled() -> Detector:
 
 
 def drawn_face(side: int = 240, width: int = 480, height: int = 400, x: int = 240, y: int = 200) -> NDArray[np.uint8]:
-    """A picture with one painted face, `side` px high, at (x, y): enough for a detector that knows faces."""
+    """A picture with one drawn face, `side` px high, at (x, y)."""
     big = Image.new("RGB", (width * 2, height * 2), (120, 140, 150))
     draw, s = ImageDraw.Draw(big), side * 2
 
@@ -71,14 +81,14 @@ def test_decode_is_the_inverse_of_encode(numbers: list[float], w: float, h: floa
     torch.testing.assert_close(back_points, points, rtol=1e-9, atol=1e-6)
 
 
-def test_a_code_of_zero_is_a_box_of_one_stride_around_the_cell() -> None:
+def test_zeros_decode_to_a_box_of_one_stride_around_the_cell() -> None:
     box, points = decode(torch.zeros(14), torch.tensor([20.0, 12.0]), torch.tensor(8.0))
     assert box.tolist() == [16, 8, 8, 8]
     assert points.tolist() == [[20, 12]] * 5
 
 
-def test_cells_lie_in_the_middle_of_their_squares() -> None:
-    points, strides = cells(64, 96)
+def test_centres_and_strides_of_cells() -> None:
+    points, strides = cell_centres(64, 96)
     assert len(points) == 8 * 12 + 4 * 6 + 2 * 3
     assert points[0].tolist() == [4, 4]
     assert points[1].tolist() == [12, 4]  # row by row
@@ -88,8 +98,8 @@ def test_cells_lie_in_the_middle_of_their_squares() -> None:
 
 
 def test_predictions_line_up_with_cells_and_the_network_is_small() -> None:
-    model = fold(FaceDetector())
-    assert model(torch.zeros(2, 3, 64, 96)).shape == (2, len(cells(64, 96)[0]), 15)
+    model = fold_batch_norms(FaceDetector())
+    assert model(torch.zeros(2, 3, 64, 96)).shape == (2, len(cell_centres(64, 96)[0]), 15)
     assert 100_000 < sum(p.numel() for p in model.parameters()) < 500_000
 
 
@@ -104,7 +114,7 @@ def test_folding_batch_norms_changes_nothing() -> None:
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
     images = torch.rand(1, 3, 64, 64) * 255
     before = model(images)
-    after = fold(model)(images)
+    after = fold_batch_norms(model)(images)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
 
@@ -112,7 +122,7 @@ def test_folding_batch_norms_changes_nothing() -> None:
 # Loading
 
 
-def test_weights_that_are_missing_changed_or_not_a_detector_are_refused(tmp_path: Path) -> None:
+def test_missing_changed_or_wrong_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="model card at .*nothing.toml"):
         Detector.load(tmp_path / "nothing.safetensors")
     path = tmp_path / "d.safetensors"
@@ -156,7 +166,7 @@ def test_nothing_in_an_empty_picture(bundled: Detector, value: int) -> None:
     assert boxes.dtype == landmarks.dtype == scores.dtype == np.float32
 
 
-def test_results_are_sorted_apart_above_the_threshold_and_the_same_again(bundled: Detector) -> None:
+def test_results_are_sorted_suppressed_above_the_threshold_and_repeatable(bundled: Detector) -> None:
     image = np.random.default_rng(1).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     image[:, 100:340] = drawn_face(width=240, height=300, x=120, y=150)
     many, few = bundled.detect(image, threshold=0.01), bundled.detect(image, threshold=0.2)
@@ -188,7 +198,7 @@ def test_a_face_in_a_big_photo_is_found_at_both_scales(bundled: Detector) -> Non
     big = np.asarray(Image.fromarray(image).resize((3840, 3200)))
     small_boxes, small_marks, _ = bundled.detect(image)
     boxes, landmarks, _ = bundled.detect(big)
-    assert len(boxes) == len(small_boxes) == 1 and max(image.shape) > OVERVIEW
+    assert len(boxes) == len(small_boxes) == 1 and max(image.shape) > OVERVIEW_SIDE
     assert iou(boxes / 8, small_boxes)[0, 0] > 0.8
     assert np.abs(landmarks / 8 - small_marks).max() < 8
 

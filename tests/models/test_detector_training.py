@@ -74,7 +74,7 @@ def faces_of(*boxes: tuple[float, float, float, float], sure: float = 1.0) -> to
 
 def test_every_face_gets_cells_of_its_own_size_and_unsure_ones_are_left_alone(recipes: SimpleNamespace) -> None:
     detector = recipes.detector
-    points, strides = detector.cells(320, 320)
+    points, strides = detector.cell_centres(320, 320)
     faces = torch.cat((faces_of((10, 10, 14, 16), (100, 100, 200, 210)), faces_of((250, 20, 30, 30), sure=0.0)))
     image = torch.tensor([0, 1, 1])
     scores = torch.full((2, len(points)), 0.01)
@@ -92,7 +92,7 @@ def test_every_face_gets_cells_of_its_own_size_and_unsure_ones_are_left_alone(re
 
 def test_a_cell_between_two_faces_serves_only_one(recipes: SimpleNamespace) -> None:
     detector = recipes.detector
-    points, strides = detector.cells(64, 64)
+    points, strides = detector.cell_centres(64, 64)
     faces = faces_of((10, 10, 24, 24), (14, 12, 24, 24))
     boxes = torch.cat((points - 12, torch.full((len(points), 2), 24.0)), dim=1)[None]
     rows, cell, face, _, _ = detector.assign(
@@ -106,7 +106,7 @@ def test_the_loss_falls_when_the_truth_is_predicted(recipes: SimpleNamespace) ->
     from facecluster.models.detector import encode
 
     detector = recipes.detector
-    points, strides = detector.cells(64, 64)
+    points, strides = detector.cell_centres(64, 64)
     faces = faces_of((10, 12, 30, 36))
     truth = encode(faces[:, None, :4], faces[:, None, 4:14].reshape(1, 1, 5, 2), points[None], strides[None])
     index = torch.zeros(1, dtype=torch.long)

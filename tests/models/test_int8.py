@@ -1,4 +1,4 @@
-"""8-bit arithmetic against whole numbers counted by numpy, and the network in bytes against the same in floating point."""
+"""8-bit arithmetic against integers in numpy, and the quantised network against the same network in floating point."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import torch
 from PIL import Image
 from torch import nn
 
-from facecluster.demo.space import FaceSpace
+from facecluster.demo.face_space import FaceSpace
 from facecluster.models import registry
 from facecluster.models.embedder import AttentionEmbedder
-from facecluster.models.int8 import Int8Embedder, _Layer, _Scale, measure_ranges, usable
+from facecluster.models.int8 import Int8Embedder, _QuantisedLayer, _Scale, is_supported, measure_ranges
 from facecluster.models.registry import AttentionModel, Card, card_of, fold_batch_norm, load_embedder, load_weights
 
-pytestmark = pytest.mark.skipif(not usable(), reason="needs a processor with VNNI")
+pytestmark = pytest.mark.skipif(not is_supported(), reason="needs a processor with VNNI")
 
 
-def by_hand(layer: _Layer, q: np.ndarray, weight: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    """What a linear layer on bytes is: a sum of whole numbers, then one multiplication for each output."""
+def by_hand(layer: _QuantisedLayer, q: np.ndarray, weight: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """A linear layer on bytes: a sum of integers, then one multiplication for each output."""
     whole = np.rint(weight / layer.scales.numpy()[:, None]).astype(np.int64)
-    total = (q.astype(np.int64) - layer.into.zero) @ whole.T
-    return np.asarray(total * layer.scales.numpy() * layer.into.step + layer.bias.numpy())
+    total = (q.astype(np.int64) - layer.input.zero) @ whole.T
+    return np.asarray(total * layer.scales.numpy() * layer.input.step + layer.bias.numpy())
 
 
-@pytest.mark.parametrize("then", ["", "relu", "6"])
-def test_a_linear_layer_counts_whole_numbers(then: str) -> None:
+@pytest.mark.parametrize("activation", ["", "relu", "6"])
+def test_a_linear_layer_is_integer_arithmetic(activation: str) -> None:
     rng = np.random.default_rng(0)
     layer = nn.Linear(96, 40)
-    into = _Scale.over(-1.3, 2.1)
-    low = _Layer(layer, into, None, then, torch.float32)
+    scale = _Scale.over(-1.3, 2.1)
+    low = _QuantisedLayer(layer, scale, None, activation, torch.float32)
     q = rng.integers(0, 256, (33, 96), dtype=np.uint8)
     expected = by_hand(low, q, layer.weight.detach().numpy())
-    expected = np.clip(expected, 0 if then else None, 6 if then == "6" else None)
+    expected = np.clip(expected, 0 if activation else None, 6 if activation == "6" else None)
     assert np.allclose(low(torch.from_numpy(q)), expected, atol=1e-4)
     out = _Scale.over(-4, 4)
     rounded = np.clip(np.rint(by_hand(low, q, layer.weight.detach().numpy()) / out.step) + out.zero, 0, 255)
-    found = _Layer(layer, into, out, "", torch.float32)(torch.from_numpy(q)).numpy()
+    found = _QuantisedLayer(layer, scale, out, "", torch.float32)(torch.from_numpy(q)).numpy()
     assert found.dtype == np.uint8 and np.abs(found - rounded).max() <= 1  # a half may round either way
 
 
@@ -47,7 +47,7 @@ def test_a_convolution_pads_with_zero_not_with_the_byte_zero() -> None:
     x = torch.rand(2, 3, 12, 12) - 0.5
     scale = _Scale.over(-0.5, 0.5)
     q = (x / scale.step + scale.zero).round().clamp(0, 255).to(torch.uint8).to(memory_format=torch.channels_last)
-    seen = _Layer(convolution, scale, None, "", torch.float32)(q)
+    seen = _QuantisedLayer(convolution, scale, None, "", torch.float32)(q)
     assert (seen - convolution((q.float() - scale.zero) * scale.step)).abs().max() < 0.01
     assert (seen - convolution(x)).abs().max() < 0.02
 
@@ -58,13 +58,13 @@ def faces(n: int) -> np.ndarray:  # type: ignore[type-arg]
     space = FaceSpace.load()
     found = []
     for _ in range(n):
-        even, odd = space.look(rng, 0.5)
-        face = space.render(space.person(rng) + even, odd).clip(0, 255).astype(np.uint8)
+        even, odd = space.draw_appearance(rng, 0.5)
+        face = space.render(space.draw_person(rng) + even, odd).clip(0, 255).astype(np.uint8)
         found.append(np.asarray(Image.fromarray(face).resize((112, 112))))
     return np.stack(found)
 
 
-def test_vectors_in_bytes_are_those_in_floating_point() -> None:
+def test_quantised_vectors_are_close_to_those_in_floating_point() -> None:
     card = card_of("bundled")
     assert card.ranges, "the bundled card has no ranges"
     crops = faces(40)
@@ -80,7 +80,7 @@ def test_vectors_in_bytes_are_those_in_floating_point() -> None:
 
 
 @pytest.mark.parametrize("inner", [(64, 128, 128), (0, 64, 32)])
-def test_ranges_that_were_measured_serve_any_network(inner: tuple[int, ...]) -> None:
+def test_measured_ranges_work_for_any_network(inner: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     network = fold_batch_norm(AttentionEmbedder(width=64, depth=2, heads=1, mlp_ratio=2, parts=64, inner=inner).eval())
     x = torch.from_numpy(faces(16)).permute(0, 3, 1, 2)
@@ -96,7 +96,7 @@ def test_without_ranges_or_vnni_it_is_floating_point(monkeypatch: pytest.MonkeyP
     assert "int8" not in AttentionModel(AttentionEmbedder(**small), blank).arithmetic
     crops = faces(4)
     bytes_ = load_embedder("bundled", "cpu").embed(crops)
-    monkeypatch.setattr(registry, "usable", lambda: False)
+    monkeypatch.setattr(registry, "is_supported", lambda: False)
     registry.load_embedder.cache_clear()
     model = load_embedder("bundled", "cpu")
     registry.load_embedder.cache_clear()
@@ -104,7 +104,7 @@ def test_without_ranges_or_vnni_it_is_floating_point(monkeypatch: pytest.MonkeyP
     assert (model.embed(crops) * bytes_).sum(axis=1).min() > 0.98
 
 
-def test_a_card_that_lacks_a_range_is_refused() -> None:
+def test_a_card_without_a_range_is_refused() -> None:
     network = fold_batch_norm(AttentionEmbedder(width=64, depth=1, heads=1, mlp_ratio=2, parts=64).eval())
     with pytest.raises(KeyError):
         Int8Embedder(network, {"stem.0": [0.0, 1.0]}, torch.float32)

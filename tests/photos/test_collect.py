@@ -1,4 +1,4 @@
-"""Folders with every trouble in them, and what is planned from them."""
+"""Folders with every kind of problem, and the shards that are planned from them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def put(folder: Path, *names: str) -> None:
-    """Files with their own name in them."""
+    """Write files whose content is their name."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,7 @@ def planned(store: Store) -> list[dict[str, Any]]:
 
 
 def detect(store: Store, failed: frozenset[str] = frozenset()) -> None:
-    """What the next stage does with files, as far as this one looks at it: rows of photos, with as many faces as letters in the name.
-
-    Names in `failed` become errors.
-    """
+    """Stands for the next stage: rows of photos, with as many faces as letters in the name. Names in `failed` become errors."""
     for shard in store.shards("files"):
         if shard in store.shards("photos"):
             continue
@@ -90,7 +87,7 @@ def test_relative_sources_become_absolute(photos: Path, monkeypatch: pytest.Monk
         assert [f.uri for f in find_files([source])] == [str(photos / "a/1.jpg")]
 
 
-def test_passed_over(photos: Path) -> None:
+def test_skipped_files_and_folders(photos: Path) -> None:
     put(
         photos, "1.jpg", ".2.jpg", ".thumbnails/3.jpg", "@eaDir/4.jpg", ".Trash/5.jpg", "__MACOSX/6.jpg", "._AppleDouble/7.jpg", "a/._8.jpg"
     )
@@ -99,13 +96,13 @@ def test_passed_over(photos: Path) -> None:
     put(photos, "faces/report/10.jpg")
     assert names(f"{photos}/**/*.jpg", under=photos) == ["1.jpg", "shop/9.jpg"]
     assert names(photos, under=photos) == ["1.jpg", "shop/9.jpg"]
-    assert names(photos / ".thumbnails", under=photos) == [".thumbnails/3.jpg"]  # it was asked for by name
+    assert names(photos / ".thumbnails", under=photos) == [".thumbnails/3.jpg"]  # it was given by name
 
 
-def test_single_file_whatever_its_extension(photos: Path) -> None:
+def test_single_file_with_any_extension(photos: Path) -> None:
     put(photos, "scan.data", "a[1]*.jpg", "a1.jpg")
     assert names(photos / "scan.data", under=photos) == ["scan.data"]
-    assert names(photos / "a[1]*.jpg", under=photos) == ["a[1]*.jpg"]  # there is a file of that very name
+    assert names(photos / "a[1]*.jpg", under=photos) == ["a[1]*.jpg"]  # a file with that name exists
 
 
 @pytest.mark.parametrize(
@@ -144,7 +141,7 @@ def test_globs_against_pathlib(tmp_path_factory: pytest.TempPathFactory, paths: 
 
 
 def test_links(photos: Path, tmp_path: Path) -> None:
-    """Linked folders are followed, once; a photo is found under its real path where it has one among the sources."""
+    """Linked folders are followed once; a photo is found under its real path if that is among the sources."""
     put(photos, "z/1.jpg", "z/in/2.jpg")
     put(tmp_path / "else", "3.jpg")
     (photos / "a_loop").symlink_to(photos)
@@ -160,8 +157,8 @@ def test_links(photos: Path, tmp_path: Path) -> None:
 
 
 def test_deep_folders(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deeper than Python's calls may be nested."""
-    monkeypatch.chdir(photos)  # and back, whatever happens below
+    """Deeper than Python's recursion limit."""
+    monkeypatch.chdir(photos)  # restored after the test
     depth = 1500
     try:
         for _ in range(depth):
@@ -170,14 +167,14 @@ def test_deep_folders(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path("1.jpg").write_bytes(b"1")
         for source in (photos, f"{photos}/**/*.jpg"):
             assert names(source, under=photos) == ["d/" * depth + "1.jpg"]
-    finally:  # pytest's own removal of old folders calls itself a level a folder
+    finally:  # pytest removes old folders recursively
         Path("1.jpg").unlink(missing_ok=True)
         while os.path.basename(os.getcwd()) == "d":
             os.chdir("..")
             os.rmdir("d")
 
 
-def test_what_is_no_file_is_found_with_its_error(photos: Path) -> None:
+def test_links_and_pipes_are_found_with_an_error(photos: Path) -> None:
     put(photos, "ok.jpg")
     (photos / "broken.jpg").symlink_to(photos / "gone.jpg")
     (photos / "self.png").symlink_to("self.png")
@@ -315,16 +312,16 @@ def test_only_what_is_new_or_changed(photos: Path, store: Store) -> None:
     assert [os.path.basename(r["uri"]) for r in store.read("files", "00001").to_pylist()] == ["a.jpg", "c.jpg", "d.jpg"]
     os.utime(photos / "d.jpg", ns=(6, 6))
     assert collect([str(photos)], store).new == 1
-    os.utime(photos / "d.jpg", ns=(5, 5))  # it is the last row that counts
+    os.utime(photos / "d.jpg", ns=(5, 5))  # the last row counts
     assert collect([str(photos)], store).new == 1
 
 
-def test_a_number_is_not_used_twice(photos: Path, store: Store) -> None:
-    """A shard of files that was damaged and deleted: what was planned in its place must not pass for done."""
+def test_shard_numbers_are_not_reused(photos: Path, store: Store) -> None:
+    """A damaged shard of files was deleted: the new shard must not count as done."""
     put(photos, "a.jpg", "b.jpg")
     collect([str(photos)], store)
     detect(store)
-    os.unlink(store.part("files", "00000"))
+    os.unlink(store.shard_path("files", "00000"))
     put(photos, "c.jpg")
     assert collect([str(photos)], store) == Collected(3, 0, ["00001"], [])
 
@@ -338,11 +335,11 @@ def test_moved_photo_is_known_by_its_size(photos: Path, store: Store) -> None:
     (photos / "long name.jpg").rename(photos / "moved/c.jpg")
     assert collect([str(photos)], store).new == 2
     known = {os.path.basename(r["uri"]): (r["known"], r["known_faces"]) for r in store.read("files", "00001").to_pylist()}
-    assert known == {"b.jpg": ([content_id(b"a.jpg")], [5]), "c.jpg": ([], [])}  # a photo that failed is not known
+    assert known == {"b.jpg": ([content_id(b"a.jpg")], [5]), "c.jpg": ([], [])}  # a failed photo is not known
 
 
 def test_many_photos_of_one_size(photos: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "_MOST_KNOWN", 3)
+    monkeypatch.setattr(stage, "_MAX_KNOWN", 3)
     put(photos, *(f"{i}.bmp" for i in range(6)))
     collect([str(photos)], store)
     detect(store)
@@ -362,9 +359,9 @@ def test_retry_failed(photos: Path, store: Store) -> None:
     assert collect([str(photos)], store, retry_failed=True) == Collected(2, 1, ["00001"], [])
     assert collect([str(photos)], store, retry_failed=True) == Collected(0, 3, [], [])  # planned, so not twice
     detect(store)
-    assert collect([str(photos)], store, retry_failed=True).new == 1  # b is well now, c still broken
+    assert collect([str(photos)], store, retry_failed=True).new == 1  # b is repaired, c is still broken
     put(photos, "gone.jpg")
-    assert collect([str(photos)], store).new == 2  # the file, and the link that now leads to it
+    assert collect([str(photos)], store).new == 2  # the file, and the link to it
 
 
 @pytest.mark.parametrize("after", range(4))

@@ -1,4 +1,4 @@
-"""Photos of every form, drawn here, against the pixels they were drawn from."""
+"""Photos of every format, made here, against the pixels that they were made from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF", "BMP"]
 
 
 def gradient(width: int = 160, height: int = 120) -> Image.Image:
-    """Red grows to the right, green downwards, blue is 128: every turn and mirror image of it is another picture."""
+    """Red grows to the right, green downwards, blue is 128: every rotation and reflection gives another picture."""
     y, x = np.mgrid[0:height, 0:width]
     return Image.fromarray(np.stack([x * 255 / (width - 1), y * 255 / (height - 1), 128 + 0 * x], axis=-1).astype(np.uint8))
 
@@ -44,7 +44,7 @@ def distance(a: NDArray[Any], b: NDArray[Any] | Image.Image) -> float:
 
 
 def scene(seed: int, width: int = 640, height: int = 480) -> Image.Image:
-    """Coloured blobs: a stand-in for a photo."""
+    """Coloured blobs in place of a photo."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", (width, height), tuple(rng.integers(0, 255, 3)))
     draw = ImageDraw.Draw(image)
@@ -63,15 +63,15 @@ def test_formats(kind: str) -> None:
     assert distance(photo.pixels, gradient()) < (12 if kind == "GIF" else 3)
 
 
-def test_heic_is_turned_once() -> None:
-    """The file states a turn to the right twice, in its own `irot` and in EXIF, as those of telephones do."""
+def test_heic_is_rotated_once() -> None:
+    """The file states its rotation twice, in its own `irot` and in EXIF, as files of phones do."""
     photo = open_photo(HEIC.read_bytes())
     assert (photo.width, photo.height, photo.format, photo.orientation) == (160, 120, "HEIF", 6)
     assert photo.taken_at == datetime(2021, 5, 6, 7, 8, 9)
     assert distance(photo.pixels, gradient()) < 4
 
 
-# What each EXIF orientation says of the stored picture, told as an index into the upright one: an independent restatement of EXIF's table.
+# The stored picture of each EXIF orientation, as an index into the upright one: an independent version of EXIF's table.
 STORED = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -145,15 +145,15 @@ def test_reduced(kind: str, size: tuple[int, int], max_side: int) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_thin_photo(kind: str) -> None:
-    """A side never falls to nothing."""
+    """A side has at least 1 px."""
     photo = open_photo(coded(gradient(5000, 3), kind), max_side=100)
     assert (photo.pixels.shape, photo.width, photo.height) == ((1, 100, 3), 5000, 3)
 
 
 def test_jpeg_is_decoded_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A JPEG of 16 times the pixels asked for never stands in memory whole."""
+    """A JPEG with 16 times the requested pixels is never in memory at full size."""
     sizes = []
-    core: Any = vars(Image)["core"]  # Pillow's C side, where every picture's memory comes from
+    core: Any = vars(Image)["core"]  # Pillow's C module, which allocates the memory of every picture
     prepare = core.new
 
     def new(mode: str, size: tuple[int, int]) -> Any:
@@ -168,7 +168,7 @@ def test_jpeg_is_decoded_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cmyk() -> None:
-    """With Adobe's mark inks are stored inverted, without it they are not."""
+    """Inks are inverted in files with Adobe's marker, and not in others."""
     inks = gradient().convert("CMYK")
     data = coded(inks, "JPEG", quality=95)
     assert b"Adobe" in data
@@ -233,7 +233,7 @@ def test_animations_give_their_first_frame(kind: str) -> None:
 
 
 def test_colour_profile() -> None:
-    """A profile with red and blue swapped must swap them back; a damaged one, or one for other inks, changes nothing."""
+    """A profile with swapped red and blue must swap them back; a damaged profile, or one for another colour space, changes nothing."""
     picture = gradient()
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     count = int.from_bytes(profile[128:132])
@@ -249,7 +249,7 @@ def test_colour_profile() -> None:
     assert distance(open_photo(coded(picture.convert("CMYK"), "TIFF", icc_profile=bytes(profile))).pixels, picture) < 1
 
 
-# -- what can't be used ---------------------------------------------------------------------------------------------------------------
+# -- unusable files -------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_truncated(kind: str, share: float) -> None:
 def test_damage_raises_nothing_but_photo_error(kind: str, choose: st.DataObject) -> None:
     data = bytearray(WHOLE[kind])
     for _ in range(choose.draw(st.integers(0, 8))):
-        # half of the damage in the head, where the sizes and tables are
+        # half of the damage is in the header, with sizes and tables
         last = choose.draw(st.sampled_from([min(200, len(data)), len(data)])) - 1
         data[choose.draw(st.integers(0, last))] = choose.draw(st.integers(0, 255))
     cut = bytes(data[: choose.draw(st.integers(0, len(data)))]) if choose.draw(st.booleans()) else bytes(data)
@@ -306,7 +306,7 @@ def test_damage_raises_nothing_but_photo_error(kind: str, choose: st.DataObject)
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A PNG's head that claims any size."""
+    """A PNG whose header claims any size."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -316,7 +316,7 @@ def png_of(width: int, height: int) -> bytes:
 
 
 def jpeg_of(width: int, height: int, *, progressive: bool = False) -> bytes:
-    """A JPEG whose head claims another size than it has."""
+    """A JPEG whose header claims another size than it has."""
     data = bytearray(coded(gradient(16, 16), "JPEG", progressive=progressive))
     at = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     data[at + 5 : at + 9] = struct.pack(">HH", height, width)
@@ -334,7 +334,7 @@ def test_bombs(data: bytes) -> None:
 
 
 def test_large_photos_are_opened() -> None:
-    """Above the size at which Pillow warns (89 megapixels), and above that at which it refuses (179)."""
+    """Above the size at which Pillow warns (89 megapixels), and above the size that it refuses (179)."""
     flat = Image.new("L", (16000, 12000), 77)
     photo = open_photo(coded(flat, "JPEG", quality=10), max_side=500)
     assert (photo.width, photo.height, photo.pixels.shape) == (16000, 12000, (375, 500, 3))
@@ -343,8 +343,8 @@ def test_large_photos_are_opened() -> None:
     assert photo.pixels.shape == (475, 500, 3)
 
 
-def test_warnings_stay_inside_and_as_they_were() -> None:
-    """Corrupt EXIF makes Pillow warn. Filters are one list for all threads: after many threads it must be what it was."""
+def test_warnings_are_silenced_and_filters_restored() -> None:
+    """Pillow warns about corrupt EXIF. All threads share one list of filters: after many threads it must be unchanged."""
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"
     data = coded(gradient(), "JPEG", exif=exif)
     with warnings.catch_warnings():
@@ -366,7 +366,7 @@ def test_content_id() -> None:
 
 
 def test_phash() -> None:
-    """A resized and recoded copy is within a few bits, another picture is far."""
+    """A resized and re-encoded copy differs in a few bits, another picture in many."""
     hashes = []
     for seed in range(12):
         image = scene(seed)
@@ -382,7 +382,7 @@ def test_phash() -> None:
 
 
 def test_phash_is_a_dct() -> None:
-    """Against scipy's DCT, where it is installed."""
+    """Against scipy's DCT."""
     fft = pytest.importorskip("scipy.fft")
     pixels = np.asarray(scene(5, 32, 32))
     low = fft.dctn(np.asarray(Image.fromarray(pixels).convert("L"), float))[1:9, 1:9].ravel()
@@ -410,9 +410,9 @@ def test_read_file(tmp_path: Path) -> None:
     assert local_path("/photos/s3://a") == "/photos/s3://a"
 
 
-def test_read_file_that_is_none(tmp_path: Path) -> None:
+def test_read_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "gone.jpg")
-    for name, reason in [("broken.jpg", "broken link"), ("none.jpg", "no file any more"), ("", "no file")]:
+    for name, reason in [("broken.jpg", "broken link"), ("none.jpg", "found no file"), ("", "not a file")]:
         with pytest.raises(PhotoError, match=reason):
             read_file(str(tmp_path / name))
     with pytest.raises(PhotoError, match="expected"):

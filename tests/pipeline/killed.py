@@ -60,9 +60,9 @@ def main() -> None:
             cli(arguments, standalone_mode=False)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
-        parts = {t: {s: os.stat(store.part(t, s)).st_mtime_ns for s in store.shards(t)} for t in ("files", "photos", "faces")}
+        parts = {t: {s: os.stat(store.shard_path(t, s)).st_mtime_ns for s in store.shards(t)} for t in ("files", "photos", "faces")}
         for table in ("embeddings/bundled", "links/bundled", "identities/bundled"):
-            parts[table] = {s: os.stat(store.part(table, s)).st_mtime_ns for s in store.shards(table)}
+            parts[table] = {s: os.stat(store.shard_path(table, s)).st_mtime_ns for s in store.shards(table)}
         sys.stdout.write(json.dumps([status, parts]) + "\n")
         sys.stdout.flush()
 

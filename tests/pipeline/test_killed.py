@@ -47,5 +47,5 @@ def test_killed_in_the_middle_of_each_stage_and_run_again(tmp_path: Path) -> Non
     for _, parts in left:
         for table in ("files", "photos", EMBEDDINGS):  # faces and links may be made anew
             for shard, written in parts[table].items():
-                assert os.stat(store.part(table, shard)).st_mtime_ns == written, f"{table} {shard} was done twice"
+                assert os.stat(store.shard_path(table, shard)).st_mtime_ns == written, f"{table} {shard} was done twice"
     assert [p.name for p in Path(store.url).iterdir() if ".partial" in p.name] == []

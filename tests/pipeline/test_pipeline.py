@@ -34,10 +34,10 @@ def test_people_are_found(whole: Store) -> None:
 
 
 def test_a_second_run_does_nothing_new(whole: Store, photos: str) -> None:
-    before = Path(whole.part("faces", "00000")).stat().st_mtime_ns
+    before = Path(whole.shard_path("faces", "00000")).stat().st_mtime_ns
     result = CliRunner().invoke(main, ["embed", photos, "-o", whole.url])
     assert result.exit_code == 0 and "0 photos looked at" in result.output
-    assert Path(whole.part("faces", "00000")).stat().st_mtime_ns == before
+    assert Path(whole.shard_path("faces", "00000")).stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_a_model_trained_further_goes_on_from_the_faces(whole: Store, photos: st
     assert stamp is not None
     columns = {"face_id": ours["face_id"].combine_chunks(), "embedding": old}
     store.write(table, "00000", table_of(embeddings_schema(128), columns), stamp | {"weights": "0" * 64})
-    before = Path(store.part("faces", "00000")).stat().st_mtime_ns
+    before = Path(store.shard_path("faces", "00000")).stat().st_mtime_ns
     refused = call(main, ["cluster", store.url])
     assert refused.exit_code == 1 and refused.stderr.count("\n") == 1 and "facecluster embed" in refused.stderr
     done = call(main, ["embed", photos, "-o", store.url, *workers])
     assert done.exit_code == 0 and "0 photos looked at" in done.stderr, done.output
     assert f"faces: 100%|██████████| {len(ours)}/{len(ours)}" in done.stderr
-    assert Path(store.part("faces", "00000")).stat().st_mtime_ns == before
+    assert Path(store.shard_path("faces", "00000")).stat().st_mtime_ns == before
     assert store.stamp(table, "00000") == stamp
     again = np.stack(store.read(table, "00000")["embedding"].to_numpy()).astype(float)
     assert (again * np.stack(ours["embedding"].to_numpy()).astype(float)).sum(axis=1).min() > 0.99

@@ -229,7 +229,7 @@ def test_faces_without_a_grouping_or_a_readable_shard(tmp_path: Path) -> None:
     store = syn.small_store(tmp_path)
     with pytest.raises(StoreError, match="run 'facecluster cluster"):
         write_report(store, "identities/other", str(tmp_path / "r"))
-    Path(store.part("faces", "1")).write_bytes(b"PAR1 not")
+    Path(store.shard_path("faces", "1")).write_bytes(b"PAR1 not")
     with pytest.raises(StoreError, match="part-1.parquet"):
         write_report(store, "identities/bundled", str(tmp_path / "r"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["store"]

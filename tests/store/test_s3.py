@@ -1,4 +1,4 @@
-"""The main job on an object store: a real S3 server (moto) on this machine's loopback."""
+"""The main job on an object store: an S3 server (moto) on this machine's loopback."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def s3() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten photos of a demo collection, the damaged one among them."""
+    """Ten photos of a demo collection, including the damaged one."""
     made = Path(make_collection(str(tmp_path_factory.mktemp("demo")), people=6, photos=2).photos)
     for path in sorted(p for p in made.rglob("*") if p.is_file() and p.stat().st_size > 3000)[9:]:
         path.unlink()
@@ -86,7 +86,7 @@ def test_the_whole_job_gives_the_tables_of_a_local_store(s3: Any, photos: Path, 
 
 
 def test_photos_in_a_bucket(s3: Any, photos: Path, local: Store) -> None:
-    """Faces go by content, so they are those of the same photos on disk; a second run does only what was added."""
+    """Faces follow from the content, so they equal those of the same photos on disk; a second run processes only new photos."""
     s3.put(f"{photos}/", "bucket/album/", recursive=True)
     s3.pipe_file("bucket/album/notes.txt", b"no photo")
     s3.pipe_file("bucket/album/old store/store.json", b"{}")
@@ -132,7 +132,7 @@ def test_odd_names_of_objects(s3: Any, photos: Path, tmp_path: Path) -> None:
         (["cluster", "s3://bucket/shard"], "expected a readable shard"),
     ],
 )
-def test_bad_places_are_one_clear_line(s3: Any, photos: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_bad_urls_are_one_clear_line(s3: Any, photos: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
     s3.pipe_file("bucket/taken/note.txt", b"mine")
     s3.pipe_file("bucket/damaged/store.json", b"{")
     Store("s3://bucket/shard").create()
@@ -144,7 +144,7 @@ def test_bad_places_are_one_clear_line(s3: Any, photos: Path, tmp_path: Path, ar
     assert s3.cat_file("bucket/taken/note.txt") == b"mine"
 
 
-def test_without_a_right_to_enter(s3: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_credentials(s3: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -170,10 +170,10 @@ for i in range(25):
 """
 
 
-def test_two_programs_say_something_at_the_same_time_and_nothing_is_lost(s3: Any) -> None:
+def test_two_programs_append_decisions_at_the_same_time_and_nothing_is_lost(s3: Any) -> None:
     store = Store("s3://bucket/talk")
     earlier = Decision(act="same", faces=("before", "0"), id="0" * 8, at="2026-11-23T00:00:00Z")
-    s3.pipe_file("bucket/talk/decisions.jsonl", earlier.to_line().encode())  # of an older version, torn at its end
+    s3.pipe_file("bucket/talk/decisions.jsonl", earlier.to_line().encode())  # of an older version, without the final newline
     programs = [
         subprocess.Popen([sys.executable, "-c", TALK, store.url, who], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for who in ("one", "two")
@@ -190,16 +190,16 @@ def test_two_programs_say_something_at_the_same_time_and_nothing_is_lost(s3: Any
     journal = read(store)
     assert not journal.notes and journal.decisions[0] == earlier
     said = [d.faces for d in journal.decisions[1:]]
-    for who in ("one", "two"):  # each in the order in which it was said
+    for who in ("one", "two"):  # each in the order in which it was appended
         assert [faces[1:] for faces in said if faces[0] == who] == [(str(i), part) for i in range(25) for part in "ab"]
     assert len(said) == 100
     places = [i for i, faces in enumerate(said) if faces[0] == "one"]
-    assert places != list(range(50)) and places != list(range(50, 100))  # they did talk at the same time
+    assert places != list(range(50)) and places != list(range(50, 100))  # the programs did run at the same time
     (last,) = append(store, [Decision(act="undo", of=earlier.id)])
     assert read(store).decisions[-1] == last
 
 
-def test_a_journal_that_comes_back_to_a_disk(s3: Any, tmp_path: Path) -> None:
+def test_a_journal_copied_from_a_bucket_to_disk(s3: Any, tmp_path: Path) -> None:
     remote = Store("s3://bucket/home")
     first = append(remote, [Decision(act="same", faces=("a", "b"))]) + append(remote, [Decision(act="same", faces=("c", "d"))])
     s3.pipe_file("bucket/home/decisions/note.jsonl", b"not ours")

@@ -1,4 +1,4 @@
-"""The store: what is written comes back as it was, whole or not at all, and other settings are told apart."""
+"""The store: tables are read back as written, writes are atomic, shards with other settings are noticed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def value(kind: pa.DataType) -> Any:
-    """Some value of a type."""
+    """A value of a type."""
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
         return [value(kind.value_type)] * (kind.list_size if pa.types.is_fixed_size_list(kind) else 2)
     if pa.types.is_timestamp(kind):
@@ -48,7 +48,7 @@ def rows(schema: pa.Schema, n: int) -> pa.Table:
 
 @pytest.mark.parametrize("table", SCHEMAS)
 @pytest.mark.parametrize("n", [0, 2])
-def test_a_table_comes_back_with_its_very_schema(store: Store, table: str, n: int) -> None:
+def test_a_table_is_read_back_with_its_schema(store: Store, table: str, n: int) -> None:
     schema = SCHEMAS[table]
     data = rows(schema, n)
     store.write(table, "00000", data, {"table": table})
@@ -59,7 +59,7 @@ def test_a_table_comes_back_with_its_very_schema(store: Store, table: str, n: in
 
 
 @pytest.mark.parametrize("table", SCHEMAS)
-def test_no_shard_reads_like_empty_ones_and_joins_with_others(store: Store, table: str) -> None:
+def test_no_shard_reads_as_an_empty_table(store: Store, table: str) -> None:
     schema = SCHEMAS[table]
     none = store.read_all(table, schema)
     store.write(table, "00000", rows(schema, 0), {})
@@ -67,16 +67,16 @@ def test_no_shard_reads_like_empty_ones_and_joins_with_others(store: Store, tabl
     every = store.read_all(table, schema)
     assert pa.concat_tables([none, every]).equals(rows(schema, 2))
     names = [schema.names[1], schema.names[0]]
-    for place in (store, Store(store.url + "/none")):
-        assert place.read_all(table, schema, names).column_names == names
+    for each in (store, Store(store.url + "/none")):
+        assert each.read_all(table, schema, names).column_names == names
 
 
-def test_every_column_says_what_it_means() -> None:
+def test_every_column_has_a_description() -> None:
     bare = [f"{t}.{f.name}" for t, schema in SCHEMAS.items() for f in schema if not (f.metadata or {}).get(b"description")]
     assert bare == []
 
 
-def test_settings_are_kept_and_told_apart(store: Store) -> None:
+def test_settings_are_stored_and_compared(store: Store) -> None:
     store.write("files", "00000", rows(FILES, 1), {"a": 1, "b": None, "c": [0.1]})
     assert store.stamp("files", "00000") == {"a": 1, "b": None, "c": [0.1]}
     assert store.is_done("files", "00000", {"c": [0.1], "b": None, "a": 1})
@@ -85,28 +85,28 @@ def test_settings_are_kept_and_told_apart(store: Store) -> None:
         store.is_done("files", "00000", {"a": 2, "b": "x", "c": [0.1]})
 
 
-def test_finished_shards_are_those_in_every_table_made_with_these_settings(store: Store) -> None:
+def test_finished_shards_are_in_every_table_with_these_settings(store: Store) -> None:
     for table, shards in {"files": "0123", "photos": "012", "faces": "12", "embeddings/m": "013"}.items():
         for shard in shards:
             store.write(table, shard, rows(SCHEMAS[table], 1), {"table": table, "x": 1})
     photos, vectors = {"table": "photos", "x": 1}, {"table": "embeddings/m", "x": 1}
-    assert store.finished({"photos": photos, "embeddings/m": vectors}) == ["0", "1"]
-    assert store.finished({"photos": photos, "embeddings/m": vectors}, ["faces"]) == ["1"]
-    assert store.finished({"photos": photos, "none": {}}) == []
+    assert store.finished_shards({"photos": photos, "embeddings/m": vectors}) == ["0", "1"]
+    assert store.finished_shards({"photos": photos, "embeddings/m": vectors}, ["faces"]) == ["1"]
+    assert store.finished_shards({"photos": photos, "none": {}}) == []
     store.write("embeddings/m", "3", rows(SCHEMAS["embeddings/m"], 1), {**vectors, "x": 2})  # the last one looked at
     with pytest.raises(StampError, match=r"part-3.parquet made with x = 1 \(found 2\)"):
-        store.finished({"photos": photos, "embeddings/m": vectors})
+        store.finished_shards({"photos": photos, "embeddings/m": vectors})
 
 
-@pytest.mark.parametrize("mark", ['{"kind": "shop", "format": 1}', '{"format": 1}', '{"kind": "facecluster store"}', "[]", "1", "null"])
-def test_the_mark_of_something_else(store: Store, mark: str) -> None:
-    (Path(store.root) / "store.json").write_text(mark)
+@pytest.mark.parametrize("content", ['{"kind": "shop", "format": 1}', '{"format": 1}', '{"kind": "facecluster store"}', "[]", "1", "null"])
+def test_a_store_file_of_something_else(store: Store, content: str) -> None:
+    (Path(store.root) / "store.json").write_text(content)
     for use in (store.check, store.create):
         with pytest.raises(StoreError, match="found a store.json of something else"):
             use()
 
 
-def test_a_store_without_a_name_is_not_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_a_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for use in (Store("").create, Store("").check):
         with pytest.raises(StoreError, match="expected the name of a store"):
@@ -128,7 +128,7 @@ def test_a_write_that_fails_leaves_the_older_shard(store: Store, monkeypatch: py
     assert os.listdir(Path(store.root) / "files") == ["part-00000.parquet"]
 
 
-def test_what_is_no_shard_is_passed_over(store: Store) -> None:
+def test_other_files_are_not_shards(store: Store) -> None:
     store.write("files", "00001", rows(FILES, 1), {})
     folder = Path(store.root) / "files"
     for name in ("part-00000.parquet.1a2b3c4d.tmp", "notes.parquet", "part-00002.csv", ".DS_Store"):
@@ -140,7 +140,7 @@ def test_what_is_no_shard_is_passed_over(store: Store) -> None:
 @pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "folder", "unstamped"])
 def test_a_damaged_shard_is_one_clear_line(store: Store, damage: str) -> None:
     store.write("files", "00000", rows(FILES, 3), {})
-    path = Path(store.part("files", "00000"))
+    path = Path(store.shard_path("files", "00000"))
     whole = path.read_bytes()
     path.unlink()
     if damage == "folder":
@@ -159,7 +159,7 @@ def test_a_damaged_shard_is_one_clear_line(store: Store, damage: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["nosuchscheme://a/b", "s3x:///"])
-def test_a_place_that_cannot_be_opened(url: str) -> None:
+def test_a_url_that_cannot_be_opened(url: str) -> None:
     for use in (Store(url).create, Store(url).check, Store(url).lock):
         with pytest.raises(StoreError, match=f"found {url}"):
             use()
