@@ -1,6 +1,16 @@
-"""How good a grouping or a model is, measured against known answers. Arrays in, figures out: nothing that is loaded here reads a store.
+"""Measures of a grouping or a model against known answers. Input and output are arrays and figures: this package reads no store.
 
-`score` measures all at once; the single measures are here too. facecluster/evaluation/store.py does it for the faces of a store.
+`score` computes all measures; each measure also has a function of its own. facecluster/evaluation/store.py does the same for a store.
+
+clusters        pairwise and BCubed precision and recall, NMI, ARI
+verify          ROC of pairs, accuracy by the protocol of LFW
+reliability     calibration of stated probabilities
+groups, pairgroups, listgroups   the same figures by sex, age band or other attributes of the answers
+rates, sample   error rates with intervals; pairs drawn at random
+result          all measures at once
+answers, pairlist, sheet, library   files of a user, matched to the faces of a store
+store           the measures for a store
+plot            ROC and reliability as SVG
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Who faces are, as somebody said: read from a CSV file and matched to the faces of a store.
+"""Known answers (the person of each face): read from a CSV file and matched to the faces of a store.
 
-Columns: `face_id`, or `photo_id` (SHA-256), or `path` (or `photo`), and `person`; `box` ("x,y,w,h") or `x`, `y`, `w`, `h` in px of the
-upright photo say which of a photo's faces is meant. All other columns are groups by which figures can be broken down.
+Columns: `face_id`, or `photo_id` (SHA-256), or `path` (or `photo`), and `person`. `box` ("x,y,w,h") or `x`, `y`, `w`, `h` in px of the
+upright photo select one of several faces of a photo. All other columns are attributes by which figures can be broken down.
 
-Odd inputs: a row without a person ('' or -1) is left out, as is one whose photo or face is not in the store, with its reason; a face
-that is given twice with the same values counts once; with others it is an InputError, as is a table of which no row can be used.
+Odd inputs: a row without a person ('' or -1) is left out, and so is a row whose photo or face is not in the store, each with its reason.
+A face that occurs twice with the same values counts once; with different values it is an InputError. A table without any usable row is an
+InputError too.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from facecluster.evaluation.library import Faces, Library, Photo, folder_of, joi
 from facecluster.evaluation.sheet import LeftOut, Sheet, Tally, group_columns, listed, read_sheet
 from facecluster.geometry import iou
 
-MATCH = 0.3  # IoU from which a box means a face
+MATCH = 0.3  # IoU from which a box selects a face
 _OWN = frozenset(["face_id", "photo_id", "path", "photo", "person", "person_name", "box", "x", "y", "w", "h"])
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Who n faces are. Any source will do: a file, or decisions that somebody made."""
+    """The persons of n faces, from a file or from the user's decisions."""
 
     source: str
     faces: list[str]  # (n,) face_id, each once
-    people: list[str]  # (n,) any text that is the same for the same person, not ''
+    people: list[str]  # (n,) any text that is equal for faces of one person; not ''
     groups: dict[str, list[str]] = field(default_factory=dict)  # columns (n,) of text, '' = not stated
     given: int = 0  # rows of the source
     left_out: list[LeftOut] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)  # columns with too many different values for groups
+    passed_over: list[str] = field(default_factory=list)  # columns with too many different values for a breakdown
 
 
 def read_answers(
@@ -46,9 +47,9 @@ def read_answers(
     Args:
         path: path or URL of the file.
         library: the store's photos and faces.
-        images: the folder that relative paths start from; the file's own if None.
-        several: which face is meant where a photo has several and the row has no box: "centre", "largest", None for none of them.
-        groups: the columns for groups; all that have few different values (see sheet.VALUES) if empty.
+        images: the folder of relative paths; None for the folder of the file.
+        several: the face to take if a photo has several and the row has no box: "centre", "largest", or None for none of them.
+        groups: the columns to break figures down by; if empty, all columns with few different values (see sheet.VALUES).
 
     Raises:
         InputError: the file can't be used; see the module.
@@ -81,7 +82,7 @@ def read_answers(
 
 
 def _once(sheet: Sheet, rows: Sequence[int], faces: Sequence[str | None], columns: Sequence[int], tally: Tally) -> dict[str, int]:
-    """The row of each face that was found. Raises InputError where two rows of a face differ in one of the columns."""
+    """The row of each face that was found. Raises InputError if two rows of a face differ in one of the columns."""
     kept: dict[str, int] = {}
     for i, face in zip(rows, faces, strict=True):
         if face is None:
@@ -101,7 +102,7 @@ def _once(sheet: Sheet, rows: Sequence[int], faces: Sequence[str | None], column
 
 
 def _faces(sheet: Sheet, rows: Sequence[int], key: int, library: Library, base: str, several: str | None, tally: Tally) -> list[str | None]:
-    """The face that each row means; None, with the reason in the tally, where it can't be told."""
+    """The face of each row; None if it is unknown, with the reason in the tally."""
     kind = sheet.header[key].lower()
     if kind == "face_id":
         known = library.face_ids()
@@ -116,7 +117,7 @@ def _faces(sheet: Sheet, rows: Sequence[int], key: int, library: Library, base: 
         photos.append(library.by_content(name) if kind == "photo_id" else library.photo(joined(base, name)))
     found = library.faces({photo.photo_id for photo in photos if photo})
     result: list[str | None] = [None] * len(rows)
-    together: dict[str, list[int]] = {}  # rows with a box, by photo: each face is meant by one of them at most
+    together: dict[str, list[int]] = {}  # rows with a box, by photo: each face goes to at most one of them
     for at, (i, photo) in enumerate(zip(rows, photos, strict=True)):
         name = sheet.rows[i][key]
         faces = found.get(photo.photo_id) if photo else None
@@ -140,7 +141,7 @@ def _faces(sheet: Sheet, rows: Sequence[int], key: int, library: Library, base: 
 
 
 def match(faces: Faces, boxes: Sequence[Box | None]) -> list[str | None]:
-    """The face that each box of a photo means, one to one for the greatest total IoU; None where none overlaps by .3 and more."""
+    """The face of each box of a photo, matched one to one with the greatest total IoU; None if no face has an IoU of .3 or more."""
     overlap = iou(np.array(boxes, np.float64), faces.boxes)
     result: list[str | None] = [None] * len(boxes)
     for i, j in zip(*linear_sum_assignment(np.where(overlap >= MATCH, overlap, 0), maximize=True), strict=True):
@@ -150,7 +151,7 @@ def match(faces: Faces, boxes: Sequence[Box | None]) -> list[str | None]:
 
 
 def _boxes(sheet: Sheet, rows: Sequence[int]) -> list[Box | None]:
-    """The box of each row; None where its cells are empty."""
+    """The box of each row; None if its cells are empty."""
     whole, parts = sheet.find("box"), [sheet.find(name) for name in "xywh"]
     result: list[Box | None] = []
     for i in rows:

@@ -1,7 +1,7 @@
-"""How good a grouping is: pairwise and BCubed precision and recall, NMI, ARI, all from one contingency table, in N log N.
+"""Measures of a grouping: pairwise and BCubed precision and recall, NMI, ARI, all from one contingency table, in O(N log N).
 
-Odd inputs: no faces, or no pair to judge, gives 1 for every figure (nothing is wrong). A face with the label -1 (nobody; '' where
-labels are text) is a group of its own, in `truth` and in `labels` alike.
+Odd inputs: without faces, or without a pair to judge, every figure is 1 (nothing is wrong). A face with the label -1 (nobody; '' if labels
+are text) is a group of its own, in `truth` and in `labels`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contingency:
-    """How many faces of which person are in which group: the non-empty cells only."""
+    """Numbers of faces by person and group: the non-empty cells only."""
 
     cells: Ints  # (c,) faces in each cell
     person: Ints  # (c,) person of each cell
@@ -41,11 +41,11 @@ def contingency(truth: ArrayLike, labels: ArrayLike) -> Contingency:
     """Count faces by person and group.
 
     Args:
-        truth: (n,) int or str, who each face is.
-        labels: (n,) int or str, the group each face was put into.
+        truth: (n,) int or str, the person of each face.
+        labels: (n,) int or str, the group of each face.
 
     Raises:
-        ValueError: lengths that differ, or labels that are neither whole numbers nor text.
+        ValueError: different lengths, or labels that are neither integers nor text.
     """
     a, b = codes(truth), codes(labels)
     if len(a) != len(b):
@@ -59,36 +59,36 @@ def contingency(truth: ArrayLike, labels: ArrayLike) -> Contingency:
 
 
 def pairwise(truth: ArrayLike, labels: ArrayLike) -> Scores:
-    """Score all pairs of faces: of those put together, how many belong together (precision); the other way round, recall.
+    """Pairwise precision (share of the pairs in one group that are one person) and recall (share of the pairs of one person in one group).
 
     Args:
-        truth: (n,) int or str, who each face is.
-        labels: (n,) int or str, the group each face was put into.
+        truth: (n,) int or str, the person of each face.
+        labels: (n,) int or str, the group of each face.
     """
     return pairwise_of(contingency(truth, labels))
 
 
 def pairwise_of(table: Contingency) -> Scores:
-    """`pairwise` of faces that are counted already."""
+    """`pairwise` from a contingency table."""
     right = _pairs(table.cells)
     return scores(_ratio(right, _pairs(table.groups)), _ratio(right, _pairs(table.people)))
 
 
 def bcubed(truth: ArrayLike, labels: ArrayLike) -> Scores:
-    """Score each face's own group and take the mean over faces: BCubed (Bagga & Baldwin 1998; Amigo et al. 2009, section 3).
+    """BCubed precision and recall: means over faces (Bagga & Baldwin 1998; Amigo et al. 2009, section 3).
 
-    A face's precision is the share of its group, itself included, that is the same person; its recall the share of its person,
-    itself included, that is in its group.
+    The precision of a face is the share of its group, including itself, that is the same person. Its recall is the share of its person,
+    including itself, that is in its group.
 
     Args:
-        truth: (n,) int or str, who each face is.
-        labels: (n,) int or str, the group each face was put into.
+        truth: (n,) int or str, the person of each face.
+        labels: (n,) int or str, the group of each face.
     """
     return bcubed_of(contingency(truth, labels))
 
 
 def bcubed_of(table: Contingency) -> Scores:
-    """`bcubed` of faces that are counted already."""
+    """`bcubed` from a contingency table."""
     n = float(table.cells.sum())
     if not n:
         return scores(1.0, 1.0)
@@ -99,22 +99,22 @@ def bcubed_of(table: Contingency) -> Scores:
 def nmi(truth: ArrayLike, labels: ArrayLike) -> float:
     """Normalized mutual information, 0 to 1: 2 I(truth; labels) / (H(truth) + H(labels)) (Vinh et al. 2010, table 2, NMI_sum).
 
-    It is high by chance alone where groups are many and small: ari is corrected for that, nmi is given since papers quote it.
+    With many small groups it is high by chance. ARI is corrected for that; NMI is given because papers quote it.
 
     Args:
-        truth: (n,) int or str, who each face is.
-        labels: (n,) int or str, the group each face was put into.
+        truth: (n,) int or str, the person of each face.
+        labels: (n,) int or str, the group of each face.
     """
     return nmi_of(contingency(truth, labels))
 
 
 def nmi_of(table: Contingency) -> float:
-    """`nmi` of faces that are counted already."""
+    """`nmi` from a contingency table."""
     n = float(table.cells.sum())
     entropy = _entropy(table.people, n) + _entropy(table.groups, n)
     if not entropy:
         return 1.0
-    # H(truth) + H(labels) - H(both) is the information both share; it can miss 0 or 1 by rounding
+    # mutual information: H(truth) + H(labels) - H(both); rounding can take the result below 0 or above 1
     shared = entropy - _entropy(table.cells, n)
     return float(np.clip(2 * shared / entropy, 0, 1))
 
@@ -123,14 +123,14 @@ def ari(truth: ArrayLike, labels: ArrayLike) -> float:
     """Rand index adjusted for chance, at most 1 (all pairs right), 0 for labels drawn at random (Hubert & Arabie 1985, equation 5).
 
     Args:
-        truth: (n,) int or str, who each face is.
-        labels: (n,) int or str, the group each face was put into.
+        truth: (n,) int or str, the person of each face.
+        labels: (n,) int or str, the group of each face.
     """
     return ari_of(contingency(truth, labels))
 
 
 def ari_of(table: Contingency) -> float:
-    """`ari` of faces that are counted already."""
+    """`ari` from a contingency table."""
     n = int(table.cells.sum())
     both, people, groups, every = _pairs(table.cells), _pairs(table.people), _pairs(table.groups), n * (n - 1) // 2
     # whole numbers of any size: the products pass 64 bits at 100,000 faces of few people
@@ -145,7 +145,7 @@ def by_face(table: Contingency) -> tuple[Floats, Floats]:
 
 
 def codes(labels: ArrayLike) -> Ints:
-    """Labels (n,) as 0, 1, ...; each -1 (or '') its own. Raises ValueError unless they are whole numbers or text."""
+    """Labels (n,) as 0, 1, ...; each -1 (or '') gets a number of its own. Raises ValueError unless labels are integers or text."""
     values = np.asarray(labels).ravel()
     if values.dtype.kind == "O" and all(isinstance(v, str) for v in values):
         values = values.astype(str)
@@ -160,7 +160,7 @@ def codes(labels: ArrayLike) -> Ints:
 
 
 def scores(precision: float, recall: float) -> Scores:
-    """Scores with F worked out; 0 where both are 0."""
+    """Scores with F, which is 0 if both are 0."""
     total = precision + recall
     return Scores(precision, recall, 2 * precision * recall / total if total else 0.0)
 
@@ -174,6 +174,6 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _entropy(counts: Ints, n: float) -> float:
-    """Of a split of n faces into parts (none empty), nats; exactly 0 for a single part."""
+    """Entropy in nats of a partition of n faces (no part empty); exactly 0 for a single part."""
     share = counts / n if n else np.zeros(0)
     return float(-(share * np.log(share)).sum()) if len(counts) > 1 else 0.0

@@ -1,6 +1,6 @@
-"""How good a grouping is for the faces of each kind (sex, age band, whatever the truth states), and whether a kind fares worse.
+"""Measures of a grouping by subgroups (sex, age band, or other columns of the answers), and warnings if a subgroup is much worse.
 
-Odd inputs: a face whose value is '' (not stated) is in no group of that column; a column with one value has no rest to compare with.
+Odd inputs: a face with the value '' (not stated) is in no subgroup of that column; a column with one value has no rest to compare with.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from numpy.typing import ArrayLike, NDArray
 from facecluster.evaluation.clusters import Contingency, Floats, Scores, by_face, scores
 from facecluster.evaluation.rates import effective, wilson
 
-SURE = 0.95  # of intervals; and of a warning, over all groups together
-FAR_OFF = 1.5  # a group's error is far from the rest's if it is this many times as large...
-LEAST = 0.01  # ...and more by this
+SURE = 0.95  # level of intervals, and of warnings over all subgroups together
+FAR_OFF = 1.5  # a subgroup is warned about if its error is at least this many times that of the rest...
+LEAST = 0.01  # ...and larger by at least this
 
 
 @dataclass(frozen=True, slots=True)
 class GroupScore:
-    """How the faces of one kind fare, among all faces."""
+    """Scores of one subgroup, among all faces."""
 
     column: str
     value: str
     faces: int
     people: int
-    pairwise: Scores  # over the pairs (ordered) that start from a face of the kind
-    bcubed: Scores  # mean over the faces of the kind
+    pairwise: Scores  # over the ordered pairs whose first face is in the subgroup
+    bcubed: Scores  # mean over the faces of the subgroup
     low: float  # interval of bcubed.f at 95 %
     high: float
     rest: float | None  # bcubed.f of all other faces with a value in the column; None if there are none
-    warning: str | None = None  # if the error, 1 - bcubed.f, is far from the rest's and beyond chance
+    warning: str | None = None  # if the error, 1 - bcubed.f, is much larger than that of the rest, and not by chance
 
 
 def by_group(table: Contingency, columns: Mapping[str, ArrayLike]) -> list[GroupScore]:
-    """Break the figures down by each column (n,) of text, '' = not stated; values in sorted order.
+    """Break the scores down by each column (n,) of text, '' = not stated; values in sorted order.
 
-    A group is warned about if its error is at least 1.5 times that of the rest and .01 more, and zero is outside the interval of the
-    difference (Newcombe 1998, method 10) at a level of 95 % for all groups together (Bonferroni).
+    A subgroup is warned about if its error is at least 1.5 times that of the rest and at least .01 larger, and the interval of the
+    difference (Newcombe 1998, method 10) does not contain zero, at a level of 95 % for all subgroups together (Bonferroni).
     """
     precision, recall = by_face(table)
     person = table.person[table.cell]
@@ -61,7 +61,7 @@ def by_group(table: Contingency, columns: Mapping[str, ArrayLike]) -> list[Group
 
 
 def as_text(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray[np.str_]]:
-    """Columns of text, (n,) each. Raises ValueError if one is longer or shorter."""
+    """Columns as text, (n,) each. Raises ValueError if a column has another length."""
     values = {name: np.asarray(list(map(str, np.asarray(column).ravel().tolist())), dtype=str) for name, column in columns.items()}
     for name, column in values.items():
         if len(column) != n:
@@ -71,7 +71,7 @@ def as_text(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray[np.st
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """BCubed of some of the faces, and how much it would vary with other people."""
+    """BCubed of some of the faces, and its variance over samples of people."""
 
     faces: int
     people: int
@@ -80,7 +80,7 @@ class _Sample:
 
     @classmethod
     def of(cls, person: NDArray[np.int64], precision: Floats, recall: Floats, rows: NDArray[np.bool_]) -> _Sample:
-        """Variance by linearisation, with people as the units drawn: the faces of one person go right or wrong together."""
+        """Variance by linearisation, with people as the sampling units, because the errors of one person's faces are dependent."""
         who = np.unique(person[rows], return_inverse=True)[1].reshape(-1)
         n, people = len(who), int(who.max(initial=-1)) + 1
         if not n:
@@ -92,9 +92,10 @@ class _Sample:
         return cls(n, people, scores(p, r), float((off**2).sum()) * people / max(people - 1, 1))
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Wilson's interval with the effective number of faces (Korn & Graubard 1998): that of a binomial of this variance.
+        """Wilson's interval with the effective number of faces (Korn & Graubard 1998): that of a binomial with this variance.
 
-        Where all people fare alike the variance says nothing, and the number of people is taken: nobody of 20 wrong is no proof of 0.
+        If all people have the same score, the variance is 0 and tells nothing. Then the number of people is used: no error among 20 people
+        does not prove an error rate of 0.
         """
         if not self.faces:
             return 0.0, 1.0
@@ -113,7 +114,7 @@ def _pairwise(table: Contingency, here: NDArray[np.bool_]) -> Scores:
 
 
 def _warning(score: GroupScore, own: _Sample, rest: _Sample, level: float) -> str | None:
-    if min(own.people, rest.people) < 2:  # one person says nothing about others
+    if min(own.people, rest.people) < 2:  # one person gives no variance between people
         return None
     error, other = 1 - own.scores.f, 1 - rest.scores.f
     if error < FAR_OFF * other or error - other < LEAST:

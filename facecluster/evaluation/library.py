@@ -1,6 +1,6 @@
-"""Photos and faces of a store, found by the path, the content or the place in the photo that a user names.
+"""Find photos and faces of a store by the path, the content or the position in the photo that a user gives.
 
-Odd inputs: the last row of a path counts, as in the report; a face that is stored twice counts once; a path that leads to a photo of the
+Odd inputs: of a path the last row counts, as in the report; a face that is stored twice counts once; a path that leads to a photo of the
 store through a link is found.
 """
 
@@ -37,7 +37,7 @@ class Faces:
     boxes: NDArray[np.float64]  # (n, 4) x, y, w, h in px of the upright photo
 
     def choose(self, rule: str, photo: Photo) -> str:
-        """face_id of the face nearest to the photo's middle ("centre") or the largest ("largest"); of equals the first."""
+        """face_id of the face nearest to the centre of the photo ("centre") or of the largest ("largest"); of equal ones the first."""
         if rule == "largest":
             return self.ids[int(np.argmax(self.boxes[:, 2] * self.boxes[:, 3]))]
         middle = self.boxes[:, :2] + self.boxes[:, 2:] / 2 - (photo.width / 2, photo.height / 2)
@@ -45,7 +45,7 @@ class Faces:
 
 
 class Library:
-    """Reads the photos of a store once; its faces as they are asked for."""
+    """Looks up photos and faces: reads the photos of a store once, and faces on request."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -72,13 +72,13 @@ class Library:
         return self._known.get(photo_id)
 
     def by_stem(self, path: str) -> Photo | None:
-        """The photo at an absolute path or URL but for its extension."""
+        """The photo at an absolute path or URL; the extension is ignored."""
         if self._stems is None:
             self._stems = {os.path.splitext(key)[0]: photo for key, photo in self._photos.items()}
         return self._stems.get(_key(path))
 
     def faces(self, photo_ids: Collection[str]) -> dict[str, Faces]:
-        """The faces of these photos, by photo_id; a photo without a face is not among them."""
+        """The faces of these photos, by photo_id; photos without a face are missing."""
         found: dict[str, dict[str, list[float]]] = {}
         wanted = pa.array(sorted(photo_ids), pa.string())
         for shard in self.store.shards("faces"):
@@ -94,7 +94,7 @@ class Library:
 
 
 def joined(base: str, path: str) -> str:
-    """A path or URL as it is if it is absolute, else under the folder `base`, a path or URL."""
+    """A path or URL, unchanged if it is absolute, else joined to the folder `base`, a path or URL."""
     if local_path(path) is None:
         return path
     local = os.path.expanduser(local_path(path) or "")

@@ -1,8 +1,9 @@
-"""How well listed pairs are told within each value of the list's own columns (ethnicity, age band, whatever the list states of a pair).
+"""Verification of listed pairs by subgroups: the values of the list's own columns (ethnicity, age band, or other attributes of a pair).
 
-As `pairgroups`, for pairs that somebody chose: people are not named in a list, so faces that pairs of one person connect count as one.
+As `pairgroups`, but for the pairs of a list. A list does not name people, so faces that are connected by pairs of one person count as one
+person.
 
-Odd inputs: a pair whose value is '' (not stated) is in no group of that column; a value without pairs of both kinds is left out.
+Odd inputs: a pair with the value '' (not stated) is in no subgroup of that column; a value without pairs of both kinds is left out.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ def listed_by_group(
     """Break listed pairs down by each column (n,) of text, '' = not stated; values in sorted order. Warnings are as in `pairs_by_group`.
 
     Args:
-        first: (n,) number of the one face.
-        second: (n,) of the other.
+        first: (n,) number of the first face.
+        second: (n,) number of the second face.
         same: (n,) whether the two are one person.
         similarity: (n,) of the two.
         columns: of n values each.
-        overall: the curve of all pairs.
+        overall: the ROC of all pairs.
 
     Raises:
-        ValueError: a column with more or fewer values than pairs.
+        ValueError: a column whose length differs from the number of pairs.
     """
     faces = int(max(first.max(initial=-1), second.max(initial=-1))) + 1
     links = coo_matrix((np.ones(same.sum()), (first[same], second[same])), shape=(faces, faces))

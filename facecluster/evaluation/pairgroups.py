@@ -1,11 +1,12 @@
-"""How well pairs of faces are told within each kind of face (sex, age band, whatever the truth states), and whether a kind fares worse.
+"""Verification of pairs of faces by subgroups (sex, age band, or other columns of the answers), and warnings if a subgroup is much worse.
 
-A pair belongs to a group if both of its faces have the group's value; a pair across two values belongs to none. So the pairs of two
-people are the harder ones, of people who are alike in sex, age or skin, and a group's false accept rate lies above that of all pairs
-where likeness follows the column. It is therefore compared with the rest: the pairs within the other values, not all other pairs.
+A pair belongs to a subgroup if both of its faces have the subgroup's value; a pair across two values belongs to none. So the impostor
+pairs of a subgroup are harder than average: the two people have the same sex, age or skin. If similarity depends on the column, the false
+accept rate of a subgroup is above that of all pairs. It is therefore compared with the pairs within the other values, not with all
+other pairs.
 
-Odd inputs: a face whose value is '' (not stated) is in no group of that column; a value without pairs of both kinds is left out; a column
-with one value has no rest to compare with.
+Odd inputs: a face with the value '' (not stated) is in no subgroup of that column; a value without pairs of both kinds is left out; a
+column with one value has no rest to compare with.
 """
 
 from __future__ import annotations
@@ -24,39 +25,39 @@ from facecluster.evaluation.rates import Estimate, Pairs, Rate, together
 from facecluster.evaluation.sample import cosines, count, pairs
 from facecluster.evaluation.verify import RATES, Roc, finite, roc, thinned
 
-MOST = 500_000  # pairs of a kind within a group
-WARN = 1e-3  # false accept rate of all pairs at whose threshold groups are compared; 1e-2 where pairs are too few
+MOST = 500_000  # pairs of each kind within a subgroup
+WARN = 1e-3  # subgroups are compared at the threshold of this false accept rate of all pairs; of 1e-2 if there are too few pairs
 
 
 @dataclass(frozen=True, slots=True)
 class GroupAccept:
-    """What passes at one false accept rate of the group's own pairs."""
+    """The true accept rate at one false accept rate of the subgroup's own pairs."""
 
     far: float
     tar: Estimate | None  # None if there are too few pairs of two people
-    threshold: float | None  # similarity; None if nothing passes
+    threshold: float | None  # similarity; None if no pair is accepted
 
 
 @dataclass(frozen=True, slots=True)
 class AtShared:
-    """What passes of a group at the threshold that holds for all pairs."""
+    """Error rates of a subgroup at a threshold for all pairs."""
 
-    overall_far: float  # false accept rate of all pairs that the threshold is for
-    threshold: float | None  # similarity; None if nothing passes
-    far: Estimate  # share of the group's pairs of two people that pass
-    fnmr: Estimate  # share of its pairs of one person that do not
-    rest_far: float | None  # the same of the pairs within the other values of the column; None if there are none
+    overall_far: float  # false accept rate of all pairs at the threshold
+    threshold: float | None  # similarity; None if no pair is accepted
+    far: Estimate  # share of the subgroup's pairs of two people that are accepted
+    fnmr: Estimate  # share of its pairs of one person that are rejected
+    rest_far: float | None  # the same for the pairs within the other values of the column; None if there are none
     rest_fnmr: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupPairs:
-    """How the pairs within one kind of face fare."""
+    """Verification of the pairs within one subgroup."""
 
     column: str
     value: str
     people: int
-    same: int  # pairs that were judged
+    same: int  # pairs of one person that were judged
     different: int
     accepts: list[GroupAccept]
     shared: list[AtShared]
@@ -76,21 +77,22 @@ class GroupPairs:
 def pairs_by_group(
     truth: ArrayLike, vectors: NDArray[np.floating], columns: Mapping[str, ArrayLike], overall: Roc, most: int = MOST
 ) -> list[GroupPairs]:
-    """Break the verification of faces down by each column (n,) of text, '' = not stated; values in sorted order.
+    """Break verification down by each column (n,) of text, '' = not stated; values in sorted order.
 
-    A group is warned about if its false accept rate (or false non-match rate) at the threshold of a false accept rate of 1e-3 of all
-    pairs is at least 1.5 times that of the rest and half of that rate (.01) more, and zero is outside the interval of the difference
-    (Newcombe 1998, method 10) at a level of 95 % for all groups and both rates together (Bonferroni). People are what is drawn.
+    Subgroups are compared at the threshold with a false accept rate of 1e-3 over all pairs. A subgroup is warned about if its false accept
+    rate is at least 1.5 times that of the rest and larger by half of that 1e-3 or more (its false non-match rate: by .01 or more), and the
+    interval of the difference (Newcombe 1998, method 10) does not contain zero, at a level of 95 % for all subgroups and both rates
+    together (Bonferroni). The sampling units are people.
 
     Args:
-        truth: (n,) int or str, who each face is; -1 or '' is somebody who is nowhere else.
+        truth: (n,) int or str, the person of each face; -1 or '' is a person with this face only.
         vectors: (n, dim), rows of length 1.
         columns: of n values each.
-        overall: the curve of all pairs.
-        most: pairs of a kind within a group that are judged, drawn where there are more.
+        overall: the ROC of all pairs.
+        most: maximum number of pairs of each kind within a subgroup; they are drawn if there are more.
 
     Raises:
-        ValueError: a column with more or fewer values than faces.
+        ValueError: a column whose length differs from the number of faces.
     """
     person = codes(truth)
     kinds = as_text(columns, len(person))
@@ -103,7 +105,7 @@ def pairs_by_group(
 
 
 def judged(samples: Mapping[str, list[Sample]], overall: Roc) -> list[GroupPairs]:
-    """Judge the samples of each column: each against the others of its column."""
+    """Compare each sample of a column with the others of its column."""
     level = 1 - (1 - SURE) / max(2 * sum(len(s) for s in samples.values() if len(s) > 1), 1)
     rates = [rate for rate in RATES if rate * overall.different >= 1]
     return [_judged(name, sample, some, overall, rates, level) for name, some in samples.items() for sample in some]
@@ -111,7 +113,7 @@ def judged(samples: Mapping[str, list[Sample]], overall: Roc) -> list[GroupPairs
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Pairs within one group."""
+    """Pairs within one subgroup."""
 
     value: str
     people: int
@@ -120,7 +122,7 @@ class Sample:
     different: Pairs
     cosine_same: Floats
     cosine_different: Floats
-    every: tuple[int, int]  # pairs of one person and of two that there are, drawn or not
+    every: tuple[int, int]  # numbers of all pairs of one person and of two people, drawn or not
 
     @classmethod
     def of(cls, value: str, person: NDArray[np.int64], vectors: NDArray[np.floating], rows: NDArray[np.intp], most: int) -> Sample | None:
@@ -134,11 +136,11 @@ class Sample:
         return cls(value, who, roc(cosine, same), both[0][0], both[1][0], both[0][1], both[1][1], count(person[rows]))
 
     def missed(self, threshold: float) -> Rate:
-        """Of pairs of one person, those that do not pass."""
+        """The share of the pairs of one person that are rejected."""
         return self.same.rate(self.cosine_same < threshold)
 
     def passed(self, threshold: float) -> Rate:
-        """Of pairs of two people, those that pass."""
+        """The share of the pairs of two people that are accepted."""
         return self.different.rate(self.cosine_different >= threshold)
 
 
@@ -173,10 +175,10 @@ def _warning(name: str, value: str, what: str, at: str, own: Rate, rest: Rate) -
 
 
 def _accept(own: Sample, rate: float) -> GroupAccept:
-    """The true accept rate at a false accept rate of the group itself.
+    """The true accept rate at a false accept rate of the subgroup itself.
 
-    Its interval squares and adds two distances (as Newcombe 1998, method 10, does): how far the share of accepted pairs may lie off at this
-    threshold, and how far off it is at the thresholds that might in truth belong to this false accept rate.
+    Its interval combines two uncertainties as a root of squares (as in Newcombe 1998, method 10): that of the true accept rate at this
+    threshold, and that of the threshold, which might have another false accept rate.
     """
     curve = own.curve
     if rate * curve.different < 1:
@@ -195,8 +197,8 @@ def _accept(own: Sample, rate: float) -> GroupAccept:
 
 
 def _worse(own: Rate, rest: Rate, least: float, level: float) -> bool:
-    """Whether a rate is far above that of the rest, and not by chance."""
-    if min(own.people, rest.people) < 2:  # one person says nothing about others
+    """Whether a rate is much higher than that of the rest, and not by chance."""
+    if min(own.people, rest.people) < 2:  # one person gives no variance between people
         return False
     more = own.share - rest.share
     if own.share < FAR_OFF * rest.share or more < least:

@@ -1,11 +1,11 @@
 """Lists of pairs to verify: pairs.txt of LFW, or a CSV file. Each pair is one person, or two.
 
 pairs.txt: a line `10 300` (ten folds of 300 pairs of one person, then 300 of two), or `500` (one such part); then `name i j` for photos i
-and j of one person, and `name1 i name2 j` for photos of two. Photo i of a name is name/name_000i with any extension. Cells stand apart by
-tabs or spaces. CSV: `path1,path2,same` or `face_id1,face_id2,same`, and `fold` if there are folds.
-Other columns of few values say of what kind a pair is.
+and j of one person, and `name1 i name2 j` for photos of two people. Photo i of a name is name/name_000i with any extension. Cells are
+separated by tabs or spaces. CSV: `path1,path2,same` or `face_id1,face_id2,same`, and `fold` if there are folds. Other columns with few
+values are attributes of a pair.
 
-Odd inputs: a malformed line, or other counts than the first line says, is an InputError with the number of the line. A pair whose photos
+Odd inputs: a malformed line, or counts that differ from the first line, is an InputError with the number of the line. A pair whose photos
 or faces are not in the store is left out with its reason.
 """
 
@@ -25,7 +25,7 @@ _YES, _NO = frozenset(["1", "true", "yes", "same"]), frozenset(["0", "false", "n
 
 @dataclass(frozen=True, slots=True)
 class PairList:
-    """Pairs as they were given: what the names mean says `kind`."""
+    """Pairs as given; `kind` tells what the names are."""
 
     source: str
     kind: str  # "lfw" (paths without extension), "path", or "face_id"
@@ -34,7 +34,7 @@ class PairList:
     same: list[bool]  # (n,)
     fold: list[str] | None  # (n,)
     groups: dict[str, list[str]] = field(default_factory=dict)  # (n,) each
-    passed_over: list[str] = field(default_factory=list)  # columns with too many different values for groups
+    passed_over: list[str] = field(default_factory=list)  # columns with too many different values for a breakdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class PairAnswers:
 
 
 def read_pairs(path: str, groups: Sequence[str] = ()) -> PairList:
-    """Read a list of pairs; `groups` names the columns to break figures down by, all of few values if none.
+    """Read a list of pairs. `groups` are the columns to break figures down by; if empty, all columns with few values.
 
     Raises:
-        InputError: it is none, or has no such column.
+        InputError: the file is no list of pairs, or has no such column.
     """
     lines = [(i, line.split("\t" if "\t" in line else None)) for i, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
     if lines and len(lines[0][1]) <= 2 and all(re.fullmatch(r"\s*\d+\s*", cell) for cell in lines[0][1]):
@@ -147,7 +147,7 @@ def find_pairs(given: PairList, library: Library, *, images: str | None = None, 
 
 
 def _faces(given: PairList, library: Library, base: str, several: str | None) -> dict[str, tuple[str | None, str]]:
-    """The face that each name means, or None and why."""
+    """The face of each name, or None and the reason."""
     names = sorted({*given.first, *given.second})
     if given.kind == "face_id":
         known = library.face_ids()

@@ -1,6 +1,6 @@
-"""Plots as SVG text, light or dark as the reader's screen is: the ROC with a logarithmic axis of false accept rates, and reliability.
+"""Plots as SVG text, in a light or dark scheme as the reader prefers: the ROC with a logarithmic axis, and the reliability diagram.
 
-Odd inputs: no curve, or no calibration, gives a plot of the axes alone; what lies left of the axis (a rate of 0) is not drawn.
+Odd inputs: without a curve or a calibration the plot has axes only; points left of the axis (a rate of 0) are not drawn.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from xml.sax.saxutils import escape
 from facecluster.evaluation.reliability import Calibration
 from facecluster.evaluation.verify import RATES, Roc, thinned
 
-WIDTH, HEIGHT = 640, 490  # px of a drawing of three lines in its legend and less
+WIDTH, HEIGHT = 640, 490  # px of a drawing with up to three lines in its legend
 LINE = 18  # px a line of a legend
-MOST = 8  # curves of groups in one panel
-LEFT, RIGHT, TOP, BASE = 64, 616, 40, 380  # px, where the axes stand
+MOST = 8  # curves of subgroups in one panel
+LEFT, RIGHT, TOP, BASE = 64, 616, 40, 380  # px, the area of the axes
 _STYLE = """
 svg{font:13px system-ui,sans-serif;background:#fff;--ink:#1c2024;--dim:#60666d;--line:#dcdfe2;--a:#3b82c4;--b:#b3261e;--c:#1f7a45}
 @media (prefers-color-scheme:dark){svg{background:#15181b;--ink:#e7e9eb;--dim:#a0a7ae;--line:#363c42;--a:#5b9fdc;--b:#ff8f86;--c:#6fce97}}
@@ -26,7 +26,7 @@ text{fill:var(--ink)}.dim{fill:var(--dim)}.mid{text-anchor:middle}.end{text-anch
 .dot-a{fill:var(--a)}.dot-b{fill:var(--b)}.dot-c{fill:var(--c)}
 """
 _GROUP_STYLES = tuple(f"g{i}" for i in range(MOST))
-# hues that stay apart on white and on black; no two neighbours share a dash, so that they need not be told by colour
+# hues that are distinct on white and on black; neighbours have different dashes, so that colour is not needed to tell them apart
 _GROUPS = "\n".join(
     f".{style}{{stroke:hsl({hue} 65% 50%);fill:none;stroke-width:2;stroke-dasharray:{dash}}}.dot-{style}{{fill:hsl({hue} 65% 50%)}}"
     for style, hue, dash in zip(_GROUP_STYLES, (210, 5, 145, 35, 275, 185, 325, 85), ("none", "7 4", "2 3", "12 4 2 4") * 2, strict=True)
@@ -36,7 +36,7 @@ _GROUPS = "\n".join(
 def roc_svg(curves: Mapping[str, Roc], groups: Mapping[str, Mapping[str, Roc]] | None = None) -> str:
     """The ROC of up to three sets of pairs by name: true accept rate over false accept rate, 1 down to one pair, or 1e-6.
 
-    Below it a panel for each column of `groups`, with a curve for each of its values; of more than 8 those with the most pairs.
+    Below it is a panel for each column of `groups` with a curve for each value; of more than 8 values those with the most pairs.
     """
     lowest = min((1 / curve.different for curve in curves.values()), default=1e-5)
     first = max(-6, min(-1, math.floor(math.log10(lowest) + 1e-9)))
@@ -56,7 +56,7 @@ def roc_svg(curves: Mapping[str, Roc], groups: Mapping[str, Mapping[str, Roc]] |
 
 
 def _roc_panel(title: str, curves: Mapping[str, tuple[str, Roc]], first: int) -> tuple[list[str], list[str]]:
-    """Axes from 10 to the power of `first` to 1, curves by style, and their legend; and what the legend says."""
+    """Axes from 10 to the power of `first` to 1, curves by style, and a legend; returns the parts and the text of the legend."""
     parts = _frame(title, "false accept rate (logarithmic)", "true accept rate")
     for power in range(first, 1):
         x = _x(1 - power / first)
@@ -66,7 +66,7 @@ def _roc_panel(title: str, curves: Mapping[str, tuple[str, Roc]], first: int) ->
     for style, (name, curve) in curves.items():
         far, tar, _ = thinned(curve)
         points = [(1 - math.log10(f) / first, t) for f, t in zip(far, tar, strict=True) if f >= 10.0**first * (1 - 1e-9)]
-        # the curve is a staircase: between two rates that can be reached the lower rate's share holds
+        # the curve is a step function: between two measured rates it has the value at the lower rate
         path = "".join(f"H{_x(u):.1f}V{_y(t):.1f}" for u, t in points[1:])
         if points:
             parts.append(f'<path class="{style}" d="M{_x(points[0][0]):.1f} {_y(points[0][1]):.1f}{path}"/>')
@@ -79,7 +79,7 @@ def _roc_panel(title: str, curves: Mapping[str, tuple[str, Roc]], first: int) ->
 
 
 def reliability_svg(found: Mapping[str, Calibration]) -> str:
-    """Observed share over stated probability, both 0 to 1, for up to three kinds of statements by name; on the diagonal they hold."""
+    """Observed share over stated probability, both 0 to 1, for up to three kinds of statements by name; the diagonal is perfect."""
     parts = _frame("Observed share over stated probability", "stated probability", "share that was right")
     for tenth in range(0, 11, 2):
         parts.append(_text("dim mid", _x(tenth / 10), BASE + 18, f"{tenth / 10:g}"))

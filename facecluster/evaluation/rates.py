@@ -1,7 +1,7 @@
-"""Shares of pairs that go wrong, and how much they would vary with other people: pairs that have a person in common are not independent.
+"""Error rates of pairs with intervals over samples of people: pairs with a person in common are not independent.
 
-Odd inputs: no pairs give a share of 0 and an interval of 0 to 1; where no pair goes wrong (or every pair) the variance says nothing,
-and the number of people, or of pairs of people, takes the place of the number of pairs.
+Odd inputs: without pairs the share is 0 and the interval 0 to 1. If no pair (or every pair) is wrong, the variance tells nothing, and the
+number of people, or of pairs of people, is used instead of the number of pairs.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from facecluster.evaluation.clusters import Ints
 
 
 def wilson(share: float, n: float, level: float) -> tuple[float, float]:
-    """Wilson's interval (1927) of a share, 0 to 1, seen in n draws; n need not be whole."""
+    """Wilson's interval (1927) of a share, 0 to 1, observed in n draws; n may be a fraction."""
     z = float(ndtri((1 + level) / 2))
     middle, half = (share + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def effective(share: float, variance: float, people: int, level: float) -> float:
-    """Independent draws that would make a share vary as much as `variance` over 2 people and more (Korn & Graubard 1998)."""
+    """Effective sample size: the number of independent draws with this variance of a share, for 2 people or more (Korn & Graubard 1998)."""
     z = float(ndtri((1 + level) / 2))
     return share * (1 - share) / variance * (z / float(stdtrit(people - 1, (1 + level) / 2))) ** 2
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its interval at 95 %."""
+    """A figure with its interval at 95 %."""
 
     value: float
     low: float
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The share of pairs for which something holds."""
+    """The share of pairs for which a condition holds."""
 
     share: float  # 0 to 1
     pairs: int
@@ -49,7 +49,7 @@ class Rate:
     variance: float  # of the share
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Wilson's, with the effective number of pairs."""
+        """Wilson's interval with the effective number of pairs."""
         if not self.pairs:
             return 0.0, 1.0
         n = float(self.units)
@@ -58,7 +58,7 @@ class Rate:
         return wilson(self.share, n, level)
 
     def estimate(self, level: float) -> Estimate:
-        """With its interval."""
+        """The share with its interval."""
         return Estimate(self.share, *self.interval(level))
 
 
@@ -73,10 +73,10 @@ class Pairs:
         self._one, self._two = key // max(self.people, 1), key % max(self.people, 1)
 
     def rate(self, holds: NDArray[np.bool_]) -> Rate:
-        """The share of pairs for which something (n,) holds.
+        """The share of pairs for which a condition (n,) holds.
 
-        The variance takes any two pairs with a person in common as dependent: that of dyadic data (Fafchamps & Gubert 2007; Aronow, Samii
-        & Assenova 2015), here the sum over people of squared sums, less what is counted twice.
+        The variance treats any two pairs with a person in common as dependent: the variance of dyadic data (Fafchamps & Gubert 2007;
+        Aronow, Samii & Assenova 2015), computed as the sum over people of squared sums, minus what is counted twice.
         """
         if not self.count:
             return Rate(0.0, 0, 0, self.people, 0.0)
@@ -90,7 +90,7 @@ class Pairs:
 
 
 def together(rates: Sequence[Rate], weights: Sequence[int] | Ints) -> Rate:
-    """The mean of rates of different people, weighted by how many pairs there are of which those of each rate were drawn."""
+    """The mean of rates of different people, each weighted by the number of pairs from which its pairs were drawn."""
     total = float(np.sum(weights))
     w = np.asarray(weights, np.float64) / total if total else np.zeros(len(rates))
     pairs, units, people = (sum(getattr(r, name) for r in rates) for name in ("pairs", "units", "people"))

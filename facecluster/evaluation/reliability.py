@@ -1,7 +1,7 @@
-"""Whether stated probabilities hold: of what is said to be 90 % sure, are 90 % right?
+"""Calibration of stated probabilities: of the statements with a probability of 90 %, are 90 % right?
 
-Odd inputs: no statement at all gives None; statements that are equal are never torn into two bins, so there may be fewer bins than
-asked for; a probability outside 0 to 1, a NaN, or lengths that differ raise ValueError.
+Odd inputs: without a statement the result is None; equal statements are always in one bin, so there may be fewer bins than requested; a
+probability outside 0 to 1, a NaN, or different lengths raise ValueError.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ BINS = 15  # as in Guo et al. 2017
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Statements of about the same probability."""
+    """Statements with similar probabilities."""
 
-    low: float  # the lowest and the highest probability stated in it
+    low: float  # the lowest and the highest stated probability
     high: float
     stated: float  # mean probability
     observed: float  # share that was right
@@ -30,7 +30,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How far stated probabilities are from what was observed."""
+    """The difference between stated probabilities and observed shares."""
 
     ece: float  # expected calibration error over bins of equal mass: mean |stated - observed|, 0 to 1
     ece_width: float  # the same over bins of equal width
@@ -42,13 +42,13 @@ class Calibration:
 def calibration(probability: ArrayLike, right: ArrayLike, *, weights: ArrayLike | None = None, bins: int = BINS) -> Calibration | None:
     """Expected calibration error: Naeini et al. 2015 (equal mass), Guo et al. 2017, equation 3 (equal width).
 
-    Both are a little above 0 even for perfect statements, by about sqrt(bins / n) / 2 at most.
+    Both are a little above 0 even for perfect probabilities, by at most about sqrt(bins / n) / 2.
 
     Args:
         probability: (n,) stated, 0 to 1.
         right: (n,) bool, or a share of being right, 0 to 1.
-        weights: (n,) above 0, how much each statement counts; all the same if None.
-        bins: how many, at most.
+        weights: (n,) above 0, of each statement; None for equal weights.
+        bins: maximum number of bins.
     """
     stated, truth = np.asarray(probability, np.float64).ravel(), np.asarray(right, np.float64).ravel()
     weight = np.ones(len(stated)) if weights is None else np.asarray(weights, np.float64).ravel()
@@ -65,7 +65,7 @@ def calibration(probability: ArrayLike, right: ArrayLike, *, weights: ArrayLike 
 
 
 def balanced(same: ArrayLike) -> Floats:
-    """Weights (n,) with which both kinds of pairs count alike, mean 1: what a probability means that takes them to be as frequent."""
+    """Weights (n,) with mean 1 that give both kinds of pairs the same total, as for a probability with even prior odds."""
     flags = np.asarray(same, bool).ravel()
     counts = np.bincount(flags.astype(np.int64), minlength=2)
     return np.asarray(len(flags) / (2 * np.maximum(counts, 1))[flags.astype(np.int64)], np.float64)
@@ -74,15 +74,15 @@ def balanced(same: ArrayLike) -> Floats:
 def belongs(table: Contingency, nobody: ArrayLike) -> tuple[Ints, Floats]:
     """Which faces can be judged to belong to their group, and whether they do.
 
-    A face belongs if its person has the most faces of the group; of m persons that have as many, each is right by 1 / m. A group of
-    which only one face has an answer tells nothing, and nobody's faces claim nothing.
+    A face belongs if its person has the most faces of the group; if m persons have the most, each counts as right with 1 / m. A group with
+    only one known face is left out, and so are faces of nobody.
 
     Args:
-        table: the faces, counted.
+        table: the contingency table of the faces.
         nobody: (n,) bool, faces of nobody by the labels.
 
     Returns:
-        faces (m,) that can be judged, and how right each is, 0 to 1.
+        faces (m,) that can be judged, and whether each belongs, 0 to 1.
     """
     most = np.zeros(len(table.groups), np.int64)
     np.maximum.at(most, table.group, table.cells)
@@ -94,7 +94,7 @@ def belongs(table: Contingency, nobody: ArrayLike) -> tuple[Ints, Floats]:
 
 
 def _equal_mass(stated: Floats, weight: Floats, bins: int) -> Ints:
-    """Bin of each statement so that each holds about the same weight; a run of equal ones goes where its middle lies."""
+    """Bin of each statement, with about the same weight in each bin; equal statements go to the bin of their middle."""
     values, place = np.unique(stated, return_inverse=True)
     mass = np.bincount(place.reshape(-1), weights=weight)
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()

@@ -1,7 +1,7 @@
-"""All figures in one go, from arrays: `score` for a grouping, `judge_pairs` for pairs.
+"""All measures at once, from arrays: `score` for a grouping, `judge_pairs` for pairs.
 
-Odd inputs: without pairs of both kinds there is no verification (None); a false accept rate that the pairs of two people are too few to
-measure (fewer than 1 / rate) has no true accept rate (None).
+Odd inputs: without pairs of both kinds there is no verification (None); a false accept rate has no true accept rate (None) if there are
+too few pairs of two people to measure it (fewer than 1 / rate).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from facecluster.evaluation.verify import RATES, Folds, Roc, finite, folds, roc,
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """How good a grouping is."""
+    """Measures of a grouping."""
 
     faces: int
     people: int  # by the truth
@@ -39,36 +39,36 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """What passes at one false accept rate."""
+    """The true accept rate at one false accept rate."""
 
     far: float
     tar: float | None  # 0 to 1; None if there are too few pairs of two people
-    threshold: float | None  # similarity; None if nothing passes
+    threshold: float | None  # similarity; None if no pair is accepted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """How well pairs are told."""
+    """Measures of verification: one person or two."""
 
-    same: int
-    different: int
+    same: int  # pairs of one person
+    different: int  # pairs of two people
     accepts: list[Accept]
     roc: Roc
     folds: Folds | None
-    calibration: Calibration | None  # of the stated probabilities that a pair is one person, both kinds of pairs counting alike
+    calibration: Calibration | None  # of the stated probabilities that a pair is one person, with equal total weights of both kinds
     by_group: list[GroupPairs] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that was measured; what could not be is None."""
+    """All measures; None for what could not be measured."""
 
     grouping: Grouping | None = None
     verification: Verification | None = None
 
     @property
     def warnings(self) -> list[str]:
-        """One line for each figure in which a group fares far worse than the rest."""
+        """One line for each figure in which a subgroup is much worse than the rest."""
         grouping = [g.warning for g in (self.grouping.by_group if self.grouping else []) if g.warning]
         return grouping + [w for g in (self.verification.by_group if self.verification else []) for w in g.warnings]
 
@@ -94,18 +94,18 @@ def score(
     vectors: NDArray[np.floating] | None = None,
     stated: Stated | None = None,
 ) -> Evaluation:
-    """Measure a grouping, and the vectors it was made of, against known answers.
+    """Measure a grouping, and the vectors that it was made from, against known answers.
 
     Args:
-        truth: (n,) int or str, who each face is; -1 or '' is somebody who is nowhere else.
-        labels: (n,) int or str, the group each face was put into; -1 or '' is nobody.
-        groups: (n,) text by which to break the figures down, or several such columns by name; '' is not stated.
-        probability: (n,) 0 to 1, how sure each face is said to belong to its group.
-        vectors: (n, dim), rows of length 1: pairs of all faces are verified by cosine (of each kind 2 million at most, drawn).
-        stated: what the model says of cosines: the probability that a pair is one person, if as many pairs are as are not.
+        truth: (n,) int or str, the person of each face; -1 or '' is a person with this face only.
+        labels: (n,) int or str, the group of each face; -1 or '' is nobody.
+        groups: (n,) text to break the figures down by, or several such columns by name; '' is not stated.
+        probability: (n,) 0 to 1, stated probability that each face belongs to its group.
+        vectors: (n, dim), rows of length 1: pairs of faces are verified by cosine (at most 2 million of each kind, drawn).
+        stated: a function from cosines to the model's probability that a pair is one person, with even prior odds.
 
     Raises:
-        ValueError: lengths that differ, or labels, probabilities or vectors that are none.
+        ValueError: different lengths, or invalid labels, probabilities or vectors.
     """
     table = contingency(truth, labels)
     found = np.asarray(labels).ravel()
@@ -125,7 +125,7 @@ def score(
 def judge_faces(
     truth: ArrayLike, vectors: NDArray[np.floating], groups: Mapping[str, ArrayLike] | None = None, *, stated: Stated | None = None
 ) -> Verification | None:
-    """Measure how well pairs of faces are told by the cosine of their vectors, as `score` does; None without both kinds of pairs."""
+    """Verification of pairs of faces by the cosine of their vectors, as in `score`; None without both kinds of pairs."""
     first, second, same = pairs(truth)
     if same.all() or not same.any():
         return None
@@ -134,16 +134,16 @@ def judge_faces(
 
 
 def judge_pairs(similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | None = None, stated: Stated | None = None) -> Verification:
-    """Measure how well pairs are told.
+    """Verification of pairs.
 
     Args:
-        similarity: (n,) higher is more alike; no NaN.
+        similarity: (n,) higher is more similar; no NaN.
         same: (n,) bool, whether the pair is one person.
-        fold: (n,) int, for the protocol of LFW; two different ones or more.
-        stated: the probability that is stated for similarities.
+        fold: (n,) int, for the protocol of LFW; at least two different folds.
+        stated: a function from similarities to stated probabilities.
 
     Raises:
-        ValueError: a NaN, lengths that differ, no pair of one of the two kinds, or one fold.
+        ValueError: a NaN, different lengths, no pair of one of the two kinds, or only one fold.
     """
     curve = roc(similarity, same)
     values = np.asarray(similarity, np.float64).ravel()
@@ -157,7 +157,7 @@ def judge_pairs(similarity: ArrayLike, same: ArrayLike, *, fold: ArrayLike | Non
 
 
 def verification_dict(found: Verification) -> dict[str, Any]:
-    """Plain dicts, lists and numbers, for JSON; the curve thinned."""
+    """Plain dicts, lists and numbers, for JSON; the curve is thinned."""
     far, tar, threshold = thinned(found.roc)
     parts = found.folds
     return {

@@ -1,6 +1,6 @@
-"""Pairs of faces whose answer is known: all of them where they are few, else drawn at random with a fixed seed.
+"""Pairs of faces with known answers: all pairs if they are few, else drawn at random with a fixed seed.
 
-Odd inputs: one face or none has no pairs; where all faces are one person (or all differ) there are pairs of one kind only.
+Odd inputs: fewer than two faces have no pairs; if all faces are one person (or all are different) there are pairs of one kind only.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from facecluster.evaluation.clusters import Floats, Ints, codes
 
-BLOCK = 1 << 16  # pairs whose vectors are held at a time
-MOST = 2_000_000  # pairs of a kind: at a false accept rate of 1e-5, 20 of them pass
+BLOCK = 1 << 16  # pairs whose vectors are in memory at a time
+MOST = 2_000_000  # pairs of each kind: at a false accept rate of 1e-5, 20 of them are accepted
 
 
 def pairs(truth: ArrayLike, most: int = MOST, seed: int = 0) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Pairs of faces.
 
     Args:
-        truth: (n,) int or str, who each face is.
-        most: of pairs of one person, and of pairs of two, this many at most.
-        seed: for the draw.
+        truth: (n,) int or str, the person of each face.
+        most: maximum number of pairs of one person, and of pairs of two people.
+        seed: of the random draw.
 
     Returns:
-        first and second face (m,) of each pair, the lower row first, each pair once; and whether they are one person (m,) bool.
+        first and second face (m,) of each pair, the lower row first, each pair once; and (m,) bool, whether they are one person.
     """
     person = codes(truth)
     order = np.argsort(person, kind="stable")
@@ -36,7 +36,7 @@ def pairs(truth: ArrayLike, most: int = MOST, seed: int = 0) -> tuple[Ints, Ints
 
 
 def count(truth: ArrayLike) -> tuple[int, int]:
-    """How many pairs of one person there are, and of two."""
+    """Numbers of pairs of one person and of two people."""
     size = np.bincount(codes(truth)).tolist()
     same = sum(n * (n - 1) // 2 for n in size)
     return same, sum(size) * (sum(size) - 1) // 2 - same
@@ -52,7 +52,7 @@ def cosines(vectors: NDArray[np.floating], first: NDArray[np.integer], second: N
 
 
 def _same(size: Ints, start: Ints, most: int, rng: np.random.Generator) -> Ints:
-    """Places (2, m) of pairs within a person, where the faces of a person stand together from `start` on."""
+    """Positions (2, m) of pairs within a person; the faces of a person are adjacent and begin at `start`."""
     ends = np.cumsum(size * (size - 1) // 2)
     rank = _ranks(int(ends[-1]) if len(ends) else 0, most, rng)
     person = np.searchsorted(ends, rank, side="right")
@@ -60,7 +60,7 @@ def _same(size: Ints, start: Ints, most: int, rng: np.random.Generator) -> Ints:
 
 
 def _different(size: Ints, start: Ints, most: int, rng: np.random.Generator) -> Ints:
-    """Places (2, m) of pairs across people: each place pairs with all that come after its person."""
+    """Positions (2, m) of pairs across people: each position is paired with all positions after its person."""
     n = int(size.sum())
     after = np.repeat(n - (start + size), size)
     ends = np.cumsum(after)
@@ -70,13 +70,13 @@ def _different(size: Ints, start: Ints, most: int, rng: np.random.Generator) -> 
 
 
 def _ranks(total: int, most: int, rng: np.random.Generator) -> Ints:
-    """0 to total - 1, or about `most` of them: what is drawn twice counts once."""
+    """0 to total - 1, or about `most` of them: a number that is drawn twice counts once."""
     return np.arange(total) if total <= most else np.unique(rng.integers(0, total, most))
 
 
 def _unrank(rank: Ints) -> Ints:
     """The pair (2, m) of each rank in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
     high = ((1 + np.sqrt(1 + 8.0 * rank)) // 2).astype(np.int64)
-    high -= high * (high - 1) // 2 > rank  # the root of a large rank can be rounded over the next whole number
+    high -= high * (high - 1) // 2 > rank  # rounding can take the root of a large rank above the next integer
     high += high * (high + 1) // 2 <= rank
     return np.stack([rank - high * (high - 1) // 2, high])

@@ -1,7 +1,7 @@
-"""CSV files of users: any of , ; and tab between cells, any order of columns, UTF-8 or not, with or without a byte order mark.
+"""CSV files of users: separated by , or ; or tab, columns in any order, UTF-8 or not, with or without a byte order mark.
 
-Odd inputs (no file, no header, no rows, a row with more or fewer cells than the header, a column twice) are an InputError of one line.
-Empty lines are passed over. Bytes that are not UTF-8 are kept as os.fsdecode keeps them, so that they can name a file.
+Odd inputs (no file, no header, no rows, a row with more or fewer cells than the header, a duplicate column) are an InputError of one
+line. Empty lines are skipped. Bytes that are not UTF-8 are decoded as in os.fsdecode, so that they can name a file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import fsspec
 from facecluster.errors import InputError
 from facecluster.photos.images import local_path
 
-VALUES = 40  # a column with more different values (or more than 5 and a fifth of the rows) is no group column, unless it is asked for
+VALUES = 40  # figures are broken down by a column if it has at most this many values, and at most 5 or a fifth of the rows
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A CSV file. Rows have as many cells as the header, without spaces around them; `lines` says where each stands in the file."""
+    """A CSV file. Rows have as many cells as the header, without spaces around them; `lines` has the line number of each row."""
 
     source: str
     header: list[str]
@@ -31,14 +31,14 @@ class Sheet:
     lines: list[int]
 
     def find(self, *names: str) -> int | None:
-        """Index of the first of these columns (in lower case) that is there."""
+        """Index of the first of these columns (in lower case) that exists."""
         header = [h.lower() for h in self.header]
         return next((header.index(n) for n in names if n in header), None)
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Rows that could not be used for one reason."""
+    """Rows that could not be used, for one reason."""
 
     reason: str
     rows: int
@@ -47,7 +47,7 @@ class LeftOut:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts what is left out, and why."""
+    """Counts the rows that are left out, by reason."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Tally:
         self.examples.setdefault(reason, example)
 
     def result(self) -> list[LeftOut]:
-        """The reasons, the most frequent first."""
+        """The reasons, most frequent first."""
         return [LeftOut(r, n, self.examples[r]) for r, n in sorted(self.counts.items(), key=lambda item: -item[1])]
 
 
@@ -72,14 +72,14 @@ def read_text(path: str) -> str:
         else:
             with open(os.path.expanduser(place), "rb") as f:
                 data = f.read()
-    except Exception as e:  # every remote filesystem has errors of its own
+    except Exception as e:  # every remote filesystem has its own exceptions
         reason = (e.strerror if isinstance(e, OSError) else None) or str(e) or type(e).__name__
         raise InputError(f"expected a readable text file, found {path!r}: {reason}. Check the path") from e
     return data.decode("utf-8-sig", "surrogateescape")
 
 
 def read_sheet(path: str) -> Sheet:
-    """Read a CSV file with a header. Raises InputError if it is none."""
+    """Read a CSV file with a header. Raises InputError if it can't be read as one."""
     text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
@@ -116,12 +116,12 @@ def listed(names: Iterable[str]) -> str:
 
 
 def group_columns(sheet: Sheet, wanted: Sequence[str], own: Collection[str]) -> tuple[dict[str, int], list[str]]:
-    """Index of each column that figures are broken down by, and the names of those that have too many values.
+    """Index of each column that figures are broken down by, and the names of columns with too many values for that.
 
     Args:
         sheet: the file.
-        wanted: names of columns; none = all but `own` that have few values.
-        own: names, in small letters, of columns that mean something else.
+        wanted: names of columns; if empty, all columns with few values, except `own`.
+        own: names, in lower case, of columns with another meaning.
 
     Raises:
         InputError: there is no such column.

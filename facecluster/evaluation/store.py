@@ -1,7 +1,7 @@
-"""JOB: measure the grouping of a store, and the vectors it was made of, against answers: a user's file, or decisions they made.
+"""JOB: measure the grouping of a store, and the vectors that it was made from, against known answers: a user's file, or their decisions.
 
-Odd inputs: a face that has an answer but no row in the grouping is left out, as is a pair whose faces have no vector, with the reason;
-without any vectors there is no verification of the answers. Faces are taken in order of face_id, so rows may come in any order.
+Odd inputs: a face with an answer but without a row in the grouping is left out, and so is a pair with a face without a vector, each with
+its reason; without any vectors the answers are not verified. Faces are sorted by face_id, so the order of rows does not matter.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from facecluster.store import IDENTITIES, Store
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of what was given could be used."""
+    """How many of the given answers could be used."""
 
     source: str
     given: int  # rows, pairs or decisions
@@ -37,7 +37,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class StoreEvaluation:
-    """What was measured in a store; parts that were not asked for are None."""
+    """The measures of a store; None for parts that were not requested."""
 
     faces: int  # in the grouping
     evaluation: Evaluation
@@ -55,7 +55,7 @@ class StoreEvaluation:
 
     @property
     def least_accuracy(self) -> float | None:
-        """Accuracy over the folds of all pairs given, those left out counted as wrong; None without folds."""
+        """Accuracy over all given pairs, where pairs that were left out count as wrong; None without folds."""
         parts = self.pairs.folds if self.pairs else None
         return parts.right / self.pair_coverage.given if parts and self.pair_coverage else None
 
@@ -75,13 +75,13 @@ def evaluate_store(
         store: where the tables are.
         identities: the table with the grouping, for instance "identities/bundled".
         embeddings: the table with the vectors, for instance "embeddings/bundled".
-        answers: who faces are.
+        answers: the persons of faces.
         pairs: pairs of faces, and whether they are one person.
-        stated: what the model says of cosines: the probability that a pair is one person, if as many pairs are as are not.
+        stated: a function from cosines to the model's probability that a pair is one person, with even prior odds.
 
     Raises:
         StoreError: a table is missing or damaged.
-        InputError: no answer or pair is left that can be judged.
+        InputError: no answer or pair can be judged.
     """
     count, evaluation, coverage = 0, Evaluation(), None
     if answers is not None:
@@ -154,7 +154,7 @@ def _where(column: pa.ChunkedArray, wanted: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _vectors(store: Store, table: str, faces: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
-    """Which of the faces have vectors, and these (m, dim); None if the table has none of them."""
+    """Which of the faces have vectors, and the vectors (m, dim); None if the table has none of them."""
     wanted = pa.array(faces, pa.string())
     places, parts = [np.zeros(0, np.int64)], []
     for shard in store.shards(table):

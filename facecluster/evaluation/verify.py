@@ -1,6 +1,6 @@
-"""How well similarity tells pairs of one person from pairs of two: the ROC, and accuracy by the protocol of LFW.
+"""Verification by similarity, one person or two: the ROC, and accuracy by the protocol of LFW.
 
-Odd inputs: pairs of only one kind, a NaN, or lengths that differ raise ValueError. Equal similarities are accepted or refused together.
+Odd inputs: pairs of only one kind, a NaN, or different lengths raise ValueError. Equal similarities are accepted or rejected together.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from facecluster.evaluation.clusters import Floats, Ints
 
 FAR = (1e-2, 1e-3, 1e-4)
 RATES = (*FAR, 1e-5)
-POINTS = 200  # of a curve as it is written
+POINTS = 200  # of a thinned curve
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roc:
-    """What each threshold accepts: a pair passes whose similarity is at or above it. Thresholds fall; the first accepts nothing."""
+    """Accepted pairs at each threshold: those with a similarity at or above it. Thresholds fall; the first accepts no pair."""
 
-    threshold: Floats  # (m,) infinity, then each different similarity
-    false_accepts: Ints  # (m,) pairs of two people that pass
-    true_accepts: Ints  # (m,) pairs of one person that pass
+    threshold: Floats  # (m,) infinity, then each distinct similarity
+    false_accepts: Ints  # (m,) accepted pairs of two people
+    true_accepts: Ints  # (m,) accepted pairs of one person
     different: int  # pairs of two people, 1 or more
     same: int  # pairs of one person, 1 or more
 
@@ -49,11 +49,11 @@ def roc(similarity: ArrayLike, same: ArrayLike) -> Roc:
     """The receiver operating characteristic of pairs.
 
     Args:
-        similarity: (n,) higher is more alike; no NaN.
+        similarity: (n,) higher is more similar; no NaN.
         same: (n,) bool, whether the pair is one person.
 
     Raises:
-        ValueError: a NaN, lengths that differ, or no pair of one of the two kinds.
+        ValueError: a NaN, different lengths, or no pair of one of the two kinds.
     """
     values, flags = np.asarray(similarity).ravel(), np.asarray(same, dtype=bool).ravel()
     if len(values) != len(flags):
@@ -71,35 +71,36 @@ def roc(similarity: ArrayLike, same: ArrayLike) -> Roc:
 
 
 def verification(similarity: ArrayLike, same: ArrayLike, far: Sequence[float] = FAR) -> Floats:
-    """True accept rate at each false accept rate: how many same-person pairs pass a threshold that few others pass.
+    """True accept rate at each false accept rate.
 
-    The rule: a pair is accepted if its similarity is at or above the threshold; the threshold for a rate is the smallest similarity
-    among the pairs given (or above them all) at which false accepts / different-person pairs is at most that rate. Ties go together.
+    A pair is accepted if its similarity is at or above the threshold. The threshold for a false accept rate is the smallest similarity
+    among the given pairs (or one above them all) at which false accepts / pairs of two people is at most that rate. Ties are accepted
+    together.
 
     Args:
-        similarity: (n,) higher is more alike; no NaN.
+        similarity: (n,) higher is more similar; no NaN.
         same: (n,) bool, whether the pair is one person.
         far: rates, 0 to 1.
 
     Returns:
-        (len(far),) share of the same-person pairs accepted, 0 to 1.
+        (len(far),) share of the pairs of one person that are accepted, 0 to 1.
 
     Raises:
-        ValueError: a NaN, lengths that differ, or no pair of one of the two kinds.
+        ValueError: a NaN, different lengths, or no pair of one of the two kinds.
     """
     curve = roc(similarity, same)
     return np.asarray(curve.tar[curve.at(far)], np.float64)
 
 
 def thinned(curve: Roc, points: int = POINTS) -> tuple[Floats, Floats, Floats]:
-    """False and true accept rates and thresholds of at most `points` places of a curve, even on a logarithmic axis of rates."""
+    """False and true accept rates and thresholds at up to `points` points of a curve, evenly spaced on a logarithmic axis."""
     rates = np.geomspace(1 / curve.different, 1, points - 1) if curve.different > 1 else np.ones(1)
     keep = np.unique(np.append(curve.at([0.0]), curve.at(rates.tolist())))
     return curve.far[keep], curve.tar[keep], curve.threshold[keep]
 
 
 def finite(value: float) -> float | None:
-    """A number as JSON can hold it."""
+    """A number for JSON: None if it is not finite."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -107,9 +108,9 @@ def finite(value: float) -> float | None:
 class Folds:
     """Accuracy by the protocol of LFW, fold by fold."""
 
-    accuracy: tuple[float, ...]  # share of a fold's pairs told right, 0 to 1, with the threshold of the other folds
-    threshold: tuple[float, ...]  # the similarity from which a pair of that fold was taken for one person
-    right: int  # pairs told right, of all folds
+    accuracy: tuple[float, ...]  # share of a fold's pairs that are right with the threshold of the other folds, 0 to 1
+    threshold: tuple[float, ...]  # similarity from which a pair of that fold counts as one person
+    right: int  # number of right pairs of all folds
 
     @property
     def mean(self) -> float:
@@ -118,7 +119,7 @@ class Folds:
 
     @property
     def error(self) -> float:
-        """Standard error of the mean: the standard deviation of the folds (with one degree of freedom less) / sqrt(folds)."""
+        """Standard error of the mean: the sample standard deviation of the folds / sqrt(folds)."""
         return float(np.std(self.accuracy, ddof=1) / np.sqrt(len(self.accuracy)))
 
 
@@ -126,12 +127,12 @@ def folds(similarity: ArrayLike, same: ArrayLike, fold: ArrayLike) -> Folds:
     """Accuracy on each fold with the threshold that is best on all others: Huang et al., "Labeled Faces in the Wild" (2007), view 2.
 
     Args:
-        similarity: (n,) higher is more alike; no NaN.
+        similarity: (n,) higher is more similar; no NaN.
         same: (n,) bool, whether the pair is one person.
-        fold: (n,) int, the fold of each pair; two different ones or more. LFW has ten.
+        fold: (n,) int, the fold of each pair; at least two different folds. LFW has ten.
 
     Raises:
-        ValueError: a NaN, lengths that differ, or fewer than two folds.
+        ValueError: a NaN, different lengths, or fewer than two folds.
     """
     values, flags, part = np.asarray(similarity, np.float64).ravel(), np.asarray(same, dtype=bool).ravel(), np.asarray(fold).ravel()
     if not len(values) == len(flags) == len(part):
@@ -153,20 +154,20 @@ def folds(similarity: ArrayLike, same: ArrayLike, fold: ArrayLike) -> Folds:
 
 
 def best_threshold(similarity: Floats, same: ArrayLike) -> float:
-    """The similarity from which to say "one person" so that most pairs (n,), n > 0, are told right; of equal ones the lowest.
+    """The threshold that gives the most right pairs (n,), n > 0; of equally good ones the lowest.
 
-    It lies in the middle between the lowest similarity accepted and the highest refused: any place between is as good on these pairs.
+    It is the midpoint between the lowest accepted and the highest rejected similarity: any value between them is as good on these pairs.
     """
     order = np.argsort(similarity)
     values, flags = np.asarray(similarity, np.float64)[order], np.asarray(same, bool)[order]
     starts = np.append(0, np.flatnonzero(values[1:] != values[:-1]) + 1)
-    refused = np.append(starts, len(values))  # accept from here on; the last accepts nothing
+    rejected = np.append(starts, len(values))  # number of rejected pairs; the last threshold accepts no pair
     below = np.append(0, np.cumsum(flags))
-    right = (refused - below[refused]) + (below[-1] - below[refused])
-    best = int(refused[np.argmax(right)])
+    right = (rejected - below[rejected]) + (below[-1] - below[rejected])
+    best = int(rejected[np.argmax(right)])
     if best == 0:
         return float(values[0])
     if best == len(values):
         return float(np.nextafter(values[-1], np.inf))
     middle = float((values[best - 1] + values[best]) / 2)
-    return middle if middle > values[best - 1] else float(values[best])  # neighbouring floats have no middle
+    return middle if middle > values[best - 1] else float(values[best])  # adjacent floats have no midpoint
