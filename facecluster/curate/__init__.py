@@ -1,23 +1,27 @@
-"""Curate a face data set: which faces are in, why, and the files.
+"""Curates a face data set: which faces are included, why others are not, and the files.
 
-clean      which labels of faces are wrong
-proposals  two labels for one person, one label for two
-judge      both, in order
-copies     near-duplicates of a face
-bounds     faces a person: cap, floor, the tail
-split      train, val and test by person
-source     the faces of a store and their labels
-plan       all of these: a verdict for every face
-manifest   the plan as a table
-datasheet  the plan in numbers and words
-out        the folder that is written to
-images     the pictures of faces
-write_*    the files
+labelled_faces   the faces of a store and their labels
+similarity       margins of faces to labels
+clean            wrong labels of faces
+label_proposals  two labels of one person; one label of several people
+check_labels     both, in order
+near_duplicates  groups of near-duplicates
+balance          faces a person: the cap, and figures of balance
+split            train, val and test by person
+plan             all of these: in or out, and why, for every face
+manifest         the plan as a table
+datasheet        the plan in figures and words
+samples          the faces of a split, their images and metadata
+output_folder    the folder that is written to
+write_*          the files of each format
 """
 
-from facecluster.curate.clean import CleanConfig, Verdicts, clean
-from facecluster.curate.judge import Judgement, judge
+from facecluster.curate.check_labels import LabelCheck, check_labels
+from facecluster.curate.clean import CleanConfig, Verdicts, clean_labels
+from facecluster.curate.labelled_faces import LabelledFaces, read_labelled_faces
 from facecluster.curate.plan import CurateConfig, Plan, curate
-from facecluster.curate.source import Source, read_source
 
-__all__ = ["CleanConfig", "CurateConfig", "Judgement", "Plan", "Source", "Verdicts", "clean", "curate", "judge", "read_source"]
+__all__ = [
+    "CleanConfig", "CurateConfig", "LabelCheck", "LabelledFaces", "Plan", "Verdicts", "check_labels", "clean_labels", "curate",
+    "read_labelled_faces",
+]  # fmt: skip

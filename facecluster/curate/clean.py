@@ -1,13 +1,13 @@
-"""Which labels of faces are wrong: each face against the other faces of its person, and against every other person.
+"""Finds wrong labels: compares each face with the other faces of its label, and with all other labels.
 
-A face is compared with its person's trusted faces (itself left out) and with the middles of all other people: see `likeness`. Every bound
-is in sd above strangers, and means the same for every model and every set of people. It follows Bayes in the share of wrong labels that was
-found in the round before: where hardly any are wrong, a face far from its label is more often an odd picture of the right person.
-Flagged faces are no longer trusted; all faces, flagged ones too, are judged again, until nothing changes.
+A face is compared with the trusted faces of its label (itself left out), and with the centroids of all other labels: see `similarity`. All
+bounds are margins, which mean the same for every model and every set of people. The bound follows Bayes' rule for the share of wrong labels
+found in the round before: if hardly any label is wrong, a face far from its label is more often an odd picture of the right person.
+Flagged faces are no longer trusted. All faces, flagged ones too, are then judged again, until nothing changes.
 
-Odd inputs: a face without a label (-1) is "unlabelled" and never trusted; the only face of a label has nothing to be compared with and is
-"alone"; one of two faces that disagree could be either, so both are "alone". Fewer than three people say little about strangers, then the
-model's card says the rest. No faces give empty arrays.
+Odd inputs: a face without a label (-1) is "unlabelled" and never trusted. The only face of a label has nothing to be compared with and is
+"alone"; of two faces that disagree either could be wrong, so both are "alone". With fewer than three people the impostors are mostly those
+of the model's card. No faces give empty arrays.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.curate.likeness import Floats, Ints, Likeness, likeness
+from facecluster.curate.similarity import Floats, Ints, LabelSimilarity, label_similarity
 
 RIGHT, WRONG, STRANGER, BYSTANDER, ALONE, UNLABELLED = "right", "wrong", "stranger", "bystander", "alone", "unlabelled"
-_USUAL = 0.15  # share of wrong labels that `low` is for
-_SLOPE = 3.0  # what the log-odds of being right rise by with each sd, near the bound: fewer wrong labels ask for more to call one wrong
-_FACES = 20  # faces' worth of trust in the usual share
-_SAMPLE = 300  # right faces that say what is usual: fewer are moved by chance
-_ROUNDS = 12  # two or three are usual; a face that two people claim could flip for ever
+_USUAL_ERRORS = 0.15  # share of wrong labels that `min_margin` is meant for
+_SLOPE = 3.0  # rise of the log-odds of being right for each sd, near the bound: with fewer wrong labels the bound is lower
+_PRIOR_FACES = 20  # faces that the usual share of errors counts as
+_SAMPLE = 300  # trusted faces that the usual margin is measured on; with fewer, chance moves it
+_MAX_ROUNDS = 12  # two or three are usual; a face between two people could change sides for ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanConfig:
-    """What decides which labels are wrong. Bounds are in sd above strangers, see `likeness`."""
+    """Settings that decide which labels are wrong. Margins are in standard deviations, see `similarity`."""
 
-    low: float = 1.0  # a face less far above strangers than that is not of its label, where 15 % are wrong
-    spread: float = 4.0  # nor one that is that many sd of right faces less like its label than is usual, where that asks for more
-    share: float = 0.5  # of what another person has above the best of as many strangers, that the own label must have besides
-    impostor_mean: float = 0.035  # cosine of two strangers, from the model's card
-    impostor_sd: float = 0.115
+    min_margin: float = 1.0  # lowest margin of a face to its label, if 15 % of the labels are wrong
+    max_deviation: float = 4.0  # largest distance below the usual margin, in sd of right faces, if that asks for more
+    other_weight: float = 0.5  # the own margin must also reach this share of the other label's margin above that of the best impostor
+    impostor_mean: float = 0.035  # mean cosine of two different people, from the model's card
+    impostor_sd: float = 0.115  # its standard deviation
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Struct of arrays over n faces."""
+    """The result for n faces: struct of arrays."""
 
-    verdict: NDArray[np.str_]  # (n,) RIGHT, WRONG (another known person's), STRANGER (nobody's), BYSTANDER, ALONE, UNLABELLED
-    own: Floats  # (n,) sd above strangers of the likeness to the own label; NaN if there is nothing to compare with
-    other: Floats  # (n,) the same for the best other label; NaN if there is none
-    best: Ints  # (n,) the best other label; -1 = none
+    verdict: NDArray[np.str_]  # (n,) RIGHT, WRONG (another label's person), STRANGER (no label's person), BYSTANDER, ALONE, UNLABELLED
+    own_margin: Floats  # (n,) to the own label; NaN if there is nothing to compare with
+    other_margin: Floats  # (n,) to the best other label; NaN if there is none
+    best_other: Ints  # (n,) the best other label; -1 = none
     rounds: int  # until nothing changed
 
     @property
@@ -56,7 +56,7 @@ class Verdicts:
         return np.isin(self.verdict, (WRONG, STRANGER, BYSTANDER))
 
 
-def clean(
+def clean_labels(
     vectors: NDArray[np.floating], labels: NDArray[np.integer], config: CleanConfig | None = None, *,
     photos: NDArray[np.integer] | None = None, doubtful: NDArray[np.bool_] | None = None,
 ) -> Verdicts:  # fmt: skip
@@ -64,19 +64,19 @@ def clean(
 
     Args:
         vectors: (n, dim), rows of length 1.
-        labels: (n,) number of the person that each face is said to be, from 0; -1 = not said.
-        config: see there.
-        photos: (n,) number of the photo of each face, if labels are those of whole photos: then only the likeliest face of a photo can be
+        labels: (n,) label of each face, from 0; -1 = none.
+        config: settings; the default ones if None.
+        photos: (n,) number of each face's photo, if labels were given to whole photos: then only the most similar face of a photo can be
             the person, the others are bystanders.
-        doubtful: (n,) faces that are not trusted from the beginning, though judged: of low quality, or found to be a second person.
+        doubtful: (n,) faces that are judged but never trusted: of low quality, or found to be a second person.
     """
     config = config or CleanConfig()
     x = np.ascontiguousarray(vectors, dtype=np.float32)
     label = np.asarray(labels, dtype=np.int64)
     basis = (label >= 0) if doubtful is None else (label >= 0) & ~doubtful
-    trusted, seen, wrong = basis, set(), _USUAL
-    for rounds in range(1, _ROUNDS + 1):  # noqa: B007  counts them
-        found = likeness(x, label, trusted, mean=config.impostor_mean, sd=config.impostor_sd)
+    trusted, seen, wrong = basis, set(), _USUAL_ERRORS
+    for rounds in range(1, _MAX_ROUNDS + 1):  # noqa: B007  counts them
+        found = label_similarity(x, label, trusted, mean=config.impostor_mean, sd=config.impostor_sd)
         verdict = _judge(found, label, trusted, config, wrong)
         if photos is not None:
             verdict[_bystanders(found.own, label, np.asarray(photos), verdict)] = BYSTANDER
@@ -86,20 +86,21 @@ def clean(
             break
         seen.add(key)
         trusted = now
-        wrong = (float((basis & ~trusted).sum()) + _FACES * _USUAL) / (float(basis.sum()) + _FACES)
-    return Verdicts(verdict, found.own, found.other, found.best, rounds)
+        wrong = (float((basis & ~trusted).sum()) + _PRIOR_FACES * _USUAL_ERRORS) / (float(basis.sum()) + _PRIOR_FACES)
+    return Verdicts(verdict, found.own, found.other, found.best_other, rounds)
 
 
-def _judge(found: Likeness, label: Ints, trusted: NDArray[np.bool_], config: CleanConfig, wrong: float) -> NDArray[np.str_]:
+def _judge(found: LabelSimilarity, label: Ints, trusted: NDArray[np.bool_], config: CleanConfig, wrong: float) -> NDArray[np.str_]:
     """Verdicts (n,), if a share `wrong` of the labels is expected to be wrong."""
     people = int(label.max(initial=-1)) + 1
     others = np.bincount(label[trusted], minlength=people)[label] - trusted if people else np.zeros(len(label), np.int64)
     verdict = np.full(len(label), RIGHT, dtype="<U10")
-    # the best of many people is like a face by chance: only what it has above that speaks for it
-    extra = np.nan_to_num(found.other) - NormalDist().inv_cdf(1 - 1 / max(int((np.bincount(label[trusted], minlength=1) > 0).sum()), 3))
-    bound = _bound(found.own[trusted], config) + (_logit(min(wrong, 0.5)) - _logit(_USUAL)) / _SLOPE
-    far = found.own < bound + config.share * np.maximum(extra, 0)
-    elsewhere = far & (extra >= config.low) & (found.other >= bound)
+    # the best of many people is similar to a face by chance: only the margin above that speaks for it
+    labels = max(int((np.bincount(label[trusted], minlength=1) > 0).sum()), 3)
+    extra = np.nan_to_num(found.other) - NormalDist().inv_cdf(1 - 1 / labels)
+    bound = _bound(found.own[trusted], config) + (_logit(min(wrong, 0.5)) - _logit(_USUAL_ERRORS)) / _SLOPE
+    far = found.own < bound + config.other_weight * np.maximum(extra, 0)
+    elsewhere = far & (extra >= config.min_margin) & (found.other >= bound)
     verdict[far] = STRANGER
     verdict[elsewhere] = WRONG
     verdict[np.isnan(found.own) | (far & (others < 2) & trusted & ~elsewhere)] = ALONE
@@ -112,19 +113,19 @@ def _logit(p: float) -> float:
 
 
 def _bound(own: Floats, config: CleanConfig) -> float:
-    """What a face's likeness to its label must be: where right labels stand well clear of strangers, more than the least.
+    """The least margin to the own label: `min_margin`, or more if right faces are well above impostors.
 
-    The sd of right faces is that below their median, by the 16th percentile, which few wrong ones do not move.
+    The sd of right faces is measured below their median, by the 16th percentile, which a few wrong faces do not move.
     """
     own = own[~np.isnan(own)]
     if len(own) < _SAMPLE:
-        return config.low
+        return config.min_margin
     low, middle = (float(v) for v in np.quantile(own, (0.16, 0.5)))
-    return max(config.low, min(middle / 2, middle - config.spread * (middle - low)))
+    return max(config.min_margin, min(middle / 2, middle - config.max_deviation * (middle - low)))
 
 
 def _bystanders(own: Floats, label: Ints, photos: NDArray[np.integer], verdict: NDArray[np.str_]) -> Ints:
-    """Rows of faces said to be right in photos where a likelier face has the same label."""
+    """Rows of RIGHT faces in photos where a more similar face has the same label."""
     rows = np.flatnonzero(verdict == RIGHT)
     order = rows[np.lexsort((-own[rows], label[rows], photos[rows]))]
     same = (photos[order][1:] == photos[order][:-1]) & (label[order][1:] == label[order][:-1])

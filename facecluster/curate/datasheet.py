@@ -1,6 +1,8 @@
-"""The datasheet: what is in the data set, what was left out and why, how good and how even it is. As JSON, and as Markdown to read.
+"""The datasheet: what is in the data set, what was left out and why, its quality and balance. As JSON, and as Markdown.
 
-The headings are a short form of "Datasheets for Datasets" (Gebru et al., 2021); what only the maker knows is left as a question.
+The headings are a short form of "Datasheets for Datasets" (Gebru et al., 2021); what only the maker of the data set knows is left as a
+question.
+
 Odd input: people without a group are in the group "not said".
 """
 
@@ -13,30 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster import __version__
-from facecluster.curate.bounds import tail
-from facecluster.curate.plan import IN, WHYS, Plan, proposals
+from facecluster.curate.balance import balance_figures
+from facecluster.curate.plan import INCLUDED, REASONS, Plan, proposals_to_dict
 from facecluster.report.text import one_line, plural
 
-UNSAID = "not said"
+NO_GROUP = "not said"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def datasheet(plan: Plan, groups: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Figures of a plan, for JSON. `groups` gives the group of each person by name."""
-    source, inside = plan.source, plan.inside
-    said = source.label >= 0
-    verdicts, counts = np.unique(plan.judged.verdicts.verdict, return_counts=True)
+    """Figures of a plan, for JSON. `groups` gives the group of each person, by name."""
+    source, included = plan.source, plan.included
+    labelled = source.label >= 0
+    verdicts, counts = np.unique(plan.labels.verdicts.verdict, return_counts=True)
     return {
         "made_by": f"facecluster {__version__}", "settings": plan.config.to_dict(),
-        "faces": {"looked_at": len(plan.why), "included": len(inside)},
-        "why": {why: n for why in WHYS if (n := int((plan.why == why).sum()))},
-        "labels": {"people": len(source.names), "rounds": plan.judged.verdicts.rounds, "unmatched_rows": source.unmatched,
+        "faces": {"looked_at": len(plan.reason), "included": len(included)},
+        "why": {reason: n for reason in REASONS if (n := int((plan.reason == reason).sum()))},
+        "labels": {"people": len(source.names), "rounds": plan.labels.verdicts.rounds, "unmatched_rows": source.unmatched_rows,
                    "verdicts": {str(v): int(n) for v, n in zip(verdicts, counts, strict=True)}},
-        "splits": {split: _part(plan, inside[plan.split[inside] == split]) for split, share in plan.config.shares if share},
-        "people": tail(_sizes(plan.person[inside])), "people_before": tail(_sizes(source.label[said])),
-        "quality": _quality(plan, inside), "quality_left_out": _quality(plan, np.flatnonzero(plan.why != IN)),
-        "copies": int((plan.original != np.arange(len(plan.why))).sum()),
-        "proposals": proposals(plan),
+        "splits": {split: _part(plan, included[plan.split[included] == split]) for split, share in plan.config.shares if share},
+        "people": balance_figures(_sizes(plan.person[included])), "people_before": balance_figures(_sizes(source.label[labelled])),
+        "quality": _quality(plan, included), "quality_left_out": _quality(plan, np.flatnonzero(plan.reason != INCLUDED)),
+        "copies": int((plan.original != np.arange(len(plan.reason))).sum()),
+        "proposals": proposals_to_dict(plan),
         **({"groups": _groups(plan, groups)} if groups is not None else {}),
     }  # fmt: skip
 
@@ -51,9 +53,9 @@ def _part(plan: Plan, rows: NDArray[np.integer]) -> dict[str, int]:
 
 
 def _quality(plan: Plan, rows: NDArray[np.integer]) -> dict[str, dict[str, float]]:
-    """Quantiles of each number that is known of a face."""
+    """Quantiles of each measure of the faces."""
     out = {}
-    for name, values in plan.source.numbers.items():
+    for name, values in plan.source.measures.items():
         if len(rows):
             found = np.quantile(np.abs(values[rows]) if name == "yaw" else values[rows], _QUANTILES)
             out[name] = {f"{q:.0%}": round(float(v), 3) for q, v in zip(_QUANTILES, found, strict=True)}
@@ -61,23 +63,23 @@ def _quality(plan: Plan, rows: NDArray[np.integer]) -> dict[str, dict[str, float
 
 
 def _groups(plan: Plan, groups: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """Figures of each group: how many, how many are left out, how good. Uneven ones say where a model trained on this will be weak."""
+    """Figures of each group: size, share left out, quality. Uneven figures show where a model trained on this data will be weak."""
     source = plan.source
-    of = np.array([groups.get(name, UNSAID) for name in source.names] + [""], dtype=object)[source.label]
+    of = np.array([groups.get(name, NO_GROUP) for name in source.names] + [""], dtype=object)[source.label]
     out = {}
     for name in sorted(set(of[source.label >= 0].tolist())):
         rows = np.flatnonzero(of == name)
-        kept = rows[plan.why[rows] == IN]
+        kept = rows[plan.reason[rows] == INCLUDED]
         out[name] = {
             "people": len(np.unique(plan.person[kept])), "faces_before": len(rows), "faces": len(kept),
-            "share_left_out": round(1 - len(kept) / len(rows), 4), "share_wrong": round(float(plan.judged.flagged[rows].mean()), 4),
-            "quality": round(float(source.numbers["quality"][kept].mean()), 3) if len(kept) else 0.0,
+            "share_left_out": round(1 - len(kept) / len(rows), 4), "share_wrong": round(float(plan.labels.flagged[rows].mean()), 4),
+            "quality": round(float(source.measures["quality"][kept].mean()), 3) if len(kept) else 0.0,
         }  # fmt: skip
     return out
 
 
 def markdown(sheet: Mapping[str, Any]) -> str:
-    """A datasheet to read."""
+    """The datasheet as Markdown."""
     faces, people = sheet["faces"], sheet["people"]
     parts = [
         "# Datasheet",
@@ -90,15 +92,15 @@ def markdown(sheet: Mapping[str, Any]) -> str:
         "## Labels", _table("verdict", ("faces",), {k: {"faces": n} for k, n in sheet["labels"]["verdicts"].items()}),
         *_proposed(sheet["proposals"]),
         "## Balance", _table("faces a person", ("people",), {k: {"people": n} for k, n in people["by_faces"].items()}),
-        f"Gini coefficient {people['gini']} (0 = all alike); as varied as {people['effective_people']} people of equal share; the tenth of "
-        f"people with most have {people['top_tenth_share']:.0%} of the faces.",
+        f"Gini coefficient {people['gini']} (0 = equal); as varied as {people['effective_people']} people of equal share; the tenth of "
+        f"people with most faces has {people['top_tenth_share']:.0%} of the faces.",
         "## Quality (quantiles)", _table("of the faces", tuple(f"{q:.0%}" for q in _QUANTILES), sheet["quality"]),
     ]  # fmt: skip
     if "groups" in sheet:
         columns = ("people", "faces_before", "faces", "share_left_out", "share_wrong", "quality")
         parts += ["## By group", _table("group", columns, sheet["groups"])]
     parts += [
-        "## To be filled in by whoever gives this on",
+        "## To be filled in by whoever publishes this data set",
         "- Where do the photos come from, and did the people agree to this use?\n- Under which licence?\n"
         "- What should it not be used for?\n- Who takes requests to remove somebody, and how?",
     ]
@@ -118,6 +120,6 @@ def _table(first: str, columns: tuple[str, ...], rows: Mapping[str, Mapping[str,
 
 
 def _cell(value: Any) -> str:
-    """A value in a table of Markdown: names may hold its signs, or HTML."""
+    """A value in a Markdown table: names may hold Markdown or HTML."""
     text = f"{value:,}" if isinstance(value, int) else one_line(str(value))
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")

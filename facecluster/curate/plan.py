@@ -1,10 +1,10 @@
-"""Which faces are in the data set, under which name, in which split, and why the others are not.
+"""The plan of a data set: which faces are included, under which person, in which split, and why the others are not.
 
-A face is left out for the first of these that holds: it has no label; it is of low quality; its label is wrong (of another person, of
-nobody known, a bystander, a second person in the label); it is a copy of a better face that is in; its person has too few faces; its person
-has better and more varied ones. Everything follows from the faces, the labels, the settings and the seed.
+A face is left out for the first of these reasons that holds: it has no label; it is of low quality; its label is wrong (another person, a
+person without a label, a bystander, a second person in the label); it is a near-duplicate of a better face that is included; its person has
+too few faces; its person has better and more varied ones. The plan follows from the faces, the labels, the settings and the seed alone.
 
-Odd inputs: a data set that nothing is left of is a plan without faces, not an error.
+Odd inputs: if nothing is left, the plan has no faces; that is no error.
 """
 
 from __future__ import annotations
@@ -16,131 +16,138 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.curate import split as splitting
-from facecluster.curate.bounds import pick
+from facecluster.curate.balance import pick_varied
+from facecluster.curate.check_labels import LabelCheck, check_labels
 from facecluster.curate.clean import BYSTANDER, STRANGER, UNLABELLED, WRONG, CleanConfig
-from facecluster.curate.copies import copies
-from facecluster.curate.judge import Judgement, judge
-from facecluster.curate.source import Source
+from facecluster.curate.labelled_faces import LabelledFaces
+from facecluster.curate.near_duplicates import group_near_duplicates
 from facecluster.photos.images import decode_crop
 
 Ints = NDArray[np.int64]
-IN, POOR, SECOND, COPY, FEW, MANY = "in", "low quality", "second person", "copy", "too few", "over the cap"
-_FLAGS = {WRONG: "wrong label", STRANGER: "stranger", BYSTANDER: "bystander"}
-WHYS = (IN, UNLABELLED, POOR, *_FLAGS.values(), SECOND, COPY, FEW, MANY)
+INCLUDED, POOR, SECOND, DUPLICATE, TOO_FEW, TOO_MANY = "in", "low quality", "second person", "copy", "too few", "over the cap"
+_LABEL_REASONS = {WRONG: "wrong label", STRANGER: "stranger", BYSTANDER: "bystander"}
+REASONS = (INCLUDED, UNLABELLED, POOR, *_LABEL_REASONS.values(), SECOND, DUPLICATE, TOO_FEW, TOO_MANY)
+# keys of the settings in datasheet.json, where they differ from the names of the fields
+_CLEAN_KEYS = {"min_margin": "low", "max_deviation": "spread", "other_weight": "share"}
+_CURATE_KEYS = {"min_quality": "least_quality", "max_faces": "cap", "min_faces": "floor", "keep_duplicates": "keep_copies"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurateConfig:
-    """What decides the data set."""
+    """Settings that decide the data set."""
 
     clean: CleanConfig = CleanConfig()
-    least_quality: float = 0.2  # of a face, 0 to 1
-    cap: int = 0  # faces a person at most; 0 = no bound
-    floor: int = 2  # faces a person at least
-    keep_copies: bool = False  # near-duplicates stay (in the split of their original)
-    relabel: bool = False  # faces of another person go to that one, and are not left out
+    min_quality: float = 0.2  # of a face, 0 to 1
+    max_faces: int = 0  # of a person; 0 = no limit
+    min_faces: int = 2  # of a person
+    keep_duplicates: bool = False  # near-duplicates are included (in the split of their original)
+    relabel: bool = False  # a face of another person moves to that person, and is not left out
     shares: tuple[tuple[str, float], ...] = (("train", 0.8), ("val", 0.1), ("test", 0.1))
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "shares": dict(self.shares)}
+        """For JSON, with the keys of datasheet.json."""
+        found = {_CURATE_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        clean = {_CLEAN_KEYS.get(name, name): value for name, value in asdict(self.clean).items()}
+        return {**found, "clean": clean, "shares": dict(self.shares)}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A verdict for every face of a source: arrays are (n,)."""
+    """The decision about every face: arrays are (n,)."""
 
-    source: Source
+    source: LabelledFaces
     config: CurateConfig
-    judged: Judgement
-    person: Ints  # index into source.names under which a face is, or would be, in; -1 = none
-    why: NDArray[np.str_]  # IN, or why not (WHYS)
-    original: Ints  # the row that a face is a copy of, of those copies the one that is in; its own where it is no copy
-    split: NDArray[np.str_]  # "" for faces that are not in
-    classes: list[str] = field(default_factory=list)  # names of people who are in, sorted: numbered in this order
+    labels: LabelCheck
+    person: Ints  # index into source.names of the person that a face is, or would be, included under; -1 = none
+    reason: NDArray[np.str_]  # INCLUDED, or why it is left out (REASONS)
+    original: Ints  # row of the best near-duplicate of a face, an included one if there is one; its own row if it has none
+    split: NDArray[np.str_]  # "" for faces that are left out
+    classes: list[str] = field(default_factory=list)  # names of included people, sorted: their numbers follow this order
 
     @property
-    def inside(self) -> Ints:
-        """Rows of faces that are in."""
-        return np.flatnonzero(self.why == IN).astype(np.int64)
+    def included(self) -> Ints:
+        """Rows of included faces."""
+        return np.flatnonzero(self.reason == INCLUDED).astype(np.int64)
 
 
-def curate(source: Source, config: CurateConfig | None = None) -> Plan:
-    """Decide on every face of `source`."""
+def curate(source: LabelledFaces, config: CurateConfig | None = None) -> Plan:
+    """Decide about every face of `source`."""
     config = config or CurateConfig()
-    quality = source.numbers["quality"]
-    poor = quality < config.least_quality
-    judged = judge(source.vectors, source.label, config.clean, photos=source.photo if source.of_photos else None, poor=poor)
-    why, person = _labels(source, judged, poor, config)
-    group = copies(source.vectors, lambda row: decode_crop(source.crops[row]), source.phash)
-    original = _originals(group, why, quality)
-    if not config.keep_copies:
-        why[(why == IN) & (original != np.arange(len(why)))] = COPY
-    _bound(source, person, why, quality, config)
-    split = _split(source, person, why, group, config)
-    classes = [source.names[i] for i in np.unique(person[why == IN]).tolist()]
-    return Plan(source, config, judged, person, why, original, split, classes)
+    quality = source.measures["quality"]
+    poor = quality < config.min_quality
+    labels = check_labels(source.vectors, source.label, config.clean, photos=source.photo if source.photo_labels else None, poor=poor)
+    reason, person = _label_reasons(source, labels, poor, config)
+    group = group_near_duplicates(source.vectors, lambda row: decode_crop(source.crops[row]), source.phash)
+    original = _originals(group, reason, quality)
+    if not config.keep_duplicates:
+        reason[(reason == INCLUDED) & (original != np.arange(len(reason)))] = DUPLICATE
+    _limit_faces(source, person, reason, quality, config)
+    split = _split(source, person, reason, group, config)
+    classes = [source.names[i] for i in np.unique(person[reason == INCLUDED]).tolist()]
+    return Plan(source, config, labels, person, reason, original, split, classes)
 
 
-def _labels(source: Source, judged: Judgement, poor: NDArray[np.bool_], config: CurateConfig) -> tuple[NDArray[np.str_], Ints]:
-    """Why a face is out as far as labels and quality go, and whose it is."""
-    verdict = judged.verdicts.verdict
-    why = np.full(len(poor), IN, dtype="<U16")
+def _label_reasons(
+    source: LabelledFaces, labels: LabelCheck, poor: NDArray[np.bool_], config: CurateConfig
+) -> tuple[NDArray[np.str_], Ints]:
+    """The reason for each face as far as labels and quality decide it, and its person."""
+    verdict = labels.verdicts.verdict
+    reason = np.full(len(poor), INCLUDED, dtype="<U16")
     person = source.label.copy()
-    for flag, words in _FLAGS.items():
-        why[verdict == flag] = words
-    why[judged.second] = SECOND
+    for flag, words in _LABEL_REASONS.items():
+        reason[verdict == flag] = words
+    reason[labels.second_person] = SECOND
     if config.relabel:
         moved = verdict == WRONG
-        person[moved] = judged.verdicts.best[moved]
-        why[moved] = IN
-    why[poor] = POOR
-    why[source.label < 0] = UNLABELLED
-    return why, person
+        person[moved] = labels.verdicts.best_other[moved]
+        reason[moved] = INCLUDED
+    reason[poor] = POOR
+    reason[source.label < 0] = UNLABELLED
+    return reason, person
 
 
-def _originals(group: Ints, why: NDArray[np.str_], quality: NDArray[np.float64]) -> Ints:
-    """The best row of each face's copies, of those that are in if there is one; ties go to the first."""
-    order = np.lexsort((np.arange(len(group)), -quality, why != IN, group))
+def _originals(group: Ints, reason: NDArray[np.str_], quality: NDArray[np.float64]) -> Ints:
+    """The best row of each face's near-duplicates, among the included ones if there are any; of equal ones the first."""
+    order = np.lexsort((np.arange(len(group)), -quality, reason != INCLUDED, group))
     firsts = order[np.unique(group[order], return_index=True)[1]]
     return np.asarray(firsts[np.unique(group, return_inverse=True)[1].reshape(-1)], dtype=np.int64)
 
 
-def _bound(source: Source, person: Ints, why: NDArray[np.str_], quality: NDArray[np.float64], config: CurateConfig) -> None:
-    """Floor and cap, in `why`."""
-    rows = np.flatnonzero(why == IN)
+def _limit_faces(source: LabelledFaces, person: Ints, reason: NDArray[np.str_], quality: NDArray[np.float64], config: CurateConfig) -> None:
+    """Apply min_faces and max_faces to `reason`."""
+    rows = np.flatnonzero(reason == INCLUDED)
     rows = rows[np.argsort(person[rows], kind="stable")]
     for mine in np.split(rows, np.flatnonzero(np.diff(person[rows])) + 1):
-        if len(mine) < config.floor:
-            why[mine] = FEW
-        elif config.cap and len(mine) > config.cap:
-            why[np.delete(mine, pick(source.vectors[mine], quality[mine], config.cap))] = MANY
+        if len(mine) < config.min_faces:
+            reason[mine] = TOO_FEW
+        elif config.max_faces and len(mine) > config.max_faces:
+            reason[np.delete(mine, pick_varied(source.vectors[mine], quality[mine], config.max_faces))] = TOO_MANY
 
 
-def _split(source: Source, person: Ints, why: NDArray[np.str_], group: Ints, config: CurateConfig) -> NDArray[np.str_]:
-    """The split of each face that is in."""
-    rows = np.flatnonzero(why == IN)
+def _split(source: LabelledFaces, person: Ints, reason: NDArray[np.str_], group: Ints, config: CurateConfig) -> NDArray[np.str_]:
+    """The split of each included face."""
+    rows = np.flatnonzero(reason == INCLUDED)
     people, at = np.unique(person[rows], return_inverse=True)
-    # whoever shares copies shares a split, also where one of the copies is out: it may come in with the next settings
-    said = np.flatnonzero(np.isin(person, people))
-    place = np.searchsorted(people, person[said])
-    order = np.argsort(group[said], kind="stable")
-    same = np.flatnonzero(np.diff(group[said][order]) == 0)
-    together = np.c_[place[order[same]], place[order[same + 1]]]
+    # people who share near-duplicates share a split, even if one of them is left out: other settings may include it
+    labelled = np.flatnonzero(np.isin(person, people))
+    index = np.searchsorted(people, person[labelled])
+    order = np.argsort(group[labelled], kind="stable")
+    same = np.flatnonzero(np.diff(group[labelled][order]) == 0)
+    together = np.c_[index[order[same]], index[order[same + 1]]]
     names = [source.names[p] for p in people.tolist()]
     of = splitting.split_people(names, np.bincount(at, minlength=len(people)), dict(config.shares), config.seed, together)
-    split = np.full(len(why), "", dtype="<U8")
+    split = np.full(len(reason), "", dtype="<U8")
     split[rows] = np.array(of, dtype="<U8")[at] if len(of) else ""
     return split
 
 
-def proposals(plan: Plan) -> dict[str, list[dict[str, Any]]]:
-    """What was found about whole labels, for JSON: pairs of labels that seem one person, labels that seem several."""
+def proposals_to_dict(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """The proposals about whole labels, for JSON: pairs of labels of one person, labels of several people."""
     names, ids = plan.source.names, plan.source.face_ids
-    merges = [{"people": [names[m.first], names[m.second]], "sd_above": round(m.above, 2)} for m in plan.judged.merges]
+    merges = [{"people": [names[m.first], names[m.second]], "sd_above": round(m.margin, 2)} for m in plan.labels.merges]
     splits = [
-        {"person": names[s.label], "likeness_sd": round(s.likeness, 2), "others": [[ids[i] for i in rows.tolist()] for rows in s.others]}
-        for s in plan.judged.splits
+        {"person": names[s.label], "likeness_sd": round(s.margin, 2), "others": [[ids[i] for i in rows.tolist()] for rows in s.others]}
+        for s in plan.labels.splits
     ]
     return {"one_person": merges, "several_people": splits}

@@ -1,9 +1,9 @@
-"""Splits by person: nobody, and no near-duplicate of anybody's face, is in two of them. They follow from the seed and the names alone.
+"""Splits by person: no person, and no near-duplicate of a face, is in two splits. The splits follow from the seed and the names alone.
 
-People who share a copy of a face (a photo filed under two names) go to the same split. Each such unit is given, in an order that is drawn
-from the seed and the names, to the split that is furthest below its share of faces.
+People who share a near-duplicate (a photo filed under two names) form a unit and go to the same split. In a random order that follows from
+the seed and the names, each unit goes to the split that is furthest below its share of faces.
 
-Odd inputs: a split with a share of 0 gets nobody; with fewer units than splits some are empty, the later ones first.
+Odd inputs: a split with a share of 0 gets nobody; with fewer units than splits the later splits stay empty.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from scipy.sparse.csgraph import connected_components
 
 from facecluster.errors import InputError
 
-NAMES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
-def shares_of(text: str) -> dict[str, float]:
-    """ "0.8,0.1,0.1" (or "80,10,10") -> {"train": .8, "val": .1, "test": .1}.
+def parse_shares(text: str) -> dict[str, float]:
+    """Parse shares: "0.8,0.1,0.1" or "80,10,10" gives {"train": .8, "val": .1, "test": .1}.
 
     Raises:
-        InputError: these are not one to three numbers of which one is above 0.
+        InputError: the text is not one to three numbers, none below 0, with a sum above 0.
     """
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    if not 1 <= len(numbers) <= len(NAMES) or min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
+    if not 1 <= len(numbers) <= len(SPLITS) or min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
         raise InputError(f"expected shares of train, val and test like 0.8,0.1,0.1, found {text!r}: give one to three numbers")
-    return {name: number / sum(numbers) for name, number in zip(NAMES, numbers, strict=False)}
+    return {name: number / sum(numbers) for name, number in zip(SPLITS, numbers, strict=False)}
 
 
 def split_people(
@@ -42,11 +42,11 @@ def split_people(
     """The split of each person.
 
     Args:
-        names: (p,) of people, each once.
+        names: (p,) names of the people, each once.
         faces: (p,) number of faces of each.
-        shares: of faces, by the name of the split; they sum to 1.
-        seed: another one gives other splits.
-        together: (m, 2) pairs of people that must not be parted.
+        shares: share of the faces by split; they sum to 1.
+        seed: of the random order.
+        together: (m, 2) pairs of people who must be in one split.
     """
     p = len(names)
     pairs = np.zeros((0, 2), np.int64) if together is None else np.asarray(together, np.int64).reshape(-1, 2)
@@ -60,14 +60,14 @@ def split_people(
     used = [name for name in shares if shares[name] > 0]
     filled = dict.fromkeys(used, 0.0)
     total = max(float(sizes.sum()), 1.0)
-    where: dict[int, str] = {}
+    split_of: dict[int, str] = {}
     for u in sorted(range(len(sizes)), key=lambda u: first[u]):
         empty = [name for name in used if filled[name] == 0]
-        left = len(sizes) - len(where)
-        choice = empty if empty and left <= len(empty) else used
-        where[u] = max(choice, key=lambda name: shares[name] - filled[name] / total)  # ties: the earlier split
-        filled[where[u]] += max(float(sizes[u]), 1e-9)
-    return [where[u] for u in unit.tolist()]
+        left = len(sizes) - len(split_of)
+        choices = empty if empty and left <= len(empty) else used
+        split_of[u] = max(choices, key=lambda name: shares[name] - filled[name] / total)  # ties: the earlier split
+        filled[split_of[u]] += max(float(sizes[u]), 1e-9)
+    return [split_of[u] for u in unit.tolist()]
 
 
 def _draw(seed: int, name: str) -> str:

@@ -1,4 +1,4 @@
-"""CSV: a table for each split that points into the photos: where a photo is, the box of the face in it, and whose it is."""
+"""CSV: a table for each split, with the photo, the box and the person of each face."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from functools import partial
 
 import pyarrow as pa
 
-from facecluster.curate.images import Sample, facts, samples
 from facecluster.curate.manifest import csv_bytes
-from facecluster.curate.out import Out
+from facecluster.curate.output_folder import OutputFolder
 from facecluster.curate.plan import Plan
+from facecluster.curate.samples import Sample, metadata, samples
 
 COLUMNS = ("face_id", "uri", "person", "label", "split", "x", "y", "w", "h", "quality", "sharpness", "yaw", "score", "photo_id")
 
 
-def write(plan: Plan, out: Out, kind: str, size: int, tick: Callable[[int], None]) -> None:
-    """Write `csv/SPLIT.csv`. `kind` and `size` have no meaning here."""
+def write(plan: Plan, out: OutputFolder, image_format: str, shard_size: int, tick: Callable[[int], None]) -> None:
+    """Write `csv/SPLIT.csv`; `image_format` and `shard_size` are not used."""
     for split, share in plan.config.shares:
         part = samples(plan, split) if share else []
         if part:
@@ -27,7 +27,7 @@ def write(plan: Plan, out: Out, kind: str, size: int, tick: Callable[[int], None
 def _table(plan: Plan, part: list[Sample]) -> bytes:
     rows = []
     for sample in part:
-        about = facts(plan, sample) | {"split": sample.split}
+        about = metadata(plan, sample) | {"split": sample.split}
         about |= dict(zip("xywh", about["box"], strict=True))
         rows.append({name: about[name] for name in COLUMNS})
     return csv_bytes(pa.Table.from_pylist(rows))

@@ -1,6 +1,6 @@
-"""Parquet with an image feature: data/SPLIT-00000-of-00001.parquet, which Hugging Face `datasets` reads as it is.
+"""Parquet with an image feature: data/SPLIT-00000-of-00001.parquet, which Hugging Face `datasets` reads directly.
 
-The schema's metadata says under the key `huggingface` what the columns are: `image`, a struct of bytes and path, is an Image; `label` a
+The key `huggingface` of the schema metadata describes the columns: `image`, a struct of bytes and path, is an Image; `label` is a
 ClassLabel with the names of the people (https://huggingface.co/docs/datasets, "Dataset features").
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from facecluster.curate.images import Sample, facts, picture, shards
 from facecluster.curate.manifest import parquet_bytes
-from facecluster.curate.out import Out
+from facecluster.curate.output_folder import OutputFolder
 from facecluster.curate.plan import Plan
+from facecluster.curate.samples import Sample, encode_crop, metadata, shards
 
-_ROWS = 256  # a row group: readers that stream hold one in memory
+_ROWS = 256  # rows a group: readers that stream hold one group in memory
 _PLAIN = {
     "person": "string", "face_id": "string", "photo_id": "string", "quality": "float32", "sharpness": "float32", "yaw": "float32",
     "score": "float32",
@@ -39,14 +39,14 @@ def schema(classes: list[str]) -> pa.Schema:
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features(classes)}})})
 
 
-def write(plan: Plan, out: Out, kind: str, size: int, tick: Callable[[int], None]) -> None:
-    """Write shards of `size` faces into `parquet/data/`. `kind` is that of the pictures."""
+def write(plan: Plan, out: OutputFolder, image_format: str, shard_size: int, tick: Callable[[int], None]) -> None:
+    """Write shards of `shard_size` faces into `parquet/data/`, with images in `image_format`."""
     for split, share in plan.config.shares:
-        for i, count, part in shards(plan, split, size) if share else ():
-            out.write(f"parquet/data/{split}-{i:05d}-of-{count:05d}.parquet", partial(_shard, plan, part, kind))
+        for i, count, part in shards(plan, split, shard_size) if share else ():
+            out.write(f"parquet/data/{split}-{i:05d}-of-{count:05d}.parquet", partial(_shard, plan, part, image_format))
             tick(len(part))
 
 
-def _shard(plan: Plan, part: list[Sample], kind: str) -> bytes:
-    rows = [{"image": {"bytes": picture(plan, s, kind), "path": f"{s.key}.{kind}"}, **facts(plan, s)} for s in part]
+def _shard(plan: Plan, part: list[Sample], image_format: str) -> bytes:
+    rows = [{"image": {"bytes": encode_crop(plan, s, image_format), "path": f"{s.key}.{image_format}"}, **metadata(plan, s)} for s in part]
     return parquet_bytes(pa.Table.from_pylist(rows, schema=schema(plan.classes)), _ROWS)

@@ -1,4 +1,4 @@
-"""A store of synthetic people with pictures, for the tests of curate: folders for people, with errors that are known."""
+"""Stores of synthetic people with pictures, for the tests of curate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from facecluster.store import FACES, PHOTOS, Store, embeddings_schema, table_of
 
 
 def people(sizes: Sequence[int], seed: int = 0, noise: float = 0.8, dim: int = 128) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (n, dim) of length 1 around random middles, and who each is. Two of a person have a cosine of about 1 / (1 + noise^2)."""
+    """Vectors (n, dim) of length 1 around random centroids, and the person of each.
+
+    Two faces of a person have a cosine of about 1 / (1 + noise^2).
+    """
     rng = np.random.default_rng(seed)
     truth = np.repeat(np.arange(len(sizes)), sizes)
     x = rng.normal(size=(len(sizes), dim))[truth] + noise * rng.normal(size=(len(truth), dim))

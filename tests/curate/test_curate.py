@@ -1,4 +1,4 @@
-"""curate from a store to files: what is in, why not, splits that share nobody, files that other readers read, and runs that go on."""
+"""facecluster curate: which faces are included and why others are not, splits, files that other readers read, continued runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.cli import main
-from facecluster.curate.bounds import pick, tail
-from facecluster.curate.copies import copies
-from facecluster.curate.images import folder_names
-from facecluster.curate.split import shares_of, split_people
+from facecluster.curate.balance import balance_figures, pick_varied
+from facecluster.curate.near_duplicates import group_near_duplicates
+from facecluster.curate.samples import folder_names
+from facecluster.curate.split import parse_shares, split_people
 from facecluster.errors import InputError
 from facecluster.store import Store
 
@@ -30,9 +30,9 @@ NAMES = ["Ann", "Bo|b", "=Cy", "Dee", "Eve", "Fay"]
 
 
 def made(folder: Path) -> tuple[Store, dict[str, str]]:
-    """Six people of ten faces in folders; a face filed wrongly, a poor one, two copies (one filed under another name), a bystander.
+    """Six people of ten faces in folders, with a face in a wrong folder, a poor one, two near-duplicates (one misfiled), a bystander.
 
-    Gives the face_ids of those.
+    Gives the store and the face_ids of these.
     """
     x, truth = people([10] * 6)
     pictures = [picture(i) for i in range(60)]
@@ -75,7 +75,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
 
 
-def test_every_face_is_in_or_has_a_reason(tmp_path: Path) -> None:
+def test_every_face_is_included_or_has_a_reason(tmp_path: Path) -> None:
     store, ids = made(tmp_path / "store")
     sheet = done(store, tmp_path / "out")
     rows = manifest(tmp_path / "out")
@@ -83,7 +83,7 @@ def test_every_face_is_in_or_has_a_reason(tmp_path: Path) -> None:
     assert rows[ids["wrong"]]["why"] == "wrong label" and rows[ids["wrong"]]["other"] == NAMES[1]
     assert rows[ids["poor"]]["why"] == "low quality"
     assert (rows[ids["mirror"]]["why"], rows[ids["mirror"]]["copy_of"]) == ("copy", ids["eve"])
-    assert rows[ids["small"]]["why"] == "wrong label", "a copy under another name is of the other person"
+    assert rows[ids["small"]]["why"] == "wrong label", "a near-duplicate under another name shows the other person"
     assert rows[ids["bystander"]]["why"] == "bystander" or rows[ids["bystander"]]["why"] == "stranger"
     out = {name for name, row in rows.items() if not row["included"]}
     assert out == {ids[name] for name in ("wrong", "poor", "mirror", "small", "bystander")}
@@ -141,7 +141,7 @@ def test_hugging_face_reads_the_parquet_files(tmp_path: Path) -> None:
     assert row["image"].size == (112, 112) and found["train"].features["label"].int2str(row["label"]) == row["person"]
 
 
-def test_a_stopped_run_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_a_stopped_run_continues_and_gives_the_same_bytes(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
     done(store, tmp_path / "one", *ALL, "--shard-size", "7")
     whole = files(tmp_path / "one")
@@ -178,7 +178,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert told["out"]["written"] == done(store, tmp_path / "out", *ALL)["out"]["written"]
 
 
-def test_labels_from_a_table(tmp_path: Path) -> None:
+def test_labels_from_a_csv_file(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
     (tmp_path / "who.csv").write_text(
         "path,person\n" + "".join(f"/p/{n}/{i}.jpg,{n} X\n" for n, i in [("Ann", 0), ("Ann", 1), ("Ann", 2), ("No", 1)])
@@ -191,7 +191,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
     assert bad.exit_code == 1 and "expected columns path,person" in bad.output
 
 
-def test_labels_are_the_people_of_the_store(tmp_path: Path) -> None:
+def test_labels_from_the_people_of_the_store(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
     asked = call(store.url)
     assert asked.exit_code == 1 and "facecluster cluster" in asked.output
@@ -200,7 +200,7 @@ def test_labels_are_the_people_of_the_store(tmp_path: Path) -> None:
     assert found["people"]["people"] == 6 and found["faces"]["included"] >= 55
 
 
-def test_groups_and_the_tail_are_in_the_datasheet(tmp_path: Path) -> None:
+def test_the_datasheet_has_figures_by_group_and_of_balance(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
     (tmp_path / "groups.csv").write_text("person,group\nAnn,old\nDee,old\nEve,young\n")
     sheet = done(store, tmp_path / "out", "--groups", str(tmp_path / "groups.csv"), "--max-faces", "4")
@@ -212,7 +212,7 @@ def test_groups_and_the_tail_are_in_the_datasheet(tmp_path: Path) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=40), st.integers(0, 9), st.data())
-def test_splits_part_nobody_and_nothing_that_belongs_together(sizes: list[int], seed: int, data: st.DataObject) -> None:
+def test_no_person_and_no_unit_is_in_two_splits(sizes: list[int], seed: int, data: st.DataObject) -> None:
     p = len(sizes)
     names = [f"n{i}" for i in range(p)]
     pairs = np.array(data.draw(st.lists(st.tuples(st.integers(0, p - 1), st.integers(0, p - 1)), max_size=5)), dtype=np.int64).reshape(
@@ -234,14 +234,14 @@ def test_splits_part_nobody_and_nothing_that_belongs_together(sizes: list[int], 
 
 
 def test_shares() -> None:
-    assert shares_of("80,10,10") == {"train": 0.8, "val": 0.1, "test": 0.1} and shares_of("1") == {"train": 1.0}
+    assert parse_shares("80,10,10") == {"train": 0.8, "val": 0.1, "test": 0.1} and parse_shares("1") == {"train": 1.0}
     for text in ("", "a,b", "0,0", "1,-1", "1,1,1,1", "nan", "inf"):
         with pytest.raises(InputError):
-            shares_of(text)
+            parse_shares(text)
 
 
-def test_copies_are_told_from_like_faces() -> None:
-    """Vectors nearly equal: only pictures (also mirrored, small, coded badly, grey) or hashes say which are copies."""
+def test_near_duplicates_are_told_from_similar_faces() -> None:
+    """The vectors are nearly equal: only the pictures (mirrored, small, badly compressed, grey) or hashes tell near-duplicates."""
     base = picture(1)
     grey = np.repeat(np.asarray(Image.fromarray(base).convert("L"))[..., None], 3, axis=2)
     small = np.asarray(Image.fromarray(base).resize((50, 50)).resize((112, 112)))
@@ -249,33 +249,33 @@ def test_copies_are_told_from_like_faces() -> None:
     pictures = [base, grey, small, bad, base[:, ::-1], picture(2), picture(3), None, np.zeros_like(base), np.zeros_like(base)]
     x, _ = people([10], noise=0.2)
     assert (x @ x.T).min() > 0.85
-    assert copies(x, lambda i: pictures[i]).tolist() == [0, 0, 0, 0, 0, 5, 6, 7, 8, 9]
+    assert group_near_duplicates(x, lambda i: pictures[i]).tolist() == [0, 0, 0, 0, 0, 5, 6, 7, 8, 9]
     phash = np.array([0, 0, 0, 0, 0, 0b1011, 0b1000, 0, 0, 2**64 - 1], np.uint64)
-    assert copies(x, lambda i: pictures[i], phash).tolist() == [0, 0, 0, 0, 0, 5, 5, 7, 8, 9]
+    assert group_near_duplicates(x, lambda i: pictures[i], phash).tolist() == [0, 0, 0, 0, 0, 5, 5, 7, 8, 9]
     far, _ = people([1] * 10)
-    assert copies(far, lambda i: base).tolist() == list(range(10)), "unlike faces are no copies whatever their pictures"
+    assert group_near_duplicates(far, lambda i: base).tolist() == list(range(10)), "different vectors are no near-duplicates"
 
 
-def test_the_cap_keeps_the_best_and_then_the_most_varied() -> None:
+def test_pick_varied_keeps_the_best_and_then_the_most_varied() -> None:
     x = np.eye(4)[[0, 0, 0, 1, 2, 3]]
     quality = np.array([0.8, 0.9, 0.7, 0.5, 0.6, 0.1])
-    assert pick(x, quality, 3).tolist() == [1, 4, 3]
-    assert pick(x, quality, 9).tolist() == [1, 0, 2, 4, 3, 5]
-    assert pick(x, quality, 6).tolist() == [1, 0, 2, 4, 3, 5] and len(set(pick(x, quality, 5).tolist())) == 5
+    assert pick_varied(x, quality, 3).tolist() == [1, 4, 3]
+    assert pick_varied(x, quality, 9).tolist() == [1, 0, 2, 4, 3, 5]
+    assert pick_varied(x, quality, 6).tolist() == [1, 0, 2, 4, 3, 5] and len(set(pick_varied(x, quality, 5).tolist())) == 5
 
 
-def test_the_tail_against_the_definitions() -> None:
+def test_balance_figures_against_the_definitions() -> None:
     sizes = np.array([1, 1, 2, 4, 30])
-    found = tail(sizes)
+    found = balance_figures(sizes)
     pairs = np.abs(sizes[:, None] - sizes).sum() / (2 * len(sizes) ** 2 * sizes.mean())
     share = sizes / sizes.sum()
     assert found["gini"] == pytest.approx(pairs, abs=1e-4)
     assert found["effective_people"] == pytest.approx(np.prod(share**-share), abs=0.05)
     assert found["by_faces"] == {"1": 2, "2": 1, "3-4": 1, "20-49": 1}
-    assert tail(np.zeros(0, np.int64))["people"] == 0
+    assert balance_figures(np.zeros(0, np.int64))["people"] == 0
 
 
-def test_folders_of_people_are_safe_and_different() -> None:
+def test_folder_names_are_safe_and_different() -> None:
     names = ["a/b", "a\\b", "A_B", "..", "", "é" * 99, "x\n"]
     found = folder_names(names)
     assert len({f.casefold() for f in found}) == len(names)

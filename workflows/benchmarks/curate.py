@@ -1,12 +1,12 @@
-"""Measure the cleaning of labels: a tenth of real faces' labels is flipped, strangers are mixed in, the wrong ones are to be found.
+"""Measures the cleaning of labels: a tenth of the labels of real faces is flipped, faces of unknown people are added; both must be found.
 
     python workflows/benchmarks/curate.py --eval faces_eval.parquet -o results/curate.json
 
 One setting, the default, for all sets and seeds; it was chosen on named people of the training file alone (--tune shows the same figures
-there). Strangers are faces of nobody who has a name in the file, each filed under a person drawn by the seed. "wrong" are flipped faces and
-strangers. Beside it, simple rules that people use, each at the best of its settings on the very set that it is measured on: a fixed cosine
-to the middle of the label, a vote of the ten nearest faces. Then whole labels: a third of the people under two names, a third of the
-labels with a second person in it.
+there). Unknown people ("strangers") have no name in the file; each of their faces gets the label of a random person. Flipped faces and
+these are the wrong ones. For comparison: simple rules, each with the setting that is best on the set it is measured on: a fixed cosine to
+the centroid of the label, a vote of the ten nearest faces. Then whole labels: a third of the people under two names, a third of the labels
+with a second person in them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.curate import CleanConfig, judge
+from facecluster.curate import CleanConfig, check_labels
 from facecluster.grouping.link import nearest
 from facecluster.models.registry import card_of, load_embedder
 
 Vectors = NDArray[np.float32]
 Ints = NDArray[np.int64]
-TEACHER = (0.035, 0.115)  # mean and sd of strangers' cosines
+TEACHER = (0.035, 0.115)  # mean and sd of impostor cosines
 
 
 def faces(path: Path, vectors: str, most: int) -> tuple[Vectors, NDArray[np.str_]]:
-    """Vectors and names ('' = stranger) of a file: at most `most` faces of each person, in order, and a thousand strangers."""
+    """Vectors and names ('' = unknown) of a file: at most `most` faces of each person, in order, and a thousand of unknown people."""
     table = pq.read_table(path, columns=["source", "subject", "teacher", "crop"])
     names, source = np.array([s or "" for s in table["subject"].to_pylist()]), np.array(table["source"].to_pylist())
     people = np.unique(names[(names != "") & (source != "rmfd-masked")])
@@ -51,7 +51,7 @@ def faces(path: Path, vectors: str, most: int) -> tuple[Vectors, NDArray[np.str_
 def spoiled(
     x: Vectors, names: NDArray[np.str_], seed: int, people: int, most: int, flips: float, strange: float
 ) -> tuple[Vectors, Ints, Ints]:
-    """Vectors, labels with errors, and truth (-1 = stranger)."""
+    """Vectors, labels with errors, and truth (-1 = unknown person)."""
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(np.unique(names[names != ""]))[:people]
     rows = np.concatenate([rng.permutation(np.flatnonzero(names == p))[:most] for p in chosen])
@@ -71,7 +71,7 @@ def score(found: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> tuple[float, fl
 
 
 def fixed_cosine(x: Vectors, labels: Ints, least: float) -> NDArray[np.bool_]:
-    """Faces less like the middle of their label than a fixed cosine."""
+    """Faces whose cosine to the centroid of their label is below a fixed one."""
     sums = np.zeros((int(labels.max()) + 1, x.shape[1]))
     np.add.at(sums, labels, x)
     rest = sums[labels] - x
@@ -79,7 +79,7 @@ def fixed_cosine(x: Vectors, labels: Ints, least: float) -> NDArray[np.bool_]:
 
 
 def vote(x: Vectors, labels: Ints, share: float) -> NDArray[np.bool_]:
-    """Faces of whose ten nearest faces less than a share has their label."""
+    """Faces with less than a share of their label among their ten nearest faces."""
     near, _ = nearest(x, 10)
     return np.asarray((labels[near] == labels[:, None]).mean(axis=1) < share)
 
@@ -87,7 +87,7 @@ def vote(x: Vectors, labels: Ints, share: float) -> NDArray[np.bool_]:
 def best(
     rule: Callable[[Vectors, Ints, float], NDArray[np.bool_]], settings: NDArray[np.float64], sets: list[tuple[Vectors, Ints, Ints]]
 ) -> Any:
-    """The setting with the best mean F over the sets: what a rule can do at most."""
+    """The setting with the best mean F over the sets: an upper limit of the rule."""
     rows = []
     for setting in settings:
         r, p = np.mean([score(rule(x, labels, float(setting)), labels != truth) for x, labels, truth in sets], axis=0)
@@ -98,15 +98,15 @@ def best(
 def measure(
     x: Vectors, names: NDArray[np.str_], config: CleanConfig, seeds: int, people: int, most: int, flips: float, strange: float
 ) -> Any:
-    """Figures of one set at the default, seed by seed."""
+    """Figures of one set with the default settings, seed by seed."""
     sets = [spoiled(x, names, seed, people, most, flips, strange) for seed in range(seeds)]
     rows, named, rounds = [], [], 0
     for vectors, labels, truth in sets:
-        judged = judge(vectors, labels, config)
-        rows.append(score(judged.flagged, labels != truth))
-        known = judged.flagged & (truth >= 0) & (labels != truth)
-        named.append(float((judged.verdicts.best[known] == truth[known]).mean()))
-        rounds = max(rounds, judged.verdicts.rounds)
+        checked = check_labels(vectors, labels, config)
+        rows.append(score(checked.flagged, labels != truth))
+        known = checked.flagged & (truth >= 0) & (labels != truth)
+        named.append(float((checked.verdicts.best_other[known] == truth[known]).mean()))
+        rounds = max(rounds, checked.verdicts.rounds)
     recall, precision = np.array(rows).T
     return {
         "faces": len(sets[0][0]), "people": int(sets[0][1].max()) + 1, "flipped": flips, "strangers": strange,
@@ -119,14 +119,14 @@ def measure(
 
 
 def as_it_is(x: Vectors, names: NDArray[np.str_], config: CleanConfig) -> set[int]:
-    """Named faces that are flagged before anything is spoiled: errors of the method, or of the file."""
+    """Named faces that are flagged before labels are changed: errors of the method, or of the file."""
     rows = np.flatnonzero(names != "")
     labels = np.unique(names[rows], return_inverse=True)[1].astype(np.int64)
-    return {int(rows[i]) for i in np.flatnonzero(judge(x[rows], labels, config).flagged)}
+    return {int(rows[i]) for i in np.flatnonzero(check_labels(x[rows], labels, config).flagged)}
 
 
 def whole_labels(x: Vectors, names: NDArray[np.str_], config: CleanConfig, seeds: int) -> dict[str, Any]:
-    """Proposals: found and right ones, summed over the seeds."""
+    """Proposals, and how many of them are right, summed over the seeds."""
     keep = names != ""
     x, truth = x[keep], np.unique(names[keep], return_inverse=True)[1].astype(np.int64)
     people = int(truth.max()) + 1
@@ -139,14 +139,14 @@ def whole_labels(x: Vectors, names: NDArray[np.str_], config: CleanConfig, seeds
             rows = rng.permutation(np.flatnonzero(truth == person))
             labels[rows[: rng.integers(len(rows) // 6, len(rows) // 2)]] = people + i
             wanted.add((int(person), people + i))
-        got = {(m.first, m.second) for m in judge(x, labels, config).merges}
+        got = {(m.first, m.second) for m in check_labels(x, labels, config).merges}
         sums["one_person"] = [a + b for a, b in zip(sums["one_person"], (len(wanted), len(got), len(got & wanted)), strict=True)]
         labels = truth.copy()
         for into, person in zip(order[:third], order[third : 2 * third], strict=True):
             rows = rng.permutation(np.flatnonzero(truth == person))
             labels[rows] = -1
             labels[rows[: rng.integers(len(rows) // 6, len(rows))]] = into
-        split = {s.label for s in judge(x, labels, config).splits}
+        split = {s.label for s in check_labels(x, labels, config).splits}
         hits = len(split & set(order[:third].tolist()))
         sums["several_people"] = [a + b for a, b in zip(sums["several_people"], (third, len(split), hits), strict=True)]
     return {name: dict(zip(("there", "proposed", "right"), counts, strict=True)) for name, counts in sums.items()}
@@ -164,7 +164,7 @@ def main() -> None:
     setting = CleanConfig()
     result: dict[str, Any] = {
         "machine": {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__},
-        "setting": {"low": setting.low, "spread": setting.spread, "share": setting.share}, "seeds": args.seeds,
+        "setting": {"low": setting.min_margin, "spread": setting.max_deviation, "share": setting.other_weight}, "seeds": args.seeds,
         "bundled_sha256": card.sha256,
     }  # fmt: skip
     for file, path in (("eval", args.eval), ("tune", args.tune)):

@@ -1,6 +1,6 @@
-"""The pictures of faces as they go into a data set, and names of folders for people.
+"""The faces of a split in the order in which they are written, their images and metadata, and folder names for people.
 
-Odd inputs: a stored crop that can't be decoded raises StoreError; names that no filesystem takes are changed, and stay different.
+Odd inputs: a stored crop that can't be decoded raises StoreError; names that a filesystem refuses are changed, and stay different.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 
 from PIL import Image
 
-from facecluster.curate.manifest import order
+from facecluster.curate.manifest import write_order
 from facecluster.curate.plan import Plan
 from facecluster.errors import StoreError
 from facecluster.photos.images import decode_crop
 
-KINDS = ("webp", "jpg", "png")  # webp: the stored bytes as they are
+IMAGE_FORMATS = ("webp", "jpg", "png")  # webp: the stored bytes, unchanged
 _BAD = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A face that is in the data set."""
+    """A face of the data set."""
 
-    row: int  # of the source
-    key: str  # its face_id
+    row: int  # in the source
+    key: str  # face_id
     person: str
     label: int  # number of the person, 0, 1, ... over all splits
     split: str
@@ -37,45 +37,45 @@ def samples(plan: Plan, split: str) -> list[Sample]:
     """The faces of a split in the order in which they are written."""
     number = {name: i for i, name in enumerate(plan.classes)}
     names, ids = plan.source.names, plan.source.face_ids
-    people = {row: names[int(plan.person[row])] for row in plan.inside.tolist()}
-    return [Sample(row, ids[row], people[row], number[people[row]], split) for row in order(plan, split)]
+    people = {row: names[int(plan.person[row])] for row in plan.included.tolist()}
+    return [Sample(row, ids[row], people[row], number[people[row]], split) for row in write_order(plan, split)]
 
 
 def shards(plan: Plan, split: str, size: int) -> Iterator[tuple[int, int, list[Sample]]]:
-    """Number of a shard, number of shards, and the samples of it; no shard for a split without faces."""
-    all_of = samples(plan, split)
-    count = (len(all_of) + size - 1) // size
+    """The shards of a split, each as its number, the number of shards and its samples; none for a split without faces."""
+    found = samples(plan, split)
+    count = (len(found) + size - 1) // size
     for i in range(count):
-        yield i, count, all_of[i * size : (i + 1) * size]
+        yield i, count, found[i * size : (i + 1) * size]
 
 
-def picture(plan: Plan, sample: Sample, kind: str) -> bytes:
-    """The aligned face, 112x112 RGB, as a file of `kind` (KINDS)."""
+def encode_crop(plan: Plan, sample: Sample, image_format: str) -> bytes:
+    """The aligned face, 112x112 RGB, as the bytes of an image file in one of IMAGE_FORMATS."""
     data = plan.source.crops[sample.row]
-    if kind == "webp":
+    if image_format == "webp":
         return data
     out = io.BytesIO()
     try:
         image = Image.fromarray(decode_crop(data))
     except (OSError, ValueError) as e:
         raise StoreError(f"expected a sound crop of face {sample.key}, found: {e}. Delete its shard of faces and embed again") from e
-    image.save(out, "JPEG", quality=95, subsampling=0) if kind == "jpg" else image.save(out, "PNG")
+    image.save(out, "JPEG", quality=95, subsampling=0) if image_format == "jpg" else image.save(out, "PNG")
     return out.getvalue()
 
 
-def facts(plan: Plan, sample: Sample) -> dict[str, Any]:
-    """What is known of a face, for the tables beside its picture."""
+def metadata(plan: Plan, sample: Sample) -> dict[str, Any]:
+    """The metadata of a face, for the tables beside its image."""
     source = plan.source
-    numbers = {name: round(float(values[sample.row]), 4) for name, values in source.numbers.items()}
+    measures = {name: round(float(values[sample.row]), 4) for name, values in source.measures.items()}
     return {
         "face_id": sample.key, "person": sample.person, "label": sample.label, "photo_id": source.photo_ids[sample.row],
         "uri": source.uris[sample.row].encode("utf-8", "replace").decode(),
-        "box": [round(v, 1) for v in source.box[sample.row].tolist()], **numbers,
+        "box": [round(v, 1) for v in source.box[sample.row].tolist()], **measures,
     }  # fmt: skip
 
 
 def folder_names(people: Sequence[str]) -> list[str]:
-    """A name of a folder for each person, all different, also where small and capital letters are one."""
+    """A folder name for each person, all different, also on filesystems that ignore case."""
     taken: set[str] = set()
     out = []
     for person in people:

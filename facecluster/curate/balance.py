@@ -1,6 +1,6 @@
-"""Bounds on faces a person: the cap picks good and different faces, the floor drops people with too few; and how unequal people are.
+"""Balance of a data set: picks good and varied faces of a person with too many, and measures how unequal people are.
 
-Odd inputs: a cap of 0 faces keeps none; nobody gives an empty tail with shares of 0.
+Odd inputs: a limit of 0 faces picks none; without people all figures are 0.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ Ints = NDArray[np.int64]
 _STEPS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
-def pick(vectors: NDArray[np.floating], quality: NDArray[np.floating], most: int) -> Ints:
-    """The rows of a person to keep, in order: the best first, then whichever is good and unlike all kept ones.
+def pick_varied(vectors: NDArray[np.floating], quality: NDArray[np.floating], count: int) -> Ints:
+    """The rows of a person's faces to keep, in order: the best one, then faces that are good and far from all kept ones.
 
-    Farthest-point choice (Gonzalez, 1985) with each distance weighed by the quality, so that a blurred face is no find for being odd.
+    Farthest-point traversal (Gonzalez, 1985) with each distance weighted by quality: a blurred face is not picked for being different.
 
     Args:
         vectors: (m, dim), rows of length 1.
         quality: (m,) 0 to 1.
-        most: number to keep.
+        count: number of faces to keep.
     """
     m = len(vectors)
-    if m <= most:
+    if m <= count:
         return np.lexsort((np.arange(m), -np.asarray(quality, np.float64))).astype(np.int64)
     x, weight = np.asarray(vectors, np.float64), np.maximum(np.asarray(quality, np.float64), 0.01)
-    apart, kept = np.full(m, 2.0), []
-    for _ in range(most):
-        score = np.where(apart < 0, -1.0, weight * apart)
+    distance, kept = np.full(m, 2.0), []
+    for _ in range(count):
+        score = np.where(distance < 0, -1.0, weight * distance)
         best = int(score.round(9).argmax())
         kept.append(best)
-        apart = np.minimum(apart, np.maximum(1 - x @ x[best], 0))
-        apart[kept] = -1.0
+        distance = np.minimum(distance, np.maximum(1 - x @ x[best], 0))
+        distance[kept] = -1.0
     return np.array(kept, dtype=np.int64)
 
 
-def tail(counts: NDArray[np.integer]) -> dict[str, Any]:
-    """How unequal people are, from the number of faces of each (p,).
+def balance_figures(counts: NDArray[np.integer]) -> dict[str, Any]:
+    """Figures of how unequal people are, from the number of faces of each (p,).
 
-    Gives people by number of faces, quantiles, the Gini coefficient (0 equal, towards 1 all with one person), the number of people of equal
-    share that would be as varied (exponential of the entropy), and the share of all faces that the tenth of people with most have.
+    Gives the number of people by number of faces; least, median and most faces; the Gini coefficient (0 = equal, near 1 = all faces of one
+    person); the effective number of people (exponential of the entropy); and the share of all faces that the tenth of people with most has.
     """
     sizes = np.sort(np.asarray(counts, np.int64))
     sizes = sizes[sizes > 0]

@@ -1,8 +1,8 @@
-"""The faces of a store and what they are called: by its people, by the folders that photos lie in, or by a CSV file.
+"""The faces of a store and their labels: the people of the store, the folders that photos lie in, or a CSV file.
 
-Odd inputs: a photo in several folders (copies of one file) is called by the first of them in order of the alphabet; a photo that the CSV
-does not name, or that lies nowhere any more, has faces without a label; two people of one name are one label. Faces of people whom the user
-ignores, and nobody's faces, have no label. A row of the CSV that fits no photo is counted in `unmatched`.
+Odd inputs: a photo in several folders (copies of one file) is labelled by the first in alphabetical order. Faces have no label if their
+photo is not in the CSV or has no file any more, if they belong to nobody, or if the user ignores the person. Two people of one name are one
+label. Rows of the CSV that match no photo are counted in `unmatched_rows`.
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ from facecluster.report.report_data import Crops
 from facecluster.store import FACES, PHOTOS, Store
 
 PEOPLE, FOLDER = "people", "folder"
-_NUMBERS = ("quality", "sharpness", "yaw", "score")
+_MEASURES = ("quality", "sharpness", "yaw", "score")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Faces: arrays are (n,) in order of face_id."""
+class LabelledFaces:
+    """Faces and their labels: arrays are (n,), in order of face_id."""
 
     face_ids: list[str]
     vectors: NDArray[np.float32]  # (n, dim), rows of length 1
-    label: NDArray[np.int64]  # index into names; -1 = not said
-    names: list[str]  # of people, sorted
+    label: NDArray[np.int64]  # index into names; -1 = none
+    names: list[str]  # of the labels, sorted
     photo: NDArray[np.int64]  # number of the photo
     photo_ids: list[str]
-    uris: list[str]  # of the photo, the first; '' if it is nowhere any more
-    phash: NDArray[np.uint64]  # of the photo; 0 = not known
-    numbers: Mapping[str, NDArray[np.float64]]  # quality, sharpness, yaw, score
+    uris: list[str]  # first uri of the photo; '' if the store has no file of it
+    phash: NDArray[np.uint64]  # perceptual hash of the photo; 0 = unknown
+    measures: Mapping[str, NDArray[np.float64]]  # quality, sharpness, yaw, score
     box: NDArray[np.float64]  # (n, 4) x, y, w, h in px of the upright photo
     crops: Crops
-    of_photos: bool  # whether labels are those of whole photos, with bystanders
-    unmatched: int = 0  # rows of the CSV that fit no photo
+    photo_labels: bool  # whether labels were given to whole photos, which may show bystanders
+    unmatched_rows: int = 0  # rows of the CSV that match no photo
 
 
-def read_source(store: Store, model: str, spool: BinaryIO, labels: str = PEOPLE) -> Source:
-    """Read the faces of a store that have vectors of `model`.
+def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str = PEOPLE) -> LabelledFaces:
+    """Read the faces of a store that have vectors of `model`, with their labels.
 
     Args:
-        store: an embedded one, and a grouped one for the labels "people".
+        store: has vectors; for the labels "people" it must have been grouped.
         model: name of the model.
-        spool: an empty temporary file that crops are put into.
-        labels: "people", "folder" (the name of the folder that the photo lies in) or the path of a CSV file with columns path and person.
+        spool: an empty temporary file, which gets the crops.
+        labels: "people", "folder" (the name of the folder that the photo lies in), or the path of a CSV file with columns path and person.
 
     Raises:
-        InputError: there are no faces, or the CSV can't be used.
-        StoreError: the store was never grouped, and its people are asked for.
+        InputError: the store has no faces, or the CSV file can't be used.
+        StoreError: `labels` is "people", and the store was never grouped.
     """
     ids, vectors = load_vectors(store, f"embeddings/{model}")
     if not ids:
@@ -69,29 +69,30 @@ def read_source(store: Store, model: str, spool: BinaryIO, labels: str = PEOPLE)
     photo_ids = faces["photo_id"].to_pylist()
     uris_of, hashes = _read_photos(store)
     uris = [min(uris_of.get(p, [""])) for p in photo_ids]
-    unmatched = 0
+    unmatched_rows = 0
     if labels == PEOPLE:
-        said = _by_people(store, model, ids)
+        label_of = _people_labels(store, model, ids)
     elif labels == FOLDER:
-        said = [folder_of(uri) for uri in uris]
+        label_of = [folder_of(uri) for uri in uris]
     else:
-        by_photo, unmatched = _by_csv(labels, uris_of)
-        said = [by_photo.get(p) for p in photo_ids]
-    names = sorted({name for name in said if name})
+        by_photo, unmatched_rows = _csv_labels(labels, uris_of)
+        label_of = [by_photo.get(p) for p in photo_ids]
+    names = sorted({name for name in label_of if name})
     number = {name: i for i, name in enumerate(names)}
     x = np.asarray(vectors, np.float32)
-    return Source(
+    return LabelledFaces(
         ids, x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9),
-        np.array([number.get(s or "", -1) for s in said], np.int64), names,
+        np.array([number.get(s or "", -1) for s in label_of], np.int64), names,
         np.unique(photo_ids, return_inverse=True)[1].astype(np.int64), photo_ids, uris,
         np.array([hashes.get(p, 0) for p in photo_ids], np.uint64),
-        {name: np.nan_to_num(np.asarray(faces[name], np.float64), posinf=0, neginf=0) for name in _NUMBERS},
-        np.nan_to_num(np.asarray(faces["box"].combine_chunks().flatten(), np.float64)).reshape(-1, 4), crops, labels != PEOPLE, unmatched,
+        {name: np.nan_to_num(np.asarray(faces[name], np.float64), posinf=0, neginf=0) for name in _MEASURES},
+        np.nan_to_num(np.asarray(faces["box"].combine_chunks().flatten(), np.float64)).reshape(-1, 4),
+        crops, labels != PEOPLE, unmatched_rows,
     )  # fmt: skip
 
 
 def folder_of(uri: str) -> str | None:
-    """Name of the folder that a photo lies in; None if it lies in none."""
+    """Name of the folder that a photo lies in; None if there is none."""
     path = local_path(uri)
     parts = (path if path is not None else uri.split("://", 1)[-1]).replace(os.sep, "/").split("/")
     name = parts[-2] if len(parts) > 1 else ""
@@ -99,9 +100,9 @@ def folder_of(uri: str) -> str | None:
 
 
 def _read_faces(store: Store, ids: list[str], spool: BinaryIO) -> tuple[pa.Table, Crops]:
-    """Rows of `ids`, in that order, and their crops."""
+    """The rows of `ids`, in that order, and their crops."""
     crops, tables = Crops(spool), []
-    columns = ["face_id", "photo_id", "box", *_NUMBERS]
+    columns = ["face_id", "photo_id", "box", *_MEASURES]
     for shard in store.shards("faces"):
         part = store.read("faces", shard, [*columns, "crop"])
         crops.add(part["crop"])
@@ -109,13 +110,14 @@ def _read_faces(store: Store, ids: list[str], spool: BinaryIO) -> tuple[pa.Table
     table = pa.concat_tables(tables).combine_chunks() if tables else FACES.empty_table().select(columns)
     rows = pc.index_in(pa.array(ids), value_set=table["face_id"].combine_chunks())
     if rows.null_count:
-        raise StoreError(f"expected a row in faces for each vector of {store.url}, found {rows.null_count} without: embed into a new store")
+        found = f"{rows.null_count} vectors without one"
+        raise StoreError(f"expected a row in faces for each vector of {store.url}, found {found}: embed into a new store")
     crops.select(np.asarray(rows, np.int64))
     return table.take(rows).combine_chunks(), crops
 
 
 def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """Places and perceptual hash of each photo_id."""
+    """Uris and perceptual hash of each photo_id."""
     table = store.read_all("photos", PHOTOS, ["photo_id", "uri", "phash"])
     rows = zip(*(table[c].to_pylist() for c in ("uri", "photo_id", "phash")), strict=True)
     uris: dict[str, list[str]] = {}
@@ -126,38 +128,38 @@ def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int]]:
     return uris, hashes
 
 
-def _by_people(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:
+def _people_labels(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:
     who = read_recognition(store, model)
     person, _ = who.people_of(pa.array(ids))
     called = [None if p.ignored else p.label for p in who.people]
     return [called[p] if p >= 0 else None for p in person.tolist()]
 
 
-def _by_csv(path: str, uris_of: Mapping[str, list[str]]) -> tuple[dict[str, str], int]:
-    """Label of each photo_id, and the number of rows that fit no photo."""
-    rows = read_pairs(path, "path", "person")
+def _csv_labels(path: str, uris_of: Mapping[str, list[str]]) -> tuple[dict[str, str], int]:
+    """The label of each photo_id, and the number of rows that match no photo."""
+    rows = read_two_columns(path, "path", "person")
     root = os.path.dirname(os.path.abspath(path))
-    places = {place: photo for photo, uris in uris_of.items() for uri in uris for place in (uri, local_path(uri) or uri)}
+    photo_of = {path_text: photo for photo, uris in uris_of.items() for uri in uris for path_text in (uri, local_path(uri) or uri)}
     found: dict[str, str] = {}
-    lost = 0
-    for place, person in sorted(rows.items()):
-        photo = places.get(place) or places.get(os.path.abspath(os.path.join(root, place)))
+    unmatched_rows = 0
+    for path_text, person in sorted(rows.items()):
+        photo = photo_of.get(path_text) or photo_of.get(os.path.abspath(os.path.join(root, path_text)))
         if photo is None:
-            lost += 1
+            unmatched_rows += 1
         else:
             found.setdefault(photo, person)
     if rows and not found:
         raise InputError(
             f"expected paths of the store's photos in {path} (absolute, or from the CSV's folder), found {next(iter(rows))}: compare them"
         )
-    return found, lost
+    return found, unmatched_rows
 
 
-def read_pairs(path: str, key: str, value: str) -> dict[str, str]:
-    """Two columns of a CSV file with a header, as a dict.
+def read_two_columns(path: str, key: str, value: str) -> dict[str, str]:
+    """Read two columns of a CSV file with a header, as a dict.
 
     Raises:
-        InputError: it can't be read, or lacks one of the columns.
+        InputError: the file can't be read, or lacks one of the columns.
     """
     try:
         text = read_file(path).decode("utf-8-sig")

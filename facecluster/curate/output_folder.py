@@ -1,7 +1,7 @@
-"""The folder that a data set is written to. Each file is whole or absent, and what is there already is not made again.
+"""The folder that a data set is written to. Each file is complete or absent, and existing files are not made again.
 
-A mark (`.facecluster-curate.json`) says which plan the files are of: the same plan goes on where it stopped, another one is refused, and so
-is a folder with other things in it. In a dry run nothing is written, and the same errors are raised.
+A marker file (`.facecluster-curate.json`) says which plan the files belong to: the same plan continues where it stopped; another plan, and
+a folder with other files in it, are refused. A dry run writes nothing and raises the same errors.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ from facecluster.errors import InputError
 MARK = ".facecluster-curate.json"
 
 
-class Out:
-    """A folder being written to."""
+class OutputFolder:
+    """A data set folder."""
 
     def __init__(self, folder: str, plan: str, *, dry_run: bool = False) -> None:
-        """Open it for the files of a plan, which is known by a fingerprint.
+        """Open the folder for the files of a plan.
+
+        Args:
+            folder: path.
+            plan: hash of the plan.
+            dry_run: write nothing.
 
         Raises:
-            InputError: it holds something else.
+            InputError: the folder holds something else.
         """
         self.folder = Path(os.path.abspath(os.path.expanduser(folder)))
         self.dry_run = dry_run
         self.written = 0
-        self.there = 0
+        self.existing = 0
         self._made: set[Path] = set()
         mark = self.folder / MARK
         if self.folder.exists() and not self.folder.is_dir():
@@ -52,10 +57,10 @@ class Out:
             )
 
     def write(self, name: str, make: Callable[[], bytes]) -> bool:
-        """Write a file unless it is there; `make` is called only then. Gives whether it was written, or would be."""
+        """Write a file unless it exists; `make` gives its bytes if needed. Returns whether it was written, or would be in a dry run."""
         path = self.folder / name
         if path.is_file() and path.stat().st_size:
-            self.there += 1
+            self.existing += 1
             return False
         self.written += 1
         if not self.dry_run:
@@ -63,17 +68,17 @@ class Out:
         return True
 
     def _write(self, path: Path, data: bytes) -> None:
-        beside = path.parent / f".{uuid.uuid4().hex[:8]}.tmp"
+        temporary = path.parent / f".{uuid.uuid4().hex[:8]}.tmp"
         try:
             if path.parent not in self._made:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._made.add(path.parent)
-            with open(beside, "wb") as f:
+            with open(temporary, "wb") as f:
                 f.write(data)
                 f.flush()
-                if len(data) > 1 << 16:  # small pictures by the hundred thousand would wait for the disk: a lost one is an empty file
+                if len(data) > 1 << 16:  # small files are not synced: it would take long, and one that is lost is empty
                     os.fsync(f.fileno())
-            os.replace(beside, path)
+            os.replace(temporary, path)
         except OSError as e:
-            beside.unlink(missing_ok=True)
-            raise InputError(f"expected to write {path}, found: {e.strerror or e}. Put that right and run again: what is done stays") from e
+            temporary.unlink(missing_ok=True)
+            raise InputError(f"expected to write {path}, found: {e.strerror or e}. Correct it and run again: finished files stay") from e
