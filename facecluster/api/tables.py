@@ -10,9 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.errors import StoreError
 from facecluster.matching.recognition import Person, Recognition
 from facecluster.people import Run
 from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
+
+_FACES = pa.schema([pa.field(f.name, f.type) for f in FACES if f.name != "crop"])
 
 
 def photos(store: Store) -> pa.Table:
@@ -41,9 +44,8 @@ def faces(
         the table; the names of the shards; and of each face its shard (n,) and its row in it (n,).
     """
     shards = store.shards("faces")
-    names = [f.name for f in FACES if f.name != "crop"]
-    parts = [store.read("faces", shard, names).select(names).cast(pa.schema([FACES.field(n) for n in names])) for shard in shards]
-    table = pa.concat_tables([p.replace_schema_metadata() for p in parts]) if parts else FACES.empty_table().select(names)
+    parts = [_without_crops(store, shard) for shard in shards]
+    table = pa.concat_tables(parts) if parts else _FACES.empty_table()
     shard = np.repeat(np.arange(len(parts)), [p.num_rows for p in parts]).astype(np.int64)
     row = np.concatenate([np.zeros(0, np.int64), *(np.arange(p.num_rows) for p in parts)])
     ids = np.asarray(table["face_id"].to_pylist(), dtype=object)
@@ -53,6 +55,19 @@ def faces(
     kept = first[there].astype(np.int64)  # in order of face_id, as vectors are
     table = table.take(pa.array(kept)).combine_chunks()
     return _with_people(store, table, people, identities), shards, shard[kept], row[kept]
+
+
+def _without_crops(store: Store, shard: str) -> pa.Table:
+    """A shard of faces without the crops; columns that an older version did not write are null."""
+    try:
+        part = store.read("faces", shard, _FACES.names)
+    except StoreError:  # not all of these columns are there, or the shard is damaged
+        part = store.read("faces", shard)
+    columns = [part[f.name] if f.name in part.column_names else pa.nulls(part.num_rows, f.type) for f in _FACES]
+    try:
+        return pa.table([column.cast(f.type) for column, f in zip(columns, _FACES, strict=True)], names=_FACES.names)
+    except pa.ArrowException as e:
+        raise StoreError(f"expected the columns of a faces table, found {store.shard_path('faces', shard)}: {e}. Delete it and run again") from e
 
 
 def _with_people(store: Store, table: pa.Table, people: Recognition | None, identities: str) -> pa.Table:

@@ -164,6 +164,21 @@ def test_a_store_that_was_never_grouped(store: str, tmp_path: Path) -> None:
             ask()
 
 
+def test_a_store_without_faces_and_one_of_an_older_version(store: str, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 60), "grey").save(tmp_path / "blank.png")
+    with pytest.raises(facecluster.InputError, match="expected faces in .*, found none in its photos"):
+        facecluster.run(tmp_path / "blank.png", tmp_path / "blank")
+    blank = facecluster.open(tmp_path / "blank")
+    assert blank.faces.num_rows == 0 and blank.photos.num_rows == 1 and "0 faces, 1 photos" in repr(blank)
+    assert blank.photo(tmp_path / "blank.png").faces == []
+    shutil.copytree(store, tmp_path / "old")
+    old = Store(str(tmp_path / "old"))
+    for shard in old.shards("faces"):
+        old.write("faces", shard, old.read("faces", shard).drop_columns(["yaw"]), old.stamp("faces", shard) or {})
+    opened = facecluster.open(old.url)
+    assert opened.faces["yaw"].null_count == opened.faces.num_rows and opened.person(0).faces[0].crop()
+
+
 def test_a_missing_store_photo_face_or_model_is_one_line(opened: Collection, store: str, tmp_path: Path) -> None:
     with pytest.raises(facecluster.StoreError, match="expected a store at .*nowhere, found none: make one with"):
         facecluster.open(tmp_path / "nowhere")
