@@ -67,7 +67,8 @@ def _without_crops(store: Store, shard: str) -> pa.Table:
     try:
         return pa.table([column.cast(f.type) for column, f in zip(columns, _FACES, strict=True)], names=_FACES.names)
     except pa.ArrowException as e:
-        raise StoreError(f"expected the columns of a faces table, found {store.shard_path('faces', shard)}: {e}. Delete it and run again") from e
+        path = store.shard_path("faces", shard)
+        raise StoreError(f"expected the columns of a faces table, found {path}: {e}. Delete it and run again") from e
 
 
 def _with_people(store: Store, table: pa.Table, people: Recognition | None, identities: str) -> pa.Table:
