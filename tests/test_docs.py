@@ -68,6 +68,13 @@ def test_links_lead_to_files(path: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("path", [p for p in DOCS if p.name not in {"decisions.md", "CHANGELOG.md"}], ids=lambda p: p.name)
+def test_files_that_are_named_exist(path: Path) -> None:
+    """Old entries of the decisions name files as they were called then."""
+    names = re.findall(r"`((?:facecluster|workflows|tests|docs)/[\w./-]+)`", path.read_text(encoding="utf-8"))
+    assert [n for n in names if not (ROOT / n).exists()] == []
+
+
 def test_pictures_are_small() -> None:
     pictures = list((ROOT / "docs" / "images").iterdir())
     assert pictures and sum(p.stat().st_size for p in pictures) < 1_000_000
