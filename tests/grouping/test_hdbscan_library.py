@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import people_store as syn
 import pytest
+from conftest import need
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -174,16 +175,14 @@ def test_distances_are_those_of_the_graph() -> None:
 
 
 def test_trees_as_pandas_frames() -> None:
-    if importlib.util.find_spec("pandas") is None:
-        pytest.skip("needs pandas (PyPI), which nothing here depends on")
+    need(importlib.util.find_spec("pandas") is not None, "pandas (PyPI)")
     groups = grouped(CONFIG)
     assert list(groups.condensed_tree_.to_pandas().columns) == ["parent", "child", "lambda_val", "child_size"]
     assert len(groups.single_linkage_tree_.to_pandas()) == len(groups.labels) - 1
 
 
 def test_trees_are_drawn() -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        pytest.skip("needs matplotlib (PyPI), which nothing here depends on")
+    need(importlib.util.find_spec("matplotlib") is not None, "matplotlib (PyPI)")
     import matplotlib
 
     matplotlib.use("Agg")
