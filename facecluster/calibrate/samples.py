@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.evaluation import pairs
-from facecluster.evaluation.sample import cosines
+from facecluster.evaluation.face_pairs import cosines
 
 MAX_FACES = 10  # that a person counts for
 MAX_ANSWERS = 6  # independent samples of a person

@@ -99,7 +99,7 @@ def read_rows(path: str, columns: Sequence[str], make: Callable[[Cells], Decisio
     Raises:
         InputError: a column is missing, or a row can't be used; then no decision counts.
     """
-    from facecluster.evaluation.sheet import listed, read_sheet
+    from facecluster.evaluation.csv_file import listed, read_sheet
 
     sheet = read_sheet(path)
     places: dict[str, int] = {}

@@ -54,9 +54,9 @@ def command(
     \b
     Example: facecluster evaluate ~/people --truth labels.csv -o evaluation
     """
-    from facecluster.evaluation.answers import read_answers
-    from facecluster.evaluation.library import Library
-    from facecluster.evaluation.pairlist import find_pairs, read_pairs
+    from facecluster.evaluation.ground_truth import read_answers
+    from facecluster.evaluation.pair_list import find_pairs, read_pairs
+    from facecluster.evaluation.photo_lookup import Library
     from facecluster.evaluation.store import evaluate_store
     from facecluster.models.registry import card_of
     from facecluster.people import read_confirmed_labels

@@ -16,12 +16,12 @@ plot            ROC and reliability as SVG
 from __future__ import annotations
 
 from facecluster.evaluation.clusters import NOBODY, Contingency, Scores, ari, bcubed, contingency, nmi, pairwise
-from facecluster.evaluation.groups import GroupScore, by_group
-from facecluster.evaluation.pairgroups import AtShared, GroupAccept, GroupPairs, pairs_by_group
-from facecluster.evaluation.rates import Estimate
+from facecluster.evaluation.error_rates import Estimate
+from facecluster.evaluation.face_pairs import pairs
+from facecluster.evaluation.pair_subgroups import AtShared, GroupAccept, GroupPairs, pairs_by_group
 from facecluster.evaluation.reliability import Bin, Calibration, balanced, calibration
-from facecluster.evaluation.result import Accept, Evaluation, Grouping, Verification, judge_faces, judge_pairs, score
-from facecluster.evaluation.sample import pairs
+from facecluster.evaluation.scores import Accept, Evaluation, Grouping, Verification, judge_faces, judge_pairs, score
+from facecluster.evaluation.subgroups import GroupScore, by_group
 from facecluster.evaluation.verify import FAR, Folds, Roc, folds, roc, verification
 
 __all__ = [

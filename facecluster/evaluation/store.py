@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
-from facecluster.evaluation.answers import Answers
-from facecluster.evaluation.listgroups import listed_by_group
-from facecluster.evaluation.pairlist import PairAnswers
-from facecluster.evaluation.result import Evaluation, Stated, Verification, judge_faces, judge_pairs, score, verification_dict
-from facecluster.evaluation.sample import cosines
-from facecluster.evaluation.sheet import LeftOut
+from facecluster.evaluation.csv_file import LeftOut
+from facecluster.evaluation.face_pairs import cosines
+from facecluster.evaluation.ground_truth import Answers
+from facecluster.evaluation.pair_list import PairAnswers
+from facecluster.evaluation.pair_list_subgroups import listed_by_group
+from facecluster.evaluation.scores import Evaluation, Stated, Verification, judge_faces, judge_pairs, score, verification_dict
 from facecluster.store import IDENTITIES, Store
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from facecluster.decisions import ResolvedDecisions, active, read, replay
 from facecluster.errors import InputError
-from facecluster.evaluation.answers import Answers
-from facecluster.evaluation.sheet import LeftOut
+from facecluster.evaluation.csv_file import LeftOut
+from facecluster.evaluation.ground_truth import Answers
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.runs import current_run, read_faces
 from facecluster.store import Store

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from facecluster.decisions import clean_name
 from facecluster.errors import InputError
-from facecluster.evaluation.sheet import Sheet, listed, read_sheet
+from facecluster.evaluation.csv_file import Sheet, listed, read_sheet
 from facecluster.people.runs import People
 from facecluster.store import Store
 

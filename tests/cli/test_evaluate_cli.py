@@ -16,7 +16,7 @@ from report import report_store as syn
 
 from facecluster.cli import main
 from facecluster.evaluation import bcubed, folds, nmi, pairwise, roc
-from facecluster.evaluation.answers import Answers
+from facecluster.evaluation.ground_truth import Answers
 from facecluster.evaluation.plot import reliability_svg, roc_svg
 from facecluster.evaluation.store import evaluate_store
 from facecluster.models.registry import card_of

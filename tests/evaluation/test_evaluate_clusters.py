@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from facecluster.evaluation import ari, bcubed, nmi, pairs, pairwise
-from facecluster.evaluation.sample import _unrank
+from facecluster.evaluation.face_pairs import _unrank
 
 GROUPINGS = st.integers(0, 14).flatmap(lambda n: st.tuples(*(st.lists(st.integers(-1, 4), min_size=n, max_size=n) for _ in range(2))))
 

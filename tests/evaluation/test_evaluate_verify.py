@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from facecluster.evaluation import folds, judge_pairs, roc, verification
-from facecluster.evaluation.result import thinned
+from facecluster.evaluation.scores import thinned
 from facecluster.evaluation.verify import best_threshold
 
 BOTH = st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=40).filter(lambda x: len({s for _, s in x}) == 2)

@@ -31,7 +31,7 @@ from PIL import Image
 from facecluster.calibrate import LabelledFaces, calibrate
 from facecluster.calibrate.logistic import Line
 from facecluster.evaluation import balanced, calibration, pairs
-from facecluster.evaluation.result import cosines
+from facecluster.evaluation.scores import cosines
 from facecluster.grouping.groups import Groups
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest

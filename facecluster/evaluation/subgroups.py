@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facecluster.evaluation.clusters import Contingency, Floats, Scores, by_face, scores
-from facecluster.evaluation.rates import effective, wilson
+from facecluster.evaluation.error_rates import effective, wilson
 
 SURE = 0.95  # level of intervals, and of warnings over all subgroups together
 FAR_OFF = 1.5  # a subgroup is warned about if its error is at least this many times that of the rest...

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facecluster.evaluation.clusters import NOBODY, Floats, Scores, ari_of, bcubed_of, contingency, nmi_of, pairwise_of
-from facecluster.evaluation.groups import GroupScore, by_group
-from facecluster.evaluation.pairgroups import GroupPairs, pairs_by_group
+from facecluster.evaluation.face_pairs import cosines, pairs
+from facecluster.evaluation.pair_subgroups import GroupPairs, pairs_by_group
 from facecluster.evaluation.reliability import Calibration, balanced, belongs, calibration
-from facecluster.evaluation.sample import cosines, pairs
+from facecluster.evaluation.subgroups import GroupScore, by_group
 from facecluster.evaluation.verify import RATES, Folds, Roc, finite, folds, roc, thinned
 
 

@@ -1,7 +1,7 @@
 """Verification of listed pairs by subgroups: the values of the list's own columns (ethnicity, age band, or other attributes of a pair).
 
-As `pairgroups`, but for the pairs of a list. A list does not name people, so faces that are connected by pairs of one person count as one
-person.
+As `pair_subgroups`, but for the pairs of a list. A list does not name people, so faces that are connected by pairs of one person count as
+one person.
 
 Odd inputs: a pair with the value '' (not stated) is in no subgroup of that column; a value without pairs of both kinds is left out.
 """
@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from facecluster.evaluation.groups import as_text
-from facecluster.evaluation.pairgroups import GroupPairs, Sample, judged
-from facecluster.evaluation.rates import Pairs
+from facecluster.evaluation.error_rates import Pairs
+from facecluster.evaluation.pair_subgroups import GroupPairs, Sample, judged
+from facecluster.evaluation.subgroups import as_text
 from facecluster.evaluation.verify import Roc, roc
 
 

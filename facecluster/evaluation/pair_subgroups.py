@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facecluster.evaluation.clusters import Floats, codes
-from facecluster.evaluation.groups import FAR_OFF, LEAST, SURE, as_text
-from facecluster.evaluation.rates import Estimate, Pairs, Rate, together
-from facecluster.evaluation.sample import cosines, count, pairs
+from facecluster.evaluation.error_rates import Estimate, Pairs, Rate, together
+from facecluster.evaluation.face_pairs import cosines, count, pairs
+from facecluster.evaluation.subgroups import FAR_OFF, LEAST, SURE, as_text
 from facecluster.evaluation.verify import RATES, Roc, finite, roc, thinned
 
 MOST = 500_000  # pairs of each kind within a subgroup

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from facecluster.errors import InputError
-from facecluster.evaluation.library import Library, Photo, folder_of, joined
-from facecluster.evaluation.sheet import LeftOut, Tally, group_columns, listed, read_sheet, read_text
+from facecluster.evaluation.csv_file import LeftOut, Tally, group_columns, listed, read_sheet, read_text
+from facecluster.evaluation.photo_lookup import Library, Photo, folder_of, joined
 
 _OWN = frozenset(["path1", "path2", "face_id1", "face_id2", "same", "fold"])
 _YES, _NO = frozenset(["1", "true", "yes", "same"]), frozenset(["0", "false", "no", "different"])

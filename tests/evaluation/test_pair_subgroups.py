@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facecluster.evaluation import GroupPairs, judge_faces, pairs_by_group, roc, score, verification
-from facecluster.evaluation.listgroups import listed_by_group
+from facecluster.evaluation.error_rates import Pairs, Rate, together, wilson
+from facecluster.evaluation.pair_list_subgroups import listed_by_group
 from facecluster.evaluation.plot import MOST, roc_svg
-from facecluster.evaluation.rates import Pairs, Rate, together, wilson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from facecluster.errors import InputError
-from facecluster.evaluation.library import Faces, Library, Photo, folder_of, joined
-from facecluster.evaluation.sheet import LeftOut, Sheet, Tally, group_columns, listed, read_sheet
+from facecluster.evaluation.csv_file import LeftOut, Sheet, Tally, group_columns, listed, read_sheet
+from facecluster.evaluation.photo_lookup import Faces, Library, Photo, folder_of, joined
 from facecluster.geometry import iou
 
 MATCH = 0.3  # IoU from which a box selects a face

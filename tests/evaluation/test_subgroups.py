@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecluster.evaluation import by_group, contingency, pairwise, score
-from facecluster.evaluation.groups import _Sample
+from facecluster.evaluation.subgroups import _Sample
 
 CASES = st.integers(1, 14).flatmap(
     lambda n: st.tuples(
