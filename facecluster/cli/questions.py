@@ -52,8 +52,8 @@ def command(store: str, model: str, top: int, as_json: bool) -> None:
         click.echo(f"  identity {p['identity']}: {p['faces']:,} faces, {p['purity']:.2f} x {p['completeness']:.2f}")
     texts = {
         "same": "are these two people one person?",
-        "split": "are the two most different faces of this person of one person?",
-        "photo": "are these two faces of one photo of one person?",
+        "split": "do these two faces, the least similar of this person, show the same person?",
+        "photo": "are these two faces, which are in one photo, of one person?",
     }
     for n, q in enumerate(questions, 1):
         chance = f"{q['probability']:.0%} yes, {q['faces_at_stake']} faces depend on it"

@@ -1,7 +1,8 @@
 """Whether one photo is a copy of another and how they differ, by thumbnails and times; results are cached.
 
-Times: a copy has its original's time or none. Photos taken within a minute of each other, but not in the same second, are never copies,
-however similar (a tripod, a still scene). If the times differ by more, and by no difference of time zones, less difference is allowed.
+Times: a copy usually has its original's time or none. Photos taken within a minute of each other, but not in the same second, are never
+copies, however similar (a tripod, a still scene). If the times differ by more, and by no difference of time zones, less difference is
+allowed.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from facecluster.dedup.registration import Placement
 from facecluster.dedup.store_photos import NO_TIME, Fingerprints, Photos
 
 MINUTE = 60
-ZONE = 15 * 60  # seconds: all time zones are whole quarters of an hour
-DAY = 26 * 3600  # seconds between the farthest time zones
-LITTLE = 0.02  # share of a photo: less than this is a border, not a bar
-FITS = 0.95  # correlation from which the alignment is right, so that no other one is tried
-OTHER_TIME = 0.6  # share of the difference between copies that is allowed to photos of different times
+ZONE_STEP = 15 * 60  # seconds: all time zones are whole quarters of an hour
+MAX_ZONE_SHIFT = 26 * 3600  # seconds between the farthest time zones
+MIN_BAR_SHARE = 0.02  # share of a photo: less than this is a border, not a bar
+SURE_CORRELATION = 0.95  # correlation from which the alignment is right, so that no other one is tried
+OTHER_TIME_TOLERANCE = 0.6  # share of the difference between copies that is allowed to photos of different times
 _CACHED = 4096  # decoded thumbnails, 15 KB each
 
 
@@ -88,7 +89,7 @@ class CopyCheck:
             if found is not None and found.same and found.difference <= allowed:
                 relation = self._relation(alignment, found)
                 return relation if alignment.first == a else _reversed(relation)
-            if found is not None and found.correlation > FITS:
+            if found is not None and found.correlation > SURE_CORRELATION:
                 break
         return None
 
@@ -100,12 +101,12 @@ class CopyCheck:
         apart = abs(one - two)
         if apart <= MINUTE:
             return 0.0
-        return 1.0 if apart % ZONE == 0 and apart <= DAY else OTHER_TIME
+        return 1.0 if apart % ZONE_STEP == 0 and apart <= MAX_ZONE_SHIFT else OTHER_TIME_TOLERANCE
 
     def _relation(self, alignment: Alignment, found: Comparison) -> Relation:
         _, width, _, height = found.placement
         pixels = [float(self.photos.width[p]) * float(self.photos.height[p]) for p in (alignment.first, alignment.second)]
-        bars = [found.bar_first and found.extra_first > LITTLE, found.bar_second and found.extra_second > LITTLE]
+        bars = [found.bar_first and found.extra_first > MIN_BAR_SHARE, found.bar_second and found.extra_second > MIN_BAR_SHARE]
         return Relation(
             difference=found.difference,
             bits=alignment.bits,

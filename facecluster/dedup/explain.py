@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from facecluster.dedup.copy_check import LITTLE
+from facecluster.dedup.copy_check import MIN_BAR_SHARE
 from facecluster.dedup.groups import IN_BURST, PIXELS, Member
 from facecluster.dedup.keeper import GREY
 from facecluster.dedup.perceptual_hash import describe_turn
@@ -26,9 +26,9 @@ def explain_match(found: Findings, keeper: int, member: Member) -> str:
     said = [describe_turn(*relation.turn)]
     if abs(relation.scale - 1) > 0.03:
         said.append(f"{round(100 * relation.scale)} % of its size")
-    if relation.extra_a > LITTLE:
+    if relation.extra_a > MIN_BAR_SHARE:
         said.append(f"cropped to {round(100 * (1 - relation.extra_a))} %")
-    if relation.extra_b > LITTLE:
+    if relation.extra_b > MIN_BAR_SHARE:
         said.append(f"shows {round(100 * relation.extra_b)} % more")
     colour = found.fingerprints.colour[member.photo] - found.fingerprints.colour[keeper]
     if abs(colour) > GREY and min(found.fingerprints.colour[[member.photo, keeper]]) < GREY:

@@ -36,7 +36,7 @@ class PhotoFacts:
         return -min(folder_rank(f.uri, self.prefer) for f in self.photos.files[photo])
 
     def scale(self, photo: int) -> float:
-        """Pixels along a side of what all photos show, relative to the one that all are compared with."""
+        """Resolution of the part that all photos of the group show, relative to the photo that all are compared with."""
         relation = self.relation.get(photo)
         return relation.scale if relation else 1.0
 

@@ -74,7 +74,7 @@ def attach_small(
             free &= np.bincount(group, ~weak) > 0
         more = _bound(likeness[free[one]] / sd, int(free.sum()), others / sd, int(large.sum()), more)
     enough = likeness >= more * sd
-    return _given(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
+    return _move_clusters(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
 
 def attach_weak(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, weak: NDArray[np.bool_], source: Rows, target: Rows) -> Ints:
@@ -87,7 +87,7 @@ def attach_weak(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, w
     loose = (sizes == 1) & (np.bincount(group, weak) > 0)
     one, other, likeness, own = _nearest(linkage, x, group, loose, sizes > 1, source, target)
     enough = likeness >= 0
-    return _given(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
+    return _move_clusters(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
 
 def _nearest(
@@ -114,7 +114,7 @@ def _to_others(linkage: AverageLinkage, own: ClusterSums, group: Ints, large: ND
     if len(groups) < 2:
         return np.zeros(0)
     rows = np.flatnonzero(large[group])
-    rows = rows[np.argsort(linkage.numbers(own.x)[rows], kind="stable")]
+    rows = rows[np.argsort(linkage.content_keys_of(own.x)[rows], kind="stable")]
     first = np.argsort(group[rows], kind="stable")
     place = np.arange(len(rows)) - np.searchsorted(group[rows][first], group[rows][first])
     rows = rows[np.sort(first[place < min(LARGE, max(1, _DRAWN // len(groups)))])][:_DRAWN]
@@ -157,7 +157,7 @@ def _bound(likeness: Floats, small: int, impostors: Floats, people: int, most: f
     return float(bounds[good[-1]]) if len(good) else most
 
 
-def _given(linkage: AverageLinkage, group: Ints, goes: Ints, to: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
+def _move_clusters(linkage: AverageLinkage, group: Ints, goes: Ints, to: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
     """Labels (n,) after clusters `goes` moved to clusters `to`; no cluster is in both."""
     if linkage.fixed_faces is not None:  # two earlier clusters would become one inside a third
         held = linkage.held(group, len(contents))[goes]
@@ -172,12 +172,12 @@ def _given(linkage: AverageLinkage, group: Ints, goes: Ints, to: Ints, likeness:
     if linkage.cannot is not None and len(linkage.cannot):
         alike = np.zeros(len(contents))
         alike[goes] = likeness
-        lost = _lost(group[linkage.cannot], into, alike, contents)
+        lost = _blocked_by_cannot_link(group[linkage.cannot], into, alike, contents)
         into[lost] = lost
     return np.asarray(into[group], dtype=np.int64)
 
 
-def _lost(barred: Ints, into: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
+def _blocked_by_cannot_link(barred: Ints, into: Ints, likeness: Floats, contents: NDArray[np.uint64]) -> Ints:
     """Clusters that must stay because of a cannot-link: of two that would move to one cluster the less similar, of equals both."""
     a, b = barred.T
     met = (a != b) & (into[a] == into[b]) & (into[a] != a) & (into[b] != b)

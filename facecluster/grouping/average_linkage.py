@@ -3,6 +3,8 @@
 Clusters a and b are one person if the mean cosine over all pairs of their faces exceeds
 
     base + merge * sd + impostor_weight * reach * |mean vector of a| * |mean vector of b|
+         + separation_penalty * max(0, mean within a and b - mean between them - _APART sd) * (1 - 2 / faces of the smaller)
+         + same_photo_penalty * sd * share of photos that both are in
 
 `base`, `reach` and `sd` come from the cohort (cohort.py): they say how similar different people are in this collection. The last term
 expects the best impostor. It shrinks with the lengths of the two mean vectors: the more the faces of a cluster vary, the shorter their
@@ -38,7 +40,7 @@ Ints = NDArray[np.int64]
 Pairs = NDArray[np.integer]  # (m, 2) rows
 _FINE = 1e6  # steps of 1 in which similarities are compared
 _NEVER = np.iinfo(np.int32).min
-_APART = 2.3  # sd: two clusters of one person are hardly ever less similar to each other by this much than within themselves
+_APART = 2.3  # sd: for two clusters of one person, similarity within minus between is almost never more than this
 _PATIENT = 64  # rounds of one merge a cluster
 _BLOCK = 1 << 14  # pairs at a time: 32 MB of vectors
 
@@ -105,7 +107,7 @@ class AverageLinkage:
         a, b = self._pairs(group, one.astype(np.int32), other.astype(np.int32), len(own.sizes))
         return a, b, self._excess(own, group, a, b) / _FINE, own
 
-    def numbers(self, x: NDArray[np.float32]) -> NDArray[np.uint64]:
+    def content_keys_of(self, x: NDArray[np.float32]) -> NDArray[np.uint64]:
         """The content key of each face (cohort.content_keys)."""
         return content_keys(x) if self.contents is None else self.contents
 
@@ -117,7 +119,7 @@ class AverageLinkage:
         return float(one @ other) - asked
 
     def _gathered(self, x: NDArray[np.float32], group: Rows) -> ClusterSums:
-        return ClusterSums.of(x, group, self.cohort, self.numbers(x))
+        return ClusterSums.of(x, group, self.cohort, self.content_keys_of(x))
 
     def _start(self, own: ClusterSums, group: Rows, source: Rows, target: Rows, above: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
         """Pairs of linked clusters and by how much they exceed the bound. For two single faces the edge itself says it."""

@@ -12,12 +12,12 @@ from scipy.sparse import csr_matrix
 from facecluster.grouping.cohort import CohortStats
 
 _ROWS = 1 << 15  # faces at a time
-_SHIFT = 4.0  # makes what links stand above strangers positive: a sparse matrix takes a zero for a missing edge
-_FLOOR = 1.5  # sd below the best stranger's level down to which links say which groups to compare
+_SHIFT = 4.0  # added to margins while they are in a sparse matrix, which takes a zero for a missing edge
+_FLOOR = 1.5  # sd below the expected best impostor; edges down to this decide which clusters are compared
 
 
 class _Links:
-    """Links of faces to others, gathered block by block."""
+    """Edges of faces to others, collected block by block."""
 
     def __init__(self) -> None:
         self.counts: list[NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]  # of each face
@@ -31,7 +31,7 @@ class _Links:
         self.weights.append((above[keep] + _SHIFT).astype(np.float32))
 
     def matrix(self, n: int) -> csr_matrix:
-        """All of them, (n, n); they are let go of here."""
+        """All edges as a matrix (n, n); frees the blocks."""
         parts = np.concatenate(self.weights), np.concatenate(self.ends), np.cumsum(np.concatenate(self.counts))
         del self.weights, self.ends, self.counts
         found = csr_matrix(parts, shape=(n, n))
@@ -46,7 +46,7 @@ def candidate_edges(
     photos: NDArray[np.integer] | None,
     same_photo_penalty: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
-    """Links worth a look: rows source < target, each pair once, and how far their cosine lies above the best stranger's."""
+    """Edges as rows source < target, each pair once, and the margin of their cosine over the expected best impostor of the two faces."""
     n, level = len(neighbours), cohort.level
     onward, back = _Links(), _Links()
     for i in range(0, n, _ROWS):
@@ -54,12 +54,12 @@ def candidate_edges(
         near, cosine = neighbours[i : i + _ROWS], similarity[i : i + _ROWS].astype(np.float64)
         above = cosine - (level[rows] + level[near]) / 2
         if photos is not None:
-            # near-copies in one photo (a collage, a mirror, a screen) are one person all the same
+            # near-copies within one photo (a collage, a mirror, a screen) may be one person
             above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo_penalty * cohort.sd, 0.0)
         keep = (near >= 0) & (above >= -_FLOOR * cohort.sd)
         for side, some in ((onward, near > rows), (back, near < rows)):
             side.add(near, above, keep & some)
-    # a link seen from both ends is one link, with one weight: the larger, where they were rounded apart
+    # an edge seen from both ends is one edge with one weight: the larger, if they were rounded differently
     turned = back.matrix(n).T.tocsr()
     links = onward.matrix(n).maximum(turned)
     del turned

@@ -19,22 +19,22 @@ _BLOCK = 1 << 14  # vectors at a time: 16 MB
 
 @dataclass(slots=True)
 class ClusterSums:
-    """Struct of arrays over g groups. Those that went into another keep their number, and mean nothing any more."""
+    """Struct of arrays over g clusters. A cluster that was merged into another keeps its number, but its entries are void."""
 
     x: NDArray[np.float32]  # (n, dim) vectors of the faces
-    first: Rows  # (g,) one face of each
-    row: Rows  # (g,) where its sum stands; -1 = it is one face
+    first: Rows  # (g,) one face of each cluster
+    row: Rows  # (g,) row of its sum in `sums`; -1 = a single face
     sums: NDArray[np.float64]  # (m, dim)
-    used: int  # rows of `sums`
+    used: int  # rows of `sums` in use
     sizes: NDArray[np.float64]  # (g,)
-    base: NDArray[np.float64]  # (g,) sum over its faces
-    reach: NDArray[np.float64]  # (g,) the same
-    contents: NDArray[np.uint64]  # (g,) sum of its faces' numbers (cohort.content_keys)
+    base: NDArray[np.float64]  # (g,) sum over its faces of CohortStats.base
+    reach: NDArray[np.float64]  # (g,) the same of CohortStats.reach
+    contents: NDArray[np.uint64]  # (g,) sum of its faces' content keys (cohort.content_keys)
     length: NDArray[np.float64]  # (g,) of the mean vector: 1 for a single face
 
     @classmethod
     def of(cls, x: NDArray[np.float32], group: Rows, cohort: CohortStats, contents: NDArray[np.uint64]) -> ClusterSums:
-        """Groups (n,) 0, 1, ... without a gap of the faces `x` (n, dim)."""
+        """Sums of the clusters `group` (n,), 0, 1, ... without gaps, of the faces `x` (n, dim)."""
         count = int(group.max(initial=-1)) + 1
         sizes = np.bincount(group, minlength=count)
         first = np.empty(count, dtype=np.int32)
@@ -70,7 +70,7 @@ class ClusterSums:
         return np.asarray((sizes * self.length[groups] ** 2 - 1 + (sizes == 1)) / np.maximum(sizes - 1, 1))
 
     def merge(self, into: Rows, gone: Rows) -> None:
-        """Let groups `gone` (m,), each once, go into groups `into` (m,), none of which goes anywhere itself."""
+        """Merge clusters `gone` (m,), each once, into clusters `into` (m,), none of which is in `gone`."""
         alone = np.unique(into[self.row[into] < 0])
         if self.used + len(alone) > len(self.sums):
             more = max(len(alone), len(self.sums) // 4)
@@ -106,9 +106,9 @@ def sums_by_cluster(x: NDArray[np.float32], group: NDArray[np.integer]) -> NDArr
 
 
 def shared_photos(photos: NDArray[np.int64], group: Rows, a: Rows, b: Rows) -> NDArray[np.float64]:
-    """Number of photos (m,) that groups a[i] and b[i] are both in; photos and group (n,) are of the faces.
+    """Number of photos (m,) that clusters a[i] and b[i] are both in; `photos` and `group` (n,) are of the faces.
 
-    Looked up photo by photo of the smaller group: what a large one costs does not grow with the number of groups beside it.
+    Each photo of the smaller cluster is looked up, so the cost of a large cluster does not grow with the number of its small neighbours.
     """
     out = np.zeros(len(a))
     if not len(a):

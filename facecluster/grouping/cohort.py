@@ -28,9 +28,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-COHORT_SIZE = 4_000  # strangers a face is compared with
-PRIOR = 200  # strangers' worth of trust in the model's card
-QUANTILES = (0.80, 0.94)  # of the cosines to the cohort: above most, below the few that may be the person itself
+COHORT_SIZE = 4_000  # faces of other people that each face is compared with
+PRIOR = 200  # the model's card weighs as much as so many cohort faces
+QUANTILES = (0.80, 0.94)  # of the cosines to the cohort: above most, but below the few that may be the same person
 _LOW, _HIGH = (NormalDist().inv_cdf(q) for q in QUANTILES)
 _ROWS = 1_024  # at a time: 16 MB of cosines a thread
 EXACT = 4000.0  # vectors in steps of 1/4000: float32 holds every sum of their products, so a cosine is the same however it is added up
@@ -41,22 +41,22 @@ _STEPS = 2.0**28  # of `to_grid`
 class CohortStats:
     """Struct of arrays over n faces, and the scale of the collection."""
 
-    base: NDArray[np.float64]  # (n,) cosine that a fifth of the strangers exceed
-    reach: NDArray[np.float64]  # (n,) what the best of n strangers has above `base`, expected
-    sd: float  # of cosines to strangers, mean over the faces
+    base: NDArray[np.float64]  # (n,) cosine that a fifth of the impostors exceed
+    reach: NDArray[np.float64]  # (n,) expected height of the best of n impostors above `base`
+    sd: float  # of the cosines to impostors, mean over the faces
 
     @property
     def level(self) -> NDArray[np.float64]:
-        """(n,) cosine of the most similar of n strangers, expected."""
+        """(n,) expected cosine of the best of n impostors."""
         return self.base + self.reach
 
     def with_impostors(self, count: int) -> CohortStats:
-        """The same where the best is that of `count` strangers, not of as many as there are faces."""
+        """The same for the best of `count` impostors instead of as many as there are faces."""
         return replace(self, reach=to_grid(self.reach * ((_z(count) - _LOW) / (_z(len(self.base)) - _LOW))))
 
 
 def prior_stats(n: int, *, mean: float, sd: float) -> CohortStats:
-    """What the model's card expects of strangers in a collection of n faces: cosines of this `mean` and `sd`, the same for every face."""
+    """What the model's card expects for n faces: impostors with cosines of this `mean` and `sd`, the same for every face."""
     return CohortStats(to_grid(np.full(n, mean + _LOW * sd)), to_grid(np.full(n, sd * (_z(n) - _LOW))), sd)
 
 
@@ -69,7 +69,7 @@ def to_grid(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def content_keys(x: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """A number for each row of `x` (n, dim) that follows from its bytes: what to choose by where all else is equal, whatever the order."""
+    """A number for each row of `x` (n, dim) that follows from its bytes alone: breaks ties whatever the order of rows."""
     weights = np.frombuffer(hashlib.shake_128(b"cohort").digest(8 * x.shape[1]), dtype=np.uint64) | np.uint64(1)
     mixed = np.zeros(len(x), dtype=np.uint64)
     for start in range(0, len(x), _ROWS):
@@ -85,9 +85,9 @@ def cohort_stats(
 
     Args:
         vectors: (n, dim).
-        labels: (n,) group of each face by a first grouping; one face of each may join the cohort.
-        mean: of the cosine of two strangers, as the model's card says.
-        sd: the same.
+        labels: (n,) cluster of each face by a first grouping; one face of each may be in the cohort.
+        mean: of the cosine of faces of two people, from the model's card.
+        sd: of the same.
         cohort_size: faces of the cohort at most.
     """
     x = np.asarray(vectors, dtype=np.float32)
@@ -106,7 +106,7 @@ def cohort_stats(
         block = slice(start, start + _ROWS)
         cosines = np.rint(x[block] * np.float32(EXACT)) @ others
         mine = np.flatnonzero(member[group[block]] >= 0)
-        cosines[mine, member[group[block][mine]]] = -(EXACT**2)  # the face itself, or its person, is no stranger
+        cosines[mine, member[group[block][mine]]] = -(EXACT**2)  # the face itself and its person are no impostors
         cosines.partition(ranks[0], axis=1)  # both ranks at once take twice as long
         upper = cosines[:, ranks[0] :].copy()
         own[block, 0] = upper[:, 0]
@@ -123,12 +123,12 @@ def cohort_stats(
 
 
 def _z(n: int) -> float:
-    """What the largest of n normal numbers reaches, in sd."""
+    """Expected largest of n standard normal numbers, roughly: the quantile 1 - 1/n."""
     return NormalDist().inv_cdf(1 - 1 / max(n, 10))
 
 
 def _cohort(x: NDArray[np.float32], labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
-    """Rows of one face of each group, at most `most`; which ones follows from their bytes."""
+    """Rows of one face of each cluster, `most` at most, chosen by their content keys."""
     mixed = content_keys(x)
     order = np.argsort(mixed, kind="stable")
     firsts = order[np.unique(labels[order], return_index=True)[1]]

@@ -18,21 +18,21 @@ from scipy.sparse.csgraph import connected_components
 
 from facecluster.grouping.average_linkage import AverageLinkage, Ints, Pairs, compact_labels
 
-_HALVES = -0.8  # sd above what joins groups from which sides are one person: they were made to be unlike (as the halves in uncertainty.py)
-_STRANGE = -2.5  # sd under which an atom is a stranger to a side; the faces of one person, the poor ones too, lie above it
-_ROUNDS = 10  # of dealing; what has not settled by then is torn between two sides anyway
+_HALVES = -0.8  # sd above the bound from which two sides are one person; below 0, since sides are chosen to differ
+_STRANGE = -2.5  # sd above the bound; an atom below it is another person than the side. Even poor faces of the person lie above it
+_ROUNDS = 10  # of assigning atoms; what still changes after that fits two sides alike
 _BLOCK = 1 << 14  # atoms compared at a time
 
 
 def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArray[np.float32], linkage: AverageLinkage) -> Ints:
-    """Labels (n,) from 0, -1 = alone, made to keep must-links (m, 2) together and cannot-links (c, 2) apart.
+    """Labels (n,) from 0, -1 = alone, changed so that must-links (m, 2) are together and cannot-links (c, 2) apart.
 
     Args:
-        labels: (n,) groups.
+        labels: (n,) clusters.
         must: rows that are one person.
         cannot: rows that are not.
         x: (n, dim) vectors, rows of length 1.
-        linkage: what decides that two sets of faces are one person.
+        linkage: the rule that decides whether two sets of faces are one person.
     """
     n = len(labels)
     out = labels.copy()
@@ -47,7 +47,7 @@ def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArr
     a, b = cannot[:, 0], cannot[:, 1]
     inside = (whole[a] == whole[b]) & (atoms[a] != atoms[b])
     a, b = a[inside], b[inside]
-    # a group that no cannot-link speaks of stays one: only what holds it to the others is in question
+    # a cluster without a cannot-link stays whole: only its ties to others are in question
     open_groups = np.isin(out, out[np.isin(atoms, atoms[np.r_[a, b]])])
     unit = _bridged(np.where(open_groups, out.max(initial=0) + 1 + np.arange(n), out), atoms)
     divided = whole.copy()
@@ -56,21 +56,21 @@ def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArr
         rows, here = np.flatnonzero(whole == group), whole[a] == group
         units = np.unique(unit[rows])
         foes = np.searchsorted(units, np.stack([unit[a[here]], unit[b[here]]], axis=1))
-        side = _Dealing(x, rows, np.searchsorted(units, unit[rows]), foes, linkage).sides()
+        side = _Division(x, rows, np.searchsorted(units, unit[rows]), foes, linkage).sides()
         divided[rows] = top + side
         top += int(side.max()) + 1
     return compact_labels(divided)
 
 
-class _Dealing:
-    """The division of one group: its rows (m,), the unit (m,) of each (0, 1, ...), and pairs (f, 2) of units that must be apart."""
+class _Division:
+    """Divides one cluster: its rows (m,), the unit (m,) of each row (0, 1, ...), and pairs (f, 2) of units that must be apart."""
 
     def __init__(self, x: NDArray[np.float32], rows: Ints, unit: Ints, foes: Ints, linkage: AverageLinkage) -> None:
         self.x, self.rows, self.unit, self.linkage = x, rows, unit, linkage
         self.sizes = np.bincount(unit).astype(np.float64)
         fold = csr_matrix((np.ones(len(unit)), (unit, np.arange(len(unit)))), shape=(len(self.sizes), len(unit)))
         self.sums = np.asarray(fold @ x[rows].astype(np.float64))
-        # what stands for a unit among others: its faces; of as many, how like it is to the whole group, whatever the order of rows
+        # rank of a unit: its number of faces, then its similarity to the whole cluster, so that the order of rows does not matter
         total = self.sums.sum(axis=0)
         self.weight = self.sizes + (1 + self.sums @ total / (self.sizes * self.sizes.sum())) / 4
         self.foes: dict[int, set[int]] = {}
@@ -80,22 +80,22 @@ class _Dealing:
 
     def sides(self) -> Ints:
         """The side (m,) of each row, 0, 1, ..."""
-        side = self._dealt()
+        side = self._assigned()
         free = np.flatnonzero(side < 0)
         named = np.bincount(side[side >= 0], weights=self.sizes[side >= 0])
-        side = self._followed(side, free)
+        side = self._free_assigned(side, free)
         faces = np.bincount(side, weights=self.sizes)
-        # a split names many of those who stay, and few who go; where as many are named, most faces stay
+        # a split names many faces that stay and few that leave; if the numbers are equal, the side with more faces stays
         largest = int(np.lexsort((faces, named))[-1])
         for other in range(len(faces)):
             if other != largest:
                 if len(back := free[side[free] == other]) and self._excess(side == other, side == largest) >= _HALVES:
                     side[back] = largest
-                self._parted(side, other)
+                self._separate_others(side, other)
         return np.asarray(compact_labels(side)[self.unit])
 
-    def _dealt(self) -> Ints:
-        """Sides (u,) of the units that have foes, -1 = none: first what has foes on the most sides, then what has the most faces."""
+    def _assigned(self) -> Ints:
+        """Sides (u,) of the units with cannot-links, -1 = none. Next is the unit barred from most sides, then the one with most faces."""
         side = np.full(len(self.sizes), -1, dtype=np.int64)
         seen: dict[int, set[int]] = {u: set() for u in self.foes}
         urgent = np.full(len(side), -1.0)
@@ -120,10 +120,10 @@ class _Dealing:
                     urgent[foe] += more
         return side
 
-    def _followed(self, dealt: Ints, free: Ints) -> Ints:
-        """Sides (u,) of all units: those that are free go to the side whose other faces they are likest on average, round after round."""
-        side = dealt.copy()
-        sides = int(dealt.max()) + 1
+    def _free_assigned(self, assigned: Ints, free: Ints) -> Ints:
+        """Sides (u,) of all units: each free unit goes to the side with the highest mean similarity, round after round."""
+        side = assigned.copy()
+        sides = int(assigned.max()) + 1
         for _ in range(_ROUNDS if len(free) else 0):
             on = np.flatnonzero(side >= 0)
             fold = csr_matrix((np.ones(len(on)), (side[on], on)), shape=(sides, len(side)))
@@ -132,7 +132,7 @@ class _Dealing:
             for at in range(0, len(free), _BLOCK):
                 part = free[at : at + _BLOCK]
                 dots, faces = self.sums[part] @ sums.T, np.repeat(count[None], len(part), axis=0)
-                mine = np.flatnonzero(before[at : at + _BLOCK] >= 0)  # a unit is not compared with itself
+                mine = np.flatnonzero(before[at : at + _BLOCK] >= 0)  # without the unit itself
                 own = before[at : at + _BLOCK][mine]
                 dots[mine, own] -= np.einsum("ij,ij->i", self.sums[part[mine]], self.sums[part[mine]])
                 faces[mine, own] -= self.sizes[part[mine]]
@@ -141,8 +141,8 @@ class _Dealing:
                 break
         return side
 
-    def _parted(self, side: Ints, at: int) -> None:
-        """Let units with foes go their own way if only those foes brought them to side `at`, whose largest unit they are strangers to."""
+    def _separate_others(self, side: Ints, at: int) -> None:
+        """Give units with cannot-links a side of their own if they are another person than the largest unit of side `at`."""
         units = np.flatnonzero(side == at)
         first = units[self.weight[units].argmax()]
         for unit in units.tolist():
@@ -153,13 +153,13 @@ class _Dealing:
         return np.asarray(np.arange(len(self.sizes)) == unit)
 
     def _excess(self, one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
-        """How far the units of two sets lie above what joins them, in sd."""
+        """By how much two sets of units exceed the bound that merges clusters, in sd."""
         a, b = self.rows[one[self.unit]], self.rows[two[self.unit]]
         return self.linkage.excess_of(self.x, a, b) / self.linkage.cohort.sd
 
 
 def _bridged(labels: Ints, atoms: Ints) -> Ints:
-    """Groups joined where one atom has faces in several."""
+    """Clusters merged wherever one atom has faces in several."""
     labels = compact_labels(labels)
     groups, kinds = int(labels.max(initial=-1)) + 1, int(atoms.max(initial=-1)) + 1
     graph = coo_matrix((np.ones(len(labels)), (labels, groups + atoms)), shape=(groups + kinds,) * 2)

@@ -5,8 +5,9 @@ that HDBSCAN has cut too fine (average_linkage.py). Attachment gives small clust
 Faces that come in later are added to an earlier grouping (incremental.py).
 
 An edge counts by its margin: how far its cosine lies above what the best impostor of the two faces is expected to reach in this
-collection (cohort.py). So one setting serves small and large collections, and people who look alike or not. The steps are repeated in
-three rounds (_COHORT_SIZES), each with a better cohort, since each knows better who is another person.
+collection (cohort.py). So one setting serves small and large collections, and people who look alike or not. Margins, HDBSCAN and average
+linkage run in three rounds (_COHORT_SIZES), each with a better cohort, since each knows better who is another person. Attachment follows
+the last round. An earlier grouping is extended in one round.
 
 The algorithm "hdbscan" is there for comparison: the library hdbscan makes the tree of the last round, from the same edges, and its
 selection is the result (hdbscan_library.py, with the known limits of the library). There is no average linkage and no attachment. User

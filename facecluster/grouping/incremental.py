@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from facecluster.grouping.average_linkage import Ints, compact_labels
 
-MAX_NEW_SHARE = 0.1  # of the faces may come in without all being grouped anew
+MAX_NEW_SHARE = 0.1  # of the faces; with more new ones than that, all faces are grouped from the start
 
 
 def keep_previous(dense: Ints, before: Ints) -> Ints:
-    """Groups (n,), -1 = none: those of `before`; of the others, those that HDBSCAN put together (`dense`), with the one group they are in.
+    """Labels (n,), -1 = none, to start from: the earlier clusters `before`, extended by HDBSCAN's clusters `dense` of the new faces.
 
-    Where HDBSCAN puts several earlier groups together, a new face between them is left to what joins it.
+    New faces of a dense cluster join the one earlier cluster in it. If it holds several, they stay single for average linkage to place.
     """
     old, taken = before >= 0, dense >= 0
     out = before.copy()
-    # of each dense group: the lowest and the highest number of the earlier groups in it
+    # lowest and highest number of the earlier clusters in each dense cluster
     count = int(dense.max(initial=-1)) + 1
     low, high = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
     both = old & taken
@@ -41,9 +41,9 @@ def keep_previous(dense: Ints, before: Ints) -> Ints:
 
 
 def core_faces(before: Ints, labels: Ints) -> NDArray[np.bool_]:
-    """Faces (n,) that hold a group of `before` in `labels` (n,): those of its largest part, all of them where parts are as large.
+    """Which faces (n,) stand for an earlier cluster of `before` in `labels` (n,): its largest part, or all largest parts of equal size.
 
-    What decisions have taken from a group may go where it belongs.
+    Faces that decisions have taken out of a cluster are free to join another.
     """
     rows = np.flatnonzero(before >= 0)
     part = compact_labels(before[rows] * (int(labels.max(initial=0)) + 1) + labels[rows])

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from facecluster.errors import InputError
 from facecluster.store import LINKS_K, PHOTOS, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
 
-EXACT = 200_000  # faces up to which every pair is compared; above, an inverted file with its recall measured in the tests
+EXACT = 200_000  # faces up to which every pair is compared; above that an inverted file, whose recall the tests measure
 ROWS = 100_000  # rows a shard of links
-BLOCK = 4_096  # queries a search, between two looks at the clock
+BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkConfig:
-    """What decides the graph."""
+    """Settings that decide the graph."""
 
     k: int = LINKS_K  # neighbours a face
 
@@ -75,7 +75,7 @@ def nearest(
         block = slice(start, min(n, start + BLOCK))
         sim, idx = index.search(x[block], min(k + 1, n))
         rows = np.arange(block.start, block.stop)[:, None]
-        # put the row itself last, wherever it stood (copies of a face are as near), then drop the last
+        # put the row itself last, wherever it was (copies of a face are equally near), then drop the last
         order = np.argsort(idx == rows, axis=1, kind="stable")[:, : min(k, n - 1)]
         idx, sim = np.take_along_axis(idx, order, 1), np.take_along_axis(sim, order, 1)
         found = idx >= 0
@@ -103,7 +103,7 @@ def _index(x: NDArray[np.float32], exact: int) -> faiss.Index:
 
 
 def link(store: Store, embeddings: str, table: str, config: LinkConfig, tick: Callable[[int], None] | None = None) -> ShardResult:
-    """Write the graph of the faces in `embeddings` to `table`; if it is there for these very vectors, nothing is done."""
+    """Write the graph of the faces in `embeddings` to `table`; if it is there for exactly these vectors, nothing is done."""
     ids, vectors = load_vectors(store, embeddings)
     if not ids:
         raise InputError(f"expected faces in {store.url}, found none in its photos: see the report, or lower --threshold")

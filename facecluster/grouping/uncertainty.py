@@ -31,32 +31,32 @@ from facecluster.grouping.link import load_vectors
 from facecluster.store import IDENTITIES, Store
 
 KINDS = ("same", "split", "photo")
-# log-odds that two groups are one: what they start from, and what each of these adds, sd of strangers' cosines being the unit
-_ONE, _ABOVE = 4.4, 4.1  # 1 above what joins groups
-_LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # 1 unliker to each other than in themselves; 1 above; both times 1 - 2 / faces of the smaller
-_ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; 1 above for these
-_PHOTO = (4.5, 1.2)  # probability that two faces of one photo and group are one person: logistic in the sd above what joins groups
-_HALVES = (1.8, 1.4)  # the same for the two halves of a group, which were chosen to be unlike
-_OPEN = 0.05  # a question is worth asking if its answer is less sure than this...
-_OPEN_FACE = 0.2  # ...and where a single face would join, if that is likelier than this: among strangers there is no end of the others
+# log-odds that two clusters are one person: the start, and what each term adds for 1 sd of the cohort
+_ONE, _ABOVE = 4.4, 4.1  # for 1 sd above the bound
+_LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # for 1 sd less similar than within; for 1 sd above; both times 1 - 2 / faces of the smaller
+_ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; for 1 sd above between these
+_PHOTO = (4.5, 1.2)  # probability that two faces of one photo and cluster are one person: logistic in the sd above the bound
+_HALVES = (1.8, 1.4)  # the same for the two halves of a cluster, which are chosen to differ
+_OPEN = 0.05  # ask if the expected answer is less certain than 1 minus this...
+_OPEN_FACE = 0.2  # ...and for a single face only if joining is likelier than this: other single faces are countless
 
 
 @dataclass(frozen=True, slots=True)
 class Uncertainty:
-    """Struct of arrays: of g people (by label), and of q questions by falling worth."""
+    """Struct of arrays: over g people (by label), and over q questions, the most useful first."""
 
-    purity: NDArray[np.float64]  # (g,) expected share of a group's faces that are its person, 0 to 1
-    completeness: NDArray[np.float64]  # (g,) expected share of the person's faces that are in the group, 0 to 1
+    purity: NDArray[np.float64]  # (g,) expected share of the cluster's faces that are its person, 0 to 1
+    completeness: NDArray[np.float64]  # (g,) expected share of the person's faces that are in the cluster, 0 to 1
     kind: NDArray[np.int8]  # (q,) index into KINDS
     face_a: Ints  # (q,) rows
     face_b: Ints  # (q,)
     probability: NDArray[np.float64]  # (q,) that the two faces are one person
-    stake: Ints  # (q,) faces that move if the answer is not what the grouping assumes
-    resolved: NDArray[np.float64]  # (q,) share of the faces that no open question is about, once this and all above are answered
+    stake: Ints  # (q,) faces that move if the answer differs from what the grouping assumes
+    resolved: NDArray[np.float64]  # (q,) share of faces without an open question once this question and all before it are answered
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """(g,) that a person is right: purity times completeness."""
+        """(g,) purity times completeness."""
         return self.purity * self.completeness
 
 
@@ -64,9 +64,9 @@ def assess(
     vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], labels: NDArray[np.integer],
     probabilities: NDArray[np.floating], config: IdentifyConfig, photos: NDArray[np.integer] | None = None,
 ) -> Uncertainty:  # fmt: skip
-    """Find what is not sure about `labels` (n,), -1 = nobody; the other arguments are those of `identify.group`.
+    """Assess `labels` (n,), -1 = nobody; the other arguments are those of `identify.group`.
 
-    How strictly that joined is no part of it: `margin` and `merge` of `config` decide who is together, not who is one person.
+    `margin` and `merge` of `config` decide who is grouped together, not who is one person: they do not change the probabilities here.
     """
     x = np.ascontiguousarray(vectors, dtype=np.float32)
     n, people = len(x), int(np.max(labels, initial=-1)) + 1
@@ -82,10 +82,10 @@ def assess(
     usual = IdentifyConfig()
     linkage = AverageLinkage(cohort, usual.merge, usual.impostor_weight, None, photo, config.same_photo_penalty)
     a, b, excess = linkage.compare(x, group, source, target)
-    one = _odds(excess / cohort.sd, _unlikeness(x, group, sizes, a, b) / cohort.sd, sizes[a], sizes[b])
-    likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely ones would add up to a person: each is another's, or nobody's
+    one = _one_person(excess / cohort.sd, _separation(x, group, sizes, a, b) / cohort.sd, sizes[a], sizes[b])
+    likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely candidates would add up to a person, though none of them is
     completeness = _complete(np.r_[a, b], np.r_[likely, likely], sizes[np.r_[b, a]] / sizes[np.r_[a, b]], people)
-    best = _spokesmen(group, np.where(labels >= 0, probabilities, 1.0))
+    best = _most_certain_faces(group, np.where(labels >= 0, probabilities, 1.0))
     ask = one >= np.where(np.minimum(sizes[a], sizes[b]) == 1, _OPEN_FACE, _OPEN)
     parts = [(np.zeros(ask.sum(), dtype=np.int8), best[a[ask]], best[b[ask]], one[ask], np.minimum(sizes[a], sizes[b])[ask])]
     end_a, end_b, whole, small = _halves(x, group, people, linkage, cohort.sd)
@@ -103,10 +103,10 @@ def assess(
 
 
 def assess_store(store: Store, embeddings: str, links: str, identities: str, config: IdentifyConfig) -> tuple[list[str], Ints, Uncertainty]:
-    """Face ids, their identities, and the doubts about them, of tables of a store.
+    """Face ids, their identities and the uncertainty about them, from tables of a store.
 
     Raises:
-        InputError: the identities are of other faces than the links: group again.
+        InputError: identities and links are of different faces; group again.
     """
     ids, vectors = load_vectors(store, embeddings)
     linked, neighbours, similarity = read_links(store, links)
@@ -119,9 +119,9 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
 
 
 def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64], people: int) -> NDArray[np.float64]:
-    """Expected share (people,) of a person's faces that are in its group.
+    """Expected share (people,) of a person's faces that are in its cluster.
 
-    Others that may be of the same person, each independently, have `more` (m,) times its faces; they are with probability `likely` (m,).
+    Each other cluster belongs to the same person with probability `likely` (m,), independently, and has `more` (m,) times the faces.
     Since E[1 / (1 + M)] is the integral of E[v^M] over 0 < v < 1, it is that of the product of all (1 - p + p v^more).
     """
     at = group < people
@@ -134,16 +134,16 @@ def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64
     return out
 
 
-def _odds(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:
-    """Probability that two groups of these sizes are one person."""
+def _one_person(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:
+    """Probability that two clusters of these sizes are one person."""
     smaller, alone = np.minimum(size_a, size_b), np.maximum(size_a, size_b) == 1
     large = np.maximum(0, 1 - 2 / smaller)
     log_odds = _ONE + _ABOVE * above + large * (_LARGE_APART * apart + _LARGE_ABOVE * above) + alone * (_ALONE + _ALONE_ABOVE * above)
     return _logistic(log_odds, (1, 0))
 
 
-def _unlikeness(x: NDArray[np.float32], group: Ints, sizes: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
-    """How far the mean cosine between groups a and b of three faces and more lies under the mean within them; 0 where one has fewer."""
+def _separation(x: NDArray[np.float32], group: Ints, sizes: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
+    """How much lower the mean cosine between clusters a and b is than within them; 0 if one has fewer than three faces."""
     out = np.zeros(len(a))
     pick = np.flatnonzero(np.minimum(sizes[a], sizes[b]) > 2)
     use, at = np.unique(np.r_[a[pick], b[pick]], return_inverse=True)
@@ -170,8 +170,8 @@ def _at(values: NDArray[np.float64], where: Ints, count: int) -> NDArray[np.floa
     return out
 
 
-def _spokesmen(group: Ints, probabilities: NDArray[np.floating]) -> Ints:
-    """The surest face of each group."""
+def _most_certain_faces(group: Ints, probabilities: NDArray[np.floating]) -> Ints:
+    """The face with the highest probability of each cluster."""
     order = np.lexsort((np.arange(len(group)), -np.asarray(probabilities), group))
     return np.asarray(order[np.unique(group[order], return_index=True)[1]], dtype=np.int64)
 
@@ -179,9 +179,9 @@ def _spokesmen(group: Ints, probabilities: NDArray[np.floating]) -> Ints:
 def _halves(
     x: NDArray[np.float32], group: Ints, people: int, linkage: AverageLinkage, sd: float
 ) -> tuple[Ints, Ints, NDArray[np.float64], Ints]:
-    """For each group of four faces and more: a face at either end, the probability that its halves are one person, faces of the smaller.
+    """For each cluster of four faces or more: a face at either end, the probability that its halves are one person, faces of the smaller.
 
-    The halves are the two sides of the mean along the direction in which the group varies most.
+    The halves are the two sides of the mean along the first principal direction.
     """
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(people + 1))
@@ -216,7 +216,7 @@ def _principal(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 def _same_photo(
     x: NDArray[np.float32], group: Ints, people: int, photo: Ints, linkage: AverageLinkage, sd: float
 ) -> tuple[NDArray[np.int8], Ints, Ints, NDArray[np.float64], Ints]:
-    """Neighbouring pairs of faces of one photo in one group."""
+    """Pairs of faces of one photo in one cluster, and the probability that they are one person."""
     order = np.lexsort((np.arange(len(group)), photo, group))
     first, second = order[:-1], order[1:]
     pick = (group[first] == group[second]) & (photo[first] == photo[second]) & (group[first] < people)
@@ -231,7 +231,7 @@ def _same_photo(
 
 
 def _resolved(a: Ints, b: Ints, sizes: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """Share of the faces whose group no later question is about, after each question."""
+    """Share of faces, after each question, whose cluster no later question is about."""
     if not len(a):
         return np.zeros(0)
     last = np.full(len(sizes), -1)

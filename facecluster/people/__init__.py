@@ -1,4 +1,4 @@
-"""STAGE: identities and the user's decisions -> people with lasting ids and names, run after run.
+"""Identities and the user's decisions -> people with lasting ids and names, run after run.
 
 runs               the tables of each run, and which run is current
 face_ids           finds a face again whose face_id changed

@@ -117,7 +117,7 @@ class CurrentPeople:
         return Decision(act=act, faces=wanted, boxes=self.boxes(wanted))
 
     def ignore(self, person: int) -> Decision:
-        """Decision to leave the person out of reports and questions."""
+        """Decision to list the person apart in reports, and to ask nothing about the person in review."""
         return self._about(person, act="ignore")
 
     def boxes(self, faces: Sequence[str]) -> Mapping[str, Box]:
