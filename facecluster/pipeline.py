@@ -18,7 +18,7 @@ from facecluster.calibrate import CalibrationResult, calibrate, check_enough_lab
 from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.faces.detect import DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
-from facecluster.grouping.identify import IdentifyConfig, group, identify, read_links
+from facecluster.grouping.identify import IdentifyConfig, group_kept, identify, read_links, recognisable
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.models.registry import card_of
 from facecluster.people import OverlayStore, ReconciledRun, find_previous_grouping, prepare_decisions, reconcile, save_run
@@ -142,6 +142,7 @@ def _cluster(
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
+    rules["recognisability"] = card.recognisability.of(vectors) if card.recognisability else None
     previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=full)
     start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
     done = identify(made, vectors, f"links/{card.name}", table, identities, **start, **rules)
@@ -182,7 +183,9 @@ def calibrate_faces(
             link(made, embed.table(), f"links/{card.name}", links, tick)
         _, neighbours, similarity = read_links(made, f"links/{card.name}")
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
-    groups = group(vectors, neighbours, similarity, identities, photos=prepared.photos, weak=weak)
+    clear = card.recognisability.of(vectors) if card.recognisability else None
+    keep = recognisable(clear, None, identities.min_recognisability, len(ids))
+    groups = group_kept(keep, vectors, neighbours, similarity, identities, photos=prepared.photos, weak=weak)
     found = calibrate(labelled, vectors, groups, card)
     if not dry_run:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

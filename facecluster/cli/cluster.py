@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     help="Faces of lower quality (0 to 1) form no people of their own, but may join one.",
 )
 @click.option(
+    "--min-recognisability", type=click.FloatRange(0, 1), show_default="0.5",
+    help="Faces that are less probable than this to say who they are (blurred, tiny, no face at all) are in no group. 0 groups all.",
+)
+@click.option(
     "--algorithm", type=click.Choice(["facecluster", "hdbscan"]), default="facecluster", show_default=True,
     help="'hdbscan' groups by the Python library hdbscan alone, for comparison.",
 )
@@ -54,8 +58,9 @@ if TYPE_CHECKING:
 @json_option
 @handle_errors
 def command(
-    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, algorithm: str,
-    dry_run: bool, full: bool, calibrate: bool, reset_calibration: bool, list_runs: bool, return_to: int | None, as_json: bool,
+    store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, min_recognisability: float | None,
+    algorithm: str, dry_run: bool, full: bool, calibrate: bool, reset_calibration: bool, list_runs: bool, return_to: int | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Group the faces of STORE into people, by the faces' similarity and your decisions.
 
@@ -87,7 +92,7 @@ def command(
     elif return_to is not None:
         _return(store, return_to, as_json)
     else:
-        changes = {"margin": margin, "merge": merge, "min_quality": min_quality}
+        changes = {"margin": margin, "merge": merge, "min_quality": min_quality, "min_recognisability": min_recognisability}
         reading, said = None, None
         if calibrate:
             fitted = calibration.calibrate(store, model, dry_run, **changes)

@@ -91,7 +91,8 @@ def report(store: str, table: str, out: str | None = None, model: str = "bundled
     with open_progress_bar("report pages") as progress:
         summary = write_run_report(Store(store), table, out, model=model, progress=progress)
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
-    click.echo(f"{found}; {summary.nobody:,} faces without a person")
+    unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""
+    click.echo(f"{found}; {summary.nobody:,} faces without a person{unclear}")
     if summary.failed:
         click.echo(f"{summary.failed:,} photos could not be used: the report says why")
     click.echo(f"open {summary.index}")

@@ -40,10 +40,11 @@ from facecluster.grouping.groups import Groups
 from facecluster.grouping.hierarchy import excess_of_mass_clusters
 from facecluster.grouping.incremental import core_faces, keep_previous
 from facecluster.grouping.probability import face_margins, margins_of, membership_probabilities
+from facecluster.grouping.subset import neighbours_within, pairs_within
 from facecluster.grouping.trees import ClusterTree, cluster_tree, labels_by_size
 from facecluster.store import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
-METHOD = 3  # version of the default algorithm: a store grouped by an older one is grouped from the start
+METHOD = 4  # version of the default algorithm: a store grouped by an older one is grouped from the start
 ALGORITHMS = ("facecluster", "hdbscan")
 CONFIDENCE_KEYS = ("sure", "even")  # stamp keys of the settings that change the stated probabilities and not the groups
 # faces in the cohort that follows each round; 0: the last round. The first round has the model card's figures, which leave people in
@@ -70,6 +71,7 @@ class IdentifyConfig:
     min_cluster_size: int = 2  # faces of a person
     same_photo_penalty: float = 1.0  # sd by which two faces of one photo must be more similar than others
     min_quality: float = 0.0  # faces below it start and connect no groups, but may join one
+    min_recognisability: float = 0.5  # faces below it are in no group and in no cohort, unless the user says whose they are
     impostor_mean: float = 0.035  # cosine of two different people, from the model's card
     impostor_sd: float = 0.115
     confidence_slope: float = 1.6  # log-odds that a face is its group's person, for each sd of its margin (fitted; docs/decisions.md)
@@ -142,6 +144,29 @@ def group(
     return Groups(people, margins.astype(np.float32), probabilities, scores.astype(np.float32), tree)
 
 
+def group_kept(
+    keep: NDArray[np.bool_], vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating],
+    config: IdentifyConfig, *, photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
+    must: Pairs | None = None, cannot: Pairs | None = None, before: NDArray[np.integer] | None = None,
+) -> Groups:  # fmt: skip
+    """Group the faces `keep` (n,) alone; the other arguments and the result are those of `group`. The tree is of the kept faces."""
+    if keep.all():
+        return group(vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before)
+    part = [None if a is None else np.asarray(a)[keep] for a in (photos, weak, before)]
+    found = group(
+        np.asarray(vectors)[keep], neighbours_within(keep, neighbours), np.asarray(similarity)[keep], config, photos=part[0], weak=part[1],
+        must=pairs_within(keep, must), cannot=pairs_within(keep, cannot), before=part[2],
+    )  # fmt: skip
+    n = len(keep)
+    labels, margins = np.full(n, -1, np.int32), np.full(n, np.nan, np.float32)
+    probabilities, scores = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    for whole, of_part in zip(
+        (labels, margins, probabilities, scores), (found.labels, found.margins, found.probabilities, found.outlier_scores), strict=True
+    ):
+        whole[keep] = of_part
+    return Groups(labels, margins, probabilities, scores, found.tree)
+
+
 def _check_algorithm(config: IdentifyConfig, before: NDArray[np.integer] | None) -> None:
     if config.algorithm not in ALGORITHMS:
         raise ArgumentError(f"expected the algorithm 'facecluster' or 'hdbscan', found {config.algorithm!r}: choose one of the two")
@@ -192,7 +217,7 @@ def identify(
     store: Store, vectors: NDArray[np.floating], links: str, table: str, config: IdentifyConfig, *,
     photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
     must: Pairs | None = None, cannot: Pairs | None = None, before: NDArray[np.integer] | None = None,
-    history: Mapping[str, Any] | None = None, full: bool = False,
+    recognisability: NDArray[np.floating] | None = None, history: Mapping[str, Any] | None = None, full: bool = False,
 ) -> ShardResult:  # fmt: skip
     """Write the identities of the faces in the table `links` to the table `table`. Arguments that are not named here are those of `group`.
 
@@ -204,12 +229,14 @@ def identify(
         links: table to read.
         table: table to write.
         config: settings.
+        recognisability: (n,) of the faces, 0 to 1; None = not known, all are grouped.
         history: how the groups came about; goes into the stamp, for the next incremental grouping.
         full: group all faces from the start, even if the groups are up to date by an incremental grouping.
     """
     shards = store.shards(links)
     inputs = str((store.stamp(links, shards[0]) or {}).get("inputs"))
-    rules = [np.asarray(a, dtype=np.int64) for a in (photos, weak, must, cannot) if a is not None]
+    keep = recognisable(recognisability, must, config.min_recognisability, len(vectors))
+    rules = [np.asarray(a, dtype=np.int64) for a in (photos, weak, must, cannot, None if keep.all() else keep) if a is not None]
     stamp = dict(config.stamp(inputs))
     if rules:
         stamp["rules"] = hashlib.sha256(b"|".join(a.tobytes() for a in rules)).hexdigest()[:16]
@@ -223,14 +250,28 @@ def identify(
             _rewrite_probabilities(store, table, found, config)
             return ShardResult(stage="identify", shard="all", faces=len(vectors))
     ids, neighbours, similarity = read_links(store, links)
-    groups = group(vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before)
+    given: dict[str, Any] = {"photos": photos, "weak": weak, "must": must, "cannot": cannot, "before": before}
+    groups = group_kept(keep, vectors, neighbours, similarity, config, **given)
     columns = {
         "face_id": ids, "identity": groups.labels, "probability": groups.probabilities, "outlier_score": groups.outlier_scores,
+        "recognisability": recognisability,
     }  # fmt: skip
     if history is not None:
         stamp["grown"] = dict(history)
     store.write(table, "00000", table_of(IDENTITIES, columns), stamp)
     return ShardResult(stage="identify", shard="all", faces=len(vectors))
+
+
+def recognisable(
+    recognisability: NDArray[np.floating] | None, must: Pairs | None, least: float, n: int
+) -> NDArray[np.bool_]:
+    """Which of n faces are grouped: those that can be recognised, and those of whom the user has said whose they are."""
+    if recognisability is None:
+        return np.ones(n, dtype=bool)
+    keep = np.asarray(recognisability) >= least
+    if must is not None:
+        keep[must.ravel()] = True
+    return keep
 
 
 def _rewrite_probabilities(store: Store, table: str, found: Stamp, config: IdentifyConfig) -> None:

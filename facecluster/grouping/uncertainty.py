@@ -16,7 +16,7 @@ these odds were fitted together (docs/decisions.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,8 @@ from facecluster.grouping.candidate_edges import candidate_edges
 from facecluster.grouping.cohort import cohort_stats
 from facecluster.grouping.identify import IdentifyConfig, read_links
 from facecluster.grouping.link import load_vectors
-from facecluster.store import IDENTITIES, Store
+from facecluster.grouping.subset import neighbours_within
+from facecluster.store import IDENTITIES, Store, in_schema
 
 KINDS = ("same", "split", "photo")
 # log-odds that two clusters are one person: the start, and what each term adds for 1 sd of the cohort
@@ -110,12 +111,16 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
     """
     ids, vectors = load_vectors(store, embeddings)
     linked, neighbours, similarity = read_links(store, links)
-    table = store.read_all(identities, IDENTITIES, ["face_id", "identity", "probability"]).sort_by("face_id")
+    table = in_schema(IDENTITIES, store.read_all(identities, IDENTITIES)).sort_by("face_id")
     if linked.to_pylist() != ids or table["face_id"].to_pylist() != ids:
         raise InputError(f"expected people of the faces now in {store.url}, found others: run 'facecluster cluster {store.url}' first")
     labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
     photos = np.unique([i[:24] for i in ids], return_inverse=True)[1] if ids else np.zeros(0, dtype=np.int64)
-    return ids, labels, assess(vectors, neighbours, similarity, labels, probabilities, config, photos)
+    clear = np.nan_to_num(np.asarray(table["recognisability"].to_numpy(), np.float64), nan=1.0)
+    rows = np.flatnonzero((clear >= config.min_recognisability) | (labels >= 0))  # nothing is asked about faces that nobody can tell
+    near = neighbours_within(np.isin(np.arange(len(ids)), rows), neighbours)
+    found = assess(vectors[rows], near, similarity[rows], labels[rows], probabilities[rows], config, photos[rows])
+    return ids, labels, replace(found, face_a=rows[found.face_a], face_b=rows[found.face_b])
 
 
 def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64], people: int) -> NDArray[np.float64]:

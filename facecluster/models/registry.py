@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from facecluster.errors import ModelError
 from facecluster.models.embedder import CROP, AttentionEmbedder
 from facecluster.models.int8 import Int8Embedder, Ranges, is_supported
+from facecluster.models.recognisability import Recognisability, from_card
 
 WEIGHTS = Path(__file__).parent / "weights"
 BATCH = 64  # crops a forward pass: batches of 128 and more do not fit the cache and are slower
@@ -39,6 +40,7 @@ class Card:
     impostor_mean: float  # of the cosines of two different people
     impostor_sd: float
     settings: dict[str, Any] = field(default_factory=dict)  # of the network
+    recognisability: Recognisability | None = None  # of faces by their vectors; None: not known, all count as recognisable
     ranges: Ranges = field(default_factory=dict)  # activation ranges for 8-bit arithmetic; without them it is not used
 
     def probability(self, cosine: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -66,6 +68,7 @@ def read_card(path: Path) -> Card:
             slope=reading["slope"], intercept=reading["intercept"],
             impostor_mean=_either(reading, "impostor_mean", "stranger_mean"),
             impostor_sd=_either(reading, "impostor_sd", "stranger_sd"), ranges=raw.get("ranges", {}),
+            recognisability=from_card(raw.get("recognisability"), model["dim"]),
         )  # fmt: skip
     except FileNotFoundError:
         raise ModelError(f"expected a model card, found none at {path}: choose 'bundled' or the path of a card (.toml)") from None

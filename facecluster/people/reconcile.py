@@ -18,7 +18,7 @@ from facecluster.people.churn import Churn, compare_runs
 from facecluster.people.current_people import CurrentPeople
 from facecluster.people.face_ids import PHOTO_CHARS, read_face_boxes, track_faces, with_current_ids
 from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
-from facecluster.store import IDENTITIES, Stamp, Store
+from facecluster.store import IDENTITIES, Stamp, Store, in_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str
     same = same and old.ids == ids and not churn
     if same and before is not None:
         run = before
-    return ReconciledRun(run, people, churn, notes, data.select(IDENTITIES.names).combine_chunks(), stamp, not same)
+    return ReconciledRun(run, people, churn, notes, in_schema(IDENTITIES, data).combine_chunks(), stamp, not same)
 
 
 def save_run(store: Store, prepared: PreparedDecisions, reconciled: ReconciledRun) -> None:

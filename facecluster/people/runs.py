@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
-from facecluster.store import FORMAT, IDENTITIES, Stamp, Store
+from facecluster.store import FORMAT, IDENTITIES, Stamp, Store, in_schema
 
 POINTER = ("runs", "current.json")
 PEOPLE = pa.schema(
@@ -163,7 +163,7 @@ def return_to(store: Store, number: int) -> Run:
     make_current(store, run)
     table = f"identities/{run.model}"
     for shard in store.shards(run.identities):
-        store.write(table, shard, store.read(run.identities, shard).select(IDENTITIES.names), store.stamp(run.identities, shard) or {})
+        store.write(table, shard, in_schema(IDENTITIES, store.read(run.identities, shard)), store.stamp(run.identities, shard) or {})
     store.remove(table, keep=store.shards(run.identities))
     return run
 

@@ -57,11 +57,11 @@ class PageWriter:
             f"default-src 'none'; img-src data: file:; style-src {_hash(css)}; script-src {_hash(js)}; base-uri 'none'; form-action 'none'"
         )
         self.env.globals |= {"css": Markup(css), "js": Markup(js), "policy": Markup(policy), "counts": counts, "created": created}
-        self.env.globals |= {f"has_{name}": bool(getattr(pagination, name)) for name in ("photos", "nobody", "failed")}
+        self.env.globals |= {f"has_{name}": bool(getattr(pagination, name)) for name in ("photos", "nobody", "unclear", "failed")}
 
     def write(self, folder: Path) -> Iterator[str]:
         """Write one page after the other; yields the path of each page after it is written."""
-        for name in ("people", "nobody", "photos"):
+        for name in ("people", "nobody", "unclear", "photos"):
             (folder / name).mkdir(exist_ok=True)
         for path, page in self._render():
             (folder / path).write_text(page, encoding="utf-8")
@@ -76,6 +76,8 @@ class PageWriter:
                 yield self._page("person.html", pages, n, person=person, **self._faces(page.items))
         for n, page in enumerate(every.nobody):
             yield self._page("nobody.html", every.nobody, n, **self._faces(page.items))
+        for n, page in enumerate(every.unclear):
+            yield self._page("unclear.html", every.unclear, n, **self._faces(page.items))
         for n, page in enumerate(every.photos):
             yield self._page("photos.html", every.photos, n, photos=[self._photo(int(i)) for i in page.items])
         for n, page in enumerate(every.failed):

@@ -31,26 +31,28 @@ class Pagination:
     index: list[Page]
     people: list[list[Page]]
     nobody: list[Page]
+    unclear: list[Page]
     photos: list[Page]
     failed: list[Page]
     face_path: list[str]  # of each face, the path of its page
     photo_path: list[str]  # of each photo, the path of its page
 
     def __len__(self) -> int:
-        return len(self.index) + sum(map(len, self.people)) + len(self.nobody) + len(self.photos) + len(self.failed)
+        return len(self.index) + sum(map(len, self.people)) + len(self.nobody) + len(self.unclear) + len(self.photos) + len(self.failed)
 
 
 def paginate(data: ReportData) -> Pagination:
     """Distribute people, faces, photos and failures over pages."""
     face = data.crops.size * 4 // 3 + FACE_BYTES
     nobody = _pages("nobody/nobody", data.nobody, face[data.nobody], MAX_FACES)
+    unclear = _pages("unclear/unclear", data.unclear, face[data.unclear], MAX_FACES)
     people = [_pages(f"people/person-{p.identity:05d}", p.rows, face[p.rows], MAX_FACES) for p in data.people]
     weights = np.array([photo_bytes(data, i) for i in range(len(data.photos))], np.int64)
     photos = _pages("photos/photos", np.arange(len(data.photos)), weights, MAX_PHOTOS)
     cards = np.array([face[p.best_face] for p in data.people], np.int64)
     failed = np.array([200 + 2 * len(uri) + 2 * len(why) for uri, why in data.failed], np.int64)
     face_path, photo_path = [""] * len(data.identity), [""] * len(data.photos)
-    for page in [*nobody, *(page for pages in people for page in pages)]:
+    for page in [*nobody, *unclear, *(page for pages in people for page in pages)]:
         for row in page.items:
             face_path[row] = page.path
     for page in photos:
@@ -60,6 +62,7 @@ def paginate(data: ReportData) -> Pagination:
         index=_pages("index", np.arange(len(data.people)), cards, MAX_PEOPLE, INDEX_BYTES) or [Page("index.html", np.arange(0))],
         people=people,
         nobody=nobody,
+        unclear=unclear,
         photos=photos,
         failed=_pages("failed", np.arange(len(data.failed)), failed, MAX_FAILED),
         face_path=face_path,

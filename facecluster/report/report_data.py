@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
-from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
+from facecluster.store import FACES, IDENTITIES, PHOTOS, Store, in_schema
 
 NOBODY = -1
 
@@ -112,7 +112,8 @@ class ReportData:
     photo: NDArray[np.int64]  # index into photos
     photos: list[Photo]  # by date, then name; at the end those without a date, then those without a uri
     people: list[Person]
-    nobody: NDArray[np.int64]  # numbers of the faces of nobody, by falling quality
+    nobody: NDArray[np.int64]  # numbers of the faces of nobody that can be recognised, by falling quality
+    unclear: NDArray[np.int64]  # numbers of the faces of nobody that can not, by falling recognisability
     failed: list[tuple[str, str]]  # (uri, reason)
 
     @property
@@ -126,7 +127,7 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     crops = Crops(spool)
     table = _read_faces(store, crops)
     photos, failed = _read_photos(store)
-    found = store.read_all(identities, IDENTITIES)
+    found = in_schema(IDENTITIES, store.read_all(identities, IDENTITIES))
     if table.num_rows and not store.shards(identities):
         raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     where = pc.index_in(table["face_id"], value_set=found["face_id"].combine_chunks())
@@ -139,7 +140,9 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     order = np.lexsort((box[:, 0], photo))
     for row in order.tolist():
         photos[photo[row]].rows.append(row)
-    nobody = np.flatnonzero(identity < 0)
+    clear = np.append(np.nan_to_num(np.asarray(found["recognisability"], np.float64), nan=1.0), 1.0)[at]
+    alone, clear_enough = identity < 0, clear >= _least_recognisable(store, identities)
+    nobody, unclear = np.flatnonzero(alone & clear_enough), np.flatnonzero(alone & ~clear_enough)
     return ReportData(
         table=table,
         crops=crops,
@@ -152,8 +155,15 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
         photos=photos,
         people=_people(identity, probability, quality, photo, photos, infos),
         nobody=nobody[np.argsort(-quality[nobody], kind="stable")],
+        unclear=unclear[np.argsort(-clear[unclear], kind="stable")],
         failed=failed,
     )
+
+
+def _least_recognisable(store: Store, identities: str) -> float:
+    """The recognisability from which faces were grouped."""
+    stamp = next((store.stamp(identities, shard) for shard in store.shards(identities)), None) or {}
+    return float(stamp.get("min_recognisability", 0.0))
 
 
 def _read_faces(store: Store, crops: Crops) -> pa.Table:

@@ -23,7 +23,8 @@ class Summary:
     index: str
     people: int
     faces: int
-    nobody: int  # faces of nobody
+    nobody: int  # faces of nobody that can be recognised
+    unclear: int  # faces too unclear to tell, and places that are no face
     photos: int  # distinct photos that could be used
     failed: int  # photos that could not be used
     copies: int  # further files with the same content as another photo
@@ -80,6 +81,7 @@ def _counts(data: ReportData) -> dict[str, int]:
         "people": len(data.people),
         "faces": len(data.identity),
         "nobody": len(data.nobody),
+        "unclear": len(data.unclear),
         "photos": sum(bool(p.uris) for p in data.photos),
         "failed": len(data.failed),
         "copies": data.copies,

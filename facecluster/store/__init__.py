@@ -9,6 +9,7 @@ from facecluster.store.schemas import (
     LINKS_K,
     PHOTOS,
     embeddings_schema,
+    in_schema,
     links_schema,
     table_of,
 )
@@ -16,5 +17,5 @@ from facecluster.store.store import FORMAT, KIND, STORE_FILE, ShardResult, Stamp
 
 __all__ = [
     "FACES", "FILES", "FORMAT", "IDENTITIES", "KIND", "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store",
-    "embeddings_schema", "links_schema", "settings_hash", "table_of",
+    "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
 ]  # fmt: skip

@@ -57,6 +57,7 @@ IDENTITIES = pa.schema(
         _field("identity", pa.int32(), "0, 1, ... by falling number of faces; -1 = nobody"),
         _field("probability", pa.float32(), "0 to 1: that the face shows the person of its identity; 0 for nobody"),
         _field("outlier_score", pa.float32(), "GLOSH, 0 (in the middle of its group) to 1"),
+        _field("recognisability", pa.float32(), "0 to 1: that the face says who it is; null: the model does not tell", nullable=True),
     ]
 )
 
@@ -82,12 +83,20 @@ def links_schema(k: int) -> pa.Schema:
     )
 
 
+def in_schema(schema: pa.Schema, table: pa.Table) -> pa.Table:
+    """The columns of `schema` of a table; a nullable one that an older version did not write is null."""
+    columns = [table[f.name] if f.name in table.column_names or not f.nullable else pa.nulls(table.num_rows, f.type) for f in schema]
+    return pa.table(columns, schema=schema)
+
+
 def table_of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
-    """A table of `schema` from lists or arrays by name; 2-d arrays fill fixed-size lists."""
+    """A table of `schema` from lists or arrays by name; 2-d arrays fill fixed-size lists; a nullable column that is missing is null."""
     arrays = []
     for field in schema:
-        value = columns[field.name]
-        if pa.types.is_fixed_size_list(field.type):
+        value = columns.get(field.name) if field.nullable else columns[field.name]
+        if value is None:
+            arrays.append(pa.nulls(len(next(iter(columns.values()))), field.type))
+        elif pa.types.is_fixed_size_list(field.type):
             flat = pa.array(value.reshape(-1), type=field.type.value_type)
             arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
         else:

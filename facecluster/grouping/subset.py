@@ -1,0 +1,25 @@
+"""A part of the faces of a graph: rows renumbered, as if the other faces were not there.
+
+Odd inputs: a neighbour that is left out is no neighbour (-1). A must-link or cannot-link with a face that is left out has no effect.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.grouping.average_linkage import Pairs
+
+
+def neighbours_within(keep: NDArray[np.bool_], neighbours: NDArray[np.integer]) -> NDArray[np.int32]:
+    """The neighbours (n, k) of the faces `keep` (n,), as rows among these (m, k); -1 where a neighbour is left out."""
+    row = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last: of a missing neighbour
+    return np.asarray(row[neighbours[keep]])
+
+
+def pairs_within(keep: NDArray[np.bool_], pairs: Pairs | None) -> Pairs | None:
+    """Pairs (m, 2) of faces that are both kept, as rows among these."""
+    if pairs is None:
+        return None
+    row = np.cumsum(keep) - 1
+    return np.asarray(row[pairs[keep[pairs].all(axis=1)]])
