@@ -69,7 +69,7 @@ class IdentifyConfig:
     attach_margin: float = 0.3  # sd more that a small cluster needs to be attached to a large one (attachment.py)
     min_samples: int = 2  # the core distance of a face is the distance to its min_samples-th neighbour
     min_cluster_size: int = 2  # faces of a person
-    same_photo_penalty: float = 1.0  # sd by which two faces of one photo must be more similar than others
+    same_photo_penalty: float = 3.0  # sd by which two faces of one photo must be more similar than others
     min_quality: float = 0.0  # faces below it start and connect no groups, but may join one
     min_recognisability: float = 0.5  # faces below it are in no group and in no cohort, unless the user says whose they are
     impostor_mean: float = 0.035  # cosine of two different people, from the model's card

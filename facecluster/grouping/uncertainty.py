@@ -36,7 +36,7 @@ KINDS = ("same", "split", "photo")
 _ONE, _ABOVE = 4.4, 4.1  # for 1 sd above the bound
 _LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # for 1 sd less similar than within; for 1 sd above; both times 1 - 2 / faces of the smaller
 _ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; for 1 sd above between these
-_PHOTO = (4.5, 1.2)  # probability that two faces of one photo and cluster are one person: logistic in the sd above the bound
+_PHOTO = (4.5, -3.3)  # probability that two faces of one photo and cluster are one person: logistic in the sd above the bound
 _HALVES = (1.8, 1.4)  # the same for the two halves of a cluster, which are chosen to differ
 _OPEN = 0.05  # ask if the expected answer is less certain than 1 minus this...
 _OPEN_FACE = 0.2  # ...and for a single face only if joining is likelier than this: other single faces are countless
@@ -231,7 +231,7 @@ def _same_photo(
     cohort = linkage.cohort
     reach = (cohort.reach[a] + cohort.reach[b]) / 2
     asked = (cohort.base[a] + cohort.base[b]) / 2 + linkage.merge * cohort.sd + linkage.impostor_weight * reach
-    one = _logistic((cosine - asked) / sd - linkage.same_photo_penalty, _PHOTO)
+    one = _logistic((cosine - asked) / sd, _PHOTO)
     return np.full(len(a), 2, dtype=np.int8), a, b, one, np.ones(len(a), dtype=np.int64)
 
 

@@ -86,6 +86,7 @@ class Folder:
                 best = int((boxes[:, 2] * boxes[:, 3]).argmax() if label.box[:2] == (0.0, 0.0) else likeness.argmax())
                 if label.box[:2] == (0.0, 0.0) or likeness[best] > 0.3:
                     self.truth[at[best]], self.found = people[label.person], self.found + 1
+                    self.clear[at[best]] = True  # YuNet misses faces that fill the photo
 
     def figures(self, groups: NDArray[np.integer]) -> dict[str, float]:
         """What is wrong and right with groups (n,), -1 = nobody."""
