@@ -184,7 +184,7 @@ def calibrate_faces(
         _, neighbours, similarity = read_links(made, f"links/{card.name}")
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     clear = card.recognisability.of(vectors) if card.recognisability else None
-    keep = recognisable(clear, None, identities.min_recognisability, len(ids))
+    keep = recognisable(clear, prepared.must_link, identities.min_recognisability, len(ids))
     groups = group_kept(keep, vectors, neighbours, similarity, identities, photos=prepared.photos, weak=weak)
     found = calibrate(labelled, vectors, groups, card)
     if not dry_run:

@@ -69,7 +69,9 @@ def ungrouped_store(folder: Path, sizes: Sequence[int], noise: float = 0.8, seed
 def other_card(folder: Path, name: str = "other") -> str:
     """The path of a model card like the bundled one under another name."""
     path = folder / f"{name}.toml"
-    path.write_text(CARD.read_text(encoding="utf-8").replace('name = "bundled"', f'name = "{name}"'), encoding="utf-8")
+    text = CARD.read_text(encoding="utf-8").replace('name = "bundled"', f'name = "{name}"')
+    before, _, after = text.partition("[recognisability]")  # whose weights are of the bundled model's vectors
+    path.write_text(before + "[ranges]" + after.partition("[ranges]")[2], encoding="utf-8")
     assert card_of(str(path)).name == name
     return str(path)
 

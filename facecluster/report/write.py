@@ -24,11 +24,11 @@ class Summary:
     people: int
     faces: int
     nobody: int  # faces of nobody that can be recognised
-    unclear: int  # faces too unclear to tell, and places that are no face
     photos: int  # distinct photos that could be used
     failed: int  # photos that could not be used
     copies: int  # further files with the same content as another photo
     pages: int
+    unclear: int = 0  # faces too unclear to tell, and places that are no face
 
 
 def write_report(

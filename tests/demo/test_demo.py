@@ -98,7 +98,7 @@ def test_refusals(made: GroundTruth, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another folder"):
         make_collection(str(Path(made.photos).parent), people=6, photos=2)
     with pytest.raises(InputError, match="who differ enough"):
-        make_people(FaceSpace.load(), 2000, seed=0)
+        make_people(FaceSpace.load(), 600, seed=0)
 
 
 def test_people_differ_more_than_photos_of_one_person() -> None:

@@ -328,10 +328,11 @@ def test_labels_by_size() -> None:
 
 
 def test_a_stamp_names_the_algorithm_only_if_it_is_not_the_default() -> None:
-    """Stores that were grouped before there was a choice stay up to date: these are the keys and values in their stamps."""
+    """The keys and values of a stamp, by the names that the first stores have: a new name would group every store again."""
     old = {
-        "table": "identities", "method": 3, "inputs": "abc", "margin": 0.7, "merge": 1.2, "alone": 0.85, "unlike": 0.32, "attach": 0.3,
-        "min_samples": 2, "min_cluster_size": 2, "same_photo": 1.0, "min_quality": 0.0, "stranger_mean": 0.035, "stranger_sd": 0.115,
+        "table": "identities", "method": 4, "inputs": "abc", "margin": 0.7, "merge": 1.2, "alone": 0.85, "unlike": 0.32, "attach": 0.3,
+        "min_samples": 2, "min_cluster_size": 2, "same_photo": 3.0, "min_quality": 0.0, "min_recognisability": 0.5,
+        "stranger_mean": 0.035, "stranger_sd": 0.115,
         "sure": 1.6, "even": 1.2,
     }  # fmt: skip
     assert IdentifyConfig().stamp("abc") == old
