@@ -75,10 +75,11 @@ def stages(store: Store) -> None:
     ids, vectors = load_vectors(store, "embeddings/bundled")
     people = store.read_all("identities/bundled", IDENTITIES, ["face_id", "identity"]).sort_by("face_id").to_pydict()
     assert people["face_id"] == ids
-    rng = np.random.default_rng(5)
+    person = np.array(people["identity"])
+    rng, vectors, person = np.random.default_rng(5), vectors[person >= 0], person[person >= 0]
     x = np.asarray(vectors, np.float32) + rng.normal(0, NOISE, vectors.shape) * rng.gamma(4, 1 / 4, (len(vectors), 1))
-    looks = rng.normal(0, LOOK / vectors.shape[1] ** 0.5, (2 * (max(people["identity"]) + 1), vectors.shape[1]))
-    x += looks[2 * np.array(people["identity"]) + rng.integers(0, 2, len(x))]
+    looks = rng.normal(0, LOOK / vectors.shape[1] ** 0.5, (2 * (person.max() + 1), vectors.shape[1]))
+    x += looks[2 * person + rng.integers(0, 2, len(x))]
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     neighbours, similarity = nearest(x, 64)
     far = np.clip(1 - x @ x.T, 0, 2)
