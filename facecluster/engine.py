@@ -77,6 +77,7 @@ class DaskEngine:
                 with _deaf_to_interrupts():
                     cluster = self._kit.LocalCluster(
                         n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a second cluster on this machine wants a port too
                         silence_logs=logging.CRITICAL,  # what a task says comes back as its exception
                     )  # fmt: skip
                     self._stack.enter_context(cluster)

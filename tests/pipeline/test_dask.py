@@ -18,6 +18,7 @@ from typing import Any
 
 import distributed
 import jobs
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -267,6 +268,16 @@ def test_every_engine_does_every_step_of_every_shard(tmp_path: Path) -> None:
                 assert sum(ticks) == len(shards)
     assert results[0] == results[1] and len(results[0]) == 3 * len(shards)
     assert sorted(os.listdir(tmp_path / "local")) == sorted(os.listdir(tmp_path / "dask"))
+
+
+def test_two_clusters_on_one_machine(tmp_path: Path) -> None:
+    """Each takes ports of its own, on this machine alone (a warning would be an error here)."""
+    steps = [Step(partial(note, stage="one", folder=str(tmp_path)))]
+    with DaskEngine(workers=1) as one, DaskEngine(workers=1) as other:
+        assert len(list(one.run(["a"], steps))) == len(list(other.run(["b"], steps))) == 1
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        hosts = {c.laddr.ip for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        assert hosts and hosts <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.parametrize(("how", "error"), [("says", StampError), ("ours", ZeroDivisionError), ("dies", EngineError)])
