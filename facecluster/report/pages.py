@@ -75,9 +75,9 @@ class PageWriter:
             for n, page in enumerate(pages):
                 yield self._page("person.html", pages, n, person=person, **self._faces(page.items))
         for n, page in enumerate(every.nobody):
-            yield self._page("nobody.html", every.nobody, n, **self._faces(page.items))
+            yield self._page("nobody.html", every.nobody, n, unclear=False, **self._faces(page.items))
         for n, page in enumerate(every.unclear):
-            yield self._page("unclear.html", every.unclear, n, **self._faces(page.items))
+            yield self._page("nobody.html", every.unclear, n, unclear=True, **self._faces(page.items))
         for n, page in enumerate(every.photos):
             yield self._page("photos.html", every.photos, n, photos=[self._photo(int(i)) for i in page.items])
         for n, page in enumerate(every.failed):

@@ -57,6 +57,7 @@ def test_the_report_counts_them_apart(dirty: tuple[Store, list[str], list[str]])
     assert f"3 people in {len(good) + len(smears)} faces" in said and "0 faces without a person, 30 too unclear to tell" in said
     report = Path(store.path("report"))
     page = (report / "unclear" / "unclear.html").read_text(encoding="utf-8")
+    assert "<h1>Too unclear to tell</h1>" in page and "<title>Too unclear to tell" in page
     assert page.count('<li id="face-') == 30 and "unclear/unclear.html" in (report / "index.html").read_text(encoding="utf-8")
     assert not (report / "nobody" / "nobody.html").exists()
 
