@@ -78,6 +78,11 @@ def test_files_that_are_named_exist(path: Path) -> None:
     assert [n for n in names if not (ROOT / n).exists()] == []
 
 
+@pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
+def test_no_figure_is_left_open(path: Path) -> None:
+    assert not re.findall(r"\b[A-Z]{3,}_[A-Z]{3,}\b", re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL))
+
+
 def test_pictures_are_small() -> None:
     pictures = list((ROOT / "docs" / "images").iterdir())
     assert pictures and sum(p.stat().st_size for p in pictures) < 1_000_000
