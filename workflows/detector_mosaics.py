@@ -55,7 +55,8 @@ def _place(
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     shrink = np.array([image.shape[1] / photo.image.shape[1], image.shape[0] / photo.image.shape[0]]) if scale < 0.7 else np.ones(2)
     rest = scale / float(shrink.mean())
-    turn = rng.normal(0, 12) if rng.random() < 0.9 else rng.uniform(-60, 60)
+    kind = rng.random()
+    turn = rng.normal(0, 12) if kind < 0.84 else rng.uniform(-60, 60) if kind < 0.92 else rng.choice((90, 180, 270)) + rng.normal(0, 12)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
     matrix = rest * np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1.0])
@@ -157,7 +158,12 @@ def mosaic(
     return _light(canvas, rng), found
 
 
-def chances(photos: list[Photo]) -> NDArray[np.float64]:
-    """Cumulated chance (photos,) of each photo: a group photo counts three times, masks twice, a portrait or no face once."""
-    weight = np.array([3.0 if "groups" in p.source else 2.0 if "masked" in p.source else 1.0 for p in photos])
+def chances(photos: list[Photo], alarms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cumulated chance (photos,) of each photo.
+
+    A group photo counts three times, sports twice, masks twice, a portrait once. A photo without a face counts .4 and up to 4 more, by its
+    highest score of a face (photos,): hard negatives.
+    """
+    kinds = {"negatives": 0.4, "groups": 3.0, "sports": 2.0, "masked": 2.0}
+    weight = np.array([next((w for kind, w in kinds.items() if kind in p.source), 1.0) for p in photos]) + 4 * alarms
     return np.cumsum(weight / weight.sum())

@@ -6,10 +6,11 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
+from held_out import held_out_rows, tuning_thing
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -35,22 +36,40 @@ class Photo:
     held_out: bool
 
 
-def load_photos(path: Path) -> list[Photo]:
-    """Decode every photo. A tenth is held out (a quarter of those without a face), chosen by the hash of the bytes."""
+def load_photos(path: Path, more: Path | None = None) -> list[Photo]:
+    """Decode every photo of photos_detect.parquet and, for training, those of photos_more.parquet that are not held out.
+
+    Of the first a tenth is for tuning (a quarter of those without a face), chosen by the hash of the bytes; of the second some things are.
+    """
     photos = []
     for row in pq.read_table(path).to_pylist():
         bucket = int.from_bytes(hashlib.sha256(row["image"]).digest()[:4], "big") % 100
-        photos.append(
-            Photo(
-                image=np.array(Image.open(io.BytesIO(row["image"])).convert("RGB")),
-                boxes=np.array(row["boxes"], np.float32).reshape(-1, 4),
-                landmarks=np.array(row["landmarks"], np.float32).reshape(-1, 5, 2),
-                scores=np.array(row["scores"], np.float32).reshape(-1),
-                source=row["source"],
-                held_out=bucket < (25 if row["source"] == "negatives" else 10),
-            )
-        )
+        photos.append(_photo(row, bucket < (25 if row["source"] == "negatives" else 10)))
+    if more:
+        rows = pq.read_table(more).to_pylist()
+        held = held_out_rows(np.array([row["source"] for row in rows]))
+        photos += [
+            _photo(row, row["source"].startswith("negatives") and tuning_thing(i)) for i, row in enumerate(rows) if i not in held
+        ]
     return photos
+
+
+def load_held_out(more: Path) -> list[Photo]:
+    """Decode the photos of photos_more.parquet that neither training nor tuning has seen."""
+    table = pq.read_table(more)
+    held = held_out_rows(np.array(table["source"].to_pylist()))
+    return [_photo(row, True) for row in table.take(sorted(held)).to_pylist()]
+
+
+def _photo(row: dict[str, Any], held_out: bool) -> Photo:
+    return Photo(
+        image=np.array(Image.open(io.BytesIO(row["image"])).convert("RGB")),
+        boxes=np.array(row["boxes"], np.float32).reshape(-1, 4),
+        landmarks=np.array(row["landmarks"], np.float32).reshape(-1, 5, 2),
+        scores=np.array(row["scores"], np.float32).reshape(-1),
+        source=row["source"],
+        held_out=held_out,
+    )
 
 
 def measure(detector: Finder, photos: list[Photo], threshold: float) -> dict[str, float]:
@@ -68,7 +87,7 @@ def measure(detector: Finder, photos: list[Photo], threshold: float) -> dict[str
     alarms = extra = negatives = 0
     for photo in photos:
         boxes, landmarks, _ = detector.detect(photo.image, threshold=threshold)
-        if photo.source == "negatives":
+        if photo.source.startswith("negatives"):
             alarms, negatives = alarms + len(boxes), negatives + 1
             continue
         overlap = iou(photo.boxes, boxes)

@@ -31,10 +31,11 @@ import torch.nn.functional as F
 from detector_mosaics import SIDE, chances, mosaic
 from detector_photos import Photo, load_photos, measure
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facecluster.models.detector import Detector, FaceDetector, cell_centres, decode, fold_batch_norms
+from facecluster.models.registry import has_bf16
 
 REACH = {8.0: (0, 72), 16.0: (20, 176), 32.0: (56, 1e9)}  # px, longer side of the faces that a stride may answer for
 TOP = 9  # cells a face
@@ -117,16 +118,62 @@ class Batches(threading.Thread):
     def __init__(self, photos: list[Photo], batch: int, seed: int) -> None:
         super().__init__(daemon=True)
         self.photos, self.batch, self.rng = photos, batch, np.random.default_rng(seed)
+        self.weights = chances(photos, np.zeros(len(photos)))
         self.ready: queue.Queue[tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]] = queue.Queue(6)
         self.start()
 
     def run(self) -> None:
-        weights = chances(self.photos)
         empty = [p for p in self.photos if len(p.boxes) == 0]
         while True:
+            weights = self.weights
             made = [mosaic(self.photos, empty, weights, self.rng) for _ in range(self.batch)]
             index = np.repeat(np.arange(self.batch), [len(faces) for _, faces in made])
             self.ready.put((np.stack([image for image, _ in made]), np.concatenate([faces for _, faces in made]), index))
+
+
+    def mine(self, detector: Detector) -> int:
+        """Draw photos without a face more often from now on, the more the detector takes something on them for a face; how many it does.
+
+        A photo is looked at in a size drawn anew each time, from its own to three times as large.
+        """
+        alarms = np.zeros(len(self.photos))
+        rng = np.random.default_rng(self.rng.integers(2**31))
+        for i, photo in enumerate(self.photos):
+            if len(photo.boxes) == 0:
+                scale = float(np.exp(rng.uniform(0, np.log(3)))) if max(photo.image.shape) < 400 else 1.0
+                image = cv2.resize(photo.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+                scores = detector.detect(image, threshold=0.1)[2]  # type: ignore[arg-type]
+                alarms[i] = scores.max(initial=0)
+        self.weights = chances(self.photos, alarms)
+        return int((alarms >= detector.threshold).sum())
+
+
+@torch.no_grad()
+def unfold(folded: FaceDetector, pixels: Tensor) -> FaceDetector:
+    """A network with batch norms that computes what `folded` does, so that published weights can be trained on.
+
+    Each norm gets the mean and variance of its convolution on `pixels` (n, 3, h, w), and the gain and offset that undo them.
+    """
+    network = FaceDetector()
+    outputs = dict(network.named_modules())
+
+    def copy(name: str, norm: nn.BatchNorm2d, conv: nn.Conv2d, out: Tensor) -> None:
+        mean, spread = out.mean((0, 2, 3)), out.var((0, 2, 3))
+        for tensor, value in ((norm.weight, (spread + norm.eps).sqrt()), (norm.bias, mean), (norm.running_var, spread)):
+            tensor.copy_(value)  # type: ignore[union-attr]
+        norm.running_mean.copy_(mean - conv.bias)  # type: ignore[union-attr, operator]
+        outputs[f"{name}.conv"].weight.copy_(conv.weight)
+
+    hooks = [
+        module.conv.register_forward_hook(lambda conv, _, out, name=name: copy(name, outputs[f"{name}.norm"], conv, out))
+        for name, module in folded.named_modules()
+        if hasattr(module, "norm")
+    ]
+    folded(pixels)
+    for hook in hooks:
+        hook.remove()
+    network.out.load_state_dict(folded.out.state_dict())
+    return network
 
 
 def export(model: FaceDetector, path: Path) -> Detector:
@@ -141,80 +188,107 @@ def export(model: FaceDetector, path: Path) -> Detector:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--more", type=Path, help="further photos, most of them without a face")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="published weights to go on from")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every", type=float, default=6, help="minutes between two measurements and rounds of mining")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
-    photos = load_photos(options.photos)
+    photos = load_photos(options.photos, options.more)
     train(options, [p for p in photos if not p.held_out], [p for p in photos if p.held_out])
 
 
-def train(options: argparse.Namespace, photos: list[Photo], held_out: list[Photo]) -> None:
-    """Train until the time budget is spent; checkpoint, measure and export every three minutes."""
-    model = FaceDetector().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = copy.deepcopy(model)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=options.rate)
-    spent, step = 0.0, 0
-    checkpoint = options.out / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        mean.load_state_dict(saved["mean"])
-        optimiser.load_state_dict(saved["optimiser"])
-        spent, step = saved["spent"], saved["step"]
-    batches = Batches(photos, options.batch, options.seed + step)
-    points, strides = cell_centres(SIDE, SIDE)
-    forward = torch.compile(model) if options.compile else model
-    began, measured, sums = time.monotonic() - spent, spent, {"step": float(step)}
-    while True:
-        spent = time.monotonic() - began
-        share = min(spent / (options.minutes * 60), 1.0)
-        rate = options.rate * min(1.0, (step + 1) / 300) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
-        for group in optimiser.param_groups:
+class Run:
+    """Network, its average, optimiser and clock of a training: what a checkpoint holds."""
+
+    def __init__(self, options: argparse.Namespace, photos: list[Photo]) -> None:
+        self.options, self.step, before = options, 0, 0.0
+        self.checkpoint = options.out / "checkpoint.pt"
+        saved = torch.load(self.checkpoint, weights_only=True) if self.checkpoint.exists() else None
+        self.batches = Batches(photos, options.batch, options.seed + (saved["step"] if saved else 0))
+        model = FaceDetector()
+        if options.init and not saved:
+            folded = fold_batch_norms(FaceDetector())
+            folded.load_state_dict({k: v.float() for k, v in load_file(options.init).items()})
+            model = unfold(folded, torch.from_numpy(self.batches.ready.get()[0]).permute(0, 3, 1, 2).float())
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.tower.norm.eval()  # it serves three strides, whose statistics differ: it keeps those it has
+        self.mean = copy.deepcopy(self.model)
+        decayed = [p for p in model.parameters() if p.ndim > 1]
+        plain = [p for p in model.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=options.rate)
+        if saved:
+            self.model.load_state_dict(saved["model"])
+            self.mean.load_state_dict(saved["mean"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.step, before = saved["step"], saved["spent"]
+        self.forward = torch.compile(self.model) if options.compile else self.model
+        self.began = time.monotonic() - before
+
+    @property
+    def spent(self) -> float:
+        """Seconds, of all runs together."""
+        return time.monotonic() - self.began
+
+    def learn(self, points: Tensor, strides: Tensor) -> dict[str, float]:
+        """One step; returns the parts of the loss and the rate."""
+        share = min(self.spent / (self.options.minutes * 60), 1.0)
+        rate = self.options.rate * min(1.0, (self.step + 1) / 300) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+        for group in self.optimiser.param_groups:
             group["lr"] = rate
-        images, faces, index = batches.ready.get()
+        images, faces, index = self.batches.ready.get()
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()  # channels last already
-        with torch.autocast("cpu", torch.bfloat16):
-            raw = forward(pixels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
+            raw = self.forward(pixels)
         loss, parts = loss_of(raw.float(), torch.from_numpy(faces), torch.from_numpy(index), points, strides)
-        optimiser.zero_grad()
+        self.optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimiser.step()
-        average(mean, model, min(0.998, (step + 1) / (step + 10)))
-        step += 1
-        for name, value in parts.items():
+        nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        self.optimiser.step()
+        average(self.mean, self.model, min(0.998, (self.step + 1) / (self.step + 10)))
+        self.step += 1
+        return parts | {"rate": rate}
+
+    def save(self) -> None:
+        state = {
+            "model": self.model.state_dict(), "mean": self.mean.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "spent": self.spent, "step": self.step,
+        }  # fmt: skip
+        beside = self.checkpoint.with_suffix(".new")
+        torch.save(state, beside)
+        beside.replace(self.checkpoint)
+
+
+def train(options: argparse.Namespace, photos: list[Photo], watched: list[Photo]) -> None:
+    """Train until the time budget is spent; checkpoint, measure, export and mine hard negatives every few minutes."""
+    run = Run(options, photos)
+    points, strides = cell_centres(SIDE, SIDE)
+    measured, since, sums = run.spent, run.step, dict[str, float]()
+    done = False
+    while not done:
+        for name, value in run.learn(points, strides).items():
             sums[name] = sums.get(name, 0.0) + value
-        if spent - measured > 180 or share >= 1:
-            count, measured = step - sums.pop("step", 0), spent
-            detector = export(mean, options.out / "detector.safetensors")
-            figures = {f"at_{t}": measure(detector, held_out, t) for t in (0.3, 0.4, 0.5)}
-            line = {"minutes": round(spent / 60, 1), "step": step, "rate": rate}
-            line |= {name: round(value / count, 4) for name, value in sums.items()} | figures
+        done = run.spent >= options.minutes * 60
+        if run.spent - measured > 60 * options.every or done:
+            detector = export(run.mean, options.out / "detector.safetensors")
+            line: dict[str, object] = {"minutes": round(run.spent / 60, 1), "step": run.step}
+            line |= {name: round(value / (run.step - since), 6) for name, value in sums.items()}
+            line |= {f"at_{t}": measure(detector, watched, t) for t in (0.4, 0.5)}
+            run.save()
+            line["hard_negatives"] = run.batches.mine(detector)
             with (options.out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
-            sums = {"step": float(step)}
-            state = {
-                "model": model.state_dict(),
-                "mean": mean.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "spent": spent,
-                "step": step,
-            }
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
-            if share >= 1:
-                return
+            measured, since, sums = run.spent, run.step, {}
 
 
 @torch.no_grad()

@@ -1,12 +1,14 @@
 """A folder as people have them, put together from real photos: crowds, things, an album, and labelled people pasted into photos.
 
-Used by folder.py. Everything is drawn from a seed. Photos of things are those that no training and no threshold has seen (`held_out`).
+Used by folder.py. Everything is drawn from a seed. Its photos are those that no training and
+no threshold has seen (workflows/held_out.py), if the seed is the default one.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,9 @@ from PIL import Image, ImageFilter
 
 from facecluster.geometry import TEMPLATE
 
-CROWDS = {"sports": 330, "street-fashion-ccp": 60, "india-groups": 38}  # photos of each source, at most
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from held_out import draw_crowds, held_out_thing, is_thing  # noqa: E402
+
 THINGS = 110
 SCENES = ("negatives/sun-scenes", "negatives/caltech101-background", "negatives/imagenette-objects")
 PASTED_PHOTOS, FACES_A_PERSON = 150, 14
@@ -36,19 +40,14 @@ class Label:
     box: tuple[float, float, float, float]  # x, y, w, h in px of the photo
 
 
-def held_out(row: int) -> bool:
-    """Whether a photo of things (by its row in the file) is kept from training and from choosing thresholds: one in five."""
-    return row % 5 == 0
-
-
 def build(photos: Path, faces: Path, album: Path, folder: Path, seed: int) -> list[Label]:
     """Write the photos into `folder` and labels.csv beside it; the labels."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     table = pq.read_table(photos, columns=["source", "image"])
     sources = np.array(table["source"].to_pylist())
-    rows = [r for source, n in CROWDS.items() for r in rng.permutation(np.flatnonzero(sources == source))[:n]]
-    things = [r for r in np.flatnonzero(np.char.startswith(sources, "negatives/")) if held_out(int(r))]
+    rows = draw_crowds(sources, rng)
+    things = [r for r in np.flatnonzero(is_thing(sources)) if held_out_thing(int(r))]
     rows += rng.permutation(things)[:THINGS].tolist()
     for row in rows:
         image = Image.open(io.BytesIO(table["image"][int(row)].as_py())).convert("RGB")
@@ -57,7 +56,7 @@ def build(photos: Path, faces: Path, album: Path, folder: Path, seed: int) -> li
         name = "-".join(path.relative_to(album).parts).rsplit(".", 1)[0]
         Image.open(path).convert("RGB").save(folder / f"album-{name}.jpg", quality=95)
     labels = list(_album_labels(album, folder))
-    backgrounds = [r for r in np.flatnonzero(np.isin(sources, SCENES)) if held_out(int(r))]
+    backgrounds = [r for r in np.flatnonzero(np.isin(sources, SCENES)) if held_out_thing(int(r))]
     labels += _pasted(table, rng.permutation(backgrounds)[:PASTED_PHOTOS].tolist(), faces, folder, rng)
     with open(folder.parent / "labels.csv", "w", encoding="utf-8", newline="") as f:
         out = csv.writer(f)
