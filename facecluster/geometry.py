@@ -71,30 +71,29 @@ def align(image: NDArray[np.uint8], landmarks: NDArray[np.floating], size: int =
     """
     points = np.asarray(landmarks, np.float64).reshape(-1, 5, 2)
     crops = np.zeros((len(points), size, size, 3), dtype=np.uint8)
-    picture = Image.fromarray(image)
     for crop, marks in zip(crops, points, strict=True):
         forward = similarity_transform(marks, TEMPLATE * (size / CROP))
         scale = float(np.hypot(*forward[:, 0]))
         if scale > 1e-6:
-            crop[:] = _warp(picture, forward, scale, size)
+            crop[:] = _warp(image, forward, scale, size)
     return crops
 
 
-def _warp(picture: Image.Image, forward: NDArray[np.float64], scale: float, size: int) -> NDArray[np.uint8]:
+def _warp(image: NDArray[np.uint8], forward: NDArray[np.float64], scale: float, size: int) -> NDArray[np.uint8]:
     """Crop the region of the face and reduce it with a filter first: bicubic sampling alone would alias for a large face."""
     linear, shift = np.linalg.inv(forward[:, :2]), forward[:, 2]
     corners = (np.array([[0, 0], [size, 0], [0, size], [size, size]]) - shift) @ linear.T
     margin = 4 / scale
     x0, y0 = np.floor(np.maximum(corners.min(axis=0) - margin, 0)).astype(int)
-    x1, y1 = np.ceil(np.minimum(corners.max(axis=0) + margin, picture.size)).astype(int)
+    x1, y1 = np.ceil(np.minimum(corners.max(axis=0) + margin, image.shape[1::-1])).astype(int)
     if x1 <= x0 or y1 <= y0:
         return np.zeros((size, size, 3), dtype=np.uint8)
-    region = picture.crop((x0, y0, x1, y1))
+    region = Image.fromarray(image[y0:y1, x0:x1])
     # px of the region a px of the reduced region, for each axis separately, because sizes are whole numbers
     small = [max(1, round(n * min(1.0, scale))) for n in region.size]
     ratio = np.array([n / m for n, m in zip(region.size, small, strict=True)])
     if small != list(region.size):
-        region = region.resize(small, Image.Resampling.LANCZOS)
+        region = region.resize(small, Image.Resampling.LANCZOS, reducing_gap=3.0)
     back = linear / ratio[:, None]
     offset = (linear @ -shift - (x0, y0)) / ratio
     matrix = (*back[0], offset[0], *back[1], offset[1])

@@ -30,7 +30,7 @@ def detect_faces(
     """
     config = detect.DetectConfig(threshold=None if threshold is None else as_number(threshold, "threshold"))
     pixels = as_pixels(image, max_side=config.max_side)
-    faces = detect.detect_faces(pixels.array, config, device=device)
+    faces = detect.detect_faces(pixels.array, config, scale=pixels.scale, device=device)
     if pixels.scale == 1:
         return faces.boxes, faces.landmarks, faces.scores
     return faces.boxes / np.float32(pixels.scale), faces.landmarks / np.float32(pixels.scale), faces.scores

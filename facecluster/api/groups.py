@@ -167,7 +167,7 @@ def group(
             raise ArgumentError(f"expected a whole number from 2 on as min_cluster_size, found {min_cluster_size}: one face is no group")
         changes["min_cluster_size"] = int(min_cluster_size)
     card = card_of(model)
-    config = identify.IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, algorithm=algorithm, **changes)
+    config = identify.IdentifyConfig(**card.grouping_settings(), algorithm=algorithm, **changes)
     photo = None if photos is None else as_column(photos, n, "photos")
     neighbours, similarity = link.nearest(x, as_count(k, "k"))
     faces = None if crops is None else as_crops(crops)

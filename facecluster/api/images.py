@@ -35,7 +35,7 @@ class Pixels:
 
 
 def as_pixels(image: ImageLike, *, max_side: int) -> Pixels:
-    """The pixels of a photo. A file is reduced to `max_side` px, as `facecluster run` does it; PIL images and arrays are not.
+    """The pixels of a photo. A file is reduced to `max_side` px, a long photo less, as `facecluster run` does it; others are not.
 
     Raises:
         ArgumentError: it is none of these.
@@ -53,7 +53,7 @@ def _read(path: str, max_side: int) -> Pixels:
         found = "a folder" if os.path.isdir(path) else "no file there"
         raise ArgumentError(f"expected {_IMAGE}, found {path!r}, {found}: give the path of one photo")
     try:
-        photo = open_photo(read_file(path), max_side=max_side)
+        photo = open_photo(read_file(path), max_side=max_side, min_short=max_side // 2, exact=False)
     except PhotoError as e:
         raise PhotoError(f"{e}, in {path!r}: give another photo") from e
     return Pixels(photo.pixels, photo.scale)

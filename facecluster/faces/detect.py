@@ -7,10 +7,11 @@ with `error`. A photo whose content is already in the store (moved, copied) gets
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from facecluster import geometry
 from facecluster.errors import PhotoError
 from facecluster.models.detector import Detector
 from facecluster.models.registry import best_device
+from facecluster.models.search import WORK_SIDE
 from facecluster.photos.images import Photo, content_id, encode_crop, open_photo, phash, read_file
 from facecluster.store import FACES, PHOTOS, ShardResult, Stamp, Store, table_of
+
+GPU_PHOTOS = 16  # photos that a GPU searches together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +34,14 @@ class DetectConfig:
     """Settings that decide which faces are found, and how their crops look."""
 
     threshold: float | None = None  # minimum score of a face, 0 to 1; None: that of the model card
-    max_side: int = 2000  # px; larger photos are reduced to this first (JPEG decodes a 4000 px photo directly at half its size)
-    min_side: float = 16.0  # px of the reduced photo; smaller faces are left out
+    # px, at least WORK_SIDE; photos of twice this and more are reduced to between once and twice this (JPEG decodes a 4000 px photo directly
+    # at half its size), long ones less. It decides how sharp crops are, not which faces are found.
+    max_side: int = 2000
+    min_side: float = 16.0  # px of the whole photo; smaller faces are left out
+
+    def __post_init__(self) -> None:
+        if self.max_side < WORK_SIDE:
+            raise ValueError(f"expected max_side of at least {WORK_SIDE} px, found {self.max_side}: photos are searched at that size")
 
     def stamp(self) -> Stamp:
         detector = _detector("cpu")
@@ -47,6 +57,7 @@ class Faces:
     boxes: NDArray[np.float32]  # (n, 4) x, y, w, h in px of the image
     landmarks: NDArray[np.float32]  # (n, 5, 2) px
     scores: NDArray[np.float32]  # (n,) 0 to 1, falling
+    turn: int = 0  # degrees clockwise by which the image must be turned for its faces to be upright: 0, 90, 180, 270
 
 
 @lru_cache(maxsize=2)
@@ -54,14 +65,24 @@ def _detector(device: str) -> Detector:
     return Detector.load(device=best_device(device))
 
 
-def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *, device: str = "auto") -> Faces:
-    """Find the faces of an image (h, w, 3) RGB 0..255, highest score first."""
+def open_for_search(data: bytes, config: DetectConfig) -> Photo:
+    """Decode a photo as large as its search and its crops need it. Raises PhotoError."""
+    return open_photo(data, max_side=config.max_side, min_short=config.max_side // 2, exact=False)
+
+
+def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *, scale: float = 1.0, device: str = "auto") -> Faces:
+    """Find the faces of an image (h, w, 3) RGB 0..255, highest score first; `scale` is px of the image a px of the whole photo."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"expected an image (h, w, 3) uint8, found {image.shape} {image.dtype}")
-    config = config or DetectConfig()
-    boxes, landmarks, scores = _detector(device).detect(image, threshold=config.threshold)
-    keep = boxes[:, 2:].min(axis=1) >= config.min_side if len(boxes) else np.zeros(0, dtype=bool)
-    return Faces(boxes[keep], landmarks[keep], scores[keep])
+    return _detect([image], config or DetectConfig(), [scale], device)[0]
+
+
+def _detect(images: Sequence[NDArray[np.uint8]], config: DetectConfig, scales: Sequence[float], device: str) -> list[Faces]:
+    out = []
+    for (found, turn), scale in zip(_detector(device).search(images, threshold=config.threshold), scales, strict=True):
+        keep = found.boxes[:, 2:].min(axis=1, initial=np.inf) >= config.min_side * scale
+        out.append(Faces(found.boxes[keep], found.landmarks[keep], found.scores[keep], turn))
+    return out
 
 
 def face_quality(scores: NDArray[Any], sides: NDArray[Any], sharp: NDArray[Any], yaw: NDArray[Any]) -> NDArray[np.float32]:
@@ -80,7 +101,8 @@ def detect_shard(
 ) -> ShardResult:
     """Detect the faces of one shard of `files`; a shard that is already done with this config is skipped.
 
-    `threads` threads read and decode photos ahead. At most a few photos of `max_side` are in memory, however large the shard is.
+    `threads` threads read and decode photos ahead. At most a few photos are in memory, however large the shard is. A GPU gets
+    `GPU_PHOTOS` at a time.
     """
     stamp = config.stamp()
     if store.is_done("photos", shard, {**stamp, "table": "photos"}) and store.exists("faces", f"part-{shard}.parquet"):
@@ -88,15 +110,26 @@ def detect_shard(
     photos: list[dict[str, Any]] = []
     faces: list[dict[str, Any]] = []
     seen: dict[str, int] = {}  # numbers of faces by photo_id
-    for row, photo in _decoded(store.read("files", shard).to_pylist(), config.max_side, threads):
-        known = dict(zip(row.pop("known"), row.pop("known_faces"), strict=True)) | seen
-        if photo is not None and row["photo_id"] not in known:
-            found = _face_rows(row["photo_id"], photo, config, device)
-            known[row["photo_id"]] = seen[row["photo_id"]] = len(found)
-            faces += found
-        photos.append(row if photo is None else row | {"faces": known[row["photo_id"]]})
-        if tick:
-            tick(1)
+    turns: dict[str, int] = {}
+    decoded = _decoded(store.read("files", shard).to_pylist(), config, threads)
+    while batch := list(islice(decoded, 1 if best_device(device) == "cpu" else GPU_PHOTOS)):
+        new: dict[str, Photo] = {}
+        for row, photo in batch:
+            known = dict(zip(row.pop("known"), row.pop("known_faces"), strict=True)) | seen
+            if photo is not None and row["photo_id"] not in known:
+                new.setdefault(row["photo_id"], photo)
+            row["faces"] = known.get(row["photo_id"], 0)
+        found = _detect([p.pixels for p in new.values()], config, [p.scale for p in new.values()], device)
+        for (photo_id, photo), of_photo in zip(new.items(), found, strict=True):
+            faces += _face_rows(photo_id, photo, of_photo)
+            seen[photo_id] = len(of_photo.scores)
+            turns[photo_id] = of_photo.turn
+        for row, photo in batch:
+            if photo is not None:
+                row |= {"faces": seen.get(row["photo_id"], row["faces"]), "turn": turns.get(row["photo_id"])}
+            photos.append(row)
+            if tick:
+                tick(1)
     store.write("faces", shard, _table(FACES, faces), stamp)
     store.write("photos", shard, _table(PHOTOS, photos), {**stamp, "table": "photos"})
     return ShardResult(
@@ -104,13 +137,13 @@ def detect_shard(
     )
 
 
-def _decoded(files: list[dict[str, Any]], max_side: int, threads: int) -> Iterator[tuple[dict[str, Any], Photo | None]]:
+def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) -> Iterator[tuple[dict[str, Any], Photo | None]]:
     """Rows of photos and decoded photos, in order, decoded a few ahead of the caller."""
     pool = ThreadPoolExecutor(threads)
     ahead: deque[Future[tuple[dict[str, Any], Photo | None]]] = deque()
     try:
         for file in files:
-            ahead.append(pool.submit(_decode, file, max_side))
+            ahead.append(pool.submit(_decode, file, config))
             if len(ahead) > 2 * threads:
                 yield ahead.popleft().result()
         while ahead:
@@ -119,21 +152,20 @@ def _decoded(files: list[dict[str, Any]], max_side: int, threads: int) -> Iterat
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(file: dict[str, Any], max_side: int) -> tuple[dict[str, Any], Photo | None]:
+def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any], Photo | None]:
     row = dict.fromkeys(PHOTOS.names) | file | {"photo_id": "", "faces": 0}
     try:
         data = read_file(file["uri"])
         row["photo_id"] = content_id(data)
         row["size"] = len(data)
-        photo = open_photo(data, max_side=max_side)
+        photo = open_for_search(data, config)
     except PhotoError as e:
         return row | {"error": str(e)}, None
     row |= {k: getattr(photo, k) for k in ("format", "width", "height", "orientation", "taken_at")}
     return row | {"phash": phash(photo.pixels)}, photo
 
 
-def _face_rows(photo_id: str, photo: Photo, config: DetectConfig, device: str) -> list[dict[str, Any]]:
-    found = detect_faces(photo.pixels, config, device=device)
+def _face_rows(photo_id: str, photo: Photo, found: Faces) -> list[dict[str, Any]]:
     if not len(found.scores):
         return []
     crops = geometry.align(photo.pixels, found.landmarks)

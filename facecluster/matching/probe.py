@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster import geometry
-from facecluster.faces.detect import DetectConfig, detect_faces, face_quality
+from facecluster.faces.detect import DetectConfig, detect_faces, face_quality, open_for_search
 from facecluster.faces.embed import EmbedConfig, embed_faces
-from facecluster.photos.images import content_id, open_photo, read_file
+from facecluster.photos.images import content_id, read_file
 from facecluster.store import Store
 
 
@@ -40,8 +40,8 @@ def detect_config(store: Store) -> DetectConfig:
 def probe_photo(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Probe:
     """Find, align and embed the faces of a photo. Raises PhotoError if it can't be used."""
     data = read_file(uri)
-    photo = open_photo(data, max_side=detect.max_side)
-    found = detect_faces(photo.pixels, detect, device=device)
+    photo = open_for_search(data, detect)
+    found = detect_faces(photo.pixels, detect, scale=photo.scale, device=device)
     crops = geometry.align(photo.pixels, found.landmarks)
     sharpness, yaw = geometry.sharpness(crops), geometry.yaw(found.landmarks)
     quality = face_quality(found.scores, found.boxes[:, 2:].min(axis=1, initial=np.inf), sharpness, yaw)

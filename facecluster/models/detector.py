@@ -5,8 +5,7 @@ One prediction a cell at strides 8, 16 and 32, as in FCOS (Tian et al. 2019) and
     logit, cx, cy, log w, log h, five landmarks (x, y)         all lengths in strides, positions relative to the cell's centre
 
 Landmarks are, in order: right eye, left eye, nose, right and left corner of the mouth (the person's right, which is left in the picture).
-A picture is searched at two scales: at most `WORK_SIDE` px for small faces, and at most `OVERVIEW_SIDE` px for faces that fill it.
-Several cells predict the same face. Predictions that overlap enough are averaged, which makes box and landmarks more stable.
+Several cells predict the same face. `search` says at which sizes a photo is looked at, and makes one face of its candidates.
 Odd inputs: a picture of any size down to 1x1 is padded to whole cells; no face gives arrays with 0 rows.
 """
 
@@ -14,6 +13,8 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,24 +22,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
-from facecluster.geometry import iou, nms
-from facecluster.models.registry import load_weights
+from facecluster.models.registry import has_bf16, load_weights
+from facecluster.models.search import Candidates, Found, search
 
 STRIDES = (8, 16, 32)  # px of the picture for each cell
 OUTPUTS = 15  # logit, box (4), landmarks (10)
-WORK_SIDE = 1280  # px, the longest side that is searched for small faces
-OVERVIEW_SIDE = 384  # px, the longest side that is searched for large faces
-NMS_IOU = 0.4  # IoU from which two detections are one face
-VOTE_IOU = 0.6  # IoU from which a candidate is averaged into a detection
-MAX_CANDIDATES = 3000  # cells of one picture with the highest scores that are compared with each other
+BATCH_PIXELS, BATCH_PIXELS_GPU = 600_000, 16_000_000  # of equal pictures that go through the network together
 WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
 
-Detections: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Detections: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # as Candidates
 
 
 class _Conv(nn.Module):
@@ -100,7 +96,7 @@ class FaceDetector(nn.Module):
             if above is not None:
                 merged = merged + F.interpolate(above, scale_factor=2.0, mode="nearest")
             above = merged
-            outputs.append(self.out(self.tower(smooth(merged))).flatten(2).transpose(1, 2))
+            outputs.append(self.out(self.tower(smooth(merged)).to(self.out.weight.dtype)).flatten(2).transpose(1, 2))
         return torch.cat(outputs[::-1], dim=1)
 
 
@@ -113,6 +109,7 @@ def fold_batch_norms(model: FaceDetector) -> FaceDetector:
     return model
 
 
+@lru_cache(maxsize=64)
 def cell_centres(height: int, width: int) -> tuple[Tensor, Tensor]:
     """Centres (cells, 2) as x, y in px and strides (cells,) in px of the predictions for a picture; sides are multiples of 32."""
     points, strides = [], []
@@ -141,14 +138,6 @@ def decode(codes: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, Tens
     return torch.cat((corners, sizes), dim=-1), marks
 
 
-def _vote(boxes: NDArray[np.float32], landmarks: NDArray[np.float32], scores: NDArray[np.float32], keep: NDArray[np.intp]) -> Detections:
-    """Average each kept detection with the candidates that overlap it, weighted by the square of their scores (box voting)."""
-    near = (iou(boxes[keep], boxes) >= VOTE_IOU) * np.square(scores, dtype=np.float64)
-    share = near / near.sum(axis=1, keepdims=True)
-    marks = (share @ landmarks.reshape(-1, 10)).reshape(-1, 5, 2)
-    return (share @ boxes).astype(np.float32), marks.astype(np.float32), scores[keep]
-
-
 class Detector:
     """A face detector ready for use: a `FaceDetector`, whose batch norms are folded in place, and its threshold.
 
@@ -158,7 +147,9 @@ class Detector:
     """
 
     def __init__(self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu") -> None:
-        self.model = fold_batch_norms(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype = torch.bfloat16 if has_bf16(device) else torch.float32
+        self.model = fold_batch_norms(model).to(device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.out.float()  # positions need more digits than bfloat16 has
         self.threshold = threshold
         self.fingerprint = fingerprint
         self.device = device
@@ -184,44 +175,35 @@ class Detector:
             raise ModelError(f"expected a detector's card with weights that fit at {card_path}, found: {found}. See the bundled one") from e
         return cls(model, threshold=threshold, fingerprint=sha256, device=device)
 
-    def detect(self, image: NDArray[np.uint8], *, threshold: float | None = None) -> Detections:
+    def detect(self, image: NDArray[np.uint8], *, threshold: float | None = None) -> Candidates:
         """Find the faces of one picture (h, w, 3), RGB.
 
         Returns:
             boxes (n, 4) [x, y, w, h] inside the picture and landmarks (n, 5, 2), px; scores (n,), 0 to 1, highest first.
         """
-        threshold = self.threshold if threshold is None else threshold
-        height, width = image.shape[:2]
-        sides = [min(max(height, width), WORK_SIDE)]
-        if sides[0] > OVERVIEW_SIDE:
-            sides.append(OVERVIEW_SIDE)
-        found = [self._detect_at_scale(image, side / max(height, width), threshold / 2) for side in sides]
-        boxes, landmarks, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
-        boxes, landmarks, scores = boxes[order], landmarks[order], scores[order]
-        sure = int((scores >= threshold).sum())
-        boxes, landmarks, scores = _vote(boxes, landmarks, scores, nms(boxes[:sure], scores[:sure], NMS_IOU))
-        corners = np.clip(np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1), 0, [width, height] * 2)
-        boxes = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).astype(np.float32)
-        keep = nms(boxes, scores, NMS_IOU)  # again: averaging and clipping can make boxes overlap
-        keep = keep[(boxes[keep, 2:] > 0).all(axis=1)]
-        return boxes[keep], landmarks[keep], scores[keep]
+        return self.search([image], threshold=threshold)[0].faces
 
-    def _detect_at_scale(self, image: NDArray[np.uint8], scale: float, threshold: float) -> Detections:
-        """Candidates from the picture resized by `scale`, in px of the original picture, before suppression."""
-        height, width = image.shape[:2]
-        if scale < 1:
-            size = max(round(width * scale), 1), max(round(height * scale), 1)
-            image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-        rows, columns = image.shape[:2]
-        padded = np.full((rows + -rows % STRIDES[-1], columns + -columns % STRIDES[-1], 3), 127, np.uint8)
-        padded[:rows, :columns] = image
-        pixels = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float()  # channels-last memory without a copy
-        with torch.inference_mode():
-            raw = self.model(pixels)[0].float().cpu()
-        scores = raw[:, 0].sigmoid()
-        chosen = torch.nonzero(scores >= threshold)[:, 0]
-        points, strides = cell_centres(pixels.shape[2], pixels.shape[3])
-        boxes, landmarks = decode(raw[chosen, 1:], points[chosen], strides[chosen])
-        back = torch.tensor([width / columns, height / rows])
-        return (boxes * back.repeat(2)).numpy(), (landmarks * back).numpy(), scores[chosen].numpy()
+    def search(self, images: Sequence[NDArray[np.uint8]], *, threshold: float | None = None) -> list[Found]:
+        """Find the faces of pictures (h, w, 3), RGB, of any sizes, and which way up they are; equal sizes are looked at together."""
+        return search(self.look, images, self.threshold if threshold is None else threshold)
+
+    @torch.inference_mode()
+    def look(self, pictures: Sequence[NDArray[np.uint8]], threshold: float) -> list[Candidates]:
+        """Candidates of pictures (h, w, 3), RGB, as they are, before suppression; px of each picture."""
+        padded = [(h + -h % STRIDES[-1], w + -w % STRIDES[-1]) for h, w in (p.shape[:2] for p in pictures)]
+        found: list[Candidates] = [None] * len(pictures)  # type: ignore[list-item]
+        for size in dict.fromkeys(padded):
+            equal = [i for i, s in enumerate(padded) if s == size]
+            step = max(1, (BATCH_PIXELS_GPU if self.device != "cpu" else BATCH_PIXELS) // (size[0] * size[1]))
+            points, strides = cell_centres(*size)
+            for rows in (equal[i : i + step] for i in range(0, len(equal), step)):
+                batch = np.full((len(rows), *size, 3), 127, np.uint8)
+                for to, i in zip(batch, rows, strict=True):
+                    to[: pictures[i].shape[0], : pictures[i].shape[1]] = pictures[i]
+                pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # channels-last memory without a copy
+                for i, raw in zip(rows, self.model(pixels.to(self.dtype)).float().cpu(), strict=True):
+                    scores = raw[:, 0].sigmoid()
+                    at = torch.nonzero(scores >= threshold)[:, 0]
+                    boxes, landmarks = decode(raw[at, 1:], points[at], strides[at])
+                    found[i] = Candidates(boxes.numpy(), landmarks.numpy(), scores[at].numpy())
+        return found

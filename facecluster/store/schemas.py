@@ -31,6 +31,7 @@ PHOTOS = pa.schema(
         _field("width", pa.int32(), "px of the upright photo", nullable=True),
         _field("height", pa.int32(), "px of the upright photo", nullable=True),
         _field("orientation", pa.int8(), "EXIF orientation, 1 to 8", nullable=True),
+        _field("turn", pa.int16(), "degrees clockwise from the upright photo to upright faces: 0, 90, 180, 270", nullable=True),
         _field("taken_at", pa.timestamp("ms"), "when it was taken by the camera's clock (no time zone), in whole seconds", nullable=True),
         _field("phash", pa.uint64(), "perceptual hash of the upright photo: 64 signs of low DCT coefficients", nullable=True),
         _field("faces", pa.int32(), "number of faces in the photo; 0 if it could not be used"),
