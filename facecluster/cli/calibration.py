@@ -27,7 +27,7 @@ def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) ->
     place.check()
     card = card_of(model)
     wanted: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
-    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **wanted)
+    config = IdentifyConfig(**card.grouping_settings(), **wanted)
     with nullcontext() if dry_run else place.lock():
         return calibrate_faces(place, EmbedConfig(model=model), LinkConfig(), config, bars=progress_bar, dry_run=dry_run)
 

@@ -72,7 +72,7 @@ def group(
     card = card_of(model)
     fitted = (results.calibration_of(place, card) if reading is None else reading).identify_settings()
     wanted = {k: v for k, v in changes.items() if v is not None}
-    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted, **wanted)
+    config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
     with nullcontext() if dry_run else place.lock():
         embedding, links = EmbedConfig(model=model), LinkConfig()
         return cluster_faces(place, embedding, links, config, bars=progress_bar, tell=tell, dry_run=dry_run, full=full)

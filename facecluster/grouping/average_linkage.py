@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.grouping.cluster_sums import ClusterSums, Rows, shared_photos
-from facecluster.grouping.cohort import CohortStats, content_keys
+from facecluster.grouping.cohort import NEAR_COPY, CohortStats, content_keys
 
 Ints = NDArray[np.int64]
 Pairs = NDArray[np.integer]  # (m, 2) rows
@@ -196,8 +196,7 @@ class AverageLinkage:
                 few = 2 / np.minimum(*sizes)  # one or two faces say nothing about a spread
                 excess -= self.separation_penalty * np.maximum(0, 1 - few) * np.maximum(0, apart - _APART * sd)
             out[start : start + _BLOCK] = _fine(excess)
-            # near-copies within one photo (a collage, a mirror, a screen) may be one person
-            at = np.flatnonzero((excess >= 0) & (mean < 0.9))
+            at = np.flatnonzero((excess >= 0) & (mean < NEAR_COPY))
             return at + start, excess[at]
 
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from facecluster.grouping.cohort import CohortStats
+from facecluster.grouping.cohort import NEAR_COPY, CohortStats
 
 _ROWS = 1 << 15  # faces at a time
 _SHIFT = 4.0  # added to margins while they are in a sparse matrix, which takes a zero for a missing edge
@@ -54,8 +54,7 @@ def candidate_edges(
         near, cosine = neighbours[i : i + _ROWS], similarity[i : i + _ROWS].astype(np.float64)
         above = cosine - (level[rows] + level[near]) / 2
         if photos is not None:
-            # near-copies within one photo (a collage, a mirror, a screen) may be one person
-            above -= np.where((photos[rows] == photos[near]) & (cosine < 0.9), same_photo_penalty * cohort.sd, 0.0)
+            above -= np.where((photos[rows] == photos[near]) & (cosine < NEAR_COPY), same_photo_penalty * cohort.sd, 0.0)
         keep = (near >= 0) & (above >= -_FLOOR * cohort.sd)
         for side, some in ((onward, near > rows), (back, near < rows)):
             side.add(near, above, keep & some)

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COHORT_SIZE = 4_000  # faces of other people that each face is compared with
+NEAR_COPY = 0.9  # cosine from which two faces of one photo are one picture twice (a collage, a mirror, a screen)
 PRIOR = 200  # the model's card weighs as much as so many cohort faces
 QUANTILES = (0.80, 0.94)  # of the cosines to the cohort: above most, but below the few that may be the same person
 _LOW, _HIGH = (NormalDist().inv_cdf(q) for q in QUANTILES)
@@ -49,6 +50,10 @@ class CohortStats:
     def level(self) -> NDArray[np.float64]:
         """(n,) expected cosine of the best of n impostors."""
         return self.base + self.reach
+
+    def of(self, rows: NDArray[np.integer]) -> CohortStats:
+        """The same for some of the faces."""
+        return replace(self, base=self.base[rows], reach=self.reach[rows])
 
     def with_impostors(self, count: int) -> CohortStats:
         """The same for the best of `count` impostors instead of as many as there are faces."""

@@ -22,8 +22,9 @@ a missing edge. A face without a neighbour in reach, or the only face, has no gr
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ from facecluster.grouping.groups import Groups
 from facecluster.grouping.hierarchy import excess_of_mass_clusters
 from facecluster.grouping.incremental import core_faces, keep_previous
 from facecluster.grouping.probability import face_margins, margins_of, membership_probabilities
-from facecluster.grouping.subset import neighbours_within, pairs_within
+from facecluster.grouping.same_photo import give_to_better_groups, lesser_twins, release_twins
+from facecluster.grouping.subset import neighbours_within, pairs_within, recognisable, rows_of_pairs
 from facecluster.grouping.trees import ClusterTree, cluster_tree, labels_by_size
 from facecluster.store import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
@@ -51,7 +53,7 @@ CONFIDENCE_KEYS = ("sure", "even")  # stamp keys of the settings that change the
 # several clusters; a person with two faces in the cohort would make other people seem more similar than they are, so it starts small
 _COHORT_SIZES = (1_000, COHORT_SIZE, 0)
 _STAMP_KEYS = {  # of fields that were renamed: stamps keep the first name, so that older stores stay up to date
-    "impostor_weight": "alone", "separation_penalty": "unlike", "attach_margin": "attach", "same_photo_penalty": "same_photo",
+    "impostor_weight": "alone", "separation_penalty": "unlike", "attach_margin": "attach",
     "impostor_mean": "stranger_mean", "impostor_sd": "stranger_sd", "confidence_slope": "sure", "confidence_intercept": "even",
 }  # fmt: skip
 
@@ -69,13 +71,25 @@ class IdentifyConfig:
     attach_margin: float = 0.3  # sd more that a small cluster needs to be attached to a large one (attachment.py)
     min_samples: int = 2  # the core distance of a face is the distance to its min_samples-th neighbour
     min_cluster_size: int = 2  # faces of a person
-    same_photo_penalty: float = 3.0  # sd by which two faces of one photo must be more similar than others
+    same_photo_odds: float = 0.001  # prior odds that two faces of one photo are one person (a collage, a mirror; docs/decisions.md)
+    pair_evidence: float = 2.4  # log-odds of one person that 1 sd of cosine is worth, from the model's card: slope x impostor_sd
     min_quality: float = 0.0  # faces below it start and connect no groups, but may join one
     min_recognisability: float = 0.5  # faces below it are in no group and in no cohort, unless the user says whose they are
     impostor_mean: float = 0.035  # cosine of two different people, from the model's card
     impostor_sd: float = 0.115
     confidence_slope: float = 1.6  # log-odds that a face is its group's person, for each sd of its margin (fitted; docs/decisions.md)
     confidence_intercept: float = 1.2  # the log-odds at margin 0
+
+    @property
+    def same_photo_penalty(self) -> float:
+        """By how many sd two faces of one photo must be more similar than others: what outweighs the prior odds."""
+        return -math.log(self.same_photo_odds) / self.pair_evidence
+
+    @classmethod
+    def from_stamp(cls, settings: Mapping[str, Any]) -> IdentifyConfig:
+        """The settings of a stamp, whatever version wrote it: what it lacks has its default, what is no setting now is left out."""
+        keys = {f.name: _STAMP_KEYS.get(f.name, f.name) for f in fields(cls)}
+        return cls(**{name: settings[key] for name, key in keys.items() if key in settings})
 
     def stamp(self, inputs: str) -> Stamp:
         """The settings as stores keep them. The default algorithm is not named: stores that were grouped before it had a name are of it."""
@@ -113,6 +127,7 @@ def group(
     weak = weak if weak is not None and weak.any() else None
     labels, scores, strengths, tree = np.full(n, -1, dtype=np.int64), np.zeros(n), None, None
     contents, cohort = _constrained_keys(content_keys(x), cannot), _first_cohort(x, old, config)
+    said = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces that stay where they are
     for cohort_size in () if n < 2 else _COHORT_SIZES if old is None else _COHORT_SIZES[-1:]:
         source, target, above = candidate_edges(neighbours, similarity, cohort, photo, config.same_photo_penalty)
         every = source, target
@@ -133,11 +148,14 @@ def group(
         if cohort_size:
             cohort = cohort_stats(x, labels, mean=config.impostor_mean, sd=config.impostor_sd, cohort_size=cohort_size)
             continue
+        labels = give_to_better_groups(linkage, x, labels, said, source, target, above)
         labels = attach_small(linkage, x, labels, source, target, config.attach_margin, weak)
         if weak is not None:
             labels = attach_weak(linkage, x, labels, weak, *every)
+        labels = release_twins(linkage, x, labels, said)[0]
     people = labels_by_size(labels, config.min_cluster_size)
     margins = face_margins(x, people, cohort, config.merge, config.impostor_weight)
+    margins[lesser_twins(_linkage(cohort, config, None, photo, contents), x, people, said)[0]] -= config.same_photo_penalty
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)
@@ -260,18 +278,6 @@ def identify(
         stamp["grown"] = dict(history)
     store.write(table, "00000", table_of(IDENTITIES, columns), stamp)
     return ShardResult(stage="identify", shard="all", faces=len(vectors))
-
-
-def recognisable(
-    recognisability: NDArray[np.floating] | None, must: Pairs | None, least: float, n: int
-) -> NDArray[np.bool_]:
-    """Which of n faces are grouped: those that can be recognised, and those of whom the user has said whose they are."""
-    if recognisability is None:
-        return np.ones(n, dtype=bool)
-    keep = np.asarray(recognisability) >= least
-    if must is not None:
-        keep[must.ravel()] = True
-    return keep
 
 
 def _rewrite_probabilities(store: Store, table: str, found: Stamp, config: IdentifyConfig) -> None:

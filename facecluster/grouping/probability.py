@@ -13,13 +13,22 @@ _GROUP_SIZE_WEIGHT = 0.6  # sd of margin for e times as many faces in the group 
 
 
 def face_margins(
-    x: NDArray[np.float32], labels: NDArray[np.int32], cohort: CohortStats, merge: float, impostor_weight: float
+    x: NDArray[np.float32], labels: NDArray[np.integer], cohort: CohortStats, merge: float, impostor_weight: float
 ) -> NDArray[np.float64]:
     """The margin (n,) of each face, in sd; NaN for faces without a group.
 
-    It is how far the mean cosine of a face to the *other* faces of its group lies above the bound of average linkage. The same mean says
-    more where it is one over more faces, so _GROUP_SIZE_WEIGHT * log(faces / 2) is added.
+    It is the face's excess. The same mean says more where it is one over more faces, so _GROUP_SIZE_WEIGHT * log(faces / 2) is added.
     """
+    out, inside = face_excess(x, labels, cohort, merge, impostor_weight), labels >= 0
+    out[inside] += _GROUP_SIZE_WEIGHT * np.log(np.bincount(labels[inside])[labels[inside]] / 2)
+    return out
+
+
+def face_excess(
+    x: NDArray[np.float32], labels: NDArray[np.integer], cohort: CohortStats, merge: float, impostor_weight: float
+) -> NDArray[np.float64]:
+    """How far (n,) the mean cosine of a face to the *other* faces of its group lies above the bound of average linkage, in sd; NaN for
+    faces without a group."""
     out = np.full(len(x), np.nan)
     inside = np.flatnonzero(labels >= 0)
     if not len(inside):
@@ -31,7 +40,7 @@ def face_margins(
         others = (sums[mine] - own) / np.maximum(sizes[mine] - 1, 1)[:, None]
         cosine = np.einsum("ij,ij->i", own, others)
         bound = cohort.base[faces] + merge * cohort.sd + impostor_weight * cohort.reach[faces] * np.linalg.norm(others, axis=1)
-        out[faces] = (cosine - bound) / cohort.sd + _GROUP_SIZE_WEIGHT * np.log(sizes[mine] / 2)
+        out[faces] = (cosine - bound) / cohort.sd
     return out
 
 

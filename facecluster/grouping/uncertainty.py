@@ -25,7 +25,8 @@ from scipy.sparse import csr_matrix
 from facecluster.errors import InputError
 from facecluster.grouping.average_linkage import AverageLinkage, Ints, dots
 from facecluster.grouping.candidate_edges import candidate_edges
-from facecluster.grouping.cohort import cohort_stats
+from facecluster.grouping.cluster_sums import shared_photos
+from facecluster.grouping.cohort import NEAR_COPY, cohort_stats
 from facecluster.grouping.identify import IdentifyConfig, read_links
 from facecluster.grouping.link import load_vectors
 from facecluster.grouping.subset import neighbours_within
@@ -36,8 +37,7 @@ KINDS = ("same", "split", "photo")
 _ONE, _ABOVE = 4.4, 4.1  # for 1 sd above the bound
 _LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # for 1 sd less similar than within; for 1 sd above; both times 1 - 2 / faces of the smaller
 _ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; for 1 sd above between these
-_PHOTO = (4.5, -3.3)  # probability that two faces of one photo and cluster are one person: logistic in the sd above the bound
-_HALVES = (1.8, 1.4)  # the same for the two halves of a cluster, which are chosen to differ
+_HALVES = (1.8, 1.4)  # probability that the halves of a cluster, chosen to differ, are one person: logistic in the sd above the bound
 _OPEN = 0.05  # ask if the expected answer is less certain than 1 minus this...
 _OPEN_FACE = 0.2  # ...and for a single face only if joining is likelier than this: other single faces are countless
 
@@ -79,11 +79,15 @@ def assess(
     sizes = np.bincount(group)
     cohort = cohort_stats(x, group, mean=config.impostor_mean, sd=config.impostor_sd)
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
-    source, target, _ = candidate_edges(neighbours, similarity, cohort, photo, config.same_photo_penalty)
+    source, target, _ = candidate_edges(neighbours, similarity, cohort, None, 0.0)
     usual = IdentifyConfig()
-    linkage = AverageLinkage(cohort, usual.merge, usual.impostor_weight, None, photo, config.same_photo_penalty)
+    linkage = AverageLinkage(cohort, usual.merge, usual.impostor_weight)
     a, b, excess = linkage.compare(x, group, source, target)
-    one = _one_person(excess / cohort.sd, _separation(x, group, sizes, a, b) / cohort.sd, sizes[a], sizes[b])
+    log_odds = _one_person(excess / cohort.sd, _separation(x, group, sizes, a, b) / cohort.sd, sizes[a], sizes[b])
+    if photo is not None:
+        shared = shared_photos(photo, group.astype(np.int32), a.astype(np.int32), b.astype(np.int32))
+        log_odds += np.log(config.same_photo_odds) * np.minimum(1, shared / np.minimum(sizes[a], sizes[b]))
+    one = _logistic(log_odds, (1, 0))
     likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely candidates would add up to a person, though none of them is
     completeness = _complete(np.r_[a, b], np.r_[likely, likely], sizes[np.r_[b, a]] / sizes[np.r_[a, b]], people)
     best = _most_certain_faces(group, np.where(labels >= 0, probabilities, 1.0))
@@ -93,7 +97,7 @@ def assess(
     ask = whole <= 1 - _OPEN
     parts.append((np.ones(ask.sum(), dtype=np.int8), end_a[ask], end_b[ask], whole[ask], small[ask]))
     if photo is not None:
-        parts.append(_same_photo(x, group, people, photo, linkage, cohort.sd))
+        parts.append(_same_photo(x, np.asarray(labels), photo, np.asarray(probabilities, dtype=np.float64)))
     purity = np.bincount(group, np.where(labels >= 0, probabilities, 1.0))[:people] / sizes[:people]
     purity *= _at(whole + (1 - whole) * (1 - small / sizes[group[end_a]]), group[end_a], people)
     kind, face_a, face_b, p, stake = (np.concatenate(c) for c in zip(*parts, strict=True))
@@ -140,11 +144,11 @@ def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64
 
 
 def _one_person(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:
-    """Probability that two clusters of these sizes are one person."""
+    """Log-odds that two clusters of these sizes are one person, if no photo shows both."""
     smaller, alone = np.minimum(size_a, size_b), np.maximum(size_a, size_b) == 1
     large = np.maximum(0, 1 - 2 / smaller)
     log_odds = _ONE + _ABOVE * above + large * (_LARGE_APART * apart + _LARGE_ABOVE * above) + alone * (_ALONE + _ALONE_ABOVE * above)
-    return _logistic(log_odds, (1, 0))
+    return np.asarray(log_odds)
 
 
 def _separation(x: NDArray[np.float32], group: Ints, sizes: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
@@ -219,20 +223,17 @@ def _principal(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _same_photo(
-    x: NDArray[np.float32], group: Ints, people: int, photo: Ints, linkage: AverageLinkage, sd: float
+    x: NDArray[np.float32], labels: NDArray[np.integer], photo: Ints, probabilities: NDArray[np.float64]
 ) -> tuple[NDArray[np.int8], Ints, Ints, NDArray[np.float64], Ints]:
-    """Pairs of faces of one photo in one cluster, and the probability that they are one person."""
-    order = np.lexsort((np.arange(len(group)), photo, group))
+    """Pairs of faces of one photo in one cluster, and the probability that they are one person: that of the face which fits less well,
+    which knows what sharing a photo means (same_photo.py)."""
+    order = np.lexsort((np.arange(len(labels)), photo, labels))
     first, second = order[:-1], order[1:]
-    pick = (group[first] == group[second]) & (photo[first] == photo[second]) & (group[first] < people)
+    pick = (labels[first] == labels[second]) & (photo[first] == photo[second]) & (labels[first] >= 0)
     a, b = first[pick].astype(np.int64), second[pick].astype(np.int64)
-    cosine = np.einsum("ij,ij->i", x[a], x[b]) if len(a) else np.zeros(0)
-    a, b, cosine = a[cosine < 0.9], b[cosine < 0.9], cosine[cosine < 0.9]
-    cohort = linkage.cohort
-    reach = (cohort.reach[a] + cohort.reach[b]) / 2
-    asked = (cohort.base[a] + cohort.base[b]) / 2 + linkage.merge * cohort.sd + linkage.impostor_weight * reach
-    one = _logistic((cosine - asked) / sd, _PHOTO)
-    return np.full(len(a), 2, dtype=np.int8), a, b, one, np.ones(len(a), dtype=np.int64)
+    differ = np.einsum("ij,ij->i", x[a], x[b]) < NEAR_COPY
+    a, b = a[differ], b[differ]
+    return np.full(len(a), 2, dtype=np.int8), a, b, np.minimum(probabilities[a], probabilities[b]), np.ones(len(a), dtype=np.int64)
 
 
 def _resolved(a: Ints, b: Ints, sizes: NDArray[np.int64], n: int) -> NDArray[np.float64]:

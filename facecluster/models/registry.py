@@ -47,6 +47,11 @@ class Card:
         """Probability that two faces with this cosine (-1 to 1) are one person, with even prior odds."""
         return 1 / (1 + np.exp(-(self.slope * np.asarray(cosine, np.float64) + self.intercept)))
 
+    def grouping_settings(self) -> dict[str, Any]:
+        """Fields of IdentifyConfig that the model sets; pair_evidence is the log-odds of one person that 1 sd of cosine is worth."""
+        evidence = round(self.slope * self.impostor_sd, 4)
+        return {"impostor_mean": self.impostor_mean, "impostor_sd": self.impostor_sd, "pair_evidence": evidence}
+
 
 class Embedder(Protocol):
     """The interface of a model for the embed stage."""

@@ -48,7 +48,7 @@ def write_run_report(
 def assess_people(store: Store, identities: str, model: str) -> tuple[list[str], NDArray[np.int64], Uncertainty]:
     """Face ids, their identities in a table of `model`, and how certain they are. Raises InputError if the table is of other faces."""
     card = card_of(model)
-    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
+    config = IdentifyConfig(**card.grouping_settings())
     return assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", identities, config)
 
 

@@ -5,7 +5,7 @@ Odd inputs: a store whose vectors or links are gone has no questions, and a note
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def find_questions(store: Store, run_data: RunData) -> Questions:
     from facecluster.grouping.uncertainty import KINDS, assess_store  # imported here: loading it would delay the first page
 
     run = run_data.run
-    config = IdentifyConfig(**{f.name: run.settings[f.name] for f in fields(IdentifyConfig) if f.name in run.settings})
+    config = IdentifyConfig.from_stamp(run.settings)
     try:
         ids, _, found = assess_store(store, f"embeddings/{run.model}", f"links/{run.model}", run.identities, config)
     except (FaceclusterError, IndexError) as e:

@@ -29,7 +29,7 @@ VECTORS, TRUTH = made()
 
 def test_it_gives_what_the_stage_gives() -> None:
     card = card_of("bundled")
-    config = identify.IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
+    config = identify.IdentifyConfig(**card.grouping_settings())
     graph = link.nearest(VECTORS, 64)
     photos = np.arange(len(VECTORS)) // 2
     expected = identify.group(VECTORS, *graph, config, photos=photos)

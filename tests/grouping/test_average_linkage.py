@@ -86,7 +86,7 @@ def test_faces_of_one_photo_must_be_more_alike() -> None:
     apart = np.arange(len(x))
     photos = apart.copy()
     photos[[60, 61]] = [0, 1]
-    strict = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09, same_photo_penalty=5.0)
+    strict = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09, same_photo_odds=1e-5)
     assert (lambda g: g[0] == g[60] >= 0 and g[1] == g[61] >= 0)(group(x, *nearest(x, 8), strict, photos=apart).labels)
     assert (lambda g: g[0] == g[60] == -1 and g[1] == g[61] >= 0)(group(x, *nearest(x, 8), strict, photos=photos).labels)
 

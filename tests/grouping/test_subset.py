@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from test_grouping import planted
 
-from facecluster.grouping.identify import IdentifyConfig, group, group_kept, recognisable
+from facecluster.grouping.identify import IdentifyConfig, group, group_kept
 from facecluster.grouping.link import nearest
-from facecluster.grouping.subset import neighbours_within, pairs_within
+from facecluster.grouping.subset import neighbours_within, pairs_within, recognisable
 
 CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.125)
 

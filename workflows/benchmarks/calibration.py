@@ -116,7 +116,7 @@ def errors(card: Card, place: Line, x: NDArray[np.float32], truth: NDArray[np.st
 def play(x: NDArray[np.float32], names: NDArray[np.str_], card: Card, seeds: int) -> list[dict[str, Any]]:
     """Every shape of collection, user and card."""
     found = []
-    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
+    config = IdentifyConfig(**card.grouping_settings())
     usual = Line(config.confidence_slope, config.confidence_intercept)
     for shape in SHAPES:
         for seed in range(seeds):
@@ -157,7 +157,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def usual_errors(x: NDArray[np.float32], truth: NDArray[np.str_], card: Card) -> dict[str, Any]:
     """How well stated probabilities hold with the card as it is, and what persons are said to be against what they are."""
-    config = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd)
+    config = IdentifyConfig(**card.grouping_settings())
     neighbours, similarity = nearest(x, 64)
     groups = group(x, neighbours, similarity, config)
     uncertainty = assess(x, neighbours, similarity, groups.labels, groups.probabilities, config)
