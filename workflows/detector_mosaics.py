@@ -56,7 +56,7 @@ def _place(
     shrink = np.array([image.shape[1] / photo.image.shape[1], image.shape[0] / photo.image.shape[0]]) if scale < 0.7 else np.ones(2)
     rest = scale / float(shrink.mean())
     kind = rng.random()
-    turn = rng.normal(0, 12) if kind < 0.84 else rng.uniform(-60, 60) if kind < 0.92 else rng.choice((90, 180, 270)) + rng.normal(0, 12)
+    turn = rng.normal(0, 12) if kind < 0.7 else rng.uniform(-60, 60) if kind < 0.78 else rng.choice((90, 180, 270)) + rng.normal(0, 12)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
     matrix = rest * np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1.0])

@@ -23,7 +23,8 @@ from facecluster.errors import PhotoError
 from facecluster.models.detector import Detector
 from facecluster.models.registry import best_device
 from facecluster.models.search import WORK_SIDE
-from facecluster.photos.images import Photo, content_id, encode_crop, open_photo, phash, read_file
+from facecluster.photos.images import Photo, content_id, encode_crop, local_path, open_photo, phash, read_file
+from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.store import FACES, PHOTOS, ShardResult, Stamp, Store, table_of
 
 GPU_PHOTOS = 16  # photos that a GPU searches together
@@ -34,8 +35,8 @@ class DetectConfig:
     """Settings that decide which faces are found, and how their crops look."""
 
     threshold: float | None = None  # minimum score of a face, 0 to 1; None: that of the model card
-    # px, at least WORK_SIDE; photos of twice this and more are reduced to between once and twice this (JPEG decodes a 4000 px photo directly
-    # at half its size), long ones less. It decides how sharp crops are, not which faces are found.
+    # px, at least WORK_SIDE; photos of twice this and more are reduced to between once and twice this (a JPEG of 4000 px is decoded at half
+    # its size at once), long ones less. It decides how sharp crops are, not which faces are found.
     max_side: int = 2000
     min_side: float = 16.0  # px of the whole photo; smaller faces are left out
 
@@ -65,9 +66,11 @@ def _detector(device: str) -> Detector:
     return Detector.load(device=best_device(device))
 
 
-def open_for_search(data: bytes, config: DetectConfig) -> Photo:
-    """Decode a photo as large as its search and its crops need it. Raises PhotoError."""
-    return open_photo(data, max_side=config.max_side, min_short=config.max_side // 2, exact=False)
+def open_for_search(data: bytes, uri: str, config: DetectConfig) -> Photo:
+    """Decode a photo as large as its search and its crops need it, turned as its sidecar or else its EXIF says. Raises PhotoError."""
+    path = local_path(uri)
+    orientation = None if path is None else sidecar_orientation(path)
+    return open_photo(data, max_side=config.max_side, min_short=config.max_side // 2, exact=False, orientation=orientation)
 
 
 def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *, scale: float = 1.0, device: str = "auto") -> Faces:
@@ -158,7 +161,7 @@ def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any],
         data = read_file(file["uri"])
         row["photo_id"] = content_id(data)
         row["size"] = len(data)
-        photo = open_for_search(data, config)
+        photo = open_for_search(data, file["uri"], config)
     except PhotoError as e:
         return row | {"error": str(e)}, None
     row |= {k: getattr(photo, k) for k in ("format", "width", "height", "orientation", "taken_at")}

@@ -40,7 +40,7 @@ def detect_config(store: Store) -> DetectConfig:
 def probe_photo(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Probe:
     """Find, align and embed the faces of a photo. Raises PhotoError if it can't be used."""
     data = read_file(uri)
-    photo = open_for_search(data, detect)
+    photo = open_for_search(data, uri, detect)
     found = detect_faces(photo.pixels, detect, scale=photo.scale, device=device)
     crops = geometry.align(photo.pixels, found.landmarks)
     sharpness, yaw = geometry.sharpness(crops), geometry.yaw(found.landmarks)

@@ -34,6 +34,7 @@ TILE = 256  # px, side of a tile
 INSIDE = 40  # px of the search picture that must lie around the middle of a small face in its tile
 FINE = 24.0  # px of the overview, shorter side of a face that needs no second look
 HINT = 0.08  # score from which a small candidate of the overview is worth a tile
+SURE = 0.75  # score of an upright face from which a photo is not looked at in other orientations
 TURNED = 50.0  # degrees from upright from which a candidate speaks for another orientation
 NMS_IOU = 0.4  # IoU from which two detections are one face
 VOTE_IOU = 0.6  # IoU from which a candidate is averaged into a detection
@@ -212,9 +213,9 @@ def _roll(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _is_doubtful(found: Candidates, threshold: float) -> bool:
-    """Whether the photo may be on its side: no upright face, and a trace of one that is not upright."""
-    roll = _roll(found.landmarks)
-    return not (found.scores[roll < TURNED] >= threshold).any() and bool((found.scores[roll >= TURNED] >= HINT).any())
+    """Whether the photo may be on its side: there is a trace of a face, but none that is surely upright."""
+    sure = found.scores[_roll(found.landmarks) < TURNED] >= max(SURE, threshold)
+    return not sure.any() and bool((found.scores >= HINT).any())
 
 
 def _upright(found: Candidates, threshold: float) -> float:

@@ -118,7 +118,7 @@ def content_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: bool = True) -> Photo:
+def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: bool = True, orientation: int | None = None) -> Photo:
     """Decode a photo from a file's bytes.
 
     Args:
@@ -126,6 +126,7 @@ def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: 
         max_side: the longest side of the result, px.
         min_short: px below which the short side of a long photo is not reduced; its longest side then exceeds `max_side`.
         exact: False: reduce by whole factors only, which costs a tenth. The longest side is then less than twice what it would be.
+        orientation: EXIF's number, 1 to 8, to be used in place of the file's own; None: the file's own.
 
     Raises:
         PhotoError: the bytes are no photo, or a damaged one, or one that is too large to decode.
@@ -134,7 +135,7 @@ def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: 
     try:
         with _silence_warnings():
             image = decoder(io.BytesIO(data))
-            return _decode(image, max_side, min_short, exact)
+            return _decode(image, max_side, min_short, exact, orientation)
     except PhotoError:
         raise
     except MemoryError as e:
@@ -187,7 +188,7 @@ def _silence_warnings() -> Iterator[None]:
                 _SilencedWarnings.catcher.__exit__(None, None, None)
 
 
-def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bool) -> Photo:
+def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bool, stated: int | None) -> Photo:
     width, height = image.size
     max_side = max(max_side, math.ceil(min_short * max(width, height) / max(1, min(width, height))))
     limit = MAX_PIXELS
@@ -205,6 +206,7 @@ def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bo
         width, height = image.size
     if isinstance(image, PngImageFile):  # its EXIF may come after the pixels
         orientation, taken_at = _exif(image)
+    orientation = stated or orientation
     full = max(width, height)
     share = min(1.0, max_side / full)
     if exact:

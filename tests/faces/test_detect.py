@@ -6,12 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
+from PIL import Image
 
 from facecluster.demo import make_collection
-from facecluster.faces.detect import DetectConfig, detect_shard
+from facecluster.faces.detect import DetectConfig, Faces, detect_faces, detect_shard, open_for_search
+from facecluster.geometry import iou
 from facecluster.photos.collect import collect
+from facecluster.photos.images import Photo
 from facecluster.store import FACES, PHOTOS, Store
 
 
@@ -67,3 +71,63 @@ def test_lost_shards_are_detected_again(group_photo: Path, tmp_path: Path) -> No
         assert store.read("faces", "00000").equals(faces, check_metadata=True)
         assert store.read("photos", "00000").equals(photos, check_metadata=True)
     assert detect_shard("00000", store=store, config=DetectConfig()).skipped
+
+
+def faces_of(photo: Path, config: DetectConfig | None = None) -> tuple[Faces, Photo]:
+    opened = open_for_search(photo.read_bytes(), str(photo), config or DetectConfig())
+    return detect_faces(opened.pixels, config, scale=opened.scale, device="cpu"), opened
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_faces_of_a_photo_on_its_side_are_found_in_place(group_photo: Path, tmp_path: Path, turn: int) -> None:
+    upright, _ = faces_of(group_photo)
+    with Image.open(group_photo) as image:
+        lying = image.rotate(turn, expand=True)  # counterclockwise
+    lying.save(tmp_path / "lying.png")
+    found, photo = faces_of(tmp_path / "lying.png")
+    assert len(found.scores) == len(upright.scores) and found.turn == turn
+    boxes = upright.boxes
+    height, width = (photo.height, photo.width) if turn == 180 else (photo.width, photo.height)
+    for _ in range(turn // 90):
+        boxes = np.stack((boxes[:, 1], width - boxes[:, 0] - boxes[:, 2], boxes[:, 3], boxes[:, 2]), axis=1)
+        height, width = width, height
+    assert iou(boxes, found.boxes).max(axis=1).min() > 0.7
+
+
+def test_the_orientation_of_a_sidecar_counts_more_than_that_of_the_file(group_photo: Path, tmp_path: Path) -> None:
+    upright, _ = faces_of(group_photo)
+    with Image.open(group_photo) as image:
+        image.rotate(90, expand=True).save(tmp_path / "a.png")  # to be turned clockwise: EXIF 6
+    (tmp_path / "a.xmp").write_text('<rdf:Description tiff:Orientation="6"/>')
+    found, photo = faces_of(tmp_path / "a.png")
+    assert photo.orientation == 6 and found.turn == 0
+    assert iou(upright.boxes, found.boxes).max(axis=1).min() > 0.9
+
+
+@pytest.mark.parametrize("side", [1280, 4000])
+def test_the_size_of_decoding_does_not_decide_which_faces_are_found(group_photo: Path, tmp_path: Path, side: int) -> None:
+    with Image.open(group_photo) as image:
+        image.resize((image.width * 3, image.height * 3), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
+    usual, opened = faces_of(tmp_path / "large.jpg")
+    other, other_opened = faces_of(tmp_path / "large.jpg", DetectConfig(max_side=side))
+    assert len(usual.scores) == len(other.scores) >= 2 and opened.scale != other_opened.scale
+    assert iou(usual.boxes / opened.scale, other.boxes / other_opened.scale).max(axis=1).min() > 0.7
+
+
+def test_faces_of_a_long_photo_are_found(group_photo: Path, tmp_path: Path) -> None:
+    with Image.open(group_photo) as image:
+        photo = image.convert("RGB")
+    copies = 12
+    wide = Image.new("RGB", (photo.width * copies, photo.height))
+    for i in range(copies):
+        wide.paste(photo, (i * photo.width, 0))
+    wide.save(tmp_path / "wide.jpg", quality=95)
+    alone, _ = faces_of(group_photo)
+    found, opened = faces_of(tmp_path / "wide.jpg")
+    everywhere = np.concatenate([alone.boxes + (i * photo.width, 0, 0, 0) for i in range(copies)])
+    assert (iou(everywhere, found.boxes / opened.scale).max(axis=1) > 0.5).mean() > 0.95
+
+
+def test_too_small_a_size_of_decoding_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_side of at least 1280 px, found 800"):
+        DetectConfig(max_side=800)
