@@ -113,18 +113,23 @@ def augment(x: Tensor, g: torch.Generator) -> Tensor:
     return x.clamp_(0, 255)
 
 
-def occlude(x: Tensor, g: torch.Generator, share: float = 0.2) -> Tensor:
+MASK, GLASSES = 0.45, 0.75  # shares of hidden faces, added up, that wear a mask or dark glasses; the others have a patch
+
+
+def occlude(x: Tensor, g: torch.Generator, share: float = 0.2, kind: float | None = None) -> Tensor:
     """Hide a part of some faces (n, 3, 112, 112), aligned and 0..255: a mask, dark glasses, or a patch anywhere; returns a copy.
 
-    The teacher is asked before, the student learns after: what is hidden must not move the vector.
+    The teacher is asked before, the student learns after: what is hidden must not move the vector. `kind`: 0 a mask for all, MASK glasses,
+    GLASSES a patch; None: drawn for each face.
     """
     x = x.clone()
     rows, columns = torch.meshgrid(torch.arange(float(CROP)), torch.arange(float(CROP)), indexing="ij")
     for i in torch.nonzero(torch.rand(len(x), generator=g) < share).flatten().tolist():
-        kind, a, b, c, d, dark = torch.rand(6, generator=g).tolist()
-        if kind < 0.45:  # a mask: from below the eyes to the chin, rounded at the top
+        drawn, a, b, c, d, dark = torch.rand(6, generator=g).tolist()
+        which = drawn if kind is None else kind
+        if which < MASK:  # a mask: from below the eyes to the chin, rounded at the top
             hidden = rows > 62 + 12 * a + (6 + 8 * b) * ((columns - 56) / 56) ** 2
-        elif kind < 0.75:  # glasses: two ellipses and a bridge
+        elif which < GLASSES:  # glasses: two ellipses and a bridge
             wide, high, y = 13 + 9 * a, 8 + 8 * b, 50 + 4 * c
             left = ((columns - 38) / wide) ** 2 + ((rows - y) / high) ** 2 < 1
             right = ((columns - 74) / wide) ** 2 + ((rows - y) / high) ** 2 < 1
