@@ -62,6 +62,16 @@ def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArr
     return compact_labels(divided)
 
 
+def constrained_keys(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[np.uint64]:
+    """Content keys (n,) that differ for two copies of a face, if a cannot-link keeps only one of them from somebody."""
+    out = contents.copy()
+    if cannot is None:
+        return out
+    for one, other in ((0, 1), (1, 0)):
+        np.add.at(out, cannot[:, one], contents[cannot[:, other]] * np.uint64(0x9E3779B97F4A7C15))
+    return out
+
+
 class _Division:
     """Divides one cluster: its rows (m,), the unit (m,) of each row (0, 1, ...), and pairs (f, 2) of units that must be apart."""
 

@@ -36,7 +36,7 @@ from facecluster.grouping.attachment import attach_small, attach_weak
 from facecluster.grouping.average_linkage import AverageLinkage, Pairs
 from facecluster.grouping.candidate_edges import candidate_edges
 from facecluster.grouping.cohort import COHORT_SIZE, CohortStats, cohort_stats, content_keys, prior_stats
-from facecluster.grouping.constraints import constrained
+from facecluster.grouping.constraints import constrained, constrained_keys
 from facecluster.grouping.groups import Groups
 from facecluster.grouping.hierarchy import excess_of_mass_clusters
 from facecluster.grouping.incremental import core_faces, keep_previous
@@ -46,7 +46,7 @@ from facecluster.grouping.subset import neighbours_within, pairs_within, recogni
 from facecluster.grouping.trees import ClusterTree, cluster_tree, labels_by_size
 from facecluster.store import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
-METHOD = 4  # version of the default algorithm: a store grouped by an older one is grouped from the start
+METHOD = 5  # version of the default algorithm: a store grouped by an older one is grouped from the start
 ALGORITHMS = ("facecluster", "hdbscan")
 CONFIDENCE_KEYS = ("sure", "even")  # stamp keys of the settings that change the stated probabilities and not the groups
 # faces in the cohort that follows each round; 0: the last round. The first round has the model card's figures, which leave people in
@@ -77,8 +77,8 @@ class IdentifyConfig:
     min_recognisability: float = 0.5  # faces below it are in no group and in no cohort, unless the user says whose they are
     impostor_mean: float = 0.035  # cosine of two different people, from the model's card
     impostor_sd: float = 0.115
-    confidence_slope: float = 1.6  # log-odds that a face is its group's person, for each sd of its margin (fitted; docs/decisions.md)
-    confidence_intercept: float = 1.2  # the log-odds at margin 0
+    confidence_slope: float = 2.1  # log-odds that a face is its group's person, for each sd of its margin (fitted; docs/decisions.md)
+    confidence_intercept: float = 0.4  # the log-odds at margin 0
 
     @property
     def same_photo_penalty(self) -> float:
@@ -103,6 +103,7 @@ def group(
     vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating], config: IdentifyConfig, *,
     photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
     must: Pairs | None = None, cannot: Pairs | None = None, before: NDArray[np.integer] | None = None,
+    recognisability: NDArray[np.floating] | None = None,
 ) -> Groups:  # fmt: skip
     """Group faces into people.
 
@@ -116,6 +117,7 @@ def group(
         must: (m, 2) must-links: pairs of rows that are one person.
         cannot: (c, 2) cannot-links: pairs of rows that are two people. No effect on faces that must-links hold together.
         before: (n,) earlier labels, which stay except for `must` and `cannot`; -1 = new. See incremental.py.
+        recognisability: (n,) of the faces, 0 to 1; None = not known. It changes the probabilities, not the groups.
 
     Raises:
         ArgumentError: an unknown algorithm, or `before` with the algorithm "hdbscan".
@@ -126,7 +128,7 @@ def group(
     old = None if before is None else np.asarray(before, dtype=np.int64)
     weak = weak if weak is not None and weak.any() else None
     labels, scores, strengths, tree = np.full(n, -1, dtype=np.int64), np.zeros(n), None, None
-    contents, cohort = _constrained_keys(content_keys(x), cannot), _first_cohort(x, old, config)
+    contents, cohort = constrained_keys(content_keys(x), cannot), _first_cohort(x, old, config)
     said = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces that stay where they are
     for cohort_size in () if n < 2 else _COHORT_SIZES if old is None else _COHORT_SIZES[-1:]:
         source, target, above = candidate_edges(neighbours, similarity, cohort, photo, config.same_photo_penalty)
@@ -154,7 +156,7 @@ def group(
             labels = attach_weak(linkage, x, labels, weak, *every)
         labels = release_twins(linkage, x, labels, said)[0]
     people = labels_by_size(labels, config.min_cluster_size)
-    margins = face_margins(x, people, cohort, config.merge, config.impostor_weight)
+    margins = face_margins(x, people, cohort, config.merge, config.impostor_weight, recognisability)
     margins[lesser_twins(_linkage(cohort, config, None, photo, contents), x, people, said)[0]] -= config.same_photo_penalty
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
@@ -166,14 +168,19 @@ def group_kept(
     keep: NDArray[np.bool_], vectors: NDArray[np.floating], neighbours: NDArray[np.integer], similarity: NDArray[np.floating],
     config: IdentifyConfig, *, photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
     must: Pairs | None = None, cannot: Pairs | None = None, before: NDArray[np.integer] | None = None,
+    recognisability: NDArray[np.floating] | None = None,
 ) -> Groups:  # fmt: skip
     """Group the faces `keep` (n,) alone; the other arguments and the result are those of `group`. The tree is of the kept faces."""
     if keep.all():
-        return group(vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before)
-    part = [None if a is None else np.asarray(a)[keep] for a in (photos, weak, before)]
+        return group(
+            vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before,
+            recognisability=recognisability,
+        )  # fmt: skip
+    part = [None if a is None else np.asarray(a)[keep] for a in (photos, weak, before, recognisability)]
     found = group(
         np.asarray(vectors)[keep], neighbours_within(keep, neighbours), np.asarray(similarity)[keep], config, photos=part[0], weak=part[1],
         must=pairs_within(keep, must), cannot=pairs_within(keep, cannot), before=part[2],
+        recognisability=part[3],
     )  # fmt: skip
     n = len(keep)
     labels, margins = np.full(n, -1, np.int32), np.full(n, np.nan, np.float32)
@@ -210,16 +217,6 @@ def _linkage(
         cohort, config.merge, config.impostor_weight, cannot, photos, config.same_photo_penalty, contents,
         separation_penalty=config.separation_penalty,
     )  # fmt: skip
-
-
-def _constrained_keys(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDArray[np.uint64]:
-    """Content keys (n,) that differ for two copies of a face, if a cannot-link keeps only one of them from somebody."""
-    out = contents.copy()
-    if cannot is None:
-        return out
-    for one, other in ((0, 1), (1, 0)):
-        np.add.at(out, cannot[:, one], contents[cannot[:, other]] * np.uint64(0x9E3779B97F4A7C15))
-    return out
 
 
 def _library_clusters(tree: ClusterTree) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
@@ -269,6 +266,7 @@ def identify(
             return ShardResult(stage="identify", shard="all", faces=len(vectors))
     ids, neighbours, similarity = read_links(store, links)
     given: dict[str, Any] = {"photos": photos, "weak": weak, "must": must, "cannot": cannot, "before": before}
+    given["recognisability"] = recognisability
     groups = group_kept(keep, vectors, neighbours, similarity, config, **given)
     columns = {
         "face_id": ids, "identity": groups.labels, "probability": groups.probabilities, "outlier_score": groups.outlier_scores,

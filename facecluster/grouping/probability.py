@@ -9,18 +9,29 @@ from facecluster.grouping.cluster_sums import sums_by_cluster
 from facecluster.grouping.cohort import CohortStats, to_grid
 
 _ROWS = 1 << 15  # faces at a time
-_GROUP_SIZE_WEIGHT = 0.6  # sd of margin for e times as many faces in the group (fitted together with the default slope)
+_GROUP_SIZE_WEIGHT = 0.7  # sd of margin for e times as many faces in the group (fitted together with the default line)
+_CLEAR = 3.0  # log-odds of recognisability (.95) from which a face counts as clear
+_CLEAR_WEIGHT = 0.9  # sd of margin for each unit that the group's mean lies lower (fitted with them)
 
 
 def face_margins(
-    x: NDArray[np.float32], labels: NDArray[np.integer], cohort: CohortStats, merge: float, impostor_weight: float
-) -> NDArray[np.float64]:
+    x: NDArray[np.float32], labels: NDArray[np.integer], cohort: CohortStats, merge: float, impostor_weight: float,
+    recognisability: NDArray[np.floating] | None = None,
+) -> NDArray[np.float64]:  # fmt: skip
     """The margin (n,) of each face, in sd; NaN for faces without a group.
 
-    It is the face's excess. The same mean says more where it is one over more faces, so _GROUP_SIZE_WEIGHT * log(faces / 2) is added.
+    It is the face's excess, with two corrections. The same mean says more where it is one over more faces: _GROUP_SIZE_WEIGHT *
+    log(faces / 2) is added. Faces that hardly say who they are resemble each other, whoever they are: the mean of the log-odds of
+    `recognisability` (n,) over the group, as far as it is below _CLEAR, counts _CLEAR_WEIGHT times.
     """
     out, inside = face_excess(x, labels, cohort, merge, impostor_weight), labels >= 0
-    out[inside] += _GROUP_SIZE_WEIGHT * np.log(np.bincount(labels[inside])[labels[inside]] / 2)
+    mine = labels[inside]
+    sizes = np.bincount(mine)[mine]
+    out[inside] += _GROUP_SIZE_WEIGHT * np.log(sizes / 2)
+    if recognisability is not None and len(mine):
+        p = np.clip(np.asarray(recognisability, dtype=np.float64)[inside], 0.5, 1 - 1e-6)
+        unclear = to_grid(np.minimum(np.log(p / (1 - p)) - _CLEAR, 0))
+        out[inside] += _CLEAR_WEIGHT * np.bincount(mine, unclear)[mine] / sizes
     return out
 
 

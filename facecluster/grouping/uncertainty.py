@@ -47,7 +47,7 @@ class Uncertainty:
     """Struct of arrays: over g people (by label), and over q questions, the most useful first."""
 
     purity: NDArray[np.float64]  # (g,) expected share of the cluster's faces that are its person, 0 to 1
-    completeness: NDArray[np.float64]  # (g,) expected share of the person's faces that are in the cluster, 0 to 1
+    completeness: NDArray[np.float64]  # (g,) expected share of the person's faces in the cluster, of those that can be told
     kind: NDArray[np.int8]  # (q,) index into KINDS
     face_a: Ints  # (q,) rows
     face_b: Ints  # (q,)

@@ -1,6 +1,7 @@
 """Measure `cluster --calibrate` where the whole truth is known, and how well the usual probabilities hold.
 
-    python workflows/benchmarks/calibration.py --faces faces_train.parquet --eval faces_eval.parquet -o results/calibration.json
+    python workflows/benchmarks/calibration.py --faces faces_train.parquet --eval faces_eval.parquet --photos photos_more.parquet \
+        -o results/calibration.json
 
 Collections are drawn from the training faces: people with a long-tailed number of photos (or all their photos), and nameless strangers. A
 simulated user names some of the groups found, by the 64 surest faces of each, and takes out the wrong faces of them or does not look. The
@@ -11,6 +12,10 @@ Groups with a majority of nameless strangers are left out: it is not known which
 was trained on these people, so they are more similar to it than its users' people, and its card, fitted on others, is a little off here.
 The evaluation file only serves to measure how well the usual probabilities hold: the teacher's line was fitted on the training faces,
 the bundled model's on its card.
+
+With --photos the evaluation faces are measured with dirt among them, too: two faces in five are degraded (models/unclear_crops.py), and
+there are patches of photos without faces. Here every face counts, whoever it shows: a group in which no two faces are of one person is
+nobody, and all its faces are wrong. Which nameless faces are one person follows from the teacher's vectors of their clean crops.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import argparse
 import io
 import json
 import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,20 +33,30 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from facecluster.calibrate import LabelledFaces, calibrate
 from facecluster.calibrate.logistic import Line
 from facecluster.evaluation import balanced, calibration, pairs
 from facecluster.evaluation.scores import cosines
 from facecluster.grouping.groups import Groups
-from facecluster.grouping.identify import IdentifyConfig, group
+from facecluster.grouping.identify import IdentifyConfig, group, group_kept
 from facecluster.grouping.link import nearest
+from facecluster.grouping.subset import recognisable
 from facecluster.grouping.uncertainty import assess
 from facecluster.models.registry import Card, card_of, load_embedder
+from facecluster.models.unclear_crops import degraded
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from embedder_recognisability import patches  # noqa: E402
 
 CARDS = {"the model's": None, "flat": Line(1.0, 0.0), "steep": Line(40.0, -20.0), "eager": Line(20.0, -1.0)}
 SHAPES = ((40, True, 500), (40, True, 3000), (40, False, 1000))  # people, long tail, strangers
 TEACHER = Line(20.9, -4.75)  # by maximum likelihood on all named faces of the file
+ONE_PERSON = 0.42  # teacher's cosine from which two nameless faces are one person
+SMALL = 3
+DIRT = {"clean": (0.0, 0), "dirty": (0.4, 300)}  # share of degraded faces, patches of things
 USERS = ((5, True), (10, True), (20, True), (20, False))  # groups named, wrong faces taken out
 
 
@@ -178,10 +194,61 @@ def usual_errors(x: NDArray[np.float32], truth: NDArray[np.str_], card: Card) ->
     return errors(card, Line(config.confidence_slope, config.confidence_intercept), x, truth, groups) | {"people": len(purity)} | of_people
 
 
+def nameless_people(names: NDArray[np.str_], teacher: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The person (n,) of each face: nameless faces that the teacher's vectors link are one."""
+    nameless = names == ""
+    alike = (teacher @ teacher.T >= ONE_PERSON) & nameless[:, None] & nameless[None]
+    people = connected_components(csr_matrix(alike), directed=False)[1].astype(np.int64)
+    known = np.unique(names, return_inverse=True)[1]
+    return np.where(nameless, people + known.max() + 1, known)
+
+
+def dirty_faces(path: Path, photos: Path, share: float, things: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Bundled vectors of the evaluation faces, this share of them degraded, and of patches of things; and who they show."""
+    rng = np.random.default_rng(seed)
+    table = pq.read_table(path, columns=["source", "subject", "teacher", "crop"])
+    keep = np.flatnonzero(np.array(table["source"].to_pylist()) != "rmfd-masked")
+    crops = [np.asarray(Image.open(io.BytesIO(table["crop"][int(i)].as_py())).convert("RGB")) for i in keep]
+    crops = [degraded(crop, rng) if rng.random() < share else crop for crop in crops]
+    names = np.array([s or "" for s in table["subject"].to_pylist()])[keep]
+    teacher = np.stack(table["teacher"].to_numpy()).astype(np.float32)[keep]
+    people = nameless_people(names, teacher / np.linalg.norm(teacher, axis=1, keepdims=True))
+    if things:
+        crops += list(patches(photos, things, rng, held_out=True))
+    model = load_embedder("bundled")
+    x = np.concatenate([model.embed(np.stack(crops[i : i + 128])) for i in range(0, len(crops), 128)])
+    return x, np.r_[people, people.max() + 1 + np.arange(things)]
+
+
+def strict_errors(x: NDArray[np.float32], people: NDArray[np.int64], card: Card) -> dict[str, Any]:
+    """How well the stated probabilities of all faces in groups hold, as the product states them; groups of up to three faces apart."""
+    config = IdentifyConfig(**card.grouping_settings())
+    assert card.recognisability is not None
+    clear = card.recognisability.of(x)
+    groups = group_kept(recognisable(clear, None, config.min_recognisability, len(x)), x, *nearest(x, 64), config, recognisability=clear)
+    right = np.zeros(len(x))
+    for i in range(groups.labels.max() + 1):
+        mine = np.flatnonzero(groups.labels == i)
+        _, who, counts = np.unique(people[mine], return_inverse=True, return_counts=True)
+        if counts.max() > 1:
+            right[mine] = (counts[who] == counts.max()) / (counts == counts.max()).sum()
+    small = np.bincount(groups.labels[groups.labels >= 0])[groups.labels] <= SMALL
+    found: dict[str, Any] = {"faces": len(x), "people": int(groups.labels.max()) + 1}
+    for name, some in (("all", np.ones(len(x), bool)), (f"up to {SMALL} faces", small), (f"more than {SMALL}", ~small)):
+        rows = np.flatnonzero(some & (groups.labels >= 0))
+        stated, true = groups.probabilities[rows], right[rows]
+        error = calibration(stated, true)
+        assert error is not None
+        figures = {"stated": float(stated.mean()), "right": float(true.mean()), "error": error.ece}
+        found[name] = {"faces": len(rows), **{key: round(value, 4) for key, value in figures.items()}}
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--eval", type=Path, help="evaluation faces: how well the usual probabilities hold")
+    parser.add_argument("--photos", type=Path, help="photos without faces: measure the evaluation faces with dirt among them, too")
     parser.add_argument("--cache", type=Path, help="file that keeps the vectors for another time")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -191,6 +258,9 @@ def main() -> None:
     teacher = replace(bundled, slope=TEACHER.slope, intercept=TEACHER.intercept, impostor_mean=0.035, impostor_sd=0.115)
     machine = {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
     result: dict[str, Any] = {"machine": machine, "bundled_sha256": bundled.sha256, "seeds": args.seeds}
+    if args.eval and args.photos:
+        result["every face"] = {name: strict_errors(*dirty_faces(args.eval, args.photos, *dirt), bundled) for name, dirt in DIRT.items()}
+        print(json.dumps(result["every face"], indent=1), flush=True)
     for name, card in (("teacher", teacher), ("bundled", bundled)):
         result[name] = {}
         if args.eval:

@@ -1,0 +1,62 @@
+"""A face's margin against a plain look at its group; what can hardly be told makes a group less sure and changes nobody's group."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facecluster.grouping import probability
+from facecluster.grouping.cohort import CohortStats
+from facecluster.grouping.identify import IdentifyConfig, group, group_kept
+from facecluster.grouping.link import nearest
+from facecluster.grouping.subset import neighbours_within
+
+CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
+
+
+def people(sizes: list[int], noise: float = 0.7) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+    x = rng.normal(size=(len(sizes), 128))[truth] + noise * rng.normal(size=(len(truth), 128))
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), truth
+
+
+def test_margins_by_a_plain_look() -> None:
+    x, truth = people([1, 2, 5, 9])
+    rng = np.random.default_rng(1)
+    cohort = CohortStats(rng.uniform(0, 0.1, 17), rng.uniform(0.1, 0.2, 17), 0.08)
+    clear = rng.uniform(0.4, 1, 17)
+    labels = np.where(truth == 0, -1, truth - 1)
+    found = probability.face_margins(x, labels, cohort, 1.2, 0.85, clear)
+    assert np.isnan(found[0])
+    for i in range(1, 17):
+        mine = np.flatnonzero(truth == truth[i])
+        others = x[mine[mine != i]].astype(np.float64).mean(axis=0)
+        bound = cohort.base[i] + 1.2 * 0.08 + 0.85 * cohort.reach[i] * np.linalg.norm(others)
+        unclear = [min(0.0, math.log(p / (1 - p)) - probability._CLEAR) for p in np.maximum(clear[mine], 0.5)]
+        size = probability._GROUP_SIZE_WEIGHT * math.log(len(mine) / 2)
+        expected = (x[i] @ others - bound) / 0.08 + size + probability._CLEAR_WEIGHT * sum(unclear) / len(mine)
+        assert found[i] == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_can_hardly_be_told_is_less_sure_and_in_the_same_group() -> None:
+    x, truth = people([12, 12, 6, 6] + [1] * 40)
+    links = nearest(x, 20)
+    clear = np.where(truth % 2 == 0, 0.999, 0.6)
+    plain = group(x, *links, CONFIG)
+    known = group(x, *links, CONFIG, recognisability=clear)
+    assert (plain.labels == known.labels).all() and plain.labels.max() == 3
+    good, poor = (known.labels >= 0) & (clear > 0.9), (known.labels >= 0) & (clear < 0.9)
+    assert (known.probabilities[good] == plain.probabilities[good]).all()
+    assert (known.probabilities[poor] < plain.probabilities[poor]).all() and poor.any() and good.any()
+    keep = np.arange(len(x)) % 13 != 0
+    kept = group_kept(keep, x, *links, CONFIG, recognisability=clear)
+    alone = group(x[keep], neighbours_within(keep, links[0]), links[1][keep], CONFIG, recognisability=clear[keep])
+    np.testing.assert_array_equal(kept.margins[keep], alone.margins)
+    assert np.isnan(kept.margins[~keep]).all()
+    order = np.random.default_rng(2).permutation(len(x))
+    turned = group(x[order], *nearest(x[order], 20), CONFIG, recognisability=clear[order])
+    np.testing.assert_array_equal(turned.margins, known.margins[order])
