@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from facecluster.grouping.average_linkage import AverageLinkage, Ints, compact_labels
 from facecluster.grouping.cluster_sums import ClusterSums, Rows
 from facecluster.grouping.cohort import EXACT
+from facecluster.grouping.same_photo import give_to_better_groups, release_twins
 
 SMALL = 4  # faces of a small cluster at most
 LARGE = 10  # faces of a large cluster at least: enough to know what the person looks like
@@ -41,6 +42,29 @@ _DRAWN = 2_000  # faces of large clusters that are compared with other clusters,
 _BLOCK = 256  # of these at a time
 
 Floats = NDArray[np.float64]
+
+
+def place_leftovers(
+    linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, edges: tuple[Rows, Rows, NDArray[np.float32]], more: float,
+    stay: NDArray[np.bool_], weak: NDArray[np.bool_] | None, every: tuple[Rows, Rows],
+) -> Ints:  # fmt: skip
+    """Labels (n,) after all steps that follow average linkage: twins, small clusters and weak faces go where they belong.
+
+    Args:
+        linkage: the rule that merged the clusters.
+        x: (n, dim), rows of length 1.
+        labels: (n,) cluster of each face.
+        edges: source, target and margin (m,) of the edges of the graph.
+        more: as for `attach_small`.
+        stay: (n,) faces that do not leave their cluster.
+        weak: (n,) faces without edges.
+        every: source and target of all edges, those of weak faces too.
+    """
+    labels = give_to_better_groups(linkage, x, labels, stay, *edges)
+    labels = attach_small(linkage, x, labels, *edges[:2], more, weak)
+    if weak is not None:
+        labels = attach_weak(linkage, x, labels, weak, *every)
+    return release_twins(linkage, x, labels, stay)[0]
 
 
 def attach_small(

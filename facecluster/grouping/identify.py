@@ -32,7 +32,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import ArgumentError
-from facecluster.grouping.attachment import attach_small, attach_weak
+from facecluster.grouping.attachment import place_leftovers
 from facecluster.grouping.average_linkage import AverageLinkage, Pairs
 from facecluster.grouping.candidate_edges import candidate_edges
 from facecluster.grouping.cohort import COHORT_SIZE, CohortStats, cohort_stats, content_keys, prior_stats
@@ -41,7 +41,7 @@ from facecluster.grouping.groups import Groups
 from facecluster.grouping.hierarchy import excess_of_mass_clusters
 from facecluster.grouping.incremental import core_faces, keep_previous
 from facecluster.grouping.probability import face_margins, margins_of, membership_probabilities
-from facecluster.grouping.same_photo import give_to_better_groups, lesser_twins, release_twins
+from facecluster.grouping.same_photo import lesser_twins
 from facecluster.grouping.subset import neighbours_within, pairs_within, recognisable, rows_of_pairs
 from facecluster.grouping.trees import ClusterTree, cluster_tree, labels_by_size
 from facecluster.store import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
@@ -150,11 +150,7 @@ def group(
         if cohort_size:
             cohort = cohort_stats(x, labels, mean=config.impostor_mean, sd=config.impostor_sd, cohort_size=cohort_size)
             continue
-        labels = give_to_better_groups(linkage, x, labels, said, source, target, above)
-        labels = attach_small(linkage, x, labels, source, target, config.attach_margin, weak)
-        if weak is not None:
-            labels = attach_weak(linkage, x, labels, weak, *every)
-        labels = release_twins(linkage, x, labels, said)[0]
+        labels = place_leftovers(linkage, x, labels, (source, target, above), config.attach_margin, said, weak, every)
     people = labels_by_size(labels, config.min_cluster_size)
     margins = face_margins(x, people, cohort, config.merge, config.impostor_weight, recognisability)
     margins[lesser_twins(_linkage(cohort, config, None, photo, contents), x, people, said)[0]] -= config.same_photo_penalty
