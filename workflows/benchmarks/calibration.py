@@ -203,8 +203,10 @@ def nameless_people(names: NDArray[np.str_], teacher: NDArray[np.float32]) -> ND
     return np.where(nameless, people + known.max() + 1, known)
 
 
-def dirty_faces(path: Path, photos: Path, share: float, things: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Bundled vectors of the evaluation faces, this share of them degraded, and of patches of things; and who they show."""
+def dirty_faces(
+    path: Path, photos: Path, share: float, things: int, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.int64]]:
+    """Bundled vectors of the evaluation faces, this share of them degraded, and of patches of things; names ('' = none); who they show."""
     rng = np.random.default_rng(seed)
     table = pq.read_table(path, columns=["source", "subject", "teacher", "crop"])
     keep = np.flatnonzero(np.array(table["source"].to_pylist()) != "rmfd-masked")
@@ -217,30 +219,47 @@ def dirty_faces(path: Path, photos: Path, share: float, things: int, seed: int =
         crops += list(patches(photos, things, rng, held_out=True))
     model = load_embedder("bundled")
     x = np.concatenate([model.embed(np.stack(crops[i : i + 128])) for i in range(0, len(crops), 128)])
-    return x, np.r_[people, people.max() + 1 + np.arange(things)]
+    return x, np.r_[names, np.full(things, "")], np.r_[people, people.max() + 1 + np.arange(things)]
 
 
-def strict_errors(x: NDArray[np.float32], people: NDArray[np.int64], card: Card) -> dict[str, Any]:
-    """How well the stated probabilities of all faces in groups hold, as the product states them; groups of up to three faces apart."""
+def strict(x: NDArray[np.float32], people: NDArray[np.int64], card: Card) -> NDArray[np.float64]:
+    """For each face in a group (m, 3): the probability as the product states it, whether it is right, and the faces of its group."""
     config = IdentifyConfig(**card.grouping_settings())
     assert card.recognisability is not None
     clear = card.recognisability.of(x)
     groups = group_kept(recognisable(clear, None, config.min_recognisability, len(x)), x, *nearest(x, 64), config, recognisability=clear)
-    right = np.zeros(len(x))
+    found = []
     for i in range(groups.labels.max() + 1):
         mine = np.flatnonzero(groups.labels == i)
         _, who, counts = np.unique(people[mine], return_inverse=True, return_counts=True)
-        if counts.max() > 1:
-            right[mine] = (counts[who] == counts.max()) / (counts == counts.max()).sum()
-    small = np.bincount(groups.labels[groups.labels >= 0])[groups.labels] <= SMALL
-    found: dict[str, Any] = {"faces": len(x), "people": int(groups.labels.max()) + 1}
-    for name, some in (("all", np.ones(len(x), bool)), (f"up to {SMALL} faces", small), (f"more than {SMALL}", ~small)):
-        rows = np.flatnonzero(some & (groups.labels >= 0))
-        stated, true = groups.probabilities[rows], right[rows]
-        error = calibration(stated, true)
+        lead = counts == counts.max()
+        right = lead[who] / lead.sum() if counts.max() > 1 else np.zeros(len(mine))
+        found.append(np.column_stack([groups.probabilities[mine], right, np.full(len(mine), len(mine))]))
+    return np.concatenate(found)
+
+
+def strict_errors(faces: NDArray[np.float64]) -> dict[str, Any]:
+    """How well the probabilities of `strict` hold; groups of up to SMALL faces apart."""
+    found: dict[str, Any] = {}
+    small = faces[:, 2] <= SMALL
+    for name, some in (("all", faces), (f"groups of up to {SMALL} faces", faces[small]), ("larger groups", faces[~small])):
+        stated, right = some[:, 0], some[:, 1]
+        error = calibration(stated, right)
         assert error is not None
-        figures = {"stated": float(stated.mean()), "right": float(true.mean()), "error": error.ece}
-        found[name] = {"faces": len(rows), **{key: round(value, 4) for key, value in figures.items()}}
+        figures = {"stated": float(stated.mean()), "right": float(right.mean()), "error": error.ece}
+        found[name] = {"faces": len(some), **{key: round(value, 4) for key, value in figures.items()}}
+    return found
+
+
+def every_face(path: Path, photos: Path, card: Card, seeds: int) -> dict[str, Any]:
+    """Clean and dirty evaluation faces: all of them, and collections whose people have a long-tailed number of photos."""
+    found = {}
+    for name, dirt in DIRT.items():
+        x, names, people = dirty_faces(path, photos, *dirt)
+        found[f"{name}, all"] = strict_errors(strict(x, people, card))
+        named, nameless = len(np.unique(names)) - 1, int((names == "").sum())
+        rows = [draw(names, named, True, nameless, np.random.default_rng(seed)) for seed in range(seeds)]
+        found[f"{name}, long tail"] = strict_errors(np.concatenate([strict(x[r], people[r], card) for r in rows]))
     return found
 
 
@@ -259,7 +278,7 @@ def main() -> None:
     machine = {"cpu": platform.processor() or platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
     result: dict[str, Any] = {"machine": machine, "bundled_sha256": bundled.sha256, "seeds": args.seeds}
     if args.eval and args.photos:
-        result["every face"] = {name: strict_errors(*dirty_faces(args.eval, args.photos, *dirt), bundled) for name, dirt in DIRT.items()}
+        result["every face"] = every_face(args.eval, args.photos, bundled, args.seeds)
         print(json.dumps(result["every face"], indent=1), flush=True)
     for name, card in (("teacher", teacher), ("bundled", bundled)):
         result[name] = {}
