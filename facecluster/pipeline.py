@@ -18,8 +18,10 @@ from facecluster.calibrate import CalibrationResult, calibrate, check_enough_lab
 from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.faces.detect import DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
-from facecluster.grouping.identify import IdentifyConfig, group_kept, identify, read_links, recognisable
+from facecluster.faces.fit_recognisability import recognisability_of
+from facecluster.grouping.identify import IdentifyConfig, group_kept, identify, read_links
 from facecluster.grouping.link import LinkConfig, link, load_vectors
+from facecluster.grouping.subset import recognisable
 from facecluster.models.registry import card_of
 from facecluster.people import OverlayStore, ReconciledRun, find_previous_grouping, prepare_decisions, reconcile, save_run
 from facecluster.photos.collect import Collected, collect
@@ -133,7 +135,7 @@ def _cluster(
     card = card_of(embed.model)
     if identities is None:
         fitted = read_calibration(store, card).identify_settings()
-        identities = IdentifyConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **fitted)
+        identities = IdentifyConfig(**card.grouping_settings(), **fitted)
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare_decisions(store, ids, vectors)
@@ -142,7 +144,7 @@ def _cluster(
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
-    rules["recognisability"] = card.recognisability.of(vectors) if card.recognisability else None
+    rules["recognisability"] = recognisability_of(store, made, embed, ids, vectors)
     previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=full)
     start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
     done = identify(made, vectors, f"links/{card.name}", table, identities, **start, **rules)
@@ -182,10 +184,10 @@ def calibrate_faces(
         with bars("faces linked", len(ids)) as tick:
             link(made, embed.table(), f"links/{card.name}", links, tick)
         _, neighbours, similarity = read_links(made, f"links/{card.name}")
+        clear = recognisability_of(store, made, embed, ids, vectors)
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
-    clear = card.recognisability.of(vectors) if card.recognisability else None
     keep = recognisable(clear, prepared.must_link, identities.min_recognisability, len(ids))
-    groups = group_kept(keep, vectors, neighbours, similarity, identities, photos=prepared.photos, weak=weak)
+    groups = group_kept(keep, vectors, neighbours, similarity, identities, photos=prepared.photos, weak=weak, recognisability=clear)
     found = calibrate(labelled, vectors, groups, card)
     if not dry_run:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,115 @@
+"""The recognisability of a store's faces: by the model's card or, for a model whose card has none, fitted to the store's own faces.
+
+The best faces of the store by quality stand for clear ones. They are made worse, and pictures of no face are made of them
+(models/unclear_crops.py); the model looks at all of them, and the regression is fitted to its vectors. The result is kept in
+recognisability/MODEL.json of the store. It is fitted again for other weights, and while it rests on fewer than MOST faces, when the
+store has twice as many.
+
+Odd inputs: with fewer than LEAST faces, without the model's weights, or with a model that does not tell clear faces from such pictures,
+there is none, and every face counts as recognisable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.errors import ModelError
+from facecluster.faces.embed import EmbedConfig
+from facecluster.models.recognisability import Recognisability, fit, from_card, told_apart
+from facecluster.models.registry import Embedder, card_of, load_embedder
+from facecluster.models.unclear_crops import Crops, degraded, no_face
+from facecluster.photos.images import decode_crop
+from facecluster.store import Store
+
+LEAST, MOST = 50, 400  # faces that stand for clear ones
+MIN_KEPT = 0.9  # share of them that must be recognisable after the fit: else the model does not tell
+FOLDER = "recognisability"
+_METHOD = 1  # version of the fit
+
+
+def recognisability_of(
+    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: NDArray[np.floating]
+) -> NDArray[np.float32] | None:
+    """Probability (n,), 0 to 1, that each face can be recognised; None if it is not known.
+
+    Args:
+        store: holds the faces.
+        made: gets what was fitted; the store itself, or a copy for a dry run.
+        config: names the model.
+        ids: (n,) face_ids.
+        vectors: (n, dim) of the faces, rows of length 1.
+    """
+    found = card_of(config.model).recognisability or _of_store(store, made, config, ids, vectors)
+    return None if found is None else found.of(vectors)
+
+
+def fit_to_faces(model: Embedder, crops: Crops, clean: NDArray[np.floating], *, mirror: bool = True) -> Recognisability | None:
+    """Fit to clear faces (n, 112, 112, 3) with vectors `clean` (n, dim). None if the model does not tell them from unclear pictures."""
+    rng = np.random.default_rng(0)
+    worse, none = (model.embed(np.stack([change(c, rng) for c in crops]), mirror=mirror) for change in (degraded, no_face))
+    told = told_apart(worse, clean, -model.card.intercept / model.card.slope)
+    n = len(crops)
+    found = fit(np.concatenate([clean, worse, none]), np.r_[np.ones(n, bool), told, np.zeros(n, bool)])
+    return found if (found.of(clean) >= 0.5).mean() >= MIN_KEPT else None
+
+
+def _of_store(
+    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: NDArray[np.floating]
+) -> Recognisability | None:  # fmt: skip
+    card = card_of(config.model)
+    parts = (FOLDER, f"{card.name}.json")
+    stamp = {"method": _METHOD, "weights": card.sha256, "mirror": config.mirror}
+    kept = _read(store, parts)
+    if kept is not None and stamp == {k: kept.get(k) for k in stamp} and min(MOST, _clear_faces(len(ids))) < 2 * kept["faces"]:
+        return from_card(kept["recognisability"], card.dim)
+    rows, crops = _clear_crops(store, ids)
+    if len(rows) < LEAST:
+        return None
+    try:
+        model = load_embedder(config.model)
+    except ModelError:  # grouping needs the card alone
+        return None
+    found = fit_to_faces(model, crops, np.asarray(vectors)[rows], mirror=config.mirror)
+    section = None if found is None else {"intercept": found.intercept, "weights": found.weights}
+    made.write_bytes(json.dumps({**stamp, "faces": len(rows), "recognisability": section}).encode(), *parts)
+    return found
+
+
+def _read(store: Store, parts: Sequence[str]) -> dict[str, Any] | None:
+    try:
+        found = json.loads(store.fs.cat_file(store.path(*parts)))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _clear_faces(n: int) -> int:
+    """How many of n faces stand for clear ones: the better half."""
+    return min(MOST, max(LEAST, n // 2)) if n >= LEAST else 0
+
+
+def _clear_crops(store: Store, ids: Sequence[str]) -> tuple[NDArray[np.intp], Crops]:
+    """Rows of `ids` of the faces of the highest quality, and their crops: the same whatever the order of the shards."""
+    row = {face: i for i, face in enumerate(ids)}
+    found: dict[str, tuple[float, str, str]] = {}  # of a face_id that occurs twice the first row counts
+    for shard in store.shards("faces"):
+        table = store.read("faces", shard, ["face_id", "quality"])
+        for face, quality in zip(table["face_id"].to_pylist(), np.nan_to_num(np.asarray(table["quality"], np.float64)), strict=True):
+            if face in row:
+                found.setdefault(face, (-float(quality), face, shard))
+    best = sorted(found.values())[: _clear_faces(len(found))]
+    data: dict[str, bytes] = {}
+    for shard in {shard for _, _, shard in best}:
+        wanted = {face for _, face, where in best if where == shard}
+        table = store.read("faces", shard, ["face_id", "crop"])
+        for face, crop in zip(table["face_id"], table["crop"], strict=True):
+            if face.as_py() in wanted and crop.as_py():
+                data.setdefault(face.as_py(), crop.as_py())
+    faces = [face for _, face, _ in best if face in data]
+    crops = np.stack([decode_crop(data[f]) for f in faces]) if faces else np.zeros((0, 112, 112, 3), np.uint8)
+    return np.array([row[f] for f in faces], dtype=np.intp), crops
