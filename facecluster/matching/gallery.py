@@ -23,7 +23,7 @@ class Gallery:
     person: NDArray[np.int32]  # (n,) person of each face of the index; -1 = nobody
     order: NDArray[np.intp]  # (n,) rows by person
     start: NDArray[np.intp]  # (people + 1,) where each person begins in `order`
-    cohort_rows: NDArray[np.intp]  # rows of the impostor cohort: one face of each person, and the faces of nobody
+    cohort_rows: NDArray[np.intp]  # rows of the impostor cohort: one face of each person, and the faces of nobody that are clear
     cohort_vectors: NDArray[np.float32]  # their vectors
     sample_people: list[int]  # evenly drawn people who stand for all
 
@@ -39,7 +39,10 @@ def build_gallery(index: Index, recognition: Recognition) -> Gallery:
     order = np.argsort(person, kind="stable")
     start = np.searchsorted(person[order], np.arange(len(recognition.people) + 1))
     present = np.flatnonzero(np.diff(start))
-    rows = np.sort(np.r_[order[(start[present] + start[present + 1]) // 2], order[: start[0]]])
+    alone = order[: start[0]]
+    # faces that nobody can tell are similar to each other and to poor new faces: they would make impostors seem more similar than they are
+    alone = alone[~recognition.unclear_among(index.face_ids)[alone]]
+    rows = np.sort(np.r_[order[(start[present] + start[present + 1]) // 2], alone])
     rows = rows[:: max(1, -(-len(rows) // _MAX_COHORT))]
     sample = present[:: max(1, -(-len(present) // _SAMPLE_PEOPLE))]
     return Gallery(index, recognition, person, order, start, rows, index.vectors(rows), sample.tolist())

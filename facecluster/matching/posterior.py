@@ -11,8 +11,8 @@ N matters: among thousands of impostors the highest cosine is nearly always .4 o
 collection. Two photos with a and b faces are treated as a collection of a x b pairs.
 
 The card's curve holds where impostors are as similar as those that it was fitted on. So a new face's cosines are first shifted and scaled
-until its cosines to the impostors of the collection (one face of each person, and the faces of nobody) have the card's mean and sd. The
-card weighs as much as 200 impostors. This is the test side of score normalisation in speaker verification (Auckenthaler et al., 2000).
+until its cosines to the impostors of the collection (one face of each person, and the clear faces of nobody) have the card's mean and sd.
+The card weighs as much as 200 impostors. This is the test side of score normalisation in speaker verification (Auckenthaler et al., 2000).
 
 Measured on faces that are in no training data. One person or not, with 2 to 25 stored faces (the first weights): expected calibration
 error .012 to .017, log loss .17 to .09 (with the highest cosine alone on the card's curve .20 to .52). Which of 15 people with 4 and 16

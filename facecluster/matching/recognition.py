@@ -8,7 +8,7 @@ without lasting ids and names; a store that was never grouped raises StoreError.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from facecluster.decisions.journal import read as journal
 from facecluster.errors import InputError, StoreError
-from facecluster.people import People, Run, current_run, people_with_current_names, read_people
-from facecluster.store import IDENTITIES, Store
+from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
+from facecluster.store import IDENTITIES, Store, in_schema
 
 NOBODY = -1
 
@@ -47,13 +47,24 @@ class Recognition:
     person: NDArray[np.int32]  # index into people; -1 = nobody
     probability: NDArray[np.float32]  # 0 to 1; 0 for nobody
     people: list[Person]
+    unclear: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # too unclear to tell; empty = none is
 
     def people_of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
         if face_ids.equals(self.face_ids):  # tables usually have the same order: this saves a million look-ups
             return self.person, self.probability
-        at = np.asarray(pc.fill_null(pc.index_in(face_ids, value_set=self.face_ids), len(self.face_ids)), np.int64)
+        at = self._rows(face_ids)
         return np.append(self.person, np.int32(NOBODY))[at], np.append(self.probability, np.float32(0))[at]
+
+    def unclear_among(self, face_ids: pa.Array) -> NDArray[np.bool_]:
+        """Which of the faces `face_ids` (m,) are too unclear to tell whose they are: (m,)."""
+        if not self.unclear.any():
+            return np.zeros(len(face_ids), dtype=bool)
+        return np.append(self.unclear, False)[self._rows(face_ids)]
+
+    def _rows(self, face_ids: pa.Array) -> NDArray[np.int64]:
+        """Rows of the faces `face_ids` (m,); n for a face without a row."""
+        return np.asarray(pc.fill_null(pc.index_in(face_ids, value_set=self.face_ids), len(self.face_ids)), np.int64)
 
     def find(self, text: str) -> int:
         """Index of the person that `text` means: a lasting id, a name (case is ignored), a number, or a face_id.
@@ -105,7 +116,7 @@ def _named_people(store: Store, run: Run) -> People:
 def _read(store: Store, table: str, known: People | None) -> Recognition:
     if not store.shards(table):
         raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
-    data = store.read_all(table, IDENTITIES, ["face_id", "identity", "probability"]).combine_chunks()
+    data = in_schema(IDENTITIES, store.read_all(table, IDENTITIES)).combine_chunks()
     ids = data["face_id"].combine_chunks()
     identity = np.nan_to_num(np.asarray(data["identity"], np.float64), nan=NOBODY).astype(np.int64)
     probability = np.clip(np.nan_to_num(np.asarray(data["probability"], np.float32)), 0, 1)
@@ -118,4 +129,4 @@ def _read(store: Store, table: str, known: People | None) -> Recognition:
             people.append(Person(known.person_ids[n], known.names[n], count, n, known.ignored[n]))
         else:
             people.append(Person(f"person {n:04d}", None, count, n))
-    return Recognition(ids, person, np.where(person >= 0, probability, np.float32(0)), people)
+    return Recognition(ids, person, np.where(person >= 0, probability, np.float32(0)), people, read_unclear(store, table, data)[1])

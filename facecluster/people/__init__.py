@@ -9,6 +9,7 @@ current_people     finds the person that a text means; makes decisions about peo
 confirmed_labels   the names that the user confirmed, as ground truth for evaluation
 previous_grouping  the groups that an incremental grouping starts from
 reconcile          all of these, in order: decisions before the grouping, ids and names after it
+unclear            the faces that are too unclear to tell
 overlay_store      a store for dry runs: reads from one store, writes to another folder
 """
 
@@ -27,9 +28,10 @@ from facecluster.people.reconcile import (
     save_run,
 )
 from facecluster.people.runs import PEOPLE, People, Run, all_runs, current_run, read_people, return_to
+from facecluster.people.unclear import read_unclear
 
 __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
     "all_runs", "current_run", "find_previous_grouping", "named_faces", "people_with_current_names", "prepare_decisions",
-    "read_confirmed_labels", "read_current_people", "read_people", "reconcile", "return_to", "save_run",
+    "read_confirmed_labels", "read_current_people", "read_people", "read_unclear", "reconcile", "return_to", "save_run",
 ]  # fmt: skip

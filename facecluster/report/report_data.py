@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
+from facecluster.people import read_unclear
 from facecluster.store import FACES, IDENTITIES, PHOTOS, Store, in_schema
 
 NOBODY = -1
@@ -140,9 +141,9 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     order = np.lexsort((box[:, 0], photo))
     for row in order.tolist():
         photos[photo[row]].rows.append(row)
-    clear = np.append(np.nan_to_num(np.asarray(found["recognisability"], np.float64), nan=1.0), 1.0)[at]
-    alone, clear_enough = identity < 0, clear >= _least_recognisable(store, identities)
-    nobody, unclear = np.flatnonzero(alone & clear_enough), np.flatnonzero(alone & ~clear_enough)
+    recognisability, too_unclear = read_unclear(store, identities, found)
+    clear, is_unclear = np.append(recognisability, 1.0)[at], np.append(too_unclear, False)[at]
+    nobody, unclear = np.flatnonzero((identity < 0) & ~is_unclear), np.flatnonzero(is_unclear)
     return ReportData(
         table=table,
         crops=crops,
@@ -158,12 +159,6 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
         unclear=unclear[np.argsort(-clear[unclear], kind="stable")],
         failed=failed,
     )
-
-
-def _least_recognisable(store: Store, identities: str) -> float:
-    """The recognisability from which faces were grouped."""
-    stamp = next((store.stamp(identities, shard) for shard in store.shards(identities)), None) or {}
-    return float(stamp.get("min_recognisability", 0.0))
 
 
 def _read_faces(store: Store, crops: Crops) -> pa.Table:

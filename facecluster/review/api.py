@@ -34,7 +34,8 @@ def state(session: Session, query: Query) -> Answer:
         "named": sum(n is not None for n in people.names),
         "ignored": sum(people.ignored),
         "faces": len(faces.ids),
-        "nobody": int((faces.identity < 0).sum()),
+        "nobody": len(view.nobody()),
+        "unclear": len(view.unclear()),
         "years": years[years > 0].tolist(),
         "since": len(view.active_decisions) - view.run_data.run.decisions,
         "undo": _decision(view, view.active_decisions[-1]) if view.active_decisions else None,
@@ -71,9 +72,18 @@ def person(session: Session, query: Query) -> Answer:
 
 
 def nobody(session: Session, query: Query) -> Answer:
-    """A page of the faces of nobody, by falling quality."""
+    """A page of the faces of nobody that are clear, by falling quality."""
     view = session.view()
-    rows = view.nobody()
+    return _faces(session, view, view.nobody(), query)
+
+
+def unclear(session: Session, query: Query) -> Answer:
+    """A page of the faces that are too unclear to tell, by falling recognisability."""
+    view = session.view()
+    return _faces(session, view, view.unclear(), query)
+
+
+def _faces(session: Session, view: PeopleView, rows: Ints, query: Query) -> Answer:
     start, end = _window(query)
     return {"version": session.version(view), "total": len(rows), "faces": [_face(view, row) for row in rows[start:end].tolist()]}
 
@@ -115,8 +125,8 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
 
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
-    "/api/state": state, "/api/people": people, "/api/person": person, "/api/nobody": nobody, "/api/questions": questions,
-    "/api/history": history,
+    "/api/state": state, "/api/people": people, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
+    "/api/questions": questions, "/api/history": history,
 }  # fmt: skip
 
 

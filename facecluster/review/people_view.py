@@ -35,6 +35,8 @@ class RunData:
     person_ids: list[str]  # lasting ids of the run's people
     rows: dict[str, int]  # row of each face_id
     details: FaceDetails
+    recognisability: NDArray[np.float64]  # (n,) 0 to 1; 1 if unknown
+    unclear: NDArray[np.bool_]  # (n,) too unclear to tell whose they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,16 @@ class PeopleView:
         return self.order[self.start[person] : self.start[person + 1]]
 
     def nobody(self) -> Ints:
-        """Rows of the faces of nobody, by falling quality."""
-        rows = np.flatnonzero(self.current.faces.identity < 0)
-        return np.asarray(rows[np.argsort(-self.run_data.details.quality[rows], kind="stable")], dtype=np.int64)
+        """Rows of the faces of nobody that are clear, by falling quality."""
+        return self._alone(~self.run_data.unclear, self.run_data.details.quality)
+
+    def unclear(self) -> Ints:
+        """Rows of the faces that are too unclear to tell and that no decision gave to a person, by falling recognisability."""
+        return self._alone(self.run_data.unclear, self.run_data.recognisability)
+
+    def _alone(self, wanted: NDArray[np.bool_], key: NDArray[np.floating]) -> Ints:
+        rows = np.flatnonzero((self.current.faces.identity < 0) & wanted)
+        return np.asarray(rows[np.argsort(-key[rows], kind="stable")], dtype=np.int64)
 
     def filter_people(
         self, text: str = "", *, least: int = 0, most: int = 0, sure: str = "", year: int = 0, show: str = "", order: str = "size"

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import FILE, Decision, append, journal_objects
 from facecluster.errors import InputError, StoreError
-from facecluster.people import current_run, read_people
+from facecluster.people import current_run, read_people, read_unclear
 from facecluster.people.runs import POINTER, read_faces
 from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
-from facecluster.store import Store
+from facecluster.store import IDENTITIES, Store, in_schema
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
 
@@ -117,7 +117,9 @@ class Session:
         if self._view is not None and self._view.run_data.run == run:
             return self._view.run_data
         faces, before = read_faces(self.store, run), read_people(self.store, run)
-        run_data = RunData(run, faces, before.person_ids, {face: i for i, face in enumerate(faces.ids)}, FaceDetails(self.store, faces.ids))
+        rows = {face: i for i, face in enumerate(faces.ids)}
+        clearness = read_unclear(self.store, run.identities, in_schema(IDENTITIES, self.store.read_all(run.identities, IDENTITIES)))
+        run_data = RunData(run, faces, before.person_ids, rows, FaceDetails(self.store, faces.ids), *clearness)
         self.close()  # crops of the previous run
         self._questions = None
         return run_data

@@ -1,4 +1,4 @@
-"""Faces that nobody can tell: in no group, counted apart, on a page of their own, and brought back by what the user says."""
+"""Faces that nobody can tell: in no group, counted apart, in no cohort, on a page of their own, and brought back by what the user says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import people_store as syn
+import pyarrow as pa
 import pytest
 from people_store import call
 
+from facecluster.matching.gallery import build_gallery
+from facecluster.matching.index import open_index
+from facecluster.matching.recognition import Recognition, read_recognition
 from facecluster.models.registry import card_of
+from facecluster.review import api
+from facecluster.review.session import Session
 from facecluster.store import IDENTITIES, Store
 
 TABLE = "identities/bundled"
@@ -73,6 +79,45 @@ def test_what_the_user_says_brings_them_back(dirty: tuple[Store, list[str], list
     store, good, smears = dirty
     call("cluster", store.url)
     call("same", store.url, good[0], smears[0])
+    call("cluster", store.url)
+    found = identities(store)
+    assert found[smears[0]] == found[good[0]] >= 0 and {found[i] for i in smears[1:]} == {-1}
+
+
+def test_matching_leaves_them_out_of_the_cohort(dirty: tuple[Store, list[str], list[str]]) -> None:
+    store, good, smears = dirty
+    call("cluster", store.url, "--min-recognisability", "0")
+    everyone = build_gallery(open_index(store, "bundled"), read_recognition(store))
+    assert len(everyone.cohort_rows) == 4  # the smears are a person
+    call("cluster", store.url)
+    index = open_index(store, "bundled")
+    gallery = build_gallery(index, read_recognition(store))
+    cohort = index.face_ids.take(gallery.cohort_rows).to_pylist()
+    assert len(cohort) == 3 and {*cohort} <= {*good}
+    who = read_recognition(store)
+    assert who.unclear_among(pa.array([smears[0], good[0], "not a face"])).tolist() == [True, False, False]
+    clean = Recognition(who.face_ids, who.person, who.probability, who.people)
+    assert len(build_gallery(index, clean).cohort_rows) == 3 + len(smears)
+
+
+def test_the_review_page_counts_them_apart_and_brings_them_back(dirty: tuple[Store, list[str], list[str]]) -> None:
+    store, good, smears = dirty
+    call("cluster", store.url)
+    session = Session(store)
+    try:
+        assert {key: api.state(session, {})[key] for key in ("people", "nobody", "unclear")} == {"people": 3, "nobody": 0, "unclear": 30}
+        assert api.nobody(session, {})["total"] == 0
+        listed = [face["id"] for face in api.unclear(session, {"limit": "120"})["faces"]]
+        clear = {r["face_id"]: r["recognisability"] for r in store.read_all(TABLE, IDENTITIES).to_pylist()}
+        assert sorted(listed) == sorted(smears) and [clear[i] for i in listed] == sorted((clear[i] for i in smears), reverse=True)
+        whose = api.people(session, {})["people"][0]["id"]
+        session.act({"act": "give", "person": whose, "faces": smears[:1]})
+        session.act({"act": "same", "faces": smears[1:3]})
+        assert {key: api.state(session, {})[key] for key in ("people", "nobody", "unclear")} == {"people": 4, "nobody": 0, "unclear": 27}
+        session.act({"act": "undo"})
+        assert api.state(session, {})["unclear"] == 29
+    finally:
+        session.close()
     call("cluster", store.url)
     found = identities(store)
     assert found[smears[0]] == found[good[0]] >= 0 and {found[i] for i in smears[1:]} == {-1}

@@ -4,13 +4,13 @@ import { get, post } from "./api.js";
 import { describe, draw as drawHistory } from "./history.js";
 import { app, count, el } from "./parts.js";
 import { draw as drawPeople } from "./people.js";
-import { draw as drawPerson, drawNobody } from "./person.js";
+import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
-const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, nobody: drawNobody, history: drawHistory };
+const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, nobody: drawNobody, unclear: drawUnclear, history: drawHistory };
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
@@ -61,8 +61,10 @@ function drawHeader(state) {
   app.state = state;
   document.getElementById("counts").textContent = [
     count(state.people, "person", "people"), `${state.named.toLocaleString("en")} named`, count(state.faces, "face"), `${state.nobody.toLocaleString("en")} unknown`,
+    ...(state.unclear ? [`${state.unclear.toLocaleString("en")} too unclear to tell`] : []),
     ...(state.since > 0 ? [`${count(state.since, "decision")} since run ${state.run}`] : []),
   ].join(" · ");
+  document.getElementById("unclear").hidden = !state.unclear;
   undo.disabled = !state.undo;
   undo.setAttribute("aria-label", state.undo ? `Undo: ${describe(state.undo)}` : "Nothing to undo");
 }

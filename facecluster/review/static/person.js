@@ -1,4 +1,4 @@
-// The faces of a person, or unknown faces: select and split off, "not this person", move to another person.
+// The faces of a person, unknown faces, or faces too unclear to tell: select and split off, "not this person", move to another person.
 
 import { get } from "./api.js";
 import { app, choice, count, crop, el, label, moveTo, nameField, pager, percent, tray } from "./parts.js";
@@ -73,16 +73,26 @@ export async function draw(query, current) {
   ];
 }
 
-export async function drawNobody(query, current) {
-  const found = await get("nobody", { ...query, limit: LIMIT });
+async function drawAlone(page, title, text, query, current) {
+  const found = await get(page, { ...query, limit: LIMIT });
   if (!current()) return;
-  reset("nobody");
+  reset(page);
   const choices = () => offer(null, choices);
   choices();
   return [
-    el("h1", {}, "Unknown faces"),
-    el("p", { class: "dim" }, `${count(found.total, "face")} not assigned to a person. Select the faces of one person, or move faces to a person who is in the list.`),
-    el("ul", { class: "tiles", "aria-label": "Unknown faces" }, ...found.faces.map((face) => tile(face, null, choices))),
-    pager(query, found.total, LIMIT, (next) => app.go("nobody", next)),
+    el("h1", {}, title),
+    el("p", { class: "dim" }, `${count(found.total, "face")} ${text}`),
+    el("ul", { class: "tiles", "aria-label": title }, ...found.faces.map((face) => tile(face, null, choices))),
+    pager(query, found.total, LIMIT, (next) => app.go(page, next)),
   ];
 }
+
+export const drawNobody = (query, current) =>
+  drawAlone("nobody", "Unknown faces", "not assigned to a person. Select the faces of one person, or move faces to a person who is in the list.", query, current);
+
+export const drawUnclear = (query, current) =>
+  drawAlone(
+    "unclear", "Too unclear to tell",
+    "too blurred, too small or too dark, or no face at all. They are in no group, and nothing is asked about them. To bring faces back, select them and say whose they are. The clearest come first.",
+    query, current,
+  );
