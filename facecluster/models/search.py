@@ -34,7 +34,8 @@ TILE = 256  # px, side of a tile
 INSIDE = 40  # px of the search picture that must lie around the middle of a small face in its tile
 FINE = 24.0  # px of the overview, shorter side of a face that needs no second look
 HINT = 0.08  # score from which a small candidate of the overview is worth a tile
-SURE = 0.75  # score of an upright face from which a photo is not looked at in other orientations
+SURE = 0.7  # score of an upright face from which a photo is taken for upright
+TRACE = 0.3  # share of the best upright face's score from which a face that is not upright raises doubt
 TURNED = 50.0  # degrees from upright from which a candidate speaks for another orientation
 NMS_IOU = 0.4  # IoU from which two detections are one face
 VOTE_IOU = 0.6  # IoU from which a candidate is averaged into a detection
@@ -73,7 +74,17 @@ class _View(NamedTuple):
     pixels: Pixels
     scale: NDArray[np.float64]  # px of the photo a px of the view, (x, y)
     offset: NDArray[np.float64]  # px of the photo, (x, y)
-    core: NDArray[np.float64]  # x0, y0, x1, y1 in px of the photo: a face counts if its middle is there
+    inner: NDArray[np.float64]  # x0, y0, x1, y1: where the view ends inside the photo, px of the photo; infinite at the photo's border
+    margin: float  # px of the photo by which the middle of a face must lie inside
+    largest: float  # px of the photo: the longest side of a face that counts
+
+    def counts(self, boxes: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Rows of the boxes (n, 4), px of the photo, that the view shows whole, well inside, and not too large."""
+        low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+        middle = (low + high) / 2
+        whole = (low > self.inner[:2]) & (high < self.inner[2:])
+        inside = (middle >= self.inner[:2] + self.margin) & (middle <= self.inner[2:] - self.margin)
+        return np.flatnonzero((whole & inside).all(axis=1) & (boxes[:, 2:].max(axis=1, initial=0) <= self.largest))
 
 
 def search_scale(height: int, width: int) -> float:
@@ -89,7 +100,8 @@ def search(look: Look, photos: Sequence[Pixels], threshold: float) -> list[Found
     for turn in (1, 2, 3):
         turned = [np.rot90(photos[i], turn) for i in doubtful]
         for i, found in zip(doubtful, _candidates(look, turned, threshold), strict=True):
-            if (score := _upright(found, threshold)) > value[i]:
+            score = _upright(found, max(SURE, threshold))
+            if score > value[i]:
                 value[i], best[i] = score, (turn, found)
     out = []
     for photo, (turn, found) in zip(photos, best, strict=True):
@@ -146,7 +158,7 @@ def _closer(photo: Pixels, found: Candidates) -> list[_View]:
     while len(middles):
         near = middles[(np.abs(middles - middles[0]) <= side / 2 - inside).all(axis=1)]
         low = np.clip(near.mean(axis=0) - side / 2, 0, np.maximum(0, np.array([width, height]) - side))
-        tiles.append(_view(photo, low, np.minimum(low + side, [width, height]), scale, inside / 2))
+        tiles.append(_view(photo, low, np.minimum(low + side, [width, height]), scale, inside / 2, 3 * FINE / scale))
         covered = (np.abs(middles - near.mean(axis=0)) <= side / 2 - inside).all(axis=1)
         middles = middles[~covered]
         if len(tiles) * TILE**2 >= height * width * scale**2:
@@ -170,7 +182,9 @@ def _strips(photo: Pixels, scale: float) -> list[_View]:
     return views
 
 
-def _view(photo: Pixels, low: NDArray[np.float64], high: NDArray[np.float64], scale: float, margin: float) -> _View:
+def _view(
+    photo: Pixels, low: NDArray[np.float64], high: NDArray[np.float64], scale: float, margin: float, largest: float = np.inf
+) -> _View:
     """The part of a photo between two corners (x, y), reduced; faces count that lie `margin` px inside, or at the photo's border."""
     whole = np.array(photo.shape[1::-1], np.float64)
     low, high = np.floor(low), np.ceil(high)
@@ -178,8 +192,8 @@ def _view(photo: Pixels, low: NDArray[np.float64], high: NDArray[np.float64], sc
     pixels = photo[int(low[1]) : int(high[1]), int(low[0]) : int(high[0])]
     if (size != high - low).any():
         pixels = _resized(pixels, int(size[0]), int(size[1]))
-    core = np.r_[np.where(low > 0, low + margin, -np.inf), np.where(high < whole, high - margin, np.inf)]
-    return _View(pixels, (high - low) / size, low, core)
+    inner = np.r_[np.where(low > 0, low + 1, -np.inf), np.where(high < whole, high - 1, np.inf)]
+    return _View(pixels, (high - low) / size, low, inner, margin, largest)
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -200,8 +214,7 @@ def _look_at(look: Look, views: Sequence[Sequence[_View]], threshold: float) -> 
         parts = [_NONE]
         for view in of_photo:
             part = next(found).mapped(view.scale, view.offset)
-            middle = part.boxes[:, :2] + part.boxes[:, 2:] / 2
-            parts.append(part.take(np.flatnonzero(((middle >= view.core[:2]) & (middle <= view.core[2:])).all(axis=1))))
+            parts.append(part.take(view.counts(part.boxes)))
         out.append(Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True))))
     return out
 
@@ -213,13 +226,14 @@ def _roll(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _is_doubtful(found: Candidates, threshold: float) -> bool:
-    """Whether the photo may be on its side: there is a trace of a face, but none that is surely upright."""
-    sure = found.scores[_roll(found.landmarks) < TURNED] >= max(SURE, threshold)
-    return not sure.any() and bool((found.scores >= HINT).any())
+    """Whether the photo may be on its side: no surely upright face, and a trace of a face that is not upright."""
+    turned = _roll(found.landmarks) >= TURNED
+    best = found.scores[~turned].max(initial=0)
+    return bool(best < max(SURE, threshold) and found.scores[turned].max(initial=0) >= max(HINT, best * TRACE))
 
 
 def _upright(found: Candidates, threshold: float) -> float:
-    """Sum of the scores of the upright faces."""
+    """Sum of the scores of the upright faces that score `threshold` and more."""
     upright = found.take(np.flatnonzero((_roll(found.landmarks) < TURNED) & (found.scores >= threshold)))
     return float(upright.scores[nms(upright.boxes, upright.scores, NMS_IOU)].sum())
 

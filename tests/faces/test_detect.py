@@ -107,7 +107,7 @@ def test_the_orientation_of_a_sidecar_counts_more_than_that_of_the_file(group_ph
 @pytest.mark.parametrize("side", [1280, 4000])
 def test_the_size_of_decoding_does_not_decide_which_faces_are_found(group_photo: Path, tmp_path: Path, side: int) -> None:
     with Image.open(group_photo) as image:
-        image.resize((image.width * 3, image.height * 3), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
+        image.resize((5400, 5400 * image.height // image.width), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
     usual, opened = faces_of(tmp_path / "large.jpg")
     other, other_opened = faces_of(tmp_path / "large.jpg", DetectConfig(max_side=side))
     assert len(usual.scores) == len(other.scores) >= 2 and opened.scale != other_opened.scale
