@@ -167,7 +167,7 @@ def test_a_place_in_the_group_is_read_by_it(named: Store) -> None:
     after = named.read_all("identities/bundled", IDENTITIES)
     assert after["identity"].equals(before["identity"]) and after["face_id"].equals(before["face_id"])
     p, q = (np.asarray(t["probability"], float) for t in (before, after))
-    some = (p > 0) & (p < 0.999)
+    some = (p > 0) & (p < 0.9999)
     place = (np.log(p[some] / (1 - p[some])) - old.intercept) / old.slope
     assert some.sum() > 40 and q[some] == pytest.approx(new.probability(place), abs=2e-3) and (q[p == 0] == 0).all()
     call("cluster", named.url, "--reset-calibration")

@@ -505,7 +505,7 @@ def test_another_calibration_changes_probabilities_but_no_group(grouped: Grouped
     after = store.read("identities/bundled", "00000")
     assert after["identity"].equals(before["identity"]) and history(store)["kept"]
     p, q = (np.asarray(t["probability"], float) for t in (before, after))
-    some = (p > 0) & (p < 0.999)
+    some = (p > 0) & (p < 0.9999)
     place = (np.log(p[some] / (1 - p[some])) - usual.confidence_intercept) / usual.confidence_slope
     assert some.sum() > 10 and q[some] == pytest.approx(other.probability(place), abs=1e-3) and (q[p == 0] == 0).all()
     call("cluster", store.url, "--reset-calibration")
