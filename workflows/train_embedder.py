@@ -112,12 +112,17 @@ def rate(spent: float, warm: float = 0.01, fall: float = 0.5) -> float:
     return min(1.0, (spent + 1e-4) / warm, max(0.0, (1 - spent) / fall) if fall else 1.0)
 
 
+def kept_blocks(before: int, depth: int) -> dict[int, int]:
+    """Where the blocks of a network are once it is grown: place in the deeper network -> place before."""
+    return {round((i + 1) * depth / before) - 1: i for i in range(before)}
+
+
 def grow(student: AttentionEmbedder, depth: int) -> AttentionEmbedder:
     """The same function in a deeper network: blocks that add nothing yet, spread evenly between those there are."""
     settings = dict(student.settings)
     before = settings["depth"]
     grown = AttentionEmbedder(**settings | {"depth": depth})  # type: ignore[arg-type]
-    kept = {round((i + 1) * depth / before) - 1: i for i in range(before)}
+    kept = kept_blocks(before, depth)
     state = {k: v for k, v in student.state_dict().items() if not k.startswith("blocks.")}
     for at, block in enumerate(grown.blocks):
         if at in kept:

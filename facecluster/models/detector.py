@@ -27,7 +27,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
 from facecluster.models.registry import has_bf16, load_weights
-from facecluster.models.search import Candidates, Found, search
+from facecluster.models.search import Found, search
+from facecluster.models.views import Candidates
 
 STRIDES = (8, 16, 32)  # px of the picture for each cell
 OUTPUTS = 15  # logit, box (4), landmarks (10)

@@ -14,9 +14,7 @@ GRID = 7  # tokens a side: one for every 16x16 px of the crop
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class _Residual(nn.Module):

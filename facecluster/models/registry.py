@@ -100,7 +100,7 @@ def _card_path(model: str) -> Path:
 
 
 def best_device(wanted: str = "auto") -> str:
-    """"auto" -> "cuda" if there is a GPU, else "cpu"; any other value is checked and returned."""
+    """ "auto" -> "cuda" if there is a GPU, else "cpu"; any other value is checked and returned."""
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():

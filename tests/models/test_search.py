@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facecluster.geometry import iou
-from facecluster.models.search import FINE, WORK_SHORT, WORK_SIDE, Candidates, merge, search, search_scale
+from facecluster.models.search import FINE, WORK_SHORT, WORK_SIDE, merge, search, search_scale
+from facecluster.models.views import Candidates
 
 Pixels = NDArray[np.uint8]
 SEEN, HINTED = 9, 4  # px: the painted eye sees squares of the one size, and has an inkling of those of the other

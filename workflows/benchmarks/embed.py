@@ -3,7 +3,7 @@
     python workflows/benchmarks/embed.py --photos FOLDER --detector yunet_n.onnx --embedder mobilefacenet.onnx [--before CHECKOUT]
 
 The chain is what anybody writes in an hour: OpenCV reads a photo, reduces it to 1280 px, YuNet finds faces (score .7), a similarity
-transform aligns them, MobileFaceNet embeds them in one batch; nothing is stored. Ours is the whole stage: listing, hashing, decoding,
+transform aligns them, MobileFaceNet embeds them one by one (its file takes no batches); nothing is stored. Ours is the whole stage: listing, hashing, decoding,
 search, crops, vectors of each face and its mirror image, Parquet. `--before` is another checkout of this repository, to be compared
 with. Each runs in a process of its own with one thread, in turns, `--rounds` times; medians. Starting up and loading models do not count.
 Needs opencv and onnxruntime (the `train` dependency group).
@@ -58,15 +58,12 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
     detector.setInputSize(small.shape[1::-1])
     found = detector.detect(small)[1]
-    crops = []
     for row in () if found is None else found:
         matrix = cv2.estimateAffinePartial2D(row[4:14].reshape(5, 2), template, method=cv2.LMEDS)[0]
         if matrix is not None:
-            crops.append(cv2.warpAffine(small, matrix, (112, 112))[:, :, ::-1])
-    if crops:
-        batch = ((np.stack(crops).astype(np.float32) / 255 - mean) / sd).transpose(0, 3, 1, 2)
-        vectors = embedder.run(None, {name: np.ascontiguousarray(batch)})[0]
-        faces += len(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+            crop = (cv2.warpAffine(small, matrix, (112, 112))[:, :, ::-1].astype(np.float32) / 255 - mean) / sd
+            vector = embedder.run(None, {name: np.ascontiguousarray(crop.transpose(2, 0, 1)[None])})[0]
+            faces += len(vector / np.linalg.norm(vector))
 print(time.process_time() - began, faces)
 """
 
