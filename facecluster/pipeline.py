@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facecluster.calibrate import CalibrationResult, calibrate, check_enough_labels, labelled_faces, read_calibration, write_calibration
 from facecluster.engine import Engine, LocalEngine, Step
-from facecluster.faces.detect import DetectConfig, detect_shard
+from facecluster.faces.detect import KEPT, DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
 from facecluster.faces.fit_recognisability import recognisability_of
 from facecluster.grouping.identify import IdentifyConfig, group_kept, identify, read_links
@@ -66,7 +66,7 @@ def embed_photos(
     shards = store.shards("files")
     # a shard of other settings must stop the run before any work is done
     stamps = {"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}
-    checked = set(store.finished_shards(stamps, ["faces"], RENEWABLE))
+    checked = set(store.finished_shards(stamps, ["faces"], RENEWABLE, KEPT))
     detected = set(store.shards("photos")) & set(store.shards("faces"))
     todo = [s for s in shards if s not in checked and s not in detected]
     total = sum(store.read("files", s, ["size"]).num_rows for s in todo)

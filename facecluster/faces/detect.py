@@ -27,6 +27,7 @@ from facecluster.photos.images import Photo, content_id, encode_crop, local_path
 from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.store import FACES, PHOTOS, ShardResult, Stamp, Store, table_of
 
+KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 GPU_PHOTOS = 16  # photos that a GPU searches together
 
 
@@ -108,7 +109,7 @@ def detect_shard(
     `GPU_PHOTOS` at a time.
     """
     stamp = config.stamp()
-    if store.is_done("photos", shard, {**stamp, "table": "photos"}) and store.exists("faces", f"part-{shard}.parquet"):
+    if store.is_done("photos", shard, {**stamp, "table": "photos"}, kept=KEPT) and store.exists("faces", f"part-{shard}.parquet"):
         return ShardResult(stage="detect", shard=shard, skipped=True)
     photos: list[dict[str, Any]] = []
     faces: list[dict[str, Any]] = []

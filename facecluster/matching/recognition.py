@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facecluster.decisions.journal import read as journal
 from facecluster.errors import InputError, StoreError
 from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
-from facecluster.store import IDENTITIES, Store, in_schema
+from facecluster.store import IDENTITIES, Store
 
 NOBODY = -1
 
@@ -116,7 +116,7 @@ def _named_people(store: Store, run: Run) -> People:
 def _read(store: Store, table: str, known: People | None) -> Recognition:
     if not store.shards(table):
         raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
-    data = in_schema(IDENTITIES, store.read_all(table, IDENTITIES)).combine_chunks()
+    data = store.read_all(table, IDENTITIES).combine_chunks()
     ids = data["face_id"].combine_chunks()
     identity = np.nan_to_num(np.asarray(data["identity"], np.float64), nan=NOBODY).astype(np.int64)
     probability = np.clip(np.nan_to_num(np.asarray(data["probability"], np.float32)), 0, 1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
 from facecluster.people import read_unclear
-from facecluster.store import FACES, IDENTITIES, PHOTOS, Store, in_schema
+from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
 
 NOBODY = -1
 
@@ -128,7 +128,7 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     crops = Crops(spool)
     table = _read_faces(store, crops)
     photos, failed = _read_photos(store)
-    found = in_schema(IDENTITIES, store.read_all(identities, IDENTITIES))
+    found = store.read_all(identities, IDENTITIES)
     if table.num_rows and not store.shards(identities):
         raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     where = pc.index_in(table["face_id"], value_set=found["face_id"].combine_chunks())

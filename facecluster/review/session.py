@@ -24,7 +24,7 @@ from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
-from facecluster.store import IDENTITIES, Store, in_schema
+from facecluster.store import IDENTITIES, Store
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
 
@@ -118,7 +118,7 @@ class Session:
             return self._view.run_data
         faces, before = read_faces(self.store, run), read_people(self.store, run)
         rows = {face: i for i, face in enumerate(faces.ids)}
-        clearness = read_unclear(self.store, run.identities, in_schema(IDENTITIES, self.store.read_all(run.identities, IDENTITIES)))
+        clearness = read_unclear(self.store, run.identities, self.store.read_all(run.identities, IDENTITIES))
         run_data = RunData(run, faces, before.person_ids, rows, FaceDetails(self.store, faces.ids), *clearness)
         self.close()  # crops of the previous run
         self._questions = None

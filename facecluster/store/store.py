@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
 from facecluster.errors import StampError, StoreError
+from facecluster.store.schemas import in_schema
 
 FORMAT = 1  # of the store; newer formats are refused
 STORE_FILE = "store.json"
@@ -203,15 +204,22 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                return pq.read_table(f, columns=columns)
+                # not read_table, whose threads may outlive it and end the interpreter with SIGABRT as it exits (apache/arrow issue 50482)
+                return pq.ParquetFile(f).read(columns=columns)
         except (*self.io_errors, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-        """All shards of a table as one; without shards an empty table of `schema`."""
-        parts = [self.read(table, s, columns) for s in self.shards(table)]
-        empty = schema.empty_table()
-        return pa.concat_tables([p.replace_schema_metadata() for p in parts]) if parts else empty.select(columns) if columns else empty
+        """All shards of a table as one, or some of its columns; columns that an older version did not write are null."""
+        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        parts = []
+        for shard in self.shards(table):
+            try:
+                parts.append(in_schema(wanted, self.read(table, shard, columns)))
+            except (KeyError, pa.ArrowException) as e:
+                found = f"expected a shard with the columns of {table}, found {self.shard_path(table, shard)}: {_line(e)}"
+                raise StoreError(f"{found}. Delete it and run again: it will be made again") from e
+        return pa.concat_tables(parts) if parts else wanted.empty_table()
 
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
         """The settings that a shard was made with; None if the shard does not exist."""
@@ -227,10 +235,11 @@ class Store:
         found.pop("format", None)
         return dict(found)
 
-    def is_done(self, table: str, shard: str, stamp: Stamp, renewable: Collection[str] = ()) -> bool:
+    def is_done(self, table: str, shard: str, stamp: Stamp, renewable: Collection[str] = (), kept: str | None = None) -> bool:
         """Whether a shard exists and was made with these settings. Raises StampError if it was made with others.
 
-        A shard that differs only in settings named in `renewable` counts as not done, so that it is made again.
+        A shard that differs only in settings named in `renewable` counts as not done, so that it is made again. One that differs in `kept`
+        counts as done, whatever else differs: an earlier version of the tool made it, and it stays as it is.
         """
         found = self.stamp(table, shard)
         if found is None:
@@ -238,6 +247,8 @@ class Store:
         wanted = json.loads(json.dumps(stamp))
         if found != wanted:
             keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+            if kept in keys:
+                return True
             if set(keys) <= set(renewable):
                 return False
             differ = ", ".join(f"{k} = {wanted.get(k)!r} (found {found.get(k)!r})" for k in keys)
@@ -246,13 +257,16 @@ class Store:
             )
         return True
 
-    def finished_shards(self, stamps: Mapping[str, Stamp], present: Collection[str] = (), renewable: Collection[str] = ()) -> list[str]:
+    def finished_shards(
+        self, stamps: Mapping[str, Stamp], present: Collection[str] = (), renewable: Collection[str] = (), kept: str | None = None
+    ) -> list[str]:
         """Names of the shards that exist in all of some tables, sorted.
 
         Args:
             stamps: the tables, and the settings that each of their shards must have been made with.
             present: tables in which a shard must exist, with any settings.
             renewable: settings that may differ; a shard with such a difference is not finished.
+            kept: a setting that may differ, and everything else with it; a shard with such a difference is finished.
 
         Raises:
             StampError: a shard of one of the tables was made with other settings.
@@ -261,7 +275,7 @@ class Store:
         whole = {table: set(names) for table, names in shards.items()}
         with ThreadPoolExecutor(1 if self.is_local else 16) as pool:  # one request each; on object stores most of the time is waiting
             for table, stamp in stamps.items():
-                done = pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp, renewable), shards[table])
+                done = pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp, renewable, kept), shards[table])
                 whole[table] = {shard for shard, is_done in zip(shards[table], done, strict=True) if is_done}
         return sorted(set.intersection(*whole.values()))
 

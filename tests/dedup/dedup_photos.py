@@ -101,7 +101,7 @@ def _row(path: str, taken: datetime | None) -> dict[str, Any]:
     status, photo = os.stat(path), open_photo(data)
     return {
         "photo_id": content_id(data), "uri": uri_of(path), "size": len(data), "mtime_ns": status.st_mtime_ns, "format": photo.format,
-        "width": photo.width, "height": photo.height, "orientation": photo.orientation, "taken_at": taken or photo.taken_at,
+        "width": photo.width, "height": photo.height, "orientation": photo.orientation, "turn": 0, "taken_at": taken or photo.taken_at,
         "phash": phash(photo.pixels), "faces": 0, "error": None,
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from facecluster.demo import make_collection
+from facecluster.errors import StampError
 from facecluster.faces.detect import DetectConfig, Faces, detect_faces, detect_shard, open_for_search
 from facecluster.geometry import iou
 from facecluster.photos.collect import collect
@@ -131,3 +132,22 @@ def test_faces_of_a_long_photo_are_found(group_photo: Path, tmp_path: Path) -> N
 def test_too_small_a_size_of_decoding_is_refused() -> None:
     with pytest.raises(ValueError, match="max_side of at least 1280 px, found 800"):
         DetectConfig(max_side=800)
+
+
+def test_photos_that_an_earlier_detector_searched_keep_their_faces(group_photo: Path, tmp_path: Path) -> None:
+    folder, store = tmp_path / "photos", Store(str(tmp_path / "store"))
+    folder.mkdir()
+    store.create()
+    shutil.copy(group_photo, folder / "a.jpg")
+    detect(folder, store)
+    older = DetectConfig().stamp() | {"detector": "0" * 64, "threshold": 0.57}
+    faces, photos = store.read("faces", "00000"), store.read("photos", "00000")
+    store.write("faces", "00000", faces.slice(0, 1), older)
+    store.write("photos", "00000", photos, older | {"table": "photos"})
+    with Image.open(group_photo) as image:
+        image.save(folder / "b.jpg", quality=80)
+    assert detect(folder, store)["b.jpg"][0] >= 2  # by the detector of today
+    assert store.read("faces", "00000").num_rows == 1 and store.stamp("photos", "00000")["threshold"] == 0.57  # type: ignore[index]
+    store.write("photos", "00000", photos, DetectConfig().stamp() | {"threshold": 0.3, "table": "photos"})
+    with pytest.raises(StampError, match="threshold"):
+        detect_shard("00000", store=store, config=DetectConfig())

@@ -168,11 +168,11 @@ def test_nothing_in_an_empty_picture(bundled: Detector, value: int) -> None:
 def test_results_are_sorted_suppressed_above_the_threshold_and_repeatable(bundled: Detector) -> None:
     image = np.random.default_rng(1).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     image[:, 100:340] = drawn_face(width=240, height=300, x=120, y=150)
-    many, few = bundled.detect(image, threshold=0.01), bundled.detect(image, threshold=0.2)
+    many, few = bundled.detect(image, threshold=1e-4), bundled.detect(image, threshold=0.2)
     assert len(many[2]) > len(few[2]) >= 1
-    assert (np.diff(many[2]) <= 0).all() and many[2].min() >= 0.01 and few[2].min() >= 0.2
+    assert (np.diff(many[2]) <= 0).all() and many[2].min() >= 1e-4 and few[2].min() >= 0.2
     assert (np.triu(iou(many[0], many[0]), 1) <= 0.4 + 1e-6).all()
-    for one, two in zip(many, bundled.detect(image.copy(), threshold=0.01), strict=True):
+    for one, two in zip(many, bundled.detect(image.copy(), threshold=1e-4), strict=True):
         np.testing.assert_array_equal(one, two)
 
 

@@ -3,9 +3,9 @@
     python workflows/benchmarks/embed.py --photos FOLDER --detector yunet_n.onnx --embedder mobilefacenet.onnx [--before CHECKOUT]
 
 The chain is what anybody writes in an hour: OpenCV reads a photo, reduces it to 1280 px, YuNet finds faces (score .7), a similarity
-transform aligns them, MobileFaceNet embeds them one by one (its file takes no batches); nothing is stored. Ours is the whole stage: listing, hashing, decoding,
-search, crops, vectors of each face and its mirror image, Parquet. `--before` is another checkout of this repository, to be compared
-with. Each runs in a process of its own with one thread, in turns, `--rounds` times; medians. Starting up and loading models do not count.
+transform aligns them, MobileFaceNet embeds them one by one (its file takes no batches); nothing is stored.
+Ours is the whole stage: listing, hashing, decoding, search, crops, vectors of each face and its mirror image, Parquet. `--before` is
+another checkout of this repository, to be compared with. Each runs in a process of its own with one thread, in turns, `--rounds` times; medians. Starting up and loading models do not count.
 Needs opencv and onnxruntime (the `train` dependency group).
 """
 
@@ -70,8 +70,10 @@ print(time.process_time() - began, faces)
 
 def measure(code: str, arguments: list[str], source: Path) -> tuple[float, int]:
     """Processor seconds and faces that a script prints."""
-    variables = os.environ | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run([sys.executable, "-c", code, *arguments], env=variables, check=True, capture_output=True, text=True)
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=variables, check=True, capture_output=True, text=True, cwd=source
+    )  # which is imported
     seconds, faces = done.stdout.split()[-2:]
     return float(seconds), int(faces)
 
@@ -84,8 +86,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-o", "--out", type=Path)
     options = parser.parse_args()
-    photos, here = str(options.photos), Path(__file__).resolve().parents[2]
-    runs = {"ours": (OURS, [photos], here), "chain": (CHAIN, [photos, str(options.detector), str(options.embedder)], here)}
+    photos, here = str(options.photos.resolve()), Path(__file__).resolve().parents[2]
+    runs = {
+        "ours": (OURS, [photos], here),
+        "chain": (CHAIN, [photos, str(options.detector.resolve()), str(options.embedder.resolve())], here),
+    }
     if options.before:
         runs["before"] = (OURS, [photos], options.before.resolve())
     times: dict[str, list[float]] = {name: [] for name in runs}
