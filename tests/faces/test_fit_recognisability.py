@@ -65,7 +65,7 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Crops:
         except PhotoError:  # the collection's damaged one
             continue
         _, landmarks, scores = facecluster.detect_faces(image)
-        found += [facecluster.align_faces(image, landmarks[scores > 0.85])]
+        found += [facecluster.align_faces(image, landmarks[scores > 0.75])]
         if sum(map(len, found)) >= 60:
             break
     return np.concatenate(found)[:60]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facecluster.geometry import iou
-from facecluster.models.search import FINE, WORK_SHORT, WORK_SIDE, merge, search, search_scale
+from facecluster.models.search import FINE, HINT, WORK_SHORT, WORK_SIDE, merge, search, search_scale
 from facecluster.models.views import Candidates
 
 Pixels = NDArray[np.uint8]
@@ -51,7 +51,7 @@ class PaintedEye:
                 up = np.array([x.sum() / total - w / 2, y.sum() / total - h / 2])  # from the middle to the forehead
                 middle = np.array([xs.start + w / 2, ys.start + h / 2])
                 upright = -up[1] > abs(up[0])
-                score = (0.9 if upright else 0.3) if min(h, w) >= SEEN else 0.1
+                score = (0.9 if upright else 0.3) if min(h, w) >= SEEN else HINT
                 if min(h, w) >= HINTED and score >= threshold:
                     aside = np.array([-up[1], up[0]])
                     marks = [middle + up - aside, middle + up + aside, middle, middle - up - aside, middle - up + aside]
