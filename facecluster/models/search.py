@@ -8,8 +8,9 @@ much, and most of it holds nothing that is small. So there are three looks:
     tiles       of `TILE` px of the search picture, where the overview has hints: small faces
 
 Where tiles would cost as much as the whole search picture, that is looked at instead. Candidates of all looks are averaged where they
-overlap, and unsure ones get a second look, mirrored. Where nobody is surely upright, the best candidates are looked at turned by 90, 180
-and 270 degrees; if that makes a good face of one, the photo is searched as turned.
+overlap, and unsure ones get a second look, mirrored. Landmarks of faces that only the overview shows are taken from closer looks. Where
+nobody is surely upright, the best candidates are looked at turned by 90, 180 and 270 degrees; if that makes a good face of one, the
+photo is searched as turned.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ HINT = 0.15  # score from which a small candidate of the overview is worth a til
 SURE = 0.65  # score from which a face gets no second look
 UNSURE = 0.7  # share of the threshold from which a candidate gets a second look
 SECOND_LOOKS = 16  # of a photo at most, at the faces whose scores are nearest to the threshold
+EXACT_SIDE = 64  # px of a face in the looks for its landmarks; faces that the overview shows smaller get them
 SECOND_SIDE = 48  # px of a face in its second look
 STEADY = 0.8  # score of an upright face from which a photo is taken for upright
 CONVINCING, BETTER = 0.6, 1.05  # score of a face in another orientation, and its ratio to the best one as the photo lies, to turn a photo
@@ -70,7 +72,7 @@ def search(look: Look, photos: Sequence[Pixels], threshold: float) -> list[Found
             turns[i] = 0
     upright = [np.rot90(photo, turn) for photo, turn in zip(photos, turns, strict=True)]
     faces = [merge(seen, threshold * UNSURE, *photo.shape[:2]) for seen, photo in zip(found, upright, strict=True)]
-    sure = _second_look(look, upright, faces, threshold)
+    sure = _exact_landmarks(look, upright, _second_look(look, upright, faces, threshold))
     out = []
     for photo, turn, of_photo in zip(upright, turns, sure, strict=True):
         out.append(Found(_turned_back(of_photo, turn, *photo.shape[:2]), -90 * turn % 360))
@@ -93,14 +95,39 @@ def _second_look(look: Look, photos: Sequence[Pixels], faces: list[Candidates], 
                 owners.append((i, row, view))
     scores = [seen.scores.copy() for seen in faces]
     for (i, row, view), piece, seen in zip(owners, pieces, look(pieces, 0.02) if pieces else (), strict=True):
-        x, y, w, h = seen.boxes.T
-        boxes = np.stack((piece.shape[1] - x - w, y, w, h), axis=1) * np.tile(view.scale, 2) + np.r_[view.offset, 0, 0]
-        same = iou(faces[i].boxes[row][None], boxes)[0] > NMS_IOU
+        back = seen.mirrored(piece.shape[1]).mapped(view.scale, view.offset)
+        same = iou(faces[i].boxes[row][None], back.boxes)[0] > NMS_IOU
         scores[i][row] = (scores[i][row] + seen.scores[same].max(initial=0)) / 2
     out = []
     for seen, score in zip(faces, scores, strict=True):
         order = np.argsort(-score, kind="stable")
         out.append(Candidates(seen.boxes, seen.landmarks, score).take(order[score[order] >= threshold]))
+    return out
+
+
+def _exact_landmarks(look: Look, photos: Sequence[Pixels], faces: list[Candidates]) -> list[Candidates]:
+    """The faces, with landmarks of two closer looks, plain and mirrored, for those that only the overview has shown."""
+    pieces, owners = [], []
+    for i, (photo, seen) in enumerate(zip(photos, faces, strict=True)):
+        overview = _overview_scale(*photo.shape[:2])
+        if overview == search_scale(*photo.shape[:2]):
+            continue
+        sides = seen.boxes[:, 2:].min(axis=1, initial=np.inf) * overview
+        for row in np.flatnonzero((sides >= FINE) & (sides < EXACT_SIDE)):
+            view = around(photo, seen.boxes[row], 2.0, 2 * EXACT_SIDE)
+            if view is not None:
+                pieces += [view.pixels, np.ascontiguousarray(view.pixels[:, ::-1])]
+                owners += [(i, row, view, False), (i, row, view, True)]
+    sums = [np.zeros((len(seen.scores), 11)) for seen in faces]  # five landmarks and the weight
+    for (i, row, view, is_mirrored), piece, seen in zip(owners, pieces, look(pieces, FAINT) if pieces else (), strict=True):
+        back = (seen.mirrored(piece.shape[1]) if is_mirrored else seen).mapped(view.scale, view.offset)
+        weight = np.square(back.scores, dtype=np.float64) * (iou(faces[i].boxes[row][None], back.boxes)[0] >= VOTE_IOU)
+        sums[i][row] += weight @ np.c_[back.landmarks.reshape(-1, 10), np.ones(len(weight))]
+    out = []
+    for seen, total in zip(faces, sums, strict=True):
+        weight = total[:, 10:, None]
+        marks = np.divide(total[:, :10].reshape(-1, 5, 2), weight, out=seen.landmarks.astype(np.float64), where=weight > 0)
+        out.append(seen._replace(landmarks=marks.astype(np.float32)))
     return out
 
 

@@ -24,6 +24,13 @@ class Candidates(NamedTuple):
     def take(self, rows: NDArray[Any]) -> Candidates:
         return Candidates(self.boxes[rows], self.landmarks[rows], self.scores[rows])
 
+    def mirrored(self, width: int) -> Candidates:
+        """In the mirror image of a picture `width` px wide; right and left landmarks change places."""
+        boxes, marks = self.boxes.copy(), self.landmarks[:, [1, 0, 2, 4, 3]].copy()
+        boxes[:, 0] = width - boxes[:, 0] - boxes[:, 2]
+        marks[..., 0] = width - marks[..., 0]
+        return Candidates(boxes, marks, self.scores)
+
     def mapped(self, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> Candidates:
         """In px of another picture: position * scale + offset, both (x, y)."""
         boxes = self.boxes * np.tile(scale, 2) + np.r_[offset, 0, 0]
