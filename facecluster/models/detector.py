@@ -32,6 +32,7 @@ from facecluster.models.views import Candidates
 
 STRIDES = (8, 16, 32)  # px of the picture for each cell
 OUTPUTS = 15  # logit, box (4), landmarks (10)
+SQUARES = (96, 128)  # px, sides to which small pictures are padded
 BATCH_PIXELS, BATCH_PIXELS_GPU = 600_000, 16_000_000  # of equal pictures that go through the network together
 WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
 
@@ -139,6 +140,14 @@ def decode(codes: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, Tens
     return torch.cat((corners, sizes), dim=-1), marks
 
 
+def _padded_size(height: int, width: int) -> tuple[int, int]:
+    """Whole cells; small pieces get one of few square sizes, so that they are looked at together."""
+    for side in SQUARES:
+        if max(height, width) <= side:
+            return side, side
+    return height + -height % STRIDES[-1], width + -width % STRIDES[-1]
+
+
 class Detector:
     """A face detector ready for use: a `FaceDetector`, whose batch norms are folded in place, and its threshold.
 
@@ -191,7 +200,7 @@ class Detector:
     @torch.inference_mode()
     def look(self, pictures: Sequence[NDArray[np.uint8]], threshold: float) -> list[Candidates]:
         """Candidates of pictures (h, w, 3), RGB, as they are, before suppression; px of each picture."""
-        padded = [(h + -h % STRIDES[-1], w + -w % STRIDES[-1]) for h, w in (p.shape[:2] for p in pictures)]
+        padded = [_padded_size(*picture.shape[:2]) for picture in pictures]
         found: list[Candidates] = [None] * len(pictures)  # type: ignore[list-item]
         for size in dict.fromkeys(padded):
             equal = [i for i, s in enumerate(padded) if s == size]

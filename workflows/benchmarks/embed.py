@@ -5,7 +5,8 @@
 The chain is what anybody writes in an hour: OpenCV reads a photo, reduces it to 1280 px, YuNet finds faces (score .7), a similarity
 transform aligns them, MobileFaceNet embeds them one by one (its file takes no batches); nothing is stored.
 Ours is the whole stage: listing, hashing, decoding, search, crops, vectors of each face and its mirror image, Parquet. `--before` is
-another checkout of this repository, to be compared with. Each runs in a process of its own with one thread, in turns, `--rounds` times; medians. Starting up and loading models do not count.
+another checkout of this repository, to be compared with. Each runs in a process of its own with one thread, in turns, `--rounds` times;
+medians. Starting up and loading models do not count.
 Needs opencv and onnxruntime (the `train` dependency group).
 """
 
