@@ -30,7 +30,7 @@ from facecluster.grouping.cohort import NEAR_COPY, cohort_stats
 from facecluster.grouping.identify import IdentifyConfig, read_links
 from facecluster.grouping.link import load_vectors
 from facecluster.grouping.subset import neighbours_within
-from facecluster.store import IDENTITIES, Store, in_schema
+from facecluster.store import IDENTITIES, Store
 
 KINDS = ("same", "split", "photo")
 # log-odds that two clusters are one person: the start, and what each term adds for 1 sd of the cohort
@@ -115,7 +115,7 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
     """
     ids, vectors = load_vectors(store, embeddings)
     linked, neighbours, similarity = read_links(store, links)
-    table = in_schema(IDENTITIES, store.read_all(identities, IDENTITIES)).sort_by("face_id")
+    table = store.read_all(identities, IDENTITIES).sort_by("face_id")
     if linked.to_pylist() != ids or table["face_id"].to_pylist() != ids:
         raise InputError(f"expected people of the faces now in {store.url}, found others: run 'facecluster cluster {store.url}' first")
     labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
