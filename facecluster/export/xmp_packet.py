@@ -1,15 +1,20 @@
 """XMP packets as XML trees, without loss: prefixes, comments, processing instructions and unknown properties are preserved.
 
-Python's minidom reads all of that, but its writer loses some (a newline in an attribute), so this module has its own writer. XMP never has
-a document type: one is refused, and so are attacks with entities. Odd input: anything but XMP raises InputError in one line.
+Python's minidom reads all of that, but its writer loses some (a newline in an attribute), so this module has its own writer. Packets are
+read in UTF-8, UTF-16 and UTF-32, with or without a byte order mark, and written in UTF-8.
+
+Packets are other people's input: their size, their depth and the number of their nodes are bounded. XMP never has a document type: one is
+refused before anything in it is read, so no entity is ever expanded. Odd input: anything but XMP raises InputError in one line.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
+from typing import NoReturn
 from xml.dom import minidom
-from xml.dom.minidom import Document, Element, Node, Text
-from xml.parsers.expat import ExpatError
+from xml.dom.minidom import Document, Element, Node, ProcessingInstruction, Text
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from facecluster.errors import InputError
 
@@ -17,6 +22,15 @@ RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMLNS = "http://www.w3.org/2000/xmlns/"
 XML = "http://www.w3.org/XML/1998/namespace"
 MAX_BYTES = 64 << 20  # of a packet
+MAX_NODES = 2_000_000  # elements, attributes and texts of a packet, about
+MAX_DEPTH = 200  # of elements
+_MARKS = (  # the longest first: UTF-32's mark starts with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+# without a mark: XML starts with an ASCII character, whose zero bytes tell the encoding (XML 1.0, appendix F)
+_ZEROS = {b"\1\0\0\0": "utf-32-le", b"\0\0\0\1": "utf-32-be", b"\1\0": "utf-16-le", b"\0\1": "utf-16-be"}
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*encoding\s*=\s*["']((?:iso-8859-|windows-125)\d+|us-ascii)["']""", re.IGNORECASE)
 _EMPTY = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="{RDF}">
@@ -26,6 +40,7 @@ _EMPTY = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
 _IN_ATTRIBUTES = "".join(_ESCAPES)
+_ENCODING = re.compile(r"""\s+(encoding|bytes)\s*=\s*("[^"]*"|'[^']*')""")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Fields = dict[tuple[str, str], Element | str]  # of a structure: (namespace, name) -> the element, or the text if it is an attribute
@@ -38,13 +53,45 @@ def parse(data: bytes | None) -> Document:
     try:
         if len(data) > MAX_BYTES:
             raise ValueError(f"{len(data) >> 20} MiB")
-        if re.search(rb"<!\0?D\0?O\0?C\0?T\0?Y\0?P\0?E", data):
-            raise ValueError("a document type, which XMP can't have")
-        document = minidom.parseString(data.rstrip(b"\0"))
+        packet = data.decode(encoding_of(data)).strip("\ufeff\0 \t\r\n")
+        _check_bounds(packet)
+        document = minidom.parseString(packet)
         descriptions(document)
     except (ExpatError, ValueError, LookupError, RecursionError) as e:
         raise InputError(f"expected XMP, found {' '.join(str(e).split()) or 'something else'}: repair the file or move it away") from e
     return document
+
+
+def encoding_of(data: bytes) -> str:
+    """The encoding of a packet: by its mark, its zero bytes or its XML declaration, else UTF-8."""
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    zeros = bytes(b > 0 for b in data[:4])
+    declared = _DECLARED.match(data[:200])
+    return marked or _ZEROS.get(zeros) or _ZEROS.get(zeros[:2]) or (declared[1].decode() if declared else "utf-8")
+
+
+def _check_bounds(packet: str) -> None:
+    """Raise ValueError for a document type, and for a packet whose tree would be huge."""
+    if 2 * packet.count("<") + packet.count("=") > MAX_NODES:
+        raise ValueError("more nodes than a packet can have")
+    depth = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"elements nested more than {MAX_DEPTH} deep")
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def document_type(*_: object) -> NoReturn:
+        raise ValueError("a document type, which XMP can't have")
+
+    parser = ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler, parser.StartDoctypeDeclHandler = start, end, document_type
+    parser.Parse(packet, True)
 
 
 def descriptions(document: Document) -> list[Element]:
@@ -168,6 +215,8 @@ def serialise(document: Document) -> bytes:
     """A tree as XML in UTF-8."""
     out: list[str] = []
     for node in document.childNodes:
+        if isinstance(node, ProcessingInstruction) and node.target == "xpacket":
+            node.data = _ENCODING.sub("", node.data)  # it was that of the packet that was read
         _write(node, out)
         out.append("\n")
     return "".join(out).encode()
