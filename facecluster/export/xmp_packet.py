@@ -89,7 +89,7 @@ def _check_bounds(packet: str) -> None:
     def document_type(*_: object) -> NoReturn:
         raise ValueError("a document type, which XMP can't have")
 
-    parser = ParserCreate()
+    parser = ParserCreate(namespace_separator=" ")
     parser.StartElementHandler, parser.EndElementHandler, parser.StartDoctypeDeclHandler = start, end, document_type
     parser.Parse(packet, True)
 
