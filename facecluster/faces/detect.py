@@ -1,7 +1,8 @@
 """STAGE: files -> photos and faces. Opens each photo once, finds and aligns its faces, and keeps the crops; no later stage opens photos.
 
 The faces of a shard are written before its photos, so if a shard of photos exists, both are complete. A photo that can't be used is a row
-with `error`. A photo whose content is already in the store (moved, copied) gets a row, but is not searched again.
+with `error`. A photo whose bytes or picture are already in the store (moved, copied, written to by another program) gets a row with the
+photo_id that it has there, but is not searched again.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from facecluster.errors import PhotoError
 from facecluster.models.detector import Detector
 from facecluster.models.registry import best_device
 from facecluster.models.search import WORK_SIDE
-from facecluster.photos.images import Photo, content_id, encode_crop, local_path, open_photo, phash, read_file
+from facecluster.photos.images import Photo, content_id, encode_crop, local_path, open_photo, phash, picture_hash, read_file
 from facecluster.photos.sidecar import sidecar_orientation
-from facecluster.store import FACES, PHOTOS, ShardResult, Stamp, Store, table_of
+from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, table_of
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 GPU_PHOTOS = 16  # photos that a GPU searches together
@@ -113,24 +114,23 @@ def detect_shard(
         return ShardResult(stage="detect", shard=shard, skipped=True)
     photos: list[dict[str, Any]] = []
     faces: list[dict[str, Any]] = []
-    seen: dict[str, int] = {}  # numbers of faces by photo_id
+    seen = _SeenPhotos()
     turns: dict[str, int] = {}
     decoded = _decoded(store.read("files", shard).to_pylist(), config, threads)
     while batch := list(islice(decoded, 1 if best_device(device) == "cpu" else GPU_PHOTOS)):
         new: dict[str, Photo] = {}
         for row, photo in batch:
-            known = dict(zip(row.pop("known"), row.pop("known_faces"), strict=True)) | seen
-            if photo is not None and row["photo_id"] not in known:
-                new.setdefault(row["photo_id"], photo)
-            row["faces"] = known.get(row["photo_id"], 0)
+            if seen.recognise(row) is None and photo is not None:
+                seen.add(row)
+                new[row["photo_id"]] = photo
         found = _detect([p.pixels for p in new.values()], config, [p.scale for p in new.values()], device)
         for (photo_id, photo), of_photo in zip(new.items(), found, strict=True):
             faces += _face_rows(photo_id, photo, of_photo)
-            seen[photo_id] = len(of_photo.scores)
+            seen.faces[photo_id] = len(of_photo.scores)
             turns[photo_id] = of_photo.turn
         for row, photo in batch:
             if photo is not None:
-                row |= {"faces": seen.get(row["photo_id"], row["faces"]), "turn": turns.get(row["photo_id"])}
+                row |= {"faces": seen.faces[row["photo_id"]], "turn": turns.get(row["photo_id"])}
             photos.append(row)
             if tick:
                 tick(1)
@@ -139,6 +139,33 @@ def detect_shard(
     return ShardResult(
         stage="detect", shard=shard, photos=len(photos), faces=len(faces), failed=sum(p["error"] is not None for p in photos)
     )
+
+
+class _SeenPhotos:
+    """The photos that a shard has met, and those that each of its files may be."""
+
+    def __init__(self) -> None:
+        self.faces: dict[str, int] = {}  # how many, by photo_id
+        self._ids: dict[str, str] = {}  # photo_id by content, and by picture
+
+    def recognise(self, row: dict[str, Any]) -> str | None:
+        """Set the photo_id of a row to that of the photo with its bytes or, without one, with its picture; None if there is none."""
+        columns = [row.pop(name) or [] for name in ("known", "known_faces", "known_photos", "known_pictures")]
+        contents, counts, photos, pictures = (*columns[:2], columns[2] or columns[0], columns[3])
+        ids = dict(zip(contents, photos, strict=True))
+        same_picture = dict(zip(pictures, photos, strict=False))
+        own, picture = row["content"], row["picture"]
+        found = self._ids.get(own) or ids.get(own) or (self._ids.get(picture) or same_picture.get(picture) if picture else None)
+        if found is not None:
+            self.faces.setdefault(found, dict(zip(photos, counts, strict=True)).get(found, 0))
+            row["photo_id"] = found
+            row["faces"] = self.faces[found]
+        return found
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Remember a photo that is new."""
+        self._ids[row["content"]] = self._ids[row["picture"]] = row["photo_id"]
+        self.faces[row["photo_id"]] = 0
 
 
 def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) -> Iterator[tuple[dict[str, Any], Photo | None]]:
@@ -157,16 +184,16 @@ def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) ->
 
 
 def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any], Photo | None]:
-    row = dict.fromkeys(PHOTOS.names) | file | {"photo_id": "", "faces": 0}
+    row = dict.fromkeys([*FILES.names, *PHOTOS.names]) | file | {"photo_id": "", "faces": 0}
     try:
         data = read_file(file["uri"])
-        row["photo_id"] = content_id(data)
+        row["photo_id"] = row["content"] = content_id(data)
         row["size"] = len(data)
         photo = open_for_search(data, file["uri"], config)
     except PhotoError as e:
         return row | {"error": str(e)}, None
     row |= {k: getattr(photo, k) for k in ("format", "width", "height", "orientation", "taken_at")}
-    return row | {"phash": phash(photo.pixels)}, photo
+    return row | {"phash": phash(photo.pixels), "picture": picture_hash(photo)}, photo
 
 
 def _face_rows(photo_id: str, photo: Photo, found: Faces) -> list[dict[str, Any]]:

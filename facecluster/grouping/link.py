@@ -1,7 +1,7 @@
 """STAGE link: embeddings -> links, the kNN graph. Only this file and matching/index.py import faiss.
 
 Odd inputs: a single face has no neighbours (-1, similarity -2). A face that is in several shards (a copy of a photo) counts once. Faces
-of photos that are no longer the current content of any file are left out. Rows are in order of face_id, so the graph does not depend on
+of photos that no place shows any more are left out. Rows are in order of face_id, so the graph does not depend on
 the order in which photos came in.
 """
 
@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError
-from facecluster.store import LINKS_K, PHOTOS, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
+from facecluster.photos.places import current_photo_ids
+from facecluster.store import LINKS_K, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
 
 EXACT = 200_000  # faces up to which every pair is compared; above that an inverted file, whose recall the tests measure
 ROWS = 100_000  # rows a shard of links
@@ -43,19 +44,12 @@ def load_vectors(store: Store, table: str) -> tuple[list[str], NDArray[np.float1
     dim = store.read(table, shards[0], ["embedding"]).schema.field("embedding").type.list_size
     data = store.read_all(table, embeddings_schema(dim))
     ids = data["face_id"].combine_chunks().cast(pa.string())
-    current = _current_prefixes(store)
+    current = pc.unique(pc.utf8_slice_codeunits(current_photo_ids(store), 0, 24))
     rows = np.flatnonzero(pc.is_in(pc.utf8_slice_codeunits(ids, 0, 24), value_set=current).to_numpy(zero_copy_only=False))
     names = np.asarray(ids.take(pa.array(rows)).to_pylist(), dtype=object)
     unique, first = np.unique(names, return_index=True) if len(names) else (names, np.zeros(0, dtype=np.intp))
     vectors = data["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
     return list(unique), vectors[rows[first]]
-
-
-def _current_prefixes(store: Store) -> pa.Array:
-    """The first 24 digits of the photo_ids that are the latest content of some file."""
-    photos = store.read_all("photos", PHOTOS, ["photo_id", "uri"])
-    uris, ids = photos["uri"].to_pylist(), photos["photo_id"].to_pylist()
-    return pa.array(sorted({i[:24] for i in dict(zip(uris, ids, strict=True)).values() if i}), type=pa.string())
 
 
 def nearest(

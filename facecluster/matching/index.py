@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
 from facecluster.grouping.link import load_vectors
-from facecluster.store import PHOTOS, Store
+from facecluster.photos.places import GONE_TABLE, current_photos
+from facecluster.store import Store
 
 BLOCK = 65_536  # vectors converted to float32 at a time while an index is built
 _MANIFEST = "index.json"
@@ -76,9 +77,9 @@ def open_index(store: Store, model: str) -> Index:
 
 
 def _hash_sources(store: Store, model: str) -> str:
-    """A hash of names, sizes and times of the shards of vectors and photos. Shards never change in place, so it shows every change."""
+    """A hash of names, sizes and times of the shards of vectors, photos and places: it shows every change."""
     digest = hashlib.sha256(f"layout {_LAYOUT}".encode())
-    for table in (f"embeddings/{model}", "photos"):
+    for table in (f"embeddings/{model}", "photos", GONE_TABLE):
         folder = store.path(table)
         if not store.fs.isdir(folder):
             continue
@@ -121,11 +122,10 @@ def build_faiss_index(vectors: NDArray[np.floating]) -> faiss.Index:
 
 def _first_uris(store: Store) -> tuple[pa.Array, pa.Array]:
     """First 24 digits of each photo_id that a uri still leads to, and the first of its uris."""
-    photos = store.read_all("photos", PHOTOS, ["photo_id", "uri"])
-    last = dict(zip(photos["uri"].to_pylist(), photos["photo_id"].to_pylist(), strict=True))
+    photos = current_photos(store, ["photo_id", "uri"])
     first: dict[str, str] = {}
-    for uri in sorted(last, reverse=True):
-        first[last[uri][:24]] = uri
+    for uri, photo_id in sorted(zip(photos["uri"].to_pylist(), photos["photo_id"].to_pylist(), strict=True), reverse=True):
+        first[photo_id[:24]] = uri
     first.pop("", None)
     return pa.array(list(first), pa.string()), pa.array(list(first.values()), pa.string())
 

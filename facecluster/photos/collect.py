@@ -2,23 +2,30 @@
 
 A file is identified by uri, size and time of change. New files are planned in order of their uris, so a run that is killed between two
 shards and started again plans the same shards. A broken link becomes a row with size -1, which the next stage turns into an error row.
-A photo that is gone from its folder keeps its row.
+A place that is gone keeps its rows, and is listed in the table `gone` (see `places`).
+
+A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
+the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
 """
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from facecluster.errors import InputError
+from facecluster.photos.images import local_path
 from facecluster.photos.listing import FoundFile, find_files
-from facecluster.store import FILES, Store, table_of
+from facecluster.photos.places import gone_places, is_gone, write_gone_places
+from facecluster.store import FILES, PHOTOS, Store, in_schema, table_of
 
-_MAX_KNOWN = 256  # photo_ids listed for one size (uncompressed photos all have one size); any further photo is detected again
+_MAX_KNOWN = 256  # photos listed for one file (uncompressed photos all have one size); any further photo is detected again
+_KNOWN = ("photo_id", "uri", "size", "faces", "error", "content", "picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,17 @@ class Collected:
     known: int  # photos that were planned or done before
     shards: list[str]  # new shards of files
     warnings: list[str]  # one line each: folders that can't be read
+    gone: list[str] = field(default_factory=list)  # places of the store that are not there now and still count, sorted
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A photo of the store that a new file may be."""
+
+    content: str  # SHA-256 of the bytes
+    photo_id: str
+    picture: str  # hash of the picture; '' = not known
+    faces: int
 
 
 def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False, shard_size: int = 256) -> Collected:
@@ -46,20 +64,22 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
     """
     if shard_size < 1:
         raise InputError(f"expected a shard size of 1 or more, found {shard_size}: choose another")
-    planned = _planned(store, retry_failed)
+    sources = [os.fspath(s) for s in sources]
+    planned, failed = _planned(store, retry_failed)
     new: dict[str, FoundFile] = {}
     known: set[str] = set()
     warnings = []
     for found in find_files(sources):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
-        elif planned.get(found.uri) == (found.size, found.mtime_ns):
+        elif planned.get(found.uri) == (found.size, found.mtime_ns) and found.uri not in failed:
             known.add(found.uri)
         else:
             new[found.uri] = found
-    del planned
     files = [new[uri] for uri in sorted(new)]
-    sizes = _ids_by_size(store, {f.size for f in files})
+    gone = _update_gone(store, sources, planned, known | new.keys())
+    candidates = _candidates(store, files, planned, gone)
+    del planned
     # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
     first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
     shards: list[str] = []
@@ -69,38 +89,72 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
             "uri": [f.uri for f in part],
             "size": [f.size for f in part],
             "mtime_ns": [f.mtime_ns for f in part],
-            "known": [list(sizes.get(f.size, {})) for f in part],
-            "known_faces": [list(sizes.get(f.size, {}).values()) for f in part],
+            "known": [[k.content for k in candidates[f.uri]] for f in part],
+            "known_faces": [[k.faces for k in candidates[f.uri]] for f in part],
+            "known_photos": [[k.photo_id for k in candidates[f.uri]] for f in part],
+            "known_pictures": [[k.picture for k in candidates[f.uri]] for f in part],
         }
         shards.append(f"{first + len(shards):05d}")
         store.write("files", shards[-1], table_of(FILES, columns), stamp={"table": "files"})
-    return Collected(len(new), len(known), shards, warnings)
+    return Collected(len(new), len(known), shards, warnings, sorted(uri for uri, dropped in gone.items() if not dropped))
 
 
-def _planned(store: Store, retry_failed: bool) -> dict[str, tuple[int, int]]:
-    """Size and time from the last row of every uri, without those to retry. About 350 bytes a file."""
+def _planned(store: Store, retry_failed: bool) -> tuple[dict[str, tuple[int, int]], set[str]]:
+    """Size and time from the last row of every uri, about 350 bytes a file; and the uris to retry."""
     planned: dict[str, tuple[int, int]] = {}
+    failed: set[str] = set()
     done = set(store.shards("photos"))
     for shard in store.shards("files"):
         files = store.read("files", shard, ["uri", "size", "mtime_ns"])
         rows = zip(*(files[name].to_pylist() for name in files.column_names), strict=True)
         planned.update((uri, (size, mtime)) for uri, size, mtime in rows)
+        failed.difference_update(files["uri"].to_pylist())
         if retry_failed and shard in done:
             photos = store.read("photos", shard, ["uri", "error"])
-            for uri in photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist():
-                planned.pop(uri, None)
-    return planned
+            failed |= set(photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist())
+    return planned, failed
 
 
-def _ids_by_size(store: Store, sizes: set[int]) -> dict[int, dict[str, int]]:
-    """For each of these sizes in bytes: photo_ids of the usable photos in the store, with their numbers of faces."""
-    ids: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    wanted = pa.array(sorted(sizes), pa.int64())
-    for shard in store.shards("photos") if sizes else []:
-        photos = store.read("photos", shard, ["photo_id", "size", "faces", "error"])
-        photos = photos.filter(pc.and_(pc.is_null(photos["error"]), pc.is_in(photos["size"], value_set=wanted)))
-        columns = (photos[name].to_pylist() for name in ("photo_id", "size", "faces"))
-        for photo_id, size, faces in zip(*columns, strict=True):
-            if len(ids[size]) < _MAX_KNOWN:
-                ids[size][photo_id] = faces
-    return {size: dict(sorted(found.items())) for size, found in ids.items()}
+def _update_gone(store: Store, sources: list[str], planned: Collection[str], found: set[str]) -> dict[str, bool]:
+    """Write down which places are not there, and whether they are dropped. A place elsewhere is looked for only where it was searched."""
+    before = gone_places(store)
+    searched = tuple(s.split("*")[0] for s in sources if local_path(s) is None)
+    gone: dict[str, bool] = {}
+    for uri in planned:
+        if uri not in found:
+            local = local_path(uri) is not None
+            if is_gone(uri) if local else uri in before or bool(searched) and uri.startswith(searched):
+                gone[uri] = before.get(uri, False)
+    write_gone_places(store, gone)
+    return gone
+
+
+def _stem(uri: str) -> str:
+    return os.path.splitext(uri.rsplit("/", 1)[-1])[0].casefold()
+
+
+def _candidates(store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str]) -> dict[str, list[_Known]]:
+    """For each new file the photos of the store that it may be, by uri."""
+    stems = {_stem(f.uri) for f in files}
+    moved = {uri for uri in gone if _stem(uri) in stems}
+    by_place: dict[str, dict[str, _Known]] = {f.uri: {} for f in files if f.uri in planned}
+    by_size: defaultdict[int, dict[str, _Known]] = defaultdict(dict)
+    by_stem: defaultdict[str, dict[str, _Known]] = defaultdict(dict)
+    sizes = pa.array(sorted({f.size for f in files}), pa.int64())
+    uris = pa.array(sorted(moved | by_place.keys()), pa.string())
+    for shard in store.shards("photos") if files else []:
+        rows = in_schema(pa.schema([PHOTOS.field(name) for name in _KNOWN]), store.read("photos", shard, list(_KNOWN)))
+        wanted = pc.or_(pc.is_in(rows["size"], value_set=sizes), pc.is_in(rows["uri"], value_set=uris))
+        for row in rows.filter(pc.and_(pc.is_null(rows["error"]), wanted)).to_pylist():
+            known = _Known(row["content"] or row["photo_id"], row["photo_id"], row["picture"] or "", row["faces"])
+            by_size[row["size"]].setdefault(known.content, known)
+            by_place.get(row["uri"], {})[known.content] = known
+            if row["uri"] in moved:
+                by_stem[_stem(row["uri"])][known.content] = known
+    return {f.uri: _first(by_place.get(f.uri, {}), by_stem[_stem(f.uri)], by_size[f.size]) for f in files}
+
+
+def _first(*found: dict[str, _Known]) -> list[_Known]:
+    """The first _MAX_KNOWN photos, each content once; in each part the order is that of the contents, so it does not depend on shards."""
+    listed = {content: known for part in found for content, known in sorted(part.items())}
+    return list(listed.values())[:_MAX_KNOWN]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from facecluster.store.schemas import (
     FACES,
     FILES,
+    FOLLOWED,
+    GONE,
     IDENTITIES,
     LINKS_K,
     PHOTOS,
@@ -16,6 +18,6 @@ from facecluster.store.schemas import (
 from facecluster.store.store import FORMAT, KIND, STORE_FILE, ShardResult, Stamp, Store, settings_hash
 
 __all__ = [
-    "FACES", "FILES", "FORMAT", "IDENTITIES", "KIND", "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store",
-    "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
+    "FACES", "FILES", "FOLLOWED", "FORMAT", "GONE", "IDENTITIES", "KIND", "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp",
+    "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
 ]  # fmt: skip

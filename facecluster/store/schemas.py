@@ -17,13 +17,15 @@ FILES = pa.schema(
         _field("uri", pa.string(), "where the file was found: an absolute path, or a URI; a path that is not UTF-8 is a file: URI"),
         _field("size", pa.int64(), "bytes; -1 for a broken link or anything else that is not a file: the next stage makes it an error row"),
         _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 if the filesystem has none"),
-        _field("known", pa.list_(pa.string()), "photo_ids in the store with this size; a file with such a photo_id is not searched again"),
-        _field("known_faces", pa.list_(pa.int32()), "number of faces of each photo in known"),
+        _field("known", pa.list_(pa.string()), "SHA-256 of files in the store that this one may be: of its size, or earlier in its place"),
+        _field("known_faces", pa.list_(pa.int32()), "number of faces of each of known"),
+        _field("known_photos", pa.list_(pa.string()), "photo_id of each of known; null: known are photo_ids", nullable=True),
+        _field("known_pictures", pa.list_(pa.string()), "hash of the picture of each of known; empty: not known", nullable=True),
     ]
 )
 PHOTOS = pa.schema(
     [
-        _field("photo_id", pa.string(), "SHA-256 of the bytes, 64 hex digits; empty if they could not be read"),
+        _field("photo_id", pa.string(), "SHA-256 of the bytes that the picture was first seen in, 64 hex digits; empty: could not be read"),
         _field("uri", pa.string(), "as in files; the last row with a uri is the one that counts"),
         _field("size", pa.int64(), "bytes; -1 if it is not a file"),
         _field("mtime_ns", pa.int64(), "ns since 1970 UTC"),
@@ -36,6 +38,21 @@ PHOTOS = pa.schema(
         _field("phash", pa.uint64(), "perceptual hash of the upright photo: 64 signs of low DCT coefficients", nullable=True),
         _field("faces", pa.int32(), "number of faces in the photo; 0 if it could not be used"),
         _field("error", pa.string(), "the reason why the photo could not be used; null if it could", nullable=True),
+        _field("content", pa.string(), "SHA-256 of the bytes; null: photo_id", nullable=True),
+        _field("picture", pa.string(), "hash of the upright pixels, 32 hex digits; null: not known", nullable=True),
+    ]
+)
+GONE = pa.schema(
+    [
+        _field("uri", pa.string(), "a place of the store that was not there at the last look"),
+        _field("dropped", pa.bool_(), "whether the place no longer counts: pruned, or its picture was followed to another place"),
+        _field("since", pa.timestamp("ms"), "when it was first missed, UTC", nullable=True),
+    ]
+)
+FOLLOWED = pa.schema(
+    [
+        _field("old", pa.string(), "face_id of a face whose photo is no longer there"),
+        _field("new", pa.string(), "face_id of the same face in the photo that took its place: edited, turned, saved again, cropped"),
     ]
 )
 FACES = pa.schema(

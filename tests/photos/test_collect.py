@@ -296,7 +296,8 @@ def test_shards(photos: Path, store: Store) -> None:
     assert [row["uri"] for row in planned(store)] == [str(photos / f"{i:02}.jpg") for i in range(10)]
     assert store.stamp("files", "00001") == {"table": "files"}
     row, path = planned(store)[3], photos / "03.jpg"
-    assert row == {"uri": str(path), "size": 6, "mtime_ns": path.stat().st_mtime_ns, "known": [], "known_faces": []}
+    known = dict.fromkeys(["known", "known_faces", "known_photos", "known_pictures"], [])
+    assert row == {"uri": str(path), "size": 6, "mtime_ns": path.stat().st_mtime_ns, **known}
 
 
 def test_only_what_is_new_or_changed(photos: Path, store: Store) -> None:
