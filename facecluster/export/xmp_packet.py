@@ -9,7 +9,6 @@ refused before anything in it is read, so no entity is ever expanded. Odd input:
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import NoReturn
 from xml.dom import minidom
@@ -17,6 +16,7 @@ from xml.dom.minidom import Document, Element, Node, ProcessingInstruction, Text
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from facecluster.errors import InputError
+from facecluster.photos.sidecar import encoding_of
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMLNS = "http://www.w3.org/2000/xmlns/"
@@ -24,13 +24,6 @@ XML = "http://www.w3.org/XML/1998/namespace"
 MAX_BYTES = 64 << 20  # of a packet
 MAX_NODES = 2_000_000  # elements, attributes and texts of a packet, about
 MAX_DEPTH = 200  # of elements
-_MARKS = (  # the longest first: UTF-32's mark starts with UTF-16's
-    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)  # fmt: skip
-# without a mark: XML starts with an ASCII character, whose zero bytes tell the encoding (XML 1.0, appendix F)
-_ZEROS = {b"\1\0\0\0": "utf-32-le", b"\0\0\0\1": "utf-32-be", b"\1\0": "utf-16-le", b"\0\1": "utf-16-be"}
-_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*encoding\s*=\s*["']((?:iso-8859-|windows-125)\d+|us-ascii)["']""", re.IGNORECASE)
 _EMPTY = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="{RDF}">
@@ -60,14 +53,6 @@ def parse(data: bytes | None) -> Document:
     except (ExpatError, ValueError, LookupError, RecursionError) as e:
         raise InputError(f"expected XMP, found {' '.join(str(e).split()) or 'something else'}: repair the file or move it away") from e
     return document
-
-
-def encoding_of(data: bytes) -> str:
-    """The encoding of a packet: by its mark, its zero bytes or its XML declaration, else UTF-8."""
-    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    zeros = bytes(b > 0 for b in data[:4])
-    declared = _DECLARED.match(data[:200])
-    return marked or _ZEROS.get(zeros) or _ZEROS.get(zeros[:2]) or (declared[1].decode() if declared else "utf-8")
 
 
 def _check_bounds(packet: str) -> None:

@@ -1,6 +1,7 @@
 """The orientation that an XMP sidecar beside a photo states: a photo program that turns a photo may write it there only.
 
-Sidecars are called photo.jpg.xmp or photo.xmp. One that is missing, damaged, no plain file or larger than MAX_BYTES says nothing.
+Sidecars are called photo.jpg.xmp or photo.xmp. One that is missing, damaged, no plain file or larger than MAX_BYTES says nothing. XMP is
+UTF-8, UTF-16 or UTF-32 (the XMP specification allows all three), with or without a byte order mark.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ import stat
 MAX_BYTES = 1 << 20
 # tiff:Orientation as an attribute or an element; XMP specification, part 2, section 3.3 (TIFF properties: as in EXIF, 1 to 8)
 _ORIENTATION = re.compile(r"""tiff:Orientation(?:\s*=\s*["']|[^>]*>)\s*([1-8])\s*["'<]""")
-_MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_MARKS = (  # the longest first: UTF-32's mark starts with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+# without a mark: XML starts with an ASCII character, whose zero bytes tell the encoding (XML 1.0, appendix F)
+_ZEROS = {b"\1\0\0\0": "utf-32-le", b"\0\0\0\1": "utf-32-be", b"\1\0": "utf-16-le", b"\0\1": "utf-16-be"}
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*encoding\s*=\s*["'](iso-8859-(?:[1-9]|1[013456])|windows-125[0-8]|us-ascii)["']""", re.IGNORECASE)
 
 
 def sidecar_orientation(path: str) -> int | None:
@@ -21,8 +28,7 @@ def sidecar_orientation(path: str) -> int | None:
     for name in (f"{path}.xmp", f"{os.path.splitext(path)[0]}.xmp"):
         data = _read(name)
         if data is not None:
-            encoding = next((e for mark, e in _MARKS if data.startswith(mark)), "utf-8")
-            found = _ORIENTATION.search(data.decode(encoding, "replace"))
+            found = _ORIENTATION.search(data.decode(encoding_of(data), "replace"))
             return int(found[1]) if found else None
     return None
 
@@ -37,3 +43,11 @@ def _read(path: str) -> bytes | None:
         return data if len(data) <= MAX_BYTES else None
     except (OSError, ValueError):
         return None
+
+
+def encoding_of(data: bytes) -> str:
+    """The encoding of a packet: by its mark, its zero bytes or its XML declaration, else UTF-8."""
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    zeros = bytes(b > 0 for b in data[:4])
+    declared = _DECLARED.match(data[:200])
+    return marked or _ZEROS.get(zeros) or _ZEROS.get(zeros[:2]) or (declared[1].decode() if declared else "utf-8")
