@@ -26,6 +26,19 @@ def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]
     return np.asarray(np.divide(inter, union, out=np.zeros_like(inter), where=union > 0))
 
 
+def turn_boxes(boxes: NDArray[np.floating], orientation: int, width: float, height: float) -> NDArray[np.float64]:
+    """Boxes (n, 4) of a picture of `width` x `height`, in the picture that `orientation` makes of it.
+
+    `orientation`, 1 to 8, is the operation that EXIF 2.32, section 4.6.4, prescribes for a stored picture; 5 to 8 swap the sides.
+    """
+    x, y, w, h = np.asarray(boxes, np.float64).reshape(-1, 4).T
+    right, below = width - x - w, height - y - h
+    left, top = {
+        1: (x, y), 2: (right, y), 3: (right, below), 4: (x, below), 5: (y, x), 6: (below, x), 7: (below, right), 8: (y, right),
+    }[orientation]  # fmt: skip
+    return np.stack([left, top, *((h, w) if orientation >= 5 else (w, h))], axis=1)
+
+
 def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> NDArray[np.intp]:
     """Greedy non-maximum suppression: indices of the kept boxes, highest score first; of equal scores the earlier box comes first.
 

@@ -23,7 +23,16 @@ from facecluster.grouping.identify import IdentifyConfig, group_kept, identify, 
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.subset import recognisable
 from facecluster.models.registry import card_of
-from facecluster.people import OverlayStore, ReconciledRun, find_previous_grouping, prepare_decisions, reconcile, save_run
+from facecluster.people import (
+    OverlayStore,
+    ReconciledRun,
+    find_previous_grouping,
+    follow_faces,
+    prepare_decisions,
+    read_followed,
+    reconcile,
+    save_run,
+)
 from facecluster.photos.collect import Collected, collect
 from facecluster.store import FACES, PHOTOS, Store
 
@@ -137,8 +146,11 @@ def _cluster(
         fitted = read_calibration(store, card).identify_settings()
         identities = IdentifyConfig(**card.grouping_settings(), **fitted)
     check_vectors(store, embed)
-    ids, vectors = load_vectors(store, embed.table())
-    prepared = prepare_decisions(store, ids, vectors)
+    followed = follow_faces(store, made, embed.table())
+    ids, vectors = load_vectors(made, embed.table())
+    prepared = prepare_decisions(store, ids, vectors, read_followed(made))
+    if followed:
+        prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
     with bars("faces linked", len(ids)) as tick:
         link(made, embed.table(), f"links/{card.name}", links, tick)
     table = f"identities/{card.name}"

@@ -1,9 +1,10 @@
 """Face regions of the Metadata Working Group (Guidelines for Handling Image Metadata 2.0, section 5.9) in a sidecar's tree.
 
 A region is normalised: centre x, y and size w, h as shares of the picture's width and height. It refers to the picture *as stored*, before
-EXIF's orientation turns it (exiftool, digiKam and Immich do the same). AppliedToDimensions are the stored width and height in px. Some
-programs refer to the upright picture instead: this is assumed if AppliedToDimensions fit the upright picture and not the stored one. HEIC
-files count as stored upright, because their decoder turns them.
+EXIF's orientation or, in HEIC and AVIF, the container's `irot` and `imir` turn it (exiftool, digiKam and Immich do the same).
+AppliedToDimensions are the stored width and height in px. Some programs refer to the upright picture instead. AppliedToDimensions tell
+which, unless both pictures have the same shape (turned by 180 degrees, mirrored, square) or they are missing: then the frame counts in
+which the regions overlap the faces that were found.
 
 Odd input: a region without a finite rectangle stays in the file and is not read.
 """
@@ -11,12 +12,17 @@ Odd input: a region without a finite rectangle stays in the file and is not read
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.dom.minidom import Document, Element
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from facecluster.export import xmp_packet
 from facecluster.export.photo_library import Photo
 from facecluster.export.xmp_packet import RDF
+from facecluster.geometry import iou
 
 MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
 AREA = "http://ns.adobe.com/xmp/sType/Area#"
@@ -67,20 +73,32 @@ def to_box(area: Box, width: int, height: int) -> Box:
 
 
 def stored_orientation(photo: Photo) -> int:
-    """The EXIF orientation that turns a photo's stored pixels upright."""
-    return 1 if photo.format == "HEIF" or not 1 <= photo.orientation <= 8 else photo.orientation
+    """The orientation that turns a photo's stored pixels upright, as EXIF numbers them."""
+    return photo.orientation if 1 <= photo.orientation <= 8 else 1
 
 
-def region_orientation(document: Document, photo: Photo) -> int | None:
-    """The orientation that turns the sidecar's regions upright; None if they belong to a picture with another aspect ratio."""
-    orientation = stored_orientation(photo)
+def region_orientation(document: Document, photo: Photo, faces: Sequence[Box]) -> int | None:
+    """The orientation that turns the sidecar's regions upright; None if they belong to a picture with another aspect ratio.
+
+    Args:
+        document: the sidecar.
+        photo: that it belongs to.
+        faces: x, y, w, h of the faces that were found, px of the upright photo.
+    """
+    frames = list(dict.fromkeys((stored_orientation(photo), 1)))
     applied = dimensions(document)
-    if applied is None or not photo.width or not photo.height:
-        return orientation
-    stored = (photo.height, photo.width) if orientation >= 5 else (photo.width, photo.height)
-    if _same_shape(applied, stored):
-        return orientation
-    return 1 if _same_shape(applied, (photo.width, photo.height)) else None
+    if applied is not None and photo.width and photo.height:
+        frames = [f for f in frames if _same_shape(applied, (photo.height, photo.width) if f >= 5 else (photo.width, photo.height))]
+    areas = [r.area for r in read_regions(document) if r.kind in ("Face", "")] if len(frames) > 1 and len(faces) else []
+    if not areas:
+        return frames[0] if frames else None
+    return max(frames, key=lambda f: _overlap([to_box(to_upright(a, f), photo.width, photo.height) for a in areas], faces))
+
+
+def _overlap(regions: Sequence[Box], faces: Sequence[Box]) -> float:
+    """Sum of IoU of the best matching of regions and faces."""
+    found = iou(np.array(regions), np.array(faces))
+    return round(float(found[linear_sum_assignment(-found)].sum()), 6)  # rounded: equal sums must not differ, the first frame wins
 
 
 def _same_shape(a: tuple[float, float], b: tuple[float, float]) -> bool:
@@ -94,7 +112,7 @@ def dimensions(document: Document) -> tuple[float, float] | None:
     if not isinstance(node, Element):
         return None
     found = xmp_packet.fields(node)
-    w, h = (_number(found.get((DIMENSIONS, k))) for k in "wh")
+    w, h = (xmp_packet.number(found.get((DIMENSIONS, k))) for k in "wh")
     return (w, h) if w is not None and h is not None and w > 0 and h > 0 else None
 
 
@@ -123,13 +141,20 @@ def read_regions(document: Document) -> list[Region]:
     return regions
 
 
+def count_regions(document: Document) -> int:
+    """The number of regions of a sidecar, with those that have no rectangle."""
+    info = regions_node(document)
+    listed = xmp_packet.fields(info).get((MWG, "RegionList")) if info is not None else None
+    return len(xmp_packet.items(listed)) if isinstance(listed, Element) else 0
+
+
 def _read_one(item: Element, applied: tuple[float, float] | None) -> Region | None:
     found = xmp_packet.fields(item)
     node = found.get((MWG, "Area"))
     if not isinstance(node, Element):
         return None
     area = xmp_packet.fields(node)
-    x, y, w, h, d = (_number(area.get((AREA, k))) for k in "xywhd")
+    x, y, w, h, d = (xmp_packet.number(area.get((AREA, k))) for k in "xywhd")
     width, height = applied or (1.0, 1.0)
     if w is None and h is None and d is not None:  # a circle; its diameter is a share of the shorter side
         w, h = (d * min(width, height) / width, d * min(width, height) / height) if applied else (d, d)
@@ -144,14 +169,6 @@ def _read_one(item: Element, applied: tuple[float, float] | None) -> Region | No
     kind, name = (xmp_packet.text(found.get((MWG, key))) for key in ("Type", "Name"))
     face_id, written_name, made = (xmp_packet.text(ours.get((OURS, key))) for key in ("FaceId", "Name", "Made"))
     return Region(item, kind, name, (x, y, w, h), face_id, written_name, made == "region")
-
-
-def _number(value: Element | str | None) -> float | None:
-    try:
-        number = float(xmp_packet.text(value))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and abs(number) < 1e9 else None
 
 
 def region_container(document: Document, width: int, height: int) -> Element:
@@ -184,6 +201,24 @@ def append_region(container: Element, area: Box, face_id: str, name: str) -> Non
         xmp_packet.set_attribute(node, AREA, "stArea", key, f"{value:.6f}")
     xmp_packet.set_attribute(node, AREA, "stArea", "unit", "normalized")
     write_provenance(item, face_id, name, created=True)
+
+
+def write_area(item: Element, area: Box) -> None:
+    """Move a region."""
+    node = xmp_packet.fields(item).get((MWG, "Area"))
+    if isinstance(node, Element):
+        for key, value in (*zip("xywh", (f"{v:.6f}" for v in area), strict=True), ("unit", "normalized")):
+            xmp_packet.set_field(node, AREA, "stArea", key, value)
+
+
+def write_dimensions(document: Document, photo: Photo) -> None:
+    """Set AppliedToDimensions to the stored size of a photo, if there are any."""
+    info = regions_node(document)
+    node = xmp_packet.fields(info).get((MWG, "AppliedToDimensions")) if info is not None else None
+    if isinstance(node, Element):
+        size = (photo.height, photo.width) if stored_orientation(photo) >= 5 else (photo.width, photo.height)
+        for key, value in (*zip("wh", map(str, size), strict=True), ("unit", "pixel")):
+            xmp_packet.set_field(node, DIMENSIONS, "stDim", key, value)
 
 
 def write_provenance(item: Element, face_id: str, name: str, *, created: bool) -> None:

@@ -8,7 +8,7 @@ any more, or that could not be used, is left out with its faces.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.matching.recognition import NOBODY, Person, Recognition, read_recognition
+from facecluster.people.face_ids import PHOTO_CHARS, FacesOf, present_id, read_followed
 from facecluster.store import FACES, PHOTOS, Store
 
 _NUMBERS = ("score", "sharpness", "yaw", "quality")
@@ -47,6 +48,7 @@ class Photo:
     height: int
     orientation: int  # EXIF, 1 to 8
     taken_at: str  # ISO 8601, '' if unknown
+    former: dict[str, str] = field(default_factory=dict)  # face_ids from before the photo was edited -> those of its faces now
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ def read_photo_library(
     """
     recognition = read_recognition(store, model)
     photos = _read_photos(store)
+    _add_former_faces(store, photos)
     columns = [f.name for f in FACES if f.name != "crop"]
     table = store.read_all("faces", FACES, columns).combine_chunks()
     numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
@@ -123,6 +126,18 @@ def read_photo_library(
         photos, recognition, rows, ids, box, landmarks, numbers,
         np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),
     )  # fmt: skip
+
+
+def _add_former_faces(store: Store, photos: list[Photo]) -> None:
+    """Fill in `former` of photos that took the place of others."""
+    followed = read_followed(store)
+    if not followed:
+        return
+    by_prefix = {photo.photo_id[:PHOTO_CHARS]: photo for photo in photos}
+    for old in followed:
+        now = present_id(old, followed, FacesOf(by_prefix))
+        if now is not None and now != old:
+            by_prefix[now[:PHOTO_CHARS]].former[old] = now
 
 
 def _read_photos(store: Store) -> list[Photo]:

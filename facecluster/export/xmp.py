@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.dom.minidom import Document
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from facecluster.export import face_regions, xmp_packet
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
+from facecluster.people.face_ids import PHOTO_CHARS
 from facecluster.photos.images import local_path
 
 MIN_OVERLAP = 0.5  # IoU from which a region of another program shows the same face
@@ -58,13 +60,14 @@ def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]
         InputError: `data` is no XMP, or its regions belong to a picture with another aspect ratio.
     """
     document = xmp_packet.parse(data)
+    renewed = _renew_edited(document, photo, faces)
     there = face_regions.read_regions(document)
-    orientation = face_regions.region_orientation(document, photo)
+    orientation = face_regions.region_orientation(document, photo, [f.box for f, _ in faces])
     if orientation is None or not photo.width or not photo.height:
         w, h = face_regions.dimensions(document) or (0, 0)
         raise InputError(f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: was it cropped? "
                          "Let the program that wrote the regions write them again, or remove them")  # fmt: skip
-    changed = _update_ours(there, {f.face_id: name for f, name in faces}, photo)
+    changed = _update_ours(there, {f.face_id: name for f, name in faces}, photo) or renewed
     own = {r.face_id for r in there}
     free = [r for r in there if not r.face_id and r.kind in ("Face", "")]
     for face, name in faces:
@@ -86,6 +89,30 @@ def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]
         return None
     xmp_packet.set_field(xmp_packet.first_description(document), face_regions.OURS, "facecluster", "PhotoId", photo.photo_id)
     return xmp_packet.serialise(document)
+
+
+def _renew_edited(document: Document, photo: Photo, faces: list[tuple[Face, str]]) -> bool:
+    """Move regions that this program wrote before the photo was edited to where their faces are now; gives whether anything changed.
+
+    A region of another program only learns which face it shows now. If all regions are ours, they get the size of the photo as it is.
+    """
+    before = {old[:PHOTO_CHARS] for old in photo.former}
+    there = face_regions.read_regions(document) if before else []
+    boxes = {face.face_id: face.box for face, _ in faces}
+    edited = [r for r in there if r.face_id[:PHOTO_CHARS] in before]
+    for region in edited:
+        now = photo.former.get(region.face_id, "")
+        kept = now if now in boxes else ""
+        if region.created and not kept and region.name == region.written_name and region.node.parentNode is not None:
+            region.node.parentNode.removeChild(region.node)
+            continue
+        face_regions.write_provenance(region.node, kept, region.written_name, created=region.created)
+        if region.created and kept:
+            area = face_regions.to_area(boxes[kept], photo.width, photo.height)
+            face_regions.write_area(region.node, face_regions.to_stored(area, face_regions.stored_orientation(photo)))
+    if edited and all(r.created for r in there):
+        face_regions.write_dimensions(document, photo)
+    return bool(edited)
 
 
 def _update_ours(there: list[face_regions.Region], names: dict[str, str], photo: Photo) -> bool:

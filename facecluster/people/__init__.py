@@ -2,6 +2,7 @@
 
 runs               the tables of each run, and which run is current
 face_ids           finds a face again whose face_id changed
+follow             follows faces from a photo to the edited one that took its place
 assign_ids         lasting ids and names for the groups of a run
 churn              the changes from one run to the next
 people_csv         STORE/people.csv, where the user may write names
@@ -16,6 +17,8 @@ overlay_store      a store for dry runs: reads from one store, writes to another
 from facecluster.people.churn import Churn
 from facecluster.people.confirmed_labels import named_faces, read_confirmed_labels
 from facecluster.people.current_people import CurrentPeople
+from facecluster.people.face_ids import read_followed
+from facecluster.people.follow import follow_faces
 from facecluster.people.overlay_store import OverlayStore
 from facecluster.people.previous_grouping import PreviousGrouping, find_previous_grouping
 from facecluster.people.reconcile import (
@@ -32,6 +35,6 @@ from facecluster.people.unclear import read_unclear
 
 __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
-    "all_runs", "current_run", "find_previous_grouping", "named_faces", "people_with_current_names", "prepare_decisions",
+    "all_runs", "current_run", "find_previous_grouping", "follow_faces", "named_faces", "people_with_current_names", "prepare_decisions", "read_followed",
     "read_confirmed_labels", "read_current_people", "read_people", "read_unclear", "reconcile", "return_to", "save_run",
 ]  # fmt: skip

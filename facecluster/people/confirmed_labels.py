@@ -10,7 +10,7 @@ from facecluster.decisions import ResolvedDecisions, active, read, replay
 from facecluster.errors import InputError
 from facecluster.evaluation.csv_file import LeftOut
 from facecluster.evaluation.ground_truth import Answers
-from facecluster.people.face_ids import with_current_ids
+from facecluster.people.face_ids import read_followed, with_current_ids
 from facecluster.people.runs import current_run, read_faces
 from facecluster.store import Store
 
@@ -25,7 +25,7 @@ def read_confirmed_labels(store: Store) -> Answers:
     decisions = read(store).decisions
     if run is not None:
         faces = read_faces(store, run)
-        decisions = with_current_ids(decisions, faces.ids, faces.boxes)
+        decisions = with_current_ids(decisions, faces.ids, faces.boxes, read_followed(store))
     people = named_faces(replay(decisions))
     mentioned = sorted({face for d in active(decisions) for face in (*d.faces, *d.others)})
     if not people:

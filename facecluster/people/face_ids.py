@@ -1,13 +1,14 @@
-"""Finds a face again whose face_id changed because a detector with other settings numbered the faces of its photo differently.
+"""Finds a face again whose face_id changed.
 
-A face_id starts with the first 24 hex digits of the photo's content hash; within a photo, boxes are matched by intersection over union.
+A detector with other settings numbered the faces of its photo differently: a face_id starts with the first 24 hex digits of the photo_id;
+within a photo, boxes are matched by intersection over union. Or another photo took the place of its photo: the table `followed` says so.
 
 Odd inputs: a box of NaN is unknown, then the id alone decides; a photo that is gone has no faces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import Decision
 from facecluster.geometry import iou
-from facecluster.store import FACES, Store
+from facecluster.store import FACES, FOLLOWED, Store
 
+FOLLOWED_TABLE = "followed"
 MIN_IOU = 0.3  # intersection over union from which two boxes are one face
 PHOTO_CHARS = 24  # first characters of a face_id, which stand for the photo
 
@@ -34,16 +36,51 @@ def read_face_boxes(store: Store, ids: Sequence[str]) -> NDArray[np.float32]:
     return boxes
 
 
+def read_followed(store: Store) -> dict[str, str]:
+    """face_ids of faces whose photo was edited, each with that of the same face in the photo that took its place."""
+    table = store.read_all(FOLLOWED_TABLE, FOLLOWED)
+    return dict(zip(table["old"].to_pylist(), table["new"].to_pylist(), strict=True))
+
+
+class FacesOf:
+    """All faces of some photos, as a container: photos by the first PHOTO_CHARS of their ids."""
+
+    def __init__(self, photos: Container[str]) -> None:
+        self._photos = photos
+
+    def __contains__(self, face: object) -> bool:
+        return isinstance(face, str) and face[:PHOTO_CHARS] in self._photos
+
+
+def present_id(face: str, followed: Mapping[str, str], present: Container[str]) -> str | None:
+    """The face_id that a face has now, over any number of edits; None if it is gone. An edit and its undoing may make a circle."""
+    seen: set[str] = set()
+    at: str | None = face
+    while at is not None and at not in present:
+        seen.add(at)
+        at = followed.get(at)
+        if at in seen:
+            return None
+    return at
+
+
 def track_faces(
-    old: Sequence[str], old_boxes: NDArray[np.floating], new: Sequence[str], new_boxes: NDArray[np.floating]
+    old: Sequence[str],
+    old_boxes: NDArray[np.floating],
+    new: Sequence[str],
+    new_boxes: NDArray[np.floating],
+    followed: Mapping[str, str] | None = None,
 ) -> NDArray[np.int64]:
-    """Find each face of `old` in `new`: by id and box, else by box among the photo's other faces, greedily by falling IoU.
+    """Find each face of `old` in `new`: by id and box, else where it was followed to, else by box among the photo's other faces.
+
+    Boxes of one photo are matched greedily by falling IoU.
 
     Args:
         old: (m,) face_ids.
         old_boxes: (m, 4) x, y, w, h in px; NaN = unknown.
         new: (n,) face_ids, sorted.
         new_boxes: (n, 4).
+        followed: see `read_followed`.
 
     Returns:
         (m,) row in `new`; -1 = gone.
@@ -53,6 +90,9 @@ def track_faces(
     same = at >= 0
     overlap = _paired_iou(old_boxes[same], new_boxes[at[same]])
     at[np.flatnonzero(same)[overlap < MIN_IOU]] = -1  # NaN compares as not less: without a box the id decides
+    for i in np.flatnonzero(at < 0).tolist() if followed else ():
+        if old[i] in followed and old[i] not in rows and (found := present_id(old[i], followed, rows)) is not None:
+            at[i] = rows[found]
     lost = np.flatnonzero(at < 0)
     photos: dict[str, list[int]] = {}
     for i in lost[np.isfinite(old_boxes[lost]).all(axis=1)].tolist():
@@ -80,7 +120,9 @@ def _paired_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.
     return np.asarray(inside / np.where(union > 0, union, 1), dtype=np.float64)
 
 
-def with_current_ids(decisions: Iterable[Decision], ids: Sequence[str], boxes: NDArray[np.floating]) -> list[Decision]:
+def with_current_ids(
+    decisions: Iterable[Decision], ids: Sequence[str], boxes: NDArray[np.floating], followed: Mapping[str, str] | None = None
+) -> list[Decision]:
     """Decisions with the present face_ids of their faces; a face that is gone keeps its old id."""
     decisions = list(decisions)
     known: dict[tuple[str, tuple[float, ...] | None], str] = {
@@ -88,7 +130,7 @@ def with_current_ids(decisions: Iterable[Decision], ids: Sequence[str], boxes: N
     }
     keys = list(known)
     unknown = (np.nan,) * 4
-    at = track_faces([face for face, _ in keys], np.array([box or unknown for _, box in keys], np.float64).reshape(-1, 4), ids, boxes)
+    at = track_faces([face for face, _ in keys], np.array([box or unknown for _, box in keys], np.float64).reshape(-1, 4), ids, boxes, followed)
     rows = set(ids)
     for key, row in zip(keys, at.tolist(), strict=True):
         # an id that now belongs to another face must not stand for it

@@ -16,7 +16,7 @@ from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.churn import Churn, compare_runs
 from facecluster.people.current_people import CurrentPeople
-from facecluster.people.face_ids import PHOTO_CHARS, read_face_boxes, track_faces, with_current_ids
+from facecluster.people.face_ids import PHOTO_CHARS, read_face_boxes, read_followed, track_faces, with_current_ids
 from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
 from facecluster.store import IDENTITIES, Stamp, Store, in_schema
 
@@ -32,6 +32,7 @@ class PreparedDecisions:
     photos: NDArray[np.int64]  # (n,) number of each face's photo
     must_link: NDArray[np.int64]  # (m, 2) rows
     cannot_link: NDArray[np.int64]  # (c, 2) rows
+    followed: dict[str, str]  # face_ids of faces whose photo was edited -> those of the photo that took its place
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,7 +59,7 @@ def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
     if run is None:
         raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     journal, faces = read(store), read_faces(store, run)
-    resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes))
+    resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, read_followed(store)))
     people, notes = assign_names(read_people(store, run).person_ids, faces, resolved)
     return CurrentPeople(people, faces, journal.decisions), run, [*journal.notes, *resolved.notes, *notes]
 
@@ -71,8 +72,14 @@ def people_with_current_names(store: Store) -> tuple[People, Run] | None:
     return known.people, run
 
 
-def prepare_decisions(store: Store, ids: Sequence[str], vectors: NDArray[np.floating]) -> PreparedDecisions:
-    """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written."""
+def prepare_decisions(
+    store: Store, ids: Sequence[str], vectors: NDArray[np.floating], followed: dict[str, str] | None = None
+) -> PreparedDecisions:
+    """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written.
+
+    `followed`: see `read_followed`; None: as the store says.
+    """
+    followed = read_followed(store) if followed is None else followed
     journal = read(store)
     notes, new = list(journal.notes), []
     if current_run(store) is not None:
@@ -84,10 +91,10 @@ def prepare_decisions(store: Store, ids: Sequence[str], vectors: NDArray[np.floa
             notes.append(f"{len(new)} changes in {people_csv.FILE} become decisions")
     boxes = read_face_boxes(store, ids)
     decisions = [*journal.decisions, *new]
-    resolved = replay(with_current_ids(decisions, ids, boxes))
+    resolved = replay(with_current_ids(decisions, ids, boxes, followed))
     must, cannot = constraint_pairs(resolved, {face: i for i, face in enumerate(ids)}, vectors)
     photos = np.unique([face[:PHOTO_CHARS] for face in ids], return_inverse=True)[1].astype(np.int64)
-    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, [*notes, *resolved.notes])
+    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, [*notes, *resolved.notes])
 
 
 def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> list[Decision]:
@@ -121,7 +128,7 @@ def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str
     before = current_run(store)
     old_people = People([], [], [], []) if before is None else read_people(store, before)
     old = Faces([], np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4), np.float32)) if before is None else read_faces(store, before)
-    at = track_faces(old.ids, old.boxes, ids, prepared.boxes)
+    at = track_faces(old.ids, old.boxes, ids, prepared.boxes, prepared.followed)
     person_ids = assign_person_ids(faces, prepared.resolved, old_people.person_ids, at, old.identity)
     people, notes = assign_names(person_ids, faces, prepared.resolved)
     churn = compare_runs(before.number if before else 0, old_people, old.identity, people, faces.identity, at)

@@ -107,3 +107,11 @@ def restore_places(store: Store, uris: Iterable[str]) -> None:
     """Undo `drop_places`: the places count again, as gone ones."""
     known = gone_places(store)
     write_gone_places(store, known | {uri: False for uri in uris if uri in known})
+
+
+def past_photos(store: Store) -> pa.Table:
+    """A row for each time that a place was looked at and could be used, in that order: uri, photo_id, width, height."""
+    names = ["uri", "photo_id", "width", "height", "error", "picture"]
+    table = store.read_all("photos", PHOTOS, names).combine_chunks()
+    table = table.set_column(names.index("photo_id"), "photo_id", _first_ids(table))
+    return table.filter(pc.is_null(table["error"])).select(names[:4])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facecluster.decisions import Decision, Journal, ResolvedDecisions, active, read, replay
 from facecluster.people import CurrentPeople, Run
 from facecluster.people.assign_ids import assign_names, assign_person_ids
-from facecluster.people.face_ids import with_current_ids
+from facecluster.people.face_ids import read_followed, with_current_ids
 from facecluster.people.runs import Faces
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
@@ -118,7 +118,7 @@ def current_view(store: Store, run_data: RunData) -> PeopleView:
     """The people after all decisions of the journal."""
     journal, faces = read(store), run_data.faces
     active_decisions = active(journal.decisions)
-    now = with_current_ids(journal.decisions, faces.ids, faces.boxes)
+    now = with_current_ids(journal.decisions, faces.ids, faces.boxes, read_followed(store))
     resolved = replay(now)
     split_off = {face for d in active(now) if d.act == "split" for face in d.faces}
     identity = apply_decisions(faces.identity, run_data.rows, resolved, split_off)
