@@ -19,7 +19,11 @@ from facecluster.cli.printing import printable
 @json_option
 @handle_errors
 def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | None, as_json: bool) -> None:
-    """Take over the names that digiKam, Lightroom and others gave to faces, from SIDECARS (.xmp, photos, or folders of them).
+    """Take over the names that other programs gave to faces: digiKam, Lightroom, Windows, Picasa and others.
+
+    SIDECARS are XMP sidecars, photos with XMP, Picasa's .picasa.ini and contacts.xml, Google Takeout's .json files, or folders of them. A
+    name without a place in the photo (Google Takeout's, IPTC's persons shown) is taken over if the photo has one such name and one face,
+    and the face no other name; the other such names are listed with --json.
 
     Each name becomes a decision, in effect at once and in every later 'facecluster cluster'. 'facecluster undo' takes the names back.
 
@@ -40,14 +44,16 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
         made = append(place, made)
     if as_json:
         rows = [
-            {"source": n.source, "photo": n.photo.uris[0], "name": n.name, "box": [round(v, 1) for v in n.box],
+            {"source": n.source, "photo": n.photo.uris[0], "name": n.name, "box": [round(v, 1) for v in n.box] if n.box else None,
              "overlap": round(n.overlap, 3), "face_id": n.face.face_id if n.face else None,
              "person": n.face.person.key if n.face and n.face.person else None}
             for n in found.names
         ]  # fmt: skip
+        hints = [{"source": n.source, "photo": n.photo.uris[0], "name": n.name, "why": why} for n, why in found.hints]
         skipped = [{"file": file, "why": why} for file, why in found.skipped]
         batch = {"decisions": len(made), "batch": made[0].batch if made else None, "dry_run": dry_run}
-        click.echo(json.dumps({"files": found.files, **batch, "names": rows, "skipped": skipped}, indent=1))
+        more = {"hints": hints, "passed_over": dict(found.passed_over), "skipped": skipped}
+        click.echo(json.dumps({"files": found.files, **batch, "names": rows, **more}, indent=1))
         return
     for row in found.names:
         person = row.face.person.label if row.face and row.face.person else "nobody"
@@ -56,7 +62,10 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
     for file, why in found.skipped:
         click.echo(f"skipped {printable(file)}: {printable(why)}", err=True)
     faces = sum(n.face is not None for n in found.names)
-    click.echo(f"{plural(len(found.names), 'name')} in {plural(found.files, 'file')} with XMP: {faces} on faces of the store", err=True)
+    click.echo(f"{plural(len(found.names), 'name')} in {plural(found.files, 'file')}: {faces} on faces of the store", err=True)
+    if found.passed_over:
+        what = "; ".join(f"{why}: {count:,}" for why, count in found.passed_over.most_common())
+        click.echo(f"passed over: {printable(what)}", err=True)
     news = sum(len(d.faces) for d in made)
     if made and not dry_run:
         click.echo(f"{plural(news, 'name')} taken over; 'facecluster undo {store} {made[0].batch}' takes them back", err=True)

@@ -77,7 +77,7 @@ def stored_orientation(photo: Photo) -> int:
     return photo.orientation if 1 <= photo.orientation <= 8 else 1
 
 
-def region_orientation(document: Document, photo: Photo, faces: Sequence[Box]) -> int | None:
+def region_orientation(document: Document, photo: Photo, faces: Sequence[Box] = ()) -> int | None:
     """The orientation that turns the sidecar's regions upright; None if they belong to a picture with another aspect ratio.
 
     Args:
@@ -85,12 +85,21 @@ def region_orientation(document: Document, photo: Photo, faces: Sequence[Box]) -
         photo: that it belongs to.
         faces: x, y, w, h of the faces that were found, px of the upright photo.
     """
+    return best_frame(frames_of(document, photo), [r.area for r in read_regions(document) if r.kind in ("Face", "")], photo, faces)
+
+
+def frames_of(document: Document, photo: Photo) -> list[int]:
+    """The orientations that may turn the sidecar's regions upright, by its AppliedToDimensions; the likeliest first."""
     frames = list(dict.fromkeys((stored_orientation(photo), 1)))
     applied = dimensions(document)
-    if applied is not None and photo.width and photo.height:
-        frames = [f for f in frames if _same_shape(applied, (photo.height, photo.width) if f >= 5 else (photo.width, photo.height))]
-    areas = [r.area for r in read_regions(document) if r.kind in ("Face", "")] if len(frames) > 1 and len(faces) else []
-    if not areas:
+    if applied is None or not photo.width or not photo.height:
+        return frames
+    return [f for f in frames if _same_shape(applied, (photo.height, photo.width) if f >= 5 else (photo.width, photo.height))]
+
+
+def best_frame(frames: Sequence[int], areas: Sequence[Box], photo: Photo, faces: Sequence[Box]) -> int | None:
+    """Of orientations that may turn normalised regions upright, the one that puts them on the faces that were found (px); None for none."""
+    if len(frames) < 2 or not areas or not len(faces):
         return frames[0] if frames else None
     return max(frames, key=lambda f: _overlap([to_box(to_upright(a, f), photo.width, photo.height) for a in areas], faces))
 

@@ -1,43 +1,43 @@
-"""Names that other programs gave to faces: read from XMP sidecars and from photos with XMP, and matched to the store's faces.
+"""Names that other programs gave to faces, matched to the store's faces.
 
 Regions and faces are matched one to one by their overlap, from an IoU of .2 (other programs draw whole heads). Regions that this program
-wrote itself and nobody changed since are skipped. Odd input: a file that can't be read, is no XMP, or whose photo is not in the store
-is a row of `skipped` with a reason in one line; a region without a name is not imported.
+wrote itself and nobody changed since are passed over. A name without a place in the photo (Google Takeout, IPTC's persons shown) is used
+only if it is the photo's only such name, the photo has one face, and that face has no other name; else it is a hint.
+
+Odd input: a file that can't be read, is no XMP, or whose photo is not in the store is a row of `skipped` with a reason in one line; what
+is passed over is counted by reason.
 """
 
 from __future__ import annotations
 
-import os
 import uuid
-import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from xml.dom.minidom import Document
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from facecluster.decisions import CORE_FACES, Decision, active, clean_name
 from facecluster.errors import InputError
-from facecluster.export import face_regions, xmp_packet
+from facecluster.export import face_regions
+from facecluster.export.name_sources import NameFiles, Tagged
+from facecluster.export.people_tag import PeopleTag
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
-from facecluster.photos.images import local_path
 
 MIN_OVERLAP = 0.2  # IoU
 
 
 @dataclass(frozen=True, slots=True)
 class RegionName:
-    """The name of a region of a photo."""
+    """A name that a file gives to somebody in a photo."""
 
-    source: str  # the sidecar, or the photo itself
+    source: str  # the sidecar, the photo itself, Picasa's or Takeout's file
     photo: Photo
     name: str
-    box: face_regions.Box  # x, y, w, h in px of the upright photo
-    face: Face | None  # the store's face in the region
+    box: face_regions.Box | None  # x, y, w, h in px of the upright photo; None: the file states no place
+    face: Face | None  # the store's face there
     overlap: float  # IoU with it; 0 without
 
 
@@ -45,37 +45,31 @@ class RegionName:
 class ImportedNames:
     """The result of reading names."""
 
-    files: int = 0  # with XMP
+    files: int = 0  # that say something about people
     names: list[RegionName] = field(default_factory=list)
+    hints: list[tuple[RegionName, str]] = field(default_factory=list)  # names without a place that are not used, each with the reason
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (file, why)
+    passed_over: Counter[str] = field(default_factory=Counter)  # why -> how many
 
 
 def read_names(sources: Iterable[str], library: PhotoLibrary) -> ImportedNames:
-    """Read names from sidecars, photos and folders of both. Raises InputError if a source is missing."""
-    by_id = {p.photo_id: p for p in library.photos}
-    by_path = {os.path.realpath(local): p for p in library.photos for uri in p.uris if (local := local_path(uri)) is not None}
-    by_stem: dict[str, list[Photo]] = {}
-    for local, photo in by_path.items():
-        by_stem.setdefault(os.path.splitext(local)[0], []).append(photo)
-    found = ImportedNames()
+    """Read names from sidecars, photos, Picasa's and Takeout's files, and folders of them. Raises InputError if a source is missing."""
+    reader = NameFiles(library)
+    found = ImportedNames(skipped=reader.skipped, passed_over=reader.passed_over)
     seen: set[tuple[str, str]] = set()
-    for path in _files(sources, by_path):
-        try:
-            data = path.read_bytes() if path.suffix.lower() == ".xmp" else _embedded(path)
-            if data is None:
+    without_place: dict[str, dict[str, RegionName]] = {}  # photo_id -> name -> one that states it
+    for tagged in reader.read(sources):
+        for row in _names_in(tagged, library.faces(tagged.photo), found):
+            if row.box is None:
+                without_place.setdefault(row.photo.photo_id, {}).setdefault(row.name, row)
                 continue
-            document = xmp_packet.parse(data)
-            found.files += 1
-            photo = _photo_of(path, document, by_id, by_path, by_stem)
-            for row in _names_in(str(path), document, photo, library.faces(photo), found):
-                key = (row.face.face_id if row.face else str(row.box), row.name)
-                if key not in seen:  # a sidecar and the photo itself often have the same names
-                    seen.add(key)
-                    found.names.append(row)
-        except OSError as e:
-            found.skipped.append((str(path), f"expected a readable file, found: {e.strerror}"))
-        except InputError as e:
-            found.skipped.append((str(path), str(e)))
+            key = (row.face.face_id if row.face else f"{row.photo.photo_id} {row.box}", row.name)
+            if key not in seen:  # a sidecar and the photo itself often have the same names
+                seen.add(key)
+                found.names.append(row)
+    _place(without_place, library, found)
+    found.files = reader.files
+    found.passed_over = +found.passed_over  # without those that are 0
     return found
 
 
@@ -101,73 +95,70 @@ def name_decisions(names: Iterable[RegionName], before: Iterable[Decision]) -> l
     return made
 
 
-def _files(sources: Iterable[str], photos: dict[str, Photo]) -> Iterator[Path]:
-    """Files that may hold XMP, sidecars before photos in each folder."""
-    for source in sources:
-        start = Path(os.path.expanduser(source))
-        if start.is_dir():
-            for folder, folders, names in os.walk(start):
-                folders.sort()
-                paths = [Path(folder, n) for n in sorted(names)]
-                yield from (p for p in paths if p.suffix.lower() == ".xmp")
-                yield from (p for p in paths if os.path.realpath(p) in photos)
-        elif start.exists():
-            yield start
-        else:
-            raise InputError(f"expected sidecars (.xmp), photos or folders of them, found nothing at {source}: check the path")
+def _names_in(tagged: Tagged, faces: list[Face], found: ImportedNames) -> Iterator[RegionName]:
+    """The names in a file that are not ours, each with the face that it belongs to."""
+    new = [t for t in tagged.tags if t.name and not t.ours]
+    found.passed_over["regions without a name"] += sum(not t.name for t in tagged.tags)
+    found.passed_over["regions that facecluster wrote"] += sum(bool(t.name) and t.ours for t in tagged.tags)
+    placed = [t for t in tagged.tags if t.area is not None]
+    photo = tagged.photo
+    if not tagged.frames and any(t in new for t in placed):
+        w, h = tagged.size
+        found.skipped.append((tagged.source, f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: "
+                                             "was it cropped?"))  # fmt: skip
+    elif placed and new:
+        yield from _match(tagged, placed, new, faces, found)
+    for tag in new:
+        name = _clean(tag, tagged.source, found) if tag.area is None else ""
+        if name:
+            yield RegionName(tagged.source, photo, name, None, None, 0.0)
 
 
-def _embedded(path: Path) -> bytes | None:
-    """The XMP packet in a photo; None if it has none that can be read."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                data = image.info.get("xmp")
-    except Exception:  # noqa: BLE001  decoders raise nearly anything on damaged files
-        return None
-    return data.encode() if isinstance(data, str) else data
-
-
-def _photo_of(
-    path: Path, document: Document, by_id: dict[str, Photo], by_path: dict[str, Photo], by_stem: dict[str, list[Photo]]
-) -> Photo:
-    """The photo that a file belongs to: by the photo_id that this program wrote in it, else by its name."""
-    for description in xmp_packet.descriptions(document):
-        written = by_id.get(xmp_packet.text(xmp_packet.fields(description).get((face_regions.OURS, "PhotoId"))))
-        if written is not None:
-            return written
-    real = os.path.realpath(path)
-    stem = real[: -len(".xmp")] if path.suffix.lower() == ".xmp" else real
-    found = [by_path[stem]] if stem in by_path else by_stem.get(stem, []) if stem != real else []
-    if len(found) != 1:
-        raise InputError(f"expected a sidecar of one photo of the store, found {len(found)} photos with its name: embed the photo first, "
-                         "or rename the sidecar to photo.jpg.xmp")  # fmt: skip
-    return found[0]
-
-
-def _names_in(source: str, document: Document, photo: Photo, faces: list[Face], found: ImportedNames) -> Iterator[RegionName]:
-    there = [r for r in face_regions.read_regions(document) if r.kind in ("Face", "")]
-    foreign = [r for r in there if r.name and not (r.face_id and r.name == r.written_name)]
-    if not foreign:
-        return
-    orientation = face_regions.region_orientation(document, photo)
-    if orientation is None:
-        w, h = face_regions.dimensions(document) or (0, 0)
-        raise InputError(f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: was it cropped?")
+def _match(tagged: Tagged, placed: list[PeopleTag], new: list[PeopleTag], faces: list[Face], found: ImportedNames) -> Iterator[RegionName]:
     # all regions take part in the matching: a face in a region without a name must not get the name of a neighbouring region
-    boxes = np.array([face_regions.to_box(face_regions.to_upright(r.area, orientation), photo.width, photo.height) for r in there])
-    overlap = iou(boxes, np.array([f.box for f in faces]).reshape(-1, 4))
+    photo, found_boxes = tagged.photo, [f.box for f in faces]
+    areas = [t.area for t in placed if t.area is not None]
+    frame = face_regions.best_frame(tagged.frames, areas, photo, found_boxes) or 1
+    boxes = np.array([face_regions.to_box(face_regions.to_upright(area, frame), photo.width, photo.height) for area in areas])
+    overlap = iou(boxes, np.array(found_boxes).reshape(-1, 4))
     pairs = {int(i): int(j) for i, j in zip(*linear_sum_assignment(-overlap), strict=True) if overlap[i, j] >= MIN_OVERLAP}
     ids = {f.face_id: f for f in faces}
-    for i, region in enumerate(there):
-        if region in foreign:
-            face = ids.get(region.face_id) or (faces[pairs[i]] if i in pairs else None)
+    for i, tag in enumerate(placed):
+        name = _clean(tag, tagged.source, found) if tag in new else ""
+        if name:
+            face = ids.get(tag.face_id) or (faces[pairs[i]] if i in pairs else None)
             x, y, w, h = boxes[i].tolist()
             face_overlap = float(iou(boxes[i : i + 1], np.array([face.box]))[0, 0]) if face else 0.0
-            try:
-                name = clean_name(region.name)
-            except InputError as e:  # an id that this program wrote in place of a name
-                found.skipped.append((source, str(e)))
+            yield RegionName(tagged.source, photo, name, (x, y, w, h), face, face_overlap)
+
+
+def _clean(tag: PeopleTag, source: str, found: ImportedNames) -> str:
+    try:
+        return clean_name(tag.name)
+    except InputError as e:  # an id that this program wrote in place of a name
+        found.skipped.append((source, str(e)))
+        return ""
+
+
+def _place(without: dict[str, dict[str, RegionName]], library: PhotoLibrary, found: ImportedNames) -> None:
+    """Give names without a place to faces where only one face can be meant; the others become hints."""
+    boxed: dict[str, list[RegionName]] = {}
+    for row in found.names:
+        boxed.setdefault(row.photo.photo_id, []).append(row)
+    for photo_id, rows in without.items():
+        there = boxed.get(photo_id, [])
+        left = [row for name, row in rows.items() if name not in {r.name for r in there}]
+        for row in left:
+            faces = library.faces(row.photo)
+            known = faces[0].person.name if len(faces) == 1 and faces[0].person else None
+            if len(faces) != 1:
+                why = f"names without a place, in photos with {'several faces' if faces else 'no face'}"
+            elif len(left) > 1 or any(r.face for r in there):
+                why = "names without a place, more than the photo has faces"
+            elif known and known != row.name:
+                why = "names without a place, where the only face has another name"
             else:
-                yield RegionName(source, photo, name, (x, y, w, h), face, face_overlap)
+                found.names.append(replace(row, box=faces[0].box, face=faces[0]))
+                continue
+            found.hints.append((row, why))
+            found.passed_over[why] += 1

@@ -9,6 +9,7 @@ refused before anything in it is read, so no entity is ever expanded. Odd input:
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NoReturn
 from xml.dom import minidom
@@ -44,15 +45,23 @@ def parse(data: bytes | None) -> Document:
     if data is None:
         return minidom.parseString(_EMPTY.encode())
     try:
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"{len(data) >> 20} MiB")
-        packet = data.decode(encoding_of(data)).strip("\ufeff\0 \t\r\n")
-        _check_bounds(packet)
-        document = minidom.parseString(packet)
+        document = parse_xml(data)
         descriptions(document)
-    except (ExpatError, ValueError, LookupError, RecursionError) as e:
+    except ValueError as e:
         raise InputError(f"expected XMP, found {' '.join(str(e).split()) or 'something else'}: repair the file or move it away") from e
     return document
+
+
+def parse_xml(data: bytes) -> Document:
+    """The tree of any XML file of bounded size. Raises ValueError if it is none, has a document type, or is too large."""
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{len(data) >> 20} MiB")
+    packet = data.decode(encoding_of(data)).strip("\ufeff\0 \t\r\n")
+    try:
+        _check_bounds(packet)
+        return minidom.parseString(packet)
+    except ExpatError as e:
+        raise ValueError(str(e)) from e
 
 
 def _check_bounds(packet: str) -> None:
@@ -113,6 +122,31 @@ def text(value: Element | str | None) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     return "".join(c.data for c in value.childNodes if c.nodeType in (Node.TEXT_NODE, Node.CDATA_SECTION_NODE)).strip()
+
+
+def number(value: Element | str | None) -> float | None:
+    """The number that a simple value states; None if it is none, or not finite."""
+    try:
+        found = float(text(value))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and abs(found) < 1e9 else None
+
+
+def all_text(node: Element) -> list[str]:
+    """The texts of an element and of everything in it, attributes of resources included."""
+    inside = [value for a in node.attributes.values() if (value := a.value) and a.localName == "resource"]
+    return [*inside, text(node), *(t for child in child_elements(node) for t in all_text(child))]
+
+
+def properties(document: Document, space: str, name: str) -> list[Element]:
+    """The elements of a top-level property; several if a packet states it several times."""
+    return [c for d in descriptions(document) for c in child_elements(d) if is_element(c, space, name)]
+
+
+def items(node: Element) -> list[Element]:
+    """The items of a list (rdf:Bag, rdf:Seq or rdf:Alt)."""
+    return [item for container in child_elements(node) for item in child_elements(container) if is_element(item, RDF, "li")]
 
 
 def fields(node: Element) -> Fields:

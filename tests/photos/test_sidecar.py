@@ -15,7 +15,7 @@ ELEMENT = "<rdf:Description><tiff:Orientation>8</tiff:Orientation></rdf:Descript
 
 @pytest.mark.parametrize("name", ["a.jpg.xmp", "a.xmp"])
 @pytest.mark.parametrize(("text", "expected"), [(ATTRIBUTE, 6), (ELEMENT, 8), ("<x/>", None), ('tiff:Orientation="9"', None), ("", None)])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 def test_both_forms_and_names(tmp_path: Path, name: str, text: str, expected: int | None, encoding: str) -> None:
     (tmp_path / name).write_bytes(text.encode(encoding))
     assert sidecar_orientation(str(tmp_path / "a.jpg")) == expected

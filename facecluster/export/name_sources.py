@@ -1,0 +1,199 @@
+"""Files that say who is in photos, and the photo that each belongs to.
+
+| file | people |
+|---|---|
+| XMP sidecars, photos with XMP | MWG's regions, and Microsoft's and IPTC's where MWG has no name; IPTC's persons shown |
+| `.picasa.ini`, `contacts.xml` | faces of Picasa |
+| `photo.jpg.json`, `photo.jpg.supplemental-metadata.json` | people of Google Photos, from Takeout |
+
+Files are other people's input: large ones and special files are not read. Whatever is passed over is counted with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.dom.minidom import Document
+
+from facecluster.errors import InputError, PhotoError
+from facecluster.export import face_regions, iptc_people, microsoft_people, picasa, takeout, xmp_packet
+from facecluster.export.people_tag import PeopleTag, overlap_of
+from facecluster.export.photo_library import Photo, PhotoLibrary
+from facecluster.export.photo_packets import packets_in
+from facecluster.photos.images import local_path, read_file
+
+MAX_BYTES = 16 << 20  # of an ini or JSON file
+SAME_REGION = 0.5  # IoU from which regions of two formats show one face
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What a file says about a photo."""
+
+    source: str
+    photo: Photo
+    tags: list[PeopleTag]
+    frames: list[int]  # orientations that may turn the areas upright, the likeliest first; none: the picture had another shape
+    size: tuple[float, float] = (0, 0)  # of that picture, px
+
+
+@dataclass(slots=True)
+class NameFiles:
+    """Reads files for a store's photos."""
+
+    library: PhotoLibrary
+    files: int = 0  # that say something about people
+    passed_over: Counter[str] = field(default_factory=Counter)  # why -> how many
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # (file, why) of files that can't be used
+    _by_id: dict[str, Photo] = field(default_factory=dict)
+    _folders: dict[str, dict[str, Photo]] = field(default_factory=dict)  # real path of a folder -> file name -> photo
+    _contacts: dict[str, str] = field(default_factory=dict)  # of Picasa: id -> name
+
+    def __post_init__(self) -> None:
+        for photo in self.library.photos:
+            self._by_id[photo.photo_id] = photo
+            for path in filter(None, map(local_path, photo.uris)):
+                folder, name = os.path.split(os.path.realpath(path))
+                self._folders.setdefault(folder, {})[name] = photo
+
+    def read(self, sources: Iterable[str]) -> Iterator[Tagged]:
+        """Read files and folders of them. Raises InputError if a source is missing."""
+        paths = [p for source in sources for p in self._paths(source)]
+        inis = []
+        for path in dict.fromkeys(paths):
+            try:
+                if path.name.lower() in picasa.INI:
+                    ini = picasa.read_ini(_content(path))
+                    inis.append((path, ini))
+                    self._contacts |= ini.contacts
+                elif path.name.lower() == picasa.CONTACTS:
+                    self._contacts |= picasa.read_contacts(_content(path))
+                elif path.suffix.lower() == ".json":
+                    yield from self._takeout(path)
+                else:
+                    yield from self._xmp(path)
+            except OSError as e:
+                self.skipped.append((str(path), f"expected a readable file, found: {e.strerror}"))
+            except (InputError, PhotoError) as e:
+                self.skipped.append((str(path), str(e)))
+        for path, ini in inis:  # contacts may stand in another folder's file
+            yield from self._picasa(path, ini)
+
+    def _paths(self, source: str) -> Iterator[Path]:
+        """Files that may name people; in each folder sidecars come before photos."""
+        start = Path(os.path.expanduser(source))
+        if not start.exists():
+            raise InputError(f"expected sidecars, photos, files of Picasa or Takeout, or folders of them, found nothing at {source}: check "
+                             "the path")  # fmt: skip
+        if not start.is_dir():
+            yield start
+            return
+        for folder, folders, names in os.walk(start):
+            folders.sort()
+            known = self._folders.get(os.path.realpath(folder), {})
+            kinds: tuple[list[Path], list[Path]] = [], []
+            for name in sorted(names):
+                path, lower = Path(folder, name), name.lower()
+                if lower.endswith((".xmp", ".json")) or lower in (*picasa.INI, picasa.CONTACTS):
+                    kinds[0].append(path)
+                elif name in known or self._photo_at(path) is not None:
+                    kinds[1].append(path)
+                else:
+                    self.passed_over[f"files that are no photo of the store ({path.suffix.lower() or 'no ending'})"] += 1
+            yield from (*kinds[0], *kinds[1])
+
+    def _photo_at(self, path: Path) -> Photo | None:
+        folder, name = os.path.split(os.path.realpath(path))
+        return self._folders.get(folder, {}).get(name)
+
+    def _xmp(self, path: Path) -> Iterator[Tagged]:
+        is_sidecar = path.suffix.lower() == ".xmp"
+        packets = [_content(path, xmp_packet.MAX_BYTES)] if is_sidecar else packets_in(read_file(str(path)))
+        if not packets:
+            self.passed_over["photos without XMP"] += 1
+            return
+        self.files += 1
+        for packet in packets:
+            document = xmp_packet.parse(packet)
+            photo = self._photo_of(path, document)
+            size = face_regions.dimensions(document) or (0, 0)
+            yield Tagged(str(path), photo, self._tags(document, photo), face_regions.frames_of(document, photo), size)
+
+    def _photo_of(self, path: Path, document: Document) -> Photo:
+        """The photo that a file with XMP belongs to: by the photo_id that this program wrote in it, else by its name."""
+        for description in xmp_packet.descriptions(document):
+            written = self._by_id.get(xmp_packet.text(xmp_packet.fields(description).get((face_regions.OURS, "PhotoId"))))
+            if written is not None:
+                return written
+        folder, name = os.path.split(os.path.realpath(path))
+        known = self._folders.get(folder, {})
+        stem = name[: -len(".xmp")] if name.lower().endswith(".xmp") else name
+        found = [known[stem]] if stem in known else [p for n, p in known.items() if stem != name and os.path.splitext(n)[0] == stem]
+        if len(found) != 1:
+            raise InputError(f"expected a sidecar of one photo of the store, found {len(found)} photos with its name: embed the photo "
+                             "first, or rename the sidecar to photo.jpg.xmp")  # fmt: skip
+        return found[0]
+
+    def _tags(self, document: Document, photo: Photo) -> list[PeopleTag]:
+        """The people in a packet. A named region of MWG counts before those of other formats that show the same face."""
+        tags = []
+        there = face_regions.read_regions(document)
+        for region in there:
+            if region.kind in ("Face", ""):
+                ours = bool(region.face_id) and region.name == region.written_name
+                tags.append(PeopleTag(region.name, region.area, ours, region.face_id))
+            else:
+                self.passed_over[f"regions of the type {region.kind}"] += 1
+        self.passed_over["regions without a rectangle"] += face_regions.count_regions(document) - len(there)
+        named = [t for t in tags if t.name and not t.ours]
+        upright = (photo.width, photo.height)
+        stored = (photo.height, photo.width) if face_regions.stored_orientation(photo) >= 5 else upright
+        for tag in (*microsoft_people.read_tags(document), *iptc_people.read_tags(document, stored)):
+            if tag.area is None or not any(overlap_of(tag.area, other.area) >= SAME_REGION for other in named if other.area):
+                tags.append(tag)
+        return tags
+
+    def _takeout(self, path: Path) -> Iterator[Tagged]:
+        found = takeout.read_people(_content(path))
+        if found is None:
+            self.passed_over["JSON files that are not Google Takeout's"] += 1
+            return
+        title, names = found
+        if not names:
+            self.passed_over["Google Takeout's files without people"] += 1
+            return
+        self.files += 1
+        known = self._folders.get(os.path.realpath(path.parent), {})
+        photos = takeout.photos_of(path.name, title, known)
+        if not photos:
+            self.passed_over["names of Google Takeout for files that are no photo of the store"] += len(names)
+        for name in photos:
+            yield Tagged(str(path), known[name], [PeopleTag(n, None) for n in names], [1])
+
+    def _picasa(self, path: Path, ini: picasa.PicasaFolder) -> Iterator[Tagged]:
+        self.files += bool(ini.faces)
+        known = self._folders.get(os.path.realpath(path.parent), {})
+        for name, faces in ini.faces.items():
+            photo = known.get(name)
+            if photo is None:
+                self.passed_over["faces of Picasa in files that are no photo of the store"] += len(faces)
+                continue
+            unknown = sum(bool(who) and who not in self._contacts and who not in ini.contacts for _, who in faces)
+            self.passed_over[f"faces of Picasa whose name is in no [Contacts2] and no {picasa.CONTACTS}"] += unknown
+            tags = [PeopleTag(ini.contacts.get(who) or self._contacts.get(who, ""), area) for area, who in faces]
+            frames = list(dict.fromkeys((face_regions.stored_orientation(photo), 1)))
+            yield Tagged(str(path), photo, tags, frames[::-1] if picasa.is_upright(name) else frames)
+
+
+def _content(path: Path, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a plain file of bounded size."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would block
+        raise InputError("expected a file, found something else: leave it out")
+    if found.st_size > most:
+        raise InputError(f"expected at most {most >> 20} MiB, found {found.st_size >> 20} MiB: leave the file out")
+    return path.read_bytes()
