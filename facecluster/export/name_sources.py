@@ -21,13 +21,12 @@ from xml.dom.minidom import Document
 
 from facecluster.errors import InputError, PhotoError
 from facecluster.export import face_regions, iptc_people, microsoft_people, picasa, takeout, xmp_packet
-from facecluster.export.people_tag import PeopleTag, overlap_of
+from facecluster.export.people_tag import PeopleTag, join_tags
 from facecluster.export.photo_library import Photo, PhotoLibrary
 from facecluster.export.photo_packets import packets_in
 from facecluster.photos.images import local_path, read_file
 
 MAX_BYTES = 16 << 20  # of an ini or JSON file
-SAME_REGION = 0.5  # IoU from which regions of two formats show one face
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ class NameFiles:
         return found[0]
 
     def _tags(self, document: Document, photo: Photo) -> list[PeopleTag]:
-        """The people in a packet. A named region of MWG counts before those of other formats that show the same face."""
+        """The people in a packet: MWG's regions, then those of Microsoft, then IPTC's."""
         tags = []
         there = face_regions.read_regions(document)
         for region in there:
@@ -149,13 +148,9 @@ class NameFiles:
             else:
                 self.passed_over[f"regions of the type {region.kind}"] += 1
         self.passed_over["regions without a rectangle"] += face_regions.count_regions(document) - len(there)
-        named = [t for t in tags if t.name and not t.ours]
         upright = (photo.width, photo.height)
-        stored = (photo.height, photo.width) if face_regions.stored_orientation(photo) >= 5 else upright
-        for tag in (*microsoft_people.read_tags(document), *iptc_people.read_tags(document, stored)):
-            if tag.area is None or not any(overlap_of(tag.area, other.area) >= SAME_REGION for other in named if other.area):
-                tags.append(tag)
-        return tags
+        stored = upright[::-1] if face_regions.stored_orientation(photo) >= 5 else upright
+        return join_tags(tags, microsoft_people.read_tags(document), iptc_people.read_tags(document, stored))
 
     def _takeout(self, path: Path) -> Iterator[Tagged]:
         found = takeout.read_people(_content(path))

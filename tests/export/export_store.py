@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from click.testing import CliRunner
+from conftest import need
 from PIL import Image
 
+from facecluster.cli import main
 from facecluster.store import FACES, IDENTITIES, PHOTOS, Store, table_of
 
 SIZE = (400, 240)  # px, upright
@@ -57,8 +64,8 @@ def make_store(folder: Path, photos: Sequence[tuple[str, str, int]], *, width: i
 
 
 def write_faces(store: Store, ids: Sequence[str], people: Sequence[int] = (0, 1)) -> None:
-    """Write faces and identities of photos; `people` are the identities of the red and the blue faces."""
-    pairs = [(p, i) for p in ids for i in range(2)]
+    """Write faces and identities of photos; `people` are the identities of the red and the blue faces, or of the red ones alone."""
+    pairs = [(p, i) for p in ids for i in range(len(people))]
     m = len(pairs)
     columns = {
         "face_id": [face_id(p, i) for p, i in pairs], "photo_id": [p for p, _ in pairs],
@@ -73,3 +80,18 @@ def write_faces(store: Store, ids: Sequence[str], people: Sequence[int] = (0, 1)
         "probability": np.array([0.0 if people[i] < 0 else 0.9 for _, i in pairs], np.float32), "outlier_score": np.zeros(m, np.float32),
     }  # fmt: skip
     store.write("identities/bundled", "00000", table_of(IDENTITIES, columns), {"table": "identities"})
+
+
+def exiftool(*arguments: str | Path) -> str:
+    """What exiftool prints; the test is skipped without it."""
+    need(shutil.which("exiftool") is not None, "exiftool (Debian: libimage-exiftool-perl)")
+    done = subprocess.run(["exiftool", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run(*arguments: str | Path) -> dict[str, Any]:
+    """What a command answers with --json."""
+    result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import need
-from export_store import BOXES, COLOURS, SIZE, face_id, make_photo, make_store, write_faces
+from export_store import BOXES, COLOURS, SIZE, exiftool, face_id, make_photo, make_store, run, write_faces
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,23 +26,10 @@ from facecluster.store import Store, embeddings_schema, table_of
 SHARE = st.floats(0.01, 0.99)
 
 
-def exiftool(*arguments: str | Path) -> str:
-    need(shutil.which("exiftool") is not None, "exiftool (Debian: libimage-exiftool-perl)")
-    done = subprocess.run(["exiftool", *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def info(path: Path) -> dict[str, Any]:
     """What exiftool finds in a file, without the path of the file."""
     found: dict[str, Any] = json.loads(exiftool("-j", "-struct", "-n", "-XMP:all", path))[0]
     return {k: v for k, v in found.items() if k != "SourceFile"}
-
-
-def run(*arguments: str | Path) -> dict[str, Any]:
-    result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
-    assert result.exit_code == 0, result.output
-    return dict(json.loads(result.stdout))
 
 
 @pytest.fixture
@@ -254,10 +238,28 @@ def test_the_sidecar_of_a_photo(tmp_path: Path) -> None:
     assert sidecar_path(photo).name == "a [1].jpg.xmp"
 
 
-def test_heic_is_stored_upright() -> None:
-    photo = Photo("0" * 64, ["/a.heic"], "HEIF", 400, 240, 6, "")
-    assert face_regions.stored_orientation(photo) == 1
-    assert face_regions.stored_orientation(replace(photo, format="TIFF")) == 6
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("shape", ["oblong", "square", "no dimensions"])
+def test_the_frame_is_found_by_the_faces_where_dimensions_cannot_tell(shape: str, orientation: int) -> None:
+    """Regions of the stored and of the upright picture, with the faces of either side: names are never swapped."""
+    width, height = (400, 400) if shape == "square" else (400, 240)
+    photo = Photo("0" * 64, ["/a.heic"], "HEIF", width, height, orientation, "")
+    faces = [(40.0, 90.0, 60.0, 80.0), (300.0, 60.0, 60.0, 80.0)]  # each near the other's place after a turn by 180 degrees
+    for frame in (orientation, 1):
+        w, h = (height, width) if frame >= 5 else (width, height)
+        document = xmp_packet.parse(None)
+        container = face_regions.region_container(document, w, h)
+        for i, face in enumerate(faces):
+            grown = (face[0] - 5, face[1] - 12, face[2] + 8, face[3] + 20)  # as another program draws it
+            face_regions.append_region(container, face_regions.to_stored(face_regions.to_area(grown, width, height), frame), "", f"n{i}")
+        if shape == "no dimensions":
+            for node in document.getElementsByTagName("mwg-rs:AppliedToDimensions"):
+                node.parentNode.removeChild(node)  # type: ignore[union-attr]
+        found = face_regions.region_orientation(document, photo, faces)
+        assert found is not None
+        for region, face in zip(face_regions.read_regions(document), faces, strict=True):
+            x, y, _, _ = face_regions.to_box(face_regions.to_upright(region.area, found), width, height)
+            assert abs(x - face[0] + 5) < 0.5 and abs(y - face[1] + 12) < 0.5, (frame, region.name)
 
 
 def test_people_without_a_name_give_regions_without_one(one: tuple[Store, Path, str], tmp_path: Path) -> None:
