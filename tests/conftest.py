@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -18,3 +21,9 @@ def need(condition: bool, what: str) -> None:
     if os.environ.get("FACECLUSTER_REQUIRE_ALL") == "1":
         pytest.fail(f"needs {what}, and FACECLUSTER_REQUIRE_ALL=1 forbids skipping")
     pytest.skip(f"needs {what}")
+
+
+def needs(package: str) -> Any:
+    """An optional package; the test is skipped, or fails as `need` says, if it is not installed."""
+    need(find_spec(package) is not None, f"the package {package}")
+    return importlib.import_module(package)

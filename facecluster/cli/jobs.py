@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli import results
-from facecluster.cli.printing import print_changes
+from facecluster.cli.printing import print_changes, printable
 from facecluster.cli.progress import open_progress_bar, progress_bar
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def embed(
         click.echo(f"warning: {line!r}", err=True)
     known = f", {done.collected.known:,} known before" if done.collected.known else ""
     click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
+    for line in done.collected.passed_over:
+        click.echo(f"passed over: {printable(line)}", err=True)
 
 
 def group(

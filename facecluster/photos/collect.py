@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from facecluster.errors import InputError
 from facecluster.photos.images import local_path
 from facecluster.photos.listing import FoundFile, find_files
+from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_places, is_gone, write_gone_places
 from facecluster.store import FILES, PHOTOS, Store, in_schema, table_of
 
@@ -37,6 +38,7 @@ class Collected:
     shards: list[str]  # new shards of files
     warnings: list[str]  # one line each: folders that can't be read
     gone: list[str] = field(default_factory=list)  # places of the store that are not there now and still count, sorted
+    passed_over: list[str] = field(default_factory=list)  # one line each: what was found and not looked at, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
     new: dict[str, FoundFile] = {}
     known: set[str] = set()
     warnings = []
-    for found in find_files(sources):
+    passed_over = PassedOver()
+    for found in find_files(sources, passed_over):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
         elif planned.get(found.uri) == (found.size, found.mtime_ns) and found.uri not in failed:
@@ -96,7 +99,8 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
         }
         shards.append(f"{first + len(shards):05d}")
         store.write("files", shards[-1], table_of(FILES, columns), stamp={"table": "files"})
-    return Collected(len(new), len(known), shards, warnings, sorted(uri for uri, dropped in gone.items() if not dropped))
+    still_counted = sorted(uri for uri, dropped in gone.items() if not dropped)
+    return Collected(len(new), len(known), shards, warnings, still_counted, passed_over.lines())
 
 
 def _planned(store: Store, retry_failed: bool) -> tuple[dict[str, tuple[int, int]], set[str]]:

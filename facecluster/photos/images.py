@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -26,7 +26,6 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
-from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -36,30 +35,26 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from facecluster.errors import PhotoError
 from facecluster.photos.colours import to_rgb
-from facecluster.photos.heic import HeicImageFile
+from facecluster.photos.exif import read_exif, turn
+from facecluster.photos.heic import AvifPhotoFile, HeicImageFile
+from facecluster.photos.jpeg2000 import Jpeg2000PhotoFile
+from facecluster.photos.jxl import JxlImageFile
+from facecluster.photos.png import PngPhotoFile
+from facecluster.photos.raw import is_raw, read_raw
 
 MAX_BYTES = 2**31  # of a file
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
 MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
-_ORIENTATION, _EXIF_IFD, _TAKEN, _DIGITIZED, _CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
-_Method = Image.Transpose
-# EXIF 2.32, section 4.6.4: the operation that turns a picture of each orientation upright
-_UPRIGHT = {
-    2: _Method.FLIP_LEFT_RIGHT,
-    3: _Method.ROTATE_180,
-    4: _Method.FLIP_TOP_BOTTOM,
-    5: _Method.TRANSPOSE,
-    6: _Method.ROTATE_270,
-    7: _Method.TRANSVERSE,
-    8: _Method.ROTATE_90,
-}
+_EXIF_AT_END = (PngImageFile, JxlImageFile)  # known only when the pixels are
 _MAGIC: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImageFile),
-    (rb"\x89PNG\r\n\x1a\n", PngImageFile),
+    (rb"\x89PNG\r\n\x1a\n", PngPhotoFile),
     (rb"RIFF[\s\S]{4}WEBP", WebPImageFile),
     (rb"II[*+]\0|MM\0[*+]", TiffImageFile),
     (rb"GIF8[79]a", GifImageFile),
     (rb"BM", BmpImageFile),
+    (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", Jpeg2000PhotoFile),
+    (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", JxlImageFile),
 )
 
 
@@ -71,8 +66,8 @@ class Photo:
     width: int  # px of the full upright photo
     height: int  # px of the full upright photo
     scale: float  # px of `pixels` a px of the full photo, above 0, at most 1
-    format: str  # JPEG, PNG, WEBP, TIFF, GIF, AVIF, HEIF, BMP
-    orientation: int  # EXIF orientation of the file, 1 to 8; `pixels` are already upright
+    format: str  # JPEG, PNG, WEBP, TIFF, GIF, AVIF, HEIF, BMP, JPEG2000, JXL, RAW
+    orientation: int  # that turned the stored picture upright, as EXIF numbers them, 1 to 8; `pixels` are upright
     taken_at: datetime | None  # by the camera's clock, without time zone
 
 
@@ -131,18 +126,31 @@ def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: 
     Raises:
         PhotoError: the bytes are no photo, or a damaged one, or one that is too large to decode.
     """
-    decoder = _decoder_for(data)
+    name = "RAW"
     try:
         with _silence_warnings():
-            image = decoder(io.BytesIO(data))
-            return _decode(image, max_side, min_short, exact, orientation)
+            if is_raw(data):
+                return _open_raw(data, max_side, min_short, exact, orientation)
+            decoder = _decoder_for(data)
+            name = str(decoder.format)
+            return _decode(decoder(io.BytesIO(data)), max_side, min_short, exact, orientation)
     except PhotoError:
         raise
     except MemoryError as e:
         raise PhotoError("expected a photo that fits in memory, found one that does not") from e
     except Exception as e:  # decoders raise OSError, SyntaxError, ValueError, struct.error, RuntimeError, EOFError, ... on damaged files
         reason = " ".join(str(e).split())[:200] or type(e).__name__
-        raise PhotoError(f"expected a whole {decoder.format} photo, found a truncated or damaged one: {reason}") from e
+        raise PhotoError(f"expected a whole {name} photo, found a truncated or damaged one: {reason}") from e
+
+
+def _open_raw(data: bytes, max_side: int, min_short: int, exact: bool, stated: int | None) -> Photo:
+    raw = read_raw(data)
+    orientation = stated or raw.orientation
+    photo = _decode(_decoder_for(raw.data)(io.BytesIO(raw.data)), max_side, min_short, exact, orientation)
+    width, height = (raw.width, raw.height) if (orientation >= 5) == (raw.orientation >= 5) else (raw.height, raw.width)
+    scale = min(1.0, max(photo.pixels.shape) / max(width, height))
+    taken_at = raw.taken_at or photo.taken_at
+    return replace(photo, width=width, height=height, scale=scale, format="RAW", orientation=orientation, taken_at=taken_at)
 
 
 def _decoder_for(data: bytes) -> type[ImageFile.ImageFile]:
@@ -152,13 +160,13 @@ def _decoder_for(data: bytes) -> type[ImageFile.ImageFile]:
     if data[4:8] == b"ftyp":
         brands = data[8 : min(int.from_bytes(data[:4]), 256)]
         if b"avif" in brands or b"avis" in brands:
-            return AvifImageFile
+            return AvifPhotoFile
         if re.match(rb"hei[cxms]|hev[cxms]|mif1|msf1", brands):
             return HeicImageFile
     for magic, decoder in _MAGIC:
         if re.match(magic, data):
             return decoder
-    raise PhotoError("expected a photo (JPEG, PNG, WebP, TIFF, GIF, AVIF, HEIC, BMP), found something else")
+    raise PhotoError("expected a photo (JPEG, PNG, WebP, TIFF, GIF, AVIF, HEIC, BMP, JPEG 2000, JPEG XL, RAW), found something else")
 
 
 class _SilencedWarnings:
@@ -198,14 +206,17 @@ def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bo
         if max(width, height) > max_side:
             share = max_side / max(width, height)
             image.draft(None, (max(1, math.ceil(width * share)), max(1, math.ceil(height * share))))
+    elif isinstance(image, Jpeg2000PhotoFile):
+        image.reduce_to(max_side)
     if width * height > limit:
         raise PhotoError(f"expected a photo of at most {limit // 1_000_000} megapixels, found one of {width} x {height}")
-    orientation, taken_at = (1, None) if isinstance(image, PngImageFile) else _exif(image)
+    orientation, taken_at = (1, None) if isinstance(image, _EXIF_AT_END) else read_exif(image)
     image.load()
     if isinstance(image, HeicImageFile):
         width, height = image.size
-    if isinstance(image, PngImageFile):  # its EXIF may come after the pixels
-        orientation, taken_at = _exif(image)
+    if isinstance(image, _EXIF_AT_END):
+        orientation, taken_at = read_exif(image)
+    turned = orientation if isinstance(image, TiffImageFile) else image.info.get("applied_orientation", 1)
     orientation = stated or orientation
     full = max(width, height)
     share = min(1.0, max_side / full)
@@ -213,39 +224,11 @@ def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bo
         rgb = to_rgb(image, (max(1, round(width * share)), max(1, round(height * share))))
     else:
         rgb = to_rgb(image, factor=max(image.size) // max_side or 1)
-    if orientation in _UPRIGHT and not isinstance(image, (TiffImageFile, HeicImageFile)):  # upright already
-        rgb = rgb.transpose(_UPRIGHT[orientation])
-        if orientation >= 5:
-            width, height = height, width
+    rgb = turn(rgb, orientation, turned=turned)
+    if (orientation >= 5) != (turned >= 5):
+        width, height = height, width
     name = image.format or "photo"
     return Photo(np.array(rgb), width, height, max(rgb.size) / full, name, orientation, taken_at)
-
-
-def _exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
-    """Orientation and time; 1 and None if EXIF is missing, damaged or out of bounds."""
-    orientation: Any = 1
-    try:
-        exif = image.getexif()
-        orientation = exif.get(_ORIENTATION)
-        inner = exif.get_ifd(_EXIF_IFD)
-        dates = [_date(d) for d in (inner.get(_TAKEN), inner.get(_DIGITIZED), exif.get(_CHANGED))]
-    except Exception:  # noqa: BLE001  corrupt EXIF raises nearly any exception
-        dates = []
-    if not isinstance(orientation, int) or not 1 <= orientation <= 8:
-        orientation = 1
-    return orientation, next((d for d in dates if d is not None), None)
-
-
-def _date(text: object) -> datetime | None:
-    """EXIF's "2021:05:06 07:08:09" (or other separators); None for anything else, and for the year 0 of an unset clock."""
-    found = re.match(r"\s*(\d{4})\D(\d{2})\D(\d{2})\D(\d{2})\D(\d{2})\D(\d{2})", text) if isinstance(text, str) else None
-    if not found:
-        return None
-    try:
-        date = datetime(*(int(n) for n in found.groups()))  # type: ignore[arg-type]
-    except ValueError:
-        return None
-    return date if date.year >= 1800 else None
 
 
 def picture_hash(photo: Photo) -> str:

@@ -1,8 +1,11 @@
 """Find photos in folders, globs, single files and fsspec URLs, without opening any.
 
 A folder that is reached twice (loops of links, folders given twice) is read once, under its real path if that is among the sources. Hidden
-files and folders, thumbnail folders and stores are skipped. A broken link or a pipe with the name of a photo is found with an `error`; a
-folder that can't be read is found with an `error` and `is_folder` set. File names may contain any bytes.
+files and folders, thumbnail folders and stores are skipped. Files of other kinds, kinds whose package is not installed (RAW, video, JPEG
+XL) and the moving parts of live photos are passed over, and counted.
+
+A broken link or a pipe with the name of a photo is found with an `error`; a folder that can't be read is found with an `error` and
+`is_folder` set. File names may contain any bytes.
 """
 
 from __future__ import annotations
@@ -10,20 +13,27 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import fsspec
 
 from facecluster.errors import InputError
+from facecluster.photos.extras import EXTRAS, VIDEO, Extra, is_installed
 from facecluster.photos.images import local_path
+from facecluster.photos.passed_over import PassedOver, extension_of, is_live_part
 from facecluster.store import KIND, STORE_FILE
 
-EXTENSIONS = frozenset(["jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "gif", "avif", "heic", "heif", "hif", "bmp"])
+# what is opened without any extra
+EXTENSIONS = frozenset(
+    "jpg jpeg jpe jfif mpo png webp tif tiff gif avif heic heif hif bmp jp2 j2k jpx jpf j2c jpc".split()
+)  # fmt: skip
+_EXTRA_OF: dict[str, Extra] = {extension: extra for extra in EXTRAS for extension in extra.extensions}
 _SKIPPED_NAMES = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -43,24 +53,25 @@ class FoundFile:
 class _Search:
     """The state of one search."""
 
+    passed_over: PassedOver
     folders: set[tuple[int, int]] = field(default_factory=set)  # device and inode of the folders read so far
     links: list[str] = field(default_factory=list)  # linked folders, to be read after all real ones
     photos: int = 0
-    others: int = 0  # files without the extension of a photo
     trouble: str = ""  # message about the first folder that can't be read
 
 
-def find_files(sources: Iterable[str]) -> Iterator[FoundFile]:
-    """Find photos.
+def find_files(sources: Iterable[str], passed_over: PassedOver | None = None) -> Iterator[FoundFile]:
+    """Find photos and videos.
 
     Args:
         sources: folders (read recursively, in sorted order), globs (`**` matches any folders), files (with any extension), and fsspec URLs
             of any of these.
+        passed_over: counts what is not taken, as the iteration goes on.
 
     Raises:
         InputError: a source is missing, a glob matches nothing, or no photo is found at all (at the end of the iteration).
     """
-    search = _Search()
+    search = _Search(passed_over or PassedOver())
     sources = [os.fspath(s) for s in sources]
     for source in sources:
         path = local_path(source)
@@ -68,7 +79,7 @@ def find_files(sources: Iterable[str]) -> Iterator[FoundFile]:
             search.photos += not found.is_folder
             yield found
     if not search.photos:
-        others = f" ({search.others} other files were skipped)" if search.others else ""
+        others = "".join(f"; passed over {line}" for line in search.passed_over.lines())
         trouble = f"; {search.trouble}" if search.trouble else ""
         raise InputError(
             f"expected photos ({', '.join(sorted(EXTENSIONS))}), found none in {', '.join(map(_printable, sources)) or 'no source'}"
@@ -98,10 +109,8 @@ def _local(source: str, search: _Search) -> Iterator[FoundFile]:
     for hit in hits:
         if os.path.isdir(hit):
             yield from _walk(hit, search)
-        elif _named_like_photo(hit):
-            yield _file(hit)
         else:
-            search.others += 1
+            yield from _taken(hit, search)
     while search.links:
         yield from _walk(search.links.pop(0), search)
 
@@ -121,10 +130,8 @@ def _walk(top: str, search: _Search) -> Iterator[FoundFile]:
         for entry in entries:
             if _is_folder(entry):
                 (search.links if entry.is_symlink() else inner).append(entry.path)
-            elif _named_like_photo(entry.name):
-                yield _file(entry.path)
             else:
-                search.others += 1
+                yield from _taken(entry.path, search)
         waiting += reversed(inner)
 
 
@@ -160,9 +167,33 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name in _SKIPPED_NAMES
 
 
-def _named_like_photo(name: str) -> bool:
-    stem, _, extension = name.rpartition(".")
-    return bool(stem) and extension.lower() in EXTENSIONS
+def _taken(path: str, search: _Search) -> Iterator[FoundFile]:
+    """The file at a path, or nothing if it is passed over."""
+    if _is_taken(path, search, lambda: _live(path)):
+        yield _file(path)
+
+
+def _live(path: str) -> bool:
+    try:
+        size = os.path.getsize(path)
+    except OSError:  # becomes an error row
+        return False
+    return is_live_part(path, size, os.path.exists, lambda: open(path, "rb"))
+
+
+def _is_taken(path: str, search: _Search, is_live: Callable[[], bool]) -> bool:
+    """Whether a file has the name of a photo or a video that can be opened; else it is counted."""
+    extension = extension_of(path.rpartition("/")[2])
+    extra = _EXTRA_OF.get(extension)
+    if (extra is VIDEO or extension == "mp") and is_live():
+        search.passed_over.live_parts += 1
+    elif extra is not None and not is_installed(extra):
+        search.passed_over.missing[extra.name] += 1
+    elif extra is None and extension not in EXTENSIONS:
+        search.passed_over.others[extension] += 1
+    else:
+        return True
+    return False
 
 
 def _file(path: str) -> FoundFile:
@@ -245,10 +276,9 @@ def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
         inside = name.removeprefix(root).split("/")
         if not named and (any(map(_hidden, inside)) or any(name.startswith(s) for s in stores)):
             continue
-        if named or _named_like_photo(name):
-            yield FoundFile(fs.unstrip_protocol(name), int(info.get("size") or 0), _changed(info))
-        else:
-            search.others += 1
+        size = int(info.get("size") or 0)
+        if named or _is_taken(name, search, partial(is_live_part, name, size, listed.__contains__, None)):
+            yield FoundFile(fs.unstrip_protocol(name), size, _changed(info))
 
 
 def _changed(info: dict[str, Any]) -> int:

@@ -152,7 +152,7 @@ def test_no_photos(command: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for source, says in [
         ("empty", "found none in"),
-        ("texts", "(1 other files were skipped)"),
+        ("texts", "passed over 1 other file (1 .txt): name a folder"),
         ("gone", "found nothing there"),
         ("*.jpg", "found none: check the pattern"),
         ("", "name one"),
