@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.dedup.compare import BLANK, AlignmentHint
-from facecluster.dedup.hamming_index import PROBES, WEAK_BITS, HammingIndex, distance
-from facecluster.dedup.perceptual_hash import MIDDLE_WINDOW, WINDOWS, canonical_forms
-from facecluster.dedup.store_photos import NO_TIME, Fingerprints, Photos
+from facecluster.dedup.fingerprints import Fingerprints
+from facecluster.dedup.hamming_index import PROBES, HammingIndex, distance
+from facecluster.dedup.store_photos import NO_TIME, Photos
+from facecluster.photos.perceptual_hash import MIDDLE_WINDOW, WEAK_BITS, WINDOWS, canonical_forms
 
 # Bits of 63: copies of the whole photo differ in at most 8, windows that fit to 2.5 % in 9 (90 of 100), those with a caption over in 10
 MAX_BITS = 12

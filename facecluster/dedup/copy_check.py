@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from facecluster.dedup.candidates import Alignment, Candidates, alignments_between
 from facecluster.dedup.compare import Comparison, Points, compare
-from facecluster.dedup.fingerprints import grey_thumbnail
+from facecluster.dedup.fingerprints import Fingerprints, grey_thumbnail
 from facecluster.dedup.registration import Placement
-from facecluster.dedup.store_photos import NO_TIME, Fingerprints, Photos
+from facecluster.dedup.store_photos import NO_TIME, Photos
 
 MINUTE = 60
 ZONE_STEP = 15 * 60  # seconds: all time zones are whole quarters of an hour

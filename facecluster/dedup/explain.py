@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from facecluster.dedup.copy_check import MIN_BAR_SHARE
 from facecluster.dedup.groups import IN_BURST, PIXELS, Member
 from facecluster.dedup.keeper import GREY
-from facecluster.dedup.perceptual_hash import describe_turn
+from facecluster.photos.perceptual_hash import describe_turn
 
 if TYPE_CHECKING:
     from facecluster.dedup.find import Findings

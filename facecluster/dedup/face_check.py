@@ -20,11 +20,10 @@ from PIL import Image
 
 from facecluster.dedup.compare import worst_block
 from facecluster.dedup.copy_check import Relation
-from facecluster.dedup.perceptual_hash import apply_turn, apply_turn_to_box
 from facecluster.dedup.registration import register_pictures
-from facecluster.dedup.store_photos import Photos
+from facecluster.dedup.store_photos import Photos, open_file
 from facecluster.errors import PhotoError
-from facecluster.photos.images import content_id, open_photo, read_file
+from facecluster.photos.perceptual_hash import apply_turn, apply_turn_to_box
 from facecluster.store import Store
 
 MAX_SIDE = 2000  # px
@@ -49,14 +48,13 @@ class FaceCheck:
     def __init__(self, store: Store, photos: Photos, which: Set[int]) -> None:
         """Reads the boxes of the photos that `same` will be asked about."""
         self._photos = photos
-        number = {photos.ids[p]: p for p in which if photos.faces[p]}
-        wanted = pa.array(sorted(number), pa.string())
-        found: dict[int, dict[str, list[float]]] = {}
-        for shard in store.shards("faces") if number else []:
+        wanted = pa.array(sorted({photos.pictures[p] for p in which if photos.faces[p]}), pa.string())
+        found: dict[str, dict[str, list[float]]] = {}
+        for shard in store.shards("faces") if len(wanted) else []:
             table = store.read("faces", shard, ["face_id", "photo_id", "box"])
             for row in table.filter(pc.is_in(table["photo_id"], value_set=wanted)).to_pylist():
-                found.setdefault(number[row["photo_id"]], {})[row["face_id"]] = row["box"]
-        self._boxes = {photo: list(boxes.values()) for photo, boxes in found.items()}
+                found.setdefault(row["photo_id"], {})[row["face_id"]] = row["box"]
+        self._boxes = {p: list(found[photos.pictures[p]].values()) for p in which if photos.pictures[p] in found}
         self._opened: OrderedDict[int, NDArray[np.uint8] | None] = OrderedDict()
         self._results: dict[tuple[int, int], bool] = {}
 
@@ -119,14 +117,10 @@ class FaceCheck:
         return self._opened[photo]
 
     def _open(self, photo: int) -> NDArray[np.uint8] | None:
-        for file in self._photos.files[photo]:
-            try:
-                data = read_file(file.uri)
-                if content_id(data) == self._photos.ids[photo]:
-                    return np.asarray(Image.fromarray(open_photo(data, max_side=MAX_SIDE).pixels).convert("L"))
-            except PhotoError:
-                continue
-        return None
+        try:
+            return np.asarray(Image.fromarray(open_file(self._photos, photo, MAX_SIDE).pixels).convert("L"))
+        except PhotoError:
+            return None
 
 
 def _cut(picture: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8] | None:

@@ -9,19 +9,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from facecluster.dedup import store_photos
+from facecluster.dedup import fingerprints, store_photos
 from facecluster.dedup.candidates import find_candidates, pairs_near_in_time
 from facecluster.dedup.copy_check import CopyCheck
 from facecluster.dedup.eye_openness import EyeOpenness
 from facecluster.dedup.face_check import FaceCheck
 from facecluster.dedup.file_locations import FileLocations
+from facecluster.dedup.fingerprints import Fingerprints
 from facecluster.dedup.folders import existing_folder
 from facecluster.dedup.groups import Group, PhotoChecks, find_bursts, find_copies
 from facecluster.dedup.keeper import PhotoFacts
 from facecluster.dedup.pixel_hashes import PixelHashes
 from facecluster.dedup.registration import register_pictures
 from facecluster.dedup.same_people import SamePeople
-from facecluster.dedup.store_photos import Bars, Fingerprints, Photos
+from facecluster.dedup.store_photos import Bars, Photos
 from facecluster.errors import InputError
 from facecluster.store import Store
 
@@ -64,9 +65,9 @@ def find_duplicates(store: Store, config: DedupConfig, *, bars: Bars, threads: i
     """
     prefer, protect = ([existing_folder(f) for f in folders] for folders in (config.prefer, config.protect))
     photos = store_photos.read_photos(store)
-    store_photos.update_fingerprints(store, photos, bars=bars, threads=threads)
+    fingerprints.update_fingerprints(store, photos, bars=bars, threads=threads)
     with tempfile.TemporaryFile() as spool:
-        prints = store_photos.read_fingerprints(store, photos, spool)
+        prints = fingerprints.read_fingerprints(store, photos, spool)
         facts = PhotoFacts(photos, prints, prefer, protect)
         locations = FileLocations(photos, protect)
         copy_check = CopyCheck(photos, prints, find_candidates(photos, prints, threads=threads))
@@ -88,13 +89,13 @@ def _bursts(
     photos = copy_check.photos
     pairs = pairs_near_in_time(photos, copy_check.fingerprints, config.burst_seconds)
     pairs = pairs[[bool(locations.of(a) and locations.of(b)) for a, b in pairs.tolist()]]
-    wanted = {photos.ids[p] for p in np.unique(pairs).tolist()}
+    wanted = {photos.pictures[p] for p in np.unique(pairs).tolist()}
     people = SamePeople(store, config.embeddings, wanted, config.same_person_cosine)
 
     def alike(a: int, b: int) -> bool:
         same_scene = register_pictures(copy_check.grey(a), copy_check.grey(b), (0, 1, 0, 1), side=48) is not None
-        return same_scene or people.same(photos.ids[a], photos.ids[b])
+        return same_scene or people.same(photos.pictures[a], photos.pictures[b])
 
     openness = EyeOpenness(store, wanted)
-    eyes = {p: value for p in np.unique(pairs).tolist() if (value := openness.of(photos.ids[p])) is not None}
+    eyes = {p: value for p in np.unique(pairs).tolist() if (value := openness.of(photos.pictures[p])) is not None}
     return find_bursts(pairs, copies, alike, replace(facts, eyes=eyes))

@@ -1,90 +1,71 @@
-"""The table dedup/looks: fingerprints of photos, that is hashes of windows and a thumbnail, for finding duplicates.
+"""The fingerprints of a store's photos: read from the table dedup/looks, and made where detection has not made them (photos.fingerprint).
 
-Each photo is opened once more, shard by shard as the photos stand in the store; a second run continues where the first stopped. A photo
-that can't be opened, or has changed since its faces were found, is a row with `error`, and every later run tries it again.
+That is the case in stores of older versions. Each photo is then opened once more, shard by shard as the photos stand in the store; a second
+run continues where the first stopped. A photo that can't be opened, or has changed since its faces were found, is a row with `error`, and
+every later run tries it again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.dedup.hamming_index import WEAK_BITS
-from facecluster.dedup.perceptual_hash import WINDOWS, hash_windows
+from facecluster.dedup.store_photos import Bars, Photos, open_file
 from facecluster.errors import PhotoError
-from facecluster.photos.images import content_id, open_photo, read_file
-from facecluster.store import Stamp, Store, table_of
-
-TABLE = "dedup/looks"
-SIDE = 512  # px of the longer side that a photo is reduced to: JPEG decodes a photo of 12 megapixels at 1/4 of its sides
-THUMBNAIL = 160  # px of the thumbnail's longer side
-QUALITY = 80  # of the thumbnail's WebP: 3 to 5 KB
+from facecluster.photos.fingerprint import LOOKS_TABLE, SIDE, fingerprint_photo, looks_stamp, looks_table, no_fingerprint
+from facecluster.photos.perceptual_hash import WEAK_BITS, WINDOWS
+from facecluster.store import Store
 
 
-def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
+@dataclass(slots=True)
+class Fingerprints:
+    """The fingerprints of photos, by their numbers; photos.fingerprint.LOOKS explains the columns."""
+
+    exists: NDArray[np.bool_]  # (n,) whether the photo has one
+    hashes: NDArray[np.uint64]  # (n, windows)
+    weak_bits: NDArray[np.uint8]  # (n, windows, WEAK_BITS)
+    turns: NDArray[np.uint8]  # (n, windows)
+    contrast: NDArray[np.float32]
+    colour: NDArray[np.float32]
+    sharpness: NDArray[np.float32]
+    errors: dict[int, str]  # by number, why a photo has none
+    thumbnails: Thumbnails
 
 
-FINGERPRINTS = pa.schema(
-    [
-        _field("photo_id", pa.string(), "the photo"),
-        _field("hashes", pa.list_(pa.uint64(), len(WINDOWS)), "signs of 63 low DCT coefficients of each window in its canonical form"),
-        _field("doubts", pa.list_(pa.uint8(), len(WINDOWS) * WEAK_BITS), "weak bits: of each window the 12 nearest to 0; 0 = the first"),
-        _field("turns", pa.list_(pa.uint8(), len(WINDOWS)), "from photo to canonical form: 4 transposed, 2 left-right, 1 top-bottom"),
-        _field("contrast", pa.float32(), "standard deviation of grey values, 0 to 128"),
-        _field("colour", pa.float32(), "mean of max(R, G, B) - min(R, G, B), 0 (grey) to 255"),
-        _field("sharpness", pa.float32(), "root mean square of the Laplacian at 512 px: about 5 blurred, 20 and up crisp"),
-        _field("thumb", pa.binary(), "thumbnail of 160 px, upright, WebP"),
-        _field("error", pa.string(), "why the photo has no fingerprint; null if it has one", nullable=True),
-    ]
-)
+class Thumbnails:
+    """Thumbnails in one file, by number of the picture, or of the photo that shows it."""
 
+    def __init__(self, file: BinaryIO, pictures: int) -> None:
+        self._file = file
+        self._start = np.zeros(pictures, np.int64)
+        self._size = np.zeros(pictures, np.int64)
+        self._end = 0
 
-def stamp() -> Stamp:
-    """The settings that make a shard; a shard of other settings is made again."""
-    windows = hashlib.sha256(repr(WINDOWS).encode()).hexdigest()[:12]
-    return {"table": TABLE, "version": 1, "windows": windows, "side": SIDE, "thumb": THUMBNAIL, "quality": QUALITY}
+    def add(self, picture: int, data: bytes) -> None:
+        """Append one."""
+        self._file.write(data)
+        self._start[picture], self._size[picture] = self._end, len(data)
+        self._end += len(data)
 
+    def of(self, pictures: NDArray[np.int64]) -> Thumbnails:
+        """The thumbnails by another number: the i-th is that of pictures[i]."""
+        found = Thumbnails(self._file, 0)
+        found._start, found._size = self._start[pictures], self._size[pictures]
+        return found
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """The fingerprint of one photo; FINGERPRINTS explains the columns."""
-
-    hashes: NDArray[np.uint64]
-    weak_bits: NDArray[np.uint8]  # column doubts
-    turns: NDArray[np.uint8]
-    contrast: float
-    colour: float
-    sharpness: float
-    thumbnail: bytes  # column thumb
-
-
-def fingerprint_photo(pixels: NDArray[np.uint8]) -> Fingerprint:
-    """The fingerprint of a photo (h, w, 3) of about SIDE px."""
-    image = Image.fromarray(pixels)
-    grey = np.asarray(image.convert("L"), np.float32)
-    laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
-    share = min(1.0, THUMBNAIL / max(image.size))
-    small = image.resize((max(1, round(image.width * share)), max(1, round(image.height * share))), Image.Resampling.LANCZOS)
-    found = hash_windows(np.asarray(small.convert("L")))
-    rgb = np.asarray(small)
-    out = io.BytesIO()
-    small.save(out, "WEBP", quality=QUALITY, method=4)
-    return Fingerprint(
-        found.hashes, found.weak_bits, found.turns,
-        contrast=float(grey.std()), colour=float((rgb.max(axis=2) - rgb.min(axis=2)).mean()),
-        sharpness=float(np.sqrt((laplacian**2).mean())) if laplacian.size else 0.0, thumbnail=out.getvalue(),
-    )  # fmt: skip
+    def __getitem__(self, number: int) -> bytes:
+        self._file.seek(int(self._start[number]))
+        return self._file.read(int(self._size[number]))
 
 
 def grey_thumbnail(data: bytes) -> NDArray[np.uint8]:
@@ -93,34 +74,45 @@ def grey_thumbnail(data: bytes) -> NDArray[np.uint8]:
         return np.asarray(image.convert("L"))
 
 
-def fingerprint_shards(
-    store: Store, todo: Mapping[str, Sequence[tuple[str, Sequence[str]]]], tick: Callable[[int], None], *, threads: int = 2
-) -> None:
-    """Write the fingerprints of photos; rows of other photos in a shard are kept.
+def update_fingerprints(store: Store, photos: Photos, *, bars: Bars, threads: int = 2) -> None:
+    """Make the missing fingerprints; a shard of dedup/looks holds those of the shard of photos with its name."""
+    files: dict[str, list[int]] = {}
+    for photo, picture in enumerate(photos.pictures):
+        files.setdefault(picture, []).append(photo)
+    done: set[str] = set()
+    for shard in _current_shards(store):
+        table = store.read(LOOKS_TABLE, shard, ["photo_id", "error"])
+        done |= set(table.filter(pc.is_null(table["error"]))["photo_id"].to_pylist())
+    todo: dict[str, list[str]] = {}
+    planned: set[str] = set()
+    for shard in store.shards("photos") if not files.keys() <= done else []:
+        for picture in dict.fromkeys(store.read("photos", shard, ["photo_id"])["photo_id"].to_pylist()):
+            if picture in files and picture not in done and picture not in planned:
+                planned.add(picture)
+                todo.setdefault(shard, []).append(picture)
+    with bars("photos hashed", len(planned)) as tick:
+        for shard, pictures in todo.items():
+            rows: dict[str, dict[str, Any]] = {}
+            if store.stamp(LOOKS_TABLE, shard) == dict(looks_stamp()):
+                rows = {row["photo_id"]: row for row in store.read(LOOKS_TABLE, shard).to_pylist()}
+            for picture, row in zip(pictures, _rows(photos, [files[p] for p in pictures], threads), strict=True):
+                rows[picture] = row | {"photo_id": picture}
+                tick(1)
+            store.write(LOOKS_TABLE, shard, looks_table(list(rows.values())), looks_stamp())
 
-    Args:
-        store: gets the fingerprints.
-        todo: shard -> photos, each as photo_id and the uris of its files.
-        tick: called with 1 after each photo.
-        threads: photos that are opened at the same time.
-    """
-    for shard, photos in todo.items():
-        done: dict[str, dict[str, Any]] = {}
-        if store.stamp(TABLE, shard) == dict(stamp()):
-            done = {row["photo_id"]: row for row in store.read(TABLE, shard).to_pylist()}
-        for row in _rows(photos, threads):
-            done[row["photo_id"]] = row
-            tick(1)
-        store.write(TABLE, shard, _table(list(done.values())), stamp())
+
+def _current_shards(store: Store) -> list[str]:
+    """The shards of fingerprints that were made with these settings."""
+    return [shard for shard in store.shards(LOOKS_TABLE) if store.stamp(LOOKS_TABLE, shard) == dict(looks_stamp())]
 
 
-def _rows(photos: Sequence[tuple[str, Sequence[str]]], threads: int) -> Iterator[dict[str, Any]]:
-    """Rows of photos, in order, a few computed ahead of the caller."""
+def _rows(photos: Photos, todo: Sequence[Sequence[int]], threads: int) -> Iterator[dict[str, Any]]:
+    """Rows of pictures, each shown by some photos, in order, a few computed ahead of the caller."""
     pool = ThreadPoolExecutor(threads)
     ahead: deque[Future[dict[str, Any]]] = deque()
     try:
-        for photo in photos:
-            ahead.append(pool.submit(_row, *photo))
+        for numbers in todo:
+            ahead.append(pool.submit(_row, photos, numbers))
             if len(ahead) > 2 * threads:
                 yield ahead.popleft().result()
         while ahead:
@@ -129,31 +121,39 @@ def _rows(photos: Sequence[tuple[str, Sequence[str]]], threads: int) -> Iterator
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _row(photo_id: str, uris: Sequence[str]) -> dict[str, Any]:
-    error = "the store has no file of it"
-    for uri in uris:
+def _row(photos: Photos, numbers: Sequence[int]) -> dict[str, Any]:
+    error = ""
+    for photo in numbers:
         try:
-            data = read_file(uri)
-            if content_id(data) != photo_id:
-                error = "changed since its faces were found: run 'facecluster embed' again"
-                continue
-            found = fingerprint_photo(open_photo(data, max_side=SIDE).pixels)
+            return fingerprint_photo(open_file(photos, photo, SIDE).pixels)
         except PhotoError as e:
             error = str(e)
-            continue
-        return {
-            "photo_id": photo_id, "hashes": found.hashes, "doubts": found.weak_bits, "turns": found.turns, "contrast": found.contrast,
-            "colour": found.colour, "sharpness": found.sharpness, "thumb": found.thumbnail, "error": None,
-        }  # fmt: skip
-    n = len(WINDOWS)
-    empty = {"hashes": np.zeros(n, np.uint64), "doubts": np.zeros((n, WEAK_BITS), np.uint8), "turns": np.zeros(n, np.uint8), "thumb": b""}
-    return empty | {"photo_id": photo_id, "contrast": 0.0, "colour": 0.0, "sharpness": 0.0, "error": error}
+    return no_fingerprint(error)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in FINGERPRINTS.names}
-    for field in FINGERPRINTS:
-        if pa.types.is_fixed_size_list(field.type):
-            kind = np.uint64 if field.name == "hashes" else np.uint8
-            columns[field.name] = np.array([np.ravel(v) for v in columns[field.name]], kind).reshape(-1, field.type.list_size)
-    return table_of(FINGERPRINTS, columns)
+def read_fingerprints(store: Store, photos: Photos, spool: BinaryIO) -> Fingerprints:
+    """Read the fingerprints; thumbnails go to the file `spool`, a shard at a time."""
+    number = {picture: i for i, picture in enumerate(sorted(set(photos.pictures)))}
+    n, thumbnails, errors = len(number), Thumbnails(spool, len(number)), dict[int, str]()
+    exists = np.zeros(n, bool)
+    columns: dict[str, NDArray[Any]] = {name: np.zeros(n, np.float32) for name in ("contrast", "colour", "sharpness")}
+    columns |= {"hashes": np.zeros((n, len(WINDOWS)), np.uint64), "turns": np.zeros((n, len(WINDOWS)), np.uint8)}
+    columns["doubts"] = np.zeros((n, len(WINDOWS), WEAK_BITS), np.uint8)
+    for shard in _current_shards(store):
+        table = store.read(LOOKS_TABLE, shard)
+        at = np.array([number.get(p, -1) for p in table["photo_id"].to_pylist()], np.int64)
+        failed = np.asarray(pc.is_valid(table["error"]))
+        errors |= {int(at[row]): table["error"][row].as_py() for row in np.flatnonzero(failed & (at >= 0)).tolist()}
+        rows = np.flatnonzero((at >= 0) & ~failed & ~exists[at])
+        to = at[rows]
+        for name, into in columns.items():
+            values = np.asarray(pc.list_flatten(table[name]) if into.ndim > 1 else table[name])
+            into[to] = values.reshape(table.num_rows, *into.shape[1:])[rows]
+        for picture, thumbnail in zip(to.tolist(), table["thumb"].take(pa.array(rows)).to_pylist(), strict=True):
+            thumbnails.add(picture, thumbnail)
+        exists[to] = True
+    of = np.array([number[picture] for picture in photos.pictures], np.int64)
+    return Fingerprints(
+        exists[of], columns["hashes"][of], columns["doubts"][of], columns["turns"][of], columns["contrast"][of], columns["colour"][of],
+        columns["sharpness"][of], {p: errors[i] for p, i in enumerate(of.tolist()) if i in errors and not exists[i]}, thumbnails.of(of),
+    )  # fmt: skip

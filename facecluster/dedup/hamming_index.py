@@ -19,8 +19,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-KEY_BITS = 24  # first bits of the hash: a table of 2^24 keys takes 64 MiB
-WEAK_BITS = 12  # weak bits listed for each query
+from facecluster.photos.perceptual_hash import KEY_BITS, WEAK_BITS
+
 PROBES = 64  # keys probed for each query: 16 find .91 of photos with a caption over them, 64 .98, 256 .99
 MAX_BUCKET = 256  # rows of one key that are compared
 _CHUNK = 1 << 16  # queries at a time: their keys stay in the processor cache

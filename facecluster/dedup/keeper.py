@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.dedup.copy_check import Relation
+from facecluster.dedup.fingerprints import Fingerprints
 from facecluster.dedup.folders import folder_rank, format_bytes, named_like_copy
-from facecluster.dedup.store_photos import NO_TIME, Fingerprints, PhotoFile, Photos
+from facecluster.dedup.store_photos import NO_TIME, PhotoFile, Photos
 
 GREY = 4.0  # mean of max(R, G, B) - min(R, G, B), 0 to 255: grey photos have below 2
 # lossless formats, cameras' formats, the web's, and one of 256 colours

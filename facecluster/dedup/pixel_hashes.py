@@ -10,9 +10,9 @@ import hashlib
 
 import pyarrow as pa
 
-from facecluster.dedup.store_photos import Photos
+from facecluster.dedup.store_photos import Photos, open_file
 from facecluster.errors import PhotoError
-from facecluster.photos.images import MAX_PIXELS_JPEG, content_id, open_photo, read_file
+from facecluster.photos.images import MAX_PIXELS_JPEG
 from facecluster.store import Stamp, Store, table_of
 
 TABLE = "dedup/pixels"
@@ -61,12 +61,8 @@ class PixelHashes:
 
     def _compute(self, photo: int) -> str:
         """The hash; '' if no file of the photo can be opened."""
-        for file in self._photos.files[photo]:
-            try:
-                data = read_file(file.uri)
-                if content_id(data) == self._photos.ids[photo]:
-                    pixels = open_photo(data, max_side=MAX_PIXELS_JPEG).pixels
-                    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-            except PhotoError:
-                continue
-        return ""
+        try:
+            pixels = open_file(self._photos, photo, MAX_PIXELS_JPEG).pixels
+        except PhotoError:
+            return ""
+        return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

@@ -21,14 +21,19 @@ from numpy.typing import NDArray
 
 from facecluster import geometry
 from facecluster.errors import PhotoError
+from facecluster.faces.tracks import Tracks
 from facecluster.models.detector import Detector
-from facecluster.models.registry import best_device
+from facecluster.models.registry import best_device, load_embedder
 from facecluster.models.search import WORK_SIDE
-from facecluster.photos.images import Photo, content_id, encode_crop, local_path, open_photo, phash, picture_hash, read_file
+from facecluster.photos.fingerprint import LOOKS_TABLE, fingerprint_photo, looks_stamp, looks_table
+from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, phash, picture_hash, read_file
+from facecluster.photos.origin import ORIGINS_STAMP, ORIGINS_TABLE, origin_of, origins_table
 from facecluster.photos.sidecar import sidecar_orientation
+from facecluster.photos.video import Video, is_video_name, looks, open_video
 from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, table_of
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
+VIDEO_SECONDS = 2.0
 GPU_PHOTOS = 16  # photos that a GPU searches together
 
 
@@ -41,8 +46,11 @@ class DetectConfig:
     # its size at once), long ones less. It decides how sharp crops are, not which faces are found.
     max_side: int = 2000
     min_side: float = 16.0  # px of the whole photo; smaller faces are left out
+    video_seconds: float = VIDEO_SECONDS  # between two looks at a video; it is also looked at where the scene changes
 
     def __post_init__(self) -> None:
+        if not self.video_seconds > 0:
+            raise ValueError(f"expected video_seconds above 0, found {self.video_seconds}")
         if self.max_side < WORK_SIDE:
             raise ValueError(f"expected max_side of at least {WORK_SIDE} px, found {self.max_side}: photos are searched at that size")
 
@@ -50,6 +58,8 @@ class DetectConfig:
         detector = _detector("cpu")
         threshold = detector.threshold if self.threshold is None else self.threshold
         settings = {"threshold": threshold, "max_side": self.max_side, "min_side": self.min_side}
+        if self.video_seconds != VIDEO_SECONDS:  # stores from before have stamps without it
+            settings["video_seconds"] = self.video_seconds
         return {"table": "faces", "detector": detector.fingerprint, **settings}
 
 
@@ -119,26 +129,44 @@ def detect_shard(
     decoded = _decoded(store.read("files", shard).to_pylist(), config, threads)
     while batch := list(islice(decoded, 1 if best_device(device) == "cpu" else GPU_PHOTOS)):
         new: dict[str, Photo] = {}
+        videos: dict[str, Video] = {}
         for row, photo in batch:
             if seen.recognise(row) is None and photo is not None:
                 seen.add(row)
-                new[row["photo_id"]] = photo
+                if isinstance(photo, Video):
+                    videos[row["photo_id"]] = photo
+                else:
+                    new[row["photo_id"]] = photo
         found = _detect([p.pixels for p in new.values()], config, [p.scale for p in new.values()], device)
         for (photo_id, photo), of_photo in zip(new.items(), found, strict=True):
             faces += _face_rows(photo_id, photo, of_photo)
             seen.faces[photo_id] = len(of_photo.scores)
             turns[photo_id] = of_photo.turn
+        failed = {}
+        for photo_id, video in videos.items():
+            rows, failed[photo_id] = _video_rows(photo_id, video, config, device)
+            faces += rows
+            seen.faces[photo_id] = len(rows)
         for row, photo in batch:
             if photo is not None:
-                row |= {"faces": seen.faces[row["photo_id"]], "turn": turns.get(row["photo_id"])}
+                row |= {"faces": seen.faces[row["photo_id"]], "turn": turns.get(row["photo_id"]), "error": failed.get(row["photo_id"])}
             photos.append(row)
             if tick:
                 tick(1)
+    _write_for_dedup(store, shard, photos)
     store.write("faces", shard, _table(FACES, faces), stamp)
     store.write("photos", shard, _table(PHOTOS, photos), {**stamp, "table": "photos"})
     return ShardResult(
         stage="detect", shard=shard, photos=len(photos), faces=len(faces), failed=sum(p["error"] is not None for p in photos)
     )
+
+
+def _write_for_dedup(store: Store, shard: str, photos: list[dict[str, Any]]) -> None:
+    """Write the fingerprints and origins of the photos that are new, so that `dedup` opens none of them again."""
+    looks = {row["photo_id"]: row["look"] for row in photos if row.get("look")}
+    store.write(LOOKS_TABLE, shard, looks_table([look | {"photo_id": photo_id} for photo_id, look in looks.items()]), looks_stamp())
+    origins = {row["content"]: row["origin"] for row in photos if row.get("origin")}
+    store.write(ORIGINS_TABLE, shard, origins_table(origins), ORIGINS_STAMP)
 
 
 class _SeenPhotos:
@@ -168,10 +196,10 @@ class _SeenPhotos:
         self.faces[row["photo_id"]] = 0
 
 
-def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) -> Iterator[tuple[dict[str, Any], Photo | None]]:
-    """Rows of photos and decoded photos, in order, decoded a few ahead of the caller."""
+def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) -> Iterator[tuple[dict[str, Any], Photo | Video | None]]:
+    """Rows of photos and decoded photos (videos are only opened), in order, decoded a few ahead of the caller."""
     pool = ThreadPoolExecutor(threads)
-    ahead: deque[Future[tuple[dict[str, Any], Photo | None]]] = deque()
+    ahead: deque[Future[tuple[dict[str, Any], Photo | Video | None]]] = deque()
     try:
         for file in files:
             ahead.append(pool.submit(_decode, file, config))
@@ -183,9 +211,13 @@ def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) ->
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any], Photo | None]:
+def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any], Photo | Video | None]:
     row = dict.fromkeys([*FILES.names, *PHOTOS.names]) | file | {"photo_id": "", "faces": 0}
     try:
+        if is_video_name(file["uri"]):
+            video = open_video(file["uri"])
+            facts = {k: getattr(video, k) for k in ("content", "size", "format", "width", "height", "taken_at")}
+            return row | facts | {"photo_id": video.content}, video
         data = read_file(file["uri"])
         row["photo_id"] = row["content"] = content_id(data)
         row["size"] = len(data)
@@ -193,7 +225,26 @@ def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any],
     except PhotoError as e:
         return row | {"error": str(e)}, None
     row |= {k: getattr(photo, k) for k in ("format", "width", "height", "orientation", "taken_at")}
+    if row["content"] not in (file["known"] or ()):
+        row |= {"look": fingerprint_photo(photo.pixels), "origin": origin_of(data)}
     return row | {"phash": phash(photo.pixels), "picture": picture_hash(photo)}, photo
+
+
+def _video_rows(photo_id: str, video: Video, config: DetectConfig, device: str) -> tuple[list[dict[str, Any]], str | None]:
+    """A row for each track of a video, and why it could not be used."""
+    embedder = load_embedder("bundled", device)
+    tracks = Tracks()
+    try:
+        for look in looks(video, config.video_seconds, config.max_side):
+            found = _detect([look.picture.pixels], config, [look.picture.scale], device)[0]
+            rows = [row | {"at_ms": look.at_ms} for row in _face_rows(photo_id, look.picture, found)]
+            vectors = embedder.embed(np.stack([decode_crop(row["crop"]) for row in rows]), mirror=False) if rows else np.zeros((0, 1))
+            tracks.add(rows, vectors, cut=look.cut)
+    except PhotoError as e:
+        return [], str(e)
+    except Exception as e:  # decoders raise nearly anything on damaged files
+        return [], f"expected a whole {video.format} video, found a damaged one: {' '.join(str(e).split())[:200] or type(e).__name__}"
+    return [row | {"face_id": f"{photo_id[:24]}-{i:04x}"} for i, row in enumerate(tracks.rows())], None
 
 
 def _face_rows(photo_id: str, photo: Photo, found: Faces) -> list[dict[str, Any]]:
@@ -214,7 +265,7 @@ def _face_rows(photo_id: str, photo: Photo, found: Faces) -> list[dict[str, Any]
 
 
 def _table(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in schema.names}
+    columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in schema.names}
     for name in ("box", "landmarks"):
         if name in columns:
             width = schema.field(name).type.list_size

@@ -89,7 +89,7 @@ def write_store(folder: Path, files: Sequence[str | Path], taken: dict[str, date
     first = max((int(s) for s in store.shards("photos")), default=-1) + 1
     for number, start in enumerate(range(0, len(paths), shard_size), start=first):
         rows = [_row(path, (taken or {}).get(os.path.basename(path))) for path in paths[start : start + shard_size]]
-        columns = {name: [row[name] for row in rows] for name in PHOTOS.names}
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
         store.write("photos", f"{number:05d}", table_of(PHOTOS, columns), {"table": "photos"})
         store.write("faces", f"{number:05d}", FACES.empty_table(), {"table": "faces"})
     return store

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facecluster.dedup.compare import AlignmentHint, Comparison, compare
-from facecluster.dedup.fingerprints import fingerprint_photo, grey_thumbnail
+from facecluster.dedup.fingerprints import grey_thumbnail
 from facecluster.dedup.hamming_index import distance
-from facecluster.dedup.perceptual_hash import (
+from facecluster.dedup.registration import correlation, register_pictures
+from facecluster.photos.fingerprint import fingerprint_photo
+from facecluster.photos.images import open_photo
+from facecluster.photos.perceptual_hash import (
     MIDDLE_WINDOW,
     WINDOWS,
     apply_turn,
@@ -22,14 +25,12 @@ from facecluster.dedup.perceptual_hash import (
     describe_turn,
     hash_windows,
 )
-from facecluster.dedup.registration import correlation, register_pictures
-from facecluster.photos.images import open_photo
 
 T = Image.Transpose
 
 
 def thumb(image: Image.Image) -> NDArray[np.uint8]:
-    return grey_thumbnail(fingerprint_photo(np.asarray(image.convert("RGB"))).thumbnail)
+    return grey_thumbnail(fingerprint_photo(np.asarray(image.convert("RGB")))["thumb"])
 
 
 def recompressed(image: Image.Image, quality: int) -> Image.Image:

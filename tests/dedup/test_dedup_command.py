@@ -53,7 +53,7 @@ def test_without_options_it_writes_plan_and_page_and_touches_no_photo(store: Pat
     moved = sum((photos / name).stat().st_size for name in ("copy of a.jpg", EVIL))
     assert f"to move:        2 files, {moved / 1000:.1f} kB" in result.stdout
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in photos.iterdir()} == before
-    with open(store / "dedup" / "plan.csv", encoding="utf-8", newline="") as f:
+    with open(store / "dedup" / "plan.csv", encoding="utf-8-sig", newline="") as f:
         rows = list(csv.DictReader(f))
     assert [(os.path.basename(r["uri"]), r["action"]) for r in rows] == [("a.jpg", "keep"), ("copy of a.jpg", "move"), (EVIL, "move")]
     assert (store / "dedup" / "pages" / "index.html").exists()

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 from facecluster.dedup import DedupConfig, Plan, find_duplicates, make_plan
 from facecluster.dedup import fingerprints as fingerprints_module
 from facecluster.errors import InputError
+from facecluster.photos.fingerprint import LOOKS
 from facecluster.store import FACES, Store, table_of
 
 NOON = datetime(2020, 5, 6, 12)
@@ -252,7 +253,7 @@ def test_fingerprints_of_other_settings_are_made_again(tmp_path: Path) -> None:
     files = put(tmp_path / "p", a_jpg=coded(scene(1)), b_jpg=coded(scene(1), quality=50))
     store = write_store(tmp_path / "store", list(files.values()))
     plan = plan_of(store)
-    store.write("dedup/looks", "00000", fingerprints_module.FINGERPRINTS.empty_table(), {"table": "dedup/looks", "version": 0})
+    store.write("dedup/looks", "00000", LOOKS.empty_table(), {"table": "dedup/looks", "version": 0})
     assert plan_of(store).rows == plan.rows != []
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facecluster.dedup import hamming_index
-from facecluster.dedup.hamming_index import KEY_BITS, MAX_BUCKET, WEAK_BITS, HammingIndex, distance, probe_sets
+from facecluster.dedup.hamming_index import MAX_BUCKET, HammingIndex, distance, probe_sets
+from facecluster.photos.perceptual_hash import KEY_BITS, WEAK_BITS
 
 
 def weak_bits_of(n: int, seed: int) -> NDArray[np.uint8]:

@@ -34,10 +34,11 @@ from scipy.sparse.csgraph import connected_components
 
 from facecluster.dedup import DedupConfig, find_duplicates
 from facecluster.dedup.candidates import find_candidates
-from facecluster.dedup.perceptual_hash import WINDOWS
-from facecluster.dedup.store_photos import NO_TIME, Fingerprints, Photos, read_fingerprints, read_photos
+from facecluster.dedup.fingerprints import Fingerprints, read_fingerprints
+from facecluster.dedup.store_photos import NO_TIME, Photos, read_photos
 from facecluster.faces.detect import DetectConfig, detect_shard
 from facecluster.photos.collect import collect
+from facecluster.photos.perceptual_hash import WINDOWS
 from facecluster.store import Store
 
 RESULTS = Path(__file__).parent / "results" / "dedup.json"
@@ -163,7 +164,7 @@ def million(prints: Fingerprints, photos: Photos, n: int, threads: int) -> dict[
     many = Fingerprints(np.ones(n, bool), hashes, weak_bits, turns, zeros + 50, zeros, zeros, {}, prints.thumbnails)
     width, height = photos.width[base], photos.height[base]
     width[to], height[to] = width[copies], height[copies]
-    of = Photos([""] * n, [], [], width, height, np.zeros(n, np.int64), np.full(n, NO_TIME), np.zeros(n, np.int32), zeros, zeros)
+    of = Photos([""] * n, [""] * n, [], [], width, height, np.zeros(n, np.int64), np.full(n, NO_TIME), np.zeros(n, np.int32), zeros, zeros)
     idle = os.getloadavg()[1] < 1.5  # over five minutes; this program itself is one
     result: dict[str, Any] = {"hashes": n, "threads": threads, "machine idle": idle}
     for name, windows in (("whole photos", 1), ("whole photos and all windows", len(WINDOWS))):

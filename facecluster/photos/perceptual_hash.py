@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecluster.dedup.hamming_index import KEY_BITS, WEAK_BITS
-
+KEY_BITS = 24  # first bits of the hash: dedup's index of 2^24 keys takes 64 MiB
+WEAK_BITS = 12  # weak bits listed for each window
 # left, top, right, bottom as shares of the photo. The hash still matches if a border is off by 2.5 % of the side
 WINDOWS: tuple[tuple[float, float, float, float], ...] = (
     (0, 0, 1, 1),
