@@ -216,7 +216,7 @@ def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any],
     try:
         if is_video_name(file["uri"]):
             video = open_video(file["uri"])
-            facts = {k: getattr(video, k) for k in ("content", "size", "format", "width", "height", "taken_at")}
+            facts = {k: getattr(video, k) for k in ("content", "picture", "size", "format", "width", "height", "taken_at")}
             return row | facts | {"photo_id": video.content}, video
         data = read_file(file["uri"])
         row["photo_id"] = row["content"] = content_id(data)

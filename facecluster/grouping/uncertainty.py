@@ -30,6 +30,7 @@ from facecluster.grouping.cohort import NEAR_COPY, cohort_stats
 from facecluster.grouping.identify import IdentifyConfig, read_links
 from facecluster.grouping.link import load_vectors
 from facecluster.grouping.subset import neighbours_within
+from facecluster.photos.frames import picture_numbers
 from facecluster.store import IDENTITIES, Store
 
 KINDS = ("same", "split", "photo")
@@ -119,7 +120,7 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
     if linked.to_pylist() != ids or table["face_id"].to_pylist() != ids:
         raise InputError(f"expected people of the faces now in {store.url}, found others: run 'facecluster cluster {store.url}' first")
     labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
-    photos = np.unique([i[:24] for i in ids], return_inverse=True)[1] if ids else np.zeros(0, dtype=np.int64)
+    photos = picture_numbers(store, ids)
     clear = np.nan_to_num(np.asarray(table["recognisability"].to_numpy(), np.float64), nan=1.0)
     rows = np.flatnonzero((clear >= config.min_recognisability) | (labels >= 0))  # nothing is asked about faces that nobody can tell
     near = neighbours_within(np.isin(np.arange(len(ids)), rows), neighbours)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 
 import fsspec
@@ -30,7 +30,6 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from facecluster.errors import PhotoError
@@ -41,6 +40,7 @@ from facecluster.photos.jpeg2000 import Jpeg2000PhotoFile
 from facecluster.photos.jxl import JxlImageFile
 from facecluster.photos.png import PngPhotoFile
 from facecluster.photos.raw import is_raw, read_raw
+from facecluster.photos.tiff import TiffPhotoFile
 
 MAX_BYTES = 2**31  # of a file
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
@@ -50,7 +50,7 @@ _MAGIC: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImageFile),
     (rb"\x89PNG\r\n\x1a\n", PngPhotoFile),
     (rb"RIFF[\s\S]{4}WEBP", WebPImageFile),
-    (rb"II[*+]\0|MM\0[*+]", TiffImageFile),
+    (rb"II[*+]\0|MM\0[*+]", TiffPhotoFile),
     (rb"GIF8[79]a", GifImageFile),
     (rb"BM", BmpImageFile),
     (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", Jpeg2000PhotoFile),
@@ -78,6 +78,23 @@ def local_path(uri: str) -> str | None:
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) and ":/" in uri else uri
 
 
+def open_file(uri: str) -> BinaryIO:
+    """Open a file for reading, by its path, `file:` URI or fsspec URL.
+
+    Raises:
+        PhotoError: it can't be read.
+    """
+    path = local_path(uri)
+    with _saying_why(path):
+        if path is None:
+            # not fsspec.open, which takes "::" in a name for a chain of filesystems
+            kind = fsspec.get_filesystem_class(uri.split("://")[0])
+            return cast(BinaryIO, kind(**kind._get_kwargs_from_urls(uri)).open(kind._strip_protocol(uri), "rb"))
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would block
+            raise PhotoError("expected a photo, found something that is not a file")
+        return open(path, "rb")
+
+
 def read_file(uri: str) -> bytes:
     """The bytes of a file, by its path, `file:` URI or fsspec URL.
 
@@ -85,19 +102,18 @@ def read_file(uri: str) -> bytes:
         PhotoError: it can't be read.
     """
     path = local_path(uri)
+    with open_file(uri) as f, _saying_why(path):
+        size = 0 if path is None else os.fstat(f.fileno()).st_size
+        if size > MAX_BYTES:
+            raise PhotoError(f"expected a photo file of at most {MAX_BYTES >> 20} MiB, found {size >> 20} MiB")
+        return f.read()
+
+
+@contextmanager
+def _saying_why(path: str | None) -> Iterator[None]:
+    """Turn whatever reading a file raises into a PhotoError."""
     try:
-        if path is None:
-            # not fsspec.open, which takes "::" in a name for a chain of filesystems
-            kind = fsspec.get_filesystem_class(uri.split("://")[0])
-            with kind(**kind._get_kwargs_from_urls(uri)).open(kind._strip_protocol(uri), "rb") as f:
-                return bytes(f.read())
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would block
-            raise PhotoError("expected a photo, found something that is not a file")
-        if found.st_size > MAX_BYTES:
-            raise PhotoError(f"expected a photo file of at most {MAX_BYTES >> 20} MiB, found {found.st_size >> 20} MiB")
-        with open(path, "rb") as f:
-            return f.read()
+        yield
     except PhotoError:
         raise
     except FileNotFoundError as e:
@@ -216,7 +232,7 @@ def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bo
         width, height = image.size
     if isinstance(image, _EXIF_AT_END):
         orientation, taken_at = read_exif(image)
-    turned = orientation if isinstance(image, TiffImageFile) else image.info.get("applied_orientation", 1)
+    turned = orientation if isinstance(image, TiffPhotoFile) else image.info.get("applied_orientation", 1)
     orientation = stated or orientation
     full = max(width, height)
     share = min(1.0, max_side / full)

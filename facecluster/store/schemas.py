@@ -47,6 +47,7 @@ GONE = pa.schema(
         _field("uri", pa.string(), "a place of the store that was not there at the last look"),
         _field("dropped", pa.bool_(), "whether the place no longer counts: pruned, or its picture was followed to another place"),
         _field("since", pa.timestamp("ms"), "when it was first missed, UTC", nullable=True),
+        _field("pruned", pa.timestamp("ms"), "when the user dropped it, UTC; null: not, or it was followed", nullable=True),
     ]
 )
 FOLLOWED = pa.schema(
@@ -66,6 +67,7 @@ FACES = pa.schema(
         _field("yaw", pa.float32(), "degrees, -90 to 90, 0 towards the camera"),
         _field("quality", pa.float32(), "0 (useless) to 1, from score, size, sharpness and yaw"),
         _field("crop", pa.binary(), "aligned face, 112x112 RGB, WebP"),
+        _field("at_ms", pa.int64(), "of a video: milliseconds from its start to the frame of the box; null: a photo", nullable=True),
     ]
 )
 LINKS_K = 64  # neighbours kept for a face
