@@ -1,8 +1,13 @@
-"""Convert pixels of any mode (palettes, 16 bits, floats, CMYK, Lab, transparency, colour profiles) to plain sRGB."""
+"""Convert pixels of any mode (palettes, 16 bits, floats, CMYK, Lab, transparency) and of any stated colours to plain sRGB.
+
+What a file says about its colours counts in this order: numbers of high dynamic range, a colour profile, other numbers. A profile is
+judged by what it does to colours, never by its name.
+"""
 
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
+from facecluster.photos.colour_numbers import ADOBE_RGB, HLG, PQ, Colours, convert, of_cicp, of_png
+
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_SAME = 2  # of 255: a profile that changes no colour by more is taken for sRGB, which costs nothing
+_BRIGHTEST = 16.0  # of floats whose white is 1
+_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of Pillow for ICC.1's colour spaces
 
 
 def to_rgb(image: ImageFile.ImageFile, size: tuple[int, int] | None = None, *, factor: int = 1) -> Image.Image:
@@ -19,22 +29,20 @@ def to_rgb(image: ImageFile.ImageFile, size: tuple[int, int] | None = None, *, f
     Resizes first, so that fewer pixels are converted.
     """
     picture: Image.Image = image
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-    elif picture.mode == "P":
-        picture = picture.convert("RGB")
-    elif picture.mode == "1":
-        picture = picture.convert("L")
-    elif picture.mode.startswith("I") or picture.mode == "F":
+    if picture.mode.startswith("I") or picture.mode == "F":
         picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
+    elif picture.has_transparency_data:
+        picture = picture.convert("LA" if picture.mode in {"1", "L", "LA", "La"} else "RGBA")
+    elif picture.mode in {"P", "1"}:
+        picture = picture.convert("RGB" if picture.mode == "P" else "L")
     if size is None:
         picture = picture.reduce(factor) if factor > 1 else picture
     elif picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if picture.mode == "CMYK" and isinstance(image, JpegImageFile) and "adobe" not in image.info:
         picture = ImageChops.invert(picture)  # Pillow assumes Adobe's inverted inks for every CMYK JPEG
-    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
-    picture = _to_srgb(picture.convert("RGB") if alpha else picture, image.info.get("icc_profile"))
+    alpha = picture.getchannel("A") if picture.mode in {"LA", "RGBA"} else None
+    picture = _to_srgb(picture.convert(picture.mode[:-1]) if alpha else picture, image.info)
     if alpha:
         white = Image.new("RGB", picture.size, "white")
         white.paste(picture, mask=alpha)
@@ -42,30 +50,84 @@ def to_rgb(image: ImageFile.ImageFile, size: tuple[int, int] | None = None, *, f
     return picture
 
 
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Apply a colour profile. If it is missing, damaged or for another colour space than the pixels, convert without it."""
+def _to_srgb(picture: Image.Image, info: dict[Any, Any]) -> Image.Image:
+    """Apply what a file says about its colours; nothing if that is missing, damaged or for another colour space than the pixels."""
     if picture.mode == "LAB":
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         return ImageCms.profileToProfile(picture, lab, SRGB, outputMode="RGB") or picture
-    if profile and picture.mode in {"RGB", "CMYK"}:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if "sRGB" not in (source.profile.profile_description or ""):
-                return ImageCms.profileToProfile(picture, source, SRGB, outputMode="RGB") or picture
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
-    return picture.convert("RGB")
+    numbers, profile = info.get("cicp"), info.get("icc_profile")
+    numbers = numbers or (_cicp_in(profile) if profile else None)
+    if picture.mode in {"RGB", "L"} and numbers and numbers[1] in {PQ, HLG}:
+        return convert(picture.convert("RGB"), of_cicp(*numbers))
+    space, transform = _transform(profile) if profile else (None, None)
+    if space == "RGB" and picture.mode == "L":
+        picture = picture.convert("RGB")
+    if space == picture.mode:
+        return transform.apply(picture) if transform else picture.convert("RGB")
+    colours = _stated_numbers(info) if picture.mode in {"RGB", "L"} else None
+    picture = picture.convert("RGB")
+    return convert(picture, colours) if colours else picture
+
+
+def _stated_numbers(info: dict[Any, Any]) -> Colours | None:
+    """Colours other than sRGB that a file states without a profile."""
+    if info.get("cicp"):
+        primaries, transfer = info["cicp"]
+        return None if primaries in {1, 2} and transfer in {2, 13} else of_cicp(primaries, transfer)
+    if info.get("adobe_rgb"):
+        return ADOBE_RGB
+    gamma, xy = info.get("gamma"), info.get("chromaticity")
+    if "srgb" in info or not isinstance(gamma, float) or not 0.1 < gamma < 10:
+        return None
+    if abs(gamma - 0.45455) < 0.005:
+        # PNG's writers state sRGB by this gamma and by sRGB's chromaticities
+        plain = not xy or np.abs(np.subtract(xy, (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06))).max() < 0.005
+        return None if plain else Colours(of_png(gamma, xy).primaries)
+    return of_png(gamma, xy)
+
+
+def _cicp_in(profile: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer characteristics of a profile's `cicp` tag (ICC.1:2022, section 10.3); None without one."""
+    for at in range(132, 132 + 12 * min(int.from_bytes(profile[128:132]), 100), 12):
+        if profile[at : at + 4] == b"cicp":
+            start = int.from_bytes(profile[at + 4 : at + 8])
+            tag = profile[start : start + 12]
+            return (tag[8], tag[9]) if len(tag) == 12 and tag[:4] == b"cicp" else None
+    return None
+
+
+@lru_cache(maxsize=16)
+def _transform(profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:
+    """Pillow's mode for the pixels of a profile, and its way to sRGB: None if that changes nothing. (None, None) for a damaged one."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _MODES.get((source.profile.xcolor_space or "").ljust(4))
+        if mode is None:
+            return None, None
+        transform = ImageCms.buildTransform(source, SRGB, mode, "RGB")
+        if mode == "RGB":
+            grid = np.stack(np.meshgrid(*[np.linspace(0, 255, 9)] * 3), axis=-1).reshape(-1, 27, 3)
+            probe = Image.fromarray(grid.astype(np.uint8))
+        else:
+            probe = Image.linear_gradient("L")
+        done = transform.apply(probe)
+        changed = mode == "CMYK" or np.abs(np.asarray(done, int) - np.asarray(probe.convert("RGB"), int)).max() > _SAME
+        return mode, transform if changed else None
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None, None
 
 
 def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Scale grey values of 16 or 32 bits, or floats, to 0 to 255, by the smallest usual range that contains the brightest value.
 
-    Scanners and cameras store 10, 12 or 14 bits in 16, so those ranges are tried too. Floats have the range 0 to 1 or one of the integer
-    ranges. Values that fit none of these (32 bits, negative values) are stretched from the darkest to the brightest.
+    Scanners and cameras store 10, 12 or 14 bits in 16, so those ranges are tried too. Floats have the range 0 to 1, with a little above it
+    after resampling or for highlights, or one of the integer ranges. Values that fit none of these (32 bits, negative values) are stretched
+    from the darkest to the brightest.
     """
-    v = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    v = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(v.min()), float(v.max())
-    top = 1.0 if values.dtype.kind == "f" and high <= 1 else next((2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits), 0.0)
+    is_share = values.dtype.kind == "f" and high < _BRIGHTEST
+    top = 1.0 if is_share else next((2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits), 0.0)
     if low < 0 or not top:
         v, top = v - low, (high - low) or 1.0
-    return np.asarray(np.rint(v * (255 / top)), dtype=np.uint8)
+    return np.asarray(np.rint((v * (255 / top)).clip(0, 255)), dtype=np.uint8)

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, ImageFile
 
 _ORIENTATION, _EXIF_IFD, _TAKEN, _DIGITIZED, _CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
+_INTEROP_IFD, _INTEROP_INDEX, _ADOBE_RGB = 0xA005, 1, "R03"  # EXIF 2.32, section 4.6.8: the optional colour space of DCF
 _Method = Image.Transpose
 # EXIF 2.32, section 4.6.4: the operation that turns a picture of each orientation upright
 _UPRIGHT = {
@@ -40,6 +41,8 @@ def read_exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
         orientation = exif.get(_ORIENTATION)
         inner = exif.get_ifd(_EXIF_IFD)
         dates = [_date(d) for d in (inner.get(_TAKEN), inner.get(_DIGITIZED), exif.get(_CHANGED))]
+        if str(exif.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX)).strip("\0 ") == _ADOBE_RGB:
+            image.info["adobe_rgb"] = True
     except Exception:  # noqa: BLE001  corrupt EXIF raises nearly any exception
         dates = []
     orientation = image.info.get("container_orientation") or orientation

@@ -1,0 +1,119 @@
+"""Where regions lie, in eight orientations of six formats: exiftool reads what we write, and we read what exiftool writes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from export_store import _STORED, BOXES, COLOURS, SIZE, make_store
+from heif_writer import turned, write_heif
+from PIL import Image
+from test_export_xmp import exiftool, info, run
+
+from facecluster.export.import_names import read_names
+from facecluster.export.photo_library import read_photo_library
+from facecluster.photos.images import open_photo
+from facecluster.store import Store
+
+KINDS = ["JPEG", "PNG", "WEBP", "TIFF"] + [f"{kind}, {where}" for kind in ("AVIF", "HEIF") for where in ("container", "exif", "both")]
+
+
+def upright() -> Image.Image:
+    picture = Image.new("RGB", SIZE, (200, 200, 200))
+    for (x, y, w, h), colour in zip(BOXES, COLOURS, strict=True):
+        picture.paste(colour, (int(x), int(y), int(x + w), int(y + h)))
+    return picture
+
+
+def stored(orientation: int) -> Image.Image:
+    return upright().transpose(_STORED[orientation]) if orientation in _STORED else upright()
+
+
+def write_photo(path: Path, kind: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x0131] = str(path)  # every file has its own content
+    name, _, where = kind.partition(", ")
+    if where:
+        number = b"Exif\0\0" + exif.tobytes()[6:] if where != "container" else None
+        data = write_heif(stored(orientation), name, *([] if where == "exif" else turned(orientation)), exif=number)
+    else:
+        out = io.BytesIO()
+        stored(orientation).save(out, name, exif=exif, **({"lossless": True} if name == "WEBP" else {}))
+        data = out.getvalue()
+    path.write_bytes(data)
+    return data
+
+
+def box_of(picture: Image.Image, colour: tuple[int, int, int]) -> tuple[float, float, float, float]:
+    """x, y, w, h of the pixels of a colour."""
+    y, x = np.nonzero(np.abs(np.asarray(picture).astype(int) - colour).max(axis=2) < 60)
+    return float(x.min()), float(y.min()), float(x.max() - x.min() + 1), float(y.max() - y.min() + 1)
+
+
+def immich(region: dict[str, Any], orientation: int, size: tuple[float, float]) -> list[float]:
+    """Where Immich shows a region: x, y, w, h in px. As its metadata service turns centre and size by the picture's orientation."""
+    x, y, w, h = (float(region["Area"][k]) for k in "XYWH")
+    width, height = size
+    x, y = {1: (x, y), 2: (1 - x, y), 3: (1 - x, 1 - y), 4: (x, 1 - y), 5: (y, x), 6: (1 - y, x), 7: (1 - y, 1 - x), 8: (y, 1 - x)}[orientation]
+    if orientation > 4:
+        w, h, width, height = h, w, height, width
+    return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
+
+
+def immich_orientation(path: Path) -> int | None:
+    """The number that Immich turns a file's regions by: EXIF's, or of HEIF without one that of `irot`; None if a mirror has no number."""
+    found = json.loads(exiftool("-j", "-n", path))[0]
+    rotation = {0: 1, 1: 8, 90: 8, 2: 3, 180: 3, 3: 6, 270: 6}.get(found.get("Rotation", 0), 1)
+    return found.get("Orientation") or (None if b"imir" in path.read_bytes() else rotation)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Store, list[tuple[Path, int]]]:
+    """A store of eight photos of a kind, and their paths and orientations."""
+    (tmp_path / "photos").mkdir()
+    rows, files = [], []
+    for orientation in range(1, 9):
+        path = tmp_path / "photos" / f"{orientation}.{request.param[:4].lower()}"
+        data = write_photo(path, request.param, orientation)
+        photo = open_photo(data)
+        assert (photo.width, photo.height) == SIZE
+        for box, colour in zip(BOXES, COLOURS, strict=True):
+            assert np.abs(np.subtract(box_of(Image.fromarray(photo.pixels), colour), box)).max() <= 1, (request.param, orientation)
+        rows.append((hashlib.sha256(data).hexdigest(), str(path), photo.orientation))
+        files.append((path, orientation))
+    return make_store(tmp_path / "store", rows), files
+
+
+@pytest.mark.parametrize("photos", KINDS, indirect=True)
+def test_regions_are_read_and_written_at_the_right_place(photos: tuple[Store, list[tuple[Path, int]]], tmp_path: Path) -> None:
+    store, files = photos
+    run("export", store.url, "--format", "xmp", "-o", tmp_path / "out", "--ids")
+    judged = 0
+    for path, orientation in files:
+        sidecar = tmp_path / "out" / (path.name + ".xmp")
+        found = info(sidecar)["RegionInfo"]
+        picture = stored(orientation)
+        size = found["AppliedToDimensions"]["W"], found["AppliedToDimensions"]["H"]
+        assert size == picture.size
+        number = immich_orientation(path)
+        for region in found["RegionList"]:
+            i = ["person 0000", "person 0001"].index(region["Name"])
+            assert np.abs(np.subtract(immich(region, 1, size), box_of(picture, COLOURS[i]))).max() < 0.5, (orientation, region)
+            if number is not None:
+                judged += 1
+                assert np.abs(np.subtract(immich(region, number, size), BOXES[i])).max() < 0.5, (orientation, region)
+        exiftool("-tagsfromfile", sidecar, "-XMP-mwg-rs:all", "-overwrite_original", path)
+        exiftool("-overwrite_original", "-RegionName=Rosa Rot,Bodo Blau", "-sep", ",", path)
+    assert judged >= 8
+    rows = read_names([str(files[0][0].parent)], read_photo_library(store, "bundled")).names
+    assert len(rows) == 16
+    for row in rows:
+        i = ["Rosa Rot", "Bodo Blau"].index(row.name)
+        assert row.face is not None and row.face.face_id.endswith(f"-000{i}")
+        assert row.box is not None and np.abs(np.subtract(row.box, BOXES[i])).max() < 0.5
