@@ -81,7 +81,7 @@ class Page:
 
 def served(store: Store) -> Iterator[Page]:
     review = open_review(store)
-    thread = threading.Thread(target=review.serve)
+    thread = threading.Thread(target=review.serve, daemon=True)  # a test that fails must not keep the process
     thread.start()
     url = urlsplit(review.url)
     assert url.hostname == "127.0.0.1" and url.port

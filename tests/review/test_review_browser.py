@@ -63,7 +63,7 @@ class Shown:
     def __init__(self, browser: Any, store: Store) -> None:
         self.browser, self.store = browser, store
         self.review = open_review(store)
-        self.thread = threading.Thread(target=self.review.serve)
+        self.thread = threading.Thread(target=self.review.serve, daemon=True)  # a test that fails must not keep the process
         self.thread.start()
         for log in ("browser", "performance"):
             browser.get_log(log)  # drop earlier messages
