@@ -109,6 +109,7 @@ def command(
 def _write(
     plan: Plan, sheet: dict[str, Any], folder: str, formats: tuple[str, ...], images: str, shard: int, dry_run: bool
 ) -> OutputFolder:  # fmt: skip
+    import codecs
     import importlib
 
     from facecluster.curate.datasheet import markdown
@@ -120,7 +121,7 @@ def _write(
     text = csv_bytes(table)
     settings = {"manifest": text.decode(), "sheet": sheet, "images": images, "shard": shard}
     out = OutputFolder(folder, settings_hash(settings), dry_run=dry_run)
-    out.write("manifest.csv", lambda: text)
+    out.write("manifest.csv", lambda: codecs.BOM_UTF8 + text)  # without a mark Excel reads another encoding
     out.write("manifest.parquet", lambda: parquet_bytes(table))
     out.write("datasheet.json", lambda: json.dumps(sheet, indent=1).encode() + b"\n")
     out.write("datasheet.md", lambda: markdown(sheet).encode())

@@ -135,7 +135,7 @@ def _write_plan(text: str, folder: str) -> tuple[str, str | None]:
     from facecluster.errors import InputError
 
     path, older = Path(folder, "plan.csv"), None
-    data = text.encode("utf-8", "surrogateescape")
+    data = ("\ufeff" + text).encode("utf-8", "surrogateescape")  # without a mark Excel reads another encoding
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_bytes() != data:

@@ -1,13 +1,12 @@
-"""The faces of a split in the order in which they are written, their images and metadata, and folder names for people.
+"""The faces of a split in the order in which they are written, their images and metadata.
 
-Odd inputs: a stored crop that can't be decoded raises StoreError; names that a filesystem refuses are changed, and stay different.
+Odd inputs: a stored crop that can't be decoded raises StoreError.
 """
 
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,6 @@ from facecluster.errors import StoreError
 from facecluster.photos.images import decode_crop
 
 IMAGE_FORMATS = ("webp", "jpg", "png")  # webp: the stored bytes, unchanged
-_BAD = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +70,3 @@ def metadata(plan: Plan, sample: Sample) -> dict[str, Any]:
         "uri": source.uris[sample.row].encode("utf-8", "replace").decode(),
         "box": [round(v, 1) for v in source.box[sample.row].tolist()], **measures,
     }  # fmt: skip
-
-
-def folder_names(people: Sequence[str]) -> list[str]:
-    """A folder name for each person, all different, also on filesystems that ignore case."""
-    taken: set[str] = set()
-    out = []
-    for person in people:
-        plain = _BAD.sub("_", person).strip(" .").encode()[:100].decode("utf-8", "ignore") or "_"
-        name, i = plain, 1
-        while name.casefold() in taken:
-            i += 1
-            name = f"{plain}~{i}"
-        taken.add(name.casefold())
-        out.append(name)
-    return out

@@ -1,4 +1,4 @@
-"""CSV: a table for each split, with the photo, the box and the person of each face."""
+"""CSV: a table for each split, with the photo, the box and the person of each face. It is for programs, so it has no byte order mark."""
 
 from __future__ import annotations
 

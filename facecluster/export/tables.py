@@ -1,7 +1,8 @@
 """Plain tables: CSV for spreadsheets, and a SQLite database with the same content.
 
-Tables are photos (a row for each uri of a photo), faces and people. Boxes are in px of the upright photo. CSV is RFC 4180 in UTF-8; a text
-cell that a spreadsheet could take for a formula gets a leading apostrophe (SQLite does not need it).
+Tables are photos (a row for each uri of a photo), faces and people. Boxes are in px of the upright photo. CSV is RFC 4180 in UTF-8, with a
+byte order mark, without which Excel reads another encoding. A text cell that a spreadsheet could take for a formula gets a leading
+apostrophe (SQLite does not need it).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def export_csv(library: PhotoLibrary, out: OutputFolder) -> int:
         for row in rows(library, table):
             writer.writerow([_cell(v) for v in row])
             count += 1
-        out.write(f"{table}.csv", text.getvalue().encode("utf-8", "replace"))
+        out.write(f"{table}.csv", ("\ufeff" + text.getvalue()).encode("utf-8", "replace"))
     return count
 
 

@@ -36,7 +36,7 @@ PERSON_FIELDS = [
     _field("person_name", pa.string(), "the name that the user gave, or ''"),
     _field("probability", pa.float32(), "that the face shows the person, 0 to 1; 0 for nobody"),
     _field("outlier_score", pa.float32(), "GLOSH, 0 (in the middle of its group) to 1"),
-    _field("photo", pa.string(), "path or URI of the photo, the first one if there are copies; '' if the photo is gone"),
+    _field("photo", pa.string(), "path or URI of the photo, the first one if there are copies; where it was if it is gone"),
     _field("taken_at", pa.string(), "when the photo was taken by the camera's clock, ISO 8601; '' if unknown"),
 ]
 PEOPLE_SCHEMA = pa.schema(
@@ -77,7 +77,7 @@ def faces_table(data: ReportData) -> pa.Table:
         [names.get(i, "") for i in data.identity.tolist()],
         data.probability,
         data.outlier_score,
-        [p.uris[0] if p.uris else "" for p in photos],
+        [p.uris[0] for p in photos],
         [p.taken_at for p in photos],
     ]
     arrays = [pa.array(v, type=f.type, safe=False) for v, f in zip(values, PERSON_FIELDS, strict=True)]
@@ -125,7 +125,7 @@ def _version(package: str) -> str | None:
 
 
 def _write_csv(path: Path, table: pa.Table) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:  # without a mark Excel reads another encoding
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(table.column_names)
         for batch in table.to_batches(max_chunksize=10_000):

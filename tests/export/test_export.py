@@ -6,7 +6,8 @@ import csv
 import json
 import os
 import sqlite3
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from facecluster.cli import main
-from facecluster.export.folders import _folder_names, safe_file_name
+from facecluster.export.folder_names import class_folders, file_key, safe_file_name
 from facecluster.export.output_folder import MANIFEST, relative_paths
 from facecluster.store import Store
 
@@ -113,7 +114,7 @@ def test_csv_and_sqlite_have_the_same_content(three: tuple[Store, list[str]], tm
         query = "SELECT count(*) FROM faces JOIN people USING (person) JOIN photos USING (photo_id) WHERE person = 'person 0001'"
         assert base.execute(query).fetchone() == (4,)  # three photos and a copy
         for table in ("people", "photos", "faces"):
-            with open(tmp_path / "out" / f"{table}.csv", encoding="utf-8", newline="") as file:
+            with open(tmp_path / "out" / f"{table}.csv", encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.reader(file))
             cursor = base.execute(f"SELECT * FROM {table}")
             assert rows[0] == [c[0] for c in cursor.description]
@@ -130,7 +131,7 @@ def test_csv_and_sqlite_have_the_same_content(three: tuple[Store, list[str]], tm
 def test_min_probability_leaves_out_uncertain_faces(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, _ = three
     run("export", store.url, "--format", "csv", "-o", tmp_path / "out", "--min-probability", "0.95")
-    with open(tmp_path / "out" / "faces.csv", encoding="utf-8", newline="") as file:
+    with open(tmp_path / "out" / "faces.csv", encoding="utf-8-sig", newline="") as file:
         assert {row["person"] for row in csv.DictReader(file)} == {""}
 
 
@@ -225,8 +226,52 @@ def test_safe_names_are_safe(name: str) -> None:
 
 
 def test_folder_names_differ_by_more_than_case() -> None:
-    names = _folder_names(["Anna", "anna", "a/b", "a:b", "Anna (2)", "..", "CON"])
+    names = class_folders(["Anna", "anna", "a/b", "a:b", "Anna (2)", "..", "CON"])
     assert len({n.casefold() for n in names}) == 7 and names[:3] == ["Anna", "anna (2)", "a_b"]
+    names = class_folders(["Zo\u00eb", "Zoe\u0308", "README.md", "a/b", "a\\b", "A_B", "", "\u00e9" * 999, "x\n"])
+    assert len(set(map(file_key, names))) == 9 and "README.md" not in names
+
+
+WINDOWS = [
+    "CON", "con.txt", "Nul", "aux .x", "COM1", "com\u00b9", "LPT9.a.b", "CONOUT$", "dots...", "dot. .", "space ", "a\tb", "x" * 300 + ".",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_names_that_windows_refuses(name: str) -> None:
+    made = safe_file_name(name)
+    device = PureWindowsPath(made).stem.split(".")[0].strip().upper().translate(str.maketrans("\u00b9\u00b2\u00b3", "123"))
+    assert device not in {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", *(f"{d}{i}" for d in ("COM", "LPT") for i in range(10))}
+    assert made == made.strip().rstrip(".") and len(made.encode()) <= 255 and not set(made) & set('<>:"/\\|?*\t')
+
+
+def is_split(folder: str) -> bool:
+    """Whether Hugging Face's loader takes a folder for a split: the patterns of datasets/data_files.py (5.2), a folder at a time."""
+    words = ("train", "training", "validation", "valid", "dev", "val", "test", "testing", "eval", "evaluation")
+    sep = "[-._ 0-9]"
+    return any(fnmatchcase(folder, p) for w in words for p in (w, f"{w}{sep}*", f"*{sep}{w}", f"*{sep}{w}{sep}*"))
+
+
+@given(st.lists(st.sampled_from(["dev", "test", "val", "eval", "Ann", " ", "-", ".", "_", "1", "train", "ing"]), min_size=1, max_size=4))
+def test_no_class_folder_is_a_split(parts: list[str]) -> None:
+    [name] = class_folders(["".join(parts)])
+    assert not is_split(name) and not name.startswith((".", "__")), name
+
+
+def test_class_folders_of_people_called_as_splits() -> None:
+    assert class_folders(["dev", "Test", "con", "Dev Patel", "dev patel", "Ann", "Val"]) == [
+        "@dev", "@Test", "_con", "Dev Patel", "@dev patel", "Ann", "@Val",
+    ]  # fmt: skip
+
+
+def test_folders_have_a_readme_that_names_the_split(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    run("export", three[0].url, "--format", "folders", "-o", tmp_path / "out")
+    head = (tmp_path / "out" / "README.md").read_text().split("---\n")[1]
+    assert head == "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: \"*/**\"\n"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "README.md").write_text("mine")
+    done = run("export", three[0].url, "--format", "folders", "-o", tmp_path / "own")
+    assert [row["photo"] for row in done["left_out"]] == ["README.md"] and (tmp_path / "own" / "README.md").read_text() == "mine"
 
 
 def test_relative_paths() -> None:
