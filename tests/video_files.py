@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+from conftest import needs
 from numpy.typing import NDArray
 
 from facecluster.demo.collection import make_people
@@ -58,6 +58,7 @@ def write_video(
     aspect: tuple[int, int] = (1, 1), **metadata: str,
 ) -> None:  # fmt: skip
     """Write frames (h, w, 3). `rotation` and `mirrored` are put into the container only, as phones do: degrees counter-clockwise."""
+    av = needs("av")
     with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if path.suffix in {".mp4", ".mov"} else {}) as container:
         container.metadata.update(metadata)
         stream: Any = None

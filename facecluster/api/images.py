@@ -19,6 +19,7 @@ from facecluster.errors import ArgumentError, PhotoError
 from facecluster.geometry import CROP
 from facecluster.photos.colours import to_rgb
 from facecluster.photos.images import open_photo, read_file
+from facecluster.photos.video import check_no_video
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[np.uint8]"
 CropsLike: TypeAlias = "NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]]"
@@ -53,6 +54,7 @@ def _read(path: str, max_side: int) -> Pixels:
         found = "a folder" if os.path.isdir(path) else "no file there"
         raise ArgumentError(f"expected {_IMAGE}, found {path!r}, {found}: give the path of one photo")
     try:
+        check_no_video(path)
         photo = open_photo(read_file(path), max_side=max_side, min_short=max_side // 2, exact=False)
     except PhotoError as e:
         raise PhotoError(f"{e}, in {path!r}: give another photo") from e

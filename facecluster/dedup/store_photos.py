@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import PhotoError
+from facecluster.photos.extras import VIDEO_FORMATS
 from facecluster.photos.images import Photo, content_id, local_path, open_photo, read_file
 from facecluster.photos.places import current_photos
 from facecluster.photos.sidecar import sidecar_orientation
@@ -66,9 +67,11 @@ class Photos:
 
 
 def read_photos(store: Store) -> Photos:
-    """Read the photos that have no error and still have a file; files on this machine are checked for existence."""
+    """Read the photos that have no error and still have a file, no videos; files on this machine are checked for existence."""
     table = current_photos(store, _COLUMNS, look=True)
     usable = table.filter(pc.and_(pc.is_null(table["error"]), pc.not_equal(table["content"], "")))
+    videos = pc.is_in(usable["format"], value_set=pa.array(sorted(VIDEO_FORMATS)))
+    usable = usable.filter(pc.invert(videos))
     there = usable.filter(pc.invert(usable["gone"]))
     seconds = there["taken_at"].cast(pa.timestamp("s"), safe=False).cast(pa.int64())
     there = there.set_column(there.column_names.index("taken_at"), "taken_at", seconds)

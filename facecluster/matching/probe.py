@@ -14,6 +14,7 @@ from facecluster import geometry
 from facecluster.faces.detect import DetectConfig, detect_faces, face_quality, open_for_search
 from facecluster.faces.embed import EmbedConfig, embed_faces
 from facecluster.photos.images import content_id, read_file
+from facecluster.photos.video import check_no_video
 from facecluster.store import Store
 
 
@@ -39,6 +40,7 @@ def detect_config(store: Store) -> DetectConfig:
 
 def probe_photo(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Probe:
     """Find, align and embed the faces of a photo. Raises PhotoError if it can't be used."""
+    check_no_video(uri)
     data = read_file(uri)
     photo = open_for_search(data, uri, detect)
     found = detect_faces(photo.pixels, detect, scale=photo.scale, device=device)

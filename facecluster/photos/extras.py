@@ -36,6 +36,8 @@ VIDEO = Extra(
     frozenset("3g2 3gp asf avi divx flv m2t m2ts m4v mkv mov mp4 mpe mpeg mpg mts ogv qt vob webm wmv".split()),
 )  # fmt: skip
 EXTRAS = (RAW, JXL, VIDEO)
+# formats of the table `photos` that are videos: the boxes of their faces are in frames, each at its time
+VIDEO_FORMATS = frozenset(["MP4", "MOV", "MKV", "AVI", "MPEGTS", "MPEG", "ASF", "FLV", "OGG", "DV"])
 
 
 @lru_cache

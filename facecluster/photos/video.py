@@ -31,6 +31,7 @@ MAX_PIXELS = 40_000_000  # of a frame: 8K video has 33 million; the decoder keep
 MAX_LOOKS = 1000  # of a video every few seconds; a longer one is looked at less often. As many again where the scene changes
 MAX_PACKETS = 5_000_000  # read of a video: 40 hours at 30 frames a second
 _MAX_SECONDS = 100 * 3600.0  # a longer duration is damage, and says nothing
+_DENSE = 0.55  # key frames come every second in the videos of phones: 30 frames at 29.97 a second are a little more
 _HASHED = 300  # coded pictures: ten seconds
 _CHECK_SECONDS = 0.2  # between two looks for a change of scene
 _SCENE_CHANGE = 28.0  # mean change of grey values, 0 to 255, of pictures of 32 x 18 px
@@ -73,6 +74,12 @@ class Look:
 def is_video_name(uri: str) -> bool:
     """Whether a file is a video by its extension."""
     return extension_of(uri.rpartition("/")[2]) in extras.VIDEO.extensions
+
+
+def check_no_video(uri: str) -> None:
+    """Raise PhotoError for a video, where only photos are looked at."""
+    if is_video_name(uri):
+        raise PhotoError("expected a photo, found a video: 'facecluster run' looks at videos too, other commands at photos only")
 
 
 def open_video(uri: str) -> Video:
@@ -188,13 +195,13 @@ class _Reader:
         return None
 
     def skip_between_key_frames(self, every: float) -> None:
-        """Decode key frames only, if the container lists them and there is one in any `every` seconds."""
+        """Decode key frames only, if the container lists them and they come about twice in `every` seconds."""
         entries = self._stream.index_entries
         if not len(entries) or not self.seconds:
             return
         # matroska and others list key frames only, and not all: so it is their distance that counts
         keys = sorted(float(e.timestamp * self._stream.time_base) for e in entries if e.is_keyframe)
-        if keys and max(np.diff([*keys, keys[0] + self.seconds])) <= every:
+        if keys and max(np.diff([*keys, keys[0] + self.seconds])) <= _DENSE * every:
             self._codec.skip_frame = "NONKEY"
 
     def packets(self) -> Iterator[Any]:
@@ -260,4 +267,5 @@ def _orientation_of(frame: Any) -> int:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return " ".join(said.split())[:200] or type(error).__name__

@@ -9,6 +9,13 @@ _CONTROL = {c: 0x2400 + c for c in range(32)} | {0x7F: 0x2421} | dict.fromkeys(r
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # starts that a spreadsheet may take for a formula (OWASP, CSV injection)
 
 
+def clock(ms: int) -> str:
+    """A time in a video: minutes and seconds (1:05), or hours, minutes and seconds (1:02:05)."""
+    minutes, seconds = divmod(ms // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 def file_url(uri: str) -> str | None:
     """The percent-encoded file: URL, without a host, of a photo on this machine; None for photos elsewhere.
 
