@@ -34,7 +34,8 @@ from facecluster.people import (
     save_run,
 )
 from facecluster.photos.collect import Collected, collect
-from facecluster.store import FACES, PHOTOS, Store
+from facecluster.photos.places import current_photos
+from facecluster.store import FACES, Store
 
 
 class Bars(Protocol):
@@ -216,6 +217,5 @@ def _poorer(store: Store, ids: Sequence[str], least: float) -> NDArray[np.bool_]
 
 def failed_photos(store: Store) -> Sequence[tuple[str, str]]:
     """Where the photos are that can't be used, and why."""
-    rows = store.read_all("photos", PHOTOS, ["uri", "error"]).to_pylist()
-    latest = {r["uri"]: r["error"] for r in rows}
-    return [(uri, error) for uri, error in latest.items() if error]
+    rows = current_photos(store, ["uri", "error"]).to_pylist()
+    return [(row["uri"], row["error"]) for row in rows if row["error"] and not row["gone"]]

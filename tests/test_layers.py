@@ -132,3 +132,31 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(said: str | None, 
     code = "import os, sys, facecluster.cli; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.stdout.split() == [expected, "False"]
+
+
+PHOTO_READERS = (  # all others ask photos/places.py; the last of these asks only in which shard a photo is
+    "photos/places.py", "photos/collect.py", "faces/detect.py", "dedup/fingerprints.py",
+)  # fmt: skip
+
+
+def reads_photos(tree: ast.Module) -> list[int]:
+    """Lines that read rows of the table `photos`, or import its schema."""
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("read", "read_all"):
+            first = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "table"), None)
+            if isinstance(first, ast.Constant) and first.value == "photos":
+                lines.append(node.lineno)
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "PHOTOS" for alias in node.names):
+            lines.append(node.lineno)
+    return lines
+
+
+def test_one_module_knows_which_photos_count() -> None:
+    """Which row of a place counts, which id its picture has, and which places are gone: that is asked of photos/places.py."""
+    assert reads_photos(ast.parse("def f(store):\n return store.read_all('photos', x)")) == [2]
+    assert reads_photos(ast.parse("from facecluster.store import FACES, PHOTOS")) == [1]
+    files = {str(p.relative_to(ROOT)): p for p in sorted(ROOT.rglob("*.py")) if p.parent.name != "store"}
+    found = {name for name, path in files.items() if reads_photos(ast.parse(path.read_bytes()))}
+    assert found <= set(PHOTO_READERS), f"read by other modules: {sorted(found - set(PHOTO_READERS))}"
+    assert "photos/places.py" in found

@@ -1,7 +1,7 @@
 """A store, opened to read: tables as Arrow, and people, faces and photos as objects. Nothing is written.
 
-Tables are read when they are first asked for, and kept: open the store again to see what later runs found. Faces of photos that have left
-their place are left out, as everywhere but in the report. Odd inputs: a store that was never grouped has faces without identities (null)
+Tables are read when they are first asked for, and kept: open the store again to see what later runs found. Faces of photos that no place
+shows any more are left out; those of photos that are gone but not dropped count. Odd inputs: a store that was never grouped has faces without identities (null)
 and no people (StoreError); a face_id that stands twice counts once, the first.
 """
 
@@ -64,7 +64,7 @@ class Collection:
 
     @property
     def photos(self) -> pa.Table:
-        """A row a file: photo_id, uri, width, height, taken_at, faces, error (why it could not be used), ...; see docs/format.md."""
+        """A row a place: photo_id, uri, width, height, taken_at, faces, error (why it could not be used), gone, ...; see docs/format.md."""
         return self._data.photos
 
     @cached_property

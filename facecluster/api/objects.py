@@ -13,6 +13,7 @@ from facecluster.api.html import FACES, Strip, people_html
 from facecluster.api.snapshot import Snapshot
 from facecluster.errors import PhotoError
 from facecluster.photos.images import decode_crop, open_photo, read_file
+from facecluster.photos.video import check_no_video
 
 _WHOLE = 1 << 20  # px: no photo has a longer side
 
@@ -134,8 +135,8 @@ class Photo:
     """A photo, and all places where it is."""
 
     _data: Snapshot
-    id: str  # SHA-256 of the bytes
-    uris: tuple[str, ...]  # sorted
+    id: str  # SHA-256 of the bytes that the picture was first seen in
+    uris: tuple[str, ...]  # those where it is first, each part sorted
     width: int  # px of the upright photo
     height: int
     taken_at: datetime | None  # by the camera's clock
@@ -169,6 +170,7 @@ class Photo:
         why = ""
         for uri in self.uris:
             try:
+                check_no_video(uri)
                 return Image.fromarray(open_photo(read_file(uri), max_side=_WHOLE).pixels)
             except PhotoError as e:
                 why = why or f"{e}, at {uri}"

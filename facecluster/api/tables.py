@@ -13,26 +13,25 @@ from numpy.typing import NDArray
 from facecluster.errors import StoreError
 from facecluster.matching.recognition import Person, Recognition
 from facecluster.people import Run
-from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
+from facecluster.photos.places import current_photos
+from facecluster.store import FACES, IDENTITIES, Store
 
 _FACES = pa.schema([pa.field(f.name, f.type) for f in FACES if f.name != "crop"])
 
 
 def photos(store: Store) -> pa.Table:
-    """A row a file, as PHOTOS; of several rows with one uri the last."""
-    table = store.read_all("photos", PHOTOS).combine_chunks()
-    numbered = pa.table({"uri": table["uri"], "row": np.arange(table.num_rows)})
-    last = np.sort(np.asarray(numbered.group_by("uri").aggregate([("row", "max")])["row_max"], np.int64))
-    return table.take(pa.array(last)).combine_chunks()
+    """A row a place that counts, as PHOTOS, and whether it is gone."""
+    return current_photos(store, look=True).combine_chunks()
 
 
 def places(table: pa.Table) -> dict[str, tuple[tuple[str, ...], int, int, Any]]:
-    """Of each photo_id that could be used: its places (sorted), width, height, and when it was taken."""
-    usable = table.filter(pc.is_null(table["error"])).select(["photo_id", "uri", "width", "height", "taken_at"])
-    found: dict[str, tuple[list[str], int, int, Any]] = {}
+    """Of each photo_id that could be used: its places (those that are there first), width, height, and when it was taken."""
+    usable = table.filter(pc.is_null(table["error"])).select(["photo_id", "uri", "width", "height", "taken_at", "gone"])
+    found: dict[str, tuple[list[tuple[bool, str]], int, int, Any]] = {}
     for row in usable.to_pylist():
-        found.setdefault(row["photo_id"], ([], row["width"] or 0, row["height"] or 0, row["taken_at"]))[0].append(row["uri"])
-    return {photo: (tuple(sorted(uris)), *rest) for photo, (uris, *rest) in found.items() if photo}
+        new: tuple[list[tuple[bool, str]], int, int, Any] = ([], row["width"] or 0, row["height"] or 0, row["taken_at"])
+        found.setdefault(row["photo_id"], new)[0].append((row["gone"], row["uri"]))
+    return {photo: (tuple(uri for _, uri in sorted(rows)), *rest) for photo, (rows, *rest) in found.items() if photo}
 
 
 def faces(

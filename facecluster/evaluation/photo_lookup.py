@@ -1,6 +1,6 @@
 """Find photos and faces of a store by the path, the content or the position in the photo that a user gives.
 
-Odd inputs: of a path the last row counts, as in the report; a face that is stored twice counts once; a path that leads to a photo of the
+Odd inputs: a place that was dropped is not found; a face that is stored twice counts once; a path that leads to a photo of the
 store through a link is found.
 """
 
@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.photos.images import local_path
-from facecluster.store import FACES, PHOTOS, Store
+from facecluster.photos.places import current_photos
+from facecluster.store import FACES, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,13 @@ class Library:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        table = store.read_all("photos", PHOTOS, ["uri", "photo_id", "width", "height", "error"])
         self._photos: dict[str, Photo] = {}
-        for uri, photo_id, width, height, error in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            self._photos[_key(uri)] = Photo("" if error else photo_id, width or 0, height or 0)
-        self._known = {photo.photo_id: photo for photo in self._photos.values() if photo.photo_id}
+        self._known: dict[str, Photo] = {}
+        for row in current_photos(store, ["uri", "photo_id", "content", "width", "height", "error"]).to_pylist():
+            photo = Photo("" if row["error"] else row["photo_id"], row["width"] or 0, row["height"] or 0)
+            self._photos[_key(row["uri"])] = photo
+            if photo.photo_id:
+                self._known[photo.photo_id] = self._known[row["content"]] = photo
         self._real: dict[str, Photo] | None = None
         self._stems: dict[str, Photo] | None = None
 
@@ -68,7 +71,7 @@ class Library:
         return found
 
     def by_content(self, photo_id: str) -> Photo | None:
-        """The photo with this SHA-256."""
+        """The photo with this photo_id, or with a file of this SHA-256."""
         return self._known.get(photo_id)
 
     def by_stem(self, path: str) -> Photo | None:

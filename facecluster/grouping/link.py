@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError
-from facecluster.photos.places import current_photo_ids
+from facecluster.photos.places import of_current_photos
 from facecluster.store import LINKS_K, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
 
 EXACT = 200_000  # faces up to which every pair is compared; above that an inverted file, whose recall the tests measure
@@ -44,8 +43,7 @@ def load_vectors(store: Store, table: str) -> tuple[list[str], NDArray[np.float1
     dim = store.read(table, shards[0], ["embedding"]).schema.field("embedding").type.list_size
     data = store.read_all(table, embeddings_schema(dim))
     ids = data["face_id"].combine_chunks().cast(pa.string())
-    current = pc.unique(pc.utf8_slice_codeunits(current_photo_ids(store), 0, 24))
-    rows = np.flatnonzero(pc.is_in(pc.utf8_slice_codeunits(ids, 0, 24), value_set=current).to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(of_current_photos(store, ids).to_numpy(zero_copy_only=False))
     names = np.asarray(ids.take(pa.array(rows)).to_pylist(), dtype=object)
     unique, first = np.unique(names, return_index=True) if len(names) else (names, np.zeros(0, dtype=np.intp))
     vectors = data["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)

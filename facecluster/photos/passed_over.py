@@ -59,6 +59,11 @@ def is_live_part(path: str, size: int, exists: Callable[[str], bool], open_file:
         return False
     if not any(exists(f"{stem}.{extension}") for stem in (os.path.splitext(path)[0], path) for extension in _STILLS):
         return False
+    return is_short(size, open_file)
+
+
+def is_short(size: int, open_file: Callable[[], BinaryIO] | None) -> bool:
+    """Whether a video is as short as the moving part of a photo; where it does not say how long it is, its size (bytes) decides."""
     seconds = None
     try:
         if open_file is not None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +51,28 @@ def current_photos(store: Store, columns: Collection[str] = PHOTOS.names, *, loo
     return found.append_column("gone", pa.array(gone, pa.bool_()))
 
 
+def places_by_photo(store: Store, columns: Collection[str], *, look: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """The places of each photo that could be used and counts, by photo_id: those that are there first, each part by uri.
+
+    Args:
+        store: to read.
+        columns: of PHOTOS, that each place gets besides uri, content and gone.
+        look: as for current_photos.
+    """
+    table = current_photos(store, list(dict.fromkeys([*columns, "uri", "photo_id", "content", "error"])), look=look)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in table.filter(pc.and_(pc.is_null(table["error"]), pc.not_equal(table["photo_id"], ""))).to_pylist():
+        found.setdefault(row["photo_id"], []).append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: (row["gone"], row["uri"]))
+    return found
+
+
+def where_it_is(places: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of a photo's places that are there; where it was if none is."""
+    return [row for row in places if not row["gone"]] or places
+
+
 def _first_ids(table: pa.Table) -> pa.ChunkedArray:
     """The photo_id (n,) under which each row's picture was first seen."""
     known = table.select(["picture", "photo_id"]).append_column("row", pa.array(np.arange(table.num_rows)))
@@ -64,6 +87,13 @@ def current_photo_ids(store: Store) -> pa.Array:
     photos = current_photos(store, ["photo_id", "error"])
     ids = photos.filter(pc.and_(pc.is_null(photos["error"]), pc.not_equal(photos["photo_id"], "")))["photo_id"]
     return pc.unique(ids).sort().cast(pa.string())
+
+
+def of_current_photos(store: Store, face_ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Which of the faces `face_ids` (n,) are of photos that a place shows which counts: booleans (n,). All if the store lists no photos."""
+    if not store.shards("photos"):
+        return pa.array(np.ones(len(face_ids), dtype=bool))
+    return pc.is_in(pc.utf8_slice_codeunits(face_ids, 0, 24), value_set=pc.unique(pc.utf8_slice_codeunits(current_photo_ids(store), 0, 24)))
 
 
 def is_gone(uri: str) -> bool:
@@ -85,28 +115,38 @@ def gone_places(store: Store) -> dict[str, bool]:
     return dict(zip(table["uri"].to_pylist(), table["dropped"].to_pylist(), strict=True))
 
 
-def write_gone_places(store: Store, places: Mapping[str, bool]) -> None:
-    """Replace the list of places that are gone; the time since when is kept."""
-    before = store.read_all(GONE_TABLE, GONE)
-    since = dict(zip(before["uri"].to_pylist(), before["since"].to_pylist(), strict=True))
-    uris = sorted(places)
-    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    columns = {"uri": uris, "dropped": [places[u] for u in uris], "since": [since.get(u) or now for u in uris]}
-    table = table_of(GONE, columns)
-    if not table.equals(before.combine_chunks()):
+def write_gone_places(store: Store, places: Mapping[str, bool], pruned: Collection[str] = ()) -> None:
+    """Replace the list of places that are gone, each with whether it is dropped; times are kept. `pruned`: those the user drops now."""
+    before = {row["uri"]: row for row in store.read_all(GONE_TABLE, GONE).to_pylist()}
+    uris, new = sorted(places), set(pruned)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    rows = [before.get(uri, {}) for uri in uris]
+    since = [row.get("since") or now for row in rows]
+    when = [now if uri in new else row.get("pruned") if places[uri] else None for uri, row in zip(uris, rows, strict=True)]
+    table = table_of(GONE, {"uri": uris, "dropped": [places[u] for u in uris], "since": since, "pruned": when})
+    if [*before] != uris or new or any(before[u]["dropped"] != places[u] for u in uris):
         store.write(GONE_TABLE, "00000", table, {"table": GONE_TABLE})
 
 
-def drop_places(store: Store, uris: Iterable[str]) -> None:
-    """Let places that are gone no longer count, until they are found again."""
+def drop_places(store: Store, uris: Iterable[str], *, by_user: bool = False) -> None:
+    """Let places that are gone no longer count, until they are found again. `by_user`: `restore_places` can take it back."""
     if dropped := dict.fromkeys(uris, True):
-        write_gone_places(store, gone_places(store) | dropped)
+        write_gone_places(store, gone_places(store) | dropped, list(dropped) if by_user else ())
+
+
+def pruned_places(store: Store) -> list[str]:
+    """The places that the user dropped last, sorted: those of one time."""
+    table = store.read_all(GONE_TABLE, GONE, ["uri", "pruned"])
+    last = pc.max(table["pruned"])
+    return sorted(table.filter(pc.equal(table["pruned"], last))["uri"].to_pylist()) if last.is_valid else []
 
 
 def restore_places(store: Store, uris: Iterable[str]) -> None:
-    """Undo `drop_places`: the places count again, as gone ones."""
+    """Undo `drop_places`: the places count again; those that are not there, as gone ones."""
     known = gone_places(store)
-    write_gone_places(store, known | {uri: False for uri in uris if uri in known})
+    again = {uri for uri in uris if uri in known}
+    write_gone_places(store, {u: d and u not in again for u, d in known.items() if u not in again or local_path(u) is None or is_gone(u)})
 
 
 def past_photos(store: Store) -> pa.Table:

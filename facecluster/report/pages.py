@@ -132,7 +132,7 @@ class PageWriter:
         photo = self.data.photos[index]
         return {
             "href": f"{self.pagination.photo_path[index]}#photo-{index}",
-            "name": text.short_name(photo.uris[0]) if photo.uris else "a photo that is gone",
+            "name": text.short_name(photo.uris[0]),
             "date": photo.taken_at.replace("T", " "),
         }
 
@@ -147,7 +147,8 @@ class PageWriter:
         return {
             "index": index,
             "photo": photo,
-            "url": urls[0] if urls and sized else None,
+            "url": urls[0] if urls and sized and not photo.video else None,
+            "video": urls[0] if urls and photo.video else None,
             "name": self._photo_link(index)["name"],
             "uris": photo.uris[:MAX_URIS],
             "more": max(len(photo.uris) - MAX_URIS, 0),
@@ -168,6 +169,7 @@ class PageWriter:
             "href": f"{self.pagination.face_path[row]}#face-{row}",
             "probability": float(data.probability[row]),
             "crop": self._crop(row) if crop else None,
+            "at": text.clock(at) if (at := data.table["at_ms"][row].as_py()) is not None else "",
             "x": x,
             "y": y,
             "w": max(w, 0.0),

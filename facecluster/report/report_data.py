@@ -1,7 +1,7 @@
 """The tables of the store, joined for the report. All columns but the crops are held in memory, about 300 bytes a face.
 
 Odd input: of a face_id that occurs twice (in two shards) the first row counts; a face without an identity belongs to nobody; numbers that
-are not finite are 0; a face whose photo is gone (no uri leads to it any more) is kept, with a photo that has no uri.
+are not finite are 0; a face of a photo that no place shows any more does not count; a photo that is gone but not dropped counts on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
 from facecluster.people import read_unclear
-from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
+from facecluster.photos.extras import VIDEO_FORMATS
+from facecluster.photos.places import current_photos, places_by_photo, where_it_is
+from facecluster.store import FACES, IDENTITIES, Store, in_schema
 
 NOBODY = -1
 
@@ -50,13 +52,15 @@ class Crops:
 
 @dataclass(slots=True)
 class Photo:
-    """A photo and all its uris. Sizes are in px of the upright photo; `taken_at` is ISO 8601 or ''."""
+    """A photo and where it is. Sizes are in px of the upright photo; `taken_at` is ISO 8601 or ''."""
 
     photo_id: str
-    uris: list[str] = field(default_factory=list)
+    uris: list[str]  # where it is, sorted, at least one; where it was if it is gone
+    gone: bool = False  # at none of its places
     width: int = 0
     height: int = 0
     taken_at: str = ""
+    video: bool = False
     rows: list[int] = field(default_factory=list)  # its faces, from left to right
 
 
@@ -111,23 +115,24 @@ class ReportData:
     probability: NDArray[np.float64]
     outlier_score: NDArray[np.float64]
     photo: NDArray[np.int64]  # index into photos
-    photos: list[Photo]  # by date, then name; at the end those without a date, then those without a uri
+    photos: list[Photo]  # by date, then name; at the end those without a date
     people: list[Person]
     nobody: NDArray[np.int64]  # numbers of the faces of nobody that can be recognised, by falling quality
     unclear: NDArray[np.int64]  # numbers of the faces of nobody that can not, by falling recognisability
-    failed: list[tuple[str, str]]  # (uri, reason)
+    failed: list[tuple[str, str]]  # (uri, reason), of files that are there
 
     @property
     def copies(self) -> int:
-        """Number of further files with the same content as another photo."""
-        return sum(max(len(p.uris) - 1, 0) for p in self.photos)
+        """Number of further files that show the picture of another."""
+        return sum(len(p.uris) - 1 for p in self.photos if not p.gone)
 
 
 def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonInfo], spool: BinaryIO) -> ReportData:
     """Read and join the tables. Crops are written to the file `spool`, a shard at a time."""
     crops = Crops(spool)
-    table = _read_faces(store, crops)
     photos, failed = _read_photos(store)
+    index = {photo.photo_id: i for i, photo in enumerate(photos)}
+    table = _read_faces(store, crops, index)
     found = store.read_all(identities, IDENTITIES)
     if table.num_rows and not store.shards(identities):
         raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
@@ -135,7 +140,7 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     at = np.asarray(pc.fill_null(where, NOBODY), np.int64)
     identity = _take_or(found["identity"], at, NOBODY).astype(np.int64)
     probability = np.where(identity >= 0, np.clip(_take_or(found["probability"], at, 0), 0, 1), 0)
-    photo = _photo_of(table, photos)
+    photo = np.array([index[photo_id] for photo_id in table["photo_id"].to_pylist()], np.int64)
     quality = _finite_numbers(table["quality"])
     box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
     order = np.lexsort((box[:, 0], photo))
@@ -161,14 +166,14 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     )
 
 
-def _read_faces(store: Store, crops: Crops) -> pa.Table:
-    """The faces without their crops, each face_id once."""
+def _read_faces(store: Store, crops: Crops, photos: Mapping[str, int]) -> pa.Table:
+    """The faces of these photos without their crops, each face_id once."""
     schema = pa.schema([f for f in FACES if f.name != "crop"])
     parts = [schema.empty_table()]
     for shard in store.shards("faces"):
         part = store.read("faces", shard)
         try:
-            part = part.select(FACES.names).cast(FACES)
+            part = in_schema(FACES, part)
         except (KeyError, pa.ArrowException) as e:
             raise StoreError(
                 f"expected the columns of a faces table, found {store.shard_path('faces', shard)}: {e}. Delete it and run again"
@@ -178,40 +183,24 @@ def _read_faces(store: Store, crops: Crops) -> pa.Table:
     table = pa.concat_tables(parts)
     numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
     first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
+    known = np.asarray(pc.is_in(table["photo_id"], value_set=pa.array(list(photos), pa.string())), bool)
+    first = first[known[first]]
     crops.select(first)
     return table.take(pa.array(first)).combine_chunks()
 
 
 def _read_photos(store: Store) -> tuple[list[Photo], list[tuple[str, str]]]:
-    columns = ["photo_id", "uri", "width", "height", "taken_at", "error"]
-    table = store.read_all("photos", PHOTOS, columns)
-    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)  # the pages show dates without fractions of a second
-    table = table.set_column(4, "taken_at", pc.replace_substring(seconds.cast(pa.string()), " ", "T"))
-    last = {row["uri"]: row for row in table.to_pylist()}
-    photos: dict[str, Photo] = {}
-    failed = []
-    for uri, row in last.items():
-        if row["error"] is not None:
-            failed.append((uri, row["error"]))
-            continue
-        photo = photos.setdefault(row["photo_id"], Photo(row["photo_id"]))
-        photo.uris.append(uri)
-        photo.width, photo.height, photo.taken_at = row["width"] or 0, row["height"] or 0, row["taken_at"] or ""
-    for photo in photos.values():
-        photo.uris.sort()
-    return sorted(photos.values(), key=lambda p: (not p.taken_at, p.taken_at, p.uris[0])), sorted(failed)
-
-
-def _photo_of(table: pa.Table, photos: list[Photo]) -> NDArray[np.int64]:
-    """Index of the photo of each face; a photo without a uri is appended to `photos`."""
-    index = {p.photo_id: i for i, p in enumerate(photos)}
-    result = np.zeros(table.num_rows, np.int64)
-    for row, photo_id in enumerate(table["photo_id"].to_pylist()):
-        if photo_id not in index:
-            index[photo_id] = len(photos)
-            photos.append(Photo(photo_id))
-        result[row] = index[photo_id]
-    return result
+    photos = []
+    for photo_id, places in places_by_photo(store, ["format", "width", "height", "taken_at"], look=True).items():
+        row, taken = places[0], places[0]["taken_at"]
+        there = where_it_is(places)
+        taken_at = taken.isoformat(timespec="seconds") if taken else ""
+        video, uris = row["format"] in VIDEO_FORMATS, [p["uri"] for p in there]
+        photos.append(Photo(photo_id, uris, row["gone"], row["width"] or 0, row["height"] or 0, taken_at, video))
+    failed = current_photos(store, ["uri", "error"])
+    failed = failed.filter(pc.and_(pc.is_valid(failed["error"]), pc.invert(failed["gone"])))
+    reasons = sorted(zip(failed["uri"].to_pylist(), failed["error"].to_pylist(), strict=True))
+    return sorted(photos, key=lambda p: (not p.taken_at, p.taken_at, p.uris[0])), reasons
 
 
 def _people(

@@ -26,9 +26,10 @@ class Summary:
     nobody: int  # faces of nobody that can be recognised
     photos: int  # distinct photos that could be used
     failed: int  # photos that could not be used
-    copies: int  # further files with the same content as another photo
+    copies: int  # further files that show the picture of another
     pages: int
     unclear: int = 0  # faces too unclear to tell, and places that are no face
+    gone: int = 0  # of the photos, those that are at none of their places
 
 
 def write_report(
@@ -82,7 +83,8 @@ def _counts(data: ReportData) -> dict[str, int]:
         "faces": len(data.identity),
         "nobody": len(data.nobody),
         "unclear": len(data.unclear),
-        "photos": sum(bool(p.uris) for p in data.photos),
+        "photos": len(data.photos),
+        "gone": sum(p.gone for p in data.photos),
         "failed": len(data.failed),
         "copies": data.copies,
     }

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.photos.places import places_by_photo
 from facecluster.report.text import short_name
 from facecluster.store import Store
 
@@ -98,13 +99,8 @@ def _index_in(column: pa.ChunkedArray, values: Sequence[str]) -> Ints:
 
 
 def _read_photos(store: Store) -> tuple[list[str], list[str], list[str]]:
-    """photo_id, uri and date of each usable photo, from its last row."""
-    parts = [store.read("photos", shard, ["photo_id", "uri", "taken_at", "error"]) for shard in store.shards("photos")]
-    if not parts:
-        return [], [], []
-    table = pa.concat_tables([p.replace_schema_metadata() for p in parts])
-    table = table.filter(pc.is_null(table["error"]))
-    taken = pc.fill_null(pc.strftime(table["taken_at"], "%Y-%m-%dT%H:%M:%S"), "")
-    rows = zip(table["photo_id"].to_pylist(), table["uri"].to_pylist(), taken.to_pylist(), strict=True)
-    last = {photo: (uri, at[:19]) for photo, uri, at in rows}
-    return list(last), [uri for uri, _ in last.values()], [at for _, at in last.values()]
+    """photo_id, uri and date of each photo that could be used and counts; its first place that is there."""
+    photos = places_by_photo(store, ["taken_at"], look=True)
+    first = [places[0] for places in photos.values()]
+    taken = [row["taken_at"].isoformat(timespec="seconds") if row["taken_at"] else "" for row in first]
+    return list(photos), [row["uri"] for row in first], taken

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.errors import InputError, StoreError
+from facecluster.photos.places import drop_places
 from facecluster.report import PersonToCheck, Summary, pagination, plot, report_folder, text, write_report
 from facecluster.store import Store
 
@@ -76,7 +77,8 @@ def pages(made: tuple[Store, Path, Summary]) -> dict[str, Page]:
 
 def test_counts(made: tuple[Store, Path, Summary], pages: dict[str, Page]) -> None:
     _, out, summary = made
-    assert summary == Summary(index=str(out / "index.html"), people=2, faces=9, nobody=3, photos=10, failed=1, copies=1, pages=len(pages))
+    counts = {"people": 2, "faces": 9, "nobody": 3, "photos": 10, "failed": 1, "copies": 0, "pages": len(pages), "gone": 9}
+    assert summary == Summary(index=str(out / "index.html"), **counts)
     assert set(pages) == {"index.html", "people/person-00000.html", "people/person-00001.html", "nobody/nobody.html", "photos/photos.html",
                           "failed.html"}  # fmt: skip
     assert not list(out.parent.glob(".*"))
@@ -157,7 +159,7 @@ def test_pages_are_accessible(pages: dict[str, Page]) -> None:
 
 def test_tables_have_the_content_of_the_store(made: tuple[Store, Path, Summary]) -> None:
     store, out, _ = made
-    with open(out / "faces.csv", encoding="utf-8", newline="") as f:
+    with open(out / "faces.csv", encoding="utf-8-sig", newline="") as f:
         rows = list(csv.DictReader(f))
     table = pq.read_table(out / "faces.parquet")
     assert table.num_rows == len(rows) == 9 and "crop" not in table.column_names
@@ -176,7 +178,7 @@ def test_tables_have_the_content_of_the_store(made: tuple[Store, Path, Summary])
     assert [(p["person"], p["name"], p["faces"], p["photos"]) for p in people] == [(0, "", 4, 4), (1, NAMES[1], 2, 2)]
     assert people[0]["confidence"] == pytest.approx(0.85) and people[0]["best_face"] == syn.face_id(0, 0)
     assert (people[1]["first_date"], people[1]["last_date"]) == ("2020-01-05T12:00:00", "2020-01-06T12:00:00")
-    with open(out / "people.csv", encoding="utf-8", newline="") as f:
+    with open(out / "people.csv", encoding="utf-8-sig", newline="") as f:
         assert [(r["person"], r["name"], r["faces"]) for r in csv.DictReader(f)] == [("0", "", "4"), ("1", NAMES[1], "2")]
 
 
@@ -322,13 +324,29 @@ def test_one_run_at_a_time(made: tuple[Store, Path, Summary], tmp_path: Path) ->
     assert (tmp_path / "r" / "index.html").exists()
 
 
-def test_a_photo_that_changed_keeps_its_old_face(tmp_path: Path) -> None:
+def test_faces_of_a_photo_that_no_place_shows_any_more_do_not_count(tmp_path: Path) -> None:
     store = syn.small_store(tmp_path)
     syn.write_photos(store, "2", [(syn.photo_id(77), syn.NASTY[3], None, None)])
     summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
-    assert (summary.faces, summary.photos) == (9, 10)
-    assert "no longer where it was found" in Page(tmp_path / "r" / "photos" / "photos.html").text
-    assert pq.read_table(tmp_path / "r" / "faces.parquet")["photo"][3].as_py() == ""
+    assert (summary.faces, summary.photos) == (8, 10)
+    assert syn.face_id(3, 0) not in pq.read_table(tmp_path / "r" / "faces.parquet")["face_id"].to_pylist()
+
+
+def test_what_is_gone_counts_on_and_is_said_to_be_gone_until_it_is_dropped(tmp_path: Path) -> None:
+    store = syn.small_store(tmp_path)
+    here, copy = tmp_path / "here.jpg", tmp_path / "copy.jpg"
+    for path in (here, copy):
+        path.write_bytes(b"x")
+    syn.write_photos(store, "2", [(syn.photo_id(3), str(here), None, None), (syn.photo_id(3), str(copy), None, None)])
+    summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
+    assert (summary.faces, summary.photos, summary.gone, summary.copies) == (9, 10, 8, 1)  # all but the one here and the one at s3://
+    faces = pq.read_table(tmp_path / "r" / "faces.parquet")
+    assert faces["photo"][3].as_py() == str(copy) and faces["photo"][0].as_py() == syn.NASTY[0]
+    assert Page(tmp_path / "r" / "photos" / "photos.html").text.count("The photo is gone") == 8
+    drop_places(store, [syn.NASTY[0], "/copy/of first.jpg"])
+    summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
+    assert (summary.faces, summary.photos, summary.gone) == (8, 9, 7)
+    assert syn.face_id(0, 0) not in pq.read_table(tmp_path / "r" / "faces.parquet")["face_id"].to_pylist()
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
