@@ -69,7 +69,7 @@ def is_short(size: int, open_file: Callable[[], BinaryIO] | None) -> bool:
         if open_file is not None:
             with open_file() as file:
                 seconds = movie_seconds(file, size)
-    except (OSError, struct.error, ValueError):
+    except (OSError, ValueError):
         pass
     return seconds <= LIVE_SECONDS if seconds is not None else size <= LIVE_BYTES
 
@@ -94,7 +94,7 @@ def movie_seconds(file: BinaryIO, size: int) -> float | None:
             start, end = inside, min(end, start + length)
         elif kind == b"mvhd":
             file.seek(inside)
-            data = file.read(32)
+            data = file.read(32).ljust(32, b"\0")
             scale, duration = struct.unpack(">IQ", data[20:32]) if data[:1] == b"\1" else struct.unpack(">II", data[12:20])
             unknown = duration == (2**64 - 1 if data[:1] == b"\1" else 2**32 - 1)
             return duration / scale if scale and not unknown else None
