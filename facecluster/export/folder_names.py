@@ -37,7 +37,7 @@ def class_folders(labels: Sequence[str]) -> list[str]:
     taken = {file_key(README)}
     names = []
     for label in labels:
-        plain = re.sub(r"^(\.|__)+", "_", safe_file_name(label))
+        plain = re.sub(r"^([._]{2,}|\.)", "_", safe_file_name(label))
         base = f"@{plain}" if _SPLIT_ALONE.fullmatch(plain) else _SPLIT.sub(r"@\1", plain)
         name, n = base, 2
         while file_key(name) in taken:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import sqlite3
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -20,8 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from facecluster.cli import main
+from facecluster.export import coco, fiftyone, labelstudio
 from facecluster.export.folder_names import class_folders, file_key, safe_file_name
-from facecluster.export.output_folder import MANIFEST, relative_paths
+from facecluster.export.output_folder import MANIFEST, OutputFolder, relative_paths
+from facecluster.export.photo_library import read_photo_library
 from facecluster.store import Store
 
 
@@ -80,6 +83,29 @@ def test_fiftyone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
             x, y, w, h = (v * SIZE[i % 2] for i, v in enumerate(row["bounding_box"]))
             assert np.abs(colour_at(places[key], (x, y, w, h)) - COLOURS[row["label"]]).max() < 20
             assert row["confidence"] == pytest.approx(0.9) and row["attributes"]["probability"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("name", "unknown"), [("Ann", "nobody"), ("nobody", "(nobody)"), ("Nobody", "(nobody)"), ("(nobody)", "nobody")])
+def test_a_person_called_nobody_is_no_unknown_face(three: tuple[Store, list[str]], tmp_path: Path, name: str, unknown: str) -> None:
+    """In FiftyOne, COCO and Label Studio: the red faces are that person, the blue ones are nobody known."""
+    store, ids = three
+    store.remove("identities/bundled")
+    store.remove("faces")
+    write_faces(store, ids, people=(0, -1))
+    library = read_photo_library(store, "bundled")
+    library.recognition.people[0] = replace(library.recognition.people[0], name=name)
+    fiftyone.export(library, OutputFolder(str(tmp_path), "fiftyone"))
+    labels = json.loads((tmp_path / "labels.json").read_bytes())
+    found = {(labels["classes"][row["label"]], row["attributes"]["name"]) for rows in labels["labels"].values() for row in rows}
+    assert found == {(name, name), (unknown, None)}
+    root, names = relative_paths(uri for photo in library.photos for uri in photo.uris)
+    labelstudio.export(library, OutputFolder(str(tmp_path), "labelstudio"), root, names)
+    coco.export(library, OutputFolder(str(tmp_path), "coco"), root, names)
+    tasks = json.loads((tmp_path / "tasks.json").read_bytes())
+    results = [part for task in tasks for part in task["predictions"][0]["result"]]
+    assert [part["value"]["text"] for part in results if part["from_name"] == "person"] == [[name]] * 3 and len(results) == 9
+    attributes = [a["attributes"] for a in json.loads((tmp_path / coco.FILE).read_bytes())["annotations"]]
+    assert sorted((a["name"], a["person"]) for a in attributes if a["person"]) == [(name, "person 0000")] * 3 and len(attributes) == 6
 
 
 def test_label_studio(three: tuple[Store, list[str]], tmp_path: Path) -> None:
@@ -141,10 +167,10 @@ def test_folders(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     plan = run("export", store.url, "--format", "folders", "-o", out, "--dry-run")
     assert not out.exists()
     done = run("export", store.url, "--format", "folders", "-o", out)
-    assert done["files"] == plan["files"] and done["written"] == len(done["files"]) == 6
-    there = {p.relative_to(out).as_posix() for p in out.rglob("*.jpg")}
+    assert done["files"] == plan["files"] and done["written"] == len(done["files"]) == 7
+    there = {p.relative_to(out).as_posix() for p in out.rglob("*.jpg")} | {"README.md"}
     assert there == set(done["files"])
-    assert there == {f"person 000{i}/{n}" for i in (0, 1) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
+    assert there - {"README.md"} == {f"person 000{i}/{n}" for i in (0, 1) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
     assert run("export", store.url, "--format", "folders", "-o", out)["written"] == 0
 
 
