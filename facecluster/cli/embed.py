@@ -21,3 +21,4 @@ def command(**options: Any) -> None:
     Example: facecluster embed ~/Pictures '/mnt/**/*.jpg' -o ~/people
     """
     jobs.embed(**options)
+    jobs.say_gone(options["store"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli import results
-from facecluster.cli.printing import print_changes, printable
+from facecluster.cli.printing import print_changes, print_gone, printable
 from facecluster.cli.progress import open_progress_bar, progress_bar
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ def group(
 def cluster(store: str, model: str) -> str:
     """Group the faces of a store, and print on stderr what changes; returns the name of the table of identities."""
     return group(store, model, lambda reconciled: print_changes(reconciled, err=True)).table
+
+
+def say_gone(store: str) -> None:
+    """Print how many photos of a store are gone, and where."""
+    from facecluster.store import Store
+
+    print_gone(Store(store))
 
 
 def report(store: str, table: str, out: str | None = None, model: str = "bundled") -> str:

@@ -8,6 +8,8 @@ import click
 
 if TYPE_CHECKING:
     from facecluster.people import ReconciledRun
+    from facecluster.photos.gone import GoneFolder
+    from facecluster.store import Store
 
 
 def printable(text: str) -> str:
@@ -23,3 +25,28 @@ def print_changes(reconciled: ReconciledRun, *, err: bool = False) -> None:
         click.echo(f"note: {printable(note)}", err=True)
     for line in reconciled.churn.lines():
         click.echo(printable(line), err=err)
+
+
+def gone_line(folder: GoneFolder) -> str:
+    """What is gone in a folder, and why perhaps."""
+    from facecluster.report.text import plural
+
+    places = plural(len(folder.places), "place")
+    photos = f" of {plural(folder.photos, 'photo')}" if folder.photos else ", of photos that are elsewhere too"
+    if not folder.folder:
+        return f"{places}{photos}, moved or deleted from folders that are there"
+    why = "perhaps a disk is not mounted" if folder.whole_root else "moved, renamed or deleted"
+    return f"{places}{photos} in {printable(folder.folder)}, which is missing or empty ({why})"
+
+
+def print_gone(store: Store) -> None:
+    """Print on stderr how many photos are gone, and where."""
+    from facecluster.photos.gone import gone_folders
+    from facecluster.report.text import plural
+
+    found = [folder for folder in gone_folders(store) if folder.photos]
+    if found:
+        photos = plural(sum(folder.photos for folder in found), "photo is", "photos are")
+        click.echo(f"{photos} gone but still counted; 'facecluster prune {printable(store.url)}' drops them:", err=True)
+        for folder in found:
+            click.echo(f"  {gone_line(folder)}", err=True)

@@ -23,4 +23,6 @@ def command(**options: Any) -> None:
     Example: facecluster run ~/Pictures -o ~/people
     """
     jobs.embed(**options)
-    jobs.report(options["store"], jobs.cluster(options["store"], options["model"]), model=options["model"])
+    table = jobs.cluster(options["store"], options["model"])
+    jobs.say_gone(options["store"])  # after grouping, which follows edited photos from their old places to the new ones
+    jobs.report(options["store"], table, model=options["model"])

@@ -47,11 +47,12 @@ def command(
     library = read_photo_library(place, model_name(model), min_probability=min_probability, include_ignored=True)
     wanted = {library.recognition.find(text) for text in (person, *also)}
     barred = {library.recognition.find(text) for text in without}
-    photos = library.photos_with(wanted, barred)
+    found = library.photos_with(wanted, barred)
+    photos, gone = [p for p in found if not p.gone], [p for p in found if p.gone]
     left_out = []
     out = OutputFolder(copy_to or link_to or "", "show", dry_run=dry_run) if copy_to or link_to else None
     if out is not None:
-        left_out = [row for row in copy_photos(((p, "") for p in photos), out, link=link_to is not None) if row.why]
+        left_out = [row for row in copy_photos(((p, "") for p in found), out, link=link_to is not None) if row.why]
         out.finish()
     if as_json:
         people = library.recognition.people
@@ -60,11 +61,16 @@ def command(
         query = {"with": sorted(people[i].label for i in wanted), "without": sorted(people[i].label for i in barred)}
         files = None if out is None else {"folder": str(out.folder), "files": sorted(out.claimed), "dry_run": dry_run}
         skipped = [{"photo": row.uri, "why": row.why} for row in left_out]
-        click.echo(json.dumps(query | {"photos": rows, "out": files, "left_out": skipped}, indent=1))
+        missing = [p.uris[0] for p in gone]
+        click.echo(json.dumps(query | {"photos": rows, "gone": missing, "out": files, "left_out": skipped}, indent=1))
         return
     for photo in photos:
         click.echo(printable(photo.uris[0]))
     for row in left_out:
-        click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
+        if not row.gone:
+            click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
     done = f"; {'would be ' if dry_run else ''}{'linked in' if link_to else 'copied to'} {out.folder}" if out else ""
     click.echo(f"{plural(len(photos), 'photo')}{done}", err=True)
+    if gone:
+        those = plural(len(gone), "photo more that is", "photos more that are")
+        click.echo(f"left out: {those} gone, see 'facecluster prune {printable(store)} --dry-run'", err=True)

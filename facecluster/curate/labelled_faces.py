@@ -1,7 +1,7 @@
 """The faces of a store and their labels: the people of the store, the folders that photos lie in, or a CSV file.
 
-Odd inputs: a photo in several folders (copies of one file) is labelled by the first in alphabetical order. Faces have no label if their
-photo is not in the CSV or has no file any more, if they belong to nobody, or if the user ignores the person. Two people of one name are one
+Odd inputs: a photo in several folders (copies of one file) is labelled by the first in alphabetical order that is there. Faces have no
+label if their photo is not in the CSV, if they belong to nobody, or if the user ignores the person. Two people of one name are one
 label. Rows of the CSV that match no photo are counted in `unmatched_rows`.
 """
 
@@ -23,8 +23,9 @@ from facecluster.errors import InputError, PhotoError, StoreError
 from facecluster.grouping.link import load_vectors
 from facecluster.matching.recognition import read_recognition
 from facecluster.photos.images import local_path, read_file
+from facecluster.photos.places import places_by_photo
 from facecluster.report.report_data import Crops
-from facecluster.store import FACES, PHOTOS, Store
+from facecluster.store import FACES, Store
 
 PEOPLE, FOLDER = "people", "folder"
 _MEASURES = ("quality", "sharpness", "yaw", "score")
@@ -40,7 +41,7 @@ class LabelledFaces:
     names: list[str]  # of the labels, sorted
     photo: NDArray[np.int64]  # number of the photo
     photo_ids: list[str]
-    uris: list[str]  # first uri of the photo; '' if the store has no file of it
+    uris: list[str]  # first place of the photo
     phash: NDArray[np.uint64]  # perceptual hash of the photo; 0 = unknown
     measures: Mapping[str, NDArray[np.float64]]  # quality, sharpness, yaw, score
     box: NDArray[np.float64]  # (n, 4) x, y, w, h in px of the upright photo
@@ -68,7 +69,7 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
     faces, crops = _read_faces(store, ids, spool)
     photo_ids = faces["photo_id"].to_pylist()
     uris_of, hashes = _read_photos(store)
-    uris = [min(uris_of.get(p, [""])) for p in photo_ids]
+    uris = [uris_of.get(p, [""])[0] for p in photo_ids]
     unmatched_rows = 0
     if labels == PEOPLE:
         label_of = _people_labels(store, model, ids)
@@ -117,15 +118,9 @@ def _read_faces(store: Store, ids: list[str], spool: BinaryIO) -> tuple[pa.Table
 
 
 def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """Uris and perceptual hash of each photo_id."""
-    table = store.read_all("photos", PHOTOS, ["photo_id", "uri", "phash"])
-    rows = zip(*(table[c].to_pylist() for c in ("uri", "photo_id", "phash")), strict=True)
-    uris: dict[str, list[str]] = {}
-    hashes = {}
-    for uri, (photo, phash) in {u: (p, h) for u, p, h in rows}.items():
-        uris.setdefault(photo, []).append(uri)
-        hashes[photo] = phash or 0
-    return uris, hashes
+    """Places (those that are there first) and perceptual hash of each photo_id."""
+    photos = places_by_photo(store, ["phash"], look=True)
+    return {photo: [row["uri"] for row in places] for photo, places in photos.items()}, {p: rows[0]["phash"] or 0 for p, rows in photos.items()}
 
 
 def _people_labels(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:

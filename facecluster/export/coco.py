@@ -23,7 +23,8 @@ def export(library: PhotoLibrary, out: OutputFolder, root: str, names: dict[str,
     for number, (photo, faces) in enumerate(library, start=1):
         images.append(
             {"id": number, "file_name": names[photo.uris[0]], "width": photo.width, "height": photo.height, "license": 0,
-             "date_captured": photo.taken_at.replace("T", " "), "orientation": photo.orientation, "sha256": photo.photo_id}
+             "date_captured": photo.taken_at.replace("T", " "), "orientation": photo.orientation,
+             "sha256": photo.contents.get(photo.uris[0], photo.photo_id)}
         )  # fmt: skip
         annotations += [_annotation(face, len(annotations) + i, number) for i, face in enumerate(faces, start=1)]
     category = {"id": 1, "name": "face", "supercategory": "person", "keypoints": KEYPOINTS, "skeleton": [[1, 3], [2, 3], [3, 4], [3, 5]]}

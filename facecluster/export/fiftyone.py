@@ -19,7 +19,7 @@ NOBODY = "nobody"
 
 
 def export(library: PhotoLibrary, out: OutputFolder) -> int:
-    """Write labels.json and data.json; returns the number of faces. The key of a photo is the start of its SHA-256."""
+    """Write labels.json and data.json; returns the number of faces. The key of a photo is the start of its photo_id."""
     labels: dict[str, list[dict[str, Any]]] = {}
     paths: dict[str, str] = {}
     unknown = _label_of_unknown({p.label.casefold() for p in library.recognition.people})

@@ -1,20 +1,22 @@
 """Photos in a folder for each person: copies or symbolic links. A photo of three people is in three folders.
 
 Names are made safe for any filesystem and for loaders of image folders (folder_names.py); README.md says to these loaders that all photos
-are one split. Of two photos with one name in one folder, the second gets the start of its SHA-256. A photo that was moved or changed since
-is left out, with a reason in one line.
+are one split. Of two photos with one name in one folder, the second gets the start of its SHA-256. What belongs to a photo on this machine
+goes with it (photos/companions.py), and is renamed alike. Of a photo's places the first is taken that still holds it. A photo that is gone
+or changed is left out, with a reason in one line; what an earlier export wrote of one that is gone stays.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from facecluster.errors import InputError, PhotoError
 from facecluster.export.folder_names import README, class_folders, file_key, readme, safe_file_name
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Photo, PhotoLibrary
+from facecluster.photos.companions import CompanionFinder, companions, renamed
 from facecluster.photos.images import content_id, local_path, read_file
 
 _TEXT = """A folder for each person, with the photos that show the person. `load_dataset("DIR")` of Hugging Face's `datasets` gives each
@@ -28,6 +30,8 @@ class CopyResult:
     uri: str
     name: str  # path in the folder
     why: str = ""  # the reason why it was left out
+    of: str = ""  # uri of the photo that it belongs to; '' for a photo
+    gone: bool = False  # the photo is at none of its places
 
 
 def export(
@@ -46,23 +50,35 @@ def export(
 def copy_photos(
     wanted: Iterable[tuple[Photo, str]], out: OutputFolder, *, link: bool = False, tick: Callable[[int], None] | None = None
 ) -> Iterator[CopyResult]:
-    """Copy or link photos to folders; '' is the top folder."""
+    """Copy or link photos to folders, each with what belongs to it; '' is the top folder."""
     taken: dict[str, str] = {}
+    finder = CompanionFinder()
     for photo, folder in wanted:
-        uri = photo.uris[0]
-        name = _unique_name(folder, safe_file_name(uri.rstrip("/").rsplit("/", 1)[-1]), photo.photo_id, taken)
-        try:
-            _copy_or_link(photo, uri, name, out, link)
-        except (PhotoError, InputError) as e:
-            yield CopyResult(uri, name, str(e))
-        else:
+        name, why = "", ""
+        for uri in photo.uris:
+            path = local_path(uri)
+            its = finder.of(path) if path is not None and not photo.gone else []
+            own = os.path.basename(path) if path is not None else uri.rstrip("/").rsplit("/", 1)[-1]
+            name, names = _unique_names(folder, own, [os.path.basename(c) for c in its], photo.photo_id, taken)
+            try:
+                _copy_or_link(photo, uri, name, out, link)
+            except (PhotoError, InputError) as e:
+                why = why or str(e)
+                continue
             yield CopyResult(uri, name)
+            yield from _copy_companions(uri, dict(zip(its, names, strict=True)), out, link)
+            break
+        else:
+            if not (photo.gone and _keep_earlier(photo, name, out)):
+                yield CopyResult(photo.uris[0], name, why, gone=photo.gone)
         if tick:
             tick(1)
 
 
 def _copy_or_link(photo: Photo, uri: str, name: str, out: OutputFolder, link: bool) -> None:
     path = local_path(uri)
+    if photo.gone:
+        raise InputError("expected a photo, found nothing where it was")
     if link:
         if path is None:
             raise InputError("expected a photo on this machine to link to, found one elsewhere: copy it instead")
@@ -70,19 +86,49 @@ def _copy_or_link(photo: Photo, uri: str, name: str, out: OutputFolder, link: bo
             raise InputError("expected a photo, found no file: embed its folder again")
         out.link(name, os.path.abspath(path))
         return
-    if out.keep_existing(name, photo.photo_id):
+    content = photo.contents.get(uri, photo.photo_id)
+    if out.keep_existing(name, content):
         return
     data = read_file(uri)
-    if content_id(data) != photo.photo_id:
+    if content_id(data) != content:
         raise InputError("expected the photo that the store knows, found that the file has changed: embed its folder again")
     out.write(name, data)
 
 
-def _unique_name(folder: str, name: str, photo_id: str, taken: dict[str, str]) -> str:
-    full = f"{folder}/{name}" if folder else name
-    if taken.setdefault(file_key(full), photo_id) != photo_id:
-        stem, dot, ending = name.rpartition(".")
-        name = f"{stem}-{photo_id[:12]}.{ending}" if dot else f"{name}-{photo_id[:12]}"
-        full = f"{folder}/{name}" if folder else name
-        taken[file_key(full)] = photo_id
-    return full
+def _copy_companions(photo: str, names: Mapping[str, str], out: OutputFolder, link: bool) -> Iterator[CopyResult]:
+    """Copy or link what belongs to a photo: by path, each with its new name."""
+    for path, name in names.items():
+        try:
+            if link:
+                out.link(name, os.path.abspath(path))
+            else:
+                out.write(name, read_file(path))
+        except (PhotoError, InputError) as e:
+            yield CopyResult(path, name, str(e), of=photo)
+        else:
+            yield CopyResult(path, name, of=photo)
+
+
+def _keep_earlier(photo: Photo, name: str, out: OutputFolder) -> bool:
+    """Keep what an earlier export wrote of a photo that is gone: its copy may be the last. Whether there was any."""
+    if not any(out.keep_existing(name, content) for content in photo.contents.values()):
+        return False
+    folder, base = os.path.split(name)
+    beside = [os.path.basename(other) for other in out.earlier() if os.path.dirname(other) == folder]
+    for companion in companions(base, beside):
+        out.keep(os.path.join(folder, companion))
+    return True
+
+
+def _unique_names(folder: str, name: str, its: Sequence[str], photo_id: str, taken: dict[str, str]) -> tuple[str, list[str]]:
+    """Paths for a photo and its companions in the output that no other photo has; all get the start of its SHA-256, or none."""
+    safe = safe_file_name(name)
+    stem, ending = os.path.splitext(safe)
+    full: list[str] = []
+    for new in (safe, f"{stem}-{photo_id[:12]}{ending}"):
+        names = [new, *(safe_file_name(renamed(companion, name, new)) for companion in its)]
+        full = [f"{folder}/{n}" if folder else n for n in names]
+        if all(taken.get(file_key(n), photo_id) == photo_id for n in full):
+            break
+    taken.update({file_key(n): photo_id for n in full})
+    return full[0], full[1:]

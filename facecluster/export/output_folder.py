@@ -78,9 +78,17 @@ class OutputFolder:
         self.claimed[name] = digest
         return True
 
+    def earlier(self) -> list[str]:
+        """The files that earlier exports of this kind wrote."""
+        return [name for name, row in self._listed.items() if row.get("to") == self.kind]
+
+    def keep(self, name: str) -> bool:
+        """Keep a file as an earlier export wrote it, if it still exists."""
+        return self.keep_existing(name, self._listed.get(name, {}).get("is", ""))
+
     def finish(self) -> int:
         """Delete stale files and write the manifest; returns the number of files deleted."""
-        stale = [n for n, row in self._listed.items() if row.get("to") == self.kind and n not in self.claimed]
+        stale = [n for n in self.earlier() if n not in self.claimed]
         gone = [n for n in stale if self._is_unchanged(n)]
         if self.dry_run:
             return len(gone)

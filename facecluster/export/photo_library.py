@@ -1,14 +1,14 @@
 """The photos of a store with their faces and people, for export.
 
 Boxes and landmarks are in px of the upright photo. All columns but the crops are held in memory as arrays; objects are made only for the
-faces that are asked for. Odd input: a face_id that occurs twice counts once; of a uri the last row counts; a photo that no uri leads to
-any more, or that could not be used, is left out with its faces.
+faces that are asked for. Odd input: a face_id that occurs twice counts once; a photo that no place shows any more, or that could not be
+used, is left out with its faces; one that is gone, but not dropped, is marked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.matching.recognition import NOBODY, Person, Recognition, read_recognition
-from facecluster.people.face_ids import PHOTO_CHARS, FacesOf, present_id, read_followed
-from facecluster.store import FACES, PHOTOS, Store
+from facecluster.people.face_ids import PHOTO_CHARS, FacesOf, present_ids, read_followed
+from facecluster.photos.extras import VIDEO_FORMATS
+from facecluster.photos.places import places_by_photo, where_it_is
+from facecluster.store import FACES, Store
 
 _NUMBERS = ("score", "sharpness", "yaw", "quality")
 
@@ -39,15 +41,17 @@ class Face:
 
 @dataclass(slots=True)
 class Photo:
-    """A photo and all its uris. Sizes are in px of the upright photo."""
+    """A photo and where it is. Sizes are in px of the upright photo."""
 
     photo_id: str
-    uris: list[str]  # sorted, at least one
+    uris: list[str]  # where it is, sorted, at least one; where it was if it is gone
     format: str
     width: int
     height: int
     orientation: int  # EXIF, 1 to 8
     taken_at: str  # ISO 8601, '' if unknown
+    gone: bool = False  # at none of its places
+    contents: dict[str, str] = field(default_factory=dict)  # SHA-256 of the bytes of each of uris
     former: dict[str, str] = field(default_factory=dict)  # face_ids from before the photo was edited -> those of its faces now
 
 
@@ -64,6 +68,14 @@ class PhotoLibrary:
     _numbers: dict[str, NDArray[np.float64]]
     _person: NDArray[np.int32]
     _probability: NDArray[np.float32]
+
+    def stills(self) -> PhotoLibrary:
+        """The library without videos, for formats that know boxes in photos only."""
+        return replace(self, photos=[photo for photo in self.photos if photo.format not in VIDEO_FORMATS])
+
+    def with_files(self) -> PhotoLibrary:
+        """The library without the photos that are gone."""
+        return replace(self, photos=[photo for photo in self.photos if not photo.gone])
 
     def faces(self, photo: Photo) -> list[Face]:
         """The faces of a photo, from left to right."""
@@ -135,24 +147,20 @@ def _add_former_faces(store: Store, photos: list[Photo]) -> None:
         return
     by_prefix = {photo.photo_id[:PHOTO_CHARS]: photo for photo in photos}
     for old in followed:
-        now = present_id(old, followed, FacesOf(by_prefix))
-        if now is not None and now != old:
-            by_prefix[now[:PHOTO_CHARS]].former[old] = now
+        for now in present_ids(old, followed, FacesOf(by_prefix)):
+            if now != old:
+                by_prefix[now[:PHOTO_CHARS]].former[old] = now
 
 
 def _read_photos(store: Store) -> list[Photo]:
-    names = ["photo_id", "uri", "format", "width", "height", "orientation", "taken_at", "error"]
-    table = store.read_all("photos", PHOTOS, names)
-    seconds = table["taken_at"].cast(pa.timestamp("s"), safe=False)
-    table = table.set_column(names.index("taken_at"), "taken_at", pc.replace_substring(seconds.cast(pa.string()), " ", "T"))
-    photos: dict[str, Photo] = {}
-    for uri, row in {row["uri"]: row for row in table.to_pylist()}.items():
-        if row["error"] is None and row["photo_id"]:
-            new = Photo(
-                row["photo_id"], [], row["format"] or "", row["width"] or 0, row["height"] or 0, row["orientation"] or 1,
-                row["taken_at"] or "",
-            )  # fmt: skip
-            photos.setdefault(row["photo_id"], new).uris.append(uri)
-    for photo in photos.values():
-        photo.uris.sort()
-    return sorted(photos.values(), key=lambda p: p.uris[0])
+    photos = []
+    for photo_id, places in places_by_photo(store, ["format", "width", "height", "orientation", "taken_at"], look=True).items():
+        row, taken = places[0], places[0]["taken_at"]
+        there = where_it_is(places)
+        photos.append(
+            Photo(
+                photo_id, [p["uri"] for p in there], row["format"] or "", row["width"] or 0, row["height"] or 0, row["orientation"] or 1,
+                taken.isoformat(timespec="seconds") if taken else "", gone=row["gone"], contents={p["uri"]: p["content"] for p in there},
+            )
+        )  # fmt: skip
+    return sorted(photos, key=lambda p: p.uris[0])

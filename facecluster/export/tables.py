@@ -27,10 +27,11 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("faces", "INTEGER NOT NULL", "number of faces"),
     ],
     "photos": [
-        ("uri", "TEXT PRIMARY KEY", "path or URI"), ("photo_id", "TEXT NOT NULL", "SHA-256 of the bytes; copies share it"),
+        ("uri", "TEXT PRIMARY KEY", "path or URI"), ("photo_id", "TEXT NOT NULL", "stands for the picture; copies share it"),
         ("width", "INTEGER NOT NULL", "px of the upright photo"), ("height", "INTEGER NOT NULL", "px of the upright photo"),
         ("orientation", "INTEGER NOT NULL", "EXIF, 1 to 8"), ("taken_at", "TEXT", "by the camera's clock, ISO 8601"),
-        ("format", "TEXT NOT NULL", "JPEG, PNG, ..."),
+        ("format", "TEXT NOT NULL", "JPEG, PNG, ..."), ("gone", "INTEGER NOT NULL", "1: nothing is there now, 0: it is there"),
+        ("sha256", "TEXT NOT NULL", "of the bytes"),
     ],
     "faces": [
         ("face_id", "TEXT PRIMARY KEY", "photo_id's first 24 digits and a number"), ("photo_id", "TEXT NOT NULL", "the photo"),
@@ -50,7 +51,9 @@ def rows(library: PhotoLibrary, table: str) -> Iterator[Row]:
     for photo, faces in library if table != "people" else ():
         if table == "photos":
             for uri in photo.uris:
-                yield uri, photo.photo_id, photo.width, photo.height, photo.orientation, photo.taken_at or None, photo.format
+                shape = photo.width, photo.height, photo.orientation
+                sha256 = photo.contents.get(uri, photo.photo_id)
+                yield uri, photo.photo_id, *shape, photo.taken_at or None, photo.format, int(photo.gone), sha256
         else:
             for f in faces:
                 person = f.person.key if f.person else None

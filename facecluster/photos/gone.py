@@ -1,0 +1,114 @@
+"""What is gone of a store, and where: the highest folder that is missing or empty, which may be a disk that is not mounted.
+
+A whole root is missing if nothing of the store is left beside that folder, or if it lies where systems mount disks. Places of other
+machines are gone if the last search did not find them; their bucket or host stands for the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from facecluster.photos.images import local_path
+from facecluster.photos.places import current_photos
+from facecluster.store import Store
+
+_MOUNTS = re.compile(r"/mnt|/media(/[^/]+)?|/run/media/[^/]+|/Volumes|/net|/srv|/")  # folders in which disks are mounted
+
+
+@dataclass(frozen=True, slots=True)
+class GoneFolder:
+    """Places that are gone for one reason."""
+
+    folder: str  # the highest folder that is missing or empty; '' for files missing in folders that are there
+    whole_root: bool  # nothing of the store is left beside it: perhaps a disk is not mounted
+    places: list[str]  # uris, sorted
+    photos: int  # photos that are at no other place
+
+
+def gone_folders(store: Store, under: str | None = None) -> list[GoneFolder]:
+    """The places of a store that count and are gone now, by the folder that is missing; whole roots first, then by falling number.
+
+    Args:
+        store: to look at.
+        under: only places in this folder; None: all.
+    """
+    table = current_photos(store, ["uri", "photo_id", "error"], look=True)
+    rows = list(zip(*(table[name].to_pylist() for name in ("uri", "photo_id", "gone")), strict=True))
+    there = {photo for _, photo, gone in rows if photo and not gone}
+    folders = _folders_of(uri for uri, _, gone in rows if not gone)
+    missing_folder = _missing_folder_finder(folders)
+    found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for uri, photo, gone in rows:
+        if gone and (under is None or is_under(uri, under)):
+            found[missing_folder(uri)].append((uri, photo))
+    result = []
+    for folder, places in found.items():
+        photos = {photo or uri for uri, photo in places} - there
+        above = os.path.dirname(folder)
+        root = bool(folder) and (above not in folders or bool(_MOUNTS.fullmatch(above)))
+        result.append(GoneFolder(folder, root, sorted(uri for uri, _ in places), len(photos)))
+    return sorted(result, key=lambda g: (not g.whole_root, -len(g.places), g.folder))
+
+
+def is_under(uri: str, folder: str) -> bool:
+    """Whether a place lies in a folder or below it; both are paths or URIs."""
+    top = local_path(folder)
+    path = local_path(uri)
+    if top is None or path is None:
+        return top is path and f"{uri}/".startswith(f"{folder.rstrip('/')}/")
+    top = os.path.abspath(os.path.expanduser(top))
+    return any(f"{os.path.abspath(path)}/".startswith(f"{form.rstrip('/')}/") for form in (top, os.path.realpath(top)))
+
+
+def _folders_of(uris: Iterable[str]) -> set[str]:
+    """All folders above places of this machine, and the buckets or hosts of others."""
+    found: set[str] = set()
+    for uri in uris:
+        path = local_path(uri)
+        folder = _bucket(uri) if path is None else os.path.dirname(os.path.abspath(path))
+        while folder not in found:
+            found.add(folder)
+            folder = folder if path is None else os.path.dirname(folder)
+    return found
+
+
+def _bucket(uri: str) -> str:
+    """s3://bucket of s3://bucket/a/b.jpg."""
+    return "/".join(uri.split("/")[:3])
+
+
+def _missing_folder_finder(there: set[str]) -> Callable[[str], str]:
+    """Finds the highest folder above a place that is missing or empty; '' if the place's own folder is there with other files.
+
+    Of a place elsewhere it is the bucket or host, unless that is in `there`.
+    """
+
+    @cache
+    def is_empty(folder: str) -> bool:
+        try:
+            with os.scandir(folder) as entries:
+                return next(entries, None) is None
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+
+    @cache
+    def highest(folder: str) -> str:
+        if not is_empty(folder):
+            return ""
+        above = os.path.dirname(folder)
+        return (highest(above) if above != folder else "") or folder
+
+    def find(uri: str) -> str:
+        path = local_path(uri)
+        if path is None:
+            return "" if _bucket(uri) in there else _bucket(uri)
+        return highest(os.path.dirname(os.path.abspath(path)))
+
+    return find
