@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from facecluster.export.output_folder import OutputFolder
     from facecluster.export.photo_library import PhotoLibrary
 
+_PHOTOS_ONLY = ("xmp", "coco", "fiftyone", "labelstudio")  # a face of a video is in one of its frames
 KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 
 
@@ -24,6 +25,10 @@ KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 @renamed_option("--format", "kind", old="--to", type=click.Choice(KINDS), required=True, help="Format to write.")
 @click.option("-o", "--out", metavar="DIR", help="Folder to write to.")
 @click.option("--beside", is_flag=True, help="xmp: write the sidecars beside the photos.")
+@click.option(
+    "--embed", is_flag=True,
+    help="xmp: write into the photos, by exiftool, which keeps each photo as it was as photo.jpg_original.",
+)  # fmt: skip
 @click.option("--ids", is_flag=True, help="xmp: write the lasting id (p-0d4f21aa) where a person has no name.")
 @click.option("--link", is_flag=True, help="folders: make symbolic links instead of copies.")
 @min_probability_option
@@ -32,7 +37,7 @@ KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 @json_option
 @handle_errors
 def command(
-    store: str, kind: str, out: str | None, beside: bool, ids: bool, link: bool, min_probability: float, dry_run: bool,
+    store: str, kind: str, out: str | None, beside: bool, embed: bool, ids: bool, link: bool, min_probability: float, dry_run: bool,
     model: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Write the people of STORE for other programs: XMP sidecars with face regions (merged into existing ones, which keep all they
@@ -44,33 +49,52 @@ def command(
     from facecluster.errors import InputError
     from facecluster.export.output_folder import OutputFolder, relative_paths
     from facecluster.export.photo_library import read_photo_library
+    from facecluster.report.text import plural
     from facecluster.store import Store
 
-    if beside and kind != "xmp":
-        raise InputError(f"expected --beside with --format xmp only, found --format {kind}: give -o DIR")
-    if (out is None) == (not beside):
-        raise InputError("expected either -o DIR or (for xmp) --beside, found both or neither: give one of them")
+    if (beside or embed) and kind != "xmp":
+        raise InputError(f"expected --{'beside' if beside else 'embed'} with --format xmp only, found --format {kind}: give -o DIR")
+    if (out is not None) + beside + embed != 1:
+        several = "several of them" if beside and embed else "both or neither"
+        raise InputError(f"expected either -o DIR or (for xmp) --beside or --embed, found {several}: give one of them")
     place = Store(store)
     place.check()
     library = read_photo_library(place, model_name(model), min_probability=min_probability)
+    videos = 0
+    if kind in _PHOTOS_ONLY:
+        stills = library.stills()
+        videos, library = len(library.photos) - len(stills.photos), stills
+    gone = sum(photo.gone for photo in library.photos)
+    if kind in _PHOTOS_ONLY:
+        library = library.with_files()
     root, names = relative_paths(uri for photo in library.photos for uri in photo.uris)
     target = None if out is None else OutputFolder(out, kind, dry_run=dry_run)
     if kind == "xmp":
-        row = _xmp(library, target, names, ids, dry_run, as_json)
+        row = _xmp(library, target, names, ids, embed, dry_run, as_json)
     else:
         assert target is not None
         row = _files(library, target, kind, root, names, link)
     row = {"to": kind, "out": None if target is None else str(target.folder), "dry_run": dry_run} | row
+    if videos:
+        row["videos_left_out"] = videos
+        click.echo(f"left out {plural(videos, 'video')}: {kind} has boxes in photos only", err=True)
+    if gone:
+        row["gone"] = gone
+        what = "marked" if kind in ("csv", "sqlite") else "left out"
+        click.echo(f"{what}: {plural(gone, 'photo that is', 'photos that are')} gone, see 'facecluster prune {printable(store)} --dry-run'", err=True)
     if as_json:
         click.echo(json.dumps(row, indent=1))
 
 
-def _xmp(library: PhotoLibrary, out: OutputFolder | None, names: dict[str, str], ids: bool, dry_run: bool, as_json: bool) -> dict[str, Any]:
-    from facecluster.export import xmp
+def _xmp(
+    library: PhotoLibrary, out: OutputFolder | None, names: dict[str, str], ids: bool, embed: bool, dry_run: bool, as_json: bool
+) -> dict[str, Any]:
+    from facecluster.export import embedded, xmp
     from facecluster.report.text import plural
 
     rows, counts = [], dict.fromkeys(("new", "merged", "unchanged", "skipped"), 0)
-    for done in xmp.export(library, out, names, ids=ids, dry_run=dry_run):
+    results = embedded.export(library, ids=ids, dry_run=dry_run) if embed else xmp.export(library, out, names, ids=ids, dry_run=dry_run)
+    for done in results:
         counts[done.state] += 1
         if done.state != "unchanged":
             rows.append({"photo": done.photo, "sidecar": done.sidecar, "state": done.state, "faces": done.faces, "why": done.why or None})
@@ -80,8 +104,11 @@ def _xmp(library: PhotoLibrary, out: OutputFolder | None, names: dict[str, str],
             click.echo(f"{done.state}: {printable(done.sidecar)}")
     if not as_json:
         would = "would be written" if dry_run else "written"
-        click.echo(f"{plural(counts['new'] + counts['merged'], 'sidecar')} {would}: {counts['new']} new, {counts['merged']} merged; "
-                   f"{counts['unchanged']} unchanged, {counts['skipped']} skipped")  # fmt: skip
+        what = plural(counts["new"] + counts["merged"], "photo" if embed else "sidecar")
+        click.echo(f"{what} {would}: {counts['new']} new, {counts['merged']} merged; {counts['unchanged']} unchanged, {counts['skipped']} "
+                   "skipped")  # fmt: skip
+        if embed and not dry_run and counts["new"] + counts["merged"]:
+            click.echo("each photo as it was is beside it as ..._original; 'facecluster run' takes note of the changed files", err=True)
     return {"counts": counts, "sidecars": rows}
 
 
@@ -96,8 +123,9 @@ def _files(library: PhotoLibrary, out: OutputFolder, kind: str, root: str, names
             for row in folders.export(library, out, link=link, tick=tick):
                 (skipped if row.why else done).append(row)
         for row in skipped:
-            click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
-        what = plural(len(done), "photo") + " in folders"
+            if not row.gone:
+                click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
+        what = plural(sum(not row.of for row in done), "photo") + " in folders"
     else:
         makers = {
             "coco": lambda: coco.export(library, out, root, names), "fiftyone": lambda: fiftyone.export(library, out),

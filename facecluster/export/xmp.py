@@ -8,14 +8,15 @@ The rules of merging:
 - A sidecar that is no XMP, or whose regions belong to a picture with another aspect ratio (cropped since), is not changed, and one line
   says so.
 
-A sidecar is called photo.jpg.xmp. If photo.xmp exists and no other file of the folder has that stem, photo.xmp is used.
+A sidecar is called photo.jpg.xmp. If photo.xmp exists and belongs to the photo alone, photo.xmp is used (photos/companions.py); so it is
+where photo.jpg.xmp is too long for a file's name. Photos that are gone get none, and no folder is made beside photos.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,11 @@ from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
 from facecluster.people.face_ids import PHOTO_CHARS
+from facecluster.photos.companions import CompanionFinder
 from facecluster.photos.images import local_path
+from facecluster.photos.places import is_gone
 
+MAX_NAME = 255  # bytes of a file's name on most filesystems
 MIN_OVERLAP = 0.5  # IoU from which a region of another program shows the same face
 
 
@@ -154,24 +158,33 @@ def export(
         ids: write the lasting id (p-0d4f21aa) of a person without a name; else such a person's region has no name.
         dry_run: write nothing, only report.
     """
-    for photo, found in library:
-        faces = [(f, (f.person.name or (f.person.key if ids else "")) if f.person else "") for f in found]
+    finder, among = CompanionFinder(), Counter(os.path.splitext(name)[0] for name in names.values())
+    for photo, found in library.with_files():
+        faces = named_faces(found, ids)
         for uri in photo.uris:
             path = local_path(uri)
             try:
-                if out is None and path is None:
+                if path is not None and is_gone(path):
+                    raise InputError("expected a photo, found nothing where it was")
+                beside = None if path is None else sidecar_path(Path(path), finder)
+                target = beside if out is None else Path(out.folder, _sidecar_name(names[uri], among))
+                if target is None:
                     raise InputError("expected a photo on this machine, found one elsewhere: use -o DIR in place of --beside")
-                yield _export_one(photo, uri, path, faces, out, names[uri], dry_run)
+                yield _export_one(photo, uri, beside, faces, target, dry_run, make_folder=out is not None)
             except FaceclusterError as e:
                 yield SidecarResult(uri, "", "skipped", len(faces), str(e))
+            except OSError as e:  # a path that is too long, a disk that is gone: one photo never ends the export
+                yield SidecarResult(uri, "", "skipped", len(faces), f"expected to read and write beside it, found: {e.strerror}")
+
+
+def named_faces(faces: list[Face], ids: bool) -> list[tuple[Face, str]]:
+    """Faces, each with the name to write or ''; `ids`: people without a name are named by their lasting id."""
+    return [(f, (f.person.name or (f.person.key if ids else "")) if f.person else "") for f in faces]
 
 
 def _export_one(
-    photo: Photo, uri: str, path: str | None, faces: list[tuple[Face, str]], out: OutputFolder | None, name: str, dry_run: bool
+    photo: Photo, uri: str, beside: Path | None, faces: list[tuple[Face, str]], target: Path, dry_run: bool, *, make_folder: bool
 ) -> SidecarResult:
-    beside = None if path is None else sidecar_path(Path(path))
-    target = Path(out.folder, name + ".xmp") if out is not None else beside
-    assert target is not None
     there = next((p for p in (target, beside) if p is not None and p.is_file()), None)
     try:
         before = there.read_bytes() if there is not None else None
@@ -188,24 +201,50 @@ def _export_one(
     if after is None and not faces:
         return SidecarResult(uri, str(target), "unchanged", 0)
     if not dry_run:
+        if make_folder:
+            _make_folder(target.parent)
         _replace(target, after if after is not None else before or b"")
     return SidecarResult(uri, str(target), "new" if before is None else "merged", len(faces))
 
 
-def sidecar_path(photo: Path) -> Path:
+def sidecar_path(photo: Path, finder: CompanionFinder | None = None) -> Path:
     """The path of a photo's sidecar, whether or not it exists."""
     long, short = photo.with_name(photo.name + ".xmp"), photo.with_suffix(".xmp")
+    if not _fits(photo.name + ".xmp"):
+        stems = Counter(os.path.splitext(name)[0] for name in os.listdir(photo.parent) if not name.lower().endswith(".xmp"))
+        return photo.with_name(_sidecar_name(photo.name, stems))
     if long.exists() or not short.exists():
         return long
-    same = [p for p in photo.parent.glob(glob.escape(photo.stem) + ".*") if p.suffix.lower() != ".xmp"]
-    return short if same == [photo] else long
+    return short if str(short) in (finder or CompanionFinder()).of(str(photo)) else long
+
+
+def _fits(path: str) -> bool:
+    """Whether most filesystems take a file of this name."""
+    return len(os.fsencode(os.path.basename(path))) <= MAX_NAME
+
+
+def _sidecar_name(name: str, among: Counter[str]) -> str:
+    """photo.jpg.xmp or, where that is too long, photo.xmp if `among` the files no other has that stem. Raises InputError."""
+    stem = os.path.splitext(name)[0]
+    found = next((n for n in (f"{name}.xmp", f"{stem}.xmp") if _fits(n)), None)
+    if found is None or found == f"{stem}.xmp" and among[stem] > 1:
+        length = len(os.fsencode(os.path.basename(name)))
+        raise InputError(f"expected a file name of at most {MAX_NAME - 4} bytes, so that its sidecar can bear it, found one of {length}: "
+                         "rename the photo")  # fmt: skip
+    return found
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise InputError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
 
 
 def _replace(path: Path, data: bytes) -> None:
     """Write a file atomically, with the permissions of the file that it replaces."""
     beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as file:
             file.write(data)
             file.flush()

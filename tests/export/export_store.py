@@ -47,15 +47,18 @@ def face_id(photo_id: str, number: int) -> str:
     return f"{photo_id[:24]}-{number:04x}"
 
 
-def make_store(folder: Path, photos: Sequence[tuple[str, str, int]], *, width: int = SIZE[0], height: int = SIZE[1]) -> Store:
-    """A store of (photo_id, uri, orientation). All red faces are person 0, all blue ones person 1."""
+def make_store(
+    folder: Path, photos: Sequence[tuple[str, str, int]], *, width: int = SIZE[0], height: int = SIZE[1], form: str | list[str] = "JPEG"
+) -> Store:
+    """A store of (photo_id, uri, orientation), all of one format or each of its own. All red faces are person 0, all blue ones person 1."""
     store = Store(str(folder))
     store.create()
     ids = list(dict.fromkeys(p for p, _, _ in photos))
     n = len(photos)
+    forms = [form] * n if isinstance(form, str) else form
     columns = {
         "photo_id": [p for p, _, _ in photos], "uri": [u for _, u, _ in photos], "size": [9] * n, "mtime_ns": [0] * n,
-        "format": ["JPEG"] * n, "width": [width] * n, "height": [height] * n, "orientation": [o for _, _, o in photos],
+        "format": forms, "width": [width] * n, "height": [height] * n, "orientation": [o for _, _, o in photos],
         "taken_at": [None] * n, "phash": np.zeros(n, np.uint64), "faces": [2] * n, "error": [None] * n,
     }  # fmt: skip
     store.write("photos", "00000", table_of(PHOTOS, columns), {"table": "photos"})
