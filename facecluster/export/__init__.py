@@ -5,6 +5,8 @@ output_folder  the folder that is written to: files of the user are never overwr
 xmp_packet     XMP packets as XML trees, read and written without loss
 face_regions   face regions of the Metadata Working Group, in all EXIF orientations
 xmp            XMP sidecars, merged into existing ones
-import_names   names that other programs wrote in sidecars and photos
+embedded       the same inside photos, by exiftool
+import_names   names that other programs gave: from name_sources, which reads microsoft_people, iptc_people, picasa, takeout
+folder_names   names of class folders that any filesystem and loader takes
 coco, fiftyone, labelstudio, folders, tables   the other formats
 """
