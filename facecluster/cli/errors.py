@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -24,6 +25,12 @@ def handle_errors(function: F) -> F:
             return function(*args, **kwargs)
         except FaceclusterError as e:
             click.echo(f"facecluster: {' '.join(str(e).split())}", err=True)
+            sys.exit(1)
+        except OSError as e:
+            if e.errno != errno.ENAMETOOLONG:
+                raise
+            found = f"one that is too long: {str(e.filename)[:200]!r}"
+            click.echo(f"facecluster: expected a path that this system takes, found {found}: choose another", err=True)
             sys.exit(1)
         except KeyboardInterrupt:
             click.echo("\nfacecluster: stopped. What is done is kept: run the same command again to go on.", err=True)
