@@ -1,8 +1,8 @@
 """People in the IPTC Photo Metadata Standard's XMP (version 2022.1): persons shown, and image regions.
 
-PersonInImage lists names without a place: exports of Apple's Photos have it (osxphotos), and many others. An ImageRegion has a boundary (rectangle, circle
-or polygon; shares of the picture as stored, or px) and either its own name or the persons shown in it. A region of a role or a type that
-is no person is not read. https://iptc.org/std/photometadata/specification/IPTC-PhotoMetadata
+PersonInImage lists names without a place: exports of Apple's Photos have it (osxphotos), and many others. An ImageRegion has a boundary
+(rectangle, circle or polygon; shares of the picture as stored, or px) and either its own name or the persons shown in it. A region of a
+role or a type that is no person is not read. https://iptc.org/std/photometadata/specification/IPTC-PhotoMetadata
 """
 
 from __future__ import annotations

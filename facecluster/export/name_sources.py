@@ -24,6 +24,7 @@ from facecluster.export import face_regions, iptc_people, microsoft_people, pica
 from facecluster.export.people_tag import PeopleTag, join_tags
 from facecluster.export.photo_library import Photo, PhotoLibrary
 from facecluster.export.photo_packets import packets_in
+from facecluster.photos.companions import Companions
 from facecluster.photos.images import local_path, read_file
 
 MAX_BYTES = 16 << 20  # of an ini or JSON file
@@ -50,6 +51,7 @@ class NameFiles:
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (file, why) of files that can't be used
     _by_id: dict[str, Photo] = field(default_factory=dict)
     _folders: dict[str, dict[str, Photo]] = field(default_factory=dict)  # real path of a folder -> file name -> photo
+    _companions: dict[str, Companions] = field(default_factory=dict)  # of each folder, by its real path
     _contacts: dict[str, str] = field(default_factory=dict)  # of Picasa: id -> name
 
     def __post_init__(self) -> None:
@@ -128,14 +130,20 @@ class NameFiles:
             written = self._by_id.get(xmp_packet.text(xmp_packet.fields(description).get((face_regions.OURS, "PhotoId"))))
             if written is not None:
                 return written
-        folder, name = os.path.split(os.path.realpath(path))
-        known = self._folders.get(folder, {})
-        stem = name[: -len(".xmp")] if name.lower().endswith(".xmp") else name
-        found = [known[stem]] if stem in known else [p for n, p in known.items() if stem != name and os.path.splitext(n)[0] == stem]
+        known = self._folders.get(os.path.dirname(os.path.realpath(path)), {})
+        name = os.path.basename(os.path.realpath(path))
+        found = [known[n] for n in ([name] if name in known else self._owners(path)) if n in known]
         if len(found) != 1:
             raise InputError(f"expected a sidecar of one photo of the store, found {len(found)} photos with its name: embed the photo "
                              "first, or rename the sidecar to photo.jpg.xmp")  # fmt: skip
         return found[0]
+
+    def _owners(self, path: Path) -> list[str]:
+        """The files of its folder that a file belongs to by its name."""
+        folder, name = os.path.split(os.path.realpath(path))
+        if folder not in self._companions:
+            self._companions[folder] = Companions([*os.listdir(folder), *self._folders.get(folder, {})])
+        return self._companions[folder].owners(name)
 
     def _tags(self, document: Document, photo: Photo) -> list[PeopleTag]:
         """The people in a packet: MWG's regions, then those of Microsoft, then IPTC's."""
@@ -163,7 +171,7 @@ class NameFiles:
             return
         self.files += 1
         known = self._folders.get(os.path.realpath(path.parent), {})
-        photos = takeout.photos_of(path.name, title, known)
+        photos = takeout.photos_of(path.name, title, self._owners(path), known)
         if not photos:
             self.passed_over["names of Google Takeout for files that are no photo of the store"] += len(names)
         for name in photos:

@@ -63,6 +63,10 @@ class Companions:
         """The files that belong to the file `name` alone, sorted; `without`: files of the folder that are no longer there."""
         return [companion for companion, owners in self._of.get(name, []) if owners - set(without) == {name}]
 
+    def owners(self, name: str) -> list[str]:
+        """The photos that the file `name` may belong to, sorted; none if it is a photo itself."""
+        return sorted(self._roots(name))
+
     def _roots(self, name: str) -> set[str]:
         """The photos that a file may belong to at last; none if it is a photo itself."""
         return {root for owner in self._owners(name) for root in self._roots(owner) or {owner}}
@@ -110,10 +114,10 @@ class Companions:
         base, number = _number(stem)
         found = []
         for name in (name for names in self._whole.values() for name in names):
-            begin, own = _number(_stem(name))
-            whole = f"{begin}.{extension_of(name)}"
-            if own == number and (whole + _SUFFIX).startswith(base) and (len(base) >= len(whole) or len(base) == MAX_TAKEOUT):
-                found.append(name)
+            for begin, own in {_number(_stem(name)), (_stem(name), "")}:  # the number may be Takeout's or the photo's own
+                whole = f"{begin}.{extension_of(name)}"
+                if own == number and (whole + _SUFFIX).startswith(base) and (len(base) >= len(whole) or len(base) == MAX_TAKEOUT):
+                    found.append(name)
         return list({root for name in found for root in self._roots(name) or {name}})
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from facecluster.cli import main
 from facecluster.export import face_regions, takeout, xmp_packet
 from facecluster.export.picasa import read_ini
+from facecluster.photos.companions import Companions
 from facecluster.photos.sidecar import encoding_of
 from facecluster.store import Store
 
@@ -140,8 +141,8 @@ TAKEOUT = [  # photo, its JSON, the title in it (from reports on github.com, see
 @pytest.mark.parametrize(("photo", "json_name", "title"), TAKEOUT)
 def test_google_takeouts_file_of_a_photo(photo: str, json_name: str, title: str) -> None:
     others = {"other.jpg", "photo(2).jpg", "Urlaub in Knaufspesch in der Schneifel (39).JPG", "Screenshot_2017-07-05-10-05-27.png"}
-    assert takeout.photos_of(json_name, title, {photo, *others}) == [photo]
-    assert takeout.photos_of(json_name, "nothing.jpg", others) == []
+    for there, found, says in ({photo, *others}, [photo], title), (others, [], "nothing.jpg"):
+        assert takeout.photos_of(json_name, says, Companions({json_name, *there}).owners(json_name), there) == found
 
 
 def test_google_takeouts_people(tmp_path: Path) -> None:
