@@ -1,4 +1,5 @@
-"""Applies a plan: moves files, or replaces them by links. Each file is checked, then written to the undo file, and only then touched.
+"""Applies a plan: moves files with what belongs to them, or replaces them by links. Each file is checked, then written to the undo file,
+and only then touched.
 
 Odd input: a row that can't be applied (file or keeper gone, changed, a link, protected, on another machine) is skipped, with a line that
 says why. A keeper may itself be moved for another one: rows are applied from the far end of such a chain. In a circle of keepers no file is
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 from facecluster.dedup.files import FileError, check_unchanged, free_name, hash_of, link, move, path_of, uri_of
 from facecluster.dedup.folders import existing_folder, folder_rank, resolve_parents
+from facecluster.dedup.move_companions import CompanionMoves, Problem, said
 from facecluster.dedup.plan import MOVE, Row
 from facecluster.dedup.undo_file import UndoEntry, UndoFile
 from facecluster.errors import InputError, PhotoError
@@ -66,13 +68,14 @@ def apply_plan(
     protect = [existing_folder(folder) for folder in how.protect]
     todo, applied = _ordered([r for r in rows if r.action == MOVE]), Applied()
     base = common_folder([r.uri for r in todo])
-    circles, keepers = _circles(todo), dict[str, tuple[int, ...]]()
+    circles, keepers, companions = _circles(todo), dict[str, tuple[int, ...]](), CompanionMoves()
     for row in todo:
         try:
             if row.uri in circles:
                 raise FileError("the file that is kept for it is itself moved for it: change the plan")
-            said, size = _apply(row, how, protect, base, keepers, undo_file, dry_run)
-            applied.done.append((row.uri, said))
+            what, size, problems = _apply(row, how, protect, base, keepers, companions, undo_file, dry_run)
+            applied.done.append((row.uri, what))
+            applied.passed_over += problems
             applied.bytes += size
         except FileError as e:
             applied.passed_over.append((row.uri, str(e)))
@@ -84,9 +87,10 @@ def apply_plan(
 
 
 def _apply(
-    row: Row, how: ApplyOptions, protect: Sequence[str], base: str, keepers: dict[str, tuple[int, ...]], undo_file: UndoFile, dry_run: bool
-) -> tuple[str, int]:
-    """Set one file aside; gives what was done, in words, and the bytes freed."""
+    row: Row, how: ApplyOptions, protect: Sequence[str], base: str, keepers: dict[str, tuple[int, ...]], companions: CompanionMoves,
+    undo_file: UndoFile, dry_run: bool,
+) -> tuple[str, int, list[Problem]]:  # fmt: skip
+    """Set one file aside, with what belongs to it; gives what was done, in words, the bytes freed, and what of its companions stays."""
     path = path_of(row.uri)
     if folder_rank(row.uri, protect) < len(protect):
         raise FileError("it is protected")
@@ -103,24 +107,31 @@ def _apply(
         if not dry_run:
             undo_file.add(_entry(row, "", how.link, status))
             link(keeper, path, how.link)
-        return f"{how.link} link to {row.keeper}", size
+        names, problems = companions.link(path, keeper, how.link, None if dry_run else undo_file)
+        return f"{how.link} link to {row.keeper}{said(names)}", size, problems
     target = os.path.join(how.aside, os.path.relpath(resolve_parents(path), base))
     leaves = f", {how.link} link to {row.keeper}" if how.link else ""
-    if dry_run:
-        return f"to {uri_of(target)}{leaves}", size
+    if not dry_run:
+        target = _move(row, path, target, how.link or "", companions, undo_file, status)
+    names, problems = companions.move(path, target, keeper or "", how.link or "", None if dry_run else undo_file)
+    if how.link and keeper is not None and not dry_run:
+        link(keeper, path, how.link)
+    return f"to {uri_of(target)}{said(names)}{leaves}", size, problems
+
+
+def _move(
+    row: Row, path: str, target: str, kind: str, companions: CompanionMoves, undo_file: UndoFile, status: os.stat_result
+) -> str:  # fmt: skip
+    """Move a file to a free name at `target`, under which its companions fit too; gives that name."""
     for _ in range(2):  # another program may take the name in between
-        target = free_name(target)
-        undo_file.add(_entry(row, uri_of(target), how.link or "", status))
+        target = free_name(target, companions.targets(path))
+        undo_file.add(_entry(row, uri_of(target), kind, status))
         try:
             move(path, target, row.sha256)
-            break
         except FileExistsError:
             continue
-    else:
-        raise FileError(f"another program takes the names at {os.path.dirname(target)}")
-    if how.link and keeper is not None:
-        link(keeper, path, how.link)
-    return f"to {uri_of(target)}{leaves}", size
+        return target
+    raise FileError(f"another program takes the names at {os.path.dirname(target)}")
 
 
 def _entry(row: Row, to: str, kind: str, status: os.stat_result) -> UndoEntry:

@@ -17,6 +17,7 @@ from facecluster.dedup.candidates import Alignment, Candidates, alignments_betwe
 from facecluster.dedup.compare import Comparison, Points, compare
 from facecluster.dedup.fingerprints import Fingerprints, grey_thumbnail
 from facecluster.dedup.registration import Placement
+from facecluster.dedup.shots import find_shots
 from facecluster.dedup.store_photos import NO_TIME, Photos
 
 MINUTE = 60
@@ -52,6 +53,7 @@ class CopyCheck:
         low, high = np.minimum(candidates.first, candidates.second), np.maximum(candidates.first, candidates.second)
         self._pair = low * len(photos) + high  # sorted
         self._relations: dict[tuple[int, int], Relation | None] = {}
+        self.shots = find_shots(photos)  # RAW of each developed photo beside it
         self._grey: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
 
     def pairs(self) -> NDArray[np.int64]:
@@ -68,6 +70,10 @@ class CopyCheck:
             self._relations[b, a] = found and _reversed(found)
         return self._relations[a, b]
 
+    def is_one_shot(self, a: int, b: int) -> bool:
+        """Whether two photos are RAW and developed photo of one shot."""
+        return b == self.shots.get(a) or a == self.shots.get(b)
+
     def grey(self, photo: int) -> NDArray[np.uint8]:
         """The thumbnail of a photo, grey."""
         if photo not in self._grey:
@@ -78,7 +84,7 @@ class CopyCheck:
         return self._grey[photo]
 
     def _compare(self, a: int, b: int) -> Relation | None:
-        allowed = self._allowed(a, b)
+        allowed = 0.0 if self.is_one_shot(a, b) else self._allowed(a, b)
         if not (allowed and self.fingerprints.exists[a] and self.fingerprints.exists[b]):
             return None
         key = min(a, b) * len(self.photos) + max(a, b)

@@ -14,6 +14,7 @@ import re
 import shutil
 import stat
 import uuid
+from collections.abc import Callable, Sequence
 from urllib.parse import quote_from_bytes
 
 from facecluster.errors import FaceclusterError
@@ -66,13 +67,16 @@ def check_unchanged(path: str, sha256: str, *, what: str = "it") -> os.stat_resu
     return status
 
 
-def free_name(path: str) -> str:
-    """A free name for a file that is moved to `path`: `path` itself, or with -2, -3, ... before the extension. Creates the folder."""
+def free_name(path: str, also: Callable[[str], Sequence[str]] = lambda name: ()) -> str:
+    """A free name for a file that is moved to `path`: `path` itself, or with -2, -3, ... before the extension. Creates the folder.
+
+    `also` gives other paths that must be free for a name to be taken.
+    """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     stem, extension = os.path.splitext(path)
     for number in range(1, _MAX_NAMES + 1):
         name = path if number == 1 else f"{stem}-{number}{extension}"
-        if not os.path.lexists(name):
+        if not any(map(os.path.lexists, (name, *also(name)))):
             return name
     raise FileError(f"{_MAX_NAMES} files have its name in the folder that it is moved to")
 

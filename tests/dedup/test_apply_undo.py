@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import hashlib
 import io
 import os
 from collections.abc import Callable
@@ -12,77 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from applied_plans import LINKS, WAYS, add_companions, applied, contents, photos, plan, resolved, row, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecluster.dedup import Applied, ApplyOptions, Row, UndoFile, apply_plan, from_csv, read_undo_file, to_csv, undo
-from facecluster.dedup.files import uri_of
+from facecluster.dedup import Row, from_csv, read_undo_file, to_csv, undo
 from facecluster.errors import InputError
 
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def row(path: Path | str, keeper: Path | str, action: str = "move", **other: Any) -> Row:
-    """A row of a plan for a file and its keeper as they are now."""
-    read = {name: Path(p).read_bytes() if os.path.exists(p) else b"" for name, p in (("path", path), ("keeper", keeper))}
-    values: dict[str, Any] = {
-        "group": 1, "kind": "copy", "action": action, "uri": uri_of(str(path)), "keeper": uri_of(str(keeper)),
-        "sha256": sha(read["path"]), "keeper_sha256": sha(read["keeper"]), "size": len(read["path"]), "width": 1, "height": 1,
-        "format": "JPEG", "taken_at": "", "why": "", "reason": "",
-    }  # fmt: skip
-    return Row(**(values | other))
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> dict[str, Path]:
-    """kept.jpg, an exact copy of it in a folder of its own, and a near-duplicate."""
-    folder = tmp_path / "library"
-    (folder / "deep").mkdir(parents=True)
-    files = {"kept": folder / "kept.jpg", "copy": folder / "deep" / "copy.jpg", "near": folder / "near.jpg"}
-    for name, data in (("kept", b"the picture"), ("copy", b"the picture"), ("near", b"the picture, smaller")):
-        files[name].write_bytes(data)
-        os.utime(files[name], ns=(10**18, 10**18 + len(name)))
-        os.chmod(files[name], 0o640)
-    return files
-
-
-def tree(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """The contents of a folder: names, bytes, times, permissions, links."""
-    found: dict[str, tuple[Any, ...]] = {}
-    for path in sorted(folder.rglob("*")):
-        name = os.path.relpath(path, folder)
-        if path.is_symlink():
-            found[name] = ("link", os.readlink(path))
-        elif path.is_file():
-            status = path.stat()
-            found[name] = (path.read_bytes(), status.st_mtime_ns, status.st_mode, status.st_nlink)
-    return found
-
-
-def contents(folder: Path) -> set[bytes]:
-    return {p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def plan(files: dict[str, Path]) -> list[Row]:
-    return [row(files["copy"], files["kept"]), row(files["near"], files["kept"], kind="near")]
-
-
-def applied(rows: list[Row], tmp_path: Path, *, dry_run: bool = False, **how: Any) -> tuple[Applied, Path]:
-    undo_file = UndoFile(str(tmp_path / f"undo-{len(list(tmp_path.glob('undo-*')))}.jsonl"))
-    try:
-        return apply_plan(rows, ApplyOptions(**how), undo_file, dry_run=dry_run), Path(undo_file.path)
-    finally:
-        undo_file.close()
-
-
-WAYS: list[dict[str, Any]] = [{"move_to": "aside"}, {"move_to": "aside", "link": "hard"}, {"move_to": "aside", "link": "symbolic"}]
-LINKS: list[dict[str, Any]] = [{"link": "hard"}, {"link": "symbolic"}]
-
-
-def resolved(how: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    return how | ({"move_to": str(tmp_path / how["move_to"])} if "move_to" in how else {})
+assert photos  # the fixture
 
 
 @pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
@@ -284,15 +220,20 @@ def test_a_hard_link_does_not_reach_another_filesystem(photos: dict[str, Path], 
 CALLS = ("link", "unlink", "symlink", "replace", "rename", "fsync", "write", "open", "makedirs", "rmdir")
 
 
+@pytest.mark.parametrize("companions", [False, True])
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize("how", WAYS + LINKS, ids=str)
 def test_a_stop_before_any_system_call_loses_nothing_and_can_be_undone(
-    how: dict[str, Any], across: bool, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: dict[str, Any], across: bool, companions: bool, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine stops before the first, second, ... system call, in turn; then undo brings everything back."""
     folder = tmp_path / "library"
-    before, rows = tree(folder), plan(photos)
-    for stop in range(200):
+    rows = plan(photos)
+    if companions:
+        add_companions(photos)
+        rows = rows[:1]
+    before, files = tree(folder), contents(folder)
+    for stop in range(300):
         with monkeypatch.context() as patch:
             if across and "move_to" in how:
                 other_filesystem(patch, errno.EXDEV)
@@ -315,7 +256,7 @@ def test_a_stop_before_any_system_call_loses_nothing_and_can_be_undone(
                 ended = True
             except KeyboardInterrupt:
                 ended = False
-        assert contents(tmp_path) >= {b"the picture", b"the picture, smaller"}
+        assert contents(tmp_path) >= files
         for undo_path in sorted(tmp_path.glob("undo-*")):
             if undo_path.stat().st_size and b"\n" in undo_path.read_bytes():
                 assert undo(read_undo_file(str(undo_path))).passed_over == []
