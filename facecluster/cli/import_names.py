@@ -38,7 +38,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
 
     place = Store(store)
     place.check()
-    found = read_names(sidecars, read_photo_library(place, model_name(model), include_ignored=True))
+    found = read_names(sidecars, read_photo_library(place, model_name(model), include_ignored=True).stills())
     made = name_decisions(found.names, read(place).decisions)
     if not dry_run:
         made = append(place, made)
@@ -61,6 +61,8 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
         click.echo(f"{printable(row.name)}: {printable(row.photo.uris[0])}, {where}")
     for file, why in found.skipped:
         click.echo(f"skipped {printable(file)}: {printable(why)}", err=True)
+    if not (found.files or found.skipped or found.passed_over):
+        click.echo("nothing to read there: expected sidecars, photos of the store, or files of Picasa or Google Takeout", err=True)
     faces = sum(n.face is not None for n in found.names)
     click.echo(f"{plural(len(found.names), 'name')} in {plural(found.files, 'file')}: {faces} on faces of the store", err=True)
     if found.passed_over:

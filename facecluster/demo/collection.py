@@ -100,7 +100,7 @@ def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int
         faces = tuple(face for faces in found for face in faces)
         _add_copy_and_broken_file(root, shots)
         table = os.path.join(folder, "truth.csv")
-        with open(table, "w", newline="", encoding="utf-8") as f:
+        with open(table, "w", newline="", encoding="utf-8-sig") as f:  # without a mark Excel reads another encoding
             writer = csv.writer(f)
             writer.writerow(["photo", "photo_id", "x", "y", "w", "h", "person"])
             writer.writerows([face.photo, face.photo_id, *face.box, face.person] for face in faces)

@@ -121,8 +121,9 @@ class NameFiles:
         for packet in packets:
             document = xmp_packet.parse(packet)
             photo = self._photo_of(path, document)
-            size = face_regions.dimensions(document) or (0, 0)
-            yield Tagged(str(path), photo, self._tags(document, photo), face_regions.frames_of(document, photo), size)
+            size, tags = face_regions.dimensions(document) or (0, 0), self._tags(document, photo)
+            self.passed_over["files whose XMP names nobody and has no region of a face"] += not tags
+            yield Tagged(str(path), photo, tags, face_regions.frames_of(document, photo), size)
 
     def _photo_of(self, path: Path, document: Document) -> Photo:
         """The photo that a file with XMP belongs to: by the photo_id that this program wrote in it, else by its name."""

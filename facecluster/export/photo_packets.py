@@ -11,26 +11,37 @@ from PIL.JpegImagePlugin import JpegImageFile
 from facecluster.export.xmp_packet import MAX_BYTES
 from facecluster.photos.heif_items import read_heif
 
+_READ_BY_PILLOW = ("JPEG", "PNG", "WEBP", "TIFF")  # others (GIF, JPEG 2000, raw photos) are scanned
+_END = b"</x:xmpmeta>"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 
 
 def packets_in(data: bytes) -> list[bytes]:
-    """The packets in a photo's bytes: none, one, or two if a JPEG has an extended one. Damaged files have none."""
+    """The packets in a photo's bytes: none, one, or two if a JPEG has an extended one."""
     if data[4:8] == b"ftyp":
         found = read_heif(data).xmp
         return [found] if found else []
+    known = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
+                known = image.format in _READ_BY_PILLOW
                 if image.format == "PNG" and "xmp" not in image.info:
                     image.load()  # the packet may come after the pixels
                 packet = image.info.get("xmp") or b""
                 main = packet.encode() if isinstance(packet, str) else packet
                 more = _extended(image, main) if isinstance(image, JpegImageFile) else b""
     except Exception:  # noqa: BLE001  decoders raise nearly anything on damaged files
-        return []
-    return [p for p in (main, more) if p]
+        main = more = b""
+    return [p for p in (main, more) if p] or ([] if known else _scan(data))
+
+
+def _scan(data: bytes) -> list[bytes]:
+    """The first packet among a file's bytes: how XMP is found in formats that are not known (XMP specification, part 1, section 7.3)."""
+    start = data.find(b"<x:xmpmeta")
+    end = data.find(_END, start)
+    return [data[start : end + len(_END)]] if 0 <= start < end < start + MAX_BYTES else []
 
 
 def _extended(image: JpegImageFile, main: bytes) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from conftest import need
 from export_store import BOXES, SIZE, exiftool, face_id, make_photo, make_store, run, write_faces
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from facecluster.cli import main
-from facecluster.export import face_regions, takeout, xmp_packet
+from facecluster.export import face_regions, iptc_people, takeout, xmp_packet
+from facecluster.export.photo_packets import packets_in
 from facecluster.export.picasa import read_ini
 from facecluster.photos.companions import Companions
 from facecluster.photos.sidecar import encoding_of
@@ -259,3 +263,60 @@ def test_microsofts_regions_stay_when_ours_are_merged(tmp_path: Path) -> None:
     before = exiftool("-XMP-MP:all", sidecar)
     assert run("export", store.url, "--format", "xmp", "--beside")["counts"]["merged"] == 1
     assert "Ann" in before and exiftool("-XMP-MP:all", sidecar) == before
+
+
+FORMATS = {"jpg": "JPEG", "png": "PNG", "tif": "TIFF", "webp": "WEBP", "avif": "AVIF", "gif": "GIF", "jp2": "JPEG2000"}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_packets_in_photos_of_any_format(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    Image.new("RGB", SIZE).save(path, FORMATS[ending])
+    assert packets_in(path.read_bytes()) == []
+    exiftool("-overwrite_original", "-XMP-iptcExt:PersonInImage=Ann", path)
+    [packet] = packets_in(path.read_bytes())
+    assert [t.name for t in iptc_people.read_tags(xmp_packet.parse(packet), None)] == ["Ann"]
+
+
+def test_a_large_packet_of_a_jpeg_in_two_parts(tmp_path: Path) -> None:
+    """As Adobe's programs write it; exiftool reads the same name. Nothing is written into such a photo."""
+    exiftool("-XMP-iptcExt:PersonInImage=Ann", f"-XMP-dc:source={'x' * 90_000}", tmp_path / "more.xmp")
+    more = (tmp_path / "more.xmp").read_bytes()
+    digest = hashlib.md5(more).hexdigest().upper().encode()
+    main_part = xmp_packet.serialise(xmp_packet.parse(None)).replace(
+        b"<rdf:Description", b'<rdf:Description xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="' + digest + b'"'
+    )
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", SIZE).save(path, "JPEG", xmp=main_part)
+    parts = [
+        b"http://ns.adobe.com/xmp/extension/\0" + digest + struct.pack(">II", len(more), at) + more[at : at + 60_000] for at in (60_000, 0)
+    ]  # in any order
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(p) + 2) + p for p in parts)
+    data = path.read_bytes()
+    at = data.index(b"\xff\xdb")
+    path.write_bytes(data[:at] + segments + data[at:])
+    assert json.loads(exiftool("-j", "-XMP-iptcExt:all", path))[0]["PersonInImage"] == "Ann"
+    assert packets_in(path.read_bytes()) == [main_part, more]
+    store = make_store(tmp_path / "store", [(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), 1)])
+    assert [h["name"] for h in run("import-names", store.url, path)["hints"]] == ["Ann"]
+    [row] = run("export", store.url, "--format", "xmp", "--embed")["sidecars"]
+    assert "found two" in row["why"]
+
+
+@pytest.mark.parametrize("what", ["no file", "no region", "a pet", "not in the store"])
+def test_no_name_always_says_what_was_passed_over(tmp_path: Path, what: str) -> None:
+    store, photo, _ = one_photo(tmp_path)
+    folder = tmp_path / "other"
+    folder.mkdir()
+    if what == "no region":
+        exiftool("-XMP-dc:subject=beach", photo.with_name("a.jpg.xmp"))
+    elif what == "a pet":
+        exiftool("-XMP-mwg-rs:RegionInfo={RegionList=[{Area={X=.5,Y=.5,W=.1,H=.1},Name=Rex,Type=Pet}]}", photo.with_name("a.jpg.xmp"))
+    elif what == "not in the store":
+        (folder / "b.cr2").write_bytes(b"x")
+    result = CliRunner().invoke(main, ["import-names", store.url, str(folder if what in ("no file", "not in the store") else photo.parent)])
+    expected = {
+        "no file": "nothing to read there", "no region": "files whose XMP names nobody and has no region of a face: 1",
+        "a pet": "regions of the type Pet: 1", "not in the store": "files that are no photo of the store (.cr2): 1",
+    }  # fmt: skip
+    assert expected[what] in result.stderr and "0 names in" in result.stderr, result.stderr
