@@ -20,7 +20,7 @@ _MARKS = (  # the longest first: UTF-32's mark starts with UTF-16's
 )  # fmt: skip
 # without a mark: XML starts with an ASCII character, whose zero bytes tell the encoding (XML 1.0, appendix F)
 _ZEROS = {b"\1\0\0\0": "utf-32-le", b"\0\0\0\1": "utf-32-be", b"\1\0": "utf-16-le", b"\0\1": "utf-16-be"}
-_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*encoding\s*=\s*["'](iso-8859-(?:[1-9]|1[013456])|windows-125[0-8]|us-ascii)["']""", re.IGNORECASE)
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*encoding\s*=\s*["'](iso-8859-(?:[1-9]|1[013456])|windows-125[0-8]|us-ascii)["']""", re.I)
 
 
 def sidecar_orientation(path: str) -> int | None:

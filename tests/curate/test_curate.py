@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -128,6 +129,9 @@ def test_the_files_hold_the_same_faces_for_independent_readers(tmp_path: Path) -
         with open(path, newline="") as f:
             tables |= {(r["face_id"], r["person"].removeprefix("'"), r["split"]) for r in csv.DictReader(f)}
     assert tars == parquet == tables == wanted
+    head = (out / "imagefolder" / "README.md").read_text().split("---\n")[1]
+    named = dict(re.findall(r'- split: (\w+)\n    path: "(\w+)/\*\*"\n', head))  # Hugging Face's name -> folder
+    assert set(named.values()) == {split for _, _, split in wanted} and all(n == {"val": "validation"}.get(f, f) for n, f in named.items())
 
 
 def test_hugging_face_reads_the_parquet_files(tmp_path: Path) -> None:
