@@ -52,7 +52,7 @@ def write_heif(
         picture: as it is stored.
         kind: HEIF or AVIF.
         properties: boxes that belong to the picture, in order.
-        exif: the content of its EXIF item after the four bytes of its offset.
+        exif: the content of its EXIF item after the four bytes that say where the TIFF header begins; these are right.
         xmp: the content of its XMP item.
         options: of the encoder.
     """
@@ -72,7 +72,7 @@ def wrap(coded: bytes, kind: str, *properties: bytes, exif: bytes | None = None,
     config = _box_in(coded, b"hvcC" if kind == "HEIF" else b"av1C")
     items = [(b"hvc1" if kind == "HEIF" else b"av01", b"", _box_in(coded, b"mdat")[8:])]
     if exif is not None:
-        items.append((b"Exif", b"", bytes(4) + exif))
+        items.append((b"Exif", b"", struct.pack(">I", 6 if exif.startswith(b"Exif\0\0") else 0) + exif))
     if xmp is not None:
         items.append((b"mime", b"application/rdf+xml\0", xmp))
     all_properties = [config, _box_in(coded, b"ispe"), *([_box_in(coded, b"pixi")] if b"pixi" in coded else []), *properties]

@@ -64,13 +64,12 @@ def convert(picture: Image.Image, colours: Colours) -> Image.Image:
     values = np.asarray(picture)
     curve = _light(np.linspace(0, 1, 256), colours).astype(np.float32)
     matrix = (np.linalg.inv(_to_xyz(_PRIMARIES[1])) @ _to_xyz(colours.primaries)).astype(np.float32)
-    peak = 1.0
-    if colours.transfer in (PQ, HLG) and not colours.gamma:
-        peak = float(np.percentile(_display(curve[values[::4, ::4]], colours).max(axis=2), 99.9))
+    hdr = colours.transfer in (PQ, HLG) and not colours.gamma
+    peak = float(np.percentile(_srgb_light(curve[values[::4, ::4]], colours, matrix).max(axis=2), 99.9)) if hdr else 1.0
     encoded = np.rint(_encode(np.linspace(0, 1, 2**16)) * 255).astype(np.uint8)
     out = np.empty_like(values)
     for row in range(0, len(values), _ROWS):
-        light = _compress(_display(curve[values[row : row + _ROWS]], colours), peak) @ matrix.T
+        light = _compress(_srgb_light(curve[values[row : row + _ROWS]], colours, matrix), peak)
         out[row : row + _ROWS] = encoded[np.rint(light.clip(0, 1) * 65535).astype(np.uint16)]
     return Image.fromarray(out)
 
@@ -110,12 +109,12 @@ def _encode(light: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def _display(light: NDArray[np.float32], colours: Colours) -> NDArray[np.float32]:
-    """The light of a screen. HLG is a scene's, and shown on a screen of 1000 cd/m2 (ITU-R BT.2100, table 5: its OOTF, gamma 1.2)."""
-    if colours.transfer != HLG or colours.gamma:
-        return light
-    luminance = light @ _to_xyz(colours.primaries)[1].astype(np.float32)
-    return np.asarray(light * (np.maximum(luminance, 1e-9) ** 0.2 * (1000 / _WHITE))[..., None], np.float32)
+def _srgb_light(light: NDArray[np.float32], colours: Colours, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The light of a screen, in sRGB's primaries. HLG's is a scene's, shown on 1000 cd/m2 (ITU-R BT.2100, table 5: its OOTF, gamma 1.2)."""
+    if colours.transfer == HLG and not colours.gamma:
+        luminance = light @ _to_xyz(colours.primaries)[1].astype(np.float32)
+        light = np.asarray(light * (np.maximum(luminance, 1e-9) ** 0.2 * (1000 / _WHITE))[..., None], np.float32)
+    return light @ matrix.T
 
 
 def _compress(light: NDArray[np.float32], peak: float) -> NDArray[np.float32]:

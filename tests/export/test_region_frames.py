@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_store import _STORED, BOXES, COLOURS, SIZE, make_store
+from export_store import _STORED, BOXES, COLOURS, SIZE, exiftool, make_store, run
 from heif_writer import turned, write_heif
 from PIL import Image
-from test_export_xmp import exiftool, info, run
 
 from facecluster.export.import_names import read_names
 from facecluster.export.photo_library import read_photo_library
@@ -60,17 +59,18 @@ def immich(region: dict[str, Any], orientation: int, size: tuple[float, float]) 
     """Where Immich shows a region: x, y, w, h in px. As its metadata service turns centre and size by the picture's orientation."""
     x, y, w, h = (float(region["Area"][k]) for k in "XYWH")
     width, height = size
-    x, y = {1: (x, y), 2: (1 - x, y), 3: (1 - x, 1 - y), 4: (x, 1 - y), 5: (y, x), 6: (1 - y, x), 7: (1 - y, 1 - x), 8: (y, 1 - x)}[orientation]
+    x, y = {
+        1: (x, y), 2: (1 - x, y), 3: (1 - x, 1 - y), 4: (x, 1 - y), 5: (y, x), 6: (1 - y, x), 7: (1 - y, 1 - x), 8: (y, 1 - x),
+    }[orientation]  # fmt: skip
     if orientation > 4:
         w, h, width, height = h, w, height, width
     return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
 
 
-def immich_orientation(path: Path) -> int | None:
+def immich_orientation(found: dict[str, Any]) -> int | None:
     """The number that Immich turns a file's regions by: EXIF's, or of HEIF without one that of `irot`; None if a mirror has no number."""
-    found = json.loads(exiftool("-j", "-n", path))[0]
     rotation = {0: 1, 1: 8, 90: 8, 2: 3, 180: 3, 3: 6, 270: 6}.get(found.get("Rotation", 0), 1)
-    return found.get("Orientation") or (None if b"imir" in path.read_bytes() else rotation)
+    return found.get("Orientation") or (None if b"imir" in Path(found["SourceFile"]).read_bytes() else rotation)
 
 
 @pytest.fixture
@@ -94,24 +94,28 @@ def photos(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Store, list[
 def test_regions_are_read_and_written_at_the_right_place(photos: tuple[Store, list[tuple[Path, int]]], tmp_path: Path) -> None:
     store, files = photos
     run("export", store.url, "--format", "xmp", "-o", tmp_path / "out", "--ids")
+    sidecars, pictures = (
+        {Path(found["SourceFile"]).name: found for found in json.loads(exiftool("-j", "-n", "-struct", *where))}
+        for where in (("-ext", "xmp", tmp_path / "out"), (tmp_path / "photos",))
+    )
     judged = 0
     for path, orientation in files:
-        sidecar = tmp_path / "out" / (path.name + ".xmp")
-        found = info(sidecar)["RegionInfo"]
+        found = sidecars[path.name + ".xmp"]["RegionInfo"]
         picture = stored(orientation)
         size = found["AppliedToDimensions"]["W"], found["AppliedToDimensions"]["H"]
         assert size == picture.size
-        number = immich_orientation(path)
+        number = immich_orientation(pictures[path.name])
         for region in found["RegionList"]:
             i = ["person 0000", "person 0001"].index(region["Name"])
             assert np.abs(np.subtract(immich(region, 1, size), box_of(picture, COLOURS[i]))).max() < 0.5, (orientation, region)
             if number is not None:
                 judged += 1
                 assert np.abs(np.subtract(immich(region, number, size), BOXES[i])).max() < 0.5, (orientation, region)
-        exiftool("-tagsfromfile", sidecar, "-XMP-mwg-rs:all", "-overwrite_original", path)
-        exiftool("-overwrite_original", "-RegionName=Rosa Rot,Bodo Blau", "-sep", ",", path)
     assert judged >= 8
-    rows = read_names([str(files[0][0].parent)], read_photo_library(store, "bundled")).names
+    quiet = ("-q", "-overwrite_original")
+    exiftool(*quiet, "-tagsfromfile", f"{tmp_path}/out/%f.%e.xmp", "-XMP-mwg-rs:all", tmp_path / "photos")
+    exiftool(*quiet, "-RegionName=Rosa Rot,Bodo Blau", "-sep", ",", tmp_path / "photos")
+    rows = read_names([str(tmp_path / "photos")], read_photo_library(store, "bundled")).names
     assert len(rows) == 16
     for row in rows:
         i = ["Rosa Rot", "Bodo Blau"].index(row.name)
