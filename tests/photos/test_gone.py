@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from facecluster.cli import main
+from facecluster.cli.printing import print_gone
 from facecluster.photos.collect import collect
 from facecluster.photos.gone import gone_folders, is_under
 from facecluster.photos.places import (
@@ -173,6 +174,19 @@ def test_what_cannot_be_looked_at_counts_as_there(tmp_path: Path) -> None:
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     assert is_gone(str(tmp_path / "file" / "a.jpg")) and is_gone(str(tmp_path / "none.jpg"))
     assert not is_gone(str(tmp_path / "broken")) and not is_gone("s3://b/a.jpg") and not is_gone(str(tmp_path / ("x" * 300)))
+
+
+def test_a_run_says_how_many_are_gone_and_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make(tmp_path, {"disk/a.jpg": 1, "disk/b.jpg": 2, "home/a.jpg": 1, "home/c.jpg": 3, "home/d.jpg": 4})
+    print_gone(store)
+    assert capsys.readouterr().err == ""
+    shutil.rmtree(tmp_path / "disk")
+    (tmp_path / "home/c.jpg").unlink()
+    print_gone(store)
+    err = capsys.readouterr().err
+    assert err.startswith("2 photos are gone but still counted; 'facecluster prune ")
+    assert f"2 places of 1 photo in {tmp_path / 'disk'}, which is missing or empty" in err
+    assert "1 place of 1 photo, moved or deleted from folders that are there" in err
 
 
 def test_prune_says_it_in_json(tmp_path: Path) -> None:
