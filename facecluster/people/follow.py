@@ -3,7 +3,8 @@
 A file whose picture is unchanged keeps its photo_id, so its faces need not be followed. Where the picture changed, the faces of the old and
 the new photo are laid over each other: the old boxes are turned in eight ways, and scaled and shifted so that a face of the old photo lies
 on one of the new. Two photos show the same if most boxes then overlap and their vectors agree: at the same place a little, at a place of
-the same name more, elsewhere closely. An old photo is one of the run before that no place shows now; a new one was not in that run.
+the same name more, elsewhere closely. An old photo is one of the run before that is no longer at one of its places; a new one was not in that
+run. Photos are looked for by their looks alone only if no place shows them: so the neighbour in a burst is not taken for a copy.
 
 Odd inputs: a photo without faces has none to follow; without an earlier run nothing is followed; a photo at the old place that shows
 something else is a new photo.
@@ -11,6 +12,7 @@ something else is a new photo.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import read
 from facecluster.geometry import iou, turn_boxes
-from facecluster.people.face_ids import FOLLOWED_TABLE, PHOTO_CHARS, FacesOf, present_id, read_followed
+from facecluster.people.face_ids import FOLLOWED_TABLE, PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.people.runs import current_run, read_faces
 from facecluster.photos.places import current_photos, drop_places, past_photos
 from facecluster.store import FACES, FOLLOWED, Store, table_of
@@ -72,25 +74,30 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     before = read_faces(store, run).ids
     said = [face for d in read(store).decisions for face in (*d.faces, *d.others)]
     now = current_photos(made, ["uri", "photo_id", "error"])
-    now = now.filter(pc.and_(pc.is_null(now["error"]), pc.invert(now["gone"])))
-    present = {photo[:PHOTO_CHARS] for photo in now["photo_id"].to_pylist()}
+    now = now.filter(pc.is_null(now["error"]))
+    missed = {photo[:PHOTO_CHARS] for photo in now.filter(now["gone"])["photo_id"].to_pylist()}
+    present = {photo[:PHOTO_CHARS] for photo in now.filter(pc.invert(now["gone"]))["photo_id"].to_pylist()}
     followed = read_followed(made)
-    at = {face: present_id(face, followed, FacesOf(present)) for face in (*before, *said) if face[:PHOTO_CHARS] not in present}
-    old = {face[:PHOTO_CHARS] for face, found in at.items() if found is None}
-    taken = {found[:PHOTO_CHARS] for found in at.values() if found is not None}
+    at = {face: present_ids(face, followed, FacesOf(present)) for face in (*before, *said)}
+    known = {face[:PHOTO_CHARS] for face in at}
+    old = known - {face[:PHOTO_CHARS] for face, found in at.items() if found}
+    taken = {other[:PHOTO_CHARS] for found in at.values() for other in found}
     new = present - {face[:PHOTO_CHARS] for face in before} - taken
-    if not old or not new:
+    if not new:
         return 0
-    photos = _read_photos(made, old | new, embeddings)
-    found: dict[str, tuple[str, _Match]] = {}
-    for pairs in (_pairs_by_place(made, old, new), _pairs_by_name(photos, old, new), _pairs_by_look(photos, old, new)):
-        _match_all(photos, pairs, found)
-    rows = [(a.ids[i], b.ids[j]) for o, (n, m) in sorted(found.items()) for a, b in [(photos[o], photos[n])] for i, j in m.pairs]
+    places, moved = _pairs_by_place(made, known, new), old | (missed & known)
+    if not places and not moved:
+        return 0
+    photos = _read_photos(made, moved | new | {earlier for earlier, _, _ in places}, embeddings)
+    found = _Found(photos)
+    for pairs in (places, _pairs_by_name(photos, moved, new), _pairs_by_look(photos, old, new)):
+        found.match_all(pairs)
+    rows = found.faces()
     if rows:
         shard = f"{max(map(int, made.shards(FOLLOWED_TABLE)), default=-1) + 1:05d}"
         columns = dict(zip(FOLLOWED.names, map(list, zip(*rows, strict=True)), strict=True))
         made.write(FOLLOWED_TABLE, shard, table_of(FOLLOWED, columns), {"table": FOLLOWED_TABLE})
-        _drop_old_places(made, found.keys())
+        _drop_old_places(made, {old for old, _ in found.matches})
     return len(rows)
 
 
@@ -113,7 +120,8 @@ def _read_photos(store: Store, wanted: set[str], embeddings: str) -> dict[str, _
     for shard in store.shards(embeddings):
         part = store.read(embeddings, shard, ["face_id", "embedding"])
         part = part.filter(pc.is_in(pc.utf8_slice_codeunits(part["face_id"], 0, PHOTO_CHARS), value_set=prefixes))
-        flat = np.asarray(pc.list_flatten(part["embedding"]), np.float32).reshape(part.num_rows, -1)
+        dim = part.schema.field("embedding").type.list_size
+        flat = np.asarray(pc.list_flatten(part["embedding"]), np.float32).reshape(part.num_rows, dim)
         vectors.update(zip(part["face_id"].to_pylist(), flat, strict=True))
     for face in sorted(boxes.keys() & vectors.keys()):
         photos[face[:PHOTO_CHARS]].ids.append(face)
@@ -124,15 +132,14 @@ def _read_photos(store: Store, wanted: set[str], embeddings: str) -> dict[str, _
     return photos
 
 
-def _pairs_by_place(store: Store, old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Pairs of an old photo and the new one that is where it was."""
+def _pairs_by_place(store: Store, old: set[str], new: set[str]) -> list[tuple[str, str, str]]:
+    """Pairs of an old photo and the new one that is where it was; a copy of the old one may be there still."""
     history: dict[str, list[str]] = defaultdict(list)
     past = past_photos(store)
     for uri, photo_id in zip(past["uri"].to_pylist(), past["photo_id"].to_pylist(), strict=True):
         history[uri].append(photo_id[:PHOTO_CHARS])
-    for *earlier, last in history.values():
-        if last in new:
-            yield from ((photo, last, "place") for photo in dict.fromkeys(reversed(earlier)) if photo in old)
+    pairs = ((photo, last, "place") for *earlier, last in history.values() if last in new for photo in reversed(earlier))
+    return [pair for pair in dict.fromkeys(pairs) if pair[0] in old]
 
 
 def _pairs_by_name(photos: Mapping[str, _Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
@@ -165,17 +172,30 @@ def _pairs_by_look(photos: Mapping[str, _Photo], old: set[str], new: set[str]) -
             yield part[int(i)][0], owners[int(j)], "look"
 
 
-def _match_all(photos: Mapping[str, _Photo], pairs: Iterable[tuple[str, str, str]], found: dict[str, tuple[str, _Match]]) -> None:
-    """Add the photos that show the same to `found`, the best first, each new photo once."""
-    taken = {new for new, _ in found.values()}
-    scored: list[tuple[float, str, str, _Match]] = []
-    for old, new, kind in dict.fromkeys(pairs):
-        if old not in found and new not in taken and (match := match_photos(photos[old], photos[new], kind)) is not None:
-            scored.append((-match.score, old, new, match))
-    for _, old, new, match in sorted(scored, key=lambda s: s[:3]):
-        if old not in found and new not in taken:
-            found[old] = new, match
-            taken.add(new)
+class _Found:
+    """Pairs of an old and a new photo that show the same. A new photo is in one; an old one in several only if copies of it were edited."""
+
+    def __init__(self, photos: Mapping[str, _Photo]) -> None:
+        self.matches: dict[tuple[str, str], _Match] = {}
+        self._photos = photos
+
+    def match_all(self, pairs: Iterable[tuple[str, str, str]]) -> None:
+        """Add those of these pairs that show the same, the best first."""
+        old, new = {o for o, _ in self.matches}, {n for _, n in self.matches}
+        scored: list[tuple[float, str, str, str, _Match]] = []
+        for a, b, kind in dict.fromkeys(pairs):
+            if b not in new and (a not in old or kind != "look") and (match := match_photos(self._photos[a], self._photos[b], kind)) is not None:
+                scored.append((-match.score, a, b, kind, match))
+        for _, a, b, kind, match in sorted(scored, key=lambda s: s[:3]):
+            if b not in new and (a not in old or kind != "look"):
+                self.matches[a, b] = match
+                old.add(a)
+                new.add(b)
+
+    def faces(self) -> list[tuple[str, str]]:
+        """The face_ids of each old face and the new one."""
+        pairs = [(self._photos[a], self._photos[b], m) for (a, b), m in sorted(self.matches.items(), key=lambda item: item[0])]
+        return [(a.ids[i], b.ids[j]) for a, b, m in pairs for i, j in m.pairs]
 
 
 def match_photos(old: _Photo, new: _Photo, kind: str) -> _Match | None:
@@ -201,11 +221,11 @@ def _laid_over(
     boxes: NDArray[np.float64], width: int, height: int, new: _Photo, anchors: Sequence[tuple[int, int]]
 ) -> Iterator[NDArray[np.float64]]:
     """Old boxes (n, 4) in px of the new photo, for each way to lay the old picture over it that leaves most of it in view."""
-    ways = [(new.width / width, np.zeros(2))] if abs(np.log(width * new.height / (height * new.width))) < 0.03 else []
+    ways = [(new.width / width, np.zeros(2))] if abs(math.log(width * new.height / (height * new.width))) < 0.03 else []
     for i, j in anchors:
         scale = float(np.sqrt(np.prod(new.boxes[j, 2:]) / max(np.prod(boxes[i, 2:]), 1e-9)))
-        centres = boxes[i, :2] + boxes[i, 2:] / 2, new.boxes[j, :2] + new.boxes[j, 2:] / 2
-        ways.append((scale, centres[1] - scale * centres[0]))
+        old_centre, new_centre = boxes[i, :2] + boxes[i, 2:] / 2, new.boxes[j, :2] + new.boxes[j, 2:] / 2
+        ways.append((scale, new_centre - scale * old_centre))
     for scale, shift in ways:
         size, frame = scale * np.array([width, height]), np.array([new.width, new.height])
         seen = np.prod(np.clip(np.minimum(shift + size, frame) - np.maximum(shift, 0), 0, None))
