@@ -21,6 +21,7 @@ from facecluster.errors import FaceclusterError
 from facecluster.photos.images import local_path
 
 HARD, SYMBOLIC = "hard", "symbolic"
+_MAX_BYTES = 255  # of a file's name
 _MAX_NAMES = 1000  # names tried for one file
 _LEFTOVER = re.compile(r"\.facecluster-[0-9a-f]{32}\.tmp")
 
@@ -70,15 +71,22 @@ def check_unchanged(path: str, sha256: str, *, what: str = "it") -> os.stat_resu
 def free_name(path: str, also: Callable[[str], Sequence[str]] = lambda name: ()) -> str:
     """A free name for a file that is moved to `path`: `path` itself, or with -2, -3, ... before the extension. Creates the folder.
 
-    `also` gives other paths that must be free for a name to be taken.
+    A name that would be too long is cut. `also` gives other paths that must be free for a name to be taken.
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     stem, extension = os.path.splitext(path)
     for number in range(1, _MAX_NAMES + 1):
-        name = path if number == 1 else f"{stem}-{number}{extension}"
+        name = path if number == 1 else _fitting_name(stem, f"-{number}{extension}")
         if not any(map(os.path.lexists, (name, *also(name)))):
             return name
     raise FileError(f"{_MAX_NAMES} files have its name in the folder that it is moved to")
+
+
+def _fitting_name(stem: str, ending: str) -> str:
+    folder, name = os.path.split(stem)
+    room = _MAX_BYTES - len(os.fsencode(ending))
+    fits = len(os.fsencode(name)) <= room
+    return os.path.join(folder, (name if fits else os.fsencode(name)[:room].decode("utf-8", "ignore")) + ending)
 
 
 def move(source: str, target: str, sha256: str) -> None:
