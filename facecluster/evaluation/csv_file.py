@@ -1,4 +1,5 @@
-"""CSV files of users: separated by , or ; or tab, columns in any order, UTF-8 or not, with or without a byte order mark.
+"""CSV files of users: separated by , or ; or tab, columns in any order, UTF-8 or not, with or without a byte order mark, or
+UTF-16 with one.
 
 Odd inputs (no file, no header, no rows, a row with more or fewer cells than the header, a duplicate column) are an InputError of one
 line. Empty lines are skipped. Bytes that are not UTF-8 are decoded as in os.fsdecode, so that they can name a file.
@@ -6,6 +7,7 @@ line. Empty lines are skipped. Bytes that are not UTF-8 are decoded as in os.fsd
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -75,6 +77,8 @@ def read_text(path: str) -> str:
     except Exception as e:  # every remote filesystem has its own exceptions
         reason = (e.strerror if isinstance(e, OSError) else None) or str(e) or type(e).__name__
         raise InputError(f"expected a readable text file, found {path!r}: {reason}. Check the path") from e
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # Excel's "Unicode text"
+        return data.decode("utf-16", "replace")
     return data.decode("utf-8-sig", "surrogateescape")
 
 

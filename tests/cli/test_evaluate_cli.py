@@ -356,6 +356,7 @@ def test_separators_encodings_and_many_values(made: Made, tmp_path: Path) -> Non
     for name, data in (
         ("bom", "\n".join(lines).encode("utf-8-sig")),
         ("latin", "\n".join(lines).encode("latin-1")),
+        ("unicode text", "\n".join(lines).replace(";", "\t").encode("utf-16")),
     ):
         (tmp_path / name).write_bytes(data)
         result = run(store.url, "--truth", str(tmp_path / name))

@@ -120,7 +120,7 @@ def test_every_trouble_is_a_row_and_nothing_is_lost(whole: Store, tmp_path: Path
         assert shown in every, shown
     assert "\x1b" not in every and "49.jpg" not in every
     assert all(name in pages["failed.html"].text for name in BROKEN)
-    with open(report / "faces.csv", encoding="utf-8", newline="") as file:
+    with open(report / "faces.csv", encoding="utf-8-sig", newline="") as file:
         listed = [row["photo"] for row in csv.DictReader(file)]
     assert sorted(map(path_of, listed)) == sorted(n * [os.path.join(folder, name) for name in ODD])
 
