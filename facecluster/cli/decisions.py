@@ -60,7 +60,7 @@ def decide(
         raise InputError(f"expected {expected}, or --csv FILE, found {'both' if given else 'neither'}: give one of them")
     if path is None:
         known, made = _append(store, from_arguments)
-        click.echo(printable(f"{text(known, made)}; 'facecluster undo {store} {made[-1].id}' takes it back"))
+        click.echo(printable(f"{text(known, made)}; 'facecluster undo {store} {made[0].batch or made[0].id}' takes it back"))
         return
     _, made = _append(store, lambda known: from_file(known, path))
     undo = f"; 'facecluster undo {store} {made[0].batch}' takes all of them back" if made else ""
@@ -76,7 +76,11 @@ def _append(store: str, make: Callable[[CurrentPeople], Sequence[Decision]]) -> 
     place = Store(store)
     place.check()
     known, _, notes = read_current_people(place)
-    made = append(place, make(known))
+    decisions = list(make(known))
+    if len(decisions) > 1 and decisions[0].batch is None:
+        batch = uuid.uuid4().hex[:8]
+        decisions = [replace(d, batch=batch) for d in decisions]
+    made = append(place, decisions)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     return known, made

@@ -30,16 +30,20 @@ def command(store: str, person: str | None, name: str | None, path: str | None) 
         from_file=each_row(
             "person_id|person", "name", make=lambda known, cells: _name(known, cells["person"], cells["name"]) if cells["name"] else None
         ),
-        text=lambda known, made: f"{made[0].person} {f'is called {made[0].name!r}' if made[0].name else 'has no name any more'}",
+        text=lambda known, made: (
+            f"{known.people.person_ids[known.find(str(person))]} "
+            f"{f'is called {made[0].name!r}' if made[0].name else 'has no name any more'}"
+        ),
         effect="the report shows the names",
     )  # fmt: skip
 
 
 def _name(known: CurrentPeople, person: str, name: str) -> Decision:
     """The decision; a note on stderr if someone else has the name."""
-    made = known.name(known.find(person), name)
-    called = zip(known.people.person_ids, known.people.names, strict=True)
-    twin = next((p for p, n in called if n and n.casefold() == str(made.name).casefold() and p != made.person), None)
+    who = known.find(person)
+    made = known.name(who, name)
+    called = enumerate(known.people.names)
+    twin = next((known.people.person_ids[i] for i, n in called if n and n.casefold() == str(made.name).casefold() and i != who), None)
     if twin is not None:
         click.echo(printable(f"note: {twin} is called {made.name!r} too: the next 'facecluster cluster' makes them one"), err=True)
     return made

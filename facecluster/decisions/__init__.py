@@ -2,11 +2,14 @@
 
 journal          decisions.jsonl in the store: read, append
 journal_objects  the part of the journal that object stores keep in objects of its own
-replay           decisions -> must-links, cannot-links and names; a later decision overrules an earlier one
+replay           decisions -> links between faces, names and lasting ids; a later decision overrules an earlier one
+linked_faces     which faces are tied together, kept apart, and named
+constraints      these as must-links and cannot-links between the rows of a store
 """
 
+from facecluster.decisions.constraints import constraint_pairs
 from facecluster.decisions.journal import FILE, Decision, Journal, active, append, clean_name, read
-from facecluster.decisions.replay import CORE_FACES, Claim, ResolvedDecisions, constraint_pairs, replay
+from facecluster.decisions.replay import CORE_FACES, Claim, ResolvedDecisions, replay
 
 __all__ = [
     "CORE_FACES", "FILE", "Claim", "Decision", "Journal", "ResolvedDecisions", "active", "append", "clean_name", "constraint_pairs",

@@ -39,8 +39,9 @@ class Decision:
     faces: tuple[str, ...] = ()  # face_ids; for a person the faces of highest probability first
     others: tuple[str, ...] = ()  # merge: faces of the other person; split: faces of the person who keeps the id
     name: str | None = None  # act "name": the name; '' removes it
-    person: str | None = None  # lasting id of the person that `faces` belong to
-    replaces: tuple[str, ...] = ()  # ids of earlier name decisions that this one replaces
+    person: str | None = None  # lasting id of the person that `faces` belong to; split: that `others` belong to
+    replaces: tuple[str, ...] = ()  # ids of earlier decisions that this one replaces, with all that those replaced
+    keeps: bool = False  # the faces of the replaced names stay with this person
     of: str | None = None  # act "undo": id of a decision, or of a batch
     batch: str | None = None  # shared by all decisions of one CSV file
     boxes: Mapping[str, Box] = field(default_factory=dict)  # x, y, w, h by face_id: finds a face again if a detector numbers it differently
@@ -52,7 +53,8 @@ class Decision:
         named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "person", "of", "batch")}
         lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
-        found = {k: v for k, v in named.items() if v is not None} | {k: v for k, v in (*lists.items(), ("boxes", boxes)) if v}
+        more = (*lists.items(), ("keeps", self.keeps), ("boxes", boxes))
+        found = {k: v for k, v in named.items() if v is not None} | {k: v for k, v in more if v}
         return json.dumps(found, ensure_ascii=False, separators=(", ", ": "))
 
 
@@ -127,7 +129,7 @@ def _parse(row: Any) -> Decision:
     if not need or (row["act"] != "undo" and not lists["faces"]):
         raise ValueError(f"{row['act']!r} without its faces, name or target")
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
-    return Decision(act=row["act"], id=row["id"], at=row["at"], boxes=boxes, **found)
+    return Decision(act=row["act"], id=row["id"], at=row["at"], keeps=row.get("keeps") is True, boxes=boxes, **found)
 
 
 def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:

@@ -1,24 +1,25 @@
-"""Replay of the journal: decisions become must-links, cannot-links and names. Pure.
+"""Replay of the journal: decisions become links between faces, names and lasting ids. Pure.
 
 Decisions are read newest first. A decision that contradicts a newer one, also indirectly over linked faces, is skipped with a note. A name
 or a merge links only the CORE_FACES faces of highest probability: the user looked at the person, not at each face, so a face that was wrong
-in the group can still leave it. Two different names are always two people. A split removes its faces from earlier names and merges.
+in the group can still leave it. Two different names are always two people. A split removes its faces from earlier names, ignorings and
+merges; what was said about nothing but these faces goes to those who stayed.
+
+A decision that replaces another replaces all that this one replaced, even if this one was undone. If it `keeps` the faces of what it
+replaces, these stay with the person: a rename, or the removal of a name, takes nobody apart.
 
 Odd inputs: faces that are gone from the store still link others together; a decision about nothing but such faces has no effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from facecluster.decisions.journal import Decision, active
+from facecluster.decisions.linked_faces import LinkedFaces
 
 CORE_FACES = 8  # faces of a person that a name or a merge links
-SIMILAR_NAMES = 50  # a name gets cannot-links to this many other names, the most similar ones; less similar people are not joined anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,65 +28,8 @@ class Claim:
 
     faces: tuple[str, ...]  # highest probability first
     text: str = ""  # the name, or the lasting id
-
-
-@dataclass(slots=True)
-class LinkedFaces:
-    """Union-find over face_ids: sets of must-linked faces, cannot-links between sets, and at most one name a set."""
-
-    parent: dict[str, str] = field(default_factory=dict)
-    cannot_link: dict[str, set[str]] = field(default_factory=dict)  # root -> roots
-    name: dict[str, str] = field(default_factory=dict)  # root -> name
-
-    def root(self, face: str) -> str:
-        """The face that stands for the set of `face`."""
-        top = face
-        while (above := self.parent.setdefault(top, top)) != top:
-            top = above
-        while self.parent[face] != top:
-            self.parent[face], face = top, self.parent[face]
-        return top
-
-    def link(self, a: str, b: str) -> bool:
-        """Join the sets of a and b; False if a cannot-link or two names forbid it."""
-        a, b = self.root(a), self.root(b)
-        if a == b:
-            return True
-        if b in self.cannot_link.get(a, ()) or self.name.get(a, self.name.get(b)) != self.name.get(b, self.name.get(a)):
-            return False
-        self.parent[b] = a
-        for other in self.cannot_link.pop(b, set()):
-            self.cannot_link[other].discard(b)
-            self.cannot_link[other].add(a)
-            self.cannot_link.setdefault(a, set()).add(other)
-        if b in self.name:
-            self.name[a] = self.name.pop(b)
-        return True
-
-    def separate(self, a: str, b: str) -> bool:
-        """Put a cannot-link between the sets of a and b; False if they are one set."""
-        a, b = self.root(a), self.root(b)
-        if a == b:
-            return False
-        self.cannot_link.setdefault(a, set()).add(b)
-        self.cannot_link.setdefault(b, set()).add(a)
-        return True
-
-    def set_name(self, face: str, name: str) -> bool:
-        """Name the set of a face; False if it has another name."""
-        return self.name.setdefault(self.root(face), name) == name
-
-    def link_all(self, faces: Sequence[str]) -> str | None:
-        """Link faces where nothing forbids it; gives a face of the largest set that results, None without faces."""
-        heads: list[str] = []
-        counts: list[int] = []
-        for face in faces:
-            at = next((i for i, head in enumerate(heads) if self.link(head, face)), len(heads))
-            if at == len(heads):
-                heads.append(face)
-                counts.append(0)
-            counts[at] += 1
-        return heads[counts.index(max(counts))] if heads else None
+    of: str = ""  # id of the decision
+    others: tuple[str, ...] = ()  # merge: faces of the person who became part of this one
 
 
 @dataclass(slots=True)
@@ -95,6 +39,7 @@ class ResolvedDecisions:
     names: list[Claim] = field(default_factory=list)
     ignored: list[Claim] = field(default_factory=list)
     persons: list[Claim] = field(default_factory=list)  # lasting ids
+    merges: list[Claim] = field(default_factory=list)  # with the lasting id that is kept
     notes: list[str] = field(default_factory=list)
     links: LinkedFaces = field(default_factory=LinkedFaces)
     decisions: int = 0  # number of decisions in force
@@ -109,19 +54,20 @@ class ResolvedDecisions:
 
 def replay(decisions: Iterable[Decision]) -> ResolvedDecisions:
     """Resolve decisions, given oldest first."""
-    in_force = active(decisions)
+    decisions = list(decisions)
+    in_force = {id(d) for d in active(decisions)}
     resolved = ResolvedDecisions(decisions=len(in_force))
     replayer = _Replayer(resolved)
-    for decision in reversed(in_force):
-        if decision.id in replayer.replaced:
-            continue
-        replayer.replaced.update(decision.replaces)
-        if not getattr(replayer, decision.act.replace("-", "_"))(decision):
+    for decision in reversed(decisions):
+        if not replayer.take(decision, in_force=id(decision) in in_force):
             name = f" {decision.name!r}" if decision.name else ""
             resolved.notes.append(
                 f"the {decision.act}{name} of {decision.at[:10]} ({decision.id}) contradicts later decisions, which count; "
                 f"'undo' with {decision.id} removes it"
             )
+    for decision in reversed(decisions):
+        if decision.act == "merge" and id(decision) not in in_force:  # undone: the id goes back to whom it was of
+            replayer.claim_person(decision, decision.faces)
     return resolved
 
 
@@ -130,83 +76,93 @@ class _Replayer:
 
     def __init__(self, resolved: ResolvedDecisions) -> None:
         self.resolved, self.links = resolved, resolved.links
-        self.replaced: set[str] = set()  # ids of decisions
-        self.split_off: set[str] = set()  # face_ids
-        self.name_of: dict[str, str] = {}  # face_id -> the newest name given to it, casefolded
+        self.replaced: dict[str, tuple[Decision, bool]] = {}  # id -> the decision in its place, whether its faces stay with that person
+        self.split_off: dict[str, list[str]] = {}  # face_id -> the faces that stayed when it was split off
+        self.name_of: dict[str, str] = {}  # face_id -> the newest name given to it, casefolded; '' = the name was removed
         self.spelling: dict[str, str] = {}  # casefolded name -> the newest spelling
         self.head: dict[str, str] = {}  # casefolded name -> a face that its other faces are linked to
+        self.anchor: dict[str, str] = {}  # id of a decision -> a face that the faces of the replaced decisions are linked to
+
+    def take(self, d: Decision, *, in_force: bool) -> bool:
+        """Add a decision; one that was undone only hands on what took its place."""
+        place = self.replaced.get(d.id)
+        if d.act == "undo" or not (in_force or place):
+            return True
+        by, keeps = place or (d, True)
+        for earlier in d.replaces:
+            self.replaced.setdefault(earlier, (by, keeps and d.keeps))
+        if place is None:
+            return bool(getattr(self, d.act.replace("-", "_"))(d))
+        if in_force and keeps and d.act == "name":
+            self._keep_together(d, by)
+        return True
 
     def name(self, d: Decision) -> bool:
         key = (d.name or "").casefold()
-        faces = [f for f in d.faces if f not in self.split_off and self.name_of.get(f, key) == key]
-        self._claim_person(d, faces)
+        faces = [f for f in self._left(d.faces) if self.name_of.get(f, key) == key]
+        self.claim_person(d, faces)
+        self.name_of.update(dict.fromkeys(faces, key))
         if not key or not faces:
             return not key
-        self.name_of.update(dict.fromkeys(faces, key))
-        self.resolved.names.append(Claim(tuple(faces), self.spelling.setdefault(key, d.name or "")))
+        self.resolved.names.append(Claim(tuple(faces), self.spelling.setdefault(key, d.name or ""), d.id))
         head = self.links.link_all(faces[:CORE_FACES])
         assert head is not None
+        self.anchor[d.id] = head
         named = self.links.set_name(head, key)
         return self.links.link(self.head.setdefault(key, head), head) and named
 
     def merge(self, d: Decision) -> bool:
-        one, two = ([f for f in faces if f not in self.split_off] for faces in (d.faces, d.others))
-        self._claim_person(d, one)
+        one, two = (tuple(self._left(faces)) for faces in (d.faces, d.others))
+        self.claim_person(d, one)
         a, b = self.links.link_all(one[:CORE_FACES]), self.links.link_all(two[:CORE_FACES])
-        return a is not None and b is not None and self.links.link(a, b)
+        if b is not None:
+            self.anchor[d.id] = b
+        if a is None or b is None:
+            return False
+        self.resolved.merges.append(Claim(one, d.person or "", d.id, two))
+        return self.links.link(a, b)
 
     def split(self, d: Decision) -> bool:
-        complete = all([self.links.link(d.faces[0], face) for face in d.faces])
+        complete = self.same(d)
         heads = list({self.links.root(face): face for face in d.faces}.values())
-        complete = all([self.links.separate(head, other) for head in heads for other in d.others]) and complete
-        self.split_off.update(d.faces)
+        stayed = self._left(d.others)
+        for head in heads:
+            # joined again with one of those who stayed: all of them are one person again, not only those whom that decision named
+            if any(self.links.root(head) == self.links.root(other) for other in stayed):
+                complete = False
+            else:
+                complete = all([self.links.separate(head, other) or other in self.split_off for other in d.others]) and complete
+        self.claim_person(d, stayed)
+        self.split_off.update(dict.fromkeys(d.faces, stayed))
         return complete
 
     def same(self, d: Decision) -> bool:
-        return all([self.links.link(d.faces[0], face) for face in d.faces])
+        self.links.link_all(d.faces)
+        return len({self.links.root(face) for face in d.faces}) == 1
 
     def not_same(self, d: Decision) -> bool:
         return all([self.links.separate(a, b) for i, a in enumerate(d.faces) for b in d.faces[:i]])
 
     def ignore(self, d: Decision) -> bool:
-        faces = tuple(f for f in d.faces if f not in self.split_off)
-        self.resolved.ignored.append(Claim(faces or d.faces))
+        self.resolved.ignored.append(Claim(tuple(self._left(d.faces)), of=d.id))
         return True
 
-    def _claim_person(self, d: Decision, faces: Sequence[str]) -> None:
-        if d.person and faces:
-            self.resolved.persons.append(Claim(tuple(faces), d.person))
+    def claim_person(self, d: Decision, faces: Sequence[str]) -> None:
+        """Claim the decision's lasting id for the person of these faces."""
+        if d.person and (left := self._left(faces)):
+            self.resolved.persons.append(Claim(tuple(left), d.person, d.id))
 
+    def _left(self, faces: Sequence[str]) -> list[str]:
+        """The faces that no later split took; if it took all of them, those who stayed."""
+        left = [f for f in faces if f not in self.split_off]
+        stayed = dict.fromkeys(other for f in faces for other in self.split_off.get(f, ()))
+        return left or [f for f in stayed if f not in self.split_off]
 
-def constraint_pairs(
-    resolved: ResolvedDecisions, rows: Mapping[str, int], vectors: NDArray[np.floating]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Must-links (m, 2) and cannot-links (c, 2) as row numbers, for the faces in `rows` (face_id -> row of `vectors`, (n, dim)).
-
-    The faces of a set are linked in a chain. Two separate sets get one cannot-link, because must-links carry it to all other faces.
-    """
-    links = resolved.links
-    sets: dict[str, list[int]] = {}
-    for face in sorted(links.parent):
-        if face in rows:
-            sets.setdefault(links.root(face), []).append(rows[face])
-    must = [pair for members in sets.values() for pair in zip(sorted(members)[:-1], sorted(members)[1:], strict=True)]
-    cannot = {tuple(sorted((sets[a][0], sets[b][0]))) for a in sets for b in links.cannot_link.get(a, ()) if b in sets}
-    named = sorted((root for root in sets if root in links.name), key=lambda root: sets[root][0])
-    cannot |= _name_cannot_links([sets[root] for root in named], [links.name[root] for root in named], vectors)
-    shaped = (np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2) for pairs in (must, cannot))
-    return next(shaped), next(shaped)
-
-
-def _name_cannot_links(sets: Sequence[Sequence[int]], names: Sequence[str], vectors: NDArray[np.floating]) -> set[tuple[int, ...]]:
-    """A pair of rows for each set and each of the SIMILAR_NAMES sets of other names whose mean vectors are most similar."""
-    if len(sets) < 2:
-        return set()
-    means = np.stack([vectors[list(members)].astype(np.float32).mean(axis=0) for members in sets])
-    name_number = np.unique(names, return_inverse=True)[1]
-    found: set[tuple[int, ...]] = set()
-    for i, mean in enumerate(means):
-        similarity = np.where(name_number == name_number[i], -np.inf, (means @ mean).round(6))
-        for j in np.argsort(-similarity, kind="stable")[: min(SIMILAR_NAMES, int((name_number != name_number[i]).sum()))]:
-            found.add(tuple(sorted((sets[i][0], sets[int(j)][0]))))
-    return found
+    def _keep_together(self, d: Decision, by: Decision) -> None:
+        """Link the faces of a replaced name to the person who has another name now, or none."""
+        left = self._left(d.faces)
+        anchor = [self.anchor[by.id]] if by.id in self.anchor else []
+        newest = next((self.name_of[f] for f in (*anchor, *left) if f in self.name_of), None)  # of the person, not of one who left
+        head = self.links.link_all([f for f in left if self.name_of.get(f, newest) == newest][:CORE_FACES])
+        if head is not None:
+            self.links.link(self.anchor.setdefault(by.id, head), head)

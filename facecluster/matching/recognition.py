@@ -1,13 +1,12 @@
 """Recognition: which person each face is, as the store knows it now. Used by the commands that find, show and export.
 
 People are those of the current run, with the names that all decisions so far give. Odd input: a face without a row in identities belongs
-to nobody; of a face_id that occurs twice the first row counts; a grouping that is no run (of another model, of an old store) has people
-without lasting ids and names; a store that was never grouped raises StoreError.
+to nobody; of a face_id that occurs twice the first row counts; a face whose photo no place shows any more does not count; a grouping that
+is no run (of another model, of an old store) has people without lasting ids and names; a store that was never grouped raises StoreError.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +15,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.decisions.journal import read as journal
-from facecluster.errors import InputError, StoreError
+from facecluster.errors import StoreError
 from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
+from facecluster.people.find_person import find_person
+from facecluster.photos.places import of_current_photos
 from facecluster.store import IDENTITIES, Store
 
 NOBODY = -1
@@ -48,6 +49,7 @@ class Recognition:
     probability: NDArray[np.float32]  # 0 to 1; 0 for nobody
     people: list[Person]
     unclear: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # too unclear to tell; empty = none is
+    former: dict[str, str] = field(default_factory=dict)  # lasting ids that were retired -> that of the person who took over
 
     def people_of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
@@ -67,29 +69,18 @@ class Recognition:
         return np.asarray(pc.fill_null(pc.index_in(face_ids, value_set=self.face_ids), len(self.face_ids)), np.int64)
 
     def find(self, text: str) -> int:
-        """Index of the person that `text` means: a lasting id, a name (case is ignored), a number, or a face_id.
+        """Index of the person that `text` means: as `find_person` says, or a number in this run, or a beginning that only one name has.
 
         Raises:
             InputError: `text` fits nobody, or several people.
         """
-        wanted = " ".join(text.split()).casefold()
-        names = [" ".join((p.name or "").split()).casefold() for p in self.people]
-        found = [i for i, name in enumerate(names) if name and name == wanted]
-        number = re.fullmatch(r"(?:person\s*)?(\d+)", wanted)
-        if not found:
-            found = [i for i, p in enumerate(self.people) if p.key == wanted or number and p.number == int(number[1])]
-        if not found and (at := self.face_ids.index(text.strip()).as_py()) >= 0:
-            found = [int(self.person[at])] if self.person[at] >= 0 else []
-        if not found:
-            begin = [i for i, name in enumerate(names) if name.startswith(wanted)]
-            found = begin if wanted and len(begin) == 1 else []
-        if len(found) > 1:
-            keys = ", ".join(self.people[i].key for i in found[:5])
-            raise InputError(f"expected one person, found {len(found)} called {text!r}: say which by number ({keys})")
-        if not found:
-            some = ", ".join(p.label for p in self.people[:5]) + (", ..." if len(self.people) > 5 else "") or "nobody at all"
-            raise InputError(f"expected a person of the store (a name or number), found {text!r}: the store has {some}")
-        return found[0]
+
+        def group_of_face(face: str) -> int | None:
+            at = self.face_ids.index(face).as_py()
+            return int(self.person[at]) if at >= 0 else None
+
+        ids, names, numbers = ([getattr(p, key) for p in self.people] for key in ("key", "name", "number"))
+        return find_person(text, ids, names, self.former, group_of_face, guess=True, numbers=numbers)
 
 
 def read_recognition(store: Store, model: str | None = None) -> Recognition:
@@ -116,7 +107,8 @@ def _named_people(store: Store, run: Run) -> People:
 def _read(store: Store, table: str, known: People | None) -> Recognition:
     if not store.shards(table):
         raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
-    data = store.read_all(table, IDENTITIES).combine_chunks()
+    data = store.read_all(table, IDENTITIES)
+    data = data.filter(of_current_photos(store, data["face_id"])).combine_chunks()
     ids = data["face_id"].combine_chunks()
     identity = np.nan_to_num(np.asarray(data["identity"], np.float64), nan=NOBODY).astype(np.int64)
     probability = np.clip(np.nan_to_num(np.asarray(data["probability"], np.float32)), 0, 1)
@@ -129,4 +121,5 @@ def _read(store: Store, table: str, known: People | None) -> Recognition:
             people.append(Person(known.person_ids[n], known.names[n], count, n, known.ignored[n]))
         else:
             people.append(Person(f"person {n:04d}", None, count, n))
-    return Recognition(ids, person, np.where(person >= 0, probability, np.float32(0)), people, read_unclear(store, table, data)[1])
+    sure, unclear = np.where(person >= 0, probability, np.float32(0)), read_unclear(store, table, data)[1]
+    return Recognition(ids, person, sure, people, unclear, known.former if known is not None else {})

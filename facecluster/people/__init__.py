@@ -4,9 +4,11 @@ runs               the tables of each run, and which run is current
 face_ids           finds a face again whose face_id changed
 follow             follows faces from a photo to the edited one that took its place
 assign_ids         lasting ids and names for the groups of a run
+retired_ids        lasting ids that nobody has any more, and who took over
 churn              the changes from one run to the next
 people_csv         STORE/people.csv, where the user may write names
-current_people     finds the person that a text means; makes decisions about people
+find_person        the person that a text means
+current_people     makes decisions about people
 confirmed_labels   the names that the user confirmed, as ground truth for evaluation
 previous_grouping  the groups that an incremental grouping starts from
 reconcile          all of these, in order: decisions before the grouping, ids and names after it
@@ -35,6 +37,6 @@ from facecluster.people.unclear import read_unclear
 
 __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
-    "all_runs", "current_run", "find_previous_grouping", "follow_faces", "named_faces", "people_with_current_names", "prepare_decisions", "read_followed",
-    "read_confirmed_labels", "read_current_people", "read_people", "read_unclear", "reconcile", "return_to", "save_run",
+    "all_runs", "current_run", "find_previous_grouping", "follow_faces", "named_faces", "people_with_current_names", "prepare_decisions",
+    "read_confirmed_labels", "read_current_people", "read_followed", "read_people", "read_unclear", "reconcile", "return_to", "save_run",
 ]  # fmt: skip

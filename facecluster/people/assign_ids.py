@@ -1,8 +1,9 @@
 """Lasting ids and names for the groups of a run. Pure.
 
-A group gets the lasting id of a person of the previous run, by two rules in this order: decisions (the group holds most of the faces that a
-decision named), then the number of faces that the group shares with the person. A group that gets none is new: p- and 8 hex digits of a
-hash of its first face_id. A name goes to the group that holds most of its remaining faces, and to no other.
+A lasting id goes to the group that holds most of the faces that the newest decision about the person named, or else to the group that
+shares most faces with the person of the previous run. Of several ids for one group, that of the person who brings most faces stays, but a
+merge says itself which of two stays. A group that gets none has the retired id of a person whose surest faces it holds, or is new: p- and 8
+hex digits of a hash of its first face_id. A name goes to the group that holds most of its remaining faces, and to no other.
 
 Odd inputs: a claim whose faces are all gone has no effect; of two names for one group the newer is used, and a note tells the other.
 """
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions import CORE_FACES, Claim, ResolvedDecisions
-from facecluster.people.runs import Faces, People
+from facecluster.people.runs import Faces, People, RetiredId
 
 Ints = NDArray[np.int64]
 
@@ -70,7 +71,9 @@ def group_of_claim(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int
     return best if 2 * grouped.count(best) > len(groups) or (core and set(core) == {best}) else -1
 
 
-def assign_person_ids(faces: Faces, resolved: ResolvedDecisions, before: Sequence[str], at: Ints, old: Ints) -> list[str]:
+def assign_person_ids(
+    faces: Faces, resolved: ResolvedDecisions, before: Sequence[str], at: Ints, old: Ints, retired: Sequence[RetiredId] = ()
+) -> list[str]:
     """A lasting id for each group.
 
     Args:
@@ -79,30 +82,74 @@ def assign_person_ids(faces: Faces, resolved: ResolvedDecisions, before: Sequenc
         before: lasting ids of the people of the previous run.
         at: (m,) row in `faces` of each face of the previous run; -1 = gone.
         old: (m,) index in `before` of each face of the previous run; -1 = no person.
+        retired: the ids that nobody had in the previous run.
     """
-    count = int(faces.identity.max(initial=-1)) + 1
+    remaining = at >= 0
+    was, now = old[remaining], faces.identity[at[remaining]]
+    matched = {before[i]: group for i, group in sorted(match_groups(was, now).items())}
     rows = {face: i for i, face in enumerate(faces.ids)}
+    previous: Ints = np.full(len(faces.ids), -1, dtype=np.int64)
+    previous[at[remaining]] = was
+    contest = _IdContest(rows, faces.identity, before, previous)
+    for claim in resolved.persons:
+        contest.claim(claim)
+    for person, group in matched.items():
+        contest.enter(person, group)
+    for r in retired:
+        contest.claim(Claim(r.faces, r.person_id))
+    for merge in reversed(resolved.merges):
+        contest.merge(merge)
     ids: dict[int, str] = {}
     used: set[str] = set()
-
-    def give(group: int, person: str) -> None:
-        if group >= 0 and group not in ids and person not in used:
+    for person, group in (*contest.entries(), *matched.items()):  # who loses may still have another group
+        if group not in ids and person not in used:
             ids[group] = person
             used.add(person)
-
-    for claim in resolved.persons:
-        give(group_of_claim(claim, rows, faces.identity), claim.text)
-    remaining = at >= 0
-    for i, group in sorted(match_groups(old[remaining], faces.identity[at[remaining]]).items()):
-        give(group, before[i])
-    past = set(before)
+    count = int(faces.identity.max(initial=-1)) + 1
     first: Ints = np.full(count, -1, dtype=np.int64)
     grouped = np.flatnonzero(faces.identity >= 0)
     first[faces.identity[grouped[::-1]]] = grouped[::-1]
+    taken = {*before, *(r.person_id for r in retired)}
     for group in range(count):
         if group not in ids:
-            give(group, _new_id(faces.ids[int(first[group])], used, past))
+            ids[group] = _new_id(faces.ids[int(first[group])], used, taken)
+            used.add(ids[group])
     return [ids[group] for group in range(count)]
+
+
+class _IdContest:
+    """Which lasting ids would go to which group, and how strong each is: of several ids for one group, that of most faces stays."""
+
+    def __init__(self, rows: Mapping[str, int], identity: Ints, before: Sequence[str], previous: Ints) -> None:
+        self.rows, self.identity, self.before, self.previous = rows, identity, before, previous  # previous: (n,) index in `before`
+        self.past = set(before)
+        sizes = (x.tolist() for x in shared_faces(previous, identity))
+        self.shared = {(before[i], group): n for i, group, n in zip(*sizes, strict=True)}
+        self.group: dict[str, int] = {}  # by lasting id
+        self.strength: dict[str, tuple[bool, int]] = {}  # whether the previous run had it, and the faces that it brings
+
+    def claim(self, claim: Claim) -> None:
+        """Enter an id for the group of a claim; an earlier entry of the id counts."""
+        if claim.text not in self.group and (group := group_of_claim(claim, self.rows, self.identity)) >= 0:
+            self.enter(claim.text, group, sum(int(self.identity[self.rows[f]]) == group for f in claim.faces if f in self.rows))
+
+    def enter(self, person: str, group: int, faces: int = 0) -> None:
+        """Enter an id for a group; `faces` counts if the id shares no faces with it."""
+        if person not in self.group:
+            self.group[person] = group
+            self.strength[person] = person in self.past, self.shared.get((person, group), faces)
+
+    def merge(self, merge: Claim) -> None:
+        """The id that a merge keeps takes the place of the other person's, if the two were apart in the previous run."""
+        mine, theirs = (group_of_claim(Claim(faces), self.rows, self.previous) for faces in (merge.faces, merge.others))
+        other = self.before[theirs] if theirs >= 0 and theirs != mine else None
+        if other in self.group and self.group[other] == self.group.get(merge.text) and other != merge.text:
+            self.strength[merge.text] = True, self.strength[merge.text][1] + self.strength.pop(other)[1]
+            del self.group[other]
+
+    def entries(self) -> list[tuple[str, int]]:
+        """The ids and their groups, strongest first; of equal ones that of the newest decision."""
+        return sorted(self.group.items(), key=lambda entry: self.strength[entry[0]], reverse=True)
 
 
 def _new_id(face: str, *used: Container[str]) -> str:
@@ -111,7 +158,9 @@ def _new_id(face: str, *used: Container[str]) -> str:
     return next(person for person in tries if not any(person in ids for ids in used))
 
 
-def assign_names(ids: Sequence[str], faces: Faces, resolved: ResolvedDecisions) -> tuple[People, list[str]]:
+def assign_names(
+    ids: Sequence[str], faces: Faces, resolved: ResolvedDecisions, retired: Sequence[RetiredId] = ()
+) -> tuple[People, list[str]]:
     """The people of a run: groups with their lasting ids `ids`, names, and whether they are ignored; and notes on names without a group."""
     rows = {face: i for i, face in enumerate(faces.ids)}
     names: list[str | None] = [None] * len(ids)
@@ -134,4 +183,4 @@ def assign_names(ids: Sequence[str], faces: Faces, resolved: ResolvedDecisions) 
             ignored[group] = True
     sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(ids)).tolist()
     notes = [f"the name {name!r} belongs to no person now: {why}" for name, why in homeless.items() if name not in placed]
-    return People(list(ids), names, sizes, ignored), notes
+    return People(list(ids), names, sizes, ignored, list(retired)), notes

@@ -1,102 +1,75 @@
 """The people of a store as they are now: finds the person that a text means, and makes decisions about people. Pure.
 
-A decision about a person names faces, never the person's number in a run: the faces that represent the person.
+A decision about a person names faces, never the person's number in a run: the faces that represent the person. Where only a merge holds a
+person together, they are faces of one side, that of the name or else that of the lasting id: if the merge is undone, the other side has its
+own names back.
 """
 
 from __future__ import annotations
 
-import bisect
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from facecluster.decisions import Decision, active, clean_name
-from facecluster.decisions.journal import Box, is_face_id, is_person_id
+from facecluster.decisions import Claim, Decision, ResolvedDecisions, clean_name
+from facecluster.decisions.journal import Box
 from facecluster.errors import InputError
+from facecluster.people.assign_ids import group_of_claim
+from facecluster.people.find_person import find_person
 from facecluster.people.runs import Faces, People
 
 MAX_REPRESENTATIVES = 64  # faces that represent a person in a decision, highest probability first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CurrentPeople:
     """The people of the current run, under the decisions made since."""
 
     people: People
     faces: Faces
-    decisions: Sequence[Decision]  # the whole journal
+    resolved: ResolvedDecisions  # of the whole journal
+    rows: Mapping[str, int]  # row of each face_id
 
     def find(self, text: str) -> int:
-        """Index of the person that `text` means: a lasting id, a name (upper and lower case are one), or a face_id.
-
-        Raises:
-            InputError: no person or several people match.
-        """
-        if is_face_id(text):
-            group = int(self.faces.identity[self.face_row(text)])
-            if group < 0:
-                raise InputError(f"expected a person, found face {text}, which belongs to nobody: 'facecluster same' links it to a person")
-            return group
-        people = self.people
-        if is_person_id(text):
-            if text in people.person_ids:
-                return people.person_ids.index(text)
-            near = difflib.get_close_matches(text, people.person_ids, 3, 0.7)
-            raise InputError(
-                f"expected a person of the store, found {text}, which is nobody's id{_or(near)}: people.csv in the store lists all people"
-            )
-        name = clean_name(text)
-        exact = [i for i, n in enumerate(people.names) if n == name]
-        found = exact or [i for i, n in enumerate(people.names) if n and n.casefold() == name.casefold()]
-        if len(found) > 1:
-            raise InputError(
-                f"expected one person, found {len(found)} called {text!r}: give the id of one ({', '.join(map(people.label, found[:5]))})"
-            )
-        if not found:
-            folded = {n.casefold(): people.label(i) for i, n in enumerate(people.names) if n}
-            near = [folded[n] for n in difflib.get_close_matches(name.casefold(), list(folded), 3, 0.6)]
-            raise InputError(
-                f"expected a person (an id p-..., a name, or a face_id), found {text!r}, which is nobody's name{_or(near)}: people.csv in "
-                "the store lists all people"
-            )
-        return found[0]
+        """Index of the person that `text` means, as `find_person` says. Raises InputError if no person or several people match."""
+        return find_person(text, self.people.person_ids, self.people.names, self.people.former, self._group_of_face)
 
     def face_row(self, face_id: str) -> int:
         """Row of a face. Raises InputError if the store has no such face."""
-        row = bisect.bisect_left(self.faces.ids, face_id)
-        if row == len(self.faces.ids) or self.faces.ids[row] != face_id:
+        row = self.rows.get(face_id)
+        if row is None:
             raise InputError(
                 f"expected a face_id of the store, found {face_id!r}: the report's faces.csv lists them; new photos need 'facecluster "
                 "cluster'"
             )
         return row
 
-    def representatives(self, person: int, without: Sequence[str] = ()) -> tuple[str, ...]:
-        """Up to MAX_REPRESENTATIVES face_ids of a person, highest probability first, those of `without` left out."""
+    def representatives(self, person: int, without: Collection[str] = (), only: Collection[str] | None = None) -> tuple[str, ...]:
+        """Up to MAX_REPRESENTATIVES face_ids of a person, highest probability first; none of `without`, and of `only` if there are any."""
         left_out = {self.face_row(face) for face in without}
         rows = [row for row in np.flatnonzero(self.faces.identity == person).tolist() if row not in left_out]
+        if only is not None:
+            rows = [row for row in rows if self.faces.ids[row] in only] or rows
         rows.sort(key=lambda row: -self.faces.probability[row])  # stable: equal ones stay in order of face_id
         return tuple(self.faces.ids[row] for row in rows[:MAX_REPRESENTATIVES])
 
     def name(self, person: int, name: str) -> Decision:
         """Decision to name the person; '' removes the name."""
         clean = clean_name(name)
-        old = (self.people.names[person] or "").casefold()
-        return self._about(person, act="name", name=clean, replaces=self._names(old) if old != clean.casefold() else ())
+        return self._about(person, self._shown_name(person), act="name", name=clean, replaces=self._names_of(person, but=clean))
 
     def merge(self, person: int, other: int) -> Decision:
         """Decision that two people are one, who keeps the id of `person`, and its name if it has one."""
         if person == other:
             raise InputError(f"expected two people, found {self.people.label(person)} twice: give another one")
-        mine, theirs = ((self.people.names[i] or "").casefold() for i in (person, other))
-        return self._about(
-            person, act="merge", others=self.representatives(other), replaces=self._names(theirs) if mine and mine != theirs else ()
-        )
+        mine = self.people.names[person]
+        others = self.representatives(other, only=self._side(other))
+        return self._about(person, act="merge", others=others, replaces=self._names_of(other, but=mine) if mine else ())
 
     def split(self, person: int, faces: Sequence[str]) -> Decision:
-        """Decision that these faces of the person show one other person."""
+        """Decision that these faces of the person show one other person. Those who stay keep the id, the name, and stay ignored."""
         wanted = tuple(dict.fromkeys(faces))
         for face in wanted:
             if int(self.faces.identity[self.face_row(face)]) != person:
@@ -105,7 +78,8 @@ class CurrentPeople:
         if not wanted or not rest:
             found = "all" if wanted else "none"
             raise InputError(f"expected some of the faces of {self.people.label(person)}, found {found} of them: give some, not all")
-        return Decision(act="split", faces=wanted, others=rest, boxes=self.boxes((*wanted, *rest)))
+        boxes = self.boxes((*wanted, *rest))
+        return Decision(act="split", faces=wanted, others=rest, person=self.people.person_ids[person], boxes=boxes)
 
     def link(self, act: str, faces: Sequence[str]) -> Decision:
         """Decision that all faces show one person (act "same"), or each another one ("not-same")."""
@@ -120,24 +94,64 @@ class CurrentPeople:
         """Decision to list the person apart in reports, and to ask nothing about the person in review."""
         return self._about(person, act="ignore")
 
+    def unignore(self, person: int) -> list[Decision]:
+        """Undo the decisions that ignore the person; none if nobody ignores the person."""
+        return [Decision(act="undo", of=claim.of) for claim in self._ignored_of(person)]
+
     def boxes(self, faces: Sequence[str]) -> Mapping[str, Box]:
         """The known boxes of faces, by face_id."""
         found = {face: self.faces.boxes[self.face_row(face)] for face in faces}
         return {face: tuple(map(float, box)) for face, box in found.items() if np.isfinite(box).all()}  # type: ignore[misc]
 
-    def _names(self, name: str) -> tuple[str, ...]:
-        """Ids of the decisions that gave this casefolded name."""
-        return tuple(d.id for d in active(self.decisions) if d.act == "name" and (d.name or "").casefold() == name) if name else ()
+    # -- what earlier decisions say about a person ------------------------------------------------------------------------------
+
+    def _group(self, claim: Claim) -> int:
+        return group_of_claim(claim, self.rows, self.faces.identity)
+
+    def _group_of_face(self, face: str) -> int | None:
+        row = self.rows.get(face)
+        return None if row is None else int(self.faces.identity[row])
+
+    @cached_property
+    def _named(self) -> list[tuple[Claim, int]]:
+        return [(claim, self._group(claim)) for claim in self.resolved.names]
+
+    @cached_property
+    def _merged(self) -> list[tuple[Claim, int]]:
+        """The merges that hold a person together, newest first."""
+        both = [(claim, self._group(claim), self._group(Claim(claim.others))) for claim in self.resolved.merges]
+        return [(claim, one) for claim, one, two in both if one == two and one >= 0]
+
+    def _shown_name(self, person: int) -> Claim | None:
+        """The statement that the person's name comes from."""
+        name = self.people.names[person]
+        return next((claim for claim, group in self._named if group == person and claim.text == name), None)
+
+    def _names_of(self, person: int, but: str) -> tuple[str, ...]:
+        """Ids of the decisions that gave the person another name than `but`: also of those of the same name that are about nobody now."""
+        key, shown = but.casefold(), (self.people.names[person] or "").casefold()
+        folded = [(claim.of, claim.text.casefold(), group) for claim, group in self._named]
+        return tuple(of for of, text, group in folded if text != key and (group == person or (group < 0 and text == shown)))
+
+    def _ignored_of(self, person: int) -> list[Claim]:
+        return [claim for claim in self.resolved.ignored if self._group(claim) == person]
+
+    def _side(self, person: int, claim: Claim | None = None) -> set[str] | None:
+        """If merges hold the person together, the faces on the side of `claim`, or else on the side that keeps the id; else None."""
+        merges = [merge for merge, group in self._merged if group == person]
+        if not merges:
+            return None
+        core = {*(claim or merges[0]).faces}
+        return core.union(*(side for m in merges for side in (m.faces, m.others) if not core.isdisjoint(side)))
 
     def _about(
-        self, person: int, *, act: str, name: str | None = None, others: tuple[str, ...] = (), replaces: tuple[str, ...] = ()
-    ) -> Decision:
-        faces = self.representatives(person)
+        self, person: int, claim: Claim | None = None, *, act: str, name: str | None = None, others: tuple[str, ...] = (),
+        replaces: tuple[str, ...] = (),
+    ) -> Decision:  # fmt: skip
+        keeper, side = self._side(person), self._side(person, claim)
+        faces = self.representatives(person, only=side)
+        keeps_id = keeper is None or side is None or not keeper.isdisjoint(side)
         return Decision(
-            act=act, faces=faces, others=others, name=name, replaces=replaces, person=self.people.person_ids[person],
-            boxes=self.boxes((*faces, *others)),
+            act=act, faces=faces, others=others, name=name, replaces=replaces, keeps=bool(replaces),
+            person=self.people.person_ids[person] if keeps_id else None, boxes=self.boxes((*faces, *others)),
         )  # fmt: skip
-
-
-def _or(near: Sequence[str]) -> str:
-    return f" (similar: {', '.join(near)})" if near else ""

@@ -4,7 +4,8 @@ The file is compared with the copy of what was written last, runs/people.csv. A 
 the person; an emptied name removes the name; `ignored` set to yes ignores the person. An unchanged row is no decision, even if the person
 was renamed elsewhere meanwhile; neither is a deleted row. After the edits are read, the file is written again.
 
-Odd inputs: a changed row of an unknown person is skipped with a note. A file without the columns person_id and name is an InputError and
+Odd inputs: a row of a retired id, in a file that was saved over a newer one, is compared with what the last run with that id wrote. A
+changed row of an unknown person is skipped with a note. A file without the columns person_id and name is an InputError and
 stays as it is. If the copy is missing, all names in the file count as new.
 """
 
@@ -80,16 +81,17 @@ def read_edits(store: Store, known: People) -> tuple[list[Edit], list[str]]:
     path = store.path(FILE) if store.is_local else f"{store.url.rstrip('/')}/{FILE}"
     sheet = read_sheet(path)
     base = _rows(read_sheet(path[: -len(FILE)] + "/".join(LAST_WRITTEN))) if written else {}
-    index = {person: i for i, person in enumerate(known.person_ids)}
+    past = {r.person_id: (r.name or "", r.ignored) for r in known.retired}
     found, unknown = [], []
-    for person, (name, ignored) in _rows(sheet).items():
-        was = base.get(person, ("", False))
+    # a row of a retired id, in a file that was open during a run, comes first: what the person's own row says counts
+    for person, (name, ignored) in sorted(_rows(sheet).items(), key=lambda row: row[0] in known.person_ids):
+        was = base.get(person, past.get(person, ("", False)))
         if (name, ignored) == was:
             continue
-        if person not in index:
+        i = known.index(person)
+        if i is None:
             unknown.append(person)
             continue
-        i = index[person]
         new_name = name if name != was[0] and name != (known.names[i] or "") else None
         new_ignored = ignored if ignored != was[1] and ignored != known.ignored[i] else None
         if new_name is not None or new_ignored is not None:

@@ -10,14 +10,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facecluster.decisions import Decision, ResolvedDecisions, active, append, constraint_pairs, read, replay
+from facecluster.decisions import Decision, ResolvedDecisions, append, constraint_pairs, read, replay
 from facecluster.errors import StoreError
 from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.churn import Churn, compare_runs
 from facecluster.people.current_people import CurrentPeople
-from facecluster.people.face_ids import PHOTO_CHARS, read_face_boxes, read_followed, track_faces, with_current_ids
+from facecluster.people.face_ids import Followed, read_face_boxes, read_followed, track_faces, with_current_ids
+from facecluster.people.retired_ids import retire_ids, with_present_faces
 from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
+from facecluster.photos.frames import picture_numbers
 from facecluster.store import IDENTITIES, Stamp, Store, in_schema
 
 
@@ -29,10 +31,10 @@ class PreparedDecisions:
     decisions: list[Decision]  # the whole journal, then `new_decisions`
     new_decisions: list[Decision]  # from people.csv, not in the journal yet
     boxes: NDArray[np.float32]  # (n, 4) x, y, w, h in px; NaN = unknown
-    photos: NDArray[np.int64]  # (n,) number of each face's photo
+    photos: NDArray[np.int64]  # (n,) number of each face's photo, or frame of a video
     must_link: NDArray[np.int64]  # (m, 2) rows
     cannot_link: NDArray[np.int64]  # (c, 2) rows
-    followed: dict[str, str]  # face_ids of faces whose photo was edited -> those of the photo that took its place
+    followed: Followed  # faces of photos that were edited
     notes: list[str] = field(default_factory=list)
 
 
@@ -60,8 +62,10 @@ def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
         raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     journal, faces = read(store), read_faces(store, run)
     resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, read_followed(store)))
-    people, notes = assign_names(read_people(store, run).person_ids, faces, resolved)
-    return CurrentPeople(people, faces, journal.decisions), run, [*journal.notes, *resolved.notes, *notes]
+    then = read_people(store, run)
+    people, notes = assign_names(then.person_ids, faces, resolved, then.retired)
+    rows = {face: i for i, face in enumerate(faces.ids)}
+    return CurrentPeople(people, faces, resolved, rows), run, [*journal.notes, *resolved.notes, *notes]
 
 
 def people_with_current_names(store: Store) -> tuple[People, Run] | None:
@@ -73,7 +77,7 @@ def people_with_current_names(store: Store) -> tuple[People, Run] | None:
 
 
 def prepare_decisions(
-    store: Store, ids: Sequence[str], vectors: NDArray[np.floating], followed: dict[str, str] | None = None
+    store: Store, ids: Sequence[str], vectors: NDArray[np.floating], followed: Followed | None = None
 ) -> PreparedDecisions:
     """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written.
 
@@ -93,7 +97,7 @@ def prepare_decisions(
     decisions = [*journal.decisions, *new]
     resolved = replay(with_current_ids(decisions, ids, boxes, followed))
     must, cannot = constraint_pairs(resolved, {face: i for i, face in enumerate(ids)}, vectors)
-    photos = np.unique([face[:PHOTO_CHARS] for face in ids], return_inverse=True)[1].astype(np.int64)
+    photos = picture_numbers(store, ids)
     return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, [*notes, *resolved.notes])
 
 
@@ -101,14 +105,14 @@ def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> lis
     """Edits of people.csv as decisions, with temporary ids so that they can be replayed before they are in the journal."""
     found = []
     for edit in edits:
-        person = known.people.person_ids.index(edit.person_id)
+        person = known.people.index(edit.person_id)
+        assert person is not None
         if edit.name is not None:
             found.append(known.name(person, edit.name))
         if edit.ignored:
             found.append(known.ignore(person))
         elif edit.ignored is not None:
-            mine = set(known.representatives(person))
-            found += [Decision(act="undo", of=d.id) for d in active(known.decisions) if d.act == "ignore" and mine & {*d.faces}]
+            found += known.unignore(person)
     return [replace(d, id=f"new {i}") for i, d in enumerate(found)]
 
 
@@ -129,8 +133,10 @@ def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str
     old_people = People([], [], [], []) if before is None else read_people(store, before)
     old = Faces([], np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4), np.float32)) if before is None else read_faces(store, before)
     at = track_faces(old.ids, old.boxes, ids, prepared.boxes, prepared.followed)
-    person_ids = assign_person_ids(faces, prepared.resolved, old_people.person_ids, at, old.identity)
-    people, notes = assign_names(person_ids, faces, prepared.resolved)
+    retired = with_present_faces(old_people.retired, old, at, ids)
+    person_ids = assign_person_ids(faces, prepared.resolved, old_people.person_ids, at, old.identity, retired)
+    retired = retire_ids(retired, old_people, old, at, person_ids, faces)
+    people, notes = assign_names(person_ids, faces, prepared.resolved, retired)
     churn = compare_runs(before.number if before else 0, old_people, old.identity, people, faces.identity, at)
     notes = [*prepared.notes, *notes, *_violations(prepared, faces.identity)]
     stamp = made.stamp(table, made.shards(table)[0]) or {}

@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
-from facecluster.store import FORMAT, IDENTITIES, Stamp, Store, in_schema
+from facecluster.people.find_person import label
+from facecluster.store import FORMAT, IDENTITIES, Stamp, Store, in_schema, table_of
 
 POINTER = ("runs", "current.json")
 PEOPLE = pa.schema(
@@ -27,23 +28,53 @@ PEOPLE = pa.schema(
         pa.field("ignored", pa.bool_(), nullable=False, metadata={"description": "whether the user ignores the person"}),
     ]
 )
+RETIRED = pa.schema(
+    [
+        pa.field("person_id", pa.string(), nullable=False, metadata={"description": "a lasting id that no person of this run has"}),
+        pa.field("now", pa.string(), metadata={"description": "lasting id of the person of this run who took over; null = nobody did"}),
+        pa.field("name", pa.string(), metadata={"description": "name in the last run that had the id, or null"}),
+        pa.field("ignored", pa.bool_(), nullable=False, metadata={"description": "whether the user ignored the person then"}),
+        pa.field("faces", pa.list_(pa.string()), nullable=False, metadata={"description": "the person's surest face_ids then, up to 8"}),
+    ]
+)
 _BOX_TEXT = "x, y, w, h in px; NaN = unknown. Finds a face again whose face_id changed"
 BOX = pa.field("box", pa.list_(pa.float32(), 4), metadata={"description": _BOX_TEXT})
 
 
 @dataclass(frozen=True, slots=True)
+class RetiredId:
+    """A lasting id of an earlier run that no person has now."""
+
+    person_id: str
+    now: str | None  # lasting id of the person who took over; None = nobody did
+    name: str | None  # in the last run that had the id
+    ignored: bool  # then
+    faces: tuple[str, ...]  # the surest then, up to CORE_FACES; present face_ids where they are still in the store
+
+
+@dataclass(frozen=True, slots=True)
 class People:
-    """The people of a run: struct of lists in order of their identities 0, 1, ..."""
+    """The people of a run: struct of lists in order of their identities 0, 1, ...; and the lasting ids that were retired."""
 
     person_ids: list[str]
     names: list[str | None]
     faces: list[int]
     ignored: list[bool]
+    retired: list[RetiredId] = field(default_factory=list)
+
+    @property
+    def former(self) -> dict[str, str]:
+        """Retired ids -> the lasting id of the person who took over."""
+        return {r.person_id: r.now for r in self.retired if r.now is not None}
+
+    def index(self, person_id: str) -> int | None:
+        """Index of the person with a lasting id, present or former; None if nobody has it."""
+        present = person_id if person_id in self.person_ids else self.former.get(person_id)
+        return None if present is None else self.person_ids.index(present)
 
     def label(self, i: int) -> str:
         """Name and id of person i, for messages."""
-        name = self.names[i]
-        return self.person_ids[i] if name is None else f"{name} ({self.person_ids[i]})"
+        return label(self.person_ids[i], self.names[i])
 
     def table(self) -> pa.Table:
         """The people as a table of schema PEOPLE."""
@@ -123,8 +154,9 @@ def read_run(store: Store, number: int) -> Run | None:
 def read_people(store: Store, run: Run) -> People:
     """The people of a run with the names that they had then."""
     table = store.read_all(f"{run.folder}/people", PEOPLE).sort_by("identity")
-    columns = (table[name].to_pylist() for name in ("person_id", "name", "faces", "ignored"))
-    return People(*columns)
+    ids, names, faces, ignored = (table[name].to_pylist() for name in ("person_id", "name", "faces", "ignored"))
+    past = store.read_all(f"{run.folder}/retired", RETIRED).to_pylist()
+    return People(ids, names, faces, ignored, [RetiredId(**row | {"faces": tuple(row["faces"])}) for row in past])
 
 
 def read_faces(store: Store, run: Run) -> Faces:
@@ -141,6 +173,9 @@ def write_run(store: Store, run: Run, identities: pa.Table, boxes: NDArray[np.fl
     faces = identities.append_column(BOX, pa.FixedSizeListArray.from_arrays(flat, type=BOX.type))
     store.write(run.identities, "00000", faces, stamp)
     store.write(f"{run.folder}/people", "00000", people.table(), {"table": "people", "run": run.number})
+    if people.retired:
+        columns = {name: [getattr(r, name) for r in people.retired] for name in RETIRED.names}
+        store.write(f"{run.folder}/retired", "00000", table_of(RETIRED, columns), {"table": "retired", "run": run.number})
     _write_json(store, asdict(run), *run.folder.split("/"), "run.json")
     make_current(store, run)
 

@@ -53,10 +53,11 @@ def _text(request: Request, key: str) -> str:
 
 
 def _person(view: PeopleView, person: str) -> int:
-    ids = view.current.people.person_ids
-    if person not in ids:
+    number = view.current.people.index(person)
+    # whom another page merged since the run, this page may still show as a person
+    if number is None or (person in view.run_data.people.person_ids and person not in view.current.people.person_ids):
         raise InputError(f"expected a person of the store, found {person[:20]}, who was merged into another: go back to the list")
-    return ids.index(person)
+    return number
 
 
 def _name(view: PeopleView, request: Request) -> list[Decision]:
@@ -65,7 +66,7 @@ def _name(view: PeopleView, request: Request) -> list[Decision]:
 
 def _merge(view: PeopleView, request: Request) -> list[Decision]:
     """Merge all into the first of them that has a name, or else into the first."""
-    people = [_person(view, p) for p in _texts(request, "people")]
+    people = list(dict.fromkeys(_person(view, p) for p in _texts(request, "people")))
     if len(people) < 2:
         raise InputError("expected two people or more, found one: select another")
     names = view.current.people.names
@@ -100,11 +101,10 @@ def _ignore(view: PeopleView, request: Request) -> list[Decision]:
 
 def _unignore(view: PeopleView, request: Request) -> list[Decision]:
     """Undo the decisions that ignore these people."""
-    faces = {view.current.faces.ids[row] for p in _texts(request, "people") for row in view.rows_of(_person(view, p)).tolist()}
-    found = [d for d in view.active_decisions if d.act == "ignore" and faces & {*d.faces}]
+    found = [d for person in _texts(request, "people") for d in view.current.unignore(_person(view, person))]
     if not found:
         raise InputError("expected people who are ignored, found none: go back to the list")
-    return [Decision(act="undo", of=d.id) for d in found]
+    return found
 
 
 def _undo(view: PeopleView, request: Request) -> list[Decision]:

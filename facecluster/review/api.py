@@ -59,10 +59,10 @@ def person(session: Session, query: Query) -> Answer:
     """A page of a person's faces, by falling probability. Raises InputError if there is no such person."""
     view = session.view()
     person_id = query.get("id", "")
-    if person_id not in view.current.people.person_ids:
+    number = view.current.people.index(person_id)
+    if number is None:
         found = repr(one_line(person_id[:20]))
-        raise InputError(f"expected a person of the store, found {found}, who was merged into another: go back to the list")
-    number = view.current.people.person_ids.index(person_id)
+        raise InputError(f"expected a person of the store, found {found}, who is there no more: go back to the list")
     rows = view.rows_of(number)
     if query.get("order") == "unsure":
         rows = rows[::-1]

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions import Decision, Journal, ResolvedDecisions, active, read, replay
-from facecluster.people import CurrentPeople, Run
+from facecluster.people import CurrentPeople, People, Run
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.face_ids import read_followed, with_current_ids
+from facecluster.people.retired_ids import retire_ids
 from facecluster.people.runs import Faces
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
@@ -32,7 +33,7 @@ class RunData:
 
     run: Run
     faces: Faces
-    person_ids: list[str]  # lasting ids of the run's people
+    people: People  # of the run, with the names that they had then
     rows: dict[str, int]  # row of each face_id
     details: FaceDetails
     recognisability: NDArray[np.float64]  # (n,) 0 to 1; 1 if unknown
@@ -117,18 +118,20 @@ class PeopleView:
 def current_view(store: Store, run_data: RunData) -> PeopleView:
     """The people after all decisions of the journal."""
     journal, faces = read(store), run_data.faces
-    active_decisions = active(journal.decisions)
     now = with_current_ids(journal.decisions, faces.ids, faces.boxes, read_followed(store))
     resolved = replay(now)
-    split_off = {face for d in active(now) if d.act == "split" for face in d.faces}
+    active_decisions = active(now)
+    split_off = {face for d in active_decisions if d.act == "split" for face in d.faces}
     identity = apply_decisions(faces.identity, run_data.rows, resolved, split_off)
     # a face of nobody that a decision assigned to a person has probability 1
     probability = np.where(identity < 0, 0.0, np.where(faces.identity < 0, 1.0, faces.probability))
     shown = Faces(faces.ids, identity, probability, faces.boxes)
     everyone: Ints = np.arange(len(faces.ids))
-    lasting = assign_person_ids(shown, resolved, run_data.person_ids, everyone, faces.identity)
-    people, notes = assign_names(lasting, shown, resolved)
-    current = CurrentPeople(people, shown, journal.decisions)
+    before = run_data.people
+    lasting = assign_person_ids(shown, resolved, before.person_ids, everyone, faces.identity, before.retired)
+    retired = retire_ids(before.retired, before, faces, everyone, lasting, shown)
+    people, notes = assign_names(lasting, shown, resolved, retired)
+    current = CurrentPeople(people, shown, resolved, run_data.rows)
     return _summarise(run_data, journal, active_decisions, resolved, current, [*journal.notes, *resolved.notes, *notes])
 
 

@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.decisions import FILE, Decision, append, journal_objects
 from facecluster.errors import InputError, StoreError
 from facecluster.people import current_run, read_people, read_unclear
-from facecluster.people.runs import POINTER, read_faces
+from facecluster.people.runs import POINTER, Faces, read_faces
+from facecluster.photos.places import GONE_TABLE, of_current_photos
 from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
@@ -114,12 +116,12 @@ class Session:
         run = current_run(self.store)
         if run is None:
             raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {self.store.url}' first")
-        if self._view is not None and self._view.run_data.run == run:
-            return self._view.run_data
-        faces, before = read_faces(self.store, run), read_people(self.store, run)
+        every, before = read_faces(self.store, run), read_people(self.store, run)
+        clear, unclear = read_unclear(self.store, run.identities, self.store.read_all(run.identities, IDENTITIES))
+        kept = np.flatnonzero(of_current_photos(self.store, pa.array(every.ids, pa.string())).to_numpy(zero_copy_only=False))
+        faces = Faces([every.ids[i] for i in kept.tolist()], every.identity[kept], every.probability[kept], every.boxes[kept])
         rows = {face: i for i, face in enumerate(faces.ids)}
-        clearness = read_unclear(self.store, run.identities, self.store.read_all(run.identities, IDENTITIES))
-        run_data = RunData(run, faces, before.person_ids, rows, FaceDetails(self.store, faces.ids), *clearness)
+        run_data = RunData(run, faces, before, rows, FaceDetails(self.store, faces.ids), clear[kept], unclear[kept])
         self.close()  # crops of the previous run
         self._questions = None
         return run_data
@@ -130,21 +132,23 @@ class Session:
             self._view.run_data.details.close()
 
     def _store_fingerprint(self) -> tuple[object, ...]:
-        """A value that changes when the current run or the journal changes."""
+        """A value that changes when the current run, the places that are gone or the journal change; the first part stands for the run."""
         if not self.store.is_local:
             if self._fingerprint and time.monotonic() - self._checked_at < REMOTE_CHECK_SECONDS:
                 return self._fingerprint
             self.store.fs.invalidate_cache()
             self._checked_at = time.monotonic()
-        return (*(_file_state(self.store, *parts) for parts in (POINTER, (FILE,))), *journal_objects.names(self.store))
+        gone = self.store.shard_path(GONE_TABLE, "00000")
+        run = _file_state(self.store, self.store.path(*POINTER)), _file_state(self.store, gone)
+        return (run, _file_state(self.store, self.store.path(FILE)), *journal_objects.names(self.store))
 
 
-def _file_state(store: Store, *parts: str) -> tuple[object, ...]:
+def _file_state(store: Store, path: str) -> tuple[object, ...]:
     """Size and time of a file's last change; () if it does not exist."""
     try:
-        info = store.fs.info(store.path(*parts))
+        info = store.fs.info(path)
     except FileNotFoundError:
         return ()
     except OSError as e:
-        raise StoreError(f"expected to read {store.path(*parts)}, found: {e}. Check its permissions") from e
+        raise StoreError(f"expected to read {path}, found: {e}. Check its permissions") from e
     return tuple(str(info.get(key)) for key in ("size", "mtime", "ino", "ETag", "LastModified", "updated"))

@@ -1,0 +1,92 @@
+"""The person that a text means: the one place that says so, for every command, the page and the API. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from facecluster.decisions import clean_name
+from facecluster.decisions.journal import is_face_id, is_person_id
+from facecluster.errors import InputError
+
+WHERE = "people.csv in the store lists all people"
+
+
+def find_person(
+    text: str, ids: Sequence[str], names: Sequence[str | None], former: Mapping[str, str], group_of_face: Callable[[str], int | None], *,
+    guess: bool = False, numbers: Sequence[int] = (),
+) -> int:  # fmt: skip
+    """Index of the person that `text` means: a lasting id, present or former; a name (upper and lower case are one); or a face_id.
+
+    Args:
+        text: what the user wrote.
+        ids: the lasting id of each person.
+        names: the name of each person.
+        former: lasting ids that were retired -> the lasting id of the person who took over.
+        group_of_face: the person of a face; -1 = nobody, None = there is no such face.
+        guess: a number in this run, or a beginning that only one name has, will do too: right for looking, too loose for a decision.
+        numbers: with `guess`, the number of each person in this run.
+
+    Raises:
+        InputError: no person or several people match.
+    """
+    key = " ".join(text.split())
+    if (person := key.casefold()) in ids or is_person_id(person):
+        return _by_id(person, ids, former)
+    if is_face_id(key):
+        return _by_face(key, group_of_face)
+    name = clean_name(text)
+    folded = [_fold(n or "") for n in names]
+    found = [i for i, n in enumerate(folded) if n and n == _fold(name)]
+    if not found and guess:
+        number = re.fullmatch(r"(?:person\s*)?(\d+)", person)
+        found = [i for i, n in enumerate(numbers) if number and n == int(number[1])]
+    if not found and group_of_face(key) is not None:
+        return _by_face(key, group_of_face)
+    if not found and guess and name:
+        begin = [i for i, n in enumerate(folded) if n.startswith(_fold(name))]
+        found = begin if len(begin) == 1 else []
+    if len(found) > 1:
+        some = ", ".join(label(ids[i], names[i]) for i in found[:5])
+        raise InputError(f"expected one person, found {len(found)} called {text!r}: give the id of one ({some})")
+    if not found:
+        labels = {n: label(ids[i], names[i]) for i, n in enumerate(folded) if n}
+        near = [labels[n] for n in difflib.get_close_matches(_fold(name), list(labels), 3, 0.6)]
+        raise InputError(
+            f"expected a person (an id p-..., a name, or a face_id), found {text!r}, which is nobody's name{_or(near)}: {WHERE}"
+        )
+    return found[0]
+
+
+def _fold(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def label(person: str, name: str | None) -> str:
+    """Name and id of a person, for messages."""
+    return person if name is None else f"{name} ({person})"
+
+
+def _by_id(person: str, ids: Sequence[str], former: Mapping[str, str]) -> int:
+    present = person if person in ids else former.get(person)
+    if present is None:
+        near = difflib.get_close_matches(person, ids, 3, 0.7)
+        raise InputError(f"expected a person of the store, found {person}, which is nobody's id{_or(near)}: {WHERE}")
+    return ids.index(present)
+
+
+def _by_face(face: str, group_of_face: Callable[[str], int | None]) -> int:
+    group = group_of_face(face)
+    if group is None:
+        raise InputError(
+            f"expected a person, found {face!r}, which is no face_id of the store: the report's faces.csv lists them; new photos need "
+            "'facecluster cluster'"
+        )
+    if group < 0:
+        raise InputError(f"expected a person, found face {face}, which belongs to nobody: 'facecluster same' links it to a person")
+    return group
+
+
+def _or(near: Sequence[str]) -> str:
+    return f" (similar: {', '.join(near)})" if near else ""

@@ -1,0 +1,73 @@
+"""Lasting ids that no person has any more: who took over, and by which faces the person would be known again. Pure.
+
+An id is retired when its person becomes part of another, or when the person's faces belong to nobody. It means the person who now has most
+of its surest faces; if these are gone or nobody's, whoever it meant in the previous run. A new group of these faces has the id again
+(`assign_ids`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from facecluster.decisions import CORE_FACES, Claim
+from facecluster.people.assign_ids import Ints, group_of_claim, shared_faces
+from facecluster.people.runs import Faces, People, RetiredId
+
+
+def with_present_faces(retired: Sequence[RetiredId], old: Faces, at: Ints, ids: Sequence[str]) -> list[RetiredId]:
+    """Retired ids with the present face_ids of their faces; a face that is gone keeps its old one.
+
+    Args:
+        retired: as the previous run knew them.
+        old: faces of the previous run.
+        at: (m,) row in `ids` of each face of `old`; -1 = gone.
+        ids: the present face_ids.
+    """
+    wanted = {face for r in retired for face in r.faces}
+    present = {face: ids[row] for face, row in zip(old.ids, at.tolist(), strict=True) if row >= 0 and face in wanted}
+    return [replace(r, faces=tuple(present.get(face, face) for face in r.faces)) for r in retired]
+
+
+def retire_ids(
+    retired: Sequence[RetiredId], before: People, old: Faces, at: Ints, person_ids: Sequence[str], faces: Faces
+) -> list[RetiredId]:
+    """The retired ids after a grouping, sorted.
+
+    Args:
+        retired: those of the previous run, `with_present_faces`.
+        before: the people of the previous run.
+        old: its faces.
+        at: (m,) row in `faces` of each face of `old`; -1 = gone.
+        person_ids: lasting id of each group of the new grouping.
+        faces: its faces.
+    """
+    given = set(person_ids)
+    gone = [i for i, person in enumerate(before.person_ids) if person not in given]
+    if not gone and not retired:
+        return []
+    rows = {face: i for i, face in enumerate(faces.ids)}
+    remaining = at >= 0
+    most: dict[int, str] = {}
+    for i, group, _ in zip(*(x.tolist() for x in shared_faces(old.identity[remaining], faces.identity[at[remaining]])), strict=True):
+        most.setdefault(i, person_ids[group])
+
+    def holder(core: tuple[str, ...], otherwise: str | None) -> str | None:
+        group = group_of_claim(Claim(core), rows, faces.identity)
+        return person_ids[group] if group >= 0 else otherwise
+
+    found: dict[str, RetiredId] = {}
+    for i in gone:
+        members = np.flatnonzero(old.identity == i)
+        surest = members[np.argsort(-old.probability[members], kind="stable")[:CORE_FACES]].tolist()
+        core = tuple(faces.ids[at[row]] if at[row] >= 0 else old.ids[row] for row in surest)
+        found[before.person_ids[i]] = RetiredId(
+            before.person_ids[i], holder(core, most.get(i)), before.names[i], before.ignored[i], core
+        )
+    for r in retired:
+        if r.person_id not in given:
+            was = r.now if r.now in given else found[r.now].now if r.now in found else None
+            found[r.person_id] = replace(r, now=holder(r.faces, was))
+    return [found[person] for person in sorted(found)]

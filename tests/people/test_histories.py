@@ -1,0 +1,187 @@
+"""Histories of names, renames, removed names, merges, splits, `same`, ignoring and undoing, against a model of what a person means.
+
+The grouping is a stand-in that obeys the decisions: faces of one true person are alike, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from facecluster.decisions import Decision, active, constraint_pairs, replay
+from facecluster.people import CurrentPeople, People
+from facecluster.people.assign_ids import assign_names, assign_person_ids
+from facecluster.people.retired_ids import retire_ids
+from facecluster.people.runs import Faces
+from facecluster.review.apply_decisions import apply_decisions
+
+SIZES = (3, 9, 2, 4, 12)  # a name links 8 faces of a person
+NAMES = ("Ann", "Anna", "ann", "Bob", "Cy")
+FACES = [f"{person}{i:02d}" for person, n in zip("abcde", SIZES, strict=True) for i in range(n)]
+TRUTH = np.repeat(np.arange(len(SIZES)), SIZES)
+ROWS = {face: i for i, face in enumerate(FACES)}
+EVERYONE = np.arange(len(FACES))
+
+
+@dataclass
+class Library:
+    """The program: a journal, and the people that it stands for."""
+
+    journal: list[Decision] = field(default_factory=list)
+    before: People = field(default_factory=lambda: People([], [], [], []))
+    old: Faces | None = None
+
+    def known(self) -> CurrentPeople:
+        resolved = replay(self.journal)
+        split_off = {face for d in active(self.journal) if d.act == "split" for face in d.faces}
+        identity = apply_decisions(TRUTH.astype(np.int64), ROWS, resolved, split_off)
+        must, cannot = constraint_pairs(resolved, ROWS, np.eye(len(FACES)))
+        assert (identity[must[:, 0]] == identity[must[:, 1]]).all() and (identity[cannot[:, 0]] != identity[cannot[:, 1]]).all()
+        faces = Faces(FACES, identity, 0.9 - 0.01 * (EVERYONE * 7 % 10), np.full((len(FACES), 4), np.nan, np.float32))
+        none = Faces([], EVERYONE[:0], np.zeros(0), faces.boxes[:0])
+        old, at = (self.old, EVERYONE) if self.old is not None else (none, EVERYONE[:0])
+        ids = assign_person_ids(faces, resolved, self.before.person_ids, at, old.identity, self.before.retired)
+        retired = retire_ids(self.before.retired, self.before, old, at, ids, faces)
+        return CurrentPeople(assign_names(ids, faces, resolved, retired)[0], faces, resolved, ROWS)
+
+    def cluster(self) -> None:
+        known = self.known()
+        self.before, self.old = known.people, known.faces
+
+    def append(self, made: Sequence[Decision]) -> list[str]:
+        """The ids of the decisions."""
+        numbered = [replace(d, id=f"d{len(self.journal) + i}", at="2026-01-01") for i, d in enumerate(made)]
+        self.journal += numbered
+        return [d.id for d in numbered]
+
+    def undo(self, decisions: Sequence[str]) -> list[str]:
+        return self.append([Decision(act="undo", of=of) for of in reversed(decisions)])
+
+    def shown(self) -> set[tuple[frozenset[str], str | None, bool]]:
+        """Faces, name, and whether ignored, of each person."""
+        known = self.known()
+        members = [frozenset(FACES[row] for row in np.flatnonzero(known.faces.identity == i)) for i in range(len(known.people.faces))]
+        return set(zip(members, known.people.names, known.people.ignored, strict=True))
+
+
+@dataclass
+class Person:
+    faces: set[str]
+    name: str | None = None
+    ignored: bool = False
+
+
+@dataclass
+class Model:
+    """What a person means: people with faces, a name, and whether they are ignored."""
+
+    people: list[Person] = field(default_factory=lambda: [Person({f for f in FACES if f[0] == who}) for who in "abcde"])
+    tied: set[str] = field(default_factory=set)  # faces of `same`: without them it says nothing about the others
+    apart: list[tuple[set[str], set[str]]] = field(default_factory=list)  # by splits: faces that left, faces that stayed
+
+    def of(self, face: str) -> Person:
+        return next(p for p in self.people if face in p.faces)
+
+    def are_apart(self, one: Person, two: Person) -> bool:
+        return any(a & left and b & stayed for left, stayed in self.apart for a, b in ((one.faces, two.faces), (two.faces, one.faces)))
+
+    def join(self, one: Person, two: Person) -> None:
+        if one is two:
+            return
+        one.faces, one.name, one.ignored = one.faces | two.faces, one.name or two.name, one.ignored or two.ignored
+        self.people = [p for p in self.people if p is not two]
+        self.apart = [(left, stayed) for left, stayed in self.apart if not (one.faces & left and one.faces & stayed)]
+
+    def called(self, name: str, but: Person) -> list[Person]:
+        return [p for p in self.people if p is not but and p.name and p.name.casefold() == name.casefold()]
+
+    def name(self, person: Person, name: str) -> None:
+        person.name = name or None
+        for other in self.called(name, person) if name else ():
+            self.join(person, other)
+
+    def split(self, person: Person, faces: set[str]) -> None:
+        person.faces -= faces
+        self.people.append(Person(set(faces)))
+        self.apart.append((faces, set(person.faces)))
+
+    def shown(self) -> set[tuple[frozenset[str], str | None, bool]]:
+        return {(frozenset(p.faces), p.name, p.ignored) for p in self.people}
+
+
+def act(library: Library, model: Model, step: tuple[str, int, int, int]) -> list[str]:
+    """Do a step in both, if it has one meaning; gives the ids of its decisions."""
+    what, i, j, k = step
+    known = library.known()
+    face, other = FACES[i % len(FACES)], FACES[j % len(FACES)]
+    mine, theirs = model.of(face), model.of(other)
+    person, second = known.find(face) if known.faces.identity[ROWS[face]] >= 0 else -1, int(known.faces.identity[ROWS[other]])
+    assert person >= 0 and second >= 0
+    if what in ("name", "clear"):
+        name = NAMES[k % len(NAMES)] if what == "name" else ""
+        if any(model.are_apart(mine, twin) for twin in model.called(name, mine)):
+            return []  # split off, and then given the same name: two people, or one?
+        made = [known.name(person, name)]
+        model.name(mine, name)
+    elif what == "merge" and mine is not theirs:
+        made = [known.merge(person, second)]
+        model.join(mine, theirs)
+    elif what == "same" and mine is not theirs and not (mine.name and theirs.name):
+        made = [known.link("same", (face, other))]
+        model.tied |= {face, other}
+        model.join(mine, theirs)
+    elif what == "split":
+        leaving = sorted(mine.faces - model.tied)[k % 3 :: 2]
+        if min(len(leaving), len(mine.faces) - len(leaving)) < 2:
+            return []
+        made = [known.split(person, leaving)]
+        model.split(mine, set(leaving))
+    elif what == "ignore":
+        made = known.unignore(person) if mine.ignored else [known.ignore(person)]
+        assert made
+        mine.ignored = not mine.ignored
+    else:
+        return []
+    return library.append(made)
+
+
+STEP = st.tuples(
+    st.sampled_from(["name", "name", "name", "clear", "merge", "split", "same", "ignore", "undo", "redo", "cluster"]),
+    st.integers(0, 29), st.integers(0, 29), st.integers(0, 8),
+)  # fmt: skip
+
+
+@given(st.lists(STEP, max_size=12))
+@example([("name", 0, 0, 0), ("name", 0, 0, 1), ("clear", 0, 0, 0)])  # Ann, Anna, none: Ann came back
+@settings(max_examples=300, deadline=None)
+def test_a_history_means_what_a_person_means(steps: list[tuple[str, int, int, int]]) -> None:
+    library, model = Library(), Model()
+    library.cluster()
+    done: list[tuple[Model, list[str]]] = []  # the model before each act, and its decisions
+    undone: list[tuple[Model, list[str]]] = []  # the model after each act that was undone, and the undos
+    ever = set(library.before.person_ids)
+    for step in steps:
+        if step[0] == "undo" and done:
+            before, ids = done.pop()
+            undone.append((model, library.undo(ids)))
+            model = before
+        elif step[0] == "redo" and undone:
+            after, ids = undone.pop()
+            done.append((model, library.undo(ids)))
+            model = after
+        elif step[0] == "cluster":
+            library.cluster()
+        else:
+            before = copy.deepcopy(model)
+            if ids := act(library, model, step):
+                done.append((before, ids))
+                undone = []
+        assert library.shown() == model.shown()
+        people = library.known().people
+        ever |= set(library.before.person_ids)
+        assert all(people.index(person) is not None for person in ever)  # an id of a run means somebody for ever
