@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.dom.minidom import Document
 
-from facecluster.errors import InputError, PhotoError
+from facecluster.errors import InputError
 from facecluster.export import face_regions, iptc_people, microsoft_people, picasa, takeout, xmp_packet
+from facecluster.export.folder_names import file_key
 from facecluster.export.people_tag import PeopleTag, join_tags
 from facecluster.export.photo_library import Photo, PhotoLibrary
 from facecluster.export.photo_packets import packets_in
 from facecluster.photos.companions import Companions
-from facecluster.photos.images import local_path, read_file
+from facecluster.photos.images import local_path
 
 MAX_BYTES = 16 << 20  # of an ini or JSON file
 
@@ -79,7 +80,7 @@ class NameFiles:
                     yield from self._xmp(path)
             except OSError as e:
                 self.skipped.append((str(path), f"expected a readable file, found: {e.strerror}"))
-            except (InputError, PhotoError) as e:
+            except InputError as e:
                 self.skipped.append((str(path), str(e)))
         for path, ini in inis:  # contacts may stand in another folder's file
             yield from self._picasa(path, ini)
@@ -113,7 +114,7 @@ class NameFiles:
 
     def _xmp(self, path: Path) -> Iterator[Tagged]:
         is_sidecar = path.suffix.lower() == ".xmp"
-        packets = [_content(path, xmp_packet.MAX_BYTES)] if is_sidecar else packets_in(read_file(str(path)))
+        packets = [_content(path, xmp_packet.MAX_BYTES)] if is_sidecar else packets_in(path)
         if not packets:
             self.passed_over["photos without XMP"] += 1
             return
@@ -181,8 +182,9 @@ class NameFiles:
     def _picasa(self, path: Path, ini: picasa.PicasaFolder) -> Iterator[Tagged]:
         self.files += bool(ini.faces)
         known = self._folders.get(os.path.realpath(path.parent), {})
+        folded = {file_key(name): photo for name, photo in known.items()}  # Windows, from which the files come, ignores case
         for name, faces in ini.faces.items():
-            photo = known.get(name)
+            photo = known.get(name) or folded.get(file_key(name))
             if photo is None:
                 self.passed_over["faces of Picasa in files that are no photo of the store"] += len(faces)
                 continue

@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
-import io
+import mmap
 import warnings
+from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from facecluster.errors import InputError
 from facecluster.export.xmp_packet import MAX_BYTES
 from facecluster.photos.heif_items import read_heif
 
+MAX_PHOTO = 1 << 30  # bytes of a HEIC or AVIF file
 _READ_BY_PILLOW = ("JPEG", "PNG", "WEBP", "TIFF")  # others (GIF, JPEG 2000, raw photos) are scanned
 _END = b"</x:xmpmeta>"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 
 
-def packets_in(data: bytes) -> list[bytes]:
-    """The packets in a photo's bytes: none, one, or two if a JPEG has an extended one."""
-    if data[4:8] == b"ftyp":
-        found = read_heif(data).xmp
-        return [found] if found else []
+def packets_in(path: Path) -> list[bytes]:
+    """The packets in a photo: none, one, or two if a JPEG has an extended one. Most formats are not read to their end.
+
+    Raises:
+        OSError: the file can't be read.
+        InputError: it is no plain file.
+    """
+    if not path.is_file() and path.exists():  # opening a pipe would block
+        raise InputError("expected a photo, found something that is not a file: leave it out")
+    with open(path, "rb") as file:
+        if file.read(8)[4:] == b"ftyp" and path.stat().st_size <= MAX_PHOTO:
+            file.seek(0)
+            found = read_heif(file.read()).xmp
+            return [found] if found else []
+        packets = _by_pillow(file)
+        return _scan(file) if packets is None else packets
+
+
+def _by_pillow(file: BinaryIO) -> list[bytes] | None:
+    """The packets of a photo of one of the formats that Pillow knows well; None for others. Damaged ones have none."""
     known = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
-                known = image.format in _READ_BY_PILLOW
-                if image.format == "PNG" and "xmp" not in image.info:
-                    image.load()  # the packet may come after the pixels
-                packet = image.info.get("xmp") or b""
-                main = packet.encode() if isinstance(packet, str) else packet
-                more = _extended(image, main) if isinstance(image, JpegImageFile) else b""
+            file.seek(0)
+            image = Image.open(file)
+            known = image.format in _READ_BY_PILLOW
+            if image.format == "PNG" and "xmp" not in image.info:
+                image.load()  # the packet may come after the pixels
+            packet = image.info.get("xmp") or b""
+            main = packet.encode() if isinstance(packet, str) else packet
+            more = _extended(image, main) if isinstance(image, JpegImageFile) else b""
     except Exception:  # noqa: BLE001  decoders raise nearly anything on damaged files
         main = more = b""
-    return [p for p in (main, more) if p] or ([] if known else _scan(data))
+    return [p for p in (main, more) if p] if known else None
 
 
-def _scan(data: bytes) -> list[bytes]:
+def _scan(file: BinaryIO) -> list[bytes]:
     """The first packet among a file's bytes: how XMP is found in formats that are not known (XMP specification, part 1, section 7.3)."""
-    start = data.find(b"<x:xmpmeta")
-    end = data.find(_END, start)
-    return [data[start : end + len(_END)]] if 0 <= start < end < start + MAX_BYTES else []
+    try:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            start = data.find(b"<x:xmpmeta")
+            end = data.find(_END, max(start, 0))
+            return [data[start : end + len(_END)]] if 0 <= start < end < start + MAX_BYTES else []
+    except (OSError, ValueError):  # an empty file
+        return []
 
 
 def _extended(image: JpegImageFile, main: bytes) -> bytes:

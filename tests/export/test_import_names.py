@@ -188,7 +188,7 @@ def test_picasas_faces_in_all_orientations(eight: tuple[Store, list[tuple[Path, 
     for path, orientation in photos:
         red, blue = (rect64(stored(box, orientation)) for box in BOXES)
         faces = f"rect64({red}),8e62398ebda8c1a5;rect64({blue}),d10a8325c557b085;rect64(1),ffffffffffffffff"
-        lines += [f"[{path.name}]", "star=yes", f"faces={faces}"]
+        lines += [f"[{path.name.upper()}]", "star=yes", f"faces={faces}"]
     (photos[0][0].parent / ".picasa.ini").write_bytes("\r\n".join(lines).encode())
     contacts = tmp_path / "contacts.xml"
     contacts.write_text('<?xml version="1.0"?><contacts><contact id="d10a8325c557b085" name="Bodo Blau" display="B"/></contacts>')
@@ -216,8 +216,6 @@ BEFORE = ["", "\ufeff", "\n", '<?xml version="1.0" encoding="UTF-16"?>\n', '<?xm
 @pytest.mark.parametrize("before", BEFORE)
 def test_sidecars_in_any_encoding_are_read_and_merged(tmp_path: Path, encoding: str, before: str) -> None:
     """What is written is UTF-8 that exiftool reads, with the name that was there."""
-    if before == "\ufeff" and encoding in ("utf-8-sig", "utf-16", "utf-32"):
-        pytest.skip("two marks")
     store, photo, _ = one_photo(tmp_path)
     text = xmp_packet.serialise(xmp_packet.parse(None)).decode().replace("id=", "encoding='UTF-16' id=")
     region = FOREIGN.format(*face_regions.to_area(BOXES[0], *SIZE))
@@ -272,9 +270,9 @@ FORMATS = {"jpg": "JPEG", "png": "PNG", "tif": "TIFF", "webp": "WEBP", "avif": "
 def test_packets_in_photos_of_any_format(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     Image.new("RGB", SIZE).save(path, FORMATS[ending])
-    assert packets_in(path.read_bytes()) == []
+    assert packets_in(path) == []
     exiftool("-overwrite_original", "-XMP-iptcExt:PersonInImage=Ann", path)
-    [packet] = packets_in(path.read_bytes())
+    [packet] = packets_in(path)
     assert [t.name for t in iptc_people.read_tags(xmp_packet.parse(packet), None)] == ["Ann"]
 
 
@@ -296,7 +294,7 @@ def test_a_large_packet_of_a_jpeg_in_two_parts(tmp_path: Path) -> None:
     at = data.index(b"\xff\xdb")
     path.write_bytes(data[:at] + segments + data[at:])
     assert json.loads(exiftool("-j", "-XMP-iptcExt:all", path))[0]["PersonInImage"] == "Ann"
-    assert packets_in(path.read_bytes()) == [main_part, more]
+    assert packets_in(path) == [main_part, more]
     store = make_store(tmp_path / "store", [(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), 1)])
     assert [h["name"] for h in run("import-names", store.url, path)["hints"]] == ["Ann"]
     [row] = run("export", store.url, "--format", "xmp", "--embed")["sidecars"]
