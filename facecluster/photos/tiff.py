@@ -1,6 +1,6 @@
 """TIFF through Pillow, with the kinds that Pillow 13 reads wrongly put right or refused.
 
-Found by a matrix of 900 kinds (bits, sample format, photometric, planes, compression, predictor, byte order, tiles) against tifffile:
+Found by a matrix of 1,900 kinds (bits, sample format, photometric, planes, compression, predictor, byte order, tiles) against tifffile:
 uncompressed planes of 16 bits came out as noise, min-is-white of 16 bits and of floats as negatives, compressed big-endian floats as
 noise, unsigned 32 bits with the upper half negative, planes of grey with alpha shifted. What Pillow does not know raises an error there.
 """

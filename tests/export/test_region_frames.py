@@ -14,8 +14,11 @@ from export_store import _STORED, BOXES, COLOURS, SIZE, exiftool, make_store, ru
 from heif_writer import turned, write_heif
 from PIL import Image
 
+from facecluster.export import face_regions, xmp_packet
 from facecluster.export.import_names import read_names
-from facecluster.export.photo_library import read_photo_library
+from facecluster.export.photo_library import Photo, read_photo_library
+from facecluster.faces.detect import detect_faces
+from facecluster.geometry import iou
 from facecluster.photos.images import open_photo
 from facecluster.store import Store
 
@@ -121,3 +124,21 @@ def test_regions_are_read_and_written_at_the_right_place(photos: tuple[Store, li
         i = ["Rosa Rot", "Bodo Blau"].index(row.name)
         assert row.face is not None and row.face.face_id.endswith(f"-000{i}")
         assert row.box is not None and np.abs(np.subtract(row.box, BOXES[i])).max() < 0.5
+
+
+def test_a_phone_s_photo_turned_by_180_degrees() -> None:
+    """Its regions have the shape of both frames: the faces that are found tell which."""
+    path = Path(__file__).parents[3] / "shared" / "cases" / "heic" / "IMG_2.heic"
+    if not path.exists():
+        pytest.skip("needs ../shared/cases")
+    photo = open_photo(path.read_bytes())
+    faces = [tuple(box) for box in (detect_faces(photo.pixels).boxes / photo.scale).tolist()]
+    document = xmp_packet.parse(path.with_name("IMG_2.heic.xmp").read_bytes())
+    known = Photo("0" * 64, [str(path)], photo.format, photo.width, photo.height, photo.orientation, "")
+    orientation = face_regions.region_orientation(document, known, faces)
+    assert orientation == 3
+    left, right = sorted(face_regions.read_regions(document), key=lambda r: face_regions.to_upright(r.area, 3)[0])
+    assert (left.name, right.name) == ("LEFT", "RIGHT")
+    for region in (left, right):
+        box = face_regions.to_box(face_regions.to_upright(region.area, orientation), photo.width, photo.height)
+        assert iou(np.array([box]), np.array(faces)).max() > 0.8
