@@ -127,14 +127,16 @@ class NameFiles:
             yield Tagged(str(path), photo, tags, face_regions.frames_of(document, photo), size)
 
     def _photo_of(self, path: Path, document: Document) -> Photo:
-        """The photo that a file with XMP belongs to: by the photo_id that this program wrote in it, else by its name."""
+        """The photo that a file with XMP is or belongs to: of a sidecar by the photo_id that this program wrote in it, else by its name."""
+        itself = self._photo_at(path)
+        if itself is not None:  # a photo may have the XMP of the one that it was made from
+            return itself
         for description in xmp_packet.descriptions(document):
             written = self._by_id.get(xmp_packet.text(xmp_packet.fields(description).get((face_regions.OURS, "PhotoId"))))
             if written is not None:
                 return written
         known = self._folders.get(os.path.dirname(os.path.realpath(path)), {})
-        name = os.path.basename(os.path.realpath(path))
-        found = [known[n] for n in ([name] if name in known else self._owners(path)) if n in known]
+        found = [known[n] for n in self._owners(path) if n in known]
         if len(found) != 1:
             raise InputError(f"expected a sidecar of one photo of the store, found {len(found)} photos with its name: embed the photo "
                              "first, or rename the sidecar to photo.jpg.xmp")  # fmt: skip

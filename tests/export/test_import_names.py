@@ -301,6 +301,19 @@ def test_a_large_packet_of_a_jpeg_in_two_parts(tmp_path: Path) -> None:
     assert "found two" in row["why"]
 
 
+def test_a_photo_with_the_xmp_of_another_keeps_its_own_names(tmp_path: Path) -> None:
+    """A copy that a program saved with all metadata of the photo in which this program had written names."""
+    paths = [tmp_path / "photos" / f"{i}.jpg" for i in range(2)]
+    ids = [make_photo(path, 1, (100 * i, 0, 0)) for i, path in enumerate(paths)]
+    store = make_store(tmp_path / "store", [(i, str(p), 1) for i, p in zip(ids, paths, strict=True)])
+    run("export", store.url, "--format", "xmp", "--embed", "--ids")
+    exiftool("-overwrite_original", "-tagsfromfile", paths[0], "-XMP", paths[1])
+    exiftool("-overwrite_original", "-RegionName=Rosa Rot,Bodo Blau", "-sep", ",", paths[1])
+    found = run("import-names", store.url, paths[1])["names"]
+    assert {n["name"]: n["face_id"] for n in found} == {name: face_id(ids[1], i) for i, name in enumerate(NAMES)}
+    assert all(n["photo"] == str(paths[1]) for n in found)
+
+
 @pytest.mark.parametrize("what", ["no file", "no region", "a pet", "not in the store"])
 def test_no_name_always_says_what_was_passed_over(tmp_path: Path, what: str) -> None:
     store, photo, _ = one_photo(tmp_path)
