@@ -1,10 +1,11 @@
 """Follows faces from a photo that is no longer there to the photo that took its place: edited, turned, saved again, cropped a little.
 
 A file whose picture is unchanged keeps its photo_id, so its faces need not be followed. Where the picture changed, the faces of the old and
-the new photo are laid over each other: the old boxes are turned in eight ways, and scaled and shifted so that a face of the old photo lies
-on one of the new. Two photos show the same if most boxes then overlap and their vectors agree: at the same place a little, at a place of
-the same name more, elsewhere closely. An old photo is one of the run before that is no longer at one of its places; a new one was not in that
-run. Photos are looked for by their looks alone only if no place shows them: so the neighbour in a burst is not taken for a copy.
+the new photo are laid over each other: the old boxes are turned in eight ways, and scaled and shifted so that a face of the old photo
+lies on one of the new. Two photos show the same if most boxes then overlap and their vectors agree: at the same place a little, at a
+place of the same name more, elsewhere closely. An old photo is one of the run before that is no longer at one of its places; a new one
+was not in that run. Photos are looked for by their looks alone only if no place shows them: so the neighbour in a burst is not taken for
+a copy.
 
 Odd inputs: a photo without faces has none to follow; without an earlier run nothing is followed; a photo at the old place that shows
 something else is a new photo.
@@ -184,7 +185,8 @@ class _Found:
         old, new = {o for o, _ in self.matches}, {n for _, n in self.matches}
         scored: list[tuple[float, str, str, str, _Match]] = []
         for a, b, kind in dict.fromkeys(pairs):
-            if b not in new and (a not in old or kind != "look") and (match := match_photos(self._photos[a], self._photos[b], kind)) is not None:
+            one, two = self._photos[a], self._photos[b]
+            if b not in new and (a not in old or kind != "look") and (match := match_photos(one, two, kind)) is not None:
                 scored.append((-match.score, a, b, kind, match))
         for _, a, b, kind, match in sorted(scored, key=lambda s: s[:3]):
             if b not in new and (a not in old or kind != "look"):

@@ -251,7 +251,7 @@ def picture_hash(photo: Photo) -> str:
     """Hash of what a photo shows, 32 hex digits: of its size and every fourth row and column of its upright pixels.
 
     Equal for a file whose bytes another program changed, but not its picture: a rating, keywords, a place, another lossless packing. With
-    another version of the decoder it may differ. A sixteenth of the pixels costs 1 ms a photo in place of 10.
+    another version of the decoder it may differ. It takes 7 ms for 6 megapixels.
     """
     sample = np.ascontiguousarray(photo.pixels[::4, ::4])
     return hashlib.sha256(f"{photo.width} {photo.height} {sample.shape}".encode() + sample.tobytes()).hexdigest()[:32]
