@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from facecluster.matching.recognition import NOBODY, Person, Recognition, read_recognition
 from facecluster.people.face_ids import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.extras import VIDEO_FORMATS
+from facecluster.photos.heif_items import read_heif
+from facecluster.photos.images import local_path
 from facecluster.photos.places import places_by_photo, where_it_is
 from facecluster.store import FACES, Store
 
@@ -154,13 +157,25 @@ def _add_former_faces(store: Store, photos: list[Photo]) -> None:
 
 def _read_photos(store: Store) -> list[Photo]:
     photos = []
-    for photo_id, places in places_by_photo(store, ["format", "width", "height", "orientation", "taken_at"], look=True).items():
+    for photo_id, places in places_by_photo(store, ["format", "width", "height", "orientation", "taken_at", "picture"], look=True).items():
         row, taken = places[0], places[0]["taken_at"]
         there = where_it_is(places)
         photos.append(
             Photo(
-                photo_id, [p["uri"] for p in there], row["format"] or "", row["width"] or 0, row["height"] or 0, row["orientation"] or 1,
+                photo_id, [p["uri"] for p in there], row["format"] or "", row["width"] or 0, row["height"] or 0, _orientation(row),
                 taken.isoformat(timespec="seconds") if taken else "", gone=row["gone"], contents={p["uri"]: p["content"] for p in there},
             )
         )  # fmt: skip
     return sorted(photos, key=lambda p: p.uris[0])
+
+
+def _orientation(row: dict[str, Any]) -> int:
+    """The orientation that turned a photo upright. Before `picture` was kept, HEIC got EXIF's, but was turned by its container's."""
+    path = local_path(row["uri"])
+    if row["format"] != "HEIF" or row["picture"] is not None or path is None:
+        return int(row["orientation"] or 1)
+    try:
+        with open(path, "rb") as file:
+            return read_heif(file.read()).orientation or 1
+    except OSError:
+        return int(row["orientation"] or 1)

@@ -142,3 +142,15 @@ def test_a_phone_s_photo_turned_by_180_degrees() -> None:
     for region in (left, right):
         box = face_regions.to_box(face_regions.to_upright(region.area, orientation), photo.width, photo.height)
         assert iou(np.array([box]), np.array(faces)).max() > 0.8
+
+
+@pytest.mark.parametrize("where", ["container", "exif", "both"])
+def test_an_older_store_s_heic_are_turned_by_their_container(tmp_path: Path, where: str) -> None:
+    """An older version turned HEIC by its container only, and kept EXIF's number."""
+    path = tmp_path / "a.heic"
+    data = write_photo(path, f"HEIF, {where}", 8)
+    store = make_store(tmp_path / "store", [(hashlib.sha256(data).hexdigest(), str(path), 1 if where == "container" else 8)])
+    table = store.read("photos", "00000")
+    store.remove("photos")
+    store.write("photos", "00000", table.set_column(table.column_names.index("format"), "format", [["HEIF"]]), {"table": "photos"})
+    assert read_photo_library(store).photos[0].orientation == (1 if where == "exif" else 8)
