@@ -1,4 +1,4 @@
-"""Explains in words why two photos are in one group."""
+"""Explains in words why two photos are in one group, and what speaks for the one that stays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from facecluster.dedup.copy_check import MIN_BAR_SHARE
 from facecluster.dedup.groups import IN_BURST, PIXELS, Member
 from facecluster.dedup.keeper import GREY
+from facecluster.dedup.photo_facts import INTACT
 from facecluster.photos.perceptual_hash import describe_turn
 
 if TYPE_CHECKING:
@@ -37,6 +38,23 @@ def explain_match(found: Findings, keeper: int, member: Member) -> str:
     said.append(_format(found, member.photo, keeper))
     differs = f"difference {relation.difference:.2f} of the limit for copies; {relation.bits} of 63 bits of the hash differ"
     return "; ".join([", ".join(s for s in said if s) or "compressed again", differs])
+
+
+def explain_keeper(found: Findings, keeper: int) -> str:
+    """What the photo that stays is, in one line."""
+    photos, facts = found.photos, found.facts
+    origin = facts.origins.of(keeper)
+    said = []
+    if origin.camera:
+        said.append(f"the file of {origin.camera}" if facts.camera(keeper) == INTACT else f"{origin.camera}, {origin.edited}")
+    said += [words for has, words in (
+        (origin.raw, "RAW"), (origin.place, "with its place"), (facts.has_motion(keeper), "with its film"),
+        (origin.depth, "with its HDR gain map or depth map"), (facts.has_sidecar(keeper), "with a sidecar"),
+        (origin.bits > 8 and not origin.raw, f"{origin.bits} bits a channel"),
+    ) if has]  # fmt: skip
+    quality = f" of quality {origin.quality:.0f}" if origin.quality else ""
+    said.append(f"{photos.width[keeper]}x{photos.height[keeper]} {photos.formats[keeper]}{quality}")
+    return "kept: " + ", ".join(said)
 
 
 def _format(found: Findings, photo: int, keeper: int) -> str:

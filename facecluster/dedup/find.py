@@ -18,8 +18,10 @@ from facecluster.dedup.file_locations import FileLocations
 from facecluster.dedup.fingerprints import Fingerprints
 from facecluster.dedup.folders import existing_folder
 from facecluster.dedup.groups import Group, PhotoChecks, find_bursts, find_copies
-from facecluster.dedup.keeper import PhotoFacts
+from facecluster.dedup.origins import Origins
+from facecluster.dedup.photo_facts import PhotoFacts
 from facecluster.dedup.pixel_hashes import PixelHashes
+from facecluster.dedup.pixel_traces import PixelTraces
 from facecluster.dedup.registration import register_pictures
 from facecluster.dedup.same_people import SamePeople
 from facecluster.dedup.store_photos import Bars, Photos
@@ -68,7 +70,7 @@ def find_duplicates(store: Store, config: DedupConfig, *, bars: Bars, threads: i
     fingerprints.update_fingerprints(store, photos, bars=bars, threads=threads)
     with tempfile.TemporaryFile() as spool:
         prints = fingerprints.read_fingerprints(store, photos, spool)
-        facts = PhotoFacts(photos, prints, prefer, protect)
+        facts = PhotoFacts(photos, prints, Origins(store, photos), PixelTraces(store, photos), prefer, protect)
         locations = FileLocations(photos, protect)
         copy_check = CopyCheck(photos, prints, find_candidates(photos, prints, threads=threads))
         pixels = PixelHashes(store, photos)
@@ -77,8 +79,9 @@ def find_duplicates(store: Store, config: DedupConfig, *, bars: Bars, threads: i
         faces = FaceCheck(store, photos, set(pairs.ravel().tolist()))
         with bars("pairs compared", len(pairs)) as tick:
             copies = find_copies(pairs, copy_check, facts, PhotoChecks(pixels.same, faces.same), tick)
-        pixels.save()
         bursts = _bursts(store, config, copy_check, copies, facts, locations) if config.burst_seconds > 0 else []
+        for table in (pixels, facts.traces, facts.origins):
+            table.save()
         not_opened = {photos.files[p][0].uri: why for p, why in prints.errors.items()}
         yield Findings(photos, prints, copies, bursts, facts, locations, not_opened)
 
@@ -88,7 +91,8 @@ def _bursts(
 ) -> list[Group]:
     photos = copy_check.photos
     pairs = pairs_near_in_time(photos, copy_check.fingerprints, config.burst_seconds)
-    pairs = pairs[[bool(locations.of(a) and locations.of(b)) for a, b in pairs.tolist()]]
+    shots = copy_check.shots  # a shot is in a burst by its RAW
+    pairs = pairs[[bool(locations.of(a) and locations.of(b)) and not {a, b} & shots.keys() for a, b in pairs.tolist()]]
     wanted = {photos.pictures[p] for p in np.unique(pairs).tolist()}
     people = SamePeople(store, config.embeddings, wanted, config.same_person_cosine)
 
@@ -98,4 +102,8 @@ def _bursts(
 
     openness = EyeOpenness(store, wanted)
     eyes = {p: value for p in np.unique(pairs).tolist() if (value := openness.of(photos.pictures[p])) is not None}
-    return find_bursts(pairs, copies, alike, replace(facts, eyes=eyes))
+    bursts = find_bursts(pairs, copies, alike, replace(facts, eyes=eyes))
+    developed = {raw: photo for photo, raw in shots.items()}
+    for burst in bursts:
+        burst.members.extend([replace(m, photo=developed[m.photo]) for m in burst.members if m.photo in developed])
+    return bursts

@@ -15,7 +15,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from facecluster.dedup.copy_check import CopyCheck, Relation
-from facecluster.dedup.keeper import BURST_RULES, COPY_RULES, PhotoFacts, choose_keeper
+from facecluster.dedup.keeper import BURST_RULES, COPY_RULES, choose_keeper
+from facecluster.dedup.photo_facts import PhotoFacts
 
 COPY, PIXELS, NEAR_COPY, IN_BURST = "copy", "pixels", "near", "burst"
 KINDS = (COPY, PIXELS, NEAR_COPY, IN_BURST)  # by falling certainty
@@ -85,7 +86,8 @@ def _take_group(left: set[int], copy_check: CopyCheck, facts: PhotoFacts, checks
     seen, last = [centre], False
     while True:
         relations = _relations(copy_check, checks, centre, left - {centre})
-        keeper, reasons = choose_keeper(sorted([centre, *relations]), COPY_RULES, replace(facts, relation=relations))
+        among = sorted([centre, *relations])
+        keeper, reasons = choose_keeper(among, COPY_RULES, replace(facts, relation=relations, group=among))
         if keeper == centre or last:
             break
         # compared with another photo, another may be best (some have a border of one colour cut off): then the one of most bytes is kept

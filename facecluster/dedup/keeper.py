@@ -1,73 +1,25 @@
 """Which photo of a group is kept (the keeper): rules in order, each of which drops the photos that are not as good as the best by it.
 
 The reason for dropping a photo is the first rule that it fails, in words that name both values. Rules are not weighted against each other:
-their order in COPY_RULES and BURST_RULES is the whole policy.
+their order in COPY_RULES and BURST_RULES is the whole policy. Of copies the picture comes first (size, the whole of it, nothing written
+over), then the camera's own file and what it holds, then how much compression took away, and bytes last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.dedup.copy_check import Relation
-from facecluster.dedup.fingerprints import Fingerprints
 from facecluster.dedup.folders import folder_rank, format_bytes, named_like_copy
-from facecluster.dedup.store_photos import NO_TIME, PhotoFile, Photos
+from facecluster.dedup.photo_facts import CAMERA_NAMED, INTACT, LOSSLESS, PhotoFacts
+from facecluster.dedup.store_photos import PhotoFile
 
 GREY = 4.0  # mean of max(R, G, B) - min(R, G, B), 0 to 255: grey photos have below 2
-# lossless formats, cameras' formats, the web's, and one of 256 colours
-_FORMATS = {"PNG": 3, "TIFF": 3, "BMP": 3, "JPEG": 2, "HEIF": 2, "AVIF": 2, "WEBP": 1, "GIF": 0}
-
-
-@dataclass(slots=True)
-class PhotoFacts:
-    """The values that the rules compare, by number of the photo. `relation` is empty for the photo that all others are compared with."""
-
-    photos: Photos
-    fingerprints: Fingerprints
-    prefer: Sequence[str] = ()  # folders, see folders.absolute_folder, the most preferred first
-    protect: Sequence[str] = ()  # folders
-    relation: Mapping[int, Relation] = field(default_factory=dict)  # of a photo to the one of its group that all are compared with
-    eyes: Mapping[int, float] = field(default_factory=dict)  # see eye_openness.openness; only photos with faces
-
-    def preferred(self, photo: int) -> float:
-        return -min(folder_rank(f.uri, self.prefer) for f in self.photos.files[photo])
-
-    def scale(self, photo: int) -> float:
-        """Resolution of the part that all photos of the group show, relative to the photo that all are compared with."""
-        relation = self.relation.get(photo)
-        return relation.scale if relation else 1.0
-
-    def coverage(self, photo: int) -> float:
-        """How much of the scene is in the picture, relative to the one that all are compared with."""
-        relation = self.relation.get(photo)
-        return (1 - relation.extra_a) / max(1 - relation.extra_b, 0.1) if relation else 1.0
-
-    def without_caption(self, photo: int) -> float:
-        """1 for photos without the caption of the one that all are compared with, 0 for those like it, -1 for a caption of their own."""
-        relation = self.relation.get(photo)
-        return float((0, 1, -1)[relation.captioned]) if relation else 0.0
-
-    def resolution(self, photo: int) -> float:
-        return float(np.sqrt(float(self.photos.width[photo]) * float(self.photos.height[photo])))
-
-    def shape(self, photo: int) -> str:
-        return f"{self.photos.width[photo]}x{self.photos.height[photo]}"
-
-    def colour(self, photo: int) -> float:
-        return float(self.fingerprints.colour[photo])
-
-    def has_time(self, photo: int) -> float:
-        return float(self.photos.taken[photo] != NO_TIME)
-
-    def open_eyes(self, photo: int) -> float:
-        return self.eyes.get(photo, 0.0)
-
-    def original_name(self, photo: int) -> float:
-        return float(not all(named_like_copy(f.uri) for f in self.photos.files[photo]))
+# of pictures of the same quality: without loss; cameras' formats and the newer ones, which nobody makes JPEGs into; JPEG; the web's
+_FORMATS = {"PNG": 3.0, "TIFF": 3.0, "BMP": 3.0, "HEIF": 2.5, "JXL": 2.5, "AVIF": 2.5, "JPEG": 2.0, "WEBP": 1.0, "GIF": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +36,40 @@ def _of(values: Callable[[PhotoFacts], NDArray[np.float32]]) -> Callable[[PhotoF
     return lambda facts, photo: float(values(facts)[photo])
 
 
+def _format(facts: PhotoFacts, photo: int) -> str:
+    return facts.photos.formats[photo] or "another format"
+
+
+def _less_camera(facts: PhotoFacts, photo: int, kept: int) -> str:
+    name = facts.origins.of(kept).camera
+    if facts.camera(photo) == CAMERA_NAMED:
+        return f"not the camera's own file: {facts.origins.of(photo).edited}; the other is that of {name}"
+    return f"without the camera; the other is the file of {name}" if facts.camera(kept) == INTACT else f"without the camera, {name}"
+
+
+def _less_quality(facts: PhotoFacts, photo: int, kept: int) -> str:
+    mine, its = facts.quality(photo), facts.quality(kept)
+    other = "without loss" if its == LOSSLESS else f"{its:.0f}"
+    twice = " that it was before" if facts.was_jpeg(photo) else ""
+    return f"more compressed: worth a JPEG of quality {mine:.0f}{twice}, against {other}"
+
+
+def _was_jpeg(facts: PhotoFacts, photo: int, kept: int) -> str:
+    quality = f"a JPEG of quality {facts.traces.of(photo).quality:.0f}"
+    return f"{quality} saved again" if facts.origins.of(photo).quality else f"made from {quality}: a {_format(facts, photo)} adds nothing"
+
+
+def _smaller(facts: PhotoFacts, photo: int, kept: int) -> str:
+    return f"{'enlarged' if facts.enlarged(photo) else 'smaller'}: {facts.shape(photo)} against {facts.shape(kept)}"
+
+
+def _has(what: Callable[[PhotoFacts, int], float], words: str) -> Rule:
+    return Rule(what, lambda f, a, b: words)
+
+
 _PREFERRED = Rule(PhotoFacts.preferred, lambda f, a, b: "the other is in a folder that you prefer")
 _BYTES = Rule(
-    lambda f, p: float(f.photos.size[p]),
+    PhotoFacts.worth,
     lambda f, a, b: f"more compressed: {format_bytes(int(f.photos.size[a]))} against {format_bytes(int(f.photos.size[b]))}",
     share=0.98,
 )
@@ -97,17 +80,37 @@ _NAMES = (
 )
 COPY_RULES: tuple[Rule, ...] = (
     _PREFERRED,
-    Rule(PhotoFacts.scale, lambda f, a, b: f"smaller: {f.shape(a)} against {f.shape(b)}", share=0.67),
+    Rule(PhotoFacts.scale, _smaller, share=0.67),
     Rule(PhotoFacts.coverage, lambda f, a, b: "cropped: it shows less", slack=0.03),
     Rule(PhotoFacts.without_caption, lambda f, a, b: "text was written over it, or beside it"),
-    Rule(PhotoFacts.scale, lambda f, a, b: f"smaller: {f.shape(a)} against {f.shape(b)}", share=0.97),
-    Rule(PhotoFacts.colour, lambda f, a, b: "without colour", share=0.5, slack=GREY),
-    Rule(PhotoFacts.has_time, lambda f, a, b: "without a time"),
-    Rule(lambda f, p: _FORMATS.get(f.photos.formats[p], 1), lambda f, a, b: f"{f.photos.formats[a]} against {f.photos.formats[b]}"),
+    Rule(PhotoFacts.scale, _smaller, share=0.97),
+    Rule(_of(lambda f: f.fingerprints.colour), lambda f, a, b: "without colour", share=0.5, slack=GREY),
+    Rule(lambda f, p: float(not f.enlarged(p)), _smaller),
+    Rule(PhotoFacts.camera, _less_camera),
+    _has(lambda f, p: f.origins.of(p).raw, "developed; the other is the RAW photo"),
+    _has(lambda f, p: f.origins.of(p).place, "without the place"),
+    _has(PhotoFacts.has_motion, "without the film of a live or motion photo"),
+    _has(lambda f, p: f.origins.of(p).depth, "without the depth map or HDR gain map"),
+    _has(PhotoFacts.has_time, "without a time"),
+    _has(lambda f, p: f.origins.of(p).maker_note, "without the camera's notes"),
+    _has(PhotoFacts.has_sidecar, "without a sidecar beside it"),
+    Rule(
+        PhotoFacts.bits,
+        lambda f, a, b: "256 colours" if f.bits(a) < 8 else f"{f.bits(a):.0f} bits a channel against {f.bits(b):.0f}",
+    ),
+    Rule(
+        lambda f, p: f.traces.of(p).detail,
+        lambda f, a, b: f"has lost fine detail: {100 * f.traces.of(a).detail / max(f.traces.of(b).detail, 0.01):.0f} % of the other's",
+        share=0.9, slack=0.2,
+    ),
+    Rule(PhotoFacts.quality, _less_quality, slack=3),
+    Rule(lambda f, p: float(not f.was_jpeg(p)), _was_jpeg),
+    Rule(lambda f, p: _FORMATS.get(f.photos.formats[p], 1.0), lambda f, a, b: f"{_format(f, a)} against {_format(f, b)}"),
+    Rule(lambda f, p: float(not (f.origins.of(p).jfif and f.origins.of(p).camera)), lambda f, a, b: "saved again by a program"),
     _BYTES,
     Rule(_of(lambda f: f.photos.quality), lambda f, a, b: "faces of less quality", slack=0.02),
     *_NAMES,
-)
+)  # fmt: skip
 BURST_RULES: tuple[Rule, ...] = (
     _PREFERRED,
     Rule(PhotoFacts.open_eyes, lambda f, a, b: "eyes less open" if a in f.eyes else "no face found", share=0.6),
@@ -139,6 +142,8 @@ def choose_file(files: Sequence[PhotoFile], facts: PhotoFacts) -> tuple[PhotoFil
     rules: list[tuple[Callable[[PhotoFile], float], str]] = [
         (lambda f: folder_rank(f.uri, facts.prefer), "the other is in a folder that you prefer"),
         (lambda f: -(folder_rank(f.uri, facts.protect) < len(facts.protect)), "the other is protected"),
+        (lambda f: -facts.origins.has_film(f), "without the film of a live photo beside it"),
+        (lambda f: -facts.origins.has_sidecar(f), "without a sidecar beside it"),
         (lambda f: named_like_copy(f.uri), "named like a copy"),
         (lambda f: len(f.uri), "its path is longer"),
         (lambda f: f.mtime_ns, "newer"),

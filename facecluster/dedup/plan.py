@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
-from facecluster.dedup.explain import explain_match
+from facecluster.dedup.explain import explain_keeper, explain_match
 from facecluster.dedup.file_locations import FileLocation
 from facecluster.dedup.find import Findings
 from facecluster.dedup.groups import COPY, IN_BURST, KINDS, Group
 from facecluster.dedup.keeper import choose_file
 from facecluster.dedup.store_photos import NO_TIME
 from facecluster.errors import InputError
+from facecluster.photos.companions import one_shot
 
 KEEP, MOVE = "keep", "move"
 
@@ -41,7 +42,7 @@ class Row:
     format: str
     taken_at: str  # ISO 8601; '' if unknown
     why: str  # how similar it is to the keeper
-    reason: str  # why it is not the keeper, or can't be moved
+    reason: str  # why it is not the keeper, or can't be moved; of a keeper of copies what speaks for it
 
 
 @dataclass(slots=True)
@@ -101,6 +102,8 @@ def _rows(found: Findings, group: Group, number: int, bursts: bool) -> list[Row]
         kept = at.file.uri == keeper.uri
         another_name = not kept and at.inode is not None and at.inode == inode
         immovable = at.immovable or ("it is the kept file under another name" if another_name else "")
+        if not immovable and one_shot(at.file.uri, keeper.uri):
+            immovable = "RAW and JPEG of one shot"
         movable = not immovable and (kind != IN_BURST or bursts)
         return Row(
             group=number, kind="" if kept else kind, action=MOVE if movable and not kept else KEEP, uri=at.file.uri,
@@ -110,7 +113,8 @@ def _rows(found: Findings, group: Group, number: int, bursts: bool) -> list[Row]
             taken_at=taken[photo], why=why, reason=f"stays: {immovable}" if immovable and not kept else reason,
         )  # fmt: skip
 
-    rows = [row(group.keeper, at, COPY, "", "") for at in locations if at.file.uri == keeper.uri]
+    worth = "" if burst else explain_keeper(found, group.keeper)
+    rows = [row(group.keeper, at, COPY, "", worth) for at in locations if at.file.uri == keeper.uri]
     if not burst:  # copies of a burst's photos have groups of their own
         others = (at for at in locations if at.file.uri != keeper.uri)
         rows += [row(group.keeper, at, COPY, "the same bytes", reasons.get(at.file.uri, "")) for at in others]

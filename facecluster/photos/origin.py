@@ -18,6 +18,7 @@ import pyarrow as pa
 from PIL import Image
 
 from facecluster.photos.heif_items import read_heif
+from facecluster.photos.raw import is_raw
 from facecluster.store import Stamp, table_of
 
 ORIGINS_TABLE = "dedup/origins"
@@ -52,6 +53,7 @@ class Origin:
     bits: int = 8  # a channel; 4 for palettes of up to 256 colours
     quality: float = 0.0  # of a JPEG's tables, as libjpeg counts: 1 to 100; 0 for other formats
     lossless: bool = False
+    raw: bool = False  # what the sensor saw
     edited: str = ""  # the first sign that a program made the picture anew, in words; '': none
     jfif: bool = False  # starts with a JFIF header, as libraries write it; most cameras start with EXIF
 
@@ -85,6 +87,7 @@ class _Found:
     bits: int = 8
     quality: float = 0.0
     lossless: bool = False
+    raw: bool = False
     adobe: bool = False
     jfif: bool = False
     motion: bool = False
@@ -98,9 +101,11 @@ def origin_of(data: bytes) -> Origin:
     try:
         if reader is not None:
             reader(data, found)
+        if is_raw(data):
+            found.raw, found.lossless, found.bits = True, True, 14
         return _from_metadata(found)
     except Exception:  # noqa: BLE001  damaged metadata raises nearly any exception
-        return Origin(bits=found.bits, quality=found.quality, lossless=found.lossless, jfif=found.jfif)
+        return Origin(bits=found.bits, quality=found.quality, lossless=found.lossless, raw=found.raw, jfif=found.jfif)
 
 
 def _from_metadata(found: _Found) -> Origin:
@@ -113,7 +118,7 @@ def _from_metadata(found: _Found) -> Origin:
         make=_text(exif.get(0x010F)), model=_text(exif.get(0x0110)), serial=_text(inner.get(0xA431)), software=software,
         maker_note=bool(inner.get(0x927C)), place=2 in gps,
         motion=found.motion or bool(_MOTION.search(found.xmp)), depth=found.depth or bool(_DEPTH.search(found.xmp)),
-        bits=found.bits, quality=found.quality, lossless=found.lossless, jfif=found.jfif,
+        bits=found.bits, quality=found.quality, lossless=found.lossless, raw=found.raw, jfif=found.jfif,
         edited=_edited(found, software, _text(exif.get(0x0132)), inner),
     )  # fmt: skip
 
