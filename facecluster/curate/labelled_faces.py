@@ -120,7 +120,8 @@ def _read_faces(store: Store, ids: list[str], spool: BinaryIO) -> tuple[pa.Table
 def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int]]:
     """Places (those that are there first) and perceptual hash of each photo_id."""
     photos = places_by_photo(store, ["phash"], look=True)
-    return {photo: [row["uri"] for row in places] for photo, places in photos.items()}, {p: rows[0]["phash"] or 0 for p, rows in photos.items()}
+    uris = {photo: [row["uri"] for row in places] for photo, places in photos.items()}
+    return uris, {photo: places[0]["phash"] or 0 for photo, places in photos.items()}
 
 
 def _people_labels(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:
