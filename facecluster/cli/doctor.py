@@ -41,10 +41,12 @@ def _look() -> tuple[dict[str, Any], list[str]]:
     from facecluster.models import registry
     from facecluster.models.detector import Detector
     from facecluster.models.int8 import is_supported
+    from facecluster.photos.extras import EXTRAS, install_hint, is_installed
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     flavours = {d: v for d in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs") if (v := _version(d))}
-    decoders = ["JPEG", "PNG", "GIF", "TIFF", *(n for n, f in (("WebP", "webp"), ("AVIF", "avif")) if features.check(f))]
+    optional = (("WebP", "webp"), ("AVIF", "avif"), ("JPEG 2000", "jpg_2000"))
+    decoders = ["JPEG", "PNG", "GIF", "TIFF", *(n for n, f in optional if features.check(f))]
     heic = _version("pi-heif")
     card = registry.card_of("bundled")
     found = {
@@ -54,7 +56,7 @@ def _look() -> tuple[dict[str, Any], list[str]]:
         "bf16": "in hardware" if registry.has_bf16(registry.best_device()) else "no: float32 is used",
         "int8": "in hardware (VNNI): used for the embedder" if is_supported() else "no: not used",
         "faiss": ", ".join(f"{name} {version}" for name, version in flavours.items()) or "none",
-        "decoders": ", ".join(decoders + (["HEIC"] if heic else [])),
+        "decoders": ", ".join(decoders + (["HEIC"] if heic else []) + [e.what for e in EXTRAS if is_installed(e)]),
         "embedder": f"{card.name}, {card.dim} numbers, {card.sha256[:12]}",
         "detector": f"bundled, {Detector.load().fingerprint[:12]}",
         "free disk": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB here",
@@ -68,6 +70,8 @@ def _look() -> tuple[dict[str, Any], list[str]]:
         advice.append("pip uninstall faiss-cpu && pip install 'facecluster[gpu]' (Linux x86-64, CUDA 12) for neighbours on the GPU")
     if not heic:
         advice.append("pip install pi-heif for HEIC photos")
+    if missing := [e for e in EXTRAS if not is_installed(e)]:
+        advice.append(f"{install_hint([e.name for e in missing])} for {', '.join(e.what for e in missing)}")
     return found, advice
 
 
