@@ -80,8 +80,8 @@ def command(
         click.echo(f"left out {plural(videos, 'video')}: {kind} has boxes in photos only", err=True)
     if gone:
         row["gone"] = gone
-        what = "marked" if kind in ("csv", "sqlite") else "left out"
-        click.echo(f"{what}: {plural(gone, 'photo that is', 'photos that are')} gone, see 'facecluster prune {printable(store)} --dry-run'", err=True)
+        what, those = "marked" if kind in ("csv", "sqlite") else "left out", plural(gone, "photo that is", "photos that are")
+        click.echo(f"{what}: {those} gone, see 'facecluster prune {printable(store)} --dry-run'", err=True)
     if as_json:
         click.echo(json.dumps(row, indent=1))
 

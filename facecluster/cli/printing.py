@@ -32,7 +32,7 @@ def gone_line(folder: GoneFolder) -> str:
     from facecluster.report.text import plural
 
     places = plural(len(folder.places), "place")
-    photos = f" of {plural(folder.photos, 'photo')}" if folder.photos else ", of photos that are elsewhere too"
+    photos = f" of {plural(len(folder.photos), 'photo')}" if folder.photos else ", of photos that are elsewhere too"
     if not folder.folder:
         return f"{places}{photos}, moved or deleted from folders that are there"
     why = "perhaps a disk is not mounted" if folder.whole_root else "moved, renamed or deleted"
@@ -46,7 +46,7 @@ def print_gone(store: Store) -> None:
 
     found = [folder for folder in gone_folders(store) if folder.photos]
     if found:
-        photos = plural(sum(folder.photos for folder in found), "photo is", "photos are")
+        photos = plural(len(set[str]().union(*(folder.photos for folder in found))), "photo is", "photos are")
         click.echo(f"{photos} gone but still counted; 'facecluster prune {printable(store.url)}' drops them:", err=True)
         for folder in found:
             click.echo(f"  {gone_line(folder)}", err=True)

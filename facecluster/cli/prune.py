@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,15 +65,20 @@ def _prune(place: Store, under: str | None, yes: bool, dry_run: bool) -> dict[st
         for folder in dropped:
             _print_folder(folder)
         would = "would no longer count" if dry_run else "no longer count" if len(places) != 1 else "no longer counts"
-        photos = sum(folder.photos for folder in dropped)
-        click.echo(f"{plural(len(places), 'place')} of {plural(photos, 'photo')} {would}" if places else "nothing is dropped")
+        photos = set[str]().union(*(folder.photos for folder in dropped))
+        click.echo(f"{plural(len(places), 'place')} of {plural(len(photos), 'photo')} {would}" if places else "nothing is dropped")
         if places and not dry_run:
             store = printable(place.url)
-            click.echo(f"to group without them: 'facecluster cluster {store}'; to take it back: 'facecluster prune {store} --undo'", err=True)
+            click.echo(f"to group without them: 'facecluster cluster {store}'", err=True)
+            click.echo(f"to take it back: 'facecluster prune {store} --undo'", err=True)
     for folder in kept:
         line = gone_line(folder)
         click.echo(f"left as it is: {line}. Mount it, or drop its photos with --yes", err=True)
-    return {"dropped": [asdict(folder) for folder in dropped], "kept": [asdict(folder) for folder in kept]}
+    return {"dropped": [_json(folder) for folder in dropped], "kept": [_json(folder) for folder in kept]}
+
+
+def _json(folder: GoneFolder) -> dict[str, Any]:
+    return {"folder": folder.folder, "whole_root": folder.whole_root, "places": folder.places, "photos": len(folder.photos)}
 
 
 def _undo(place: Store, under: str | None, dry_run: bool) -> dict[str, Any]:
@@ -94,6 +98,8 @@ def _undo(place: Store, under: str | None, dry_run: bool) -> dict[str, Any]:
         if len(places) > SHOWN:
             click.echo(f"  and {len(places) - SHOWN:,} more")
         click.echo(f"{plural(len(places), 'place')} {'would count' if dry_run else 'count' if len(places) != 1 else 'counts'} again")
+        if not dry_run:
+            click.echo(f"to group with them: 'facecluster cluster {printable(place.url)}'", err=True)
     return {"restored": places}
 
 

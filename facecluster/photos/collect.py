@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facecluster.errors import InputError
+from facecluster.photos.gone import remember_sources
 from facecluster.photos.images import local_path
 from facecluster.photos.listing import FoundFile, find_files
 from facecluster.photos.passed_over import PassedOver
@@ -80,6 +81,7 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
         else:
             new[found.uri] = found
     files = [new[uri] for uri in sorted(new)]
+    remember_sources(store, sources)
     gone = _update_gone(store, sources, planned, known | new.keys())
     candidates = _candidates(store, files, planned, gone)
     del planned

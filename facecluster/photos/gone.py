@@ -1,11 +1,13 @@
 """What is gone of a store, and where: the highest folder that is missing or empty, which may be a disk that is not mounted.
 
-A whole root is missing if nothing of the store is left beside that folder, or if it lies where systems mount disks. Places of other
-machines are gone if the last search did not find them; their bucket or host stands for the folder.
+A whole root is missing if that folder is one that was searched, or holds one; or if nothing of the store is left beside it, or it lies
+where systems mount disks. Places of other machines are gone if the last search did not find them; their bucket or host stands for the
+folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import defaultdict
@@ -17,6 +19,7 @@ from facecluster.photos.images import local_path
 from facecluster.photos.places import current_photos
 from facecluster.store import Store
 
+_SOURCES = ("files", "sources.json")
 _MOUNTS = re.compile(r"/mnt|/media(/[^/]+)?|/run/media/[^/]+|/Volumes|/net|/srv|/")  # folders in which disks are mounted
 
 
@@ -25,9 +28,9 @@ class GoneFolder:
     """Places that are gone for one reason."""
 
     folder: str  # the highest folder that is missing or empty; '' for files missing in folders that are there
-    whole_root: bool  # nothing of the store is left beside it: perhaps a disk is not mounted
+    whole_root: bool  # with photos that are nowhere else: perhaps a disk is not mounted
     places: list[str]  # uris, sorted
-    photos: int  # photos that are at no other place
+    photos: frozenset[str]  # photo_ids of those that are nowhere now; the uri of a file that could not be used
 
 
 def gone_folders(store: Store, under: str | None = None) -> list[GoneFolder]:
@@ -41,6 +44,7 @@ def gone_folders(store: Store, under: str | None = None) -> list[GoneFolder]:
     rows = list(zip(*(table[name].to_pylist() for name in ("uri", "photo_id", "gone")), strict=True))
     there = {photo for _, photo, gone in rows if photo and not gone}
     folders = _folders_of(uri for uri, _, gone in rows if not gone)
+    roots = _sources(store)
     missing_folder = _missing_folder_finder(folders)
     found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for uri, photo, gone in rows:
@@ -48,11 +52,36 @@ def gone_folders(store: Store, under: str | None = None) -> list[GoneFolder]:
             found[missing_folder(uri)].append((uri, photo))
     result = []
     for folder, places in found.items():
-        photos = {photo or uri for uri, photo in places} - there
+        photos = frozenset(photo or uri for uri, photo in places) - there
         above = os.path.dirname(folder)
-        root = bool(folder) and (above not in folders or bool(_MOUNTS.fullmatch(above)))
-        result.append(GoneFolder(folder, root, sorted(uri for uri, _ in places), len(photos)))
+        searched = any(source == folder or is_under(source, folder) for source in roots) if folder else False
+        root = bool(folder and photos) and (searched or above not in folders or bool(_MOUNTS.fullmatch(above)))
+        result.append(GoneFolder(folder, root, sorted(uri for uri, _ in places), photos))
     return sorted(result, key=lambda g: (not g.whole_root, -len(g.places), g.folder))
+
+
+def remember_sources(store: Store, sources: Iterable[str]) -> None:
+    """Keep in the store which folders were searched."""
+    known = set(_sources(store))
+    found = {_root(source) for source in sources}
+    if not found <= known:
+        store.write_bytes(json.dumps(sorted(known | found)).encode(), *_SOURCES)
+
+
+def _root(source: str) -> str:
+    """The folder of a source: of a glob, the part before its first pattern; of a file, its own folder is not searched, so itself."""
+    path = local_path(source)
+    fixed = re.split(r"[*?\[]", source if path is None else path)[0]
+    fixed = fixed if fixed == (path or source) else fixed.rpartition("/")[0]
+    return fixed if path is None else os.path.abspath(os.path.expanduser(fixed or "/")).encode("utf-8", "replace").decode()
+
+
+def _sources(store: Store) -> list[str]:
+    try:
+        found = json.loads(store.fs.cat_file(store.path(*_SOURCES)))
+    except (OSError, ValueError):
+        return []
+    return [source for source in found if isinstance(source, str)] if isinstance(found, list) else []
 
 
 def is_under(uri: str, folder: str) -> bool:

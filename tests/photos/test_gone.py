@@ -64,7 +64,7 @@ def test_a_deleted_photo_counts_on_and_is_gone_until_it_is_pruned(tmp_path: Path
     assert gone_folders(store) == []
     (tmp_path / "p/a.jpg").unlink()
     (found,) = gone_folders(store)
-    assert (found.folder, found.whole_root, found.photos) == ("", False, 1) and found.places == [str(tmp_path / "p/a.jpg")]
+    assert (found.folder, found.whole_root, found.photos) == ("", False, {photo(1)}) and found.places == [str(tmp_path / "p/a.jpg")]
     assert current_photo_ids(store).to_pylist() == [photo(1), photo(2)]
     before = sorted((p, p.stat().st_mtime_ns) for p in (tmp_path / "store").rglob("*"))
     assert "a.jpg" in run("prune", store.url, "--dry-run")[0]
@@ -83,7 +83,7 @@ def test_a_whole_root_that_is_missing_or_empty_needs_a_yes(tmp_path: Path) -> No
     store = make(tmp_path, {"disk/DCIM/1/a.jpg": 1, "disk/DCIM/2/b.jpg": 2, "other/deep/c.jpg": 3, "other/deep/d.jpg": 4})
     shutil.rmtree(tmp_path / "disk/DCIM")  # an empty mount point is left
     shutil.rmtree(tmp_path / "other")
-    assert {(g.folder, g.whole_root, len(g.places), g.photos) for g in gone_folders(store)} == {
+    assert {(g.folder, g.whole_root, len(g.places), len(g.photos)) for g in gone_folders(store)} == {
         (str(tmp_path / "disk"), True, 2, 2), (str(tmp_path / "other"), True, 2, 2)}  # fmt: skip
     out, err = run("prune", store.url)
     assert "nothing is dropped" in out and err.count("perhaps a disk is not mounted") == 2 and "--yes" in err
@@ -105,6 +105,34 @@ def test_a_folder_that_is_missing_among_others_is_no_root(tmp_path: Path) -> Non
     assert (found.folder, found.whole_root) == (str(tmp_path / "p/2019"), False)
     run("prune", store.url)
     assert current_photo_ids(store).to_pylist() == [photo(2), photo(3)]
+
+
+def test_a_folder_that_was_searched_is_a_root_though_others_are_beside_it(tmp_path: Path) -> None:
+    store = make(tmp_path, {"a/x/1.jpg": 1, "b/x/2.jpg": 2, "b/y/3.jpg": 3})
+    collect([str(tmp_path / "a"), str(tmp_path / "b/**/*.jpg")], store)
+    shutil.rmtree(tmp_path / "b/x")
+    assert [g.whole_root for g in gone_folders(store)] == [False]
+    shutil.rmtree(tmp_path / "b/y")  # b is an empty mount point
+    (found,) = gone_folders(store)
+    assert (found.folder, found.whole_root) == (str(tmp_path / "b"), True)
+    (tmp_path / "b").rmdir()
+    assert [g.whole_root for g in gone_folders(store)] == [True]
+    assert "nothing is dropped" in run("prune", store.url)[0]
+
+
+def test_a_root_that_was_moved_needs_no_yes(tmp_path: Path) -> None:
+    store = make(tmp_path, {"a/1.jpg": 1, "b/1.jpg": 1})
+    collect([str(tmp_path / "a"), str(tmp_path / "b")], store)
+    shutil.rmtree(tmp_path / "a")
+    assert "1 place of 0 photos no longer counts" in run("prune", store.url)[0]
+
+
+def test_a_photo_that_is_gone_from_two_places_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make(tmp_path, {"old/a.jpg": 1, "new/a.jpg": 1, "new/b.jpg": 2})
+    shutil.rmtree(tmp_path / "old")
+    (tmp_path / "new/a.jpg").unlink()
+    print_gone(store)
+    assert capsys.readouterr().err.startswith("1 photo is gone but still counted")
 
 
 def test_a_place_that_comes_back_counts_again(tmp_path: Path) -> None:
@@ -140,7 +168,7 @@ def test_a_photo_with_another_place_is_not_gone_and_that_place_is_used(tmp_path:
     store = make(tmp_path, {"old/a.jpg": 1, "new/a.jpg": 1, "new/b.jpg": 0})
     shutil.rmtree(tmp_path / "old")
     (found,) = gone_folders(store)
-    assert found.photos == 0 and len(found.places) == 1
+    assert not found.photos and not found.whole_root and len(found.places) == 1
     places = places_by_photo(store, ["width"], look=True)
     assert list(places) == [photo(1)]
     assert [(Path(p["uri"]).parent.name, p["gone"], p["width"]) for p in places[photo(1)]] == [("new", False, 400), ("old", True, 400)]
