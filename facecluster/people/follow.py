@@ -225,7 +225,7 @@ def _laid_over(
     """Old boxes (n, 4) in px of the new photo, for each way to lay the old picture over it that leaves most of it in view."""
     ways = [(new.width / width, np.zeros(2))] if abs(math.log(width * new.height / (height * new.width))) < 0.03 else []
     for i, j in anchors:
-        scale = float(np.sqrt(np.prod(new.boxes[j, 2:]) / max(np.prod(boxes[i, 2:]), 1e-9)))
+        scale = float(np.sqrt(np.prod(new.boxes[j, 2:]) / max(float(np.prod(boxes[i, 2:])), 1e-9)))
         old_centre, new_centre = boxes[i, :2] + boxes[i, 2:] / 2, new.boxes[j, :2] + new.boxes[j, 2:] / 2
         ways.append((scale, new_centre - scale * old_centre))
     for scale, shift in ways:

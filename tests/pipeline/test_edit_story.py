@@ -201,26 +201,19 @@ def test_all_at_once(folder: Folder) -> None:
     check(folder, before, sidecars)
 
 
-def half_rated(folder: Folder) -> None:
-    exiftool(["-Rating=1"], by_type(folder)[0])
-
-
 def one_rated(folder: Folder) -> None:
     """The photo whose face was split off: the copy of it keeps its bytes."""
     lone = [photo for photo, people in folder.who().items() if people == [""]]
     exiftool(["-Rating=1"], [next(p for p in folder.files() if p.stem in lone)])
 
 
-def turned_by_tag(folder: Folder) -> None:
-    exiftool(["-n", "-Orientation=6"], folder.files()[::3])
-
-
-def cropped(folder: Folder) -> None:
-    crop(folder.files()[::2])
-
-
-def packed_as_png(folder: Folder) -> None:
-    for path in folder.files()[::2]:
+def each_in_another_way(folder: Folder) -> None:
+    """A quarter is rated, a quarter turned by its tag, a quarter cropped and made smaller, a quarter packed as PNG."""
+    files = folder.files()
+    exiftool(["-Rating=1"], files[::4])
+    exiftool(["-n", "-Orientation=6"], files[1::4])
+    crop(files[2::4])
+    for path in files[3::4]:
         with Image.open(path) as image:
             image.save(path.with_suffix(".png"), exif=image.getexif())
         if path.suffix != ".png":
@@ -238,11 +231,8 @@ def edited_and_restored(folder: Folder) -> None:
         path.write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    ("edit", "lost"),
-    [(half_rated, 0), (one_rated, 0), (turned_by_tag, 0), (cropped, 3), (packed_as_png, 0), (edited_and_restored, 0)],
-)
-def test_one_edit(folder: Folder, edit: Callable[[Folder], None], lost: int) -> None:
+@pytest.mark.parametrize(("edit", "lost"), [(one_rated, 0), (each_in_another_way, 2), (edited_and_restored, 0)])
+def test_other_edits(folder: Folder, edit: Callable[[Folder], None], lost: int) -> None:
     before, sidecars = folder.who(), folder.sidecars()
     edit(folder)
     folder.run()
@@ -273,11 +263,10 @@ def as_before(store: Store) -> None:
     store.remove("gone")
 
 
-@pytest.mark.parametrize("edit", [rate, turned_by_tag, edited_and_restored])
-def test_a_store_of_an_earlier_version_loses_nothing(folder: Folder, edit: Callable[[Folder], None]) -> None:
+def test_a_store_of_an_earlier_version_loses_nothing(folder: Folder) -> None:
     """It does not know what its photos looked like, so faces are followed where pictures are known today."""
     as_before(Store(str(folder.store)))
     before, sidecars = folder.who(), folder.sidecars()
-    edit(folder)
+    each_in_another_way(folder)
     folder.run()
-    check(folder, before, sidecars)
+    check(folder, before, sidecars, lost=2)
