@@ -40,6 +40,7 @@ class Face:
     quality: float
     person: Person | None
     probability: float  # that it shows that person
+    at_ms: int | None = None  # of a video: milliseconds from its start to the frame of the box
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class PhotoLibrary:
     _numbers: dict[str, NDArray[np.float64]]
     _person: NDArray[np.int32]
     _probability: NDArray[np.float32]
+    _at_ms: pa.ChunkedArray
 
     def stills(self) -> PhotoLibrary:
         """The library without videos, for formats that know boxes in photos only."""
@@ -103,6 +105,7 @@ class PhotoLibrary:
         return Face(
             face_id=self._ids[row].as_py(), box=(x, y, w, h), landmarks=tuple(self._landmarks[row].tolist()),
             person=self.recognition.people[person] if person >= 0 else None, probability=float(self._probability[row]),
+            at_ms=self._at_ms[row].as_py(),
             **{name: float(self._numbers[name][row]) for name in _NUMBERS},
         )  # fmt: skip
 
@@ -140,6 +143,7 @@ def read_photo_library(
     return PhotoLibrary(
         photos, recognition, rows, ids, box, landmarks, numbers,
         np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),
+        table["at_ms"],
     )  # fmt: skip
 
 

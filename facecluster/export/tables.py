@@ -40,6 +40,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("x", "REAL NOT NULL", "px from the left"), ("y", "REAL NOT NULL", "px from the top"), ("w", "REAL NOT NULL", "px"),
         ("h", "REAL NOT NULL", "px"), ("score", "REAL NOT NULL", "of the detector, 0 to 1"), ("quality", "REAL NOT NULL", "0 to 1"),
         ("sharpness", "REAL NOT NULL", "0 flat, 10 and up crisp"), ("yaw", "REAL NOT NULL", "degrees"),
+        ("at_ms", "INTEGER", "of a video: milliseconds from its start to the frame of the box; empty for photos"),
     ],
 }  # fmt: skip
 
@@ -57,7 +58,7 @@ def rows(library: PhotoLibrary, table: str) -> Iterator[Row]:
         else:
             for f in faces:
                 person = f.person.key if f.person else None
-                yield f.face_id, photo.photo_id, person, f.probability, *f.box, f.score, f.quality, f.sharpness, f.yaw
+                yield f.face_id, photo.photo_id, person, f.probability, *f.box, f.score, f.quality, f.sharpness, f.yaw, f.at_ms
 
 
 def export_csv(library: PhotoLibrary, out: OutputFolder) -> int:
