@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with ~/Pictures, and with ~/faces, a folder for each person, and ~/labels.csv."""
     home = tmp_path_factory.mktemp("home")
     made = make_collection(str(home / "Pictures"), people=6, photos=4)
-    with open(made.table, encoding="utf-8", newline="") as f:
+    with open(made.table, encoding="utf-8-sig", newline="") as f:
         rows = list(csv.DictReader(f))
     with open(home / "labels.csv", "w", encoding="utf-8", newline="") as f:
         labels = csv.writer(f)
