@@ -3,6 +3,7 @@
 runs               the tables of each run, and which run is current
 face_ids           finds a face again whose face_id changed
 follow             follows faces from a photo to the edited one that took its place
+edited_photos      whether two photos show the same picture, one of them edited
 assign_ids         lasting ids and names for the groups of a run
 retired_ids        lasting ids that nobody has any more, and who took over
 churn              the changes from one run to the next

@@ -36,10 +36,16 @@ def read_face_boxes(store: Store, ids: Sequence[str]) -> NDArray[np.float32]:
     return boxes
 
 
-def read_followed(store: Store) -> dict[str, str]:
-    """face_ids of faces whose photo was edited, each with that of the same face in the photo that took its place."""
+Followed = Mapping[str, Sequence[str]]  # face_id -> face_ids of the same face in photos that took its photo's place
+
+
+def read_followed(store: Store) -> dict[str, list[str]]:
+    """face_ids of faces whose photo was edited, each with those of the same face in the photos that took its place."""
+    found: dict[str, list[str]] = {}
     table = store.read_all(FOLLOWED_TABLE, FOLLOWED)
-    return dict(zip(table["old"].to_pylist(), table["new"].to_pylist(), strict=True))
+    for old, new in zip(table["old"].to_pylist(), table["new"].to_pylist(), strict=True):
+        found.setdefault(old, []).append(new)
+    return found
 
 
 class FacesOf:
@@ -52,16 +58,15 @@ class FacesOf:
         return isinstance(face, str) and face[:PHOTO_CHARS] in self._photos
 
 
-def present_id(face: str, followed: Mapping[str, str], present: Container[str]) -> str | None:
-    """The face_id that a face has now, over any number of edits; None if it is gone. An edit and its undoing may make a circle."""
-    seen: set[str] = set()
-    at: str | None = face
-    while at is not None and at not in present:
-        seen.add(at)
-        at = followed.get(at)
-        if at in seen:
-            return None
-    return at
+def present_ids(face: str, followed: Followed, present: Container[str]) -> list[str]:
+    """The face_ids that a face has now, over any number of edits: none if it is gone, several if copies of its photo were edited.
+
+    An edit and its undoing may make a circle.
+    """
+    found = [face]
+    for at in found:  # grows
+        found += [new for new in followed.get(at, ()) if new not in found]
+    return [at for at in found if at in present]
 
 
 def track_faces(
@@ -69,7 +74,7 @@ def track_faces(
     old_boxes: NDArray[np.floating],
     new: Sequence[str],
     new_boxes: NDArray[np.floating],
-    followed: Mapping[str, str] | None = None,
+    followed: Followed | None = None,
 ) -> NDArray[np.int64]:
     """Find each face of `old` in `new`: by id and box, else where it was followed to, else by box among the photo's other faces.
 
@@ -90,9 +95,9 @@ def track_faces(
     same = at >= 0
     overlap = _paired_iou(old_boxes[same], new_boxes[at[same]])
     at[np.flatnonzero(same)[overlap < MIN_IOU]] = -1  # NaN compares as not less: without a box the id decides
-    for i in np.flatnonzero(at < 0).tolist() if followed else ():
-        if old[i] in followed and old[i] not in rows and (found := present_id(old[i], followed, rows)) is not None:
-            at[i] = rows[found]
+    for missing in np.flatnonzero(at < 0).tolist() if followed else ():
+        if old[missing] not in rows and (found := present_ids(old[missing], followed or {}, rows)):
+            at[missing] = rows[found[0]]
     lost = np.flatnonzero(at < 0)
     photos: dict[str, list[int]] = {}
     for i in lost[np.isfinite(old_boxes[lost]).all(axis=1)].tolist():
@@ -121,22 +126,28 @@ def _paired_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.
 
 
 def with_current_ids(
-    decisions: Iterable[Decision], ids: Sequence[str], boxes: NDArray[np.floating], followed: Mapping[str, str] | None = None
+    decisions: Iterable[Decision], ids: Sequence[str], boxes: NDArray[np.floating], followed: Followed | None = None
 ) -> list[Decision]:
-    """Decisions with the present face_ids of their faces; a face that is gone keeps its old id."""
+    """Decisions with the present face_ids of their faces; a face that is gone keeps its old id.
+
+    What is said about a face holds for it in every edited copy of its photo; only not-same, which parts all its faces, names each once.
+    """
     decisions = list(decisions)
     known: dict[tuple[str, tuple[float, ...] | None], str] = {
         (face, d.boxes.get(face)): face for d in decisions for face in (*d.faces, *d.others)
     }
     keys = list(known)
     unknown = (np.nan,) * 4
-    at = track_faces([face for face, _ in keys], np.array([box or unknown for _, box in keys], np.float64).reshape(-1, 4), ids, boxes, followed)
+    old_boxes = np.array([box or unknown for _, box in keys], np.float64).reshape(-1, 4)
+    at = track_faces([face for face, _ in keys], old_boxes, ids, boxes, followed)
     rows = set(ids)
     for key, row in zip(keys, at.tolist(), strict=True):
         # an id that now belongs to another face must not stand for it
         known[key] = ids[row] if row >= 0 else f"gone {key[0]}" if key[0] in rows else key[0]
 
     def now(d: Decision, faces: Sequence[str]) -> tuple[str, ...]:
-        return tuple(known[face, d.boxes.get(face)] for face in faces)
+        first = [known[face, d.boxes.get(face)] for face in faces]
+        old = [face for face in (*faces, *first) if followed and face in followed and d.act != "not-same"]
+        return tuple(dict.fromkeys([*first, *(copy for face in old for copy in present_ids(face, followed or {}, rows))]))
 
     return [replace(d, faces=now(d, d.faces), others=now(d, d.others)) for d in decisions]

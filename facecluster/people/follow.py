@@ -1,11 +1,10 @@
 """Follows faces from a photo that is no longer there to the photo that took its place: edited, turned, saved again, cropped a little.
 
-A file whose picture is unchanged keeps its photo_id, so its faces need not be followed. Where the picture changed, the faces of the old and
-the new photo are laid over each other: the old boxes are turned in eight ways, and scaled and shifted so that a face of the old photo
-lies on one of the new. Two photos show the same if most boxes then overlap and their vectors agree: at the same place a little, at a
-place of the same name more, elsewhere closely. An old photo is one of the run before that is no longer at one of its places; a new one
-was not in that run. Photos are looked for by their looks alone only if no place shows them: so the neighbour in a burst is not taken for
-a copy.
+A file whose picture is unchanged keeps its photo_id, so its faces need not be followed. Where the picture changed, boxes and vectors of the
+faces tell whether two photos show the same (`edited_photos`). The vectors must agree a little where the new photo is at the place of the
+old one or has nearly its perceptual hash, more where it has its name, else closely. An old photo is one of the run before that is no longer
+at one of its places; a new one was not in that run. Photos are looked for by their looks alone only if no place shows them: so the
+neighbour in a burst is not taken for a copy.
 
 Odd inputs: a photo without faces has none to follow; without an earlier run nothing is followed; a photo at the old place that shows
 something else is a new photo.
@@ -13,11 +12,9 @@ something else is a new photo.
 
 from __future__ import annotations
 
-import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -25,38 +22,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.decisions import read
-from facecluster.geometry import iou, turn_boxes
+from facecluster.people.edited_photos import LEAST_COSINE, Match, Photo, match_photos
 from facecluster.people.face_ids import FOLLOWED_TABLE, PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.people.runs import current_run, read_faces
 from facecluster.photos.places import current_photos, drop_places, past_photos
 from facecluster.store import FACES, FOLLOWED, Store, table_of
 
-OVERLAP = 0.4  # intersection over union from which an old and a new box are one face
-LEAST_COSINE = {"place": 0.6, "name": 0.85, "look": 0.95}  # of the most similar pair of faces, by what speaks for two photos
-MIN_SHARE = {"place": 0.5, "name": 0.5, "look": 0.8}  # of the faces that both photos may show, those that overlap
-CROP = 0.6  # share of the old photo's area that the new one must still show
-BORDER = 0.05  # share of the new photo's area that may lie outside the old one
-BLOCK = 2_000  # old faces compared with all new ones at a time
-
-
-@dataclass(slots=True)
-class _Photo:
-    """A photo and its faces: struct of arrays."""
-
-    width: int = 0  # px
-    height: int = 0
-    uris: list[str] = field(default_factory=list)  # where it is, or was
-    ids: list[str] = field(default_factory=list)  # of its faces
-    boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))  # px
-    vectors: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 1), np.float32))
-
-
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """The faces of two photos that lie on each other."""
-
-    pairs: list[tuple[int, int]]  # faces of the old and of the new photo
-    score: float  # sum of their cosines
+MAX_BITS = 12  # of 64 in which the perceptual hashes of one picture may differ; unrelated ones differ in 32, standard deviation 4
+BLOCK = 2_000  # old faces or photos compared with all new ones at a time
 
 
 def follow_faces(store: Store, made: Store, embeddings: str) -> int:
@@ -91,7 +64,8 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
         return 0
     photos = _read_photos(made, moved | new | {earlier for earlier, _, _ in places}, embeddings)
     found = _Found(photos)
-    for pairs in (places, _pairs_by_name(photos, moved, new), _pairs_by_look(photos, old, new)):
+    searches = ((_pairs_by_name, moved), (_pairs_by_picture, old), (_pairs_by_faces, old))
+    for pairs in (places, *(pairs_of(photos, photos_of, new) for pairs_of, photos_of in searches)):
         found.match_all(pairs)
     rows = found.faces()
     if rows:
@@ -102,14 +76,14 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     return len(rows)
 
 
-def _read_photos(store: Store, wanted: set[str], embeddings: str) -> dict[str, _Photo]:
+def _read_photos(store: Store, wanted: set[str], embeddings: str) -> dict[str, Photo]:
     """The photos whose ids begin with one of `wanted`, with all their faces that have a vector."""
-    photos: dict[str, _Photo] = defaultdict(_Photo)
+    photos: dict[str, Photo] = defaultdict(Photo)
     past = past_photos(store)
-    for uri, photo_id, width, height in zip(*(past[name].to_pylist() for name in past.column_names), strict=True):
+    for uri, photo_id, width, height, phash in zip(*(past[name].to_pylist() for name in past.column_names), strict=True):
         if (key := photo_id[:PHOTO_CHARS]) in wanted:
             photo = photos[key]
-            photo.width, photo.height = width or 0, height or 0
+            photo.width, photo.height, photo.phash = width or 0, height or 0, phash
             photo.uris.append(uri)
     prefixes = pa.array(sorted(wanted), pa.string())
     boxes: dict[str, list[float]] = {}
@@ -143,7 +117,7 @@ def _pairs_by_place(store: Store, old: set[str], new: set[str]) -> list[tuple[st
     return [pair for pair in dict.fromkeys(pairs) if pair[0] in old]
 
 
-def _pairs_by_name(photos: Mapping[str, _Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
+def _pairs_by_name(photos: Mapping[str, Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
     """Pairs of an old and a new photo whose files have one name, whatever their folder and extension."""
     named: dict[str, list[str]] = defaultdict(list)
     for photo in sorted(new):
@@ -158,7 +132,31 @@ def _stem(uri: str) -> str:
     return os.path.splitext(uri.rsplit("/", 1)[-1])[0].casefold()
 
 
-def _pairs_by_look(photos: Mapping[str, _Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
+def _pairs_by_picture(photos: Mapping[str, Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Pairs of an old and a new photo whose perceptual hashes are nearly equal, turned in any of eight ways."""
+    mine = [(photo, h) for photo in sorted(old) if (h := photos[photo].phash) is not None]
+    theirs = [(photo, h) for photo in sorted(new) if (h := photos[photo].phash) is not None]
+    turned = np.array([turned_hashes(h) for _, h in theirs], np.uint64).reshape(len(theirs), 8)
+    for start in range(0, len(mine), BLOCK):
+        part = mine[start : start + BLOCK]
+        hashes = np.array([h for _, h in part], np.uint64)
+        near = np.zeros((len(part), len(theirs)), dtype=bool)
+        for variant in turned.T:
+            near |= np.bitwise_count(hashes[:, None] ^ variant) <= MAX_BITS
+        for i, j in zip(*np.nonzero(near), strict=True):
+            yield part[int(i)][0], theirs[int(j)][0], "picture"
+
+
+def turned_hashes(phash: int) -> list[int]:
+    """The perceptual hash of a picture in the eight ways to turn it, nearly: mirrored, the DCT's odd coefficients change their signs."""
+    bits = np.array([phash >> (63 - i) & 1 for i in range(64)], dtype=np.uint8).reshape(8, 8)
+    odd = (np.arange(8) % 2 == 0).astype(np.uint8)  # the first coefficient that is kept is number 1
+    mirrored = [way ^ (odd * across) for way in (bits, bits.T) for across in (0, 1)]
+    ways = [way ^ (odd[:, None] * down) for way in mirrored for down in (0, 1)]
+    return [int("".join(map(str, way.ravel())), 2) for way in ways]
+
+
+def _pairs_by_faces(photos: Mapping[str, Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
     """Pairs of an old and a new photo that have faces of nearly equal vectors."""
     owners = [photo for photo in sorted(new) for _ in photos[photo].ids]
     theirs = [photos[photo].vectors for photo in sorted(new) if photos[photo].ids]
@@ -169,27 +167,27 @@ def _pairs_by_look(photos: Mapping[str, _Photo], old: set[str], new: set[str]) -
     for start in range(0, len(mine), BLOCK):
         part = mine[start : start + BLOCK]
         cosines = np.stack([vector for _, vector in part]) @ columns
-        for i, j in zip(*np.nonzero(cosines >= LEAST_COSINE["look"]), strict=True):
-            yield part[int(i)][0], owners[int(j)], "look"
+        for i, j in zip(*np.nonzero(cosines >= LEAST_COSINE["faces"]), strict=True):
+            yield part[int(i)][0], owners[int(j)], "faces"
 
 
 class _Found:
     """Pairs of an old and a new photo that show the same. A new photo is in one; an old one in several only if copies of it were edited."""
 
-    def __init__(self, photos: Mapping[str, _Photo]) -> None:
-        self.matches: dict[tuple[str, str], _Match] = {}
+    def __init__(self, photos: Mapping[str, Photo]) -> None:
+        self.matches: dict[tuple[str, str], Match] = {}
         self._photos = photos
 
     def match_all(self, pairs: Iterable[tuple[str, str, str]]) -> None:
         """Add those of these pairs that show the same, the best first."""
         old, new = {o for o, _ in self.matches}, {n for _, n in self.matches}
-        scored: list[tuple[float, str, str, str, _Match]] = []
+        scored: list[tuple[float, str, str, str, Match]] = []
         for a, b, kind in dict.fromkeys(pairs):
             one, two = self._photos[a], self._photos[b]
-            if b not in new and (a not in old or kind != "look") and (match := match_photos(one, two, kind)) is not None:
+            if b not in new and (a not in old or kind in ("place", "name")) and (match := match_photos(one, two, kind)) is not None:
                 scored.append((-match.score, a, b, kind, match))
         for _, a, b, kind, match in sorted(scored, key=lambda s: s[:3]):
-            if b not in new and (a not in old or kind != "look"):
+            if b not in new and (a not in old or kind in ("place", "name")):
                 self.matches[a, b] = match
                 old.add(a)
                 new.add(b)
@@ -198,56 +196,6 @@ class _Found:
         """The face_ids of each old face and the new one."""
         pairs = [(self._photos[a], self._photos[b], m) for (a, b), m in sorted(self.matches.items(), key=lambda item: item[0])]
         return [(a.ids[i], b.ids[j]) for a, b, m in pairs for i, j in m.pairs]
-
-
-def match_photos(old: _Photo, new: _Photo, kind: str) -> _Match | None:
-    """The faces that two photos share if they show the same; `kind`: what speaks for it, a key of LEAST_COSINE."""
-    if not old.ids or not new.ids or not (old.width and old.height and new.width and new.height):
-        return None
-    cosines = np.asarray(old.vectors @ new.vectors.T, np.float64)
-    if cosines.max() < LEAST_COSINE[kind]:
-        return None
-    anchors = [divmod(int(k), len(new.ids)) for k in np.argsort(-cosines, axis=None)[:8]]
-    best: _Match | None = None
-    for turn in range(1, 9):
-        boxes = turn_boxes(old.boxes, turn, old.width, old.height)
-        width, height = (old.height, old.width) if turn >= 5 else (old.width, old.height)
-        for laid in _laid_over(boxes, width, height, new, anchors):
-            match = _overlap(laid, new, cosines, kind)
-            if match is not None and (best is None or match.score > best.score):
-                best = match
-    return best
-
-
-def _laid_over(
-    boxes: NDArray[np.float64], width: int, height: int, new: _Photo, anchors: Sequence[tuple[int, int]]
-) -> Iterator[NDArray[np.float64]]:
-    """Old boxes (n, 4) in px of the new photo, for each way to lay the old picture over it that leaves most of it in view."""
-    ways = [(new.width / width, np.zeros(2))] if abs(math.log(width * new.height / (height * new.width))) < 0.03 else []
-    for i, j in anchors:
-        scale = float(np.sqrt(np.prod(new.boxes[j, 2:]) / max(float(np.prod(boxes[i, 2:])), 1e-9)))
-        old_centre, new_centre = boxes[i, :2] + boxes[i, 2:] / 2, new.boxes[j, :2] + new.boxes[j, 2:] / 2
-        ways.append((scale, new_centre - scale * old_centre))
-    for scale, shift in ways:
-        size, frame = scale * np.array([width, height]), np.array([new.width, new.height])
-        seen = np.prod(np.clip(np.minimum(shift + size, frame) - np.maximum(shift, 0), 0, None))
-        if seen >= CROP * np.prod(size) and seen >= (1 - BORDER) * np.prod(frame):
-            yield np.c_[boxes[:, :2] * scale + shift, boxes[:, 2:] * scale]
-
-
-def _overlap(laid: NDArray[np.float64], new: _Photo, cosines: NDArray[np.float64], kind: str) -> _Match | None:
-    """The faces that overlap, greedily; None if they are too few or their vectors differ too much."""
-    overlap = iou(laid, new.boxes)
-    centres = laid[:, :2] + laid[:, 2:] / 2
-    inside = int(((centres >= 0) & (centres < (new.width, new.height))).all(axis=1).sum())
-    pairs: list[tuple[int, int]] = []
-    while overlap.size and overlap.max() >= OVERLAP:
-        i, j = divmod(int(overlap.argmax()), overlap.shape[1])
-        pairs.append((i, j))
-        overlap[i], overlap[:, j] = -1, -1
-    likeness = [float(cosines[i, j]) for i, j in pairs]
-    enough = pairs and len(pairs) >= MIN_SHARE[kind] * min(inside, len(new.ids)) and max(likeness) >= LEAST_COSINE[kind]
-    return _Match(pairs, sum(likeness)) if enough else None
 
 
 def _drop_old_places(store: Store, photos: Iterable[str]) -> None:

@@ -150,8 +150,8 @@ def restore_places(store: Store, uris: Iterable[str]) -> None:
 
 
 def past_photos(store: Store) -> pa.Table:
-    """A row for each time that a place was looked at and could be used, in that order: uri, photo_id, width, height."""
-    names = ["uri", "photo_id", "width", "height", "error", "picture"]
+    """A row for each time that a place was looked at and could be used, in that order: uri, photo_id, width, height, phash."""
+    names = ["uri", "photo_id", "width", "height", "phash", "error", "picture"]
     table = store.read_all("photos", PHOTOS, names).combine_chunks()
     table = table.set_column(names.index("photo_id"), "photo_id", _first_ids(table))
-    return table.filter(pc.is_null(table["error"])).select(names[:4])
+    return table.filter(pc.is_null(table["error"])).select(names[:5])
