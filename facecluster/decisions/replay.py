@@ -162,7 +162,7 @@ class _Replayer:
         """Link the faces of a replaced name to the person who has another name now, or none."""
         left = self._left(d.faces)
         anchor = [self.anchor[by.id]] if by.id in self.anchor else []
-        newest = next((self.name_of[f] for f in (*anchor, *left) if f in self.name_of), None)  # of the person, not of one who left
-        head = self.links.link_all([f for f in left if self.name_of.get(f, newest) == newest][:CORE_FACES])
+        newest = next((self.name_of[f] for f in (*anchor, *left) if self.name_of.get(f)), None)  # of the person, not of one who left
+        head = self.links.link_all([f for f in left if (self.name_of.get(f) or newest) == newest][:CORE_FACES])
         if head is not None:
             self.links.link(self.anchor.setdefault(by.id, head), head)

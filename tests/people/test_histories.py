@@ -131,7 +131,7 @@ def act(library: Library, model: Model, step: tuple[str, int, int, int]) -> list
     elif what == "merge" and mine is not theirs:
         made = [known.merge(person, second)]
         model.join(mine, theirs)
-    elif what == "same" and mine is not theirs and not (mine.name and theirs.name):
+    elif what == "same" and mine is not theirs and not (mine.name and theirs.name) and not model.are_apart(mine, theirs):
         made = [known.link("same", (face, other))]
         model.tied |= {face, other}
         model.join(mine, theirs)
@@ -185,3 +185,62 @@ def test_a_history_means_what_a_person_means(steps: list[tuple[str, int, int, in
         people = library.known().people
         ever |= set(library.before.person_ids)
         assert all(people.index(person) is not None for person in ever)  # an id of a run means somebody for ever
+
+
+@dataclass
+class Act:
+    """A name for a true person, or a merge of two, by one face of each."""
+
+    what: str
+    face: str
+    other: str = ""  # the name, or a face of the other person
+    saw: tuple[str | None, str | None] = (None, None)  # merge: the names of both
+    id: str = ""
+    undo: str | None = None  # id of the undo in force
+
+
+class Owned(Model):
+    """People whose name comes from one true person: of the acts that remain, each is done again as it was meant."""
+
+    def __init__(self, acts: Sequence[Act] = ()) -> None:
+        super().__init__()
+        self.keeper = {id(p): min(p.faces) for p in self.people}  # a face of whom the lasting id comes from
+        self.owner = dict(self.keeper)  # a face of whom the name comes from, or else the lasting id
+        self.clear = True  # whether it is plain what two names of a merged person mean
+        for a in (a for a in acts if a.undo is None):
+            one = self.of(a.face)
+            if a.what == "name":
+                self.clear &= a.face == self.owner[id(one)] or not one.name
+                self.owner[id(one)] = a.face if a.other else self.keeper[id(one)]
+                one.name = a.other or None
+            elif one is not (two := self.of(a.other)):
+                self.clear &= not two.name or (one.name, two.name) == a.saw or not (one.name or a.saw[0])
+                self.owner[id(one)] = self.owner[id(one if one.name or not two.name else two)]
+                self.join(one, two)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["name", "name", "clear", "merge", "toggle"]), *[st.integers(0, 29)] * 2), max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_any_decision_can_be_undone_and_brought_back(steps: list[tuple[str, int, int]]) -> None:
+    """Names of their own for each true person, and merges: after any of them is undone, the others mean what they meant."""
+    library = Library()
+    acts: list[Act] = []
+    for number, (what, i, j) in enumerate(steps):
+        model, known = Owned(acts), library.known()
+        mine, theirs = model.of(FACES[i]), model.of(FACES[j])
+        if what == "toggle" and acts:
+            act = acts[i % len(acts)]
+            of, act.undo = act.undo or act.id, None if act.undo else "an undo"
+            if not Owned(acts).clear:
+                act.undo = None if act.undo else of
+                continue
+            made = library.undo([of])[0]
+            act.undo = made if act.undo else None
+        elif what == "merge" and mine is not theirs:
+            made = library.append([known.merge(known.find(FACES[i]), known.find(FACES[j]))])[0]
+            acts.append(Act("merge", model.keeper[id(mine)], model.keeper[id(theirs)], (mine.name, theirs.name), made))
+        elif what in ("name", "clear"):
+            name = f"Name {number}" if what == "name" else ""
+            made = library.append([known.name(known.find(FACES[i]), name)])[0]
+            acts.append(Act("name", model.owner[id(mine)], name, id=made))
+        assert library.shown() == Owned(acts).shown()

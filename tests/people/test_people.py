@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from people_store import call, refused
 
+import facecluster
 from facecluster.calibrate import StoreCalibration, write_calibration
 from facecluster.calibrate.logistic import Line
 from facecluster.decisions import FILE, read
@@ -336,7 +337,7 @@ def test_the_report_shows_names_and_ignored_people_apart(grouped: Grouped, tmp_p
     call("ignore", store.url, faces_of(grouped, 0)[0])
     out = tmp_path / "out"
     call("report", store.url, "--out", str(out))
-    with open(out / "people.csv", encoding="utf-8", newline="") as f:
+    with open(out / "people.csv", encoding="utf-8-sig", newline="") as f:
         rows = list(csv.DictReader(f))
     known = read_current_people(store)[0]
     assert {row["person_id"] for row in rows} == set(known.people.person_ids)
@@ -511,3 +512,76 @@ def test_another_calibration_changes_probabilities_but_no_group(grouped: Grouped
     call("cluster", store.url, "--reset-calibration")
     again = store.read("identities/bundled", "00000")
     assert np.asarray(again["probability"], float) == pytest.approx(p, abs=1e-3) and again["identity"].equals(before["identity"])
+
+
+def test_a_lasting_id_goes_with_the_most_faces_and_a_retired_one_means_whoever_took_over(grouped: Grouped, tmp_path: Path) -> None:
+    """Small groups are given the name of a large one, newest last; every command takes their ids, over several runs."""
+    store = grouped[0]
+    first = by_person(store)
+    large, *small = (next(p for p, faces in first.items() if faces == set(faces_of(grouped, i))) for i in (0, 6, 8))
+    call("name", store.url, large, "Ann")
+    call("cluster", store.url)
+    call("name", store.url, small[0], "Ann")
+    call("cluster", store.url)
+    assert by_person(store)[large] == {*faces_of(grouped, 0), *faces_of(grouped, 6)} and small[0] not in by_person(store)
+    call("name", store.url, small[1], "ann")
+    call("cluster", store.url)
+    whole = {*faces_of(grouped, 0), *faces_of(grouped, 6), *faces_of(grouped, 8)}
+    assert by_person(store)[large] == whole
+    other = next(p for p, faces in first.items() if faces == set(faces_of(grouped, 1)))
+    call("merge", store.url, other, small[1])  # now large is retired too, though it has more faces: the merge says who stays
+    call("cluster", store.url)
+    assert by_person(store)[other] == whole | set(faces_of(grouped, 1))
+    for person in (large, *small):
+        assert f"{other} is called 'Anna'" in call("name", store.url, person, "Anna").stdout
+        assert facecluster.open(store.url).person(person).id == other
+        assert read_current_people(store)[0].people.index(person) == read_current_people(store)[0].find("Anna")
+        call("ignore", store.url, person)
+        call("split", store.url, person, *faces_of(grouped, 1)[:3])
+        call("merge", store.url, person, faces_of(grouped, 2)[0])
+        call("undo", store.url), call("undo", store.url), call("undo", store.url)
+    assert "expected two people" in refused("merge", store.url, large, other)
+    call("undo", store.url, next(d.id for d in read(store).decisions if d.act == "merge"))
+    call("cluster", store.url)
+    assert by_person(store)[large] == whole and by_person(store)[other] == set(faces_of(grouped, 1))
+
+
+def test_two_people_of_a_merge_have_their_ids_back_when_it_is_undone(grouped: Grouped) -> None:
+    store = grouped[0]
+    before = by_person(store)
+    one, two = (next(p for p, faces in before.items() if faces == set(faces_of(grouped, i))) for i in (8, 0))
+    call("merge", store.url, one, two)
+    call("cluster", store.url)
+    assert by_person(store)[one] == {*faces_of(grouped, 0), *faces_of(grouped, 8)} and two not in by_person(store)
+    call("name", store.url, two, "Ann")
+    call("cluster", store.url)
+    call("undo", store.url, read(store).decisions[0].id)
+    call("cluster", store.url)
+    assert by_person(store) == before and names(store) == {"Ann": before[one]}  # the name is that of the one who kept the id
+
+
+def test_a_table_of_people_that_was_open_during_a_run(grouped: Grouped) -> None:
+    """Rows of a retired id: as they were, they say nothing; an edit is about the person who took over."""
+    store, path = grouped[0], Path(grouped[0].path("people.csv"))
+    one, two = (next(p for p, faces in by_person(store).items() if faces == set(faces_of(grouped, i))) for i in (0, 5))
+    call("name", store.url, one, "Ann")
+    call("name", store.url, two, "Bob")
+    call("cluster", store.url)
+    opened = path.read_bytes()
+    call("merge", store.url, one, two)
+    call("cluster", store.url)
+    path.write_bytes(opened)  # saved again by the program that had it open
+    assert "changes in people.csv" not in call("cluster", store.url).stderr and set(names(store)) == {"Ann"}
+    path.write_bytes(opened.replace(b",Bob,", b",Bobby,"))
+    assert "1 changes in people.csv" in call("cluster", store.url).stderr and set(names(store)) == {"Bobby"}
+
+
+def test_a_run_of_an_older_version_knows_no_retired_ids(grouped: Grouped) -> None:
+    store = grouped[0]
+    one, two = (next(p for p, faces in by_person(store).items() if faces == set(faces_of(grouped, i))) for i in (0, 5))
+    call("merge", store.url, one, two)
+    call("cluster", store.url)
+    assert read_current_people(store)[0].people.former == {two: one}
+    store.remove("runs/00002/retired")
+    assert "nobody's id" in refused("name", store.url, two, "Ann")
+    call("cluster", store.url)
