@@ -108,7 +108,7 @@ def measure(originals: list[bytes], work: Path, name: str, *, moved: bool) -> di
             good = of_new[new[at][:24]] == number and geometry.iou(wanted, new_boxes[at : at + 1])[0, 0] >= 0.3
             right += bool(found and good)
             wrong += not good
-    return {"faces": len(old_faces), "found_by_detector": there, "known_again": right, "mixed_up": wrong}
+    return {"faces": len(old_faces), "found_by_detector": int(there), "known_again": right, "mixed_up": wrong}
 
 
 def main() -> None:
