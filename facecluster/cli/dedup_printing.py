@@ -50,6 +50,15 @@ def _print_skipped(files: list[tuple[str, str]]) -> None:
             click.echo(f"skipped: {n - SHOWN:,} more (--json lists all): {printable(why)}")
 
 
+def _print_choices(rows: list[dict[str, Any]]) -> None:
+    """A line for each of the first files to move: what stays for it, and why."""
+    moved = [row for row in rows if row["action"] == "move"]
+    for row in moved[:SHOWN]:
+        click.echo(f"{printable(row['keeper'])} stays, {printable(row['uri'])} goes: {printable(row['reason'] or row['why'])}")
+    if len(moved) > SHOWN:
+        click.echo(f"... and {len(moved) - SHOWN:,} more, see the plan and the page")
+
+
 def _print_plan(found: dict[str, Any]) -> None:
     from facecluster.dedup.folders import format_bytes
     from facecluster.report.text import plural
@@ -63,6 +72,7 @@ def _print_plan(found: dict[str, Any]) -> None:
         ("after", after["files"], after["bytes"]),
     ):
         click.echo(f"{name + ':':<8}{files:>9,} files, {format_bytes(size)}")
+    _print_choices(found["rows"])
     left_out = [*found["could_not_be_opened"].items(), *found["changed"].items()]
     for uri, why in left_out[:SHOWN]:
         click.echo(f"left out: {printable(uri)}: {printable(why)}", err=True)

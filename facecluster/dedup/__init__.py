@@ -1,13 +1,14 @@
 """Duplicates of a store's photos: found, explained, and set aside in a way that can be undone. Nothing is ever deleted.
 
 store_photos, file_locations   the photos of the store; their files as they are now
-perceptual_hash, fingerprints  hashes and a thumbnail of each photo (table dedup/looks)
+fingerprints                   hashes and a thumbnail of each photo (table dedup/looks, made by detection)
 hamming_index, candidates      pairs of photos with similar hashes, or taken shortly after each other
 registration, compare          lay one thumbnail over another and compare them block by block
 copy_check                     whether two photos are copies, by thumbnails and times
 face_check, pixel_hashes       the same question by the photos themselves: their faces; their pixels (table dedup/pixels)
-same_people, eye_openness      what bursts are grouped and ranked by
-keeper, groups, find           which photo is kept; groups of copies and bursts; all of it in order
+same_scene, same_people, eye_openness   what bursts are grouped and ranked by
+origins, pixel_traces, content_table    what files say about their camera (table dedup/origins), and pixels about their past (dedup/traces)
+photo_facts, keeper, groups, find       what photos are worth, which is kept; groups of copies and bursts; all of it in order
 plan, explain, page            a row for each file, with reasons; CSV; the page
 apply, undo_file, undo, files  move files or link them; undo it
 folders                        names of folders and files

@@ -22,8 +22,8 @@ from facecluster.dedup.origins import Origins
 from facecluster.dedup.photo_facts import PhotoFacts
 from facecluster.dedup.pixel_hashes import PixelHashes
 from facecluster.dedup.pixel_traces import PixelTraces
-from facecluster.dedup.registration import register_pictures
 from facecluster.dedup.same_people import SamePeople
+from facecluster.dedup.same_scene import SAME, SAME_WITH_PEOPLE, found_share
 from facecluster.dedup.store_photos import Bars, Photos
 from facecluster.errors import InputError
 from facecluster.store import Store
@@ -97,8 +97,8 @@ def _bursts(
     people = SamePeople(store, config.embeddings, wanted, config.same_person_cosine)
 
     def alike(a: int, b: int) -> bool:
-        same_scene = register_pictures(copy_check.grey(a), copy_check.grey(b), (0, 1, 0, 1), side=48) is not None
-        return same_scene or people.same(photos.pictures[a], photos.pictures[b])
+        share = found_share(copy_check.grey(a), copy_check.grey(b)) if facts.origins.same_camera(a, b) else 0.0
+        return share >= SAME or (share >= SAME_WITH_PEOPLE and people.same(photos.pictures[a], photos.pictures[b]))
 
     openness = EyeOpenness(store, wanted)
     eyes = {p: value for p in np.unique(pairs).tolist() if (value := openness.of(photos.pictures[p])) is not None}

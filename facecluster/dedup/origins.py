@@ -37,6 +37,11 @@ class Origins:
         row = self._table.of(photo)
         return Origin() if row is None else Origin(**row)
 
+    def same_camera(self, a: int, b: int) -> bool:
+        """Whether two photos may come from one camera: make and model are equal, or missing in both, and so are serials that both state."""
+        one, two = self.of(a), self.of(b)
+        return (one.make, one.model) == (two.make, two.model) and (one.serial == two.serial or "" in (one.serial, two.serial))
+
     def has_film(self, file: PhotoFile) -> bool:
         """Whether the film of a live photo lies beside a file."""
         return any(name.lower().endswith(_FILMS) for name in self._beside(file))

@@ -25,7 +25,7 @@ from facecluster.errors import PhotoError
 from facecluster.photos.images import MAX_PIXELS_JPEG, open_photo
 from facecluster.store import Stamp, Store
 
-MAX_SIDE = 1600  # px of the part in the middle that is looked at
+MAX_SIDE = 800  # px of the part in the middle that is looked at
 MIN_SCORE = 0.3  # mean cosine of the coefficients to multiples of a step: never JPEG below .1, JPEG .6 and up, saved again at 95 .5 and up
 MIN_COUNT = 60  # coefficients that must be near a multiple other than 0
 MIN_SHARE = 0.4  # of the coefficients that can tell

@@ -20,7 +20,6 @@ from facecluster.dedup.groups import COPY, IN_BURST, KINDS, Group
 from facecluster.dedup.keeper import choose_file
 from facecluster.dedup.store_photos import NO_TIME
 from facecluster.errors import InputError
-from facecluster.photos.companions import one_shot
 
 KEEP, MOVE = "keep", "move"
 
@@ -102,8 +101,6 @@ def _rows(found: Findings, group: Group, number: int, bursts: bool) -> list[Row]
         kept = at.file.uri == keeper.uri
         another_name = not kept and at.inode is not None and at.inode == inode
         immovable = at.immovable or ("it is the kept file under another name" if another_name else "")
-        if not immovable and one_shot(at.file.uri, keeper.uri):
-            immovable = "RAW and JPEG of one shot"
         movable = not immovable and (kind != IN_BURST or bursts)
         return Row(
             group=number, kind="" if kept else kind, action=MOVE if movable and not kept else KEEP, uri=at.file.uri,
