@@ -18,4 +18,4 @@ def to_pandas(table: pa.Table) -> Any:
     """
     if importlib.util.find_spec("pandas") is None:
         raise InputError("expected the package pandas, found none: install it with 'pip install pandas', or use the Arrow table as it is")
-    return table.to_pandas()
+    return table.to_pandas(use_threads=False)

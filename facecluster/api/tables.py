@@ -96,7 +96,8 @@ _PEOPLE_COLUMNS = {
 
 def people(known: Sequence[Person], table: pa.Table) -> pa.Table:
     """A row a person, from the joined faces."""
-    counts = table.group_by("person_id").aggregate([("face_id", "count"), ("photo_id", "count_distinct"), ("probability", "mean")])
+    groups = table.group_by("person_id", use_threads=False)
+    counts = groups.aggregate([("face_id", "count"), ("photo_id", "count_distinct"), ("probability", "mean")])
     found = {row["person_id"]: row for row in counts.to_pylist()}
     rows = [(p, found.get(p.key, {"face_id_count": 0, "photo_id_count_distinct": 0, "probability_mean": None})) for p in known]
     return pa.table(

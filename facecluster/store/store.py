@@ -204,8 +204,9 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                # not read_table, whose threads may outlive it and end the interpreter with SIGABRT as it exits (apache/arrow issue 50482)
-                return pq.ParquetFile(f).read(columns=columns)
+                # without Arrow's threads: one that lets go of the file, a Python object, while the interpreter exits ends it with SIGABRT
+                # (apache/arrow issue 50482; docs/decisions.md)
+                return pq.ParquetFile(f).read(columns=columns, use_threads=False)
         except (*self.io_errors, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
 
