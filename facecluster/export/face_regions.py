@@ -2,33 +2,25 @@
 
 A region is normalised: centre x, y and size w, h as shares of the picture's width and height. It refers to the picture *as stored*, before
 EXIF's orientation or, in HEIC and AVIF, the container's `irot` and `imir` turn it (exiftool, digiKam and Immich do the same).
-AppliedToDimensions are the stored width and height in px. Some programs refer to the upright picture instead. AppliedToDimensions tell
-which, unless both pictures have the same shape (turned by 180 degrees, mirrored, square) or they are missing: then the frame counts in
-which the regions overlap the faces that were found.
+AppliedToDimensions are the stored width and height in px. Some programs refer to the upright picture instead: see `region_frames`.
 
-Odd input: a region without a finite rectangle stays in the file and is not read.
+Odd input: a region without a finite rectangle stays in the file and is not read. A region in px without AppliedToDimensions is read by the
+photo's own size.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.dom.minidom import Document, Element
-
-import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from facecluster.export import xmp_packet
 from facecluster.export.photo_library import Photo
 from facecluster.export.xmp_packet import RDF
-from facecluster.geometry import iou
 
 MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
 AREA = "http://ns.adobe.com/xmp/sType/Area#"
 DIMENSIONS = "http://ns.adobe.com/xap/1.0/sType/Dimensions#"
 OURS = "urn:facecluster:1#"
-_SHAPE_TOLERANCE = 0.02  # of log(width / height): sizes are rounded when a picture is reduced
 
 Box = tuple[float, float, float, float]
 
@@ -44,6 +36,11 @@ class Region:
     face_id: str  # of the face that this program wrote it for, or ''
     written_name: str  # the name that this program wrote
     created: bool  # this program created the region, not only its name
+
+    @property
+    def is_face(self) -> bool:
+        """Whether it shows a person, as far as it says."""
+        return self.kind in ("Face", "")
 
 
 def to_stored(box: Box, orientation: int) -> Box:
@@ -77,41 +74,9 @@ def stored_orientation(photo: Photo) -> int:
     return photo.orientation if 1 <= photo.orientation <= 8 else 1
 
 
-def region_orientation(document: Document, photo: Photo, faces: Sequence[Box] = ()) -> int | None:
-    """The orientation that turns the sidecar's regions upright; None if they belong to a picture with another aspect ratio.
-
-    Args:
-        document: the sidecar.
-        photo: that it belongs to.
-        faces: x, y, w, h of the faces that were found, px of the upright photo.
-    """
-    return best_frame(frames_of(document, photo), [r.area for r in read_regions(document) if r.kind in ("Face", "")], photo, faces)
-
-
-def frames_of(document: Document, photo: Photo) -> list[int]:
-    """The orientations that may turn the sidecar's regions upright, by its AppliedToDimensions; the likeliest first."""
-    frames = list(dict.fromkeys((stored_orientation(photo), 1)))
-    applied = dimensions(document)
-    if applied is None or not photo.width or not photo.height:
-        return frames
-    return [f for f in frames if _same_shape(applied, (photo.height, photo.width) if f >= 5 else (photo.width, photo.height))]
-
-
-def best_frame(frames: Sequence[int], areas: Sequence[Box], photo: Photo, faces: Sequence[Box]) -> int | None:
-    """Of orientations that may turn normalised regions upright, the one that puts them on the faces that were found (px); None for none."""
-    if len(frames) < 2 or not areas or not len(faces):
-        return frames[0] if frames else None
-    return max(frames, key=lambda f: _overlap([to_box(to_upright(a, f), photo.width, photo.height) for a in areas], faces))
-
-
-def _overlap(regions: Sequence[Box], faces: Sequence[Box]) -> float:
-    """Sum of IoU of the best matching of regions and faces."""
-    found = iou(np.array(regions), np.array(faces))
-    return round(float(found[linear_sum_assignment(-found)].sum()), 6)  # rounded: equal sums must not differ, the first frame wins
-
-
-def _same_shape(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return abs(math.log(a[0] * b[1] / (a[1] * b[0]))) < _SHAPE_TOLERANCE
+def stored_size(photo: Photo) -> tuple[int, int]:
+    """Width and height of a photo's stored picture, px."""
+    return (photo.height, photo.width) if stored_orientation(photo) >= 5 else (photo.width, photo.height)
 
 
 def dimensions(document: Document) -> tuple[float, float] | None:
@@ -126,35 +91,27 @@ def dimensions(document: Document) -> tuple[float, float] | None:
 
 
 def regions_node(document: Document) -> Element | None:
-    """The mwg-rs:Regions property."""
-    for description in xmp_packet.descriptions(document):
-        for child in xmp_packet.child_elements(description):
-            if xmp_packet.is_element(child, MWG, "Regions"):
-                return child
-    return None
+    """The mwg-rs:Regions property; of several the first that has regions."""
+    nodes = xmp_packet.properties(document, MWG, "Regions")
+    return next((node for node in nodes if _listed(node)), nodes[0] if nodes else None)
 
 
-def read_regions(document: Document) -> list[Region]:
-    """The regions of a sidecar that have a rectangle."""
-    info = regions_node(document)
-    listed = xmp_packet.fields(info).get((MWG, "RegionList")) if info is not None else None
-    if not isinstance(listed, Element):
-        return []
-    applied = dimensions(document)
-    regions = []
-    for container in xmp_packet.child_elements(listed):
-        for item in xmp_packet.child_elements(container):
-            region = _read_one(item, applied) if xmp_packet.is_element(item, RDF, "li") else None
-            if region is not None:
-                regions.append(region)
-    return regions
+def _listed(info: Element) -> list[Element]:
+    """The regions of a mwg-rs:Regions property."""
+    listed = xmp_packet.fields(info).get((MWG, "RegionList"))
+    return xmp_packet.items(listed) if isinstance(listed, Element) else []
+
+
+def read_regions(document: Document, size: tuple[float, float] | None = None) -> list[Region]:
+    """The regions of a sidecar that have a rectangle. `size`: of the stored picture in px, where the sidecar states none."""
+    applied = dimensions(document) or (size if size and all(size) else None)
+    items = [item for info in xmp_packet.properties(document, MWG, "Regions") for item in _listed(info)]
+    return [region for item in items if (region := _read_one(item, applied)) is not None]
 
 
 def count_regions(document: Document) -> int:
     """The number of regions of a sidecar, with those that have no rectangle."""
-    info = regions_node(document)
-    listed = xmp_packet.fields(info).get((MWG, "RegionList")) if info is not None else None
-    return len(xmp_packet.items(listed)) if isinstance(listed, Element) else 0
+    return sum(len(_listed(info)) for info in xmp_packet.properties(document, MWG, "Regions"))
 
 
 def _read_one(item: Element, applied: tuple[float, float] | None) -> Region | None:
@@ -177,6 +134,7 @@ def _read_one(item: Element, applied: tuple[float, float] | None) -> Region | No
     ours = xmp_packet.fields(more) if isinstance(more, Element) else {}
     kind, name = (xmp_packet.text(found.get((MWG, key))) for key in ("Type", "Name"))
     face_id, written_name, made = (xmp_packet.text(ours.get((OURS, key))) for key in ("FaceId", "Name", "Made"))
+    kind = "Face" if kind.lower() == "face" else kind
     return Region(item, kind, name, (x, y, w, h), face_id, written_name, made == "region")
 
 
@@ -225,8 +183,7 @@ def write_dimensions(document: Document, photo: Photo) -> None:
     info = regions_node(document)
     node = xmp_packet.fields(info).get((MWG, "AppliedToDimensions")) if info is not None else None
     if isinstance(node, Element):
-        size = (photo.height, photo.width) if stored_orientation(photo) >= 5 else (photo.width, photo.height)
-        for key, value in (*zip("wh", map(str, size), strict=True), ("unit", "pixel")):
+        for key, value in (*zip("wh", map(str, stored_size(photo)), strict=True), ("unit", "pixel")):
             xmp_packet.set_field(node, DIMENSIONS, "stDim", key, value)
 
 

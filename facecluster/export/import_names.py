@@ -24,6 +24,7 @@ from facecluster.export import face_regions
 from facecluster.export.name_sources import NameFiles, Tagged
 from facecluster.export.people_tag import PeopleTag
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
+from facecluster.export.region_frames import best_frame
 from facecluster.geometry import iou
 
 MIN_OVERLAP = 0.2  # IoU
@@ -102,23 +103,26 @@ def _names_in(tagged: Tagged, faces: list[Face], found: ImportedNames) -> Iterat
     found.passed_over["regions that facecluster wrote"] += sum(bool(t.name) and t.ours for t in tagged.tags)
     placed = [t for t in tagged.tags if t.area is not None]
     photo = tagged.photo
-    if not tagged.frames and any(t in new for t in placed):
+    wanted = any(t in new for t in placed)
+    frame = best_frame(tagged.frames, [t.area for t in placed if t.area], photo, [f.box for f in faces]) if wanted else None
+    if wanted and frame is None:
         w, h = tagged.size
         found.skipped.append((tagged.source, f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: "
                                              "was it cropped?"))  # fmt: skip
-    elif placed and new:
-        yield from _match(tagged, placed, new, faces, found)
+    elif frame is not None:
+        yield from _match(tagged, placed, new, faces, frame, found)
     for tag in new:
         name = _clean(tag, tagged.source, found) if tag.area is None else ""
         if name:
             yield RegionName(tagged.source, photo, name, None, None, 0.0)
 
 
-def _match(tagged: Tagged, placed: list[PeopleTag], new: list[PeopleTag], faces: list[Face], found: ImportedNames) -> Iterator[RegionName]:
+def _match(
+    tagged: Tagged, placed: list[PeopleTag], new: list[PeopleTag], faces: list[Face], frame: int, found: ImportedNames
+) -> Iterator[RegionName]:
     # all regions take part in the matching: a face in a region without a name must not get the name of a neighbouring region
     photo, found_boxes = tagged.photo, [f.box for f in faces]
     areas = [t.area for t in placed if t.area is not None]
-    frame = face_regions.best_frame(tagged.frames, areas, photo, found_boxes) or 1
     boxes = np.array([face_regions.to_box(face_regions.to_upright(area, frame), photo.width, photo.height) for area in areas])
     overlap = iou(boxes, np.array(found_boxes).reshape(-1, 4))
     pairs = {int(i): int(j) for i, j in zip(*linear_sum_assignment(-overlap), strict=True) if overlap[i, j] >= MIN_OVERLAP}

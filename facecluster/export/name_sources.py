@@ -20,11 +20,12 @@ from pathlib import Path
 from xml.dom.minidom import Document
 
 from facecluster.errors import InputError
-from facecluster.export import face_regions, iptc_people, microsoft_people, picasa, takeout, xmp_packet
+from facecluster.export import face_regions, iptc_people, microsoft_people, picasa, region_frames, takeout, xmp_packet
 from facecluster.export.folder_names import file_key
 from facecluster.export.people_tag import PeopleTag, join_tags
 from facecluster.export.photo_library import Photo, PhotoLibrary
 from facecluster.export.photo_packets import packets_in
+from facecluster.export.region_frames import Frames
 from facecluster.photos.companions import Companions
 from facecluster.photos.images import local_path
 
@@ -38,7 +39,7 @@ class Tagged:
     source: str
     photo: Photo
     tags: list[PeopleTag]
-    frames: list[int]  # orientations that may turn the areas upright, the likeliest first; none: the picture had another shape
+    frames: Frames  # orientations that may turn the areas upright; none: the picture had another shape
     size: tuple[float, float] = (0, 0)  # of that picture, px
 
 
@@ -124,7 +125,7 @@ class NameFiles:
             photo = self._photo_of(path, document)
             size, tags = face_regions.dimensions(document) or (0, 0), self._tags(document, photo)
             self.passed_over["files whose XMP names nobody and has no region of a face"] += not tags
-            yield Tagged(str(path), photo, tags, face_regions.frames_of(document, photo), size)
+            yield Tagged(str(path), photo, tags, region_frames.frames_of(document, photo), size)
 
     def _photo_of(self, path: Path, document: Document) -> Photo:
         """The photo that a file with XMP is or belongs to: of a sidecar by the photo_id that this program wrote in it, else by its name."""
@@ -152,16 +153,15 @@ class NameFiles:
     def _tags(self, document: Document, photo: Photo) -> list[PeopleTag]:
         """The people in a packet: MWG's regions, then those of Microsoft, then IPTC's."""
         tags = []
-        there = face_regions.read_regions(document)
+        stored = face_regions.stored_size(photo)
+        there = face_regions.read_regions(document, stored)
         for region in there:
-            if region.kind in ("Face", ""):
+            if region.is_face:
                 ours = bool(region.face_id) and region.name == region.written_name
                 tags.append(PeopleTag(region.name, region.area, ours, region.face_id))
             else:
                 self.passed_over[f"regions of the type {region.kind}"] += 1
         self.passed_over["regions without a rectangle"] += face_regions.count_regions(document) - len(there)
-        upright = (photo.width, photo.height)
-        stored = upright[::-1] if face_regions.stored_orientation(photo) >= 5 else upright
         return join_tags(tags, microsoft_people.read_tags(document), iptc_people.read_tags(document, stored))
 
     def _takeout(self, path: Path) -> Iterator[Tagged]:
@@ -179,7 +179,7 @@ class NameFiles:
         if not photos:
             self.passed_over["names of Google Takeout for files that are no photo of the store"] += len(names)
         for name in photos:
-            yield Tagged(str(path), known[name], [PeopleTag(n, None) for n in names], [1])
+            yield Tagged(str(path), known[name], [PeopleTag(n, None) for n in names], Frames((1,)))
 
     def _picasa(self, path: Path, ini: picasa.PicasaFolder) -> Iterator[Tagged]:
         self.files += bool(ini.faces)
@@ -193,8 +193,8 @@ class NameFiles:
             unknown = sum(bool(who) and who not in self._contacts and who not in ini.contacts for _, who in faces)
             self.passed_over[f"faces of Picasa whose name is in no [Contacts2] and no {picasa.CONTACTS}"] += unknown
             tags = [PeopleTag(ini.contacts.get(who) or self._contacts.get(who, ""), area) for area, who in faces]
-            frames = list(dict.fromkeys((face_regions.stored_orientation(photo), 1)))
-            yield Tagged(str(path), photo, tags, frames[::-1] if picasa.is_upright(name) else frames)
+            frames = tuple(dict.fromkeys((face_regions.stored_orientation(photo), 1)))
+            yield Tagged(str(path), photo, tags, Frames(frames[::-1] if picasa.is_upright(name) else frames))
 
 
 def _content(path: Path, most: int = MAX_BYTES) -> bytes:

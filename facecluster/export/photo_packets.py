@@ -17,11 +17,12 @@ from facecluster.photos.heif_items import read_heif
 MAX_PHOTO = 1 << 30  # bytes of a HEIC or AVIF file
 _READ_BY_PILLOW = ("JPEG", "PNG", "WEBP", "TIFF")  # others (GIF, JPEG 2000, raw photos) are scanned
 _END = b"</x:xmpmeta>"
+_STANDARD = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 
 
 def packets_in(path: Path) -> list[bytes]:
-    """The packets in a photo: none, one, or two if a JPEG has an extended one. Most formats are not read to their end.
+    """The packets in a photo: none, one, or several in a JPEG (of several programs; an extended one). Most are not read to their end.
 
     Raises:
         OSError: the file can't be read.
@@ -49,12 +50,20 @@ def _by_pillow(file: BinaryIO) -> list[bytes] | None:
             known = image.format in _READ_BY_PILLOW
             if image.format == "PNG" and "xmp" not in image.info:
                 image.load()  # the packet may come after the pixels
-            packet = image.info.get("xmp") or b""
-            main = packet.encode() if isinstance(packet, str) else packet
-            more = _extended(image, main) if isinstance(image, JpegImageFile) else b""
+            if isinstance(image, JpegImageFile):
+                packets = [s[len(_STANDARD) :] for _, s in image.applist if s.startswith(_STANDARD)]
+                packets.append(_extended(image, b"".join(packets)))
+            else:
+                packet = image.info.get("xmp") or _raw_profile(image.info.get("Raw profile type xmp"))
+                packets = [packet.encode() if isinstance(packet, str) else packet]
     except Exception:  # noqa: BLE001  decoders raise nearly anything on damaged files
-        main = more = b""
-    return [p for p in (main, more) if p] if known else None
+        packets = []
+    return [p for p in dict.fromkeys(packets) if p] if known else None
+
+
+def _raw_profile(text: object) -> bytes:
+    """The content of a text chunk in which ImageMagick keeps a profile in PNG: its kind, its length and its bytes in hex."""
+    return bytes.fromhex("".join(text.split()[2:])) if isinstance(text, str) else b""
 
 
 def _scan(file: BinaryIO) -> list[bytes]:

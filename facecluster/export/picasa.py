@@ -10,11 +10,12 @@ Google never documented them; this follows exiftool's config_files/picasa_faces.
 rect64 is a number of 64 bits in hex, without leading zeros: left, top, right and bottom edge, each as a share of 65535 of the picture as
 stored; of a raw photo, as a share of the upright picture. The contact ffffffffffffffff is a face without a name.
 
-Odd input: a line that is not understood is skipped; bytes that are not UTF-8 are read as Windows-1252.
+Odd input: a line that is not understood is skipped; bytes that are not UTF-8, or UTF-16 with a mark, are read as Windows-1252.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from dataclasses import dataclass, field
@@ -87,6 +88,6 @@ def _area(rect: str) -> Box | None:
 
 def _text(data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace")

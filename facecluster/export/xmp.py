@@ -25,7 +25,7 @@ from xml.dom.minidom import Document
 import numpy as np
 
 from facecluster.errors import FaceclusterError, InputError
-from facecluster.export import face_regions, xmp_packet
+from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
@@ -65,15 +65,15 @@ def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]
     """
     document = xmp_packet.parse(data)
     renewed = _renew_edited(document, photo, faces)
-    there = face_regions.read_regions(document)
-    orientation = face_regions.region_orientation(document, photo, [f.box for f, _ in faces])
+    there = face_regions.read_regions(document, face_regions.stored_size(photo))
+    orientation = region_frames.region_orientation(document, photo, [f.box for f, _ in faces])
     if orientation is None or not photo.width or not photo.height:
         w, h = face_regions.dimensions(document) or (0, 0)
         raise InputError(f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: was it cropped? "
                          "Let the program that wrote the regions write them again, or remove them")  # fmt: skip
     changed = _update_ours(there, {f.face_id: name for f, name in faces}, photo) or renewed
     own = {r.face_id for r in there}
-    free = [r for r in there if not r.face_id and r.kind in ("Face", "")]
+    free = [r for r in there if not r.face_id and r.is_face]
     for face, name in faces:
         if face.face_id in own:
             continue

@@ -118,16 +118,21 @@ def child_elements(node: Node) -> list[Element]:
 
 
 def text(value: Element | str | None) -> str:
-    """The text of a simple value."""
+    """The text of a simple value, also of one with qualifiers (rdf:value); of a list the default language's, or the first."""
     if value is None or isinstance(value, str):
         return value or ""
-    return "".join(c.data for c in value.childNodes if c.nodeType in (Node.TEXT_NODE, Node.CDATA_SECTION_NODE)).strip()
+    own = "".join(c.data for c in value.childNodes if c.nodeType in (Node.TEXT_NODE, Node.CDATA_SECTION_NODE)).strip()
+    if own or not (children := child_elements(value)):
+        return own or value.getAttributeNS(RDF, "value").strip()
+    listed = sorted(items(value), key=lambda item: item.getAttributeNS(XML, "lang") != "x-default")
+    inner = [c for c in children if is_element(c, RDF, "value") or is_element(c, RDF, "Description")]
+    return text(next(iter(listed or inner), None))
 
 
 def number(value: Element | str | None) -> float | None:
-    """The number that a simple value states; None if it is none, or not finite."""
+    """The number that a simple value states, with a decimal point or comma; None if it is none, or not finite."""
     try:
-        found = float(text(value))
+        found = float(text(value).replace(",", "."))
     except ValueError:
         return None
     return found if math.isfinite(found) and abs(found) < 1e9 else None

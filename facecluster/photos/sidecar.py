@@ -12,8 +12,9 @@ import re
 import stat
 
 MAX_BYTES = 1 << 20
+_PREFIX = re.compile(r"""xmlns:([\w.-]+)\s*=\s*["']http://ns\.adobe\.com/tiff/1\.0/["']""")
 # tiff:Orientation as an attribute or an element; XMP specification, part 2, section 3.3 (TIFF properties: as in EXIF, 1 to 8)
-_ORIENTATION = re.compile(r"""tiff:Orientation(?:\s*=\s*["']|[^>]*>)\s*([1-8])\s*["'<]""")
+_ORIENTATION = re.compile(r"""([\w.-]+):Orientation(?:\s*=\s*["']|[^>]*>)\s*([1-8])\s*["'<]""")
 _MARKS = (  # the longest first: UTF-32's mark starts with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -28,8 +29,9 @@ def sidecar_orientation(path: str) -> int | None:
     for name in (f"{path}.xmp", f"{os.path.splitext(path)[0]}.xmp"):
         data = _read(name)
         if data is not None:
-            found = _ORIENTATION.search(data.decode(encoding_of(data), "replace"))
-            return int(found[1]) if found else None
+            packet = data.decode(encoding_of(data), "replace")
+            prefixes = {"tiff", *_PREFIX.findall(packet)}
+            return next((int(number) for prefix, number in _ORIENTATION.findall(packet) if prefix in prefixes), None)
     return None
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from facecluster.cli import main
 from facecluster.errors import InputError
-from facecluster.export import face_regions, xmp_packet
+from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.import_names import read_names
 from facecluster.export.photo_library import Photo, PhotoLibrary, read_photo_library
 from facecluster.export.xmp import merge_sidecar, sidecar_path
@@ -255,7 +255,7 @@ def test_the_frame_is_found_by_the_faces_where_dimensions_cannot_tell(shape: str
         if shape == "no dimensions":
             for node in document.getElementsByTagName("mwg-rs:AppliedToDimensions"):
                 node.parentNode.removeChild(node)  # type: ignore[union-attr]
-        found = face_regions.region_orientation(document, photo, faces)
+        found = region_frames.region_orientation(document, photo, faces)
         assert found is not None
         for region, face in zip(face_regions.read_regions(document), faces, strict=True):
             x, y, _, _ = face_regions.to_box(face_regions.to_upright(region.area, found), width, height)

@@ -14,7 +14,7 @@ from export_store import _STORED, BOXES, COLOURS, SIZE, exiftool, make_store, ru
 from heif_writer import turned, write_heif
 from PIL import Image
 
-from facecluster.export import face_regions, xmp_packet
+from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.import_names import read_names
 from facecluster.export.photo_library import Photo, read_photo_library
 from facecluster.faces.detect import detect_faces
@@ -135,7 +135,7 @@ def test_a_phone_s_photo_turned_by_180_degrees() -> None:
     faces = [tuple(box) for box in (detect_faces(photo.pixels).boxes / photo.scale).tolist()]
     document = xmp_packet.parse(path.with_name("IMG_2.heic.xmp").read_bytes())
     known = Photo("0" * 64, [str(path)], photo.format, photo.width, photo.height, photo.orientation, "")
-    orientation = face_regions.region_orientation(document, known, faces)
+    orientation = region_frames.region_orientation(document, known, faces)
     assert orientation == 3
     left, right = sorted(face_regions.read_regions(document), key=lambda r: face_regions.to_upright(r.area, 3)[0])
     assert (left.name, right.name) == ("LEFT", "RIGHT")
