@@ -127,7 +127,7 @@ def read_photo_library(
     columns = [f.name for f in FACES if f.name != "crop"]
     table = store.read_all("faces", FACES, columns).combine_chunks()
     numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
-    first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
+    first = np.sort(np.asarray(numbered.group_by("face_id", use_threads=False).aggregate([("row", "min")])["row_min"], np.int64))
     table = table.take(pa.array(first)).combine_chunks()
     ids = table["face_id"].combine_chunks()
     person, probability = recognition.people_of(ids)

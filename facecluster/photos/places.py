@@ -41,7 +41,7 @@ def current_photos(store: Store, columns: Collection[str] = PHOTOS.names, *, loo
     table = table.set_column(needed.index("content"), "content", pc.coalesce(table["content"], table["photo_id"]))
     table = table.set_column(needed.index("photo_id"), "photo_id", _first_ids(table))
     numbered = pa.table({"uri": table["uri"], "row": np.arange(table.num_rows)})
-    last = np.sort(np.asarray(numbered.group_by("uri").aggregate([("row", "max")])["row_max"], np.int64))
+    last = np.sort(np.asarray(numbered.group_by("uri", use_threads=False).aggregate([("row", "max")])["row_max"], np.int64))
     missing = gone_places(store)
     uris = table["uri"].take(pa.array(last)).to_pylist()
     keep = np.array([not missing.get(uri, False) for uri in uris], dtype=bool)
@@ -77,7 +77,7 @@ def _first_ids(table: pa.Table) -> pa.ChunkedArray:
     """The photo_id (n,) under which each row's picture was first seen."""
     known = table.select(["picture", "photo_id"]).append_column("row", pa.array(np.arange(table.num_rows)))
     known = known.filter(pc.and_(pc.is_valid(table["picture"]), pc.is_null(table["error"])))
-    first = known.group_by("picture").aggregate([("row", "min")])
+    first = known.group_by("picture", use_threads=False).aggregate([("row", "min")])
     at = pc.index_in(table["picture"], value_set=first["picture"].combine_chunks(), skip_nulls=True)
     return pc.coalesce(table["photo_id"].take(first["row_min"].take(at)), table["photo_id"])
 

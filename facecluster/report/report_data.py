@@ -182,7 +182,7 @@ def _read_faces(store: Store, crops: Crops, photos: Mapping[str, int]) -> pa.Tab
         parts.append(part.drop_columns(["crop"]).replace_schema_metadata())
     table = pa.concat_tables(parts)
     numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
-    first = np.sort(np.asarray(numbered.group_by("face_id").aggregate([("row", "min")])["row_min"], np.int64))
+    first = np.sort(np.asarray(numbered.group_by("face_id", use_threads=False).aggregate([("row", "min")])["row_min"], np.int64))
     known = np.asarray(pc.is_in(table["photo_id"], value_set=pa.array(list(photos), pa.string())), bool)
     first = first[known[first]]
     crops.select(first)
