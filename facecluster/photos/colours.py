@@ -30,7 +30,10 @@ def to_rgb(image: ImageFile.ImageFile, size: tuple[int, int] | None = None, *, f
     """
     picture: Image.Image = image
     if picture.mode.startswith("I") or picture.mode == "F":
-        picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
+        values, key = np.asarray(picture), picture.info.get("transparency")
+        picture = Image.fromarray(_to_8_bits(values))
+        if isinstance(key, int):
+            picture.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
     elif picture.has_transparency_data:
         picture = picture.convert("LA" if picture.mode in {"1", "L", "LA", "La"} else "RGBA")
     elif picture.mode in {"P", "1"}:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 
 _ORIENTATION, _EXIF_IFD, _TAKEN, _DIGITIZED, _CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
 _INTEROP_IFD, _INTEROP_INDEX, _ADOBE_RGB = 0xA005, 1, "R03"  # EXIF 2.32, section 4.6.8: the optional colour space of DCF
@@ -37,6 +38,10 @@ def read_exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
     """Orientation (a container's goes first) and time; 1 and None if EXIF is missing, damaged or out of bounds."""
     orientation: Any = 1
     try:
+        if isinstance(image, JpegImageFile) and "exif" not in image.info:  # cameras that write no second zero, or begin with a length
+            found = next((m for _, s in image.applist if (m := re.match(rb"[\s\S]{0,4}Exif\0[\s\S](?=II|MM)", s))), None)
+            if found:
+                image.info["exif"] = b"Exif\0\0" + found.string[found.end() :]
         exif = image.getexif()
         orientation = exif.get(_ORIENTATION)
         inner = exif.get_ifd(_EXIF_IFD)
@@ -45,6 +50,8 @@ def read_exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
             image.info["adobe_rgb"] = True
     except Exception:  # noqa: BLE001  corrupt EXIF raises nearly any exception
         dates = []
+    if isinstance(orientation, bytes) and len(orientation) == 1:  # some programs state it as a byte
+        orientation = orientation[0]
     orientation = image.info.get("container_orientation") or orientation
     if not isinstance(orientation, int) or not 1 <= orientation <= 8:
         orientation = 1

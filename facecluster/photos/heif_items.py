@@ -1,7 +1,7 @@
 """The items of a HEIC or AVIF file that its decoders do not hand on: orientation, EXIF, XMP and how its colours are meant.
 
 Read are the boxes of ISO/IEC 14496-12 (`meta`, `pitm`, `iinf`, `iloc`, `iref`, `idat`) and ISO/IEC 23008-12 (`iprp`: `irot`, `imir`,
-`colr`). Nothing is decoded here, and only plain bytes are read, so damage gives fewer facts and never an error.
+`ispe`, `clap`, `colr`). Nothing is decoded here, and only plain bytes are read, so damage gives fewer facts and never an error.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class HeifFacts:
     xmp: bytes | None = None
     icc: bytes | None = None
     nclx: tuple[int, int] | None = None  # colour primaries and transfer characteristics of ITU-T H.273
+    size: tuple[int, int] | None = None  # width and height that `ispe` states, px: before it is cut and turned
+    aperture: bytes | None = None  # the content of `clap`
 
 
 @dataclass(slots=True)
@@ -177,6 +179,10 @@ def _read_properties(meta: _Meta, facts: HeifFacts) -> None:
                 if kind == b"imir":
                     turned = (_LEFT_RIGHT if body[0] & 1 else _TOP_BOTTOM)[turned]
                 facts.orientation = turned
+            elif item == meta.primary and kind == b"clap" and len(body) >= 32:
+                facts.aperture = body[:32]
+            elif item == meta.primary and kind == b"ispe" and len(body) >= 12:
+                facts.size = int.from_bytes(body[4:8]), int.from_bytes(body[8:12])
             elif kind == b"colr" and body[:4] == b"nclx" and len(body) >= 10:
                 facts.nclx = facts.nclx or (int.from_bytes(body[4:6]), int.from_bytes(body[6:8]))
             elif kind == b"colr" and body[:4] in (b"prof", b"rICC"):

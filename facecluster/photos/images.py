@@ -228,7 +228,7 @@ def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bo
         raise PhotoError(f"expected a photo of at most {limit // 1_000_000} megapixels, found one of {width} x {height}")
     orientation, taken_at = (1, None) if isinstance(image, _EXIF_AT_END) else read_exif(image)
     image.load()
-    if isinstance(image, HeicImageFile):
+    if isinstance(image, HeicImageFile | AvifPhotoFile):
         width, height = image.size
     if isinstance(image, _EXIF_AT_END):
         orientation, taken_at = read_exif(image)

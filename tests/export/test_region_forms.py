@@ -11,7 +11,7 @@ import pytest
 from export_store import BOXES, SIZE, make_photo, make_store
 from PIL import Image
 
-from facecluster.export import face_regions
+from facecluster.export import face_regions, xmp_packet
 from facecluster.export.import_names import read_names
 from facecluster.export.photo_library import Photo, PhotoLibrary, read_photo_library
 from facecluster.export.photo_packets import packets_in
@@ -43,7 +43,7 @@ def packet(
     size = '<mwg-rs:AppliedToDimensions stDim:w="{}" stDim:h="{}"/>'.format(*dimensions) if dimensions else ""
     regions = f"{size}<mwg-rs:RegionList><rdf:Bag>{items}</rdf:Bag></mwg-rs:RegionList>"
     return (
-        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{face_regions.RDF}" xmlns:mwg-rs="{face_regions.MWG}" '
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{xmp_packet.RDF}" xmlns:mwg-rs="{face_regions.MWG}" '
         f'xmlns:stArea="{face_regions.AREA}" xmlns:stDim="{face_regions.DIMENSIONS}"><rdf:Description rdf:about="">'
         f'<mwg-rs:Regions rdf:parseType="Resource">{regions}</mwg-rs:Regions></rdf:Description></rdf:RDF></x:xmpmeta>'
     )
