@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from facecluster.geometry import iou, turn_boxes
 
@@ -54,6 +55,7 @@ def match_photos(old: Photo, new: Photo, kind: str) -> Match | None:
     if cosines.max() < LEAST_COSINE[kind]:
         return None
     anchors = [divmod(int(k), len(new.ids)) for k in np.argsort(-cosines, axis=None)[:8]]
+    most = float(cosines[linear_sum_assignment(cosines, maximize=True)].sum())
     best: Match | None = None
     for turn in range(1, 9):
         boxes = turn_boxes(old.boxes, turn, old.width, old.height)
@@ -62,6 +64,8 @@ def match_photos(old: Photo, new: Photo, kind: str) -> Match | None:
             match = _overlap(laid, new, cosines, kind)
             if match is not None and (best is None or match.score > best.score):
                 best = match
+                if best.score > most - 1e-6:  # no other way can be better
+                    return best
     return best
 
 
@@ -69,16 +73,16 @@ def _laid_over(
     boxes: NDArray[np.float64], width: int, height: int, new: Photo, anchors: Sequence[tuple[int, int]]
 ) -> Iterator[NDArray[np.float64]]:
     """Old boxes (n, 4) in px of the new photo, for each way to lay the old picture over it that leaves most of it in view."""
-    ways = [(new.width / width, np.zeros(2))] if abs(math.log(width * new.height / (height * new.width))) < 0.03 else []
+    ways = [(new.width / width, 0.0, 0.0)] if abs(math.log(width * new.height / (height * new.width))) < 0.03 else []
     for i, j in anchors:
-        scale = float(np.sqrt(np.prod(new.boxes[j, 2:]) / max(float(np.prod(boxes[i, 2:])), 1e-9)))
-        old_centre, new_centre = boxes[i, :2] + boxes[i, 2:] / 2, new.boxes[j, :2] + new.boxes[j, 2:] / 2
-        ways.append((scale, new_centre - scale * old_centre))
-    for scale, shift in ways:
-        size, frame = scale * np.array([width, height]), np.array([new.width, new.height])
-        seen = np.prod(np.clip(np.minimum(shift + size, frame) - np.maximum(shift, 0), 0, None))
-        if seen >= CROP * np.prod(size) and seen >= (1 - BORDER) * np.prod(frame):
-            yield np.c_[boxes[:, :2] * scale + shift, boxes[:, 2:] * scale]
+        (x, y, w, h), (u, v, across, down) = boxes[i].tolist(), new.boxes[j].tolist()
+        scale = math.sqrt(max(across * down, 0) / max(w * h, 1e-9))
+        ways.append((scale, u + across / 2 - scale * (x + w / 2), v + down / 2 - scale * (y + h / 2)))
+    for scale, right, below in ways:
+        across, down = min(right + scale * width, new.width) - max(right, 0), min(below + scale * height, new.height) - max(below, 0)
+        seen = max(across, 0) * max(down, 0)
+        if seen >= CROP * scale**2 * width * height and seen >= (1 - BORDER) * new.width * new.height:
+            yield boxes * scale + (right, below, 0, 0)
 
 
 def _overlap(laid: NDArray[np.float64], new: Photo, cosines: NDArray[np.float64], kind: str) -> Match | None:

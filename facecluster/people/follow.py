@@ -29,7 +29,8 @@ from facecluster.photos.places import current_photos, drop_places, past_photos
 from facecluster.store import FACES, FOLLOWED, Store, table_of
 
 MAX_BITS = 12  # of 64 in which the perceptual hashes of one picture may differ; unrelated ones differ in 32, standard deviation 4
-BLOCK = 2_000  # old faces or photos compared with all new ones at a time
+BLOCK = 200  # old photos compared with all new ones at a time
+MAX_TRIES = 32  # new photos that are laid over one old photo
 
 
 def follow_faces(store: Store, made: Store, embeddings: str) -> int:
@@ -55,8 +56,8 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     at = {face: present_ids(face, followed, FacesOf(present)) for face in (*before, *said)}
     known = {face[:PHOTO_CHARS] for face in at}
     old = known - {face[:PHOTO_CHARS] for face, found in at.items() if found}
-    taken = {other[:PHOTO_CHARS] for found in at.values() for other in found}
-    new = present - {face[:PHOTO_CHARS] for face in before} - taken
+    taken = {other[:PHOTO_CHARS] for face in before for other in at[face]}
+    new = present - {face[:PHOTO_CHARS] for face in before} - taken  # also one that was known before an edit that was undone
     if not new:
         return 0
     places, moved = _pairs_by_place(made, known, new), old | (missed & known)
@@ -64,9 +65,9 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
         return 0
     photos = _read_photos(made, moved | new | {earlier for earlier, _, _ in places}, embeddings)
     found = _Found(photos)
-    searches = ((_pairs_by_name, moved), (_pairs_by_picture, old), (_pairs_by_faces, old))
-    for pairs in (places, *(pairs_of(photos, photos_of, new) for pairs_of, photos_of in searches)):
-        found.match_all(pairs)
+    found.match_all(places)
+    for kind, before_it in (("name", moved), ("picture", old), ("faces", old)):
+        found.match_all(_pairs_by_faces(photos, before_it, new - {b for _, b in found.matches}, kind))
     rows = found.faces()
     if rows:
         shard = f"{max(map(int, made.shards(FOLLOWED_TABLE)), default=-1) + 1:05d}"
@@ -114,37 +115,11 @@ def _pairs_by_place(store: Store, old: set[str], new: set[str]) -> list[tuple[st
     for uri, photo_id in zip(past["uri"].to_pylist(), past["photo_id"].to_pylist(), strict=True):
         history[uri].append(photo_id[:PHOTO_CHARS])
     pairs = ((photo, last, "place") for *earlier, last in history.values() if last in new for photo in reversed(earlier))
-    return [pair for pair in dict.fromkeys(pairs) if pair[0] in old]
-
-
-def _pairs_by_name(photos: Mapping[str, Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Pairs of an old and a new photo whose files have one name, whatever their folder and extension."""
-    named: dict[str, list[str]] = defaultdict(list)
-    for photo in sorted(new):
-        for stem in sorted({_stem(uri) for uri in photos[photo].uris}):
-            named[stem].append(photo)
-    for photo in sorted(old):
-        for stem in sorted({_stem(uri) for uri in photos[photo].uris}):
-            yield from ((photo, other, "name") for other in named[stem])
+    return [pair for pair in dict.fromkeys(pairs) if pair[0] in old and pair[0] != pair[1]]  # equal: an edit was undone
 
 
 def _stem(uri: str) -> str:
     return os.path.splitext(uri.rsplit("/", 1)[-1])[0].casefold()
-
-
-def _pairs_by_picture(photos: Mapping[str, Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Pairs of an old and a new photo whose perceptual hashes are nearly equal, turned in any of eight ways."""
-    mine = [(photo, h) for photo in sorted(old) if (h := photos[photo].phash) is not None]
-    theirs = [(photo, h) for photo in sorted(new) if (h := photos[photo].phash) is not None]
-    turned = np.array([turned_hashes(h) for _, h in theirs], np.uint64).reshape(len(theirs), 8)
-    for start in range(0, len(mine), BLOCK):
-        part = mine[start : start + BLOCK]
-        hashes = np.array([h for _, h in part], np.uint64)
-        near = np.zeros((len(part), len(theirs)), dtype=bool)
-        for variant in turned.T:
-            near |= np.bitwise_count(hashes[:, None] ^ variant) <= MAX_BITS
-        for i, j in zip(*np.nonzero(near), strict=True):
-            yield part[int(i)][0], theirs[int(j)][0], "picture"
 
 
 def turned_hashes(phash: int) -> list[int]:
@@ -156,19 +131,43 @@ def turned_hashes(phash: int) -> list[int]:
     return [int("".join(map(str, way.ravel())), 2) for way in ways]
 
 
-def _pairs_by_faces(photos: Mapping[str, Photo], old: set[str], new: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Pairs of an old and a new photo that have faces of nearly equal vectors."""
-    owners = [photo for photo in sorted(new) for _ in photos[photo].ids]
-    theirs = [photos[photo].vectors for photo in sorted(new) if photos[photo].ids]
-    mine = [(photo, vector) for photo in sorted(old) for vector in photos[photo].vectors]
-    if not theirs or not mine:
+def _pairs_by_faces(photos: Mapping[str, Photo], old: set[str], new: set[str], kind: str) -> Iterator[tuple[str, str, str]]:
+    """Pairs of an old and a new photo of which two faces have a cosine of LEAST_COSINE[kind], and that are alike in the way of `kind`.
+
+    "name": files of both have one name, whatever their folder and extension; "picture": the perceptual hashes are nearly equal, turned in
+    any of eight ways; "faces": nothing else. Of one old photo at most MAX_TRIES, of the closest faces.
+    """
+    usable = {p for p in old | new if photos[p].ids and (kind != "picture" or photos[p].phash is not None)}
+    mine, theirs = sorted(old & usable), sorted(new & usable)
+    if not mine or not theirs:
         return
-    columns = np.concatenate(theirs).T
+    looks = _turned([photos[p] for p in theirs]) if kind == "picture" else None
+    names = [{_stem(uri) for uri in photos[p].uris} for p in theirs] if kind == "name" else []
+    columns = np.concatenate([photos[p].vectors for p in theirs]).T
+    firsts = _firsts(photos, theirs)
     for start in range(0, len(mine), BLOCK):
         part = mine[start : start + BLOCK]
-        cosines = np.stack([vector for _, vector in part]) @ columns
-        for i, j in zip(*np.nonzero(cosines >= LEAST_COSINE["faces"]), strict=True):
-            yield part[int(i)][0], owners[int(j)], "faces"
+        cosines = np.maximum.reduceat(np.concatenate([photos[p].vectors for p in part]) @ columns, firsts, axis=1)
+        cosines = np.maximum.reduceat(cosines, _firsts(photos, part), axis=0)
+        for i, photo in enumerate(part):
+            near = np.flatnonzero(cosines[i] >= LEAST_COSINE[kind])
+            if looks is not None:
+                near = near[(np.bitwise_count(looks[near] ^ np.uint64(photos[photo].phash or 0)) <= MAX_BITS).any(axis=1)]
+            elif names and len(near):
+                own = {_stem(uri) for uri in photos[photo].uris}
+                near = np.array([j for j in near.tolist() if not own.isdisjoint(names[j])], np.int64)
+            for j in near[np.argsort(-cosines[i, near], kind="stable")[:MAX_TRIES]].tolist():
+                yield photo, theirs[j], kind
+
+
+def _firsts(photos: Mapping[str, Photo], keys: list[str]) -> NDArray[np.int64]:
+    """The row of each photo's first face where the faces of these photos are rows one below the other."""
+    return np.cumsum([0, *(len(photos[p].ids) for p in keys[:-1])])
+
+
+def _turned(photos: list[Photo]) -> NDArray[np.uint64]:
+    """The perceptual hashes (n, 8) of photos in the eight ways to turn them."""
+    return np.array([turned_hashes(photo.phash or 0) for photo in photos], np.uint64).reshape(-1, 8)
 
 
 class _Found:
