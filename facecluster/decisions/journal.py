@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,7 +73,8 @@ def clean_name(text: str) -> str:
     Raises:
         InputError: the name has the form of a person's or a face's id, so a person could not be found by it.
     """
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a console may pass bytes that are not UTF-8
+    half = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)  # of a pair, as JSON may state one alone
+    valid = half.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a console may pass bytes that are not UTF-8
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in unicodedata.normalize("NFC", valid))
     name = " ".join(shown.split())
     if is_person_id(name) or is_face_id(name):

@@ -2,8 +2,9 @@
 
     {"title": "photo.jpg", "people": [{"name": "Ann"}], ...}
 
-Its name follows that of the photo (photos/companions.py), but an edited photo (photo-edited.jpg) has none of its own. Google does not
-document it; this follows what users report (github.com/ente-io/ente pull 4956, TheLastGimbus/GooglePhotosTakeoutHelper issues 8, 353, 448).
+Its name follows that of the photo (photos/companions.py), but an edited photo (photo-edited.jpg, in the language of the account:
+photo-bearbeitet.jpg) has none of its own. Google does not document it; this follows what users report (github.com/ente-io/ente pull 4956,
+TheLastGimbus/GooglePhotosTakeoutHelper issues 8, 353, 448).
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import os
 import re
 from collections.abc import Collection
 from typing import Any
+
+_EDITED = (
+    "-edited", "-effects", "-bearbeitet", "-modifié", "-editado", "-ha editado", "-modificato", "-bewerkt", "-edytowane", "-編集済み",
+)  # fmt: skip
 
 
 def read_people(data: bytes) -> tuple[str, list[str]] | None:
@@ -30,7 +35,7 @@ def read_people(data: bytes) -> tuple[str, list[str]] | None:
 
 
 def photos_of(json_name: str, title: str, owners: Collection[str], there: Collection[str]) -> list[str]:
-    """The photos that a JSON is about: none, or a photo and its edited version.
+    """The photos that a JSON is about: none, or a photo and its edited versions.
 
     Args:
         json_name: the name of the JSON, without its folder.
@@ -40,8 +45,8 @@ def photos_of(json_name: str, title: str, owners: Collection[str], there: Collec
     """
     number = re.search(r"(\(\d+\))\.json$", json_name, re.IGNORECASE)
     names = [*owners, _with(title, number[1] if number else "")]
-    wanted = next((n for n in names if n in there or _with(n, "-edited") in there), "")
-    return [n for n in (wanted, _with(wanted, "-edited")) if n in there]
+    versions = ([_with(n, more) for more in ("", *_EDITED)] for n in names)
+    return next((found for several in versions if (found := [n for n in several if n in there])), [])
 
 
 def _with(name: str, more: str) -> str:

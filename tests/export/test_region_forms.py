@@ -11,7 +11,8 @@ import pytest
 from export_store import BOXES, SIZE, make_photo, make_store
 from PIL import Image
 
-from facecluster.export import face_regions, xmp_packet
+from facecluster.decisions import clean_name
+from facecluster.export import face_regions, takeout, xmp_packet
 from facecluster.export.import_names import read_names
 from facecluster.export.photo_library import Photo, PhotoLibrary, read_photo_library
 from facecluster.export.photo_packets import packets_in
@@ -137,3 +138,15 @@ def test_an_orientation_with_another_prefix(tmp_path: Path) -> None:
     assert sidecar_orientation(str(tmp_path / "a.jpg")) == 6
     (tmp_path / "a.jpg.xmp").write_text('<rdf:Description xmlns:t="urn:x" t:Orientation="6"/>')
     assert sidecar_orientation(str(tmp_path / "a.jpg")) is None
+
+
+@pytest.mark.parametrize("name", ["a-edited.jpg", "a-bearbeitet.jpg", "a-modifi\u00e9.jpg", "a-\u7de8\u96c6\u6e08\u307f.jpg"])
+def test_photos_edited_in_any_language_have_the_names_of_takeout(name: str) -> None:
+    assert takeout.photos_of("a.jpg.json", "a.jpg", [], ["a.jpg", "b-edited.jpg", name]) == ["a.jpg", name]
+    assert takeout.photos_of("a.jpg.json", "a.jpg", [], [name]) == [name]
+
+
+def test_half_of_a_pair_of_surrogates_in_a_name() -> None:
+    """JSON can state one alone; no file and no terminal can."""
+    assert clean_name("Ann\ud800") == "Ann\ufffd"
+    assert clean_name("Ann\udcc3\udca9") == "Ann\u00e9"  # bytes that a console passed
