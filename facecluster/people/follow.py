@@ -72,8 +72,8 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     if rows:
         shard = f"{max(map(int, made.shards(FOLLOWED_TABLE)), default=-1) + 1:05d}"
         columns = dict(zip(FOLLOWED.names, map(list, zip(*rows, strict=True)), strict=True))
+        _drop_old_places(made, {old for old, _ in found.matches})  # first: a run that is killed here finds the faces again
         made.write(FOLLOWED_TABLE, shard, table_of(FOLLOWED, columns), {"table": FOLLOWED_TABLE})
-        _drop_old_places(made, {old for old, _ in found.matches})
     return len(rows)
 
 

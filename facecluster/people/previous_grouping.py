@@ -1,14 +1,14 @@
 """The groups of an earlier run that an incremental grouping starts from: see `facecluster.grouping.incremental`.
 
-A grouping starts from the earlier one if all of this holds: it had the same settings and the same vectors; at most a tenth of the faces
-(MAX_NEW_SHARE) are new since all faces were grouped together; no face is gone; no decision was undone. After an undo the faces that the
-decision had joined would stay joined, so all faces are grouped again.
+A grouping starts from the earlier one if all of this holds: it had the same settings and the same vectors (under other face_ids if photos
+were edited); at most a tenth of the faces (MAX_NEW_SHARE) are new since all faces were grouped together; no face is gone; no decision was
+undone. After an undo the faces that the decision had joined would stay joined, so all faces are grouped again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from facecluster.decisions import ResolvedDecisions, replay
 from facecluster.grouping.cohort import content_keys
 from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
 from facecluster.grouping.incremental import MAX_NEW_SHARE
-from facecluster.people.face_ids import with_current_ids
+from facecluster.people.face_ids import Followed, present_ids, with_current_ids
 from facecluster.people.reconcile import PreparedDecisions
 from facecluster.store import IDENTITIES, Store
 
@@ -59,8 +59,9 @@ def find_previous_grouping(
         return PreviousGrouping(None, fresh)
     data = store.read_all(table, IDENTITIES, ["face_id", "identity"])
     earlier = dict(zip(data["face_id"].to_pylist(), data["identity"].to_pylist(), strict=True))
-    old = np.array([face in earlier for face in ids], dtype=bool)
-    if old.sum() < len(earlier) or _digest([i for i in ids if i in earlier], keys[old]) != history.get("vectors"):
+    was = _earlier_ids(ids, earlier, prepared.followed)
+    old = np.array([face in earlier for face in was], dtype=bool)
+    if old.sum() < len(earlier) or _digest([i for i in was if i in earlier], keys[old]) != history.get("vectors"):
         return PreviousGrouping(None, fresh, "faces are gone, or have other vectors: all faces are grouped from the start")
     if (~old).sum() == 0 and not history["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
         return PreviousGrouping(None, fresh)  # a full grouping with other probabilities gives the same groups
@@ -72,8 +73,15 @@ def find_previous_grouping(
         return PreviousGrouping(None, fresh)
     hint = f"the people of the earlier run stay, and new faces join them ('facecluster cluster {store.url} --full' groups all)"
     note = "" if old.all() else hint
-    groups = np.array([earlier.get(face, -1) for face in ids], dtype=np.int64)
+    groups = np.array([earlier.get(face, -1) for face in was], dtype=np.int64)
     return PreviousGrouping(groups, {**fresh, "kept": True, "changed": changed}, note)
+
+
+def _earlier_ids(ids: Sequence[str], earlier: Mapping[str, int], followed: Followed) -> list[str]:
+    """The face_id that each face had in the earlier grouping: another one if its photo was edited since; its own if it was not there."""
+    there = set(ids)
+    moved = {now: face for face in earlier if face not in there for now in present_ids(face, followed, there)[:1]}
+    return [face if face in earlier else moved.get(face, face) for face in ids]
 
 
 def _digest(ids: Sequence[str], keys: NDArray[np.uint64]) -> str:
