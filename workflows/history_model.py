@@ -1,0 +1,74 @@
+"""What somebody means who says things about people: the model that `random_history.py` compares the program with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from coloured_photos import HUES, Key
+
+
+@dataclass
+class Person:
+    """What somebody means by a person."""
+
+    faces: set[Key]
+    name: str | None = None
+    ignored: bool = False
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that was said. A face stands for the person that it is of."""
+
+    what: str
+    face: Key
+    other: Key | None = None  # merge
+    name: str = ""
+    leave: frozenset[Key] = frozenset()  # split
+    stay: frozenset[Key] = frozenset()
+
+
+class Model:
+    """What is meant: the acts that were not undone, done one after the other on the true people."""
+
+    def __init__(self, hues: dict[Key, int], acts: Sequence[Act]) -> None:
+        self.hues = hues
+        self.people = [Person({face for face, hue in hues.items() if hue == h}) for h in range(HUES)]
+        self.apart: list[tuple[frozenset[Key], frozenset[Key]]] = []
+        for act in acts:
+            person = self.of(act.face)
+            if act.what == "name":
+                person.name = act.name or None
+                for twin in self.called(act.name, person):
+                    self._join(person, twin)
+            elif act.what == "merge" and act.other is not None:
+                self._join(person, self.of(act.other))
+            elif act.what == "ignore":
+                person.ignored = True
+            elif act.what == "split":
+                person.faces -= act.leave
+                self.people.append(Person(set(act.leave)))
+                self.apart.append((act.leave, act.stay))
+
+    def of(self, face: Key) -> Person:
+        return next(p for p in self.people if face in p.faces)
+
+    def called(self, name: str, but: Person) -> list[Person]:
+        return [p for p in self.people if name and p is not but and (p.name or "").casefold() == name.casefold()]
+
+    def are_apart(self, one: Person, two: Person) -> bool:
+        """Whether some of one were split off the other."""
+        return any(a & left and b & stay for left, stay in self.apart for a, b in ((one.faces, two.faces), (two.faces, one.faces)))
+
+    def settled(self, face: Key) -> bool:
+        """Whether it is plain whose a face is: where a true person was split, a face that the split was not about may be on either side."""
+        hue = self.hues[face]
+        return all(face in left | stay or hue not in {self.hues[f] for f in left} for left, stay in self.apart)
+
+    def _join(self, one: Person, two: Person) -> None:
+        if one is two:
+            return
+        one.faces, one.name, one.ignored = one.faces | two.faces, one.name or two.name, one.ignored or two.ignored
+        self.people = [p for p in self.people if p is not two]
+        self.apart = [(left, stay) for left, stay in self.apart if not (one.faces & left and one.faces & stay)]
