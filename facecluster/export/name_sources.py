@@ -121,7 +121,11 @@ class NameFiles:
             return
         self.files += 1
         for packet in packets:
-            document = xmp_packet.parse(packet)
+            try:
+                document = xmp_packet.parse(packet)
+            except InputError as e:  # of several packets the others count
+                self.skipped.append((str(path), str(e)))
+                continue
             photo = self._photo_of(path, document)
             size, tags = face_regions.dimensions(document) or (0, 0), self._tags(document, photo)
             self.passed_over["files whose XMP names nobody and has no region of a face"] += not tags

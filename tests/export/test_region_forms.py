@@ -112,8 +112,9 @@ def test_all_packets_of_a_jpeg(tmp_path: Path, order: int) -> None:
     known, path = library(tmp_path)
     empty = packet().split("<mwg-rs:Regions")[0] + "</rdf:Description></rdf:RDF></x:xmpmeta>"
     data = path.read_bytes()
-    path.write_bytes(data[:2] + b"".join(map(_app1, [packet(), empty][::order])) + data[2:])
-    assert names_on_faces(path.parent, known)
+    for other in (empty, "damaged"):
+        path.write_bytes(data[:2] + b"".join(map(_app1, [packet(), other][::order])) + data[2:])
+        assert names_on_faces(path.parent, known)
 
 
 def _hex(text: str) -> bytes:
