@@ -15,7 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
+from facecluster.people.face_ids import PHOTO_CHARS, FacesOf, present_ids, read_face_boxes, read_followed
 from facecluster.people.find_person import label
+from facecluster.photos.places import current_photo_ids
 from facecluster.store import FORMAT, IDENTITIES, Stamp, Store, in_schema, table_of
 
 POINTER = ("runs", "current.json")
@@ -188,6 +190,8 @@ def make_current(store: Store, run: Run) -> None:
 def return_to(store: Store, number: int) -> Run:
     """Make another run, earlier or later, the current one, and copy its identities to identities/MODEL.
 
+    Faces whose photos were edited since get the face_ids that they have now.
+
     Raises:
         InputError: the store has no such run.
     """
@@ -195,12 +199,32 @@ def return_to(store: Store, number: int) -> Run:
     if run is None:
         existing = ", ".join(str(r.number) for r in all_runs(store)) or "none"
         raise InputError(f"expected the number of a run of {store.url}, found {number}: choose one of {existing}")
+    _renew_ids(store, run)
     make_current(store, run)
     table = f"identities/{run.model}"
     for shard in store.shards(run.identities):
         store.write(table, shard, in_schema(IDENTITIES, store.read(run.identities, shard)), store.stamp(run.identities, shard) or {})
     store.remove(table, keep=store.shards(run.identities))
     return run
+
+
+def _renew_ids(store: Store, run: Run) -> None:
+    """Write the identities of a run anew under the present face_ids, if photos were edited since."""
+    followed = read_followed(store)
+    if not followed:
+        return
+    present = FacesOf({photo[:PHOTO_CHARS] for photo in current_photo_ids(store).to_pylist()})
+    faces = store.read_all(run.identities, pa.schema([*IDENTITIES, BOX]))
+    rows = {face: i for i, face in enumerate(faces["face_id"].to_pylist())}
+    now = {new: i for face, i in rows.items() if face not in present for new in present_ids(face, followed, present) if new not in rows}
+    if now:
+        kept = {face: i for face, i in rows.items() if face in present} | now
+        ids = sorted(kept)
+        table = faces.take(pa.array([kept[face] for face in ids], pa.int64()))
+        table = table.set_column(0, faces.schema.field(0), pa.array(ids, pa.string()))
+        boxes = pa.array(read_face_boxes(store, ids).reshape(-1), pa.float32())
+        table = table.set_column(table.num_columns - 1, BOX, pa.FixedSizeListArray.from_arrays(boxes, type=BOX.type))
+        store.write(run.identities, "00000", table, store.stamp(run.identities, "00000") or {})
 
 
 def _numbers(store: Store) -> list[int]:

@@ -65,6 +65,10 @@ def test_what_is_said_of_an_edited_photo_stays_when_the_edit_is_undone(tmp_path:
     call("cluster", store.url)
     said = of(new)
     assert said[1] != said[0] and said[8] is not None and said[8][1] == "Renamed" and said[16] is not None and said[16][2]
+    call("cluster", store.url, "--return-to", "2")
+    assert None not in of(new)  # the run was made before the edit
+    call("cluster", store.url)
+    assert of(new) == said
     for shard, there, faces in (("00002", photos, old), ("00003", photos + 100, new), ("00004", photos, old)):
         look_at(store, shard, there.tolist(), uris)
         call("cluster", store.url)
