@@ -98,12 +98,12 @@ COPY_RULES: tuple[Rule, ...] = (
         PhotoFacts.bits,
         lambda f, a, b: "256 colours" if f.bits(a) < 8 else f"{f.bits(a):.0f} bits a channel against {f.bits(b):.0f}",
     ),
+    Rule(PhotoFacts.quality, _less_quality, slack=3),
     Rule(
         lambda f, p: f.traces.of(p).detail,
         lambda f, a, b: f"has lost fine detail: {100 * f.traces.of(a).detail / max(f.traces.of(b).detail, 0.01):.0f} % of the other's",
-        share=0.9, slack=0.6,  # of a smooth photo compression can add more than there is
+        share=0.9, slack=0.6,  # after the quality: the rounding of a JPEG can add what looks like detail
     ),
-    Rule(PhotoFacts.quality, _less_quality, slack=3),
     Rule(lambda f, p: float(not f.was_jpeg(p)), _was_jpeg),
     Rule(lambda f, p: _FORMATS.get(f.photos.formats[p], 1.0), lambda f, a, b: f"{_format(f, a)} against {_format(f, b)}"),
     Rule(lambda f, p: float(not (f.origins.of(p).jfif and f.origins.of(p).camera)), lambda f, a, b: "saved again by a program"),

@@ -92,7 +92,10 @@ def trace_of(pixels: NDArray[np.uint8]) -> Trace:
     grey = np.asarray(image, np.float64)
     coefficients = _coefficients(grey)
     detail = float(np.sqrt(np.square(coefficients[:, _FINE]).mean()))
-    return Trace(_quality(coefficients), detail, _fills(image, grey))
+    # a JPEG that was turned or mirrored has its blocks from the other sides on
+    starts = sorted({(down, across) for down in (0, height % 8) for across in (0, width % 8)} - {(0, 0)})
+    earlier = [_quality(coefficients), *(_quality(_coefficients(grey[down:, across:])) for down, across in starts)]
+    return Trace(min((quality for quality in earlier if quality), default=0.0), detail, _fills(image, grey))
 
 
 def _coefficients(grey: NDArray[np.float64]) -> NDArray[np.float64]:
