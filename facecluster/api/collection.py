@@ -1,8 +1,8 @@
 """A store, opened to read: tables as Arrow, and people, faces and photos as objects. Nothing is written.
 
 Tables are read when they are first asked for, and kept: open the store again to see what later runs found. Faces of photos that no place
-shows any more are left out; those of photos that are gone but not dropped count. Odd inputs: a store that was never grouped has faces without identities (null)
-and no people (StoreError); a face_id that stands twice counts once, the first.
+shows any more are left out; those of photos that are gone but not dropped count. Odd inputs: a store that was never grouped has faces
+without identities (null) and no people (StoreError); a face_id that stands twice counts once, the first.
 """
 
 from __future__ import annotations

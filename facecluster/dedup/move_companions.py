@@ -1,8 +1,8 @@
 """What belongs to a photo goes with it when it is moved, and is linked when it is linked (photos/companions.py says what belongs to it).
 
 A companion gets the name that fits the photo's new name. One that can't be moved stays, and a line says so; the photo is moved all the
-same. What RAW and JPEG of one stem share goes with the last of them. Where a link takes the photo's place, links to what belongs to the kept
-file take the places of what has moved with the photo; without a move, only companions of the same bytes are replaced by links.
+same. What RAW and JPEG of one stem share goes with the last of them. Where a link takes the photo's place, links to what belongs to the
+kept file take the places of what has moved with the photo; without a move, only companions of the same bytes are replaced by links.
 """
 
 from __future__ import annotations

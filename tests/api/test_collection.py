@@ -71,7 +71,7 @@ def test_a_person_is_found_by_name_id_number_and_face(opened: Collection) -> Non
     assert (ada.name, ada.label, ada.ignored) == ("Ada Lovelace", "Ada Lovelace", False)
     assert [p.number for p in opened] == opened.people["identity"].to_pylist() and len(opened) == opened.people.num_rows
     for wrong in ("Zed", 999, -1, ""):
-        with pytest.raises(facecluster.InputError, match="expected a person of the store"):
+        with pytest.raises(facecluster.InputError, match="expected a person"):
             opened.person(wrong)
     for odd in (1.5, None, True):
         with pytest.raises(facecluster.InputError, match="expected a name, an id .* or the number of a person, found"):

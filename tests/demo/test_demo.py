@@ -76,7 +76,7 @@ def test_the_collection_has_every_kind_of_photo(made: GroundTruth) -> None:
 
 
 def test_the_table_has_the_ground_truth(made: GroundTruth) -> None:
-    with open(made.table, newline="", encoding="utf-8") as f:
+    with open(made.table, newline="", encoding="utf-8-sig") as f:
         rows = list(csv.DictReader(f))
     read = [Face(r["photo"], r["photo_id"], tuple(float(r[k]) for k in "xywh"), int(r["person"])) for r in rows]  # type: ignore[arg-type]
     assert tuple(read) == made.faces
