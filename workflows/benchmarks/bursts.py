@@ -2,7 +2,7 @@
 
 A burst is made from a photo as the moment after it: the camera shifts and turns by up to 1.5 degrees (hard: 3), its exposure changes, and
 someone moves by 2 to 5 % (hard: twice). Unrelated are two photos of one source, which are often alike (portraits, sports fields, animals),
-and two of any. The threshold was chosen on the photos with even numbers; those with odd numbers are measured here.
+and two of any. Photos with odd numbers are measured; the thresholds were chosen on a random sample of all, so they are not held out.
 
     python workflows/benchmarks/bursts.py --photos photos.parquet [MORE.parquet ...]
 """
