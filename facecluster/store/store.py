@@ -204,9 +204,9 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                # without Arrow's threads: one that lets go of the file, a Python object, while the interpreter exits ends it with SIGABRT
-                # (apache/arrow issue 50482; docs/decisions.md)
-                return pq.ParquetFile(f).read(columns=columns, use_threads=False)
+                # without Arrow's threads: one that lets go of bytes, a Python object, while the interpreter exits ends it with SIGABRT
+                # (apache/arrow issue 50482; docs/decisions.md). `pre_buffer` alone reads in threads, whatever `use_threads` says
+                return pq.ParquetFile(f, pre_buffer=False).read(columns=columns, use_threads=False)
         except (*self.io_errors, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
 
