@@ -72,10 +72,10 @@ def test_other_people_in_the_same_places_are_another_photo(seed: int, faces: int
 
 @given(st.integers(0, 2**32), KINDS)
 def test_the_same_people_in_other_places_are_another_photo(seed: int, kind: str) -> None:
-    """Four people who changed places: one face can be laid over another, but not all."""
+    """Eight people who changed places: a few faces can be laid over others, but not most (of four, two can, in 2 of 1,000 cases)."""
     rng = np.random.default_rng(seed)
-    old = photo(rng, 4)
-    other = Photo(old.width, old.height, None, [], old.ids, old.boxes[[1, 2, 3, 0]], old.vectors)
+    old = photo(rng, 8)
+    other = Photo(old.width, old.height, None, [], old.ids, np.roll(old.boxes, 1, axis=0), old.vectors)
     assert match_photos(old, other, kind) is None
 
 
