@@ -61,10 +61,23 @@ class Model:
         """Whether some of one were split off the other."""
         return any(a & left and b & stay for left, stay in self.apart for a, b in ((one.faces, two.faces), (two.faces, one.faces)))
 
+    def may_join(self, one: Person, two: Person) -> bool:
+        """Whether the two are whole true people, or were split off each other. Others would be a riddle for a grouping of so few faces."""
+        whole = not any(self._cut(self.hues[face]) for face in one.faces | two.faces)
+        return whole or self.are_apart(one, two)
+
     def settled(self, face: Key) -> bool:
-        """Whether it is plain whose a face is: where a true person was split, a face that the split was not about may be on either side."""
-        hue = self.hues[face]
-        return all(face in left | stay or hue not in {self.hues[f] for f in left} for left, stay in self.apart)
+        """Whether it is plain whose a face is: not if a true person was split and the face came later, or if it is beside itself."""
+        cut = self._cut(self.hues[face])
+        return not self.beside_itself(face) and (not cut or face in cut)
+
+    def beside_itself(self, face: Key) -> bool:
+        """Whether another face of its photo is of the same person: the program may take the two for two people."""
+        return any(other[0] == face[0] and other != face for other in self.of(face).faces)
+
+    def _cut(self, hue: int) -> set[Key]:
+        """The faces that splits of a true person were about."""
+        return {f for left, stay in self.apart if hue in {self.hues[g] for g in left} for f in left | stay}
 
     def _join(self, one: Person, two: Person) -> None:
         if one is two:

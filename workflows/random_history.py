@@ -3,9 +3,9 @@
     python workflows/random_history.py --seeds 200 --acts 300
 
 An act names a person, takes a name away, merges, splits, ignores, or undoes the last of these, by the commands; or it changes a photo:
-metadata written into the file, saved again, turned, cropped a little, packed as PNG, moved, copied, deleted, added. After each ten acts,
-`run` looks at the folder again, `prune` drops what is gone, and everything is compared: who is with whom, names, ignoring, totals, and that no
-lasting id is forgotten.
+metadata written into the file, saved again, turned, cropped a little, packed as PNG, moved, copied, deleted, added. After each ten acts
+`run` looks at the folder again, `prune` drops what is gone, and everything is compared: who is with whom, names, ignoring, totals, and that
+no lasting id is forgotten.
 
 Faces are coloured squares, which a detector and an embedder of a few lines find and tell apart: nothing but the history can go wrong. The
 rest of the program is as users have it.
@@ -142,12 +142,12 @@ class History:
         if what == "name":
             name = NAMES[rng.integers(len(NAMES))] if rng.random() < 0.8 else ""
             twins = model.called(name, person)
-            if any(model.are_apart(person, twin) or twin.faces & self.busy for twin in twins):
+            if any(model.are_apart(person, twin) or not model.may_join(person, twin) or twin.faces & self.busy for twin in twins):
                 return ""
             self.command("name", self.store, text, name)
             self.busy |= set().union(*(p.faces for p in (person, *twins))) if twins else set()
             self.said.append(Act("name", face, name=name))
-        elif what == "merge":
+        elif what == "merge" and model.may_join(person, other):
             theirs = self._known(model, other)[0]
             self.command("merge", self.store, text, self.seen[theirs].face_id)
             self.busy |= person.faces | other.faces
@@ -156,10 +156,9 @@ class History:
             self.command("ignore", self.store, text)
             self.said.append(Act("ignore", face))
         elif what == "split":
-            alike = [f for f in faces if self.hues[f] == self.hues[face]]
-            if len(alike) < 5:
+            if len(faces) < 5 or len({self.hues[f] for f in person.faces}) > 1:
                 return ""
-            leave = frozenset(alike[i] for i in rng.choice(len(alike), 2, replace=False).tolist())
+            leave = frozenset(faces[i] for i in rng.choice(len(faces), 2, replace=False).tolist())
             self.command("split", self.store, text, *(self.seen[f].face_id for f in sorted(leave)))
             self.busy |= person.faces
             self.said.append(Act("split", face, leave=leave, stay=frozenset(set(faces) - leave)))
@@ -181,7 +180,8 @@ class History:
 
     def _known(self, model: Model, person: Person) -> list[Key]:
         """The faces of a person that the program has shown there, and whose place is plain."""
-        return sorted(face for face in person.faces if face in self.seen and model.settled(face))
+        there = {key for picture in self.disk.values() for key in picture.keys()}
+        return sorted(face for face in person.faces & there if face in self.seen and model.settled(face))
 
     # -- run, and compare -------------------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,8 @@ class History:
                     raise Wrong(f"{s} is two people: {person}, {shown[s.person]}")
         for face in there:
             alike = {id(model.of(f)) for f in there if model.settled(f) and self.hues[f] == self.hues[face]}
-            if not model.settled(face) and id(shown.get(self.seen[face].person)) not in alike:
+            found = self.seen[face].person
+            if not model.settled(face) and id(shown.get(found)) not in alike and (found in shown or not model.beside_itself(face)):
                 raise Wrong(f"face {face} is of {self.seen[face]}, of none of those who have its look")
 
     def step(self) -> None:

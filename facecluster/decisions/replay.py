@@ -93,8 +93,11 @@ class _Replayer:
             self.replaced.setdefault(earlier, (by, keeps and d.keeps))
         if place is None:
             return bool(getattr(self, d.act.replace("-", "_"))(d))
-        if in_force and keeps and d.act == "name":
-            self._keep_together(d, by)
+        if in_force and d.act == "name":
+            if keeps:
+                self._keep_together(d, by)
+            for face in self._left(d.faces):  # a name that was given before it, undone and brought back, does not count either
+                self.name_of.setdefault(face, "")
         return True
 
     def name(self, d: Decision) -> bool:

@@ -178,13 +178,13 @@ class _Found:
         self._photos = photos
 
     def match_all(self, pairs: Iterable[tuple[str, str, str]]) -> None:
-        """Add those of these pairs that show the same, the best first."""
+        """Add those of these pairs that show the same, the best first; of the photos that were at one place the last before the new one."""
         old, new = {o for o, _ in self.matches}, {n for _, n in self.matches}
         scored: list[tuple[float, str, str, str, Match]] = []
-        for a, b, kind in dict.fromkeys(pairs):
+        for rank, (a, b, kind) in enumerate(dict.fromkeys(pairs)):
             one, two = self._photos[a], self._photos[b]
             if b not in new and (a not in old or kind in ("place", "name")) and (match := match_photos(one, two, kind)) is not None:
-                scored.append((-match.score, a, b, kind, match))
+                scored.append((rank if kind == "place" else -match.score, a, b, kind, match))
         for _, a, b, kind, match in sorted(scored, key=lambda s: s[:3]):
             if b not in new and (a not in old or kind in ("place", "name")):
                 self.matches[a, b] = match
