@@ -127,6 +127,7 @@ class _IdContest:
         self.shared = {(before[i], group): n for i, group, n in zip(*sizes, strict=True)}
         self.group: dict[str, int] = {}  # by lasting id
         self.strength: dict[str, tuple[bool, int]] = {}  # whether the previous run had it, and the faces that it brings
+        self.merged: dict[str, str] = {}  # ids that gave way to another by a merge
 
     def claim(self, claim: Claim) -> None:
         """Enter an id for the group of a claim; an earlier entry of the id counts."""
@@ -140,12 +141,15 @@ class _IdContest:
             self.strength[person] = person in self.past, self.shared.get((person, group), faces)
 
     def merge(self, merge: Claim) -> None:
-        """The id that a merge keeps takes the place of the other person's, if the two were apart in the previous run."""
+        """The id that a merge keeps takes the place of the other one, if the two were apart in the previous run. Older merges come first."""
         mine, theirs = (group_of_claim(Claim(faces), self.rows, self.previous) for faces in (merge.faces, merge.others))
-        other = self.before[theirs] if theirs >= 0 and theirs != mine else None
-        if other in self.group and self.group[other] == self.group.get(merge.text) and other != merge.text:
-            self.strength[merge.text] = True, self.strength[merge.text][1] + self.strength.pop(other)[1]
+        if theirs < 0 or theirs == mine:
+            return
+        keep, other = self.merged.get(merge.text, merge.text), self.merged.get(self.before[theirs], self.before[theirs])
+        if keep != other and other in self.group and self.group[other] == self.group.get(keep):
+            self.strength[keep] = True, self.strength[keep][1] + self.strength.pop(other)[1]
             del self.group[other]
+            self.merged = {person: keep if into == other else into for person, into in (self.merged | {other: keep}).items()}
 
     def entries(self) -> list[tuple[str, int]]:
         """The ids and their groups, strongest first; of equal ones that of the newest decision."""

@@ -141,7 +141,8 @@ class CurrentPeople:
         merges = [merge for merge, group in self._merged if group == person]
         if not merges:
             return None
-        core = {*(claim or merges[0]).faces}
+        keeper = next((merge for merge in merges if merge.text == self.people.person_ids[person]), merges[0])
+        core = {*(claim or keeper).faces}
         return core.union(*(side for m in merges for side in (m.faces, m.others) if not core.isdisjoint(side)))
 
     def _about(

@@ -225,6 +225,7 @@ class Owned(Model):
 def test_any_decision_can_be_undone_and_brought_back(steps: list[tuple[str, int, int]]) -> None:
     """Names of their own for each true person, and merges: after any of them is undone, the others mean what they meant."""
     library = Library()
+    library.cluster()
     acts: list[Act] = []
     for number, (what, i, j) in enumerate(steps):
         model, known = Owned(acts), library.known()
