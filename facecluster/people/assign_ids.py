@@ -141,7 +141,7 @@ class _IdContest:
             self.strength[person] = person in self.past, self.shared.get((person, group), faces)
 
     def merge(self, merge: Claim) -> None:
-        """The id that a merge keeps takes the place of the other one, if the two were apart in the previous run. Older merges come first."""
+        """The id that a merge keeps takes the place of the other one, if the two were apart in the previous run. Older merges first."""
         mine, theirs = (group_of_claim(Claim(faces), self.rows, self.previous) for faces in (merge.faces, merge.others))
         if theirs < 0 or theirs == mine:
             return
