@@ -58,7 +58,7 @@ class History:
         self.said: list[Act] = []
         self.done: list[str] = []  # in words
         self.seen: dict[Key, Seen] = {}
-        self.ids: set[str] = set()  # all lasting ids of any run
+        self.ids: set[str] = set()  # lasting ids of the people of any run
         self.busy: set[Key] = set()  # faces of people whom an act since the last `run` joined, took apart or joined again
         self.changed: set[int] = set()  # pictures that were changed since
         for hues in [(h,) for h in range(HUES) for _ in range(4)] + [(h, (h + 1) % HUES) for h in range(HUES)]:
@@ -204,12 +204,12 @@ class History:
                 self.seen[key] = Seen(face.id, who.id if who else "", who.name if who else None, bool(who and who.ignored))
         if opened.faces.num_rows != len(there):
             raise Wrong(f"{opened.faces.num_rows} faces in all, not {len(there)}")
-        self.ids |= {person.id for person in opened}
-        self._compare(there)
+        self.ids |= self._compare(there)
         for person in self.ids:
             opened.person(person)
 
-    def _compare(self, there: set[Key]) -> None:
+    def _compare(self, there: set[Key]) -> set[str]:
+        """Compare all faces that are there; gives the lasting ids of the people."""
         model = self.model()
         shown: dict[str, Person] = {}
         for person in model.people:
@@ -225,6 +225,7 @@ class History:
             found = self.seen[face].person
             if not model.settled(face) and id(shown.get(found)) not in alike and (found in shown or not model.beside_itself(face)):
                 raise Wrong(f"face {face} is of {self.seen[face]}, of none of those who have its look")
+        return set(shown)
 
     def step(self) -> None:
         """Say something, or change a photo."""
