@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,8 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "faiss": ("grouping/link.py", "matching/index.py"), "distributed": "engine.py", "click": "cli/",
     "hdbscan": "grouping/hdbscan_library.py",
 }  # fmt: skip
-LIGHT = ["torch", "faiss", "hdbscan", "distributed"]
+# what --help must not load: each takes more time than the whole of --help may
+HEAVY = ["torch", "faiss", "hdbscan", "distributed", "numpy", "scipy", "pyarrow", "PIL", "fsspec", "tqdm", "asyncio"]
 
 
 def rank(module: str) -> int:
@@ -51,6 +54,7 @@ def imported(tree: ast.Module, package: str) -> Iterator[tuple[str, int]]:
             yield from ((".".join([*base, alias.name]), node.lineno) for alias in node.names)
 
 
+@cache
 def every_import() -> list[tuple[Path, str, int]]:
     """(file, inside the package; full name; line) of every import in the package."""
     found = []
@@ -120,10 +124,19 @@ def test_one_door(package: str) -> None:
     assert [u for u in users if not u.startswith(DOORS[package])] == []
 
 
-def test_the_command_line_loads_nothing_heavy() -> None:
-    code = f"import sys, facecluster.cli; print([m for m in {LIGHT} if m in sys.modules])"
+def test_help_loads_nothing_heavy() -> None:
+    """`facecluster --help`, `--version` and the help of every command: each after the others, so that what one loads is seen."""
+    code = (
+        "import sys; from facecluster.cli import _COMMANDS, main\n"
+        "for words in [], ['--version'], *([name] for name in _COMMANDS):\n"
+        "    main.main([*words, '--help'], standalone_mode=False)\n"
+        f"    print(len(_COMMANDS), words, [m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+    assert all(importlib.util.find_spec(name) for name in HEAVY), "a misspelt name is never loaded"
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if not line.endswith("[]")] == []
+    assert len(lines) == 2 + int(lines[0].split()[0]) > 20
 
 
 @pytest.mark.parametrize("said, expected", [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

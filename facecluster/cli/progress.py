@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -15,6 +13,8 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     if total <= 0:
         yield lambda n: None
         return
+    from tqdm import tqdm  # a third of the time of --help
+
     with tqdm(total=total, desc=what, unit="", mininterval=_seconds(), smoothing=0.1) as bar:
         yield lambda n: None if bar.update(n) is None else None
 
@@ -22,6 +22,8 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def open_progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Open a bar whose total is not yet known; gives a function that takes how many are done, and of how many."""
+    from tqdm import tqdm
+
     with tqdm(desc=what, unit="", mininterval=_seconds()) as bar:
 
         def update(done: int, total: int) -> None:
