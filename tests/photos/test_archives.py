@@ -407,6 +407,17 @@ def test_insightface(tmp_path: Path) -> None:
     assert [f.label for f in files] == [str(who) for who in range(4) for _ in range(3)]
 
 
+def test_what_mxnet_wrote() -> None:
+    """data/mxnet.rec is by mxnet 1.9.1 (MXIndexedRecordIO): an index as insightface's, and five images, some of which hold the mark."""
+    path = Path(__file__).parent / "data" / "mxnet.rec"
+    wanted = {str(i): b"\xff\xd8\xff" + bytes(range(20 + i)) + MARK + bytes(range(i)) + MARK * (i % 3) for i in range(1, 6)}
+    assert contents(path) == wanted
+    assert [f.label for f in found(path)[0].values()] == ["0", "1", "1", "2", "2"]
+    ours = {i: image_record(wanted[str(i)], i // 2 if i % 2 else [i // 2, 1], i) for i in range(1, 6)}
+    ours = {0: image_record(b"", [6, 8], 0), **ours, 6: image_record(b"", [1, 4], 6), 7: image_record(b"", [1, 4], 7)}
+    assert b"".join(ours.values()) == path.read_bytes()  # what the other tests write is what mxnet writes
+
+
 def test_a_record_that_holds_the_mark(tmp_path: Path) -> None:
     for data in (b"ab" + MARK + b"cdefgh" + MARK + MARK + b"ij", MARK, MARK * 3, b"abcd" + MARK):
         for index in (True, False):
