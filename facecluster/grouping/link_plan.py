@@ -15,10 +15,11 @@ from facecluster.errors import InputError
 from facecluster.store import ShardResult, Stamp
 
 FAST_SCAN, FLAT_LISTS, EXACT_SEARCH = "IVF fast scan", "IVF flat", "exact"
-PROBES = 48  # lists that a query is searched in (docs/decisions.md)
+PROBES = 64  # lists that a query is searched in (docs/decisions.md)
 SPARE = 64  # more candidates than neighbours: the cosines of all are computed from the full vectors, and the best are kept
 SHORTEST = 32  # numbers of a vector from which a code of two numbers in four bits is sharp enough
 SAMPLED = 40  # faces a list that the quantiser is trained on
+BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
 MEMORY = 4 * 2**30  # bytes of a worker, unless the user says otherwise
 _LEAST_MEMORY = 2**30

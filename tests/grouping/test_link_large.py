@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facecluster.engine import DaskEngine, Engine, LocalEngine
 from facecluster.errors import InputError
-from facecluster.grouping import link_large, link_lists, link_plan, link_tasks
+from facecluster.grouping import link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
 from facecluster.pipeline import run_tasks
@@ -147,7 +147,11 @@ def test_a_face_in_two_shards_counts_once_and_new_vectors_are_linked_anew(tmp_pa
     assert len(ids) == 1_001 and neighbours[0][0] == 1_000 and neighbours[1_000][0] == 0
 
 
-@pytest.mark.parametrize("step", ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "compare_sample"])
+STEPS = ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "turn_links", "merge_links",
+    "compare_sample"]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_a_run_that_is_stopped_goes_on_where_it_was(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = faces(1_000)
     whole, store = store_of(tmp_path / "whole", x), store_of(tmp_path / "s", x)
@@ -164,19 +168,18 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(step: str, tmp_path: Path, m
 
         return act
 
-    names = ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "compare_sample"]
     with monkeypatch.context() as m:
-        for name in names:
+        for name in STEPS:
             m.setattr(link_large, name, counted(name, getattr(link_large, name), name == step))
         with pytest.raises(KeyboardInterrupt):
             make(store, monkeypatch, SPLIT)
     times = {shard: (tmp_path / "s" / LINKS / f"part-{shard}.parquet").stat().st_mtime_ns for shard in store.shards(LINKS)}
     with monkeypatch.context() as m:
-        for name in names:
+        for name in STEPS:
             m.setattr(link_large, name, counted(name, getattr(link_large, name), False))
         make(store, monkeypatch, SPLIT)
     assert all(len(set(shards)) == len(shards) for shards in calls.values()), f"done twice: {calls}"
-    assert set(calls) == set(names)
+    assert set(calls) == set(STEPS)
     same(whole, store)
     for shard, written in times.items():
         assert (tmp_path / "s" / LINKS / f"part-{shard}.parquet").stat().st_mtime_ns == written
@@ -218,6 +221,6 @@ def test_products_with_centroids_are_exact() -> None:
     x = link_lists.whole(x / np.linalg.norm(x, axis=1, keepdims=True))
     exact = x.astype(np.int64) @ x.astype(np.int64).T
     assert (exact == x @ x.T).all() and np.abs(exact).max() < 2**24
-    assert link_tasks.BLOCK > len(x)
+    assert link_plan.BLOCK > len(x)
     each = np.concatenate([link_lists.probed(x[:90], x[i : i + 1], 20) for i in range(len(x))])
     assert (each == link_lists.probed(x[:90], x, 20)).all()
