@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from facecluster.grouping.cohort import NEAR_COPY, CohortStats
-from facecluster.grouping.work import Crew, LocalCrew, Shelf, Stored, kept, load
+from facecluster.grouping.work import Crew, LocalCrew, Shelf, Stored, kept, load, load_rows
 
 _ROWS = 1 << 15  # faces at a time
 _SHIFT = 4.0  # added to margins while they are in a sparse matrix, which takes a zero for a missing edge
@@ -133,10 +133,10 @@ def _joined(number: int, start: int, n: int, picked: Sequence[tuple[Stored, ...]
     counts, ends, above = (load(part) for part in picked[number][:3])
     found = _matrix(counts, ends, above, n)
     for parts in picked[number:]:  # a lower row is in this shard or an earlier one than the row it was seen from
-        lower, upper, back, bounds = (load(part) for part in parts[3:])
-        mine = slice(int(bounds[number]), int(bounds[number + 1]))
-        if mine.stop > mine.start:
-            found = found.maximum(_matrix(np.bincount(lower[mine] - start, minlength=len(counts)), upper[mine], back[mine], n))
+        first, last = (int(bound) for bound in load(parts[6])[number : number + 2])
+        if last > first:
+            lower, upper, back = (load_rows(part, first, last) for part in parts[3:6])
+            found = found.maximum(_matrix(np.bincount(lower - start, minlength=len(counts)), upper, back, n))
     source = np.repeat(np.arange(start, start + len(counts), dtype=np.int32), np.diff(found.indptr))
     return source, found.indices.astype(np.int32, copy=False), found.data - np.float32(_SHIFT)
 

@@ -138,9 +138,7 @@ def _chunks(begins: NDArray[np.int64], count: int) -> list[tuple[int, int]]:
     return list(zip(cuts[:-1], cuts[1:], strict=True))
 
 
-def _sum(
-    shelf: Shelf, name: str, of: ClusterSums | Vectors, parts: Stored, begins: Stored, groups: tuple[int, int]
-) -> tuple[Stored, ...]:
+def _sum(shelf: Shelf, name: str, of: ClusterSums | Vectors, parts: Stored, begins: Stored, groups: tuple[int, int]) -> tuple[Stored, ...]:
     """The sums (rows, dim) of some groups, and their lengths (rows,); their parts are clusters or faces of `of`."""
 
     def make() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -73,9 +73,7 @@ def group(
     Raises:
         ArgumentError: an unknown algorithm, or `before` with the algorithm "hdbscan".
     """
-    links = [
-        LinkShard(i, neighbours[i : i + SHARD_ROWS], similarity[i : i + SHARD_ROWS]) for i in range(0, len(neighbours), SHARD_ROWS)
-    ]
+    links = [LinkShard(i, neighbours[i : i + SHARD_ROWS], similarity[i : i + SHARD_ROWS]) for i in range(0, len(neighbours), SHARD_ROWS)]
     return group_links(
         as_vectors(vectors), links, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before,
         recognisability=recognisability,

@@ -11,36 +11,96 @@ grouping, and the folder belongs to one grouping (its inputs and settings), so w
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import threading
+import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+import fsspec
 import numpy as np
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 T = TypeVar("T")
 Array: TypeAlias = NDArray[Any]
+
+_MAPPED = 512  # files that a process keeps open
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
     """An array in a file of a shelf."""
 
-    path: str
+    url: str
 
 
 Stored: TypeAlias = "Array | Filed"  # an array, or where it is
 
 
 def load(stored: Stored) -> Array:
-    """The array itself; one in a file is mapped, not read."""
-    return _mapped(stored.path) if isinstance(stored, Filed) else stored
+    """The array itself. One in a file is mapped, not read; one in a file of another machine is copied to this one first."""
+    return _FILES.open(stored.url) if isinstance(stored, Filed) else stored
 
 
-@lru_cache(maxsize=256)
+def load_rows(stored: Stored, start: int, stop: int) -> Array:
+    """Rows start to stop of an array; of one in a file of another machine no more than these are read."""
+    if not isinstance(stored, Filed):
+        return stored[start:stop]
+    fs, path = fsspec.core.url_to_fs(stored.url)
+    if isinstance(fs, LocalFileSystem):
+        return load(stored)[start:stop]
+    with fs.open(path, "rb", block_size=1 << 16) as file:
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
+        size = dtype.itemsize * int(np.prod(shape[1:]))
+        first = file.tell() + start * size
+    data = fs.cat_file(path, start=first, end=first + (stop - start) * size) if stop > start else b""
+    return np.frombuffer(data, dtype=dtype).reshape(-1, *shape[1:])
+
+
+class _Files:
+    """The files that this process has mapped, the last used last."""
+
+    def __init__(self) -> None:
+        self.arrays: OrderedDict[str, Array] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def open(self, url: str) -> Array:
+        with self.lock:
+            if url in self.arrays:
+                self.arrays.move_to_end(url)
+                return self.arrays[url]
+        found = self._map(url)
+        with self.lock:
+            self.arrays[url] = found
+            while len(self.arrays) > _MAPPED:
+                self.arrays.popitem(last=False)
+        return found
+
+    def _map(self, url: str) -> Array:
+        fs, path = fsspec.core.url_to_fs(url)
+        if isinstance(fs, LocalFileSystem):
+            return _mapped(path)
+        with tempfile.NamedTemporaryFile(suffix=".npy") as copy:  # the mapping keeps what was deleted; Windows does not
+            with fs.open(path, "rb") as file:
+                shutil.copyfileobj(file, copy, 1 << 24)
+            copy.flush()
+            return _mapped(copy.name)
+
+    def forget(self, url: str) -> None:
+        with self.lock:
+            self.arrays.pop(url, None)
+
+
+_FILES = _Files()
+
+
 def _mapped(path: str) -> Array:
     found: Array = np.load(path, mmap_mode="r")
     return found
@@ -77,32 +137,49 @@ class MemoryShelf:
 
 @dataclass(frozen=True, slots=True)
 class FolderShelf:
-    """Arrays are .npy files in a folder of a file system that all workers share. A file is whole or absent."""
+    """Arrays are .npy files in a folder (a path or an fsspec URL) that all workers see. A file is whole or absent."""
 
     folder: str
 
     def keep(self, name: str, array: Array) -> Stored:
-        path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.{id(array):x}")
-        with beside.open("wb") as file:
-            np.save(file, array)
-        beside.replace(path)
-        _mapped.cache_clear()
-        return Filed(str(path))
+        url = self._url(name)
+        fs, path = fsspec.core.url_to_fs(url)
+        if isinstance(fs, LocalFileSystem):
+            target = Path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(f".{uuid.uuid4().hex}")
+            with beside.open("wb") as file:
+                np.save(file, array)
+            beside.replace(target)
+        else:
+            with fs.open(path, "wb") as file:
+                np.save(file, array)
+        _FILES.forget(url)
+        return Filed(url)
 
     def find(self, name: str) -> Stored | None:
-        path = self._path(name)
-        return Filed(str(path)) if path.exists() else None
+        url = self._url(name)
+        fs, path = fsspec.core.url_to_fs(url)
+        if not isinstance(fs, LocalFileSystem):
+            fs.invalidate_cache()
+        return Filed(url) if fs.exists(path) else None
 
     def drop(self, stored: Iterable[Stored]) -> None:
-        _mapped.cache_clear()
         for one in stored:
             if isinstance(one, Filed):
-                Path(one.path).unlink(missing_ok=True)
+                _FILES.forget(one.url)
+                fs, path = fsspec.core.url_to_fs(one.url)
+                if fs.exists(path):
+                    fs.rm_file(path)
 
-    def _path(self, name: str) -> Path:
-        return Path(self.folder) / f"{name}.npy"
+    def clear(self) -> None:
+        """Delete the folder."""
+        fs, path = fsspec.core.url_to_fs(self.folder)
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
+
+    def _url(self, name: str) -> str:
+        return f"{self.folder.rstrip('/')}/{name}.npy"
 
 
 class Crew(Protocol):
