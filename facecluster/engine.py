@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pkgutil
 import signal
 import time
@@ -74,7 +75,7 @@ class DaskEngine:
             if scheduler:
                 self._client = self._join(scheduler)
             else:
-                with _deaf_to_interrupts():
+                with _deaf_to_interrupts(), self._worker_environment(workers):
                     cluster = self._kit.LocalCluster(
                         n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
                         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a second cluster on this machine wants a port too
@@ -85,6 +86,21 @@ class DaskEngine:
         except BaseException:
             self._close(quiet=True)
             raise
+
+    @contextmanager
+    def _worker_environment(self, workers: int | None) -> Iterator[None]:
+        """Processes started in here have the variables that `worker_environment` says; this one's stay as they are (Dask changes them)."""
+        import dask
+        from dask.system import CPU_COUNT
+
+        before = dict(os.environ)
+        try:
+            with dask.config.set({"distributed.nanny.pre-spawn-environ": worker_environment(workers or CPU_COUNT, CPU_COUNT)}):
+                yield
+        finally:
+            for name in os.environ.keys() - before.keys():
+                del os.environ[name]
+            os.environ.update(before)
 
     def _join(self, scheduler: str) -> Any:
         client = self._connect(scheduler)
@@ -203,6 +219,16 @@ class DaskEngine:
             if future.status == "error":  # ours: the step itself failed
                 raise
             raise EngineError(f"expected the Dask cluster {self._where} to stay, found it gone: {_line(e)}. Start it again. {again}") from e
+
+
+def worker_environment(workers: int, cores: int) -> dict[str, str | None]:
+    """The variables with which each of `workers` processes on a machine of `cores` cores starts; None: not set by Dask either.
+
+    Each gets its share of the cores for torch, OpenMP and BLAS. Dask's MALLOC_TRIM_THRESHOLD_ of 64 KiB would send every large array back
+    to the kernel, which then clears its pages anew for the next one (docs/decisions.md). What the user has set in the environment stays.
+    """
+    threads = str(max(1, cores // workers))
+    return {"MALLOC_TRIM_THRESHOLD_": None} | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +21,8 @@ from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed
 from facecluster.faces.fit_recognisability import recognisability_of
 from facecluster.grouping.identify import IdentifyConfig, group_kept, identify, read_links
 from facecluster.grouping.link import LinkConfig, link, load_vectors
+from facecluster.grouping.link_large import Linked
+from facecluster.grouping.link_plan import MEMORY, Task
 from facecluster.grouping.subset import recognisable
 from facecluster.models.registry import card_of
 from facecluster.people import (
@@ -35,7 +37,7 @@ from facecluster.people import (
 )
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.places import current_photos
-from facecluster.store import FACES, Store
+from facecluster.store import FACES, ShardResult, Store
 
 
 class Bars(Protocol):
@@ -99,6 +101,13 @@ class Clustered:
     table: str  # of identities, of the run that counts now; of a dry run, the one that counted before
     faces: int
     reconciled: ReconciledRun
+    linked: Linked
+
+
+def run_tasks(engine: Engine, bars: Bars | None, what: str, total: int, names: Sequence[str], task: Task) -> list[ShardResult]:
+    """Have an engine do a task for each of `names`; what of the `total` is done shows in a bar, named `what`, unless that is empty."""
+    with bars(what, total) if bars and what else nullcontext() as tick:
+        return list(engine.run(names, [Step(task, counts="faces")], tick))
 
 
 def cluster_faces(
@@ -111,6 +120,8 @@ def cluster_faces(
     tell: Callable[[ReconciledRun], None] = lambda reconciled: None,
     dry_run: bool = False,
     full: bool = False,
+    engine: Engine | None = None,
+    memory: int = MEMORY,
 ) -> Clustered:
     """Vectors to people: group, take in what the user decided, compare with the run before, keep the run.
 
@@ -123,10 +134,14 @@ def cluster_faces(
         tell: called with what changes, before the run that counts is replaced.
         dry_run: leave the store as it is, to the byte.
         full: group all faces from the start, even if only a few came in since they were grouped.
+        engine: where the links are made; None for this process. A dry run is always here: other machines do not see its tables.
+        memory: bytes that a task of the engine may take.
     """
+    runner = LocalEngine() if engine is None or dry_run else engine
+    linking: dict[str, Any] = {"run": partial(run_tasks, runner, bars), "memory": memory}
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = OverlayStore(folder, store) if dry_run else store
-        return _cluster(store, made, embed, links, identities, bars, tell, keep=not dry_run, full=full)
+        return _cluster(store, made, embed, links, identities, bars, tell, linking, keep=not dry_run, full=full)
 
 
 def _cluster(
@@ -137,6 +152,7 @@ def _cluster(
     identities: IdentifyConfig | None,
     bars: Bars,
     tell: Callable[[ReconciledRun], None],
+    linking: Mapping[str, Any],
     *,
     keep: bool,
     full: bool,
@@ -152,8 +168,7 @@ def _cluster(
     prepared = prepare_decisions(store, ids, vectors, read_followed(made))
     if followed:
         prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
-    with bars("faces linked", len(ids)) as tick:
-        link(made, embed.table(), f"links/{card.name}", links, tick)
+    linked = link(made, embed.table(), f"links/{card.name}", links, same_person=card.even_cosine, **linking)
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
@@ -167,7 +182,7 @@ def _cluster(
     tell(reconciled)
     if keep:
         save_run(store, prepared, reconciled)
-    return Clustered(reconciled.run.identities if keep else table, len(ids), reconciled)
+    return Clustered(reconciled.run.identities if keep else table, len(ids), reconciled, linked)
 
 
 def calibrate_faces(
@@ -194,8 +209,8 @@ def calibrate_faces(
     check_enough_labels(labelled, store.url)
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = OverlayStore(folder, store) if dry_run else store
-        with bars("faces linked", len(ids)) as tick:
-            link(made, embed.table(), f"links/{card.name}", links, tick)
+        run = partial(run_tasks, LocalEngine(), bars)
+        link(made, embed.table(), f"links/{card.name}", links, run=run, same_person=card.even_cosine)
         _, neighbours, similarity = read_links(made, f"links/{card.name}")
         clear = recognisability_of(store, made, embed, ids, vectors)
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None

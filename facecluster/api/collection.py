@@ -24,6 +24,7 @@ from facecluster.api.snapshot import Snapshot
 from facecluster.errors import ArgumentError, InputError, StoreError
 from facecluster.grouping.link import load_vectors
 from facecluster.people import all_runs
+from facecluster.photos.followed import later_ids
 from facecluster.store import Store
 
 TABLES = ("people", "faces", "photos", "runs")
@@ -109,8 +110,9 @@ class Collection:
         return Person.of(self._data, recognition.find(key))
 
     def face(self, face_id: str) -> Face:
-        """A face by its id. Raises InputError if there is none."""
-        row = self._data.row_of.get(str(face_id))
+        """A face by its id, also by that from before its photo was edited. Raises InputError if there is none."""
+        rows = self._data.row_of
+        row = next((rows[one] for one in later_ids(str(face_id), self._data.followed) if one in rows), None)
         if row is None:
             raise InputError(f"expected a face_id of {self.url}, found {face_id!r}: the table of faces lists them")
         return Face(self._data, row)

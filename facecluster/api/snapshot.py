@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from facecluster.api import tables
 from facecluster.matching.recognition import Recognition, read_recognition
-from facecluster.people import current_run
+from facecluster.people import current_run, read_followed
+from facecluster.photos.followed import Followed
 from facecluster.store import Store
 
 
@@ -57,6 +58,11 @@ class Snapshot:
     def row_of(self) -> dict[str, int]:
         """Row of each face_id."""
         return {face: row for row, face in enumerate(self.faces["face_id"].to_pylist())}
+
+    @cached_property
+    def followed(self) -> Followed:
+        """face_ids from before photos were edited."""
+        return read_followed(self.store)
 
     @cached_property
     def person_of(self) -> NDArray[np.int32]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from facecluster.cli import calibration, jobs
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import json_option, model_option, renamed_option
+from facecluster.cli.options import json_option, memory_option, model_option, renamed_option, scheduler_option, workers_option
 from facecluster.cli.printing import print_changes, printable
 from facecluster.errors import InputError
 
@@ -55,12 +56,15 @@ if TYPE_CHECKING:
 @renamed_option("--reset-calibration", old="--uncalibrate", is_flag=True, help="Return to the probabilities of the model card.")
 @click.option("--list-runs", is_flag=True, help="List the runs that are kept.")
 @click.option("--return-to", type=click.IntRange(1), metavar="RUN", help="Make an earlier run the current one again.")
+@workers_option
+@scheduler_option
+@memory_option
 @json_option
 @handle_errors
 def command(
     store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, min_recognisability: float | None,
     algorithm: str, dry_run: bool, full: bool, calibrate: bool, reset_calibration: bool, list_runs: bool, return_to: int | None,
-    as_json: bool,
+    workers: int | None, scheduler: str | None, memory: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Group the faces of STORE into people, by the faces' similarity and your decisions.
 
@@ -103,24 +107,25 @@ def command(
             there, reading = calibration.reset(store, model, dry_run)
             if not as_json:
                 click.echo("the model card's probabilities are in use again" if there else "there is no calibration: nothing to remove")
-        _group(store, model, as_json, dry_run, full, reading, said, algorithm=algorithm, **changes)
+        where = {"workers": workers, "scheduler": scheduler, "memory": memory}
+        _group(store, model, as_json, dry_run, full, reading, said, where, algorithm=algorithm, **changes)
 
 
 def _group(
     store: str, model: str, as_json: bool, dry_run: bool, full: bool, reading: StoreCalibration | None, said: dict[str, Any] | None,
-    **changes: float | str | None,
+    where: dict[str, Any], **changes: Any,
 ) -> None:  # fmt: skip
     def print_before(reconciled: ReconciledRun) -> None:
         if not as_json:
             print_changes(reconciled)
 
-    done = jobs.group(store, model, print_before, dry_run=dry_run, full=full, reading=reading, **changes)
+    done = jobs.group(store, model, print_before, dry_run=dry_run, full=full, reading=reading, **where, **changes)
     reconciled = done.reconciled
     if as_json:
         found = {
             "run": reconciled.run.number, "table": done.table, "dry_run": dry_run, "changed": reconciled.changed,
             "model": reconciled.run.model, "counts": reconciled.run.counts, "churn": reconciled.churn.to_dict(), "notes": reconciled.notes,
-            "calibration": said,
+            "calibration": said, "links": asdict(done.linked),
         }  # fmt: skip
         click.echo(json.dumps(found, indent=1))
     elif dry_run:
@@ -132,8 +137,6 @@ def _group(
 
 
 def _list(store: str, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from facecluster.people import all_runs, current_run
     from facecluster.store import Store
 

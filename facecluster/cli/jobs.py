@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +14,7 @@ from facecluster.cli.progress import open_progress_bar, progress_bar
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
+    from facecluster.engine import Engine
     from facecluster.people import ReconciledRun
     from facecluster.pipeline import Clustered
 
@@ -23,7 +24,6 @@ def embed(
     workers: int | None, scheduler: str | None, retry_failed: bool,
 ) -> None:  # fmt: skip
     """Detect and embed the faces of photos, and print what was done."""
-    from facecluster.engine import DaskEngine
     from facecluster.faces.detect import DetectConfig
     from facecluster.faces.embed import EmbedConfig
     from facecluster.pipeline import embed_photos
@@ -33,12 +33,8 @@ def embed(
     place.create()
     configs = DetectConfig(threshold=threshold), EmbedConfig(model=model)
     options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed}
-    with place.lock():
-        if workers or scheduler:
-            with DaskEngine(workers=workers, scheduler=scheduler) as engine:
-                done = embed_photos(photos, place, *configs, engine=engine, **options)
-        else:
-            done = embed_photos(photos, place, *configs, **options)
+    with place.lock(), engine_of(workers, scheduler) as engine:
+        done = embed_photos(photos, place, *configs, engine=engine, **options)
     for line in done.warnings:
         click.echo(f"warning: {line!r}", err=True)
     known = f", {done.collected.known:,} known before" if done.collected.known else ""
@@ -49,7 +45,8 @@ def embed(
 
 def group(
     store: str, model: str, tell: Callable[[ReconciledRun], None], *, dry_run: bool = False, full: bool = False,
-    reading: StoreCalibration | None = None, **changes: Any,
+    reading: StoreCalibration | None = None, workers: int | None = None, scheduler: str | None = None, memory: int | None = None,
+    **changes: Any,
 ) -> Clustered:  # fmt: skip
     """Group the faces of a store.
 
@@ -60,6 +57,9 @@ def group(
         dry_run: change nothing.
         full: group all faces from the start, even if few are new.
         reading: the probabilities; None for those of the store's calibration or, without one, of the model card.
+        workers: how many processes make the links; None: this one alone.
+        scheduler: address of a Dask cluster that makes the links.
+        memory: bytes of a process while it makes links; None for the default.
         changes: settings of the grouping; None stands for the default.
     """
     from facecluster.faces.embed import EmbedConfig
@@ -75,14 +75,31 @@ def group(
     fitted = (results.calibration_of(place, card) if reading is None else reading).identify_settings()
     wanted = {k: v for k, v in changes.items() if v is not None}
     config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
-    with nullcontext() if dry_run else place.lock():
+    more = {} if memory is None else {"memory": memory}
+    with nullcontext() if dry_run else place.lock(), (nullcontext() if dry_run else engine_of(workers, scheduler)) as engine:
         embedding, links = EmbedConfig(model=model), LinkConfig()
-        return cluster_faces(place, embedding, links, config, bars=progress_bar, tell=tell, dry_run=dry_run, full=full)
+        options: dict[str, Any] = {"bars": progress_bar, "tell": tell, "dry_run": dry_run, "full": full, "engine": engine, **more}
+        done = cluster_faces(place, embedding, links, config, **options)
+    for line in done.linked.lines():
+        click.echo(line, err=True)
+    return done
 
 
-def cluster(store: str, model: str) -> str:
-    """Group the faces of a store, and print on stderr what changes; returns the name of the table of identities."""
-    return group(store, model, lambda reconciled: print_changes(reconciled, err=True)).table
+def engine_of(workers: int | None, scheduler: str | None) -> AbstractContextManager[Engine | None]:
+    """A Dask engine of some processes, or of a running cluster; None for this process."""
+    if not workers and not scheduler:
+        return nullcontext()
+    from facecluster.engine import DaskEngine
+
+    return DaskEngine(workers=workers, scheduler=scheduler)
+
+
+def cluster(store: str, model: str, **where: Any) -> str:
+    """Group the faces of a store, and print on stderr what changes; returns the name of the table of identities.
+
+    `where` is what `group` takes of workers, scheduler and memory.
+    """
+    return group(store, model, lambda reconciled: print_changes(reconciled, err=True), **where).table
 
 
 def say_gone(store: str) -> None:

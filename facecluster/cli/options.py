@@ -54,14 +54,34 @@ min_probability_option = renamed_option(
     "--min-probability", old="--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True,
     help="A face that belongs to its person with a lower probability counts as unknown.",
 )  # fmt: skip
+
+
+def _bytes(value: int | str) -> int:
+    """An amount of memory: 4GB, 900MiB, a number of bytes."""
+    if isinstance(value, int):
+        return value
+    from dask.utils import parse_bytes
+
+    try:
+        return int(parse_bytes(value))
+    except ValueError:
+        raise click.BadParameter(f"expected a size such as 4GB, found {value!r}") from None
+
+
+workers_option = click.option("--workers", type=click.IntRange(1), help="Use this many processes (Dask).")
+scheduler_option = click.option("--scheduler", metavar="ADDRESS", help="Use a running Dask cluster: tcp://host:8786.")
+memory_option = click.option(
+    "--memory", metavar="SIZE", type=_bytes, default=4_000_000_000, show_default="4GB",
+    help="What each process may take of the memory while more than 200,000 faces are linked. The result does not depend on it.",
+)  # fmt: skip
 _PHOTO_OPTIONS = [
     click.argument("photos", nargs=-1, required=True),
     click.option("-o", "--store", metavar="DIR", required=True, help="Folder for the results (or an address such as s3://...)."),
     threshold_option,
     model_option,
     device_option,
-    click.option("--workers", type=click.IntRange(1), help="Use this many processes (Dask)."),
-    click.option("--scheduler", metavar="ADDRESS", help="Use a running Dask cluster: tcp://host:8786."),
+    workers_option,
+    scheduler_option,
     click.option("--retry-failed", is_flag=True, help="Try photos again that could not be used before."),
 ]
 

@@ -8,13 +8,14 @@ import click
 
 from facecluster.cli import jobs
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import photo_options
+from facecluster.cli.options import memory_option, photo_options
 
 
 @click.command("run")
 @photo_options
+@memory_option
 @handle_errors
-def command(**options: Any) -> None:
+def command(memory: int, **options: Any) -> None:
     """Find the faces in PHOTOS (folders, globs, files), group them into people, and write the report.
 
     Run it again to go on after a stop, or to add photos: what is done is not done again.
@@ -23,6 +24,7 @@ def command(**options: Any) -> None:
     Example: facecluster run ~/Pictures -o ~/people
     """
     jobs.embed(**options)
-    table = jobs.cluster(options["store"], options["model"])
+    where = {"workers": options["workers"], "scheduler": options["scheduler"], "memory": memory}
+    table = jobs.cluster(options["store"], options["model"], **where)
     jobs.say_gone(options["store"])  # after grouping, which follows edited photos from their old places to the new ones
     jobs.report(options["store"], table, model=options["model"])

@@ -105,11 +105,11 @@ def _faces(sheet: Sheet, rows: Sequence[int], key: int, library: Library, base: 
     """The face of each row; None if it is unknown, with the reason in the tally."""
     kind = sheet.header[key].lower()
     if kind == "face_id":
-        known = library.face_ids()
         ids = [sheet.rows[i][key] for i in rows]
-        for unknown in (face for face in ids if face not in known):
+        now = library.faces_now(ids)
+        for unknown in (face for face in ids if face not in now):
             tally.add("face not in the store", repr(unknown))
-        return [face if face in known else None for face in ids]
+        return [now.get(face) for face in ids]
     boxes = _boxes(sheet, rows)
     photos: list[Photo | None] = []
     for i in rows:

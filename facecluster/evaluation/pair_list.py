@@ -150,8 +150,8 @@ def _faces(given: PairList, library: Library, base: str, several: str | None) ->
     """The face of each name, or None and the reason."""
     names = sorted({*given.first, *given.second})
     if given.kind == "face_id":
-        known = library.face_ids()
-        return {name: (name, "") if name in known else (None, "face not in the store") for name in names}
+        now = library.faces_now(names)
+        return {name: (now[name], "") if name in now else (None, "face not in the store") for name in names}
     find = library.by_stem if given.kind == "lfw" else library.photo
     photos: dict[str, Photo | None] = {name: find(joined(base, name)) for name in names}
     found = library.faces({photo.photo_id for photo in photos.values() if photo})

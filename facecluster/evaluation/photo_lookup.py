@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.photos.followed import present_ids, read_followed
 from facecluster.photos.images import local_path
-from facecluster.photos.places import current_photos
+from facecluster.photos.places import current_photos, of_current_photos
 from facecluster.store import FACES, Store
 
 
@@ -91,9 +92,11 @@ class Library:
                 found.setdefault(photo_id, {})[face_id] = box
         return {photo: Faces(list(faces), np.array(list(faces.values()), np.float64)) for photo, faces in found.items()}
 
-    def face_ids(self) -> set[str]:
-        """All faces of the store."""
-        return set(self.store.read_all("faces", FACES, ["face_id"])["face_id"].to_pylist())
+    def faces_now(self, faces: Collection[str]) -> dict[str, str]:
+        """The face_id that each of these faces has now, also of one from before its photo was edited; faces that are gone are missing."""
+        ids = self.store.read_all("faces", FACES, ["face_id"])["face_id"]
+        present, followed = set(ids.filter(of_current_photos(self.store, ids)).to_pylist()), read_followed(self.store)
+        return {face: now[0] for face in faces if (now := present_ids(face, followed, present))}
 
 
 def joined(base: str, path: str) -> str:

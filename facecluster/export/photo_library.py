@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.matching.recognition import NOBODY, Person, Recognition, read_recognition
-from facecluster.people.face_ids import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.extras import VIDEO_FORMATS
+from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.heif_items import read_heif
 from facecluster.photos.images import local_path
 from facecluster.photos.places import places_by_photo, where_it_is

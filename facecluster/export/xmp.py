@@ -29,8 +29,8 @@ from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
-from facecluster.people.face_ids import PHOTO_CHARS
 from facecluster.photos.companions import CompanionFinder
+from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.images import local_path
 from facecluster.photos.places import is_gone
 

@@ -25,6 +25,7 @@ from facecluster.faces.tracks import Tracks
 from facecluster.models.detector import Detector
 from facecluster.models.registry import best_device, load_embedder
 from facecluster.models.search import WORK_SIDE
+from facecluster.photos.archives.uris import Range
 from facecluster.photos.fingerprint import LOOKS_TABLE, fingerprint_photo, looks_stamp, looks_table
 from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, phash, picture_hash, read_file
 from facecluster.photos.origin import ORIGINS_STAMP, ORIGINS_TABLE, origin_of, origins_table
@@ -213,12 +214,15 @@ def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) ->
 
 def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any], Photo | Video | None]:
     row = dict.fromkeys([*FILES.names, *PHOTOS.names]) | file | {"photo_id": "", "faces": 0}
+    if file.get("error"):  # found by the search, as of a damaged archive
+        return row, None
     try:
         if is_video_name(file["uri"]):
             video = open_video(file["uri"])
             facts = {k: getattr(video, k) for k in ("content", "picture", "size", "format", "width", "height", "taken_at")}
             return row | facts | {"photo_id": video.content}, video
-        data = read_file(file["uri"])
+        offset = file.get("offset")
+        data = read_file(file["uri"], None if offset is None else Range(offset, file["size"], file["mtime_ns"]))
         row["photo_id"] = row["content"] = content_id(data)
         row["size"] = len(data)
         photo = open_for_search(data, file["uri"], config)

@@ -1,4 +1,6 @@
-"""STAGE link: embeddings -> links, the kNN graph. Only this file and matching/index.py import faiss.
+"""STAGE link: embeddings -> links, the kNN graph. Only this file, link_lists.py and matching/index.py import faiss.
+
+Up to EXACT faces, one task compares every pair. More are done in tasks: link_plan.py chooses how, link_large.py has them done.
 
 Odd inputs: a single face has no neighbours (-1, similarity -2). A face that is in several shards (a copy of a photo) counts once. Faces
 of photos that no place shows any more are left out. Rows are in order of face_id, so the graph does not depend on
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import faiss
 import numpy as np
@@ -17,8 +20,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError
-from facecluster.photos.places import of_current_photos
+from facecluster.grouping.link_large import Linked, link_large, run_here
+from facecluster.grouping.link_lists import gpus
+from facecluster.grouping.link_plan import EXACT_SEARCH, MEMORY, PROBES, LinkPlan, Run, blocks, chosen_method, sizes
+from facecluster.grouping.link_shuffle import read_ids, rows_in_order, vectors_of, write_order
+from facecluster.photos.places import GONE_TABLE
 from facecluster.store import LINKS_K, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
+from facecluster.store.fingerprint import tables_hash
 
 EXACT = 200_000  # faces up to which every pair is compared; above that an inverted file, whose recall the tests measure
 ROWS = 100_000  # rows a shard of links
@@ -37,17 +45,10 @@ class LinkConfig:
 
 def load_vectors(store: Store, table: str) -> tuple[list[str], NDArray[np.float16]]:
     """face_ids (sorted, each once) and vectors (n, dim) of the faces of current photos."""
-    shards = store.shards(table)
-    if not shards:
-        raise InputError(f"expected embedded faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {store.url}' first")
-    dim = store.read(table, shards[0], ["embedding"]).schema.field("embedding").type.list_size
+    dim = store.read(table, _embedded(store, table)[0], ["embedding"]).schema.field("embedding").type.list_size
     data = store.read_all(table, embeddings_schema(dim))
-    ids = data["face_id"].combine_chunks().cast(pa.string())
-    rows = np.flatnonzero(of_current_photos(store, ids).to_numpy(zero_copy_only=False))
-    names = np.asarray(ids.take(pa.array(rows)).to_pylist(), dtype=object)
-    unique, first = np.unique(names, return_index=True) if len(names) else (names, np.zeros(0, dtype=np.intp))
-    vectors = data["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
-    return list(unique), vectors[rows[first]]
+    rows = rows_in_order(store, data["face_id"].cast(pa.large_string()))
+    return data["face_id"].take(pa.array(rows)).to_pylist(), vectors_of(data)[rows]
 
 
 def nearest(
@@ -88,27 +89,72 @@ def _index(x: NDArray[np.float32], exact: int) -> faiss.Index:
         index.cp.seed = 0
         index.nprobe = 48
         index.train(x[np.random.default_rng(0).choice(n, min(n, 40 * lists), replace=False)])
-    if getattr(faiss, "get_num_gpus", lambda: 0)() > 0:
+    if gpus():
         index = faiss.index_cpu_to_all_gpus(index)
     index.add(x)
     return index
 
 
-def link(store: Store, embeddings: str, table: str, config: LinkConfig, tick: Callable[[int], None] | None = None) -> ShardResult:
-    """Write the graph of the faces in `embeddings` to `table`; if it is there for exactly these vectors, nothing is done."""
-    ids, vectors = load_vectors(store, embeddings)
-    if not ids:
+def link(
+    store: Store, embeddings: str, table: str, config: LinkConfig, *, run: Run = run_here, memory: int = MEMORY, same_person: float = 0.5
+) -> Linked:
+    """Write the graph of the faces in `embeddings` to `table`; if it is there for exactly these vectors, nothing is done.
+
+    Args:
+        store: holds the vectors and gets the links.
+        embeddings: table of the vectors.
+        table: table to write.
+        config: settings that decide the links.
+        run: has tasks done, here or on other machines; the links are the same.
+        memory: bytes that a task may take.
+        same_person: cosine from which a neighbour counts when a large collection's links are compared with a full search.
+
+    Raises:
+        InputError: there are no faces, or the memory is too little.
+    """
+    shards = _embedded(store, embeddings)
+    dim = store.read(embeddings, shards[0], ["embedding"]).schema.field("embedding").type.list_size
+    ids, counts = read_ids(store, embeddings)
+    rows = rows_in_order(store, ids)
+    n, k = len(rows), config.k
+    if not n:
         raise InputError(f"expected faces in {store.url}, found none in its photos: see the report, or lower --threshold")
+    method = chosen_method(n, dim, exact=EXACT, gpus=gpus())
+    if method == EXACT_SEARCH:
+        task = partial(link_all, store=store, embeddings=embeddings, table=table, config=config, rows=ROWS)
+        done: list[ShardResult] = run("faces linked", n, ["all"], task)
+        return Linked(n, method, skipped=all(part.skipped for part in done))
+    lists = int(2 * np.sqrt(n))
+    plan = LinkPlan(
+        embeddings=embeddings, links=table, sources=tables_hash(store, (embeddings, "photos", GONE_TABLE), "links"), faces=n, dim=dim, k=k,
+        rows=ROWS, method=method, lists=lists, probes=min(PROBES, lists), same_person=same_person,
+        **sizes(n, dim, k, ROWS, method, memory),
+    )  # fmt: skip
+    return link_large(store, plan, lambda: write_order(store, plan, ids, counts, rows), run)
+
+
+def link_all(
+    shard: str, tick: Callable[[int], None] | None = None, *, store: Store, embeddings: str, table: str, config: LinkConfig, rows: int
+) -> ShardResult:
+    """Link all faces in one task, by comparing every pair."""
+    ids, vectors = load_vectors(store, embeddings)
     digest = hashlib.sha256("\n".join(ids).encode())
     digest.update(np.ascontiguousarray(vectors).tobytes())
     stamp = config.stamp(digest.hexdigest()[:16])
-    shards = [f"{i:05d}" for i in range((len(ids) + ROWS - 1) // ROWS)]
+    shards = [f"{i:05d}" for i in range((len(ids) + rows - 1) // rows)]
     if store.shards(table) == shards and all(store.stamp(table, s) == dict(stamp) for s in shards):
-        return ShardResult(stage="link", shard="all", faces=len(ids), skipped=True)
+        return ShardResult(stage="link", shard=shard, faces=len(ids), skipped=True)
     store.remove(table)
-    neighbours, similarity = nearest(vectors, config.k, tick)
-    for i, shard in enumerate(shards):
-        rows = slice(i * ROWS, (i + 1) * ROWS)
-        columns = {"face_id": ids[rows], "neighbours": neighbours[rows], "similarity": similarity[rows]}
-        store.write(table, shard, table_of(links_schema(config.k), columns), stamp)
-    return ShardResult(stage="link", shard="all", faces=len(ids))
+    neighbours, similarity = nearest(vectors, config.k, tick, exact=len(ids))
+    for name, part in zip(shards, blocks(len(ids), rows), strict=True):
+        columns = {"face_id": ids[part], "neighbours": neighbours[part], "similarity": similarity[part]}
+        store.write(table, name, table_of(links_schema(config.k), columns), stamp)
+    return ShardResult(stage="link", shard=shard, faces=len(ids))
+
+
+def _embedded(store: Store, table: str) -> list[str]:
+    """Names of the shards of vectors. Raises InputError if there are none."""
+    shards = store.shards(table)
+    if not shards:
+        raise InputError(f"expected embedded faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {store.url}' first")
+    return shards

@@ -24,6 +24,7 @@ from facecluster.errors import StoreError
 from facecluster.grouping.link import load_vectors
 from facecluster.photos.places import GONE_TABLE, current_photos
 from facecluster.store import Store
+from facecluster.store.fingerprint import tables_hash
 
 BLOCK = 65_536  # vectors converted to float32 at a time while an index is built
 _MANIFEST = "index.json"
@@ -78,18 +79,7 @@ def open_index(store: Store, model: str) -> Index:
 
 def _hash_sources(store: Store, model: str) -> str:
     """A hash of names, sizes and times of the shards of vectors, photos and places: it shows every change."""
-    digest = hashlib.sha256(f"layout {_LAYOUT}".encode())
-    for table in (f"embeddings/{model}", "photos", GONE_TABLE):
-        folder = store.path(table)
-        if not store.fs.isdir(folder):
-            continue
-        store.fs.invalidate_cache(folder)
-        for found in sorted(store.fs.ls(folder, detail=True), key=lambda f: str(f["name"])):
-            name = str(found["name"]).rsplit("/", 1)[-1]
-            if name.startswith("part-") and name.endswith(".parquet"):
-                when = next((found[k] for k in ("mtime", "ETag", "etag", "LastModified", "updated") if k in found), "")
-                digest.update(f"{table}/{name} {found.get('size')} {when}\n".encode())
-    return digest.hexdigest()
+    return tables_hash(store, (f"embeddings/{model}", "photos", GONE_TABLE), f"layout {_LAYOUT}")
 
 
 def _read_manifest(store: Store, folder: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from facecluster.decisions.journal import read as journal
 from facecluster.errors import StoreError
 from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
 from facecluster.people.find_person import find_person
+from facecluster.photos.followed import Followed, later_ids, read_followed
 from facecluster.photos.places import of_current_photos
 from facecluster.store import IDENTITIES, Store
 
@@ -50,6 +51,7 @@ class Recognition:
     people: list[Person]
     unclear: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # too unclear to tell; empty = none is
     former: dict[str, str] = field(default_factory=dict)  # lasting ids that were retired -> that of the person who took over
+    followed: Followed = field(default_factory=dict)  # face_ids from before photos were edited; see `read_followed`
 
     def people_of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
@@ -76,8 +78,8 @@ class Recognition:
         """
 
         def group_of_face(face: str) -> int | None:
-            at = self.face_ids.index(face).as_py()
-            return int(self.person[at]) if at >= 0 else None
+            rows = (self.face_ids.index(one).as_py() for one in later_ids(face, self.followed))
+            return next((int(self.person[row]) for row in rows if row >= 0), None)
 
         ids, names, numbers = ([getattr(p, key) for p in self.people] for key in ("key", "name", "number"))
         return find_person(text, ids, names, self.former, group_of_face, guess=True, numbers=numbers)
@@ -122,4 +124,4 @@ def _read(store: Store, table: str, known: People | None) -> Recognition:
         else:
             people.append(Person(f"person {n:04d}", None, count, n))
     sure, unclear = np.where(person >= 0, probability, np.float32(0)), read_unclear(store, table, data)[1]
-    return Recognition(ids, person, sure, people, unclear, known.former if known is not None else {})
+    return Recognition(ids, person, sure, people, unclear, known.former if known is not None else {}, read_followed(store))

@@ -47,6 +47,11 @@ class Card:
         """Probability that two faces with this cosine (-1 to 1) are one person, with even prior odds."""
         return 1 / (1 + np.exp(-(self.slope * np.asarray(cosine, np.float64) + self.intercept)))
 
+    @property
+    def even_cosine(self) -> float:
+        """The cosine at which two faces are as probably one person as not, with even prior odds."""
+        return -self.intercept / self.slope
+
     def grouping_settings(self) -> dict[str, Any]:
         """Fields of IdentifyConfig that the model sets; pair_evidence is the log-odds of one person that 1 sd of cosine is worth."""
         evidence = round(self.slope * self.impostor_sd, 4)

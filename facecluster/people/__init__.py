@@ -20,7 +20,6 @@ overlay_store      a store for dry runs: reads from one store, writes to another
 from facecluster.people.churn import Churn
 from facecluster.people.confirmed_labels import named_faces, read_confirmed_labels
 from facecluster.people.current_people import CurrentPeople
-from facecluster.people.face_ids import read_followed
 from facecluster.people.follow import follow_faces
 from facecluster.people.overlay_store import OverlayStore
 from facecluster.people.previous_grouping import PreviousGrouping, find_previous_grouping
@@ -35,6 +34,7 @@ from facecluster.people.reconcile import (
 )
 from facecluster.people.runs import PEOPLE, People, Run, all_runs, current_run, read_people, return_to
 from facecluster.people.unclear import read_unclear
+from facecluster.photos.followed import read_followed
 
 __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",

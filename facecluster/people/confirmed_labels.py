@@ -10,8 +10,9 @@ from facecluster.decisions import ResolvedDecisions, active, read, replay
 from facecluster.errors import InputError
 from facecluster.evaluation.csv_file import LeftOut
 from facecluster.evaluation.ground_truth import Answers
-from facecluster.people.face_ids import read_followed, with_current_ids
+from facecluster.people.face_ids import with_current_ids
 from facecluster.people.runs import current_run, read_faces
+from facecluster.photos.followed import read_followed
 from facecluster.store import Store
 
 

@@ -7,8 +7,8 @@ own names back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from facecluster.errors import InputError
 from facecluster.people.assign_ids import group_of_claim
 from facecluster.people.find_person import find_person
 from facecluster.people.runs import Faces, People
+from facecluster.photos.followed import Followed, present_ids
 
 MAX_REPRESENTATIVES = 64  # faces that represent a person in a decision, highest probability first
 
@@ -31,20 +32,29 @@ class CurrentPeople:
     faces: Faces
     resolved: ResolvedDecisions  # of the whole journal
     rows: Mapping[str, int]  # row of each face_id
+    followed: Followed = field(default_factory=dict)  # see `read_followed`
 
     def find(self, text: str) -> int:
         """Index of the person that `text` means, as `find_person` says. Raises InputError if no person or several people match."""
         return find_person(text, self.people.person_ids, self.people.names, self.people.former, self._group_of_face)
 
-    def face_row(self, face_id: str) -> int:
-        """Row of a face. Raises InputError if the store has no such face."""
-        row = self.rows.get(face_id)
-        if row is None:
+    def find_rows(self, face_id: str) -> list[int]:
+        """Rows of a face, also by a face_id from before its photo was edited: several if copies of the photo were."""
+        return [self.rows[face] for face in present_ids(face_id, self.followed, self.rows)]
+
+    def face_rows(self, face_id: str) -> list[int]:
+        """The same. Raises InputError if the store has no such face."""
+        rows = self.find_rows(face_id)
+        if not rows:
             raise InputError(
                 f"expected a face_id of the store, found {face_id!r}: the report's faces.csv lists them; new photos need 'facecluster "
                 "cluster'"
             )
-        return row
+        return rows
+
+    def face_row(self, face_id: str) -> int:
+        """Row of a face, the first of `face_rows`."""
+        return self.face_rows(face_id)[0]
 
     def representatives(self, person: int, without: Collection[str] = (), only: Collection[str] | None = None) -> tuple[str, ...]:
         """Up to MAX_REPRESENTATIVES face_ids of a person, highest probability first; none of `without`, and of `only` if there are any."""
@@ -70,10 +80,13 @@ class CurrentPeople:
 
     def split(self, person: int, faces: Sequence[str]) -> Decision:
         """Decision that these faces of the person show one other person. Those who stay keep the id, the name, and stay ignored."""
-        wanted = tuple(dict.fromkeys(faces))
-        for face in wanted:
-            if int(self.faces.identity[self.face_row(face)]) != person:
+        mine: list[int] = []
+        for face in faces:
+            rows = [row for row in self.face_rows(face) if int(self.faces.identity[row]) == person]
+            if not rows:
                 raise InputError(f"expected faces of {self.people.label(person)}, found {face}, which is not: leave it out")
+            mine += rows
+        wanted = self._ids(mine)
         rest = self.representatives(person, wanted)
         if not wanted or not rest:
             found = "all" if wanted else "none"
@@ -83,11 +96,10 @@ class CurrentPeople:
 
     def link(self, act: str, faces: Sequence[str]) -> Decision:
         """Decision that all faces show one person (act "same"), or each another one ("not-same")."""
-        wanted = tuple(dict.fromkeys(faces))
-        for face in wanted:
-            self.face_row(face)
-        if len(wanted) < 2:
-            raise InputError(f"expected two or more faces, found {len(wanted)}: give their face_ids, as in the report's faces.csv")
+        rows = [self.face_rows(face) for face in faces]
+        wanted = self._ids(row for copies in rows for row in (copies if act == "same" else copies[:1]))
+        if (found := len({copies[0] for copies in rows})) < 2:
+            raise InputError(f"expected two or more faces, found {found}: give their face_ids, as in the report's faces.csv")
         return Decision(act=act, faces=wanted, boxes=self.boxes(wanted))
 
     def ignore(self, person: int) -> Decision:
@@ -109,8 +121,12 @@ class CurrentPeople:
         return group_of_claim(claim, self.rows, self.faces.identity)
 
     def _group_of_face(self, face: str) -> int | None:
-        row = self.rows.get(face)
-        return None if row is None else int(self.faces.identity[row])
+        rows = self.find_rows(face)
+        return int(self.faces.identity[rows[0]]) if rows else None
+
+    def _ids(self, rows: Iterable[int]) -> tuple[str, ...]:
+        """The face_ids of rows, each once."""
+        return tuple(dict.fromkeys(self.faces.ids[row] for row in rows))
 
     @cached_property
     def _named(self) -> list[tuple[Claim, int]]:

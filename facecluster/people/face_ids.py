@@ -8,7 +8,7 @@ Odd inputs: a box of NaN is unknown, then the id alone decides; a photo that is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import Decision
 from facecluster.geometry import iou
-from facecluster.store import FACES, FOLLOWED, Store
+from facecluster.photos.followed import PHOTO_CHARS, Followed, present_ids
+from facecluster.store import FACES, Store
 
-FOLLOWED_TABLE = "followed"
 MIN_IOU = 0.3  # intersection over union from which two boxes are one face
-PHOTO_CHARS = 24  # first characters of a face_id, which stand for the photo
 
 
 def read_face_boxes(store: Store, ids: Sequence[str]) -> NDArray[np.float32]:
@@ -34,39 +33,6 @@ def read_face_boxes(store: Store, ids: Sequence[str]) -> NDArray[np.float32]:
         found = np.asarray(part["box"].combine_chunks().flatten(), np.float32).reshape(-1, 4)
         boxes[at[at >= 0]] = found[at >= 0]
     return boxes
-
-
-Followed = Mapping[str, Sequence[str]]  # face_id -> face_ids of the same face in photos that took its photo's place
-
-
-def read_followed(store: Store) -> dict[str, list[str]]:
-    """face_ids of faces whose photo was edited, each with those of the same face in the photos that took its place."""
-    found: dict[str, list[str]] = {}
-    table = store.read_all(FOLLOWED_TABLE, FOLLOWED)
-    for old, new in zip(table["old"].to_pylist(), table["new"].to_pylist(), strict=True):
-        found.setdefault(old, []).append(new)
-    return found
-
-
-class FacesOf:
-    """All faces of some photos, as a container: photos by the first PHOTO_CHARS of their ids."""
-
-    def __init__(self, photos: Container[str]) -> None:
-        self._photos = photos
-
-    def __contains__(self, face: object) -> bool:
-        return isinstance(face, str) and face[:PHOTO_CHARS] in self._photos
-
-
-def present_ids(face: str, followed: Followed, present: Container[str]) -> list[str]:
-    """The face_ids that a face has now, over any number of edits: none if it is gone, several if copies of its photo were edited.
-
-    An edit and its undoing may make a circle.
-    """
-    found = [face]
-    for at in found:  # grows
-        found += [new for new in followed.get(at, ()) if new not in found]
-    return [at for at in found if at in present]
 
 
 def track_faces(

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import read
 from facecluster.people.edited_photos import LEAST_COSINE, Match, Photo, match_photos
-from facecluster.people.face_ids import FOLLOWED_TABLE, PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.people.runs import current_run, read_faces
+from facecluster.photos.followed import FOLLOWED_TABLE, PHOTO_CHARS, FacesOf, Followed, present_ids, read_followed
 from facecluster.photos.places import current_photos, drop_places, past_photos
 from facecluster.store import FACES, FOLLOWED, Store, table_of
 
@@ -56,6 +56,7 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     at = {face: present_ids(face, followed, FacesOf(present)) for face in (*before, *said)}
     known = {face[:PHOTO_CHARS] for face in at}
     old = known - {face[:PHOTO_CHARS] for face, found in at.items() if found}
+    old -= _superseded(old, followed, {face[:PHOTO_CHARS] for face in before})
     taken = {other[:PHOTO_CHARS] for face in before for other in at[face]}
     new = present - {face[:PHOTO_CHARS] for face in before} - taken  # also one that was known before an edit that was undone
     if not new:
@@ -75,6 +76,18 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
         _drop_old_places(made, {old for old, _ in found.matches})  # first: a run that is killed here finds the faces again
         made.write(FOLLOWED_TABLE, shard, table_of(FOLLOWED, columns), {"table": FOLLOWED_TABLE})
     return len(rows)
+
+
+def _superseded(old: set[str], followed: Followed, before: set[str]) -> set[str]:
+    """Those of the photos `old` that another one of them took the place of: the last edit is what people saw, and what is edited next.
+
+    Of photos whose edits were undone and made again, the one in `before`, the run before, is the last.
+    """
+    later: dict[str, set[str]] = defaultdict(set)
+    for face in followed:
+        if (photo := face[:PHOTO_CHARS]) in old:
+            later[photo] |= {other[:PHOTO_CHARS] for other in present_ids(face, followed, FacesOf(old))} - {photo}
+    return {p for p, others in later.items() if any(p not in later.get(q, ()) or (q in before and p not in before) for q in others)}
 
 
 def _read_photos(store: Store, wanted: set[str], embeddings: str) -> dict[str, Photo]:

@@ -21,17 +21,17 @@ class OverlayStore(Store):
 
     base: Store
 
-    def _holder(self, table: str) -> Store:
+    def holder(self, table: str) -> Store:
         return Store(self.url) if os.path.isdir(self.path(table)) else self.base
 
     def shards(self, table: str) -> list[str]:
-        return Store.shards(self._holder(table), table)
+        return Store.shards(self.holder(table), table)
 
     def read(self, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
-        return self._holder(table).read(table, shard, columns)
+        return self.holder(table).read(table, shard, columns)
 
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
-        return self._holder(table).stamp(table, shard)
+        return self.holder(table).stamp(table, shard)
 
     def remove(self, table: str, keep: Collection[str] = ()) -> None:
         for shard in keep:

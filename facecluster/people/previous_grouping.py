@@ -19,8 +19,9 @@ from facecluster.decisions import ResolvedDecisions, replay
 from facecluster.grouping.cohort import content_keys
 from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
 from facecluster.grouping.incremental import MAX_NEW_SHARE
-from facecluster.people.face_ids import Followed, present_ids, with_current_ids
+from facecluster.people.face_ids import with_current_ids
 from facecluster.people.reconcile import PreparedDecisions
+from facecluster.photos.followed import Followed, present_ids
 from facecluster.store import IDENTITIES, Store
 
 

@@ -16,9 +16,10 @@ from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.churn import Churn, compare_runs
 from facecluster.people.current_people import CurrentPeople
-from facecluster.people.face_ids import Followed, read_face_boxes, read_followed, track_faces, with_current_ids
+from facecluster.people.face_ids import read_face_boxes, track_faces, with_current_ids
 from facecluster.people.retired_ids import retire_ids, with_present_faces
 from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
+from facecluster.photos.followed import Followed, read_followed
 from facecluster.photos.frames import picture_numbers
 from facecluster.store import IDENTITIES, Stamp, Store, in_schema
 
@@ -60,12 +61,12 @@ def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
     run = current_run(store)
     if run is None:
         raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
-    journal, faces = read(store), read_faces(store, run)
-    resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, read_followed(store)))
+    journal, faces, followed = read(store), read_faces(store, run), read_followed(store)
+    resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, followed))
     then = read_people(store, run)
     people, notes = assign_names(then.person_ids, faces, resolved, then.retired)
     rows = {face: i for i, face in enumerate(faces.ids)}
-    return CurrentPeople(people, faces, resolved, rows), run, [*journal.notes, *resolved.notes, *notes]
+    return CurrentPeople(people, faces, resolved, rows, followed), run, [*journal.notes, *resolved.notes, *notes]
 
 
 def people_with_current_names(store: Store) -> tuple[People, Run] | None:

@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError
-from facecluster.people.face_ids import PHOTO_CHARS, FacesOf, present_ids, read_face_boxes, read_followed
+from facecluster.people.face_ids import read_face_boxes
 from facecluster.people.find_person import label
+from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.places import current_photo_ids
 from facecluster.store import FORMAT, IDENTITIES, Stamp, Store, in_schema, table_of
 

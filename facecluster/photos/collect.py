@@ -1,7 +1,9 @@
-"""STAGE: folders, globs, files and URLs -> files. Plans shards of the photos that the store does not know yet; opens no photo.
+"""STAGE: folders, globs, archives, files, URLs, lists -> files. Plans shards of the photos that the store does not know yet; opens none.
 
-A file is identified by uri, size and time of change. New files are planned in order of their uris, so a run that is killed between two
-shards and started again plans the same shards. A broken link becomes a row with size -1, which the next stage turns into an error row.
+A file is identified by uri, size and time of change. New files are planned in order of their uris, those of an archive as they lie in it,
+so a run that is killed between two shards and started again plans the same shards. An archive that has not changed since it was listed is
+not opened again; the photos of one that has are looked at again, and known by their bytes. A broken link becomes a row with size -1, which
+the next stage turns into an error row.
 A place that is gone keeps its rows, and is listed in the table `gone` (see `places`).
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
@@ -19,14 +21,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facecluster.errors import InputError
+from facecluster.photos.archives.uris import file_of
+from facecluster.photos.files import local_path
+from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
-from facecluster.photos.images import local_path
-from facecluster.photos.listing import FoundFile, find_files
+from facecluster.photos.listing import find_files
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_places, is_gone, write_gone_places
-from facecluster.store import FILES, PHOTOS, Store, in_schema, table_of
+from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
 
 _MAX_KNOWN = 256  # photos listed for one file (uncompressed photos all have one size); any further photo is detected again
+_ARCHIVES_TABLE = "archives"
 _KNOWN = ("photo_id", "uri", "size", "faces", "error", "content", "picture")
 
 
@@ -52,12 +57,15 @@ class _Known:
     faces: int
 
 
-def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False, shard_size: int = 256) -> Collected:
+def collect(
+    sources: Iterable[str], store: Store, *, lists: Iterable[str] = (), retry_failed: bool = False, shard_size: int = 256
+) -> Collected:  # fmt: skip
     """Find photos, and plan the new and changed ones as shards of `files`, numbered after the last shard.
 
     Args:
         sources: as for find_files.
         store: an existing store.
+        lists: as for find_files.
         retry_failed: also plan photos that could not be used before.
         shard_size: maximum number of photos in a shard.
 
@@ -73,16 +81,21 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
     known: set[str] = set()
     warnings = []
     passed_over = PassedOver()
-    for found in find_files(sources, passed_over):
+    before = _listed_archives(store)
+    archives = SeenArchives({} if retry_failed else before)
+    for found in find_files(sources, passed_over, archives, lists):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
         elif planned.get(found.uri) == (found.size, found.mtime_ns) and found.uri not in failed:
             known.add(found.uri)
         else:
             new[found.uri] = found
-    files = [new[uri] for uri in sorted(new)]
+    if archives.unchanged:
+        gone_before = gone_places(store)
+        known.update(uri for uri in planned if file_of(uri) in archives.unchanged and uri not in gone_before)
+    files = sorted(new.values(), key=lambda f: (file_of(f.uri), f.offset, f.uri))
     remember_sources(store, sources)
-    gone = _update_gone(store, sources, planned, known | new.keys())
+    gone = _update_gone(store, sources, planned, known | new.keys(), archives)
     candidates = _candidates(store, files, planned, gone)
     del planned
     # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
@@ -98,9 +111,12 @@ def collect(sources: Iterable[str], store: Store, *, retry_failed: bool = False,
             "known_faces": [[k.faces for k in candidates[f.uri]] for f in part],
             "known_photos": [[k.photo_id for k in candidates[f.uri]] for f in part],
             "known_pictures": [[k.picture for k in candidates[f.uri]] for f in part],
+            "offset": [f.offset if f.offset >= 0 else None for f in part],
+            "error": [f.error if f.size >= 0 else None for f in part],
         }
         shards.append(f"{first + len(shards):05d}")
         store.write("files", shards[-1], table_of(FILES, columns), stamp={"table": "files"})
+    _remember_archives(store, before, archives)
     still_counted = sorted(uri for uri, dropped in gone.items() if not dropped)
     return Collected(len(new), len(known), shards, warnings, still_counted, passed_over.lines())
 
@@ -121,16 +137,40 @@ def _planned(store: Store, retry_failed: bool) -> tuple[dict[str, tuple[int, int
     return planned, failed
 
 
-def _update_gone(store: Store, sources: list[str], planned: Collection[str], found: set[str]) -> dict[str, bool]:
-    """Write down which places are not there, and whether they are dropped. A place elsewhere is looked for only where it was searched."""
+def _listed_archives(store: Store) -> dict[str, tuple[int, int]]:
+    """Size and time of the archives whose photos are all planned."""
+    table = store.read_all(_ARCHIVES_TABLE, ARCHIVES)
+    return {row["uri"]: (row["size"], row["mtime_ns"]) for row in table.to_pylist()}
+
+
+def _remember_archives(store: Store, before: dict[str, tuple[int, int]], archives: SeenArchives) -> None:
+    """Write down which archives were listed; those that are met with a package missing are listed again next time."""
+    now = {uri: state for uri, state in (before | archives.listed).items() if uri not in archives.again}
+    if now != before:
+        uris = sorted(now)
+        columns = {"uri": uris, "size": [now[u][0] for u in uris], "mtime_ns": [now[u][1] for u in uris]}
+        store.write(_ARCHIVES_TABLE, "00000", table_of(ARCHIVES, columns), {"table": _ARCHIVES_TABLE})
+
+
+def _update_gone(
+    store: Store, sources: list[str], planned: Collection[str], found: set[str], archives: SeenArchives
+) -> dict[str, bool]:  # fmt: skip
+    """Write down which places are not there, and whether they are dropped. A place elsewhere is looked for only where it was searched.
+
+    A member is gone if its archive is, or was listed without it. What was wrong with an archive is dropped once nothing is.
+    """
     before = gone_places(store)
     searched = tuple(s.split("*")[0] for s in sources if local_path(s) is None)
     gone: dict[str, bool] = {}
     for uri in planned:
         if uri not in found:
-            local = local_path(uri) is not None
-            if is_gone(uri) if local else uri in before or bool(searched) and uri.startswith(searched):
+            file = file_of(uri)
+            if file in archives.listed:
+                gone[uri] = before.get(uri, False) or file == uri
+            elif is_gone(uri) if local_path(file) is not None else uri in before or bool(searched) and file.startswith(searched):
                 gone[uri] = before.get(uri, False)
+            elif uri in before and (file != uri or file in archives.unchanged):
+                gone[uri] = before[uri]
     write_gone_places(store, gone)
     return gone
 

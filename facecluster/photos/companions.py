@@ -26,7 +26,7 @@ from functools import partial
 from typing import BinaryIO
 
 from facecluster.photos.extras import EXTRAS, RAW, VIDEO
-from facecluster.photos.listing import EXTENSIONS
+from facecluster.photos.names import EXTENSIONS
 from facecluster.photos.passed_over import extension_of, is_short
 
 MAX_TAKEOUT = 46  # characters to which Takeout cuts a JSON's name before ".json"; a number in parentheses comes on top

@@ -1,4 +1,4 @@
-"""The kinds of files that an optional package opens: RAW photos, JPEG XL and videos. The one place that knows the names of these packages.
+"""The kinds of files that an optional package opens: RAW photos, JPEG XL, videos and LMDB. The one place that knows these packages' names.
 
 Without its package a kind is passed over in folders, and counted. A file that is named outright is an error row that says what to install.
 """
@@ -35,7 +35,8 @@ VIDEO = Extra(
     "video", "video", "av",
     frozenset("3g2 3gp asf avi divx flv m2t m2ts m4v mkv mov mp4 mpe mpeg mpg mts ogv qt vob webm wmv".split()),
 )  # fmt: skip
-EXTRAS = (RAW, JXL, VIDEO)
+LMDB = Extra("lmdb", "LMDB", "lmdb", frozenset())
+EXTRAS = (RAW, JXL, VIDEO, LMDB)
 # formats of the table `photos` that are videos: the boxes of their faces are in frames, each at its time
 VIDEO_FORMATS = frozenset(["MP4", "MOV", "MKV", "AVI", "MPEGTS", "MPEG", "ASF", "FLV", "OGG", "DV"])
 

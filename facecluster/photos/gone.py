@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from facecluster.photos.images import local_path
+from facecluster.photos.archives.uris import file_of
+from facecluster.photos.files import local_path
 from facecluster.photos.places import current_photos
 from facecluster.store import Store
 
@@ -87,6 +88,7 @@ def _sources(store: Store) -> list[str]:
 def is_under(uri: str, folder: str) -> bool:
     """Whether a place lies in a folder or below it; both are paths or URIs."""
     top = local_path(folder)
+    uri = file_of(uri)
     path = local_path(uri)
     if top is None or path is None:
         return top is path and f"{uri}/".startswith(f"{folder.rstrip('/')}/")
@@ -97,7 +99,7 @@ def is_under(uri: str, folder: str) -> bool:
 def _folders_of(uris: Iterable[str]) -> set[str]:
     """All folders above places of this machine, and the buckets or hosts of others."""
     found: set[str] = set()
-    for uri in uris:
+    for uri in map(file_of, uris):
         path = local_path(uri)
         folder = _bucket(uri) if path is None else os.path.dirname(os.path.abspath(path))
         while folder not in found:
@@ -135,6 +137,7 @@ def _missing_folder_finder(there: set[str]) -> Callable[[str], str]:
         return (highest(above) if above != folder else "") or folder
 
     def find(uri: str) -> str:
+        uri = file_of(uri)
         path = local_path(uri)
         if path is None:
             return "" if _bucket(uri) in there else _bucket(uri)

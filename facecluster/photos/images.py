@@ -10,19 +10,15 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
 import re
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, BinaryIO, cast
-from urllib.parse import unquote_to_bytes
+from typing import Any, BinaryIO
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
@@ -33,8 +29,12 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from facecluster.errors import PhotoError
+from facecluster.photos.archives.opened import open_member, read_member
+from facecluster.photos.archives.uris import Range, split_member
 from facecluster.photos.colours import to_rgb
 from facecluster.photos.exif import read_exif, turn
+from facecluster.photos.files import local_path as local_path
+from facecluster.photos.files import open_plain, read_plain
 from facecluster.photos.heic import AvifPhotoFile, HeicImageFile
 from facecluster.photos.jpeg2000 import Jpeg2000PhotoFile
 from facecluster.photos.jxl import JxlImageFile
@@ -42,7 +42,6 @@ from facecluster.photos.png import PngPhotoFile
 from facecluster.photos.raw import is_raw, read_raw
 from facecluster.photos.tiff import TiffPhotoFile
 
-MAX_BYTES = 2**31  # of a file
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
 MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
 _EXIF_AT_END = (PngImageFile, JxlImageFile)  # known only when the pixels are
@@ -71,57 +70,24 @@ class Photo:
     taken_at: datetime | None  # by the camera's clock, without time zone
 
 
-def local_path(uri: str) -> str | None:
-    """The path of a path or `file:` URI, with os.fsdecode's surrogates if it is not UTF-8; None for other URIs."""
-    if uri.startswith("file:"):
-        return os.fsdecode(unquote_to_bytes(re.sub(r"^file:(//[^/]*)?", "", uri)))
-    return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) and ":/" in uri else uri
-
-
 def open_file(uri: str) -> BinaryIO:
-    """Open a file for reading, by its path, `file:` URI or fsspec URL.
+    """Open a file for reading, by its path, `file:` URI or fsspec URL, or a member of an archive.
 
     Raises:
         PhotoError: it can't be read.
     """
-    path = local_path(uri)
-    with _saying_why(path):
-        if path is None:
-            # not fsspec.open, which takes "::" in a name for a chain of filesystems
-            kind = fsspec.get_filesystem_class(uri.split("://")[0])
-            return cast(BinaryIO, kind(**kind._get_kwargs_from_urls(uri)).open(kind._strip_protocol(uri), "rb"))
-        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would block
-            raise PhotoError("expected a photo, found something that is not a file")
-        return open(path, "rb")
+    member = split_member(uri)
+    return open_plain(uri) if member is None else open_member(*member)
 
 
-def read_file(uri: str) -> bytes:
-    """The bytes of a file, by its path, `file:` URI or fsspec URL.
+def read_file(uri: str, at: Range | None = None) -> bytes:
+    """The bytes of a file, by its path, `file:` URI or fsspec URL, or of a member of an archive; `at`: where that lies, if it is known.
 
     Raises:
         PhotoError: it can't be read.
     """
-    path = local_path(uri)
-    with open_file(uri) as f, _saying_why(path):
-        size = 0 if path is None else os.fstat(f.fileno()).st_size
-        if size > MAX_BYTES:
-            raise PhotoError(f"expected a photo file of at most {MAX_BYTES >> 20} MiB, found {size >> 20} MiB")
-        return f.read()
-
-
-@contextmanager
-def _saying_why(path: str | None) -> Iterator[None]:
-    """Turn whatever reading a file raises into a PhotoError."""
-    try:
-        yield
-    except PhotoError:
-        raise
-    except FileNotFoundError as e:
-        link = path is not None and os.path.islink(path)
-        raise PhotoError("expected a photo, found a broken link" if link else "expected a photo, found no file") from e
-    except Exception as e:  # remote filesystems raise their own exceptions
-        reason = (e.strerror if isinstance(e, OSError) else None) or " ".join(str(e).split())[:200] or type(e).__name__
-        raise PhotoError(f"expected a readable file, found: {reason}") from e
+    member = split_member(uri)
+    return read_plain(uri) if member is None else read_member(*member, at)
 
 
 def content_id(data: bytes) -> str:
@@ -167,6 +133,14 @@ def _open_raw(data: bytes, max_side: int, min_short: int, exact: bool, stated: i
     scale = min(1.0, max(photo.pixels.shape) / max(width, height))
     taken_at = raw.taken_at or photo.taken_at
     return replace(photo, width=width, height=height, scale=scale, format="RAW", orientation=orientation, taken_at=taken_at)
+
+
+def is_photo(head: bytes) -> bool:
+    """Whether a file begins like a photo; `head`: its first 256 bytes, or more."""
+    try:
+        return bool(_decoder_for(head))
+    except PhotoError:
+        return False
 
 
 def _decoder_for(data: bytes) -> type[ImageFile.ImageFile]:

@@ -1,4 +1,4 @@
-"""Find photos in folders, globs, single files and fsspec URLs, without opening any.
+"""Find photos in folders, globs, archives, single files, fsspec URLs and lists of these, without opening any.
 
 A folder that is reached twice (loops of links, folders given twice) is read once, under its real path if that is among the sources. Hidden
 files and folders, thumbnail folders and stores are skipped. Files of other kinds, kinds whose package is not installed (RAW, video, JPEG
@@ -13,40 +13,27 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from itertools import chain
 from urllib.parse import quote_from_bytes
 
 import fsspec
 
 from facecluster.errors import InputError
-from facecluster.photos.extras import EXTRAS, VIDEO, Extra, is_installed
-from facecluster.photos.images import local_path
-from facecluster.photos.passed_over import PassedOver, extension_of, is_live_part
+from facecluster.photos.archives.opened import changed
+from facecluster.photos.archives.uris import archive_kind, split_member
+from facecluster.photos.files import local_path
+from facecluster.photos.find_members import photos_in_archive
+from facecluster.photos.found_file import FoundFile, SeenArchives
+from facecluster.photos.lists import is_photo_elsewhere, read_list
+from facecluster.photos.names import EXTENSIONS, is_hidden, is_taken
+from facecluster.photos.passed_over import PassedOver, is_live_part
 from facecluster.store import KIND, STORE_FILE
 
-# what is opened without any extra
-EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif mpo png webp tif tiff gif avif heic heif hif bmp jp2 j2k jpx jpf j2c jpc".split()
-)  # fmt: skip
-_EXTRA_OF: dict[str, Extra] = {extension: extra for extra in EXTRAS for extension in extra.extensions}
-_SKIPPED_NAMES = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _MAGIC = re.compile(r"[*?\[]")
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A file with the name of a photo, or a folder that can't be read."""
-
-    uri: str  # absolute path; a `file:` URI if the path is not UTF-8; a URL
-    size: int = -1  # bytes; -1 = unknown because of an error
-    mtime_ns: int = 0  # last change, ns since 1970 UTC; 0 = unknown
-    error: str | None = None  # the reason why it can't be a photo
-    is_folder: bool = False  # a folder that can't be read
 
 
 @dataclass(slots=True)
@@ -54,31 +41,39 @@ class _Search:
     """The state of one search."""
 
     passed_over: PassedOver
+    archives: SeenArchives
     folders: set[tuple[int, int]] = field(default_factory=set)  # device and inode of the folders read so far
     links: list[str] = field(default_factory=list)  # linked folders, to be read after all real ones
+    # an archive of which members are named, and its photos by uri
+    inside: tuple[str, dict[str, FoundFile]] = field(default_factory=lambda: ("", {}))
     photos: int = 0
     trouble: str = ""  # message about the first folder that can't be read
 
 
-def find_files(sources: Iterable[str], passed_over: PassedOver | None = None) -> Iterator[FoundFile]:
+def find_files(
+    sources: Iterable[str], passed_over: PassedOver | None = None, archives: SeenArchives | None = None, lists: Iterable[str] = ()
+) -> Iterator[FoundFile]:
     """Find photos and videos.
 
     Args:
-        sources: folders (read recursively, in sorted order), globs (`**` matches any folders), files (with any extension), and fsspec URLs
-            of any of these.
+        sources: folders (read recursively, in sorted order), globs (`**` matches any folders), archives, their members, files (with any
+            extension), and fsspec URLs of any of these.
         passed_over: counts what is not taken, as the iteration goes on.
+        archives: says which archives need not be read again, and gets those that were met.
+        lists: files with such a source on each line. A photo that is missing is found with an error; one elsewhere is taken unseen.
 
     Raises:
         InputError: a source is missing, a glob matches nothing, or no photo is found at all (at the end of the iteration).
     """
-    search = _Search(passed_over or PassedOver())
+    search = _Search(passed_over or PassedOver(), archives or SeenArchives())
     sources = [os.fspath(s) for s in sources]
-    for source in sources:
-        path = local_path(source)
-        for found in _remote(source, search) if path is None else _local(path, search):
-            search.photos += not found.is_folder
-            yield found
-    if not search.photos:
+    lists = [os.fspath(s) for s in lists]
+    listed = (_listed(line, search) for name in lists for line in read_list(name))
+    for found in chain.from_iterable(chain((_source(s, search) for s in sources), listed)):
+        search.photos += not found.is_folder
+        yield found
+    sources += lists
+    if not search.photos and not search.archives.unchanged:
         others = "".join(f"; passed over {line}" for line in search.passed_over.lines())
         trouble = f"; {search.trouble}" if search.trouble else ""
         raise InputError(
@@ -91,6 +86,31 @@ def _printable(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
+def _source(source: str, search: _Search) -> Iterator[FoundFile]:
+    path, member = local_path(source), split_member(source)
+    if member is None:
+        yield from _remote(source, search) if path is None else _local(path, search)
+        return
+    if search.inside[0] != member[1]:
+        found = photos_in_archive(member[1], PassedOver(), SeenArchives(), named=True)
+        search.inside = member[1], {f.uri: f for f in found}
+    if source not in search.inside[1]:
+        raise InputError(f"expected a photo at {_printable(source)}, found none of that name in the archive: check the name")
+    yield search.inside[1][source]
+
+
+def _listed(source: str, search: _Search) -> Iterator[FoundFile]:
+    """What a line of a list says. What is missing is an error of its own; a photo elsewhere is not asked for before it is read."""
+    path = local_path(source)
+    if path is None and not split_member(source) and is_photo_elsewhere(source):
+        yield FoundFile(source, 0)
+        return
+    try:
+        yield from _source(source, search)
+    except InputError as e:
+        yield FoundFile(source if path is None else _uri(os.path.abspath(path)), error=str(e))
+
+
 def _local(source: str, search: _Search) -> Iterator[FoundFile]:
     if not source or "\0" in source:
         raise InputError(f"expected a folder, file, glob or URL of photos, found {source!r}: name one")
@@ -98,7 +118,7 @@ def _local(source: str, search: _Search) -> Iterator[FoundFile]:
     if os.path.isdir(path):
         hits = [path]
     elif os.path.lexists(path):
-        yield _file(path)
+        yield from _named(path, search)
         return
     elif _MAGIC.search(source):
         hits = sorted(_glob("/", path.strip("/").split("/"), {}))
@@ -145,7 +165,7 @@ def _scan(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
         entries = sorted(scan, key=lambda e: e.name)
     if any(e.name == STORE_FILE for e in entries) and _is_store(os.path.join(folder, STORE_FILE)):
         return []
-    return [e for e in entries if not _hidden(e.name)]
+    return [e for e in entries if not is_hidden(e.name)]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -163,13 +183,19 @@ def _is_store(path: str) -> bool:
         return False
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name in _SKIPPED_NAMES
+def _named(path: str, search: _Search) -> Iterator[FoundFile]:
+    """The file at a path that the user named, whatever its name; the photos in an archive."""
+    if archive_kind(path) and os.path.isfile(path):
+        yield from photos_in_archive(_uri(path), search.passed_over, search.archives, named=True)
+    else:
+        yield _file(path)
 
 
 def _taken(path: str, search: _Search) -> Iterator[FoundFile]:
     """The file at a path, or nothing if it is passed over."""
-    if _is_taken(path, search, lambda: _live(path)):
+    if archive_kind(path) and os.path.isfile(path):
+        yield from photos_in_archive(_uri(path), search.passed_over, search.archives, named=False)
+    elif is_taken(path, search.passed_over, lambda: _live(path)):
         yield _file(path)
 
 
@@ -179,21 +205,6 @@ def _live(path: str) -> bool:
     except OSError:  # becomes an error row
         return False
     return is_live_part(path, size, os.path.exists, lambda: open(path, "rb"))
-
-
-def _is_taken(path: str, search: _Search, is_live: Callable[[], bool]) -> bool:
-    """Whether a file has the name of a photo or a video that can be opened; else it is counted."""
-    extension = extension_of(path.rpartition("/")[2])
-    extra = _EXTRA_OF.get(extension)
-    if (extra is VIDEO or extension == "mp") and is_live():
-        search.passed_over.live_parts += 1
-    elif extra is not None and not is_installed(extra):
-        search.passed_over.missing[extra.name] += 1
-    elif extra is None and extension not in EXTENSIONS:
-        search.passed_over.others[extension] += 1
-    else:
-        return True
-    return False
 
 
 def _file(path: str) -> FoundFile:
@@ -209,7 +220,10 @@ def _file(path: str) -> FoundFile:
 def _uri(path: str) -> str:
     try:
         path.encode()
+        plain = not archive_kind(path) or "!/" not in path  # these end the name of an archive in those of its members
     except UnicodeEncodeError:
+        plain = False
+    if not plain:
         return "file://" + quote_from_bytes(os.fsencode(path))
     return path
 
@@ -228,7 +242,7 @@ def _glob(folder: str, parts: list[str], seen: dict[int, set[tuple[int, int]]]) 
         names = [head]
     else:
         try:
-            names = sorted(n for n in os.listdir(folder) if fnmatchcase(n, head) and (head.startswith(".") or not _hidden(n)))
+            names = sorted(n for n in os.listdir(folder) if fnmatchcase(n, head) and (head.startswith(".") or not is_hidden(n)))
         except OSError:
             return
     for name in names:
@@ -274,24 +288,10 @@ def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
         if info.get("type") == "directory":
             continue
         inside = name.removeprefix(root).split("/")
-        if not named and (any(map(_hidden, inside)) or any(name.startswith(s) for s in stores)):
+        if not named and (any(map(is_hidden, inside)) or any(name.startswith(s) for s in stores)):
             continue
         size = int(info.get("size") or 0)
-        if named or _is_taken(name, search, partial(is_live_part, name, size, listed.__contains__, None)):
-            yield FoundFile(fs.unstrip_protocol(name), size, _changed(info))
-
-
-def _changed(info: dict[str, Any]) -> int:
-    """Time of the last change from the information of a filesystem, ns; 0 if it has none."""
-    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
-        value = info.get(key)
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError:
-                continue
-        if isinstance(value, datetime):
-            value = value.timestamp()
-        if isinstance(value, (int, float)):
-            return round(value * 1e6) * 1000
-    return 0
+        if archive_kind(name):
+            yield from photos_in_archive(fs.unstrip_protocol(name), search.passed_over, search.archives, named=named)
+        elif named or is_taken(name, search.passed_over, partial(is_live_part, name, size, listed.__contains__, None)):
+            yield FoundFile(fs.unstrip_protocol(name), size, changed(info))

@@ -25,6 +25,7 @@ class PassedOver:
     missing: Counter[str] = field(default_factory=Counter)  # by the name of the extra that would open them
     live_parts: int = 0  # videos that belong to a live photo, whose still is looked at
     others: Counter[str] = field(default_factory=Counter)  # by extension, in lower case
+    inside: Counter[str] = field(default_factory=Counter)  # of archives, in words
 
     def lines(self) -> list[str]:
         """What was passed over, and what to install for it; empty if nothing was."""
@@ -37,6 +38,8 @@ class PassedOver:
             kinds = [f"{count:,} {f'.{name}' if name else 'without extension'}" for name, count in self.others.most_common(5)]
             more = ", ..." if len(self.others) > 5 else ""
             lines.append(f"{total:,} other file{'s' * (total != 1)} ({', '.join(kinds)}{more})")
+        if found := +self.inside:
+            lines.append(f"in archives: {', '.join(f'{count:,} {what}' for what, count in sorted(found.items()))}")
         return lines
 
 

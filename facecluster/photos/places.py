@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facecluster.photos.images import local_path
+from facecluster.photos.archives.uris import file_of
+from facecluster.photos.files import local_path
 from facecluster.store import GONE, PHOTOS, Store, table_of
 
 GONE_TABLE = "gone"
@@ -47,7 +48,7 @@ def current_photos(store: Store, columns: Collection[str] = PHOTOS.names, *, loo
     keep = np.array([not missing.get(uri, False) for uri in uris], dtype=bool)
     found = table.take(pa.array(last[keep])).select(list(columns))
     places = [uri for uri, kept in zip(uris, keep.tolist(), strict=True) if kept]
-    gone = [is_gone(uri) if look and local_path(uri) is not None else uri in missing for uri in places]
+    gone = [is_gone(uri) if look and local_path(uri) is not None else uri in missing or look and is_gone(uri) for uri in places]
     return found.append_column("gone", pa.array(gone, pa.bool_()))
 
 
@@ -97,8 +98,11 @@ def of_current_photos(store: Store, face_ids: pa.ChunkedArray | pa.Array) -> pa.
 
 
 def is_gone(uri: str) -> bool:
-    """Whether nothing is at a place of this machine. A place that can't be looked at, and one elsewhere, counts as there."""
-    path = local_path(uri)
+    """Whether nothing is at a place of this machine; a member of an archive is where that is.
+
+    A place that can't be looked at, and one elsewhere, counts as there.
+    """
+    path = local_path(file_of(uri))
     try:
         if path is not None:
             os.lstat(path)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from facecluster.decisions import Decision, Journal, ResolvedDecisions, active, read, replay
 from facecluster.people import CurrentPeople, People, Run
 from facecluster.people.assign_ids import assign_names, assign_person_ids
-from facecluster.people.face_ids import read_followed, with_current_ids
+from facecluster.people.face_ids import with_current_ids
 from facecluster.people.retired_ids import retire_ids
 from facecluster.people.runs import Faces
+from facecluster.photos.followed import read_followed
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
 from facecluster.store import Store
@@ -117,8 +118,8 @@ class PeopleView:
 
 def current_view(store: Store, run_data: RunData) -> PeopleView:
     """The people after all decisions of the journal."""
-    journal, faces = read(store), run_data.faces
-    now = with_current_ids(journal.decisions, faces.ids, faces.boxes, read_followed(store))
+    journal, faces, followed = read(store), run_data.faces, read_followed(store)
+    now = with_current_ids(journal.decisions, faces.ids, faces.boxes, followed)
     resolved = replay(now)
     active_decisions = active(now)
     split_off = {face for d in active_decisions if d.act == "split" for face in d.faces}
@@ -131,7 +132,7 @@ def current_view(store: Store, run_data: RunData) -> PeopleView:
     lasting = assign_person_ids(shown, resolved, before.person_ids, everyone, faces.identity, before.retired)
     retired = retire_ids(before.retired, before, faces, everyone, lasting, shown)
     people, notes = assign_names(lasting, shown, resolved, retired)
-    current = CurrentPeople(people, shown, resolved, run_data.rows)
+    current = CurrentPeople(people, shown, resolved, run_data.rows, followed)
     return _summarise(run_data, journal, active_decisions, resolved, current, [*journal.notes, *resolved.notes, *notes])
 
 

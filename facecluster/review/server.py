@@ -169,9 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(api.act(self.server.session, request))
 
     def _crop(self, face: str) -> None:
-        run_data = self.server.session.view().run_data
-        row = run_data.rows.get(face)
-        crop = b"" if row is None else run_data.details.crop(row)
+        view = self.server.session.view()
+        rows = view.current.find_rows(face)
+        crop = view.run_data.details.crop(rows[0]) if rows else b""
         kind = next((k for start, k in _MIME.items() if crop.startswith(start)), "")
         if not kind:
             return self._json({"error": "this face has no picture"}, HTTPStatus.NOT_FOUND)

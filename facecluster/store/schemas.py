@@ -21,6 +21,15 @@ FILES = pa.schema(
         _field("known_faces", pa.list_(pa.int32()), "number of faces of each of known"),
         _field("known_photos", pa.list_(pa.string()), "photo_id of each of known; null: known are photo_ids", nullable=True),
         _field("known_pictures", pa.list_(pa.string()), "hash of the picture of each of known; empty: not known", nullable=True),
+        _field("offset", pa.int64(), "of an archive's member where it lies: the byte, of Parquet the row; null: not known", nullable=True),
+        _field("error", pa.string(), "why the file can't be used, if that is known before it is opened", nullable=True),
+    ]
+)
+ARCHIVES = pa.schema(
+    [
+        _field("uri", pa.string(), "an archive whose photos are all in files"),
+        _field("size", pa.int64(), "bytes, when it was listed"),
+        _field("mtime_ns", pa.int64(), "its last change then, ns since 1970 UTC; 0 if the filesystem has none"),
     ]
 )
 PHOTOS = pa.schema(

@@ -86,6 +86,10 @@ class Store:
         """Path of a shard; the name of a table may contain a folder (embeddings/<model>)."""
         return self.path(table, f"part-{shard}.parquet")
 
+    def holder(self, table: str) -> Store:
+        """The store whose files of a table count."""
+        return self
+
     def shards(self, table: str) -> list[str]:
         """Names of the shards of a table, sorted; temporary files of an interrupted run are not among them."""
         folder = self.path(table)

@@ -10,11 +10,18 @@ import pytest
 from numpy.typing import NDArray
 from people_store import add_boxes, call, people, photo_id
 
+import facecluster
+from facecluster.decisions import read, replay
+from facecluster.errors import InputError
+from facecluster.evaluation.ground_truth import read_answers
+from facecluster.evaluation.photo_lookup import Library
 from facecluster.people import follow, read_current_people
+from facecluster.people.current_people import CurrentPeople
 from facecluster.people.edited_photos import match_photos
-from facecluster.people.face_ids import FOLLOWED_TABLE
-from facecluster.people.runs import current_run, read_faces
+from facecluster.people.runs import Faces, People, current_run, read_faces
+from facecluster.photos.followed import FOLLOWED_TABLE
 from facecluster.photos.places import gone_places, write_gone_places
+from facecluster.review.session import Session
 from facecluster.store import FOLLOWED, PHOTOS, Store, embeddings_schema, table_of
 
 
@@ -73,6 +80,81 @@ def test_what_is_said_of_an_edited_photo_stays_when_the_edit_is_undone(tmp_path:
         look_at(store, shard, there.tolist(), uris)
         call("cluster", store.url)
         assert of(faces) == said
+
+
+def edited_store(folder: Path) -> tuple[Store, list[str], list[str]]:
+    """A grouped store of three people with eight photos each, which were then edited; the face_ids before and after."""
+    store = Store(str(folder / "store"))
+    store.create()
+    vectors, _ = people([8, 8, 8], noise=0.5)
+    uris = [f"/photos/{i}.jpg" for i in range(24)]
+    old = look_at(store, "00000", range(24), uris, vectors)
+    call("cluster", store.url)
+    new = look_at(store, "00001", range(100, 124), uris, vectors)
+    call("cluster", store.url)
+    return store, old, new
+
+
+def test_an_edited_photo_that_is_edited_and_moved_is_followed_from_the_edit(tmp_path: Path) -> None:
+    """Its first state is as like it, but is not what people saw last: what was said since would be lost, and its place count on."""
+    store, old, new = edited_store(tmp_path)
+    call("split", store.url, new[0], new[1])
+    call("cluster", store.url)
+    vectors, _ = people([8, 8, 8], noise=0.5)
+    write_gone_places(store, {f"/photos/{i}.jpg": False for i in range(24)})
+    moved = look_at(store, "00002", range(200, 224), [f"/moved/{i}.jpg" for i in range(24)], vectors)
+    call("cluster", store.url)
+    followed = store.read_all("followed", FOLLOWED).to_pylist()
+    assert [(row["old"], row["new"]) for row in followed[24:]] == sorted(zip(new, moved, strict=True))
+    assert gone_places(store) == {f"/photos/{i}.jpg": True for i in range(24)}
+    known, run, _ = read_current_people(store)
+    assert known.faces.ids == sorted(moved)
+    assert known.find(moved[0]) == known.find(old[0]) != known.faces.identity[known.face_row(old[1])] == -1
+
+
+def test_a_face_is_meant_by_its_id_from_before_its_photo_was_edited(tmp_path: Path) -> None:
+    """In every command, on the page, in the API; what is written down has the ids of now."""
+    store, old, new = edited_store(tmp_path)
+    call("name", store.url, old[0], "Ann")
+    call("merge", store.url, new[8], old[16])
+    call("ignore", store.url, old[16])
+    call("same", store.url, old[0], new[2])
+    call("not-same", store.url, old[0], old[8], new[0])  # the first and the last are one face
+    call("split", store.url, old[0], old[4], new[5])
+    (tmp_path / "split.csv").write_text(f"person,face_id\n{old[0]},{old[6]}\n")
+    call("split", store.url, "--csv", str(tmp_path / "split.csv"))
+    decisions = read(store).decisions
+    assert {face for d in decisions for face in (*d.faces, *d.others)} <= {*new}
+    assert [set(d.faces) for d in decisions[3:]] == [{new[0], new[2]}, {new[0], new[8]}, {new[4], new[5]}, {new[6]}]
+    with pytest.raises(InputError, match="expected two or more faces, found 1"):
+        read_current_people(store)[0].link("same", [old[0], new[0]])
+    call("cluster", store.url)
+    opened = facecluster.open(store.url)
+    assert opened.person(old[0]).name == "Ann" and opened.person(old[16]).ignored and opened.face(old[5]).id == new[5]
+    shown = call("show", store.url, old[0], "--json").output
+    assert shown == call("show", store.url, "Ann", "--json").output and "/photos/0.jpg" in shown  # listed as gone: there are no files
+    with pytest.raises(InputError, match="no face_id of the store"):
+        opened.person(f"{photo_id(999)[:24]}-0000")
+    session = Session(store)
+    try:
+        assert session.act({"act": "same", "faces": [old[1], old[9]]})[0].faces == (new[1], new[9])
+        given = session.act({"act": "give", "person": opened.person("Ann").id, "faces": [old[9]]})
+        assert {face for d in given for face in d.faces} <= {*new}
+    finally:
+        session.close()
+    answers = tmp_path / "answers.csv"
+    answers.write_text("face_id,person\n" + "".join(f"{face},{i // 8}\n" for i, face in enumerate(old)))
+    truth = read_answers(str(answers), Library(store))
+    assert sorted(truth.faces) == sorted(new) and not truth.left_out
+
+
+def test_a_face_is_meant_in_all_edited_copies_of_its_photo() -> None:
+    faces = Faces(["b", "c", "d", "e"], np.zeros(4, np.int64), np.ones(4), np.full((4, 4), np.nan))
+    rows = {"b": 0, "c": 1, "d": 2, "e": 3}
+    current = CurrentPeople(People(["p-00000000"], [None], [4], [False]), faces, replay([]), rows, {"a": ["b", "c"]})
+    assert current.split(0, ["a"]).faces == ("b", "c")
+    assert current.link("same", ["a", "d"]).faces == ("b", "c", "d")
+    assert current.link("not-same", ["a", "d"]).faces == ("b", "d")
 
 
 def fail_at(table: str, write: Callable[..., None]) -> Callable[..., None]:

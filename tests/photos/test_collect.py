@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from facecluster.errors import InputError
 from facecluster.photos import collect as stage
-from facecluster.photos import listing
+from facecluster.photos.archives.opened import changed
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.images import content_id, read_file
-from facecluster.photos.listing import EXTENSIONS, find_files
+from facecluster.photos.listing import find_files
+from facecluster.photos.names import EXTENSIONS
 from facecluster.store import PHOTOS, Store, table_of
 
 
@@ -282,8 +283,8 @@ def test_time_of_change() -> None:
     noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
     ns = 1714996800 * 10**9
     for info in ({"mtime": 1714996800.0}, {"LastModified": noon}, {"updated": "2024-05-06T12:00:00Z"}, {"mtime": "junk", "created": noon}):
-        assert listing._changed(info) == ns
-    assert listing._changed({"name": "a"}) == 0
+        assert changed(info) == ns
+    assert changed({"name": "a"}) == 0
 
 
 # -- planning -------------------------------------------------------------------------------------------------------------------------
@@ -297,7 +298,7 @@ def test_shards(photos: Path, store: Store) -> None:
     assert store.stamp("files", "00001") == {"table": "files"}
     row, path = planned(store)[3], photos / "03.jpg"
     known = dict.fromkeys(["known", "known_faces", "known_photos", "known_pictures"], [])
-    assert row == {"uri": str(path), "size": 6, "mtime_ns": path.stat().st_mtime_ns, **known}
+    assert row == {"uri": str(path), "size": 6, "mtime_ns": path.stat().st_mtime_ns, **known, "offset": None, "error": None}
 
 
 def test_only_what_is_new_or_changed(photos: Path, store: Store) -> None:

@@ -44,7 +44,7 @@ def passed_over(*sources: Path) -> tuple[list[str], list[str]]:
 
 def test_what_is_passed_over_is_counted_and_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(photos, "1.jpg", "2.CR2", "sub/3.nef", "4.jxl", "5.mp4", "note.txt", "a.xmp", "b.XMP", "README", "6.jp2")
-    monkeypatch.setattr("facecluster.photos.listing.is_installed", lambda extra: False)
+    monkeypatch.setattr("facecluster.photos.names.is_installed", lambda extra: False)
     found, lines = passed_over(photos)
     assert found == ["1.jpg", "6.jp2"]
     assert lines == [
@@ -54,7 +54,7 @@ def test_what_is_passed_over_is_counted_and_named(photos: Path, monkeypatch: pyt
     assert passed_over(photos / "2.CR2")[0] == ["2.CR2"]  # what is named is tried, and says what to install
     with pytest.raises(InputError, match=r"found none in .*/sub; passed over 1 RAW: pip install 'facecluster\[raw\]': name a folder"):
         passed_over(photos / "sub")
-    monkeypatch.setattr("facecluster.photos.listing.is_installed", lambda extra: extra.name != "jxl")
+    monkeypatch.setattr("facecluster.photos.names.is_installed", lambda extra: extra.name != "jxl")
     found, lines = passed_over(photos)
     assert found == ["1.jpg", "2.CR2", "3.nef", "5.mp4", "6.jp2"]
     assert lines[0] == "1 JPEG XL: pip install 'facecluster[jxl]'" and len(lines) == 2
@@ -63,7 +63,7 @@ def test_what_is_passed_over_is_counted_and_named(photos: Path, monkeypatch: pyt
 @pytest.mark.parametrize("installed", [True, False])
 def test_parts_of_live_photos(installed: bool, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A short video beside a photo of its name belongs to it; a long one does not, nor one without a photo."""
-    monkeypatch.setattr("facecluster.photos.listing.is_installed", lambda extra: installed)
+    monkeypatch.setattr("facecluster.photos.names.is_installed", lambda extra: installed)
     put(photos, "IMG_1.HEIC", "IMG_2.jpg", "IMG_3.JPG", "PXL_5.MP.jpg", "PXL_6.MP.jpg", "IMG_8.png")
     live = {"IMG_1.MOV": 3, "IMG_2.mov": 2, "PXL_5.MP": 2, "PXL_6.MP.mp4": 1}
     films = {"IMG_3.MOV": 30, "IMG_4.MOV": 2, "IMG_8.mov": 2}

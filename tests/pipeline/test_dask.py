@@ -21,6 +21,7 @@ import jobs
 import psutil
 import pytest
 from click.testing import CliRunner
+from dask.system import CPU_COUNT
 
 from facecluster import engine
 from facecluster.cli import main
@@ -254,10 +255,29 @@ def fail(shard: str, tick: Any = None, *, how: str) -> ShardResult:
     raise StampError("expected this, found that") if how == "says" else ZeroDivisionError("ours")
 
 
-def test_every_engine_does_every_step_of_every_shard(tmp_path: Path) -> None:
+def start_environment() -> dict[str, str]:
+    """The variables that this process was started with, as the kernel keeps them."""
+    return dict(line.split("=", 1) for line in Path("/proc/self/environ").read_text().split("\0") if "=" in line)
+
+
+@pytest.mark.parametrize(("workers", "cores", "threads"), [(1, 1, "1"), (1, 8, "8"), (2, 8, "4"), (3, 8, "2"), (8, 8, "1"), (9, 8, "1")])
+def test_workers_share_the_cores(workers: int, cores: int, threads: str) -> None:
+    found = engine.worker_environment(workers, cores)
+    assert {found.pop("OMP_NUM_THREADS"), found.pop("MKL_NUM_THREADS"), found.pop("OPENBLAS_NUM_THREADS")} == {threads}
+    assert found == {"MALLOC_TRIM_THRESHOLD_": None}
+
+
+def test_every_engine_does_every_step_of_every_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards = [f"{i:05d}" for i in range(23)]
     results = []
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")  # what the user says holds
+    before = dict(os.environ)
     with DaskEngine(workers=2) as dask:
+        assert dict(os.environ) == before  # Dask changes it
+        expected = {"MALLOC_TRIM_THRESHOLD_": None, "OMP_NUM_THREADS": str(max(1, CPU_COUNT // 2)), "OPENBLAS_NUM_THREADS": "7"}
+        for started in dask._client.run(start_environment).values() if Path("/proc/self/environ").exists() else ():
+            assert {name: started.get(name) for name in expected} == expected
         for name, at_work in (("local", LocalEngine()), ("dask", dask)):
             (tmp_path / name).mkdir()
             steps = [Step(partial(note, stage=stage, folder=str(tmp_path / name)), gpu=stage == "two") for stage in ("one", "two", "three")]

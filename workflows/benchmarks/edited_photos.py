@@ -24,7 +24,8 @@ from PIL import Image, ImageEnhance
 
 from facecluster import geometry
 from facecluster.api.job import run
-from facecluster.people.face_ids import read_face_boxes, read_followed
+from facecluster.people.face_ids import read_face_boxes
+from facecluster.photos.followed import read_followed
 from facecluster.store import Store
 
 Boxes = NDArray[np.float64]

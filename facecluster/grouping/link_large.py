@@ -1,0 +1,126 @@
+"""Has the links of a large collection made, step by step. Each step is a set of tasks that read tables and write tables.
+
+A run that was stopped goes on: what is in the tables is done. The tables of the work are in the store (linking/MODEL) until the links are
+there; then only the quantiser and the note of what was done (`done`) stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from facecluster.grouping.link_audit import compare_sample, recall
+from facecluster.grouping.link_plan import EXACT_SEARCH, LinkPlan, Run, Task
+from facecluster.grouping.link_shuffle import gather, inputs_of, scatter
+from facecluster.grouping.link_tasks import encode_vectors, pack_lists, search_lists, train_quantiser
+from facecluster.store import ShardResult, Stamp, Store
+
+_WORK = ("plan", "order", "scattered", "vectors", "sample", "entries", "lists", "audit", "audited")
+_EMPTY = pa.table({"none": pa.array([], pa.int8())})
+_ONE = "00000"
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What `link` did."""
+
+    faces: int
+    method: str  # EXACT_SEARCH, or as in LinkPlan
+    lists: int = 0  # of the inverted file
+    probes: int = 0
+    found: float | None = None  # share of a sample's exact neighbours of the same person that the links hold; None: not measured
+    sample: int = 0  # faces
+    skipped: bool = False  # the links were there
+
+    def lines(self) -> list[str]:
+        """What was chosen and how good it is, for the user; nothing if the links were there."""
+        if self.skipped:
+            return []
+        if self.method == EXACT_SEARCH:
+            return [f"links: {self.method} search of {self.faces:,} faces"]
+        lines = [f"links: {self.method} of {self.faces:,} faces, {self.probes} of {self.lists:,} lists for each"]
+        if self.found is not None:
+            share = f"{self.found:.3f}".removeprefix("0")
+            lines.append(f"links: {share} of the exact neighbours found on a sample of {self.sample:,}")
+        return lines
+
+
+def run_here(what: str, total: int, names: Sequence[str], task: Task) -> list[ShardResult]:
+    """Do a task for each of `names` in this process."""
+    return [task(name) for name in names]
+
+
+def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]], run: Run) -> Linked:
+    """Make the links that are not there yet.
+
+    Args:
+        store: holds the vectors and gets the links.
+        plan: what to do.
+        write_order: writes where each face goes; returns the names of the groups of shards.
+        run: has tasks done.
+    """
+    done = store.stamp(plan.work("done"), _ONE) if store.shards(plan.work("done")) else None
+    if done is not None and _made(done) == (plan.sources, plan.faces, plan.decides):
+        if _linked(store, plan, done["links"]) == plan.shards():
+            return _result(plan, done["found"], done["sample"], skipped=True)
+    begun = store.shards(plan.work("plan")) == [_ONE] and store.stamp(plan.work("plan"), _ONE) == dict(plan.stamp("plan"))
+    if not begun:
+        _clear(store, plan, (*_WORK, "quantiser", "done"))
+        store.write(plan.work("plan"), _ONE, _EMPTY, plan.stamp("plan"))
+    do = partial(_do, store, plan, run)
+    if missing := _missing(store, plan.work("sample"), plan.tasks):
+        groups = write_order()
+        there = set(store.shards(plan.work("scattered")))
+        do("faces read", scatter, [g for g in groups if not {f"{task}-{g}" for task in plan.tasks} <= there])
+        do("faces put in order", gather, missing)
+    _clear(store, plan, ("order", "scattered"))
+    stamp: Stamp = {"table": "links", "inputs": inputs_of(store, plan), **plan.decides}
+    linked = _linked(store, plan, stamp)
+    if linked != plan.shards():
+        do("", train_quantiser, _missing(store, plan.work("quantiser"), [_ONE]))
+        if missing := _missing(store, plan.work("lists"), plan.list_parts):
+            there = set(store.shards(plan.work("entries")))
+            do("faces coded", encode_vectors, [t for t in plan.tasks if not {f"{part}-{t}" for part in plan.list_parts} <= there])
+            do("", pack_lists, missing)
+        _clear(store, plan, ("entries",))
+        store.remove(plan.links, linked)
+        do("faces linked", partial(search_lists, stamp=stamp), [t for t in plan.tasks if not set(plan.shards(t)) <= set(linked)])
+    do("", compare_sample, _missing(store, plan.work("audited"), plan.tasks))
+    found, sample = recall(store, plan)
+    _clear(store, plan, [name for name in _WORK if name != "plan"])
+    note = {**plan.stamp("done"), "links": stamp, "found": found, "sample": sample}
+    store.write(plan.work("done"), _ONE, _EMPTY, note)
+    _clear(store, plan, ("plan",))
+    return _result(plan, found, sample)
+
+
+def _do(store: Store, plan: LinkPlan, run: Run, what: str, task: Task, names: Sequence[str]) -> None:
+    if names:
+        run(what, plan.faces, names, partial(task, store=store, plan=plan))
+
+
+def _missing(store: Store, table: str, names: Sequence[str]) -> list[str]:
+    there = set(store.shards(table))
+    return [name for name in names if name not in there]
+
+
+def _made(done: Stamp) -> tuple[object, ...]:
+    return done["sources"], done["faces"], {key: done.get(key) for key in ("k", "method", "lists", "probes")}
+
+
+def _linked(store: Store, plan: LinkPlan, stamp: Stamp) -> list[str]:
+    """The shards of links that are there, made with this stamp."""
+    return [shard for shard in store.shards(plan.links) if store.stamp(plan.links, shard) == dict(stamp)]
+
+
+def _clear(store: Store, plan: LinkPlan, names: Sequence[str]) -> None:
+    for name in names:
+        if store.shards(plan.work(name)):
+            store.remove(plan.work(name))
+
+
+def _result(plan: LinkPlan, found: float | None, sample: int, *, skipped: bool = False) -> Linked:
+    return Linked(plan.faces, plan.method, plan.lists, plan.probes, found, sample, skipped)

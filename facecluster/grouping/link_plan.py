@@ -1,0 +1,114 @@
+"""How the links of a large collection are made: the way of searching, and how much a task holds at a time.
+
+The way of searching follows from the number of faces, the length of a vector and whether there is a GPU, never from the memory: the
+links of a collection are the same whatever a worker may hold. Memory decides only how large the parts are.
+
+Cost of the search, for n faces: n lists probed of 2 sqrt(n), so n sqrt(n); of the rest: n log n (sorting) and n sqrt(n) (the quantiser).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from facecluster.errors import InputError
+from facecluster.store import ShardResult, Stamp
+
+FAST_SCAN, FLAT_LISTS, EXACT_SEARCH = "IVF fast scan", "IVF flat", "exact"
+PROBES = 48  # lists that a query is searched in (docs/decisions.md)
+REFINED = 3  # candidates of a fast scan for each neighbour that is kept: their cosines are computed from the full vectors
+SPARE = 32  # more candidates than neighbours of lists of full vectors, so that a tie at the end cuts no neighbour
+SHORTEST = 32  # numbers of a vector from which a code of two numbers in four bits is sharp enough
+SAMPLED = 40  # faces a list that the quantiser is trained on
+AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
+MEMORY = 4 * 2**30  # bytes of a worker, unless the user says otherwise
+_LEAST_MEMORY = 2**30
+_BASE = 400 * 2**20  # what a process takes before it has any vectors
+
+Tick = Callable[[int], None]
+Task = Callable[..., ShardResult]
+Run = Callable[[str, int, Sequence[str], Task], list[ShardResult]]  # what is counted, how many, names of the parts, what to do with each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPlan:
+    """What the tasks of a large collection's links need to know; small, and sent to every worker."""
+
+    embeddings: str  # table of the vectors
+    links: str  # table to write
+    sources: str  # hash of the tables that the links are made from
+    faces: int
+    dim: int
+    k: int  # neighbours a face
+    rows: int  # a shard of links
+    method: str  # FAST_SCAN or FLAT_LISTS
+    lists: int  # of the inverted file
+    probes: int
+    same_person: float  # cosine from which a neighbour counts in the audit
+    # how much is held at a time; without effect on the links
+    span: int  # shards of links of one task
+    parts: int  # parts that the inverted lists are in; searched one after another
+    held: int  # full vectors in memory at a time
+
+    @property
+    def candidates(self) -> int:
+        """Faces whose cosines are computed for a query."""
+        return REFINED * self.k if self.method == FAST_SCAN else self.k + SPARE
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the parts of the faces that one task does at a time."""
+        return [f"{i:05d}" for i in range(-(-self.faces // (self.rows * self.span)))]
+
+    @property
+    def list_parts(self) -> list[str]:
+        return [f"{i:05d}" for i in range(self.parts)]
+
+    def shards(self, task: str | None = None) -> list[str]:
+        """Shards of links, of vectors in order: of a task, or all."""
+        first = 0 if task is None else int(task) * self.span
+        last = -(-self.faces // self.rows)
+        return [f"{i:05d}" for i in range(first, last if task is None else min(last, first + self.span))]
+
+    def part_of_list(self, number: int) -> int:
+        return number * self.parts // self.lists
+
+    def work(self, name: str) -> str:
+        """Name of a table that is deleted when the links are there."""
+        return f"{self.links.replace('links/', 'linking/', 1)}/{name}"
+
+    def stamp(self, name: str) -> Stamp:
+        """Of a table of the work."""
+        sizes = {"rows": self.rows, "span": self.span, "parts": self.parts}
+        return {"table": name, "sources": self.sources, "faces": self.faces, **self.decides, **sizes}
+
+    @property
+    def decides(self) -> dict[str, str | int]:
+        """The settings that decide the links."""
+        return {"k": self.k, "method": self.method, "lists": self.lists, "probes": self.probes}
+
+
+def chosen_method(faces: int, dim: int, *, exact: int, gpus: int) -> str:
+    """The way of searching: every pair up to `exact` faces; above, lists of full vectors on a GPU or where vectors are short, or codes."""
+    if faces <= exact:
+        return EXACT_SEARCH
+    return FLAT_LISTS if gpus or dim < SHORTEST or dim % 2 else FAST_SCAN
+
+
+def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> dict[str, int]:
+    """`span`, `parts` and `held` of a plan whose tasks take at most `memory` bytes. Raises InputError if that is too little for any."""
+    if memory < _LEAST_MEMORY:
+        raise InputError(f"expected --memory 1GB or more, found {memory / 2**30:.2f} GB: give a worker more, and use fewer of them")
+    share = (memory - _BASE) // 4
+    entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
+    query = 8 * (REFINED * k + PROBES) + 8 * dim
+    return {
+        "span": max(1, min(share // (query * rows), -(-faces // 400_000))),
+        "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),
+        "held": max(1, share // (4 * dim * rows)) * rows,
+    }
+
+
+def blocks(n: int, size: int) -> Iterator[slice]:
+    """Slices of `size` that make up n things."""
+    yield from (slice(start, min(n, start + size)) for start in range(0, n, size))

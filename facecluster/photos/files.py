@@ -1,0 +1,67 @@
+"""Open files by path, `file:` URI, fsspec URL, or as a member of an archive. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+from urllib.parse import unquote_to_bytes
+
+import fsspec
+
+from facecluster.errors import PhotoError
+
+MAX_BYTES = 2**31  # of a file
+
+
+def local_path(uri: str) -> str | None:
+    """The path of a path or `file:` URI, with os.fsdecode's surrogates if it is not UTF-8; None for other URIs."""
+    if uri.startswith("file:"):
+        return os.fsdecode(unquote_to_bytes(re.sub(r"^file:(//[^/]*)?", "", uri)))
+    return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) and ":/" in uri else uri
+
+
+def open_plain(uri: str) -> BinaryIO:
+    """Open a file that is no member of an archive. Raises PhotoError if it can't be read."""
+    path = local_path(uri)
+    with saying_why(path):
+        if path is None:
+            # not fsspec.open, which takes "::" in a name for a chain of filesystems
+            kind = fsspec.get_filesystem_class(uri.split("://")[0])
+            return cast(BinaryIO, kind(**kind._get_kwargs_from_urls(uri)).open(kind._strip_protocol(uri), "rb"))
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would block
+            raise PhotoError("expected a photo, found something that is not a file")
+        return open(path, "rb")
+
+
+def read_plain(uri: str) -> bytes:
+    """The bytes of a file that is no member of an archive. Raises PhotoError if it can't be read."""
+    path = local_path(uri)
+    with open_plain(uri) as f, saying_why(path):
+        size = 0 if path is None else os.fstat(f.fileno()).st_size
+        check_size(size)
+        return f.read()
+
+
+def check_size(size: int) -> None:
+    """Raise PhotoError for a file that is too large for a photo."""
+    if size > MAX_BYTES:
+        raise PhotoError(f"expected a photo file of at most {MAX_BYTES >> 20} MiB, found {size >> 20} MiB")
+
+
+@contextmanager
+def saying_why(path: str | None) -> Iterator[None]:
+    """Turn whatever reading a file raises into a PhotoError."""
+    try:
+        yield
+    except PhotoError:
+        raise
+    except FileNotFoundError as e:
+        link = path is not None and os.path.islink(path)
+        raise PhotoError("expected a photo, found a broken link" if link else "expected a photo, found no file") from e
+    except Exception as e:  # remote filesystems raise their own exceptions
+        reason = (e.strerror if isinstance(e, OSError) else None) or " ".join(str(e).split())[:200] or type(e).__name__
+        raise PhotoError(f"expected a readable file, found: {reason}") from e

@@ -1,0 +1,223 @@
+"""Links of large collections, at small sizes: against brute force, whatever the parts, engine and workers; stopped and gone on with."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facecluster.engine import DaskEngine, Engine, LocalEngine
+from facecluster.errors import InputError
+from facecluster.grouping import link_large, link_lists, link_plan, link_tasks
+from facecluster.grouping.link import LinkConfig, link, load_vectors
+from facecluster.grouping.link_large import Linked
+from facecluster.pipeline import run_tasks
+from facecluster.store import Store, embeddings_schema, table_of
+
+LINK: Any = importlib.import_module("facecluster.grouping.link")
+EMBEDDINGS, LINKS = "embeddings/m", "links/m"
+N, DIM, K = 3_000, 32, 8
+WHOLE = {"span": 100, "parts": 1, "held": 100_000}
+SPLIT = {"span": 2, "parts": 3, "held": 500}
+
+
+def faces(n: int = N, dim: int = DIM, seed: int = 0) -> NDArray[np.float16]:
+    """People of six faces; every tenth face is alone."""
+    rng = np.random.default_rng(seed)
+    person = np.where(np.arange(n) % 10 == 0, n + np.arange(n), np.arange(n) // 6)
+    centres = rng.normal(size=(2 * n, dim))
+    x = centres[person] + 0.5 * rng.normal(size=(n, dim))
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16)
+
+
+def store_of(folder: Path, x: NDArray[np.float16], shard: int = 130, seed: int = 1) -> Store:
+    """A store with the vectors, face i under the i-th face_id, in shards in no order."""
+    store = Store(str(folder))
+    store.create()
+    ids = np.array([f"{i:024x}-0000" for i in range(len(x))])
+    order = np.random.default_rng(seed).permutation(len(x))
+    for number, start in enumerate(range(0, len(x), shard)):
+        some = order[start : start + shard]
+        columns = {"face_id": ids[some].tolist(), "embedding": x[some]}
+        store.write(EMBEDDINGS, f"{number:05d}", table_of(embeddings_schema(x.shape[1]), columns), {"table": "embeddings"})
+    return store
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LINK, "EXACT", 100)
+    monkeypatch.setattr(LINK, "ROWS", 250)
+
+
+def make(store: Store, monkeypatch: pytest.MonkeyPatch, sizes: dict[str, int], engine: Engine | None = None, same: float = 0.5) -> Linked:
+    monkeypatch.setattr(LINK, "sizes", lambda *a: sizes)
+    run = functools.partial(run_tasks, engine or LocalEngine(), None)
+    return link(store, EMBEDDINGS, LINKS, LinkConfig(k=K), run=run, same_person=same)
+
+
+def read(store: Store) -> tuple[NDArray[np.int32], NDArray[np.float32], list[str]]:
+    tables = [store.read(LINKS, shard) for shard in store.shards(LINKS)]
+    lists = [np.concatenate([np.stack(t[c].to_numpy()) for t in tables]) for c in ("neighbours", "similarity")]
+    return lists[0], lists[1], [i for t in tables for i in t["face_id"].to_pylist()]
+
+
+def same(a: Store, b: Store) -> None:
+    assert a.shards(LINKS) == b.shards(LINKS) and a.shards(LINKS)
+    for shard in a.shards(LINKS):
+        assert a.read(LINKS, shard).equals(b.read(LINKS, shard), check_metadata=True), shard
+
+
+def brute(x: NDArray[np.float16], k: int = K) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    cosines = x.astype(np.float64) @ x.astype(np.float64).T
+    np.fill_diagonal(cosines, -9)
+    best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    return best, np.take_along_axis(cosines, best, 1)
+
+
+def test_links_are_those_of_brute_force_and_the_audit_tells_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = faces()
+    store = store_of(tmp_path / "s", x)
+    done = make(store, monkeypatch, SPLIT)
+    neighbours, similarity, ids = read(store)
+    assert ids == sorted(ids) == load_vectors(store, EMBEDDINGS)[0] and len(store.shards(LINKS)) == N / 250
+    true, cosines = brute(x)
+    assert not (neighbours == np.arange(N)[:, None]).any() and (np.diff(similarity, axis=1) <= 0).all()
+    given = np.einsum("nd,nkd->nk", x.astype(np.float64), x[neighbours].astype(np.float64))
+    assert np.abs(given - similarity).max() < 1e-6
+    near = cosines >= 0.5
+    found = np.array([np.isin(t, f) for t, f in zip(true, neighbours, strict=True)])[near].mean()
+    assert done.method == link_plan.FAST_SCAN and done.sample == 2_000 and found > 0.9
+    assert done.found is not None and abs(done.found - found) < 0.01
+    assert done.lines()[1] == f"links: {f'{done.found:.3f}'.removeprefix('0')} of the exact neighbours found on a sample of 2,000"
+    left = [table.name for table in (tmp_path / "s/linking/m").iterdir() if store.shards(f"linking/m/{table.name}")]
+    assert sorted(left) == ["done", "quantiser"]
+
+
+@pytest.mark.parametrize("dim, method", [(DIM, link_plan.FAST_SCAN), (33, link_plan.FLAT_LISTS)])
+def test_links_do_not_depend_on_parts_shards_or_threads(dim: int, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = faces(dim=dim)
+    x[1_000:1_400] = x[1_000]  # more copies than candidates
+    x[7], x[2_900] = x[70], x[70]
+    whole = store_of(tmp_path / "whole", x)
+    assert make(whole, monkeypatch, WHOLE).method == method
+    for number, (sizes, shard, threads) in enumerate([(SPLIT, 77, 3), ({"span": 5, "parts": 40, "held": 250}, 3_000, 1)]):
+        store = store_of(tmp_path / f"{number}", x, shard, seed=number)
+        before = link_lists.faiss.omp_get_max_threads()
+        link_lists.faiss.omp_set_num_threads(threads)
+        try:
+            make(store, monkeypatch, sizes)
+        finally:
+            link_lists.faiss.omp_set_num_threads(before)
+        same(whole, store)
+    neighbours, similarity, _ = read(whole)
+    copies = np.arange(1_000, 1_400)
+    assert (similarity[copies] > 0.999).all() and np.isin(neighbours[copies], copies).all()
+    assert neighbours[1_399].tolist() == list(range(1_000, 1_008)) and neighbours[1_000].tolist() == list(range(1_001, 1_009))
+    assert set(neighbours[7][:2]) == {70, 2_900} and set(neighbours[2_900][:2]) == {7, 70} and set(neighbours[70][:2]) == {7, 2_900}
+
+
+def test_dask_gives_the_same_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = faces()
+    here, there = store_of(tmp_path / "here", x), store_of(tmp_path / "there", x)
+    one = make(here, monkeypatch, WHOLE)
+    with DaskEngine(workers=2) as engine:
+        two = make(there, monkeypatch, SPLIT, engine)
+    same(here, there)
+    assert one == two
+
+
+def test_a_face_in_two_shards_counts_once_and_new_vectors_are_linked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = faces(1_000)
+    store = store_of(tmp_path / "s", x)
+    store.write(EMBEDDINGS, "99999", store.read(EMBEDDINGS, "00003"), {"table": "embeddings"})
+    alone = store_of(tmp_path / "alone", x)
+    make(store, monkeypatch, SPLIT)
+    make(alone, monkeypatch, SPLIT)
+    same(alone, store)
+    assert make(store, monkeypatch, SPLIT).skipped and make(store, monkeypatch, WHOLE).lines() == []
+    more = table_of(embeddings_schema(DIM), {"face_id": ["f" * 24 + "-0000"], "embedding": x[:1]})
+    store.write(EMBEDDINGS, "99999", more, {"table": "embeddings"})
+    assert not make(store, monkeypatch, SPLIT).skipped
+    neighbours, _, ids = read(store)
+    assert len(ids) == 1_001 and neighbours[0][0] == 1_000 and neighbours[1_000][0] == 0
+
+
+@pytest.mark.parametrize("step", ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "compare_sample"])
+def test_a_run_that_is_stopped_goes_on_where_it_was(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = faces(1_000)
+    whole, store = store_of(tmp_path / "whole", x), store_of(tmp_path / "s", x)
+    make(whole, monkeypatch, SPLIT)
+    calls: dict[str, list[str]] = {}
+
+    def counted(name: str, task: Any, deadly: bool) -> Any:
+        def act(shard: str, *a: Any, **more: Any) -> Any:
+            calls.setdefault(name, []).append(shard)
+            done = task(shard, *a, **more)
+            if deadly:
+                raise KeyboardInterrupt
+            return done
+
+        return act
+
+    names = ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "compare_sample"]
+    with monkeypatch.context() as m:
+        for name in names:
+            m.setattr(link_large, name, counted(name, getattr(link_large, name), name == step))
+        with pytest.raises(KeyboardInterrupt):
+            make(store, monkeypatch, SPLIT)
+    times = {shard: (tmp_path / "s" / LINKS / f"part-{shard}.parquet").stat().st_mtime_ns for shard in store.shards(LINKS)}
+    with monkeypatch.context() as m:
+        for name in names:
+            m.setattr(link_large, name, counted(name, getattr(link_large, name), False))
+        make(store, monkeypatch, SPLIT)
+    assert all(len(set(shards)) == len(shards) for shards in calls.values()), f"done twice: {calls}"
+    assert set(calls) == set(names)
+    same(whole, store)
+    for shard, written in times.items():
+        assert (tmp_path / "s" / LINKS / f"part-{shard}.parquet").stat().st_mtime_ns == written
+
+
+def test_parts_of_lists_and_of_vectors_follow_from_the_memory() -> None:
+    def parts(n: int, memory: int, dim: int = 128) -> dict[str, int]:
+        return link_plan.sizes(n, dim, 64, 100_000, link_plan.FAST_SCAN, memory)
+
+    small, large = parts(10_000_000, 2 * 2**30), parts(10_000_000, 16 * 2**30)
+    assert small["parts"] > large["parts"] and small["held"] < large["held"] and small["span"] < large["span"]
+    assert all(held["held"] % 100_000 == 0 for held in (small, large))
+    with pytest.raises(InputError, match="--memory 1GB or more, found 0.50 GB"):
+        parts(10_000_000, 2**29)
+
+
+@pytest.mark.parametrize("faces, dim, gpus, method", [
+    (200_000, 128, 1, "exact"), (200_001, 128, 0, "IVF fast scan"), (200_001, 128, 1, "IVF flat"), (10**7, 512, 0, "IVF fast scan"),
+    (10**6, 15, 0, "IVF flat"),
+])  # fmt: skip
+def test_the_way_of_searching(faces: int, dim: int, gpus: int, method: str) -> None:
+    assert link_plan.chosen_method(faces, dim, exact=200_000, gpus=gpus) == method
+
+
+@pytest.mark.skipif(not link_lists.gpus(), reason="needs a GPU and faiss-gpu")
+def test_gpus_find_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = faces()
+    store = store_of(tmp_path / "s", x)
+    assert make(store, monkeypatch, SPLIT).method == link_plan.FLAT_LISTS
+    true, cosines = brute(x)
+    near = cosines >= 0.5
+    assert np.array([np.isin(t, f) for t, f in zip(true, read(store)[0], strict=True)])[near].mean() > 0.97
+
+
+def test_products_with_centroids_are_exact() -> None:
+    """So that they do not depend on how many queries are asked at a time."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 512))
+    x = link_lists.whole(x / np.linalg.norm(x, axis=1, keepdims=True))
+    exact = x.astype(np.int64) @ x.astype(np.int64).T
+    assert (exact == x @ x.T).all() and np.abs(exact).max() < 2**24
+    assert link_tasks.BLOCK > len(x)
+    each = np.concatenate([link_lists.probed(x[:90], x[i : i + 1], 20) for i in range(len(x))])
+    assert (each == link_lists.probed(x[:90], x, 20)).all()
