@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +38,41 @@ class EdgeShard(NamedTuple):
         return load(self.source), load(self.target), load(self.above)
 
 
+class Links(Protocol):
+    """The links of rows start, start + 1, ... of a graph. Sent to workers, so it must pickle."""
+
+    @property
+    def start(self) -> int: ...
+
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Rows of the most similar faces (rows, k), -1 = none, and their cosines (rows, k)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LinkShard:
-    """The links of rows start, start + 1, ... of a graph."""
+    """Links in arrays."""
 
     start: int
-    neighbours: Stored  # (rows, k) rows of the most similar faces; -1 = none
-    similarity: Stored  # (rows, k) cosines
+    neighbours: Stored  # (rows, k)
+    similarity: Stored  # (rows, k)
+
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        return load(self.neighbours), load(self.similarity)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLinks:
+    """The links among some of the faces, as if the others were not there."""
+
+    start: int  # the first kept row
+    links: Links
+    numbers: Stored  # (n + 1,) row of each face among the kept ones, -1 = left out; the last is that of a missing neighbour
+
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        (neighbours, similarity), numbers = self.links.arrays(), load(self.numbers)
+        keep = numbers[self.links.start : self.links.start + len(neighbours)] >= 0
+        return numbers[neighbours[keep]], similarity[keep]
 
 
 def candidate_edges(
@@ -66,7 +94,7 @@ def candidate_edges(
 
 
 def edge_shards(
-    crew: Crew, name: str, links: Sequence[LinkShard], cohort: CohortStats, photos: NDArray[np.integer] | None, same_photo_penalty: float,
+    crew: Crew, name: str, links: Sequence[Links], cohort: CohortStats, photos: NDArray[np.integer] | None, same_photo_penalty: float,
     *, floor: float = FLOOR,
 ) -> list[EdgeShard]:  # fmt: skip
     """The edges of `candidate_edges`, one shard for each shard of links; `name` is their place on the crew's shelf."""
@@ -95,13 +123,13 @@ class _Rule:
 _PICKED = ("counts", "ends", "above", "lower", "upper", "lower_above", "bounds")
 
 
-def _pick(shelf: Shelf, name: str, shard: LinkShard, rule: _Rule) -> tuple[Stored, ...]:
+def _pick(shelf: Shelf, name: str, shard: Links, rule: _Rule) -> tuple[Stored, ...]:
     """The links of a shard that are edges: those to higher rows row by row; those to lower rows by rising lower row, then upper row."""
     return kept(shelf, name, _PICKED, lambda: _picked(shard, rule))
 
 
-def _picked(shard: LinkShard, rule: _Rule) -> tuple[NDArray[np.generic], ...]:
-    neighbours, similarity, level = load(shard.neighbours), load(shard.similarity), load(rule.level)
+def _picked(shard: Links, rule: _Rule) -> tuple[NDArray[np.generic], ...]:
+    (neighbours, similarity), level = shard.arrays(), load(rule.level)
     photos = None if rule.photos is None else load(rule.photos)
     onward, back = _Links(), _Links()
     for i in range(0, max(1, len(neighbours)), _ROWS):

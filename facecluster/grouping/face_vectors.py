@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,9 +18,10 @@ class FaceVectors:
     parts: tuple[Stored, ...]  # (rows of the part, dim)
     starts: tuple[int, ...]  # first row of each part, and n
     dim: int
+    rows: Stored | None = None  # (n,) rows of the parts that these vectors are, if not all
 
     def __len__(self) -> int:
-        return self.starts[-1]
+        return self.starts[-1] if self.rows is None else len(load(self.rows))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -28,6 +29,8 @@ class FaceVectors:
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Rows by a slice without a step, or by an array of row numbers or of booleans: (m, dim); one row by its number: (dim,)."""
+        if self.rows is not None:
+            return replace(self, rows=None)[load(self.rows)[rows]]
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(len(self))
             first, last = np.searchsorted(self.starts, [start, max(start, stop - 1)], "right") - 1

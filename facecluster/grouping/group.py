@@ -21,7 +21,7 @@ a missing edge. A face without a neighbour in reach, or the only face, has no gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from facecluster.errors import ArgumentError
 from facecluster.grouping.attachment import place_leftovers
 from facecluster.grouping.average_linkage import AverageLinkage, Pairs
-from facecluster.grouping.candidate_edges import LinkShard, edge_shards, edges_at
+from facecluster.grouping.candidate_edges import KeptLinks, Links, LinkShard, edge_shards, edges_at
 from facecluster.grouping.cohort import COHORT_SIZE, CohortStats, cohort_stats, content_keys, prior_stats
 from facecluster.grouping.constraints import constrained, constrained_keys
 from facecluster.grouping.face_vectors import FaceVectors, Vectors, as_vectors
@@ -40,10 +40,13 @@ from facecluster.grouping.identify_config import ALGORITHMS, IdentifyConfig
 from facecluster.grouping.incremental import core_faces, keep_previous
 from facecluster.grouping.probability import face_margins, membership_probabilities
 from facecluster.grouping.same_photo import lesser_twins
-from facecluster.grouping.subset import neighbours_within, pairs_within, rows_of_pairs
+from facecluster.grouping.subset import pairs_within, rows_of_pairs
 from facecluster.grouping.trees import ClusterTree, cluster_tree, labels_by_size
 from facecluster.grouping.work import Crew, LocalCrew
 
+Tick = Callable[[int], None]
+
+STEPS = 12  # of a grouping from the start: edges, tree, linkage, cohort or the rest, of three rounds
 SHARD_ROWS = 1 << 15  # faces of a shard of links in memory
 # faces in the cohort that follows each round; 0: the last round. The first round has the model card's figures, which leave people in
 # several clusters; a person with two faces in the cohort would make other people seem more similar than they are, so it starts small
@@ -73,19 +76,23 @@ def group(
     Raises:
         ArgumentError: an unknown algorithm, or `before` with the algorithm "hdbscan".
     """
-    links = [LinkShard(i, neighbours[i : i + SHARD_ROWS], similarity[i : i + SHARD_ROWS]) for i in range(0, len(neighbours), SHARD_ROWS)]
     return group_links(
-        as_vectors(vectors), links, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before,
+        as_vectors(vectors), in_shards(neighbours, similarity), config, photos=photos, weak=weak, must=must, cannot=cannot, before=before,
         recognisability=recognisability,
     )  # fmt: skip
 
 
 def group_links(
-    x: Vectors, links: Sequence[LinkShard], config: IdentifyConfig, *, photos: NDArray[np.integer] | None = None,
+    x: Vectors, links: Sequence[Links], config: IdentifyConfig, *, photos: NDArray[np.integer] | None = None,
     weak: NDArray[np.bool_] | None = None, must: Pairs | None = None, cannot: Pairs | None = None,
-    before: NDArray[np.integer] | None = None, recognisability: NDArray[np.floating] | None = None, crew: Crew | None = None,
+    before: NDArray[np.integer] | None = None, recognisability: NDArray[np.floating] | None = None,
+    crew: Crew | None = None, tick: Tick | None = None,
 ) -> Groups:  # fmt: skip
-    """`group` for links in shards, whose first rows rise from 0 without a gap. The result is the same for any shards and any crew."""
+    """`group` for links in shards, whose first rows rise from 0 without a gap. The result is the same for any shards and any crew.
+
+    `tick` is told of each of the STEPS that is done.
+    """
+    done = (lambda n: None) if tick is None else tick
     _check_algorithm(config, before)
     crew = LocalCrew() if crew is None else crew
     n = len(x)
@@ -103,7 +110,9 @@ def group_links(
     for turn, cohort_size in enumerate(() if n < 2 else _COHORT_SIZES if old is None else _COHORT_SIZES[-1:]):
         every = edge_shards(crew, f"{turn}/edges", links, cohort, photo, config.same_photo_penalty)
         edges = every if weak is None else edges_at(crew, f"{turn}/strong", every, ~weak, both=True)
+        done(1)
         tree = cluster_tree(crew, f"{turn}/tree", edges, cohort, config.margin, config.min_samples, config.min_cluster_size)
+        done(1)
         linkage = replace(rule, cohort=cohort)
         if config.algorithm == "hdbscan" and not cohort_size:
             labels, strengths, scores = _library_clusters(tree)
@@ -114,14 +123,17 @@ def group_links(
         if old is not None:
             linkage = replace(linkage, fixed_faces=core_faces(old, labels))
         labels = linkage.merge_clusters(x, labels, edges, f"{turn}/linkage")
+        done(1)
         if not cohort_size:
             labels = place_leftovers(linkage, x, labels, edges, config.attach_margin, said, weak, every)
+            done(1)
             break
         crew.shelf.drop(part for shard in [*every, *edges] for part in shard)
         cohort = cohort_stats(
             x, labels, mean=config.impostor_mean, sd=config.impostor_sd, cohort_size=cohort_size, contents=plain, crew=crew,
             name=f"{turn}/cohort",
         )  # fmt: skip
+        done(1)
     people = labels_by_size(labels, config.min_cluster_size)
     margins = face_margins(x, people, cohort, config.merge, config.impostor_weight, recognisability, crew)
     free = replace(rule, cohort=cohort, cannot=None)
@@ -139,16 +151,33 @@ def group_kept(
     recognisability: NDArray[np.floating] | None = None,
 ) -> Groups:  # fmt: skip
     """Group the faces `keep` (n,) alone; the other arguments and the result are those of `group`. The tree is of the kept faces."""
+    return group_kept_links(
+        keep, as_vectors(vectors), in_shards(neighbours, similarity), config, photos=photos, weak=weak, must=must, cannot=cannot,
+        before=before, recognisability=recognisability,
+    )  # fmt: skip
+
+
+def group_kept_links(
+    keep: NDArray[np.bool_], x: Vectors, links: Sequence[Links], config: IdentifyConfig, *, photos: NDArray[np.integer] | None = None,
+    weak: NDArray[np.bool_] | None = None, must: Pairs | None = None, cannot: Pairs | None = None,
+    before: NDArray[np.integer] | None = None, recognisability: NDArray[np.floating] | None = None,
+    crew: Crew | None = None, tick: Tick | None = None,
+) -> Groups:  # fmt: skip
+    """`group_kept` for links in shards, as in `group_links`."""
     if keep.all():
-        return group(
-            vectors, neighbours, similarity, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before,
-            recognisability=recognisability,
+        return group_links(
+            x, links, config, photos=photos, weak=weak, must=must, cannot=cannot, before=before, recognisability=recognisability,
+            crew=crew, tick=tick,
         )  # fmt: skip
+    crew = LocalCrew() if crew is None else crew
+    some = replace(x, rows=crew.shelf.keep("kept/rows", np.flatnonzero(keep))) if isinstance(x, FaceVectors) else x[keep]
+    number = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last: of a missing neighbour
+    numbers, first = crew.shelf.keep("kept/numbers", number), np.append(0, np.cumsum(keep))
     part = [None if a is None else np.asarray(a)[keep] for a in (photos, weak, before, recognisability)]
-    found = group(
-        np.asarray(vectors)[keep], neighbours_within(keep, neighbours), np.asarray(similarity)[keep], config, photos=part[0], weak=part[1],
-        must=pairs_within(keep, must), cannot=pairs_within(keep, cannot), before=part[2],
-        recognisability=part[3],
+    found = group_links(
+        some, [KeptLinks(int(first[shard.start]), shard, numbers) for shard in links], config, photos=part[0], weak=part[1],
+        must=pairs_within(keep, must), cannot=pairs_within(keep, cannot), before=part[2], recognisability=part[3],
+        crew=crew, tick=tick,
     )  # fmt: skip
     n = len(keep)
     labels, margins = np.full(n, -1, np.int32), np.full(n, np.nan, np.float32)
@@ -158,6 +187,12 @@ def group_kept(
     ):
         whole[keep] = of_part
     return Groups(labels, margins, probabilities, scores, found.tree)
+
+
+def in_shards(neighbours: NDArray[np.integer], similarity: NDArray[np.floating]) -> list[Links]:
+    """Links (n, k) as shards in memory."""
+    starts = range(0, len(neighbours), SHARD_ROWS)
+    return [LinkShard(i, neighbours[i : i + SHARD_ROWS], similarity[i : i + SHARD_ROWS]) for i in starts]
 
 
 def _check_algorithm(config: IdentifyConfig, before: NDArray[np.integer] | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,20 +13,39 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.grouping.average_linkage import Pairs
-from facecluster.grouping.group import group, group_kept
+from facecluster.grouping.face_vectors import FaceVectors, as_vectors
+from facecluster.grouping.group import STEPS, Tick, group, group_kept, group_kept_links
 from facecluster.grouping.identify_config import ALGORITHMS, CONFIDENCE_KEYS, METHOD, IdentifyConfig
 from facecluster.grouping.probability import margins_of, membership_probabilities
 from facecluster.grouping.subset import recognisable
+from facecluster.grouping.work import Crew, LocalCrew
 from facecluster.store import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
 
-__all__ = ["ALGORITHMS", "CONFIDENCE_KEYS", "METHOD", "IdentifyConfig", "group", "group_kept", "identify", "read_links"]
+__all__ = ["ALGORITHMS", "CONFIDENCE_KEYS", "METHOD", "STEPS", "IdentifyConfig", "group", "group_kept", "identify", "read_links"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLinks:
+    """The links of a shard of a store."""
+
+    start: int
+    store: Store
+    table: str
+    shard: str
+
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        data = self.store.read(self.table, self.shard, ["neighbours", "similarity"])
+        columns = [data[name].combine_chunks() for name in data.column_names]
+        near, cosine = (np.asarray(c.flatten().to_numpy(zero_copy_only=False)).reshape(len(c), c.type.list_size) for c in columns)
+        return near, cosine
 
 
 def identify(
-    store: Store, vectors: NDArray[np.floating], links: str, table: str, config: IdentifyConfig, *,
+    store: Store, vectors: NDArray[np.floating] | FaceVectors, links: str, table: str, config: IdentifyConfig, *,
     photos: NDArray[np.integer] | None = None, weak: NDArray[np.bool_] | None = None,
     must: Pairs | None = None, cannot: Pairs | None = None, before: NDArray[np.integer] | None = None,
     recognisability: NDArray[np.floating] | None = None, history: Mapping[str, Any] | None = None, full: bool = False,
+    crew: Crew | None = None, tick: Tick | None = None,
 ) -> ShardResult:  # fmt: skip
     """Write the identities of the faces in the table `links` to the table `table`. Arguments that are not named here are those of `group`.
 
@@ -39,6 +60,8 @@ def identify(
         recognisability: (n,) of the faces, 0 to 1; None = not known, all are grouped.
         history: how the groups came about; goes into the stamp, for the next incremental grouping.
         full: group all faces from the start, even if the groups are up to date by an incremental grouping.
+        crew: does the work; the groups are the same whoever does it. Its shelf must be of these vectors alone.
+        tick: told of each of the STEPS of a grouping that is done.
     """
     shards = store.shards(links)
     inputs = str((store.stamp(links, shards[0]) or {}).get("inputs"))
@@ -56,13 +79,17 @@ def identify(
         if incremental and other <= {*CONFIDENCE_KEYS}:
             _rewrite_probabilities(store, table, found, config)
             return ShardResult(stage="identify", shard="all", faces=len(vectors))
-    ids, neighbours, similarity = read_links(store, links)
+    parts = [store.read(links, shard, ["face_id"])["face_id"].combine_chunks().cast(pa.string()) for shard in shards]
+    starts = np.cumsum([0, *(len(part) for part in parts)]).tolist()
+    stored = [StoredLinks(start, store, links, shard) for start, shard in zip(starts[:-1], shards, strict=True)]
     given: dict[str, Any] = {"photos": photos, "weak": weak, "must": must, "cannot": cannot, "before": before}
     given["recognisability"] = recognisability
-    groups = group_kept(keep, vectors, neighbours, similarity, config, **given)
+    digest = hashlib.sha256(json.dumps([stamp, str(history)], sort_keys=True).encode()).hexdigest()[:16]
+    crew = LocalCrew() if crew is None else crew.within(digest)
+    groups = group_kept_links(keep, as_vectors(vectors), stored, config, crew=crew, tick=tick, **given)
     columns = {
-        "face_id": ids, "identity": groups.labels, "probability": groups.probabilities, "outlier_score": groups.outlier_scores,
-        "recognisability": recognisability,
+        "face_id": pa.concat_arrays(parts), "identity": groups.labels, "probability": groups.probabilities,
+        "outlier_score": groups.outlier_scores, "recognisability": recognisability,
     }  # fmt: skip
     if history is not None:
         stamp["grown"] = dict(history)

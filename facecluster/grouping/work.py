@@ -18,7 +18,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -121,6 +121,10 @@ class Shelf(Protocol):
         """Forget arrays that no task needs any more."""
         ...
 
+    def within(self, name: str) -> Shelf:
+        """A part of the shelf, for the work of this name."""
+        ...
+
 
 class MemoryShelf:
     """Arrays stay in memory, and nothing is found again."""
@@ -133,6 +137,9 @@ class MemoryShelf:
 
     def drop(self, stored: Iterable[Stored]) -> None:
         pass
+
+    def within(self, name: str) -> Shelf:
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +179,18 @@ class FolderShelf:
                 if fs.exists(path):
                     fs.rm_file(path)
 
-    def clear(self) -> None:
-        """Delete the folder."""
+    def within(self, name: str) -> Shelf:
+        return FolderShelf(f"{self.folder.rstrip('/')}/{name}")
+
+    def clear(self, *, but: str = "") -> None:
+        """Delete the folder, or all in it but the part of a name."""
         fs, path = fsspec.core.url_to_fs(self.folder)
-        if fs.exists(path):
+        if not fs.isdir(path):
+            return
+        for found in fs.ls(path, detail=False):
+            if str(found).rstrip("/").rsplit("/", 1)[-1] != but:
+                fs.rm(found, recursive=True)
+        if not but:
             fs.rm(path, recursive=True)
 
     def _url(self, name: str) -> str:
@@ -192,6 +207,10 @@ class Crew(Protocol):
         """The results of task(*call) for each call, in order."""
         ...
 
+    def within(self, name: str) -> Crew:
+        """The same crew, on a part of its shelf."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LocalCrew:
@@ -203,6 +222,9 @@ class LocalCrew:
     def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> Sequence[T]:
         with ThreadPoolExecutor(self.threads) as pool:
             return list(pool.map(lambda call: task(*call), calls))
+
+    def within(self, name: str) -> Crew:
+        return replace(self, shelf=self.shelf.within(name))
 
 
 def kept(shelf: Shelf, name: str, names: Sequence[str], make: Callable[[], Sequence[Array]]) -> tuple[Stored, ...]:
