@@ -190,7 +190,8 @@ class FolderShelf:
         for found in fs.ls(path, detail=False):
             if str(found).rstrip("/").rsplit("/", 1)[-1] != but:
                 fs.rm(found, recursive=True)
-        if not but:
+        fs.invalidate_cache()
+        if not but and fs.isdir(path):  # object stores have no empty folders
             fs.rm(path, recursive=True)
 
     def _url(self, name: str) -> str:
