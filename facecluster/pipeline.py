@@ -34,10 +34,12 @@ from facecluster.people import (
     find_previous_grouping,
     follow_faces,
     prepare_decisions,
+    read_current_people,
     read_followed,
     reconcile,
     save_run,
 )
+from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.places import GONE_TABLE, current_photos
 from facecluster.store import FACES, ShardResult, Store
@@ -141,11 +143,24 @@ def cluster_faces(
         engine: where the links are made; None for this process. A dry run is always here: other machines do not see its tables.
         memory: bytes that a task of the engine may take.
     """
+    card = card_of(embed.model)
+    if identities is None:
+        fitted = read_calibration(store, card).identify_settings()
+        identities = IdentifyConfig(**card.grouping_settings(), **fitted)
+    settings = embed.stamp(), links, identities, card
+    same = None if full else find_unchanged(store, settings)
+    if same is not None:
+        tell(same)
+        table = f"identities/{card.name}" if dry_run else same.run.identities
+        return Clustered(table, same.run.counts["faces"], same, Linked(same.run.counts["faces"], "", skipped=True))
     runner = LocalEngine() if engine is None or dry_run else engine
     linking: dict[str, Any] = {"engine": runner, "memory": memory}
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = OverlayStore(folder, store) if dry_run else store
-        return _cluster(store, made, embed, links, identities, bars, tell, linking, keep=not dry_run, full=full)
+        done = _cluster(store, made, embed, links, identities, bars, tell, linking, keep=not dry_run, full=full)
+    if not dry_run:
+        remember_state(store, settings, read_current_people(store)[2])
+    return done
 
 
 def _cluster(
@@ -153,7 +168,7 @@ def _cluster(
     made: Store,
     embed: EmbedConfig,
     links: LinkConfig,
-    identities: IdentifyConfig | None,
+    identities: IdentifyConfig,
     bars: Bars,
     tell: Callable[[ReconciledRun], None],
     linking: Mapping[str, Any],
@@ -163,9 +178,6 @@ def _cluster(
 ) -> Clustered:
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_of(embed.model)
-    if identities is None:
-        fitted = read_calibration(store, card).identify_settings()
-        identities = IdentifyConfig(**card.grouping_settings(), **fitted)
     check_vectors(store, embed)
     followed = follow_faces(store, made, embed.table())
     ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])

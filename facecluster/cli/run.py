@@ -26,5 +26,5 @@ def command(memory: int, **options: Any) -> None:
     jobs.embed(**options)
     where = {"workers": options["workers"], "scheduler": options["scheduler"], "memory": memory}
     table = jobs.cluster(options["store"], options["model"], **where)
-    jobs.say_gone(options["store"])  # after grouping, which follows edited photos from their old places to the new ones
-    jobs.report(options["store"], table, model=options["model"])
+    gone = jobs.say_gone(options["store"])  # after grouping, which follows edited photos from their old places to the new ones
+    jobs.report(options["store"], table, model=options["model"], gone=gone)

@@ -23,7 +23,7 @@ from facecluster.errors import InputError
 from facecluster.grouping.link_large import Linked, link_large, run_here
 from facecluster.grouping.link_lists import gpus
 from facecluster.grouping.link_plan import EXACT_SEARCH, MEMORY, PROBES, LinkPlan, Run, blocks, chosen_method, sizes
-from facecluster.grouping.link_shuffle import read_ids, rows_in_order, vectors_of, write_order
+from facecluster.grouping.link_shuffle import lists_of, read_ids, rows_in_order, write_order
 from facecluster.photos.places import GONE_TABLE
 from facecluster.store import LINKS_K, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
 from facecluster.store.fingerprint import tables_hash
@@ -48,7 +48,7 @@ def load_vectors(store: Store, table: str) -> tuple[list[str], NDArray[np.float1
     dim = store.read(table, _embedded(store, table)[0], ["embedding"]).schema.field("embedding").type.list_size
     data = store.read_all(table, embeddings_schema(dim))
     rows = rows_in_order(store, data["face_id"].cast(pa.large_string()))
-    return data["face_id"].take(pa.array(rows)).to_pylist(), vectors_of(data)[rows]
+    return data["face_id"].take(pa.array(rows)).to_pylist(), lists_of(data, "embedding")[rows]
 
 
 def nearest(

@@ -16,8 +16,7 @@ from facecluster.store import ShardResult, Stamp
 
 FAST_SCAN, FLAT_LISTS, EXACT_SEARCH = "IVF fast scan", "IVF flat", "exact"
 PROBES = 48  # lists that a query is searched in (docs/decisions.md)
-REFINED = 3  # candidates of a fast scan for each neighbour that is kept: their cosines are computed from the full vectors
-SPARE = 32  # more candidates than neighbours of lists of full vectors, so that a tie at the end cuts no neighbour
+SPARE = 64  # more candidates than neighbours: the cosines of all are computed from the full vectors, and the best are kept
 SHORTEST = 32  # numbers of a vector from which a code of two numbers in four bits is sharp enough
 SAMPLED = 40  # faces a list that the quantiser is trained on
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
@@ -53,7 +52,7 @@ class LinkPlan:
     @property
     def candidates(self) -> int:
         """Faces whose cosines are computed for a query."""
-        return REFINED * self.k if self.method == FAST_SCAN else self.k + SPARE
+        return self.k + SPARE
 
     @property
     def tasks(self) -> list[str]:
@@ -101,7 +100,7 @@ def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> 
         raise InputError(f"expected --memory 1GB or more, found {memory / 2**30:.2f} GB: give a worker more, and use fewer of them")
     share = (memory - _BASE) // 4
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
-    query = 8 * (REFINED * k + PROBES) + 8 * dim
+    query = 12 * (k + SPARE) + 4 * PROBES + 8 * dim
     return {
         "span": max(1, min(share // (query * rows), -(-faces // 400_000))),
         "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),

@@ -25,7 +25,7 @@ from facecluster.grouping.link_lists import (
 )
 from facecluster.grouping.link_neighbours import Copies, best, expand, merged
 from facecluster.grouping.link_plan import LinkPlan, Tick, blocks
-from facecluster.grouping.link_shuffle import key_limits, read_vectors, vectors_of
+from facecluster.grouping.link_shuffle import as_bytes, bytes_of, key_limits, read_vectors, vectors_of
 from facecluster.store import ShardResult, Stamp, Store, links_schema, table_of
 
 BLOCK = 4_096  # queries of one search, between two updates of the progress bar
@@ -67,9 +67,7 @@ def encode_vectors(task: str, tick: Tick | None = None, *, store: Store, plan: L
     part = columns[0].astype(np.int64) * plan.parts // plan.lists
     for number, name in enumerate(plan.list_parts):
         lists, rows, keys, codes = (column[part == number] for column in columns)
-        width = columns[3].shape[1]
-        flat = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(codes), [None, pa.py_buffer(np.ascontiguousarray(codes))])
-        table = pa.table({"list": lists, "row": rows, "key": keys, "code": flat})
+        table = pa.table({"list": lists, "row": rows, "key": keys, "code": as_bytes(codes)})
         store.write(plan.work("entries"), f"{name}-{task}", table, plan.stamp("entries"))
     return ShardResult(stage="link", shard=task, faces=len(columns[0]))
 
@@ -78,8 +76,7 @@ def pack_lists(part: str, tick: Tick | None = None, *, store: Store, plan: LinkP
     """Make an index of a part of the lists, and note copies."""
     data = pa.concat_tables([store.read(plan.work("entries"), f"{part}-{task}") for task in plan.tasks]).combine_chunks()
     lists, rows, keys = (data[name].to_numpy() for name in ("list", "row", "key"))
-    width = data.schema.field("code").type.byte_width
-    codes = np.frombuffer(data["code"].combine_chunks().buffers()[1], np.uint8).reshape(-1, width)
+    codes = bytes_of(data, "code")
     kept, copies, firsts = first_of_copies(lists, rows, keys, codes)
     index = pack(plan, _trained(store, plan), lists[kept], rows[kept], codes[kept])
     binary = pa.LargeBinaryArray.from_buffers(
