@@ -74,9 +74,10 @@ def embed_photos(
     device: str = "auto",
     shard_size: int = 128,
     retry_failed: bool = False,
+    lists: Iterable[str] = (),
 ) -> Embedded:
     """Photos to vectors: plan what is new, detect and embed each shard that is not done."""
-    collected = collect(sources, store, retry_failed=retry_failed, shard_size=shard_size)
+    collected = collect(sources, store, lists=lists, retry_failed=retry_failed, shard_size=shard_size)
     done = Embedded(collected, warnings=collected.warnings)
     runner = engine or LocalEngine()
     detecting = partial(detect_shard, store=store, config=detect, device=device)

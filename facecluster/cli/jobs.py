@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def embed(
     photos: tuple[str, ...], store: str, threshold: float | None, model: str, device: str,
-    workers: int | None, scheduler: str | None, retry_failed: bool,
+    workers: int | None, scheduler: str | None, retry_failed: bool, lists: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Detect and embed the faces of photos, and print what was done."""
     from facecluster.faces.detect import DetectConfig
@@ -30,10 +30,12 @@ def embed(
     from facecluster.pipeline import embed_photos
     from facecluster.store import Store
 
+    if not photos and not lists:
+        raise click.UsageError("Missing argument 'PHOTOS...'.")
     place = Store(store)
     place.create()
     configs = DetectConfig(threshold=threshold), EmbedConfig(model=model)
-    options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed}
+    options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed, "lists": lists}
     with place.lock(), engine_of(workers, scheduler) as engine:
         done = embed_photos(photos, place, *configs, engine=engine, **options)
     for line in done.warnings:

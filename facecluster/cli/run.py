@@ -16,7 +16,7 @@ from facecluster.cli.options import memory_option, photo_options
 @memory_option
 @handle_errors
 def command(memory: int, **options: Any) -> None:
-    """Find the faces in PHOTOS (folders, globs, files), group them into people, and write the report.
+    """Find the faces in PHOTOS (folders, globs, files, archives), group them into people, and write the report.
 
     Run it again to go on after a stop, or to add photos: what is done is not done again.
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 import fsspec
 
 from facecluster.errors import PhotoError
+from facecluster.photos.web import fetch
 
 MAX_BYTES = 2**31  # of a file
 
@@ -39,6 +40,8 @@ def open_plain(uri: str) -> BinaryIO:
 
 def read_plain(uri: str) -> bytes:
     """The bytes of a file that is no member of an archive. Raises PhotoError if it can't be read."""
+    if uri.startswith(("http://", "https://")):
+        return fetch(uri)
     path = local_path(uri)
     with open_plain(uri) as f, saying_why(path):
         size = 0 if path is None else os.fstat(f.fileno()).st_size
