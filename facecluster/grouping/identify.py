@@ -16,6 +16,7 @@ from facecluster.grouping.average_linkage import Pairs
 from facecluster.grouping.face_vectors import FaceVectors, as_vectors
 from facecluster.grouping.group import STEPS, Tick, group, group_kept, group_kept_links
 from facecluster.grouping.identify_config import ALGORITHMS, CONFIDENCE_KEYS, METHOD, IdentifyConfig
+from facecluster.grouping.link_shuffle import lists_of
 from facecluster.grouping.probability import margins_of, membership_probabilities
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, LocalCrew
@@ -35,9 +36,7 @@ class StoredLinks:
 
     def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         data = self.store.read(self.table, self.shard, ["neighbours", "similarity"])
-        columns = [data[name].combine_chunks() for name in data.column_names]
-        near, cosine = (np.asarray(c.flatten().to_numpy(zero_copy_only=False)).reshape(len(c), c.type.list_size) for c in columns)
-        return near, cosine
+        return lists_of(data, "neighbours"), lists_of(data, "similarity")
 
 
 def identify(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.link import EXACT
-from facecluster.grouping.link_shuffle import read_ids, rows_in_order, vectors_of
+from facecluster.grouping.link_shuffle import lists_of, read_ids, rows_in_order
 from facecluster.grouping.work import Crew, Shelf, Stored, kept, load, load_rows
 from facecluster.store import Store, embeddings_schema
 
@@ -57,7 +57,7 @@ def _deal(
 
     def make() -> tuple[NDArray[np.int32], NDArray[np.float16], NDArray[np.int64]]:
         schema = pa.schema([embeddings_schema(dim).field("embedding")])
-        vectors = np.concatenate([vectors_of(store.read(table, shard, schema.names).cast(schema)) for shard in shards])
+        vectors = np.concatenate([lists_of(store.read(table, shard, schema.names).cast(schema), "embedding") for shard in shards])
         rows = load(to)[first : first + len(vectors)]
         order = np.argsort(rows, kind="stable")
         order = order[np.searchsorted(rows[order], 0) :]
