@@ -9,10 +9,11 @@ import pkgutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from facecluster import __version__
 from facecluster.errors import EngineError, FaceclusterError, InputError
@@ -22,6 +23,7 @@ CONNECT = 20.0  # seconds to wait for a scheduler
 CLOSE = 5.0  # seconds to wait until a client is closed
 FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 
+T = TypeVar("T")
 Tick = Callable[[int], None]
 
 
@@ -39,6 +41,10 @@ class Engine(Protocol):
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]: ...
 
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        """The results of task(*call) for each call, in order; calls and results are small, and must pickle."""
+        ...
+
 
 class LocalEngine:
     """In this process, one shard after another; `tick(n)` after every few photos or faces."""
@@ -47,6 +53,10 @@ class LocalEngine:
         for shard in shards:
             for step in steps:
                 yield step.run(shard, tick if step.counts else None)
+
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda call: task(*call), calls))
 
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
@@ -195,7 +205,7 @@ class DaskEngine:
             start()
         ends = 0
         for future in running:
-            result = self._result(future)
+            result: ShardResult = self._result(future)
             if tick and (what := counts.pop(future.key)):
                 tick(getattr(result, what))
             yield result
@@ -203,11 +213,28 @@ class DaskEngine:
             if ends % len(steps) == 0:
                 start()
 
-    def _result(self, future: Any) -> ShardResult:
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        todo, place = enumerate(calls), dict[str, int]()  # place: by the key of a task
+        running, found = self._kit.as_completed(loop=self._client.loop), dict[int, T]()
+
+        def start() -> None:
+            number, call = next(todo, (0, None))
+            if call is not None:
+                future = self._client.submit(task, *call, pure=False)
+                place[future.key] = number
+                running.add(future)
+
+        for _ in range(4 * max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))):
+            start()
+        for future in running:
+            found[place.pop(future.key)] = self._result(future)
+            start()
+        return [found[number] for number in range(len(found))]
+
+    def _result(self, future: Any) -> Any:
         again = "What is done is kept: run the same command again to go on"
         try:
-            result: ShardResult = future.result()
-            return result
+            return future.result()
         except FaceclusterError:
             raise
         except self._kit.KilledWorker as e:
