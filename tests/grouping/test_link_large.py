@@ -204,6 +204,11 @@ def test_the_way_of_searching(faces: int, dim: int, gpus: int, method: str) -> N
     assert link_plan.chosen_method(faces, dim, exact=200_000, gpus=gpus) == method
 
 
+@pytest.mark.parametrize("faces, lists, probes", [(1_000, 63, 32), (300, 34, 32), (10**6, 2_000, 64), (10**8, 20_000, 128)])
+def test_lists_and_probes(faces: int, lists: int, probes: int) -> None:
+    assert link_plan.chosen_lists(faces) == (lists, probes)
+
+
 @pytest.mark.skipif(not link_lists.gpus(), reason="needs a GPU and faiss-gpu")
 def test_gpus_find_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = faces()
