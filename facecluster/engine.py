@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import pkgutil
@@ -10,8 +11,9 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import resource_tracker
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +24,8 @@ from facecluster.store import ShardResult
 CONNECT = 20.0  # seconds to wait for a scheduler
 CLOSE = 5.0  # seconds to wait until a client is closed
 FIRST_WORKER = 60.0  # seconds to wait until it has a worker
+KEPT = 2**29  # bytes that are free and not given back to the kernel
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt (malloc.h)
 
 T = TypeVar("T")
 Tick = Callable[[int], None]
@@ -50,6 +54,7 @@ class LocalEngine:
     """In this process, one shard after another; `tick(n)` after every few photos or faces."""
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]:
+        keep_memory()
         for shard in shards:
             for step in steps:
                 yield step.run(shard, tick if step.counts else None)
@@ -60,6 +65,7 @@ class LocalEngine:
 
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
+    keep_memory()
     return run(shard)
 
 
@@ -248,14 +254,24 @@ class DaskEngine:
             raise EngineError(f"expected the Dask cluster {self._where} to stay, found it gone: {_line(e)}. Start it again. {again}") from e
 
 
-def worker_environment(workers: int, cores: int) -> dict[str, str | None]:
-    """The variables with which each of `workers` processes on a machine of `cores` cores starts; None: not set by Dask either.
+def worker_environment(workers: int, cores: int) -> dict[str, str]:
+    """The variables with which each of `workers` processes on a machine of `cores` cores starts: its share of them for torch, OpenMP, BLAS.
 
-    Each gets its share of the cores for torch, OpenMP and BLAS. Dask's MALLOC_TRIM_THRESHOLD_ of 64 KiB would send every large array back
-    to the kernel, which then clears its pages anew for the next one (docs/decisions.md). What the user has set in the environment stays.
+    What the user has set in the environment stays.
     """
-    threads = str(max(1, cores // workers))
-    return {"MALLOC_TRIM_THRESHOLD_": None} | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(max(1, cores // workers)))
+
+
+@cache
+def keep_memory() -> None:
+    """Have glibc keep the memory of arrays for the next ones, up to KEPT bytes; elsewhere nothing is done.
+
+    Else it gives them back to the kernel, which clears each page anew when it is used again; Dask even asks for that (docs/decisions.md).
+    """
+    with suppress(OSError, AttributeError, TypeError):  # no glibc
+        libc = ctypes.CDLL(None)
+        for parameter, size in (_M_MMAP_THRESHOLD, KEPT // 2), (_M_TRIM_THRESHOLD, KEPT):
+            libc.mallopt(parameter, size)
 
 
 @contextmanager
