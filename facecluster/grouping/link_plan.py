@@ -22,8 +22,8 @@ SHORTEST = 32  # numbers of a vector from which a code of two numbers in four bi
 SAMPLED = 40  # faces a list that the quantiser is trained on
 BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
-MEMORY = 4 * 2**30  # bytes of a worker, unless the user says otherwise
-_LEAST_MEMORY = 2**30
+MEMORY = 4 * 10**9  # bytes of a worker, unless the user says otherwise
+_LEAST_MEMORY = 10**9
 _BASE = 400 * 2**20  # what a process takes before it has any vectors
 
 Tick = Callable[[int], None]
@@ -102,7 +102,7 @@ def chosen_lists(faces: int) -> tuple[int, int]:
 def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> dict[str, int]:
     """`span`, `parts` and `held` of a plan whose tasks take at most `memory` bytes. Raises InputError if that is too little for any."""
     if memory < _LEAST_MEMORY:
-        raise InputError(f"expected --memory 1GB or more, found {memory / 2**30:.2f} GB: give a worker more, and use fewer of them")
+        raise InputError(f"expected --memory 1GB or more, found {memory / 1e9:.2f} GB: give a worker more, and use fewer of them")
     share = (memory - _BASE) // 4
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
     query = 12 * (k + SPARE) + 4 * PROBES[1] + 8 * dim

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import people_store
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from facecluster.cli import main
 from facecluster.engine import DaskEngine, Engine, LocalEngine
 from facecluster.errors import InputError
 from facecluster.grouping import link_large, link_lists, link_plan
@@ -193,7 +197,7 @@ def test_parts_of_lists_and_of_vectors_follow_from_the_memory() -> None:
     assert small["parts"] > large["parts"] and small["held"] < large["held"] and small["span"] < large["span"]
     assert all(held["held"] % 100_000 == 0 for held in (small, large))
     with pytest.raises(InputError, match="--memory 1GB or more, found 0.50 GB"):
-        parts(10_000_000, 2**29)
+        parts(10_000_000, 500_000_000)
 
 
 @pytest.mark.parametrize("faces, dim, gpus, method", [
@@ -229,3 +233,20 @@ def test_products_with_centroids_are_exact() -> None:
     assert link_plan.BLOCK > len(x)
     each = np.concatenate([link_lists.probed(x[:90], x[i : i + 1], 20) for i in range(len(x))])
     assert (each == link_lists.probed(x[:90], x, 20)).all()
+
+
+def test_the_command_links_a_large_collection_and_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, _, _ = people_store.ungrouped_store(tmp_path, [6] * 60)
+    dry = people_store.call("cluster", store.url, "--dry-run")
+    assert dry.exit_code == 0 and "links: IVF fast scan of 360 faces, 32 of 37 lists for each" in dry.stderr
+    assert not store.shards("links/bundled") and not store.exists("linking")
+    done = people_store.call("cluster", store.url, "--memory", "2GB", "--json")
+    said = json.loads(done.stdout)
+    assert done.exit_code == 0 and len(store.shards("links/bundled")) == 2 and said["counts"]["people"] == 60
+    assert said["links"]["method"] == link_plan.FAST_SCAN and said["links"]["found"] > 0.99 and not said["links"]["skipped"]
+    assert "of the exact neighbours found on a sample of 2" in done.stderr
+    again = people_store.call("cluster", store.url)
+    assert again.exit_code == 0 and "links:" not in again.stderr
+    assert "expected --memory 1GB or more, found 0.01 GB" in people_store.refused("cluster", store.url, "--full", "--memory", "10MB")
+    wrong = CliRunner().invoke(main, ["cluster", store.url, "--memory", "much"])
+    assert wrong.exit_code == 2 and "expected a size such as 4GB, found 'much'" in wrong.stderr
