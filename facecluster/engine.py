@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import pkgutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from multiprocessing import resource_tracker
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from facecluster import __version__
 from facecluster.errors import EngineError, FaceclusterError, InputError
@@ -22,7 +26,10 @@ CONNECT = 20.0  # seconds to wait for a scheduler
 CLOSE = 5.0  # seconds to wait until a client is closed
 FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 LOOK = 5.0  # seconds after which a run looks again how many workers there are
+KEPT = 2**29  # bytes that are free and not given back to the kernel
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt (malloc.h)
 
+T = TypeVar("T")
 Tick = Callable[[int], None]
 
 
@@ -40,17 +47,27 @@ class Engine(Protocol):
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]: ...
 
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        """The results of task(*call) for each call, in order; calls and results are small, and must pickle."""
+        ...
+
 
 class LocalEngine:
     """In this process, one shard after another; `tick(n)` after every few photos or faces."""
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]:
+        keep_memory()
         for shard in shards:
             for step in steps:
                 yield step.run(shard, tick if step.counts else None)
 
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda call: task(*call), calls))
+
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
+    keep_memory()
     return run(shard)
 
 
@@ -182,27 +199,19 @@ class DaskEngine:
         counts: dict[str, str] = {}  # by the key of a task
         running = self._kit.as_completed(loop=self._client.loop)
 
-        def start(has_gpu: bool) -> bool:
-            """Whether there was another shard to begin."""
-            shard = next(todo, None)
-            before: Any = None
-            if shard is None:
-                return False
-            for position, step in enumerate(steps):
-                options = {"resources": {"GPU": 1}} if step.gpu and has_gpu else {}
-                before = self._client.submit(_after, step.run, shard, before, pure=False, priority=position, **options)
-                counts[before.key] = step.counts
-                running.add(before)
-            return True
-
         def fill() -> None:
             workers, has_gpu = self._workers()
-            while len(counts) < 4 * workers * len(steps) and start(has_gpu):
-                pass
+            for shard in islice(todo, max(0, 4 * workers - len(counts) // len(steps))):
+                before: Any = None
+                for position, step in enumerate(steps):
+                    options = {"resources": {"GPU": 1}} if step.gpu and has_gpu else {}
+                    before = self._client.submit(_after, step.run, shard, before, pure=False, priority=position, **options)
+                    counts[before.key] = step.counts
+                    running.add(before)
 
         fill()
         for future in running:
-            result = self._result(future)
+            result: ShardResult = self._result(future)
             if (what := counts.pop(future.key)) and tick:
                 tick(getattr(result, what))
             yield result
@@ -216,11 +225,26 @@ class DaskEngine:
             self._found = max(1, len(info)), any("GPU" in w.get("resources", {}) for w in info)
         return self._found
 
-    def _result(self, future: Any) -> ShardResult:
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        todo, place = enumerate(calls), dict[str, int]()  # place: by the key of a task
+        running, found = self._kit.as_completed(loop=self._client.loop), dict[int, T]()
+
+        def fill() -> None:
+            for number, call in islice(todo, max(0, 4 * self._workers()[0] - len(place))):
+                future = self._client.submit(task, *call, pure=False)
+                place[future.key] = number
+                running.add(future)
+
+        fill()
+        for future in running:
+            found[place.pop(future.key)] = self._result(future)
+            fill()
+        return [found[number] for number in range(len(found))]
+
+    def _result(self, future: Any) -> Any:
         again = "What is done is kept: run the same command again to go on"
         try:
-            result: ShardResult = future.result()
-            return result
+            return future.result()
         except FaceclusterError:
             raise
         except self._kit.KilledWorker as e:
@@ -234,14 +258,24 @@ class DaskEngine:
             raise EngineError(f"expected the Dask cluster {self._where} to stay, found it gone: {_line(e)}. Start it again. {again}") from e
 
 
-def worker_environment(workers: int, cores: int) -> dict[str, str | None]:
-    """The variables with which each of `workers` processes on a machine of `cores` cores starts; None: not set by Dask either.
+def worker_environment(workers: int, cores: int) -> dict[str, str]:
+    """The variables with which each of `workers` processes on a machine of `cores` cores starts: its share of them for torch, OpenMP, BLAS.
 
-    Each gets its share of the cores for torch, OpenMP and BLAS. Dask's MALLOC_TRIM_THRESHOLD_ of 64 KiB would send every large array back
-    to the kernel, which then clears its pages anew for the next one (docs/decisions.md). What the user has set in the environment stays.
+    What the user has set in the environment stays.
     """
-    threads = str(max(1, cores // workers))
-    return {"MALLOC_TRIM_THRESHOLD_": None} | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(max(1, cores // workers)))
+
+
+@cache
+def keep_memory() -> None:
+    """Have glibc keep the memory of arrays for the next ones, up to KEPT bytes; elsewhere nothing is done.
+
+    Else it gives them back to the kernel, which clears each page anew when it is used again; Dask even asks for that (docs/decisions.md).
+    """
+    with suppress(OSError, AttributeError, TypeError):  # no glibc
+        libc = ctypes.CDLL(None)
+        for parameter, size in (_M_MMAP_THRESHOLD, KEPT // 2), (_M_TRIM_THRESHOLD, KEPT):
+            libc.mallopt(parameter, size)
 
 
 @contextmanager

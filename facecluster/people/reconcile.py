@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import Decision, ResolvedDecisions, append, constraint_pairs, read, replay
 from facecluster.errors import StoreError
+from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.churn import Churn, compare_runs
@@ -78,7 +79,7 @@ def people_with_current_names(store: Store) -> tuple[People, Run] | None:
 
 
 def prepare_decisions(
-    store: Store, ids: Sequence[str], vectors: NDArray[np.floating], followed: Followed | None = None
+    store: Store, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, followed: Followed | None = None
 ) -> PreparedDecisions:
     """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written.
 

@@ -83,6 +83,11 @@ class Store:
         """Path of a file of the store on its filesystem."""
         return "/".join([self.root, *parts])
 
+    def address(self, *parts: str) -> str:
+        """Address of a file of the store for any process: an absolute path, or a URL."""
+        path = self.path(*parts)
+        return path if self.is_local else str(self.fs.unstrip_protocol(path))
+
     def shard_path(self, table: str, shard: str) -> str:
         """Path of a shard; the name of a table may contain a folder (embeddings/<model>)."""
         return self.path(table, f"part-{shard}.parquet")

@@ -13,6 +13,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from archive_files import picture, pictures, write_tar, write_zip
 from click.testing import CliRunner
 
 from facecluster.cli import main
@@ -29,7 +30,6 @@ from facecluster.photos.gone import gone_folders
 from facecluster.photos.images import content_id, read_file
 from facecluster.photos.places import current_photos, places_by_photo
 from facecluster.store import PHOTOS, Store
-from tests.photos.archive_files import picture, pictures, write_tar, write_zip
 
 NOBODY = Faces(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
 
