@@ -71,7 +71,7 @@ def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[s
 
 def ended(process: subprocess.Popen[str]) -> str:
     """What the program said, once it has ended well."""
-    said, _ = process.communicate(timeout=200)
+    said, _ = process.communicate(timeout=250)
     assert process.returncode == 0, said
     return said
 
@@ -130,7 +130,8 @@ def schema_of(kind: str) -> dict[str, Any]:
     except PackageNotFoundError:
         need(False, "dask-kubernetes (PyPI; --no-deps is enough)")
     (path,) = [file for file in files if file.match(f"crds/{kind.lower()}.yaml")]
-    (version,) = yaml.safe_load(path.read_text())["spec"]["versions"]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # half a megabyte
+    (version,) = yaml.load(path.read_text(), loader)["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]
     schema["properties"] |= {"apiVersion": {"const": f"kubernetes.dask.org/{version['name']}"}, "kind": {"const": kind}, "metadata": {}}
 

@@ -21,6 +21,7 @@ from typing import Any
 import distributed
 import fsspec
 import jobs
+import people_store as syn
 import pytest
 from conftest import need
 
@@ -34,11 +35,11 @@ S3 = {
 }  # fmt: skip
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 250) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(0.2)  # each look is a request
 
 
 class Hosts:
@@ -182,17 +183,35 @@ def test_the_tables_are_equal_though_one_worker_is_killed_and_one_is_slow(hosts:
         return distributed.get_worker().address if facecluster.faces.detect._detector.cache_info().hits else ""
 
     with distributed.Client(SCHEDULER) as client:  # type: ignore[no-untyped-call]
-        client.wait_for_workers(3, timeout=120)
+        client.wait_for_workers(3, timeout=250)
         with slowed(hosts.processes["slow"]):
             process = jobs.start(*command("bucket/people"))
             wait_for(lambda: len(embedded(bucket, "bucket/people")) >= 2 or process.poll() is not None)
             hosts.processes["one"].kill()
             assert len(embedded(bucket, "bucket/people")) < 8
-            _, err = process.communicate(timeout=120)
+            _, err = process.communicate(timeout=250)
         assert process.returncode == 0, err
         found = client.run(ran)
     assert len(found) == 2 and all(address.startswith(f"tcp://{TWO}:") for address in found.values())
     same_tables(bucket, "bucket/people", whole, tmp_path)
+
+
+def test_a_large_collection_is_grouped_to_the_same_tables(hosts: Hosts, bucket: Any, tmp_path: Path) -> None:
+    """The limit is lowered; both kinds of tasks, of links and of groups, go to the hosts."""
+    store, _, truth = syn.ungrouped_store(tmp_path, [9] * 15 + [3] * 10 + [1] * 85)
+    assert len(truth) == 250
+    bucket.put(f"{store.root}/", "bucket/large/", recursive=True)
+    program = [sys.executable, str(Path(__file__).parent / "large_collection.py"), "cluster"]
+    for place in ([store.url], ["s3://bucket/large", "--scheduler", SCHEDULER]):
+        done = subprocess.run([*program, *place], env=os.environ | jobs.SETTINGS, capture_output=True, text=True, timeout=250)
+        assert done.returncode == 0, done.stderr
+    bucket.get("bucket/large/", f"{tmp_path}/copy/", recursive=True)
+    there = Store(str(tmp_path / "copy"))
+    for table in ("links/bundled", "identities/bundled"):
+        assert there.shards(table) == store.shards(table) and there.shards(table)
+        for shard in there.shards(table):
+            assert there.read(table, shard).equals(store.read(table, shard), check_metadata=True), (table, shard)
+    assert len(store.shards("links/bundled")) == 2
 
 
 def test_a_scheduler_that_starts_again_is_one_clear_line_and_the_same_command_goes_on(
@@ -203,7 +222,7 @@ def test_a_scheduler_that_starts_again_is_one_clear_line_and_the_same_command_go
     hosts.processes["scheduler"].kill()
     hosts.processes["scheduler"].wait()
     hosts.start_scheduler()
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=250)
     said = jobs.lines(err)
     assert process.returncode == 1 and len(said) == 1, err
     assert "expected the Dask cluster" in said[0] and "run the same command again" in said[0]
