@@ -28,7 +28,8 @@ WORKFLOWS = ROOT / "workflows"
 KUBERNETES = WORKFLOWS / "kubernetes"
 SBATCH = """#!/bin/bash
 # as Slurm's: notes the job script, starts it, and prints the job's number
-n=$(ls "$JOBS"/*.sh 2>/dev/null | wc -l)
+n=0
+until mkdir "$JOBS/$n" 2> /dev/null; do n=$((n + 1)); done
 cp "${!#}" "$JOBS/$n.sh"
 setsid bash "$JOBS/$n.sh" > "$JOBS/$n.log" 2>&1 < /dev/null &
 echo $! > "$JOBS/$n.pid"
@@ -100,7 +101,20 @@ def test_slurm(photos: str, whole: Store, environment: dict[str, str], tmp_path:
     needs("dask_jobqueue")
     store, folder = Store(str(tmp_path / "store")), tmp_path / "jobs"
     command = [sys.executable, str(WORKFLOWS / "slurm.py"), photos, "-o", store.url, "--jobs", "2", "--cores", "1", "--interface", "lo"]
-    more = ["--job-memory", "4GB", "--walltime", "01:00:00", "--queue", "short", "--scratch", str(tmp_path), "--device", "cpu"]
+    more = [
+        "--look",
+        "0.2",
+        "--job-memory",
+        "4GB",
+        "--walltime",
+        "01:00:00",
+        "--queue",
+        "short",
+        "--scratch",
+        str(tmp_path),
+        "--device",
+        "cpu",
+    ]
     process = start([*command, *more], environment)
     try:
         while len(store.shards("photos") if store.fs.isdir(store.root) else ()) < 1 and process.poll() is None:
