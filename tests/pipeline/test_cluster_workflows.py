@@ -42,7 +42,7 @@ for n in "$@"; do kill -- "-$(cat "$JOBS/$n.pid")"; done 2> /dev/null
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return jobs.small_photos(tmp_path_factory.mktemp("photos"), 15)
+    return jobs.small_photos(tmp_path_factory.mktemp("photos"), 9)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def whole(photos: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What one process makes of the photos."""
     store = Store(str(tmp_path_factory.mktemp("whole") / "store"))
     jobs.run("run", photos, "-o", store.url)
-    assert len(store.shards("photos")) == 5
+    assert len(store.shards("photos")) == 3
     return store
 
 
@@ -82,7 +82,7 @@ def test_laptop(photos: str, whole: Store, environment: dict[str, str], tmp_path
     script = [str(WORKFLOWS / "laptop.sh")]
     said = ended(start([*script, photos, store.url, "--device", "cpu"], environment | {"WORKERS": "1"}))
     jobs.same_tables(whole, store)
-    assert "15 photos looked at" in said and f"facecluster review '{store.url}'" in said
+    assert "9 photos looked at" in said and f"facecluster review '{store.url}'" in said
     wrong = subprocess.run(script, capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.startswith("expected the photos and a folder") and wrong.stderr.count("\n") == 1
 
@@ -93,7 +93,7 @@ def test_gpu_box(photos: str, whole: Store, environment: dict[str, str], tmp_pat
     command = [sys.executable, str(WORKFLOWS / "gpu_box.py"), photos, "-o", store.url, "--gpus", "1", "--cpu-workers", "1"]
     said = ended(start([*command, "--device", "cpu"], environment))
     jobs.same_tables(whole, store)
-    assert "1 workers with a GPU, 1 without" in said and "15 photos looked at" in said
+    assert "1 workers with a GPU, 1 without" in said and "9 photos looked at" in said
 
 
 def test_slurm(photos: str, whole: Store, environment: dict[str, str], tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_kubernetes(s3: Any, photos: str, whole: Store, environment: dict[str, s
         for process in processes:
             process.kill()
             process.communicate()
-    assert "15 photos looked at" in said
+    assert "9 photos looked at" in said
     store = Store("s3://my-bucket/people")
     for table in ("faces", "embeddings/bundled", "links/bundled", "identities/bundled"):
         assert store.shards(table) == whole.shards(table)
