@@ -28,10 +28,10 @@ from facecluster.models.registry import card_of
 from facecluster.people import (
     OverlayStore,
     ReconciledRun,
+    choose_stand_ins,
     find_previous_grouping,
     follow_faces,
     prepare_decisions,
-    read_followed,
     reconcile,
     save_run,
 )
@@ -165,7 +165,8 @@ def _cluster(
     check_vectors(store, embed)
     followed = follow_faces(store, made, embed.table())
     ids, vectors = load_vectors(made, embed.table())
-    prepared = prepare_decisions(store, ids, vectors, read_followed(made))
+    choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)
+    prepared = prepare_decisions(store, ids, vectors, made)
     if followed:
         prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
     linked = link(made, embed.table(), f"links/{card.name}", links, same_person=card.even_cosine, **linking)
