@@ -4,7 +4,8 @@
 
 The folder gets tiny photos, all different, and a store that knows them: their rows and vectors are generated, not searched for, so that it
 takes minutes. The first `facecluster run` groups them and writes the report; it is not measured. Then `embed` and `run` run again, each in
-a process of its own: wall and processor seconds, starting up included. What `ls -lR` of the same folder takes is beside them.
+a process of its own: wall and processor seconds, starting up included. Beside them is what `ls -lR` of the same folder takes, and loading
+the libraries: on a busy machine all of them take longer.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def main() -> None:
     tool = [str(Path(sys.executable).with_name("facecluster"))]
     runs = {
         "ls -lR": ["ls", "-lR", str(photos)],
+        "loading libraries": [sys.executable, "-c", "import torch, faiss, pyarrow.parquet, pyarrow.compute, scipy.optimize"],
         "embed": [*tool, "embed", str(photos), "-o", store.url],
         "run": [*tool, "run", str(photos), "-o", store.url],
     }
