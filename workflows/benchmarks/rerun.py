@@ -115,7 +115,7 @@ def main() -> None:
     if not photos.exists():
         store.create()
         make_store(store, make_photos(photos, options.photos))
-        print("first run:", measure(runs["run"]))  # noqa: T201
+    print("first run:", measure(runs["run"]))  # noqa: T201  of this version of the package on this store
     found: dict[str, list[dict[str, float]]] = {name: [measure(command) for _ in range(options.rounds)] for name, command in runs.items()}
     middle = {name: {k: statistics.median(m[k] for m in rounds) for k in rounds[0]} for name, rounds in found.items()}
     machine = {"python": platform.python_version(), "cores used": len(os.sched_getaffinity(0))}
