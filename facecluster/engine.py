@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import pkgutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from multiprocessing import resource_tracker
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from facecluster import __version__
 from facecluster.errors import EngineError, FaceclusterError, InputError
@@ -21,7 +25,11 @@ from facecluster.store import ShardResult
 CONNECT = 20.0  # seconds to wait for a scheduler
 CLOSE = 5.0  # seconds to wait until a client is closed
 FIRST_WORKER = 60.0  # seconds to wait until it has a worker
+LOOK = 5.0  # seconds after which a run looks again how many workers there are
+KEPT = 2**29  # bytes that are free and not given back to the kernel
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt (malloc.h)
 
+T = TypeVar("T")
 Tick = Callable[[int], None]
 
 
@@ -39,17 +47,27 @@ class Engine(Protocol):
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]: ...
 
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        """The results of task(*call) for each call, in order; calls and results are small, and must pickle."""
+        ...
+
 
 class LocalEngine:
     """In this process, one shard after another; `tick(n)` after every few photos or faces."""
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]:
+        keep_memory()
         for shard in shards:
             for step in steps:
                 yield step.run(shard, tick if step.counts else None)
 
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda call: task(*call), calls))
+
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
+    keep_memory()
     return run(shard)
 
 
@@ -58,7 +76,8 @@ class DaskEngine:
 
     Each step is a task of its own that waits for the one before it, so GPU workers embed while CPU workers detect. A later step goes
     before an earlier one of another shard, so vectors follow faces closely. Few tasks are in flight at a time (4 shards a worker), so a
-    million shards do not fill the scheduler.
+    million shards do not fill the scheduler. Workers may come and go meanwhile. Encrypted connections (tls://) use the certificates that
+    Dask's settings name.
 
     Raises:
         InputError: there is no scheduler at that address, or it has no workers.
@@ -69,6 +88,7 @@ class DaskEngine:
         import distributed  # half a second that a run in this process need not pay
 
         self._kit: Any = distributed
+        self._looked, self._found = -LOOK, (1, False)  # when it looked for workers last, and what it found
         self._stack = ExitStack()
         self._where = f"at {scheduler}" if scheduler else f"of {workers} processes"
         try:
@@ -89,13 +109,17 @@ class DaskEngine:
 
     @contextmanager
     def _worker_environment(self, workers: int | None) -> Iterator[None]:
-        """Processes started in here have the variables that `worker_environment` says; this one's stay as they are (Dask changes them)."""
+        """Processes started in here have the variables of `worker_environment`; this one's stay as they are (Dask changes them)."""
         import dask
         from dask.system import CPU_COUNT
 
         before = dict(os.environ)
         try:
-            with dask.config.set({"distributed.nanny.pre-spawn-environ": worker_environment(workers or CPU_COUNT, CPU_COUNT)}):
+            settings = {
+                "distributed.nanny.pre-spawn-environ": worker_environment(workers or CPU_COUNT, CPU_COUNT),
+                "distributed.worker.profile.enabled": False,  # a look at each thread every 10 ms, which nobody reads
+            }
+            with dask.config.set(settings):
                 yield
         finally:
             for name in os.environ.keys() - before.keys():
@@ -132,7 +156,7 @@ class DaskEngine:
         self._stack.callback(runner.stop)
         try:
             client = utils.sync(runner.loop, self._greeted, scheduler, time.monotonic() + CONNECT, callback_timeout=2 * CONNECT + CLOSE)
-        except (OSError, ValueError, ImportError, AssertionError) as e:
+        except (OSError, ValueError, ImportError, AssertionError, TypeError) as e:
             raise InputError(
                 f"expected a Dask scheduler at {scheduler}, found none: {_line(e)}. Start one with 'dask scheduler', or correct the address"
             ) from e
@@ -140,9 +164,10 @@ class DaskEngine:
         return client
 
     async def _greeted(self, scheduler: str, end: float) -> Any:
-        """A client that the scheduler has greeted. Raises OSError, ValueError, ImportError or AssertionError."""
+        """A client that the scheduler has greeted. Raises OSError, ValueError, ImportError, AssertionError or TypeError."""
         async with asyncio.timeout(max(0.1, end - time.monotonic())):  # what takes a connection may still say nothing
-            probe = await self._kit.comm.connect(scheduler, timeout=CONNECT)
+            certificates = self._kit.Security().get_connection_args("client")
+            probe = await self._kit.comm.connect(scheduler, timeout=CONNECT, **certificates)
             await probe.close()
         # distributed asserts that the greeting comes alone; now and then another message comes with it, and a second client does better
         for attempt in range(2):
@@ -174,40 +199,56 @@ class DaskEngine:
             logging.disable(before)
 
     def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Tick | None = None) -> Iterator[ShardResult]:
-        info = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        has_gpu = any("GPU" in w.get("resources", {}) for w in info)
         todo = iter(shards)
         counts: dict[str, str] = {}  # by the key of a task
         running = self._kit.as_completed(loop=self._client.loop)
 
-        def start() -> None:
-            shard = next(todo, None)
-            before: Any = None
-            if shard is None:
-                return
-            for position, step in enumerate(steps):
-                options = {"resources": {"GPU": 1}} if step.gpu and has_gpu else {}
-                before = self._client.submit(_after, step.run, shard, before, pure=False, priority=position, **options)
-                counts[before.key] = step.counts
-                running.add(before)
+        def fill() -> None:
+            workers, has_gpu = self._workers()
+            for shard in islice(todo, max(0, 4 * workers - len(counts) // len(steps))):
+                before: Any = None
+                for position, step in enumerate(steps):
+                    options = {"resources": {"GPU": 1}} if step.gpu and has_gpu else {}
+                    before = self._client.submit(_after, step.run, shard, before, pure=False, priority=position, **options)
+                    counts[before.key] = step.counts
+                    running.add(before)
 
-        for _ in range(4 * max(1, len(info))):
-            start()
-        ends = 0
+        fill()
         for future in running:
-            result = self._result(future)
-            if tick and (what := counts.pop(future.key)):
+            result: ShardResult = self._result(future)
+            if (what := counts.pop(future.key)) and tick:
                 tick(getattr(result, what))
             yield result
-            ends += 1
-            if ends % len(steps) == 0:
-                start()
+            fill()
 
-    def _result(self, future: Any) -> ShardResult:
+    def _workers(self) -> tuple[int, bool]:
+        """How many workers there are (1 if none), and whether one has a GPU. Asked anew after some seconds: they come and go."""
+        if time.monotonic() >= self._looked + LOOK:
+            self._looked = time.monotonic()
+            info = self._client.scheduler_info(n_workers=-1).get("workers", {}).values()
+            self._found = max(1, len(info)), any("GPU" in w.get("resources", {}) for w in info)
+        return self._found
+
+    def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
+        todo, place = enumerate(calls), dict[str, int]()  # place: by the key of a task
+        running, found = self._kit.as_completed(loop=self._client.loop), dict[int, T]()
+
+        def fill() -> None:
+            for number, call in islice(todo, max(0, 4 * self._workers()[0] - len(place))):
+                future = self._client.submit(task, *call, pure=False)
+                place[future.key] = number
+                running.add(future)
+
+        fill()
+        for future in running:
+            found[place.pop(future.key)] = self._result(future)
+            fill()
+        return [found[number] for number in range(len(found))]
+
+    def _result(self, future: Any) -> Any:
         again = "What is done is kept: run the same command again to go on"
         try:
-            result: ShardResult = future.result()
-            return result
+            return future.result()
         except FaceclusterError:
             raise
         except self._kit.KilledWorker as e:
@@ -221,14 +262,24 @@ class DaskEngine:
             raise EngineError(f"expected the Dask cluster {self._where} to stay, found it gone: {_line(e)}. Start it again. {again}") from e
 
 
-def worker_environment(workers: int, cores: int) -> dict[str, str | None]:
-    """The variables with which each of `workers` processes on a machine of `cores` cores starts; None: not set by Dask either.
+def worker_environment(workers: int, cores: int) -> dict[str, str]:
+    """The variables with which each of `workers` processes on a machine of `cores` cores starts: its share of them for torch, OpenMP, BLAS.
 
-    Each gets its share of the cores for torch, OpenMP and BLAS. Dask's MALLOC_TRIM_THRESHOLD_ of 64 KiB would send every large array back
-    to the kernel, which then clears its pages anew for the next one (docs/decisions.md). What the user has set in the environment stays.
+    What the user has set in the environment stays.
     """
-    threads = str(max(1, cores // workers))
-    return {"MALLOC_TRIM_THRESHOLD_": None} | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(max(1, cores // workers)))
+
+
+@cache
+def keep_memory() -> None:
+    """Have glibc keep the memory of arrays for the next ones, up to KEPT bytes; elsewhere nothing is done.
+
+    Else it gives them back to the kernel, which clears each page anew when it is used again; Dask even asks for that (docs/decisions.md).
+    """
+    with suppress(OSError, AttributeError, TypeError):  # no glibc
+        libc = ctypes.CDLL(None)
+        for parameter, size in (_M_MMAP_THRESHOLD, KEPT // 2), (_M_TRIM_THRESHOLD, KEPT):
+            libc.mallopt(parameter, size)
 
 
 @contextmanager

@@ -19,11 +19,14 @@ from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.faces.detect import KEPT, DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
 from facecluster.faces.fit_recognisability import recognisability_of
-from facecluster.grouping.identify import IdentifyConfig, group_kept, identify, read_links
+from facecluster.grouping.face_vectors import FaceVectors
+from facecluster.grouping.identify import STEPS, IdentifyConfig, group_kept, identify, read_links
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
 from facecluster.grouping.link_plan import MEMORY, Task
+from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
+from facecluster.grouping.work import Crew, FolderShelf, LocalCrew, Shelf
 from facecluster.models.registry import card_of
 from facecluster.people import (
     OverlayStore,
@@ -32,12 +35,15 @@ from facecluster.people import (
     find_previous_grouping,
     follow_faces,
     prepare_decisions,
+    read_current_people,
     reconcile,
     save_run,
 )
+from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
-from facecluster.photos.places import current_photos
+from facecluster.photos.places import GONE_TABLE, current_photos
 from facecluster.store import FACES, ShardResult, Store
+from facecluster.store.fingerprint import tables_hash
 
 
 class Bars(Protocol):
@@ -68,9 +74,10 @@ def embed_photos(
     device: str = "auto",
     shard_size: int = 128,
     retry_failed: bool = False,
+    lists: Iterable[str] = (),
 ) -> Embedded:
     """Photos to vectors: plan what is new, detect and embed each shard that is not done."""
-    collected = collect(sources, store, retry_failed=retry_failed, shard_size=shard_size)
+    collected = collect(sources, store, lists=lists, retry_failed=retry_failed, shard_size=shard_size)
     done = Embedded(collected, warnings=collected.warnings)
     runner = engine or LocalEngine()
     detecting = partial(detect_shard, store=store, config=detect, device=device)
@@ -137,11 +144,24 @@ def cluster_faces(
         engine: where the links are made; None for this process. A dry run is always here: other machines do not see its tables.
         memory: bytes that a task of the engine may take.
     """
+    card = card_of(embed.model)
+    if identities is None:
+        fitted = read_calibration(store, card).identify_settings()
+        identities = IdentifyConfig(**card.grouping_settings(), **fitted)
+    settings = embed.stamp(), links, identities, card
+    same = None if full else find_unchanged(store, settings)
+    if same is not None:
+        tell(same)
+        table = f"identities/{card.name}" if dry_run else same.run.identities
+        return Clustered(table, same.run.counts["faces"], same, Linked(same.run.counts["faces"], "", skipped=True))
     runner = LocalEngine() if engine is None or dry_run else engine
-    linking: dict[str, Any] = {"run": partial(run_tasks, runner, bars), "memory": memory}
+    linking: dict[str, Any] = {"engine": runner, "memory": memory}
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = OverlayStore(folder, store) if dry_run else store
-        return _cluster(store, made, embed, links, identities, bars, tell, linking, keep=not dry_run, full=full)
+        done = _cluster(store, made, embed, links, identities, bars, tell, linking, keep=not dry_run, full=full)
+    if not dry_run:
+        remember_state(store, settings, read_current_people(store)[2])
+    return done
 
 
 def _cluster(
@@ -149,7 +169,7 @@ def _cluster(
     made: Store,
     embed: EmbedConfig,
     links: LinkConfig,
-    identities: IdentifyConfig | None,
+    identities: IdentifyConfig,
     bars: Bars,
     tell: Callable[[ReconciledRun], None],
     linking: Mapping[str, Any],
@@ -159,24 +179,27 @@ def _cluster(
 ) -> Clustered:
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_of(embed.model)
-    if identities is None:
-        fitted = read_calibration(store, card).identify_settings()
-        identities = IdentifyConfig(**card.grouping_settings(), **fitted)
     check_vectors(store, embed)
     followed = follow_faces(store, made, embed.table())
-    ids, vectors = load_vectors(made, embed.table())
+    ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
     choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)
     prepared = prepare_decisions(store, ids, vectors, made)
     if followed:
         prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
-    linked = link(made, embed.table(), f"links/{card.name}", links, same_person=card.even_cosine, **linking)
+    run = partial(run_tasks, linking["engine"], bars)
+    linked = link(
+        made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine
+    )  # fmt: skip
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
     rules["recognisability"] = recognisability_of(store, made, embed, ids, vectors)
     previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=full)
     start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
-    done = identify(made, vectors, f"links/{card.name}", table, identities, **start, **rules)
+    with bars("steps of grouping", STEPS if isinstance(crew, EngineCrew) and previous.groups is None else 0) as tick:
+        done = identify(made, vectors, f"links/{card.name}", table, identities, crew=crew, tick=tick, **start, **rules)
+    if isinstance(crew, EngineCrew):
+        FolderShelf(made.address(f"grouping/{card.name}")).clear()
     if previous.note and not done.skipped:
         prepared.notes.append(previous.note)
     reconciled = reconcile(store, prepared, made, table, card.name)
@@ -184,6 +207,31 @@ def _cluster(
     if keep:
         save_run(store, prepared, reconciled)
     return Clustered(reconciled.run.identities if keep else table, len(ids), reconciled, linked)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCrew:
+    """Has an engine do the tasks of a grouping."""
+
+    engine: Engine
+    shelf: Shelf
+
+    def map(self, task: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Sequence[Any]:
+        return self.engine.map(task, calls)
+
+    def within(self, name: str) -> EngineCrew:
+        return EngineCrew(self.engine, self.shelf.within(name))
+
+
+def _vectors(made: Store, table: str, model: str, engine: Engine) -> tuple[Sequence[str], NDArray[np.float16] | FaceVectors, Crew]:
+    """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store."""
+    if not is_large(made, table):
+        return *load_vectors(made, table), LocalCrew()
+    folder = FolderShelf(made.address(f"grouping/{model}"))
+    state = tables_hash(made, (table, "photos", GONE_TABLE), "vectors")[:16]
+    folder.clear(but=state)  # what is left of other faces
+    crew = EngineCrew(engine, folder.within(state))
+    return *shelve_vectors(crew, made, table), crew
 
 
 def calibrate_faces(

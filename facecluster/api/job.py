@@ -15,6 +15,7 @@ from facecluster.errors import ArgumentError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping.link import LinkConfig
+from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
 from facecluster.store import Store
@@ -82,7 +83,7 @@ def run(
     page = None
     if report:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)
-        page = write_run_report(place, grouped.table, model=model, progress=told).index
+        page = write_run_report(place, grouped.table, model=model, progress=told, gone=gone_folders(place)).index
     found = grouped.reconciled
     counts = found.run.counts
     return RunSummary(

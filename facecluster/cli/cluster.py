@@ -125,7 +125,7 @@ def _group(
         found = {
             "run": reconciled.run.number, "table": done.table, "dry_run": dry_run, "changed": reconciled.changed,
             "model": reconciled.run.model, "counts": reconciled.run.counts, "churn": reconciled.churn.to_dict(), "notes": reconciled.notes,
-            "calibration": said, "links": asdict(done.linked),
+            "calibration": said, "links": {"faces": done.linked.faces, "skipped": True} if done.linked.skipped else asdict(done.linked),
         }  # fmt: skip
         click.echo(json.dumps(found, indent=1))
     elif dry_run:

@@ -114,12 +114,13 @@ def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[st
         plan = make_plan(found, bursts=bursts)
         path, older = _write_plan(to_csv(plan.rows), folder)
         page = write_page(found, plan, os.path.join(folder, "pages"), plan_path=path)
-        not_opened, changed, missing = dict(found.not_opened), dict(found.locations.changed), found.photos.missing
+        not_opened, changed, photos = dict(found.not_opened), dict(found.locations.changed), found.photos
     after = {"files": plan.files - len(plan.moved), "bytes": plan.bytes - plan.saved}
     said = {
         "before": {"files": plan.files, "bytes": plan.bytes}, "after": after, "groups": len({r.group for r in plan.rows}),
         "counts": plan.counts(), "to_move": len(plan.moved), "smaller": _smaller(plan), "plan": path, "older_plan": older, "page": page,
-        "could_not_be_opened": not_opened, "changed": changed, "gone": missing, "rows": [asdict(row) for row in plan.rows],
+        "could_not_be_opened": not_opened, "changed": changed, "gone": photos.missing,
+        "in_archives": photos.not_files, "videos": photos.videos, "rows": [asdict(row) for row in plan.rows],
     }  # fmt: skip
     return said, plan.rows
 

@@ -78,6 +78,11 @@ def _print_plan(found: dict[str, Any]) -> None:
         click.echo(f"left out: {printable(uri)}: {printable(why)}", err=True)
     if len(left_out) > SHOWN:
         click.echo(f"left out: {len(left_out) - SHOWN:,} more, see the page", err=True)
+    if found["in_archives"]:
+        click.echo(f"{plural(found['in_archives'], 'photo')} in archives or on the web: passed over, they are never moved", err=True)
+    if videos := found["videos"]:
+        some = ", ".join(printable(uri) for uri in videos[:3]) + (", ..." if len(videos) > 3 else "")
+        click.echo(f"{plural(len(videos), 'video')} not compared: only photos are ({some})", err=True)
     if found["gone"]:
         click.echo(f"{found['gone']:,} files of the store no longer exist", err=True)
     if found["smaller"]:

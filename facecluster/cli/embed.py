@@ -15,7 +15,7 @@ from facecluster.cli.options import photo_options
 @photo_options
 @handle_errors
 def command(**options: Any) -> None:
-    """Find the faces in PHOTOS (folders, globs, files), and compute a vector for each: what 'facecluster cluster' compares.
+    """Find the faces in PHOTOS (folders, globs, files, archives), and compute a vector for each: what 'facecluster cluster' compares.
 
     \b
     Example: facecluster embed ~/Pictures '/mnt/**/*.jpg' -o ~/people

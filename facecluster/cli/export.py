@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from facecluster.export.photo_library import PhotoLibrary
 
 _PHOTOS_ONLY = ("xmp", "coco", "fiftyone", "labelstudio")  # a face of a video is in one of its frames
+_OWN_FILES = ("coco", "fiftyone", "labelstudio")
 KINDS = ["xmp", "coco", "fiftyone", "labelstudio", "folders", "csv", "sqlite"]
 
 
@@ -64,6 +65,10 @@ def command(
     if kind in _PHOTOS_ONLY:
         stills = library.stills()
         videos, library = len(library.photos) - len(stills.photos), stills
+    archived = 0
+    if kind in _OWN_FILES:
+        own = library.with_own_files()
+        archived, library = len(library.photos) - len(own.photos), own
     gone = sum(photo.gone for photo in library.photos)
     if kind in _PHOTOS_ONLY:
         library = library.with_files()
@@ -78,6 +83,9 @@ def command(
     if videos:
         row["videos_left_out"] = videos
         click.echo(f"left out {plural(videos, 'video')}: {kind} has boxes in photos only", err=True)
+    if archived:
+        row["in_archives_left_out"] = archived
+        click.echo(f"left out {plural(archived, 'photo')} in archives: {kind} needs a file of its own for each", err=True)
     if gone:
         row["gone"] = gone
         what, those = "marked" if kind in ("csv", "sqlite") else "left out", plural(gone, "photo that is", "photos that are")

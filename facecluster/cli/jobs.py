@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
     from facecluster.engine import Engine
     from facecluster.people import ReconciledRun
+    from facecluster.photos.gone import GoneFolder
     from facecluster.pipeline import Clustered
 
 
 def embed(
     photos: tuple[str, ...], store: str, threshold: float | None, model: str, device: str,
-    workers: int | None, scheduler: str | None, retry_failed: bool,
+    workers: int | None, scheduler: str | None, retry_failed: bool, lists: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Detect and embed the faces of photos, and print what was done."""
     from facecluster.faces.detect import DetectConfig
@@ -29,10 +30,12 @@ def embed(
     from facecluster.pipeline import embed_photos
     from facecluster.store import Store
 
+    if not photos and not lists:
+        raise click.UsageError("Missing argument 'PHOTOS...'.")
     place = Store(store)
     place.create()
     configs = DetectConfig(threshold=threshold), EmbedConfig(model=model)
-    options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed}
+    options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed, "lists": lists}
     with place.lock(), engine_of(workers, scheduler) as engine:
         done = embed_photos(photos, place, *configs, engine=engine, **options)
     for line in done.warnings:
@@ -102,20 +105,28 @@ def cluster(store: str, model: str, **where: Any) -> str:
     return group(store, model, lambda reconciled: print_changes(reconciled, err=True), **where).table
 
 
-def say_gone(store: str) -> None:
-    """Print how many photos of a store are gone, and where."""
+def say_gone(store: str) -> list[GoneFolder]:
+    """Print how many photos of a store are gone, and where; returns all that is gone."""
+    from facecluster.photos.gone import gone_folders
     from facecluster.store import Store
 
-    print_gone(Store(store))
+    found = gone_folders(Store(store))
+    print_gone(store, found)
+    return found
 
 
-def report(store: str, table: str, out: str | None = None, model: str = "bundled") -> str:
-    """Write the report of a table of identities, and print where it is; returns the path of its first page."""
+def report(
+    store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None
+) -> str:  # fmt: skip
+    """Write the report of a table of identities, and print where it is; returns the path of its first page.
+
+    With `gone`, which says what is gone of the store, a report that is up to date stays as it is.
+    """
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
 
     with open_progress_bar("report pages") as progress:
-        summary = write_run_report(Store(store), table, out, model=model, progress=progress)
+        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone)
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""
     click.echo(f"{found}; {summary.nobody:,} faces without a person{unclear}")

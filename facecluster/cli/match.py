@@ -60,6 +60,8 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     rows: list[dict[str, Any]] = []
     for file in files:
         try:
+            if file.error and file.size >= 0:  # a damaged archive, which is no photo itself
+                raise PhotoError(file.error)
             probe = probe_photo(file.uri, detect, embed, device=device)
         except PhotoError as e:
             rows.append({"photo": file.uri, "error": str(e), "faces": []})

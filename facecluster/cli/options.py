@@ -75,7 +75,9 @@ memory_option = click.option(
     help="What each process may take of the memory while more than 200,000 faces are linked. The result does not depend on it.",
 )  # fmt: skip
 _PHOTO_OPTIONS = [
-    click.argument("photos", nargs=-1, required=True),
+    click.argument("photos", nargs=-1),
+    click.option("--list", "lists", metavar="FILE", multiple=True,
+                 help="File with a path or an address (http, s3, ...) of photos or archives on each line. Can be repeated."),
     click.option("-o", "--store", metavar="DIR", required=True, help="Folder for the results (or an address such as s3://...)."),
     threshold_option,
     model_option,
@@ -83,7 +85,7 @@ _PHOTO_OPTIONS = [
     workers_option,
     scheduler_option,
     click.option("--retry-failed", is_flag=True, help="Try photos again that could not be used before."),
-]
+]  # fmt: skip
 
 
 def photo_options(function: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,6 @@ import click
 if TYPE_CHECKING:
     from facecluster.people import ReconciledRun
     from facecluster.photos.gone import GoneFolder
-    from facecluster.store import Store
 
 
 def printable(text: str) -> str:
@@ -39,14 +39,13 @@ def gone_line(folder: GoneFolder) -> str:
     return f"{places}{photos} in {printable(folder.folder)}, which is missing or empty ({why})"
 
 
-def print_gone(store: Store) -> None:
-    """Print on stderr how many photos are gone, and where."""
-    from facecluster.photos.gone import gone_folders
+def print_gone(store: str, gone: Sequence[GoneFolder]) -> None:
+    """Print on stderr how many photos of a store are gone, and where."""
     from facecluster.report.text import plural
 
-    found = [folder for folder in gone_folders(store) if folder.photos]
+    found = [folder for folder in gone if folder.photos]
     if found:
         photos = plural(len(set[str]().union(*(folder.photos for folder in found))), "photo is", "photos are")
-        click.echo(f"{photos} gone but still counted; 'facecluster prune {printable(store.url)}' drops them:", err=True)
+        click.echo(f"{photos} gone but still counted; 'facecluster prune {printable(store)}' drops them:", err=True)
         for folder in found:
             click.echo(f"  {gone_line(folder)}", err=True)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 @contextmanager
@@ -21,13 +25,16 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def open_progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Open a bar whose total is not yet known; gives a function that takes how many are done, and of how many."""
-    from tqdm import tqdm
+    """Open a bar whose total is not yet known; gives a function that takes how many are done, and of how many. Nothing is shown before."""
+    import tqdm as bars
 
-    with tqdm(desc=what, unit="", mininterval=_seconds()) as bar:
+    with ExitStack() as stack:
+        bar: tqdm[NoReturn] | None = None
 
         def update(done: int, total: int) -> None:
-            bar.total = total
+            nonlocal bar
+            if bar is None:
+                bar = stack.enter_context(bars.tqdm(desc=what, total=total, unit="", mininterval=_seconds()))
             bar.update(done - bar.n)
 
         yield update

@@ -16,7 +16,7 @@ from facecluster.cli.options import memory_option, photo_options
 @memory_option
 @handle_errors
 def command(memory: int, **options: Any) -> None:
-    """Find the faces in PHOTOS (folders, globs, files), group them into people, and write the report.
+    """Find the faces in PHOTOS (folders, globs, files, archives), group them into people, and write the report.
 
     Run it again to go on after a stop, or to add photos: what is done is not done again.
 
@@ -26,5 +26,5 @@ def command(memory: int, **options: Any) -> None:
     jobs.embed(**options)
     where = {"workers": options["workers"], "scheduler": options["scheduler"], "memory": memory}
     table = jobs.cluster(options["store"], options["model"], **where)
-    jobs.say_gone(options["store"])  # after grouping, which follows edited photos from their old places to the new ones
-    jobs.report(options["store"], table, model=options["model"])
+    gone = jobs.say_gone(options["store"])  # after grouping, which follows edited photos from their old places to the new ones
+    jobs.report(options["store"], table, model=options["model"], gone=gone)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from facecluster.errors import InputError, PhotoError, StoreError
 from facecluster.grouping.link import load_vectors
 from facecluster.matching.recognition import read_recognition
+from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import local_path, read_file
 from facecluster.photos.places import places_by_photo
 from facecluster.report.report_data import Crops
@@ -68,13 +69,13 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
         raise InputError(f"expected faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {store.url}' first")
     faces, crops = _read_faces(store, ids, spool)
     photo_ids = faces["photo_id"].to_pylist()
-    uris_of, hashes = _read_photos(store)
+    uris_of, hashes, said = _read_photos(store)
     uris = [uris_of.get(p, [""])[0] for p in photo_ids]
     unmatched_rows = 0
     if labels == PEOPLE:
         label_of = _people_labels(store, model, ids)
     elif labels == FOLDER:
-        label_of = [folder_of(uri) for uri in uris]
+        label_of = [said.get(uri) or folder_of(uri) for uri in uris]
     else:
         by_photo, unmatched_rows = _csv_labels(labels, uris_of)
         label_of = [by_photo.get(p) for p in photo_ids]
@@ -93,9 +94,12 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
 
 
 def folder_of(uri: str) -> str | None:
-    """Name of the folder that a photo lies in; None if there is none."""
-    path = local_path(uri)
-    parts = (path if path is not None else uri.split("://", 1)[-1]).replace(os.sep, "/").split("/")
+    """Name of the folder that a photo lies in, of one in a tar or zip the folder there; None if there is none."""
+    path, member = local_path(uri), split_member(uri)
+    if member is not None:
+        parts = [p for p in member[2].split("/") if p not in ("", ".", "..")] if member[0] in ("tar", "zip") else []
+    else:
+        parts = (path if path is not None else uri.split("://", 1)[-1]).replace(os.sep, "/").split("/")
     name = parts[-2] if len(parts) > 1 else ""
     return name.encode("utf-8", "replace").decode() or None
 
@@ -117,11 +121,12 @@ def _read_faces(store: Store, ids: list[str], spool: BinaryIO) -> tuple[pa.Table
     return table.take(rows).combine_chunks(), crops
 
 
-def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """Places (those that are there first) and perceptual hash of each photo_id."""
-    photos = places_by_photo(store, ["phash"], look=True)
+def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int], dict[str, str]]:
+    """Places (those that are there first) and perceptual hash of each photo_id; what archives say of their members, by uri."""
+    photos = places_by_photo(store, ["phash", "label"], look=True)
     uris = {photo: [row["uri"] for row in places] for photo, places in photos.items()}
-    return uris, {photo: places[0]["phash"] or 0 for photo, places in photos.items()}
+    said = {row["uri"]: row["label"] for places in photos.values() for row in places if row["label"]}
+    return uris, {photo: places[0]["phash"] or 0 for photo, places in photos.items()}, said
 
 
 def _people_labels(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions.replay import ResolvedDecisions
+from facecluster.grouping.face_vectors import FaceVectors
 
 SIMILAR_NAMES = 50  # a name gets cannot-links to this many other names, the most similar ones; less similar people are not joined anyway
 
 
 def constraint_pairs(
-    resolved: ResolvedDecisions, rows: Mapping[str, int], vectors: NDArray[np.floating]
+    resolved: ResolvedDecisions, rows: Mapping[str, int], vectors: NDArray[np.floating] | FaceVectors
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Must-links (m, 2) and cannot-links (c, 2) as row numbers, for the faces in `rows` (face_id -> row of `vectors`, (n, dim)).
 
@@ -32,11 +33,13 @@ def constraint_pairs(
     return next(shaped), next(shaped)
 
 
-def _name_cannot_links(sets: Sequence[Sequence[int]], names: Sequence[str], vectors: NDArray[np.floating]) -> set[tuple[int, ...]]:
+def _name_cannot_links(
+    sets: Sequence[Sequence[int]], names: Sequence[str], vectors: NDArray[np.floating] | FaceVectors
+) -> set[tuple[int, ...]]:
     """A pair of rows for each set and each of the SIMILAR_NAMES sets of other names whose mean vectors are most similar."""
     if len(sets) < 2:
         return set()
-    means = np.stack([vectors[list(members)].astype(np.float32).mean(axis=0) for members in sets])
+    means = np.stack([np.asarray(vectors[list(members)], dtype=np.float32).mean(axis=0) for members in sets])
     name_number = np.unique(names, return_inverse=True)[1]
     found: set[tuple[int, ...]] = set()
     for i, mean in enumerate(means):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.dedup.registration import Grey, Placement, Registration, correlation, register_pictures
 from facecluster.photos.perceptual_hash import MIDDLE_WINDOW, WINDOWS, apply_turn, apply_turn_to_box
+from facecluster.photos.registration import Grey, Placement, Registration, correlation, register_pictures
 
 SIDE = 96  # px at which pictures are compared: .9 of bursts with a face moved by 10 % of its width are told from copies
 BLOCK = 8  # px

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from facecluster.dedup.candidates import Alignment, Candidates, alignments_between
 from facecluster.dedup.compare import Comparison, Points, compare
-from facecluster.dedup.fingerprints import Fingerprints, grey_thumbnail
-from facecluster.dedup.registration import Placement
+from facecluster.dedup.fingerprints import Fingerprints
 from facecluster.dedup.shots import find_shots
 from facecluster.dedup.store_photos import NO_TIME, Photos
+from facecluster.photos.fingerprint import grey_thumbnail
+from facecluster.photos.registration import Placement
 
 MINUTE = 60
 ZONE_STEP = 15 * 60  # seconds: all time zones are whole quarters of an hour

@@ -20,10 +20,10 @@ from PIL import Image
 
 from facecluster.dedup.compare import worst_block
 from facecluster.dedup.copy_check import Relation
-from facecluster.dedup.registration import register_pictures
 from facecluster.dedup.store_photos import Photos, open_file
 from facecluster.errors import PhotoError
 from facecluster.photos.perceptual_hash import apply_turn, apply_turn_to_box
+from facecluster.photos.registration import register_pictures
 from facecluster.store import Store
 
 MAX_SIDE = 2000  # px

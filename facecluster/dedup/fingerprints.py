@@ -7,7 +7,6 @@ every later run tries it again.
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from PIL import Image
 
 from facecluster.dedup.store_photos import Bars, Photos, open_file
 from facecluster.errors import PhotoError
@@ -66,12 +64,6 @@ class Thumbnails:
     def __getitem__(self, number: int) -> bytes:
         self._file.seek(int(self._start[number]))
         return self._file.read(int(self._size[number]))
-
-
-def grey_thumbnail(data: bytes) -> NDArray[np.uint8]:
-    """The grey values (h, w) of a thumbnail."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("L"))
 
 
 def update_fingerprints(store: Store, photos: Photos, *, bars: Bars, threads: int = 2) -> None:

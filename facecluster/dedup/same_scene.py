@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.dedup.registration import Grey, register_pictures
+from facecluster.photos.registration import Grey, register_pictures
 
 SIDE = 96  # px
 BLOCK, REACH = 12, 3  # px: of a block, and how far from its place it is looked for

@@ -3,6 +3,8 @@
 Files of other bytes that show the same picture are photos of their own here: they may differ in what the camera said, and one of them is
 kept. They share the faces and the fingerprint of their picture.
 
+Parts of archives and photos of the web are left out: they can't be moved, and must not be the reason to move a file.
+
 Odd input: a photo with an error, or with no file any more, is left out.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,12 +22,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import PhotoError
+from facecluster.photos.archives.uris import file_of
 from facecluster.photos.extras import VIDEO_FORMATS
 from facecluster.photos.images import Photo, content_id, local_path, open_photo, read_file
 from facecluster.photos.places import current_photos
 from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.store import FACES, Store
 
+_WEB = ("http://", "https://")
 NO_TIME = np.iinfo(np.int64).min
 _COLUMNS = ("content", "photo_id", "uri", "size", "mtime_ns", "format", "width", "height", "taken_at", "error")
 
@@ -61,6 +65,8 @@ class Photos:
     quality: NDArray[np.float32]  # mean quality of the faces, 0 to 1; 0 without faces
     face_sharpness: NDArray[np.float32]  # mean sharpness of the faces, weighted by their areas; 0 without faces
     missing: int = 0  # files of the store that no longer exist
+    videos: list[str] = field(default_factory=list)  # uris of the videos, which are not compared; those that are there
+    not_files: int = 0  # places that were left out because they are in archives or on the web
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,8 +77,11 @@ def read_photos(store: Store) -> Photos:
     table = current_photos(store, _COLUMNS, look=True)
     usable = table.filter(pc.and_(pc.is_null(table["error"]), pc.not_equal(table["content"], "")))
     videos = pc.is_in(usable["format"], value_set=pa.array(sorted(VIDEO_FORMATS)))
-    usable = usable.filter(pc.invert(videos))
+    of_videos, usable = usable.filter(videos), usable.filter(pc.invert(videos))
     there = usable.filter(pc.invert(usable["gone"]))
+    missing = usable.num_rows - there.num_rows
+    own = pa.array([file_of(uri) == uri and not uri.startswith(_WEB) for uri in there["uri"].to_pylist()], pa.bool_())
+    not_files, there = there.num_rows - pc.sum(own).as_py() if len(own) else 0, there.filter(own)
     seconds = there["taken_at"].cast(pa.timestamp("s"), safe=False).cast(pa.int64())
     there = there.set_column(there.column_names.index("taken_at"), "taken_at", seconds)
     rows: dict[str, dict[str, Any]] = {}
@@ -94,7 +103,7 @@ def read_photos(store: Store) -> Photos:
         ids, pictures, [sorted(files[i], key=lambda f: f.uri) for i in ids], [rows[i]["format"] or "" for i in ids],
         width=column("width", np.int32), height=column("height", np.int32), size=column("size", np.int64),
         taken=column("taken_at", np.int64, NO_TIME), faces=faces[of], quality=quality[of], face_sharpness=sharpness[of],
-        missing=usable.num_rows - there.num_rows,
+        missing=missing, not_files=not_files, videos=sorted(of_videos.filter(pc.invert(of_videos["gone"]))["uri"].to_pylist()),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from facecluster.export.photo_packets import packets_in
 from facecluster.export.region_frames import Frames
 from facecluster.photos.companions import Companions
 from facecluster.photos.images import local_path
+from facecluster.photos.takeout import photos_of
 
 MAX_BYTES = 16 << 20  # of an ini or JSON file
 
@@ -179,7 +180,7 @@ class NameFiles:
             return
         self.files += 1
         known = self._folders.get(os.path.realpath(path.parent), {})
-        photos = takeout.photos_of(path.name, title, self._owners(path), known)
+        photos = photos_of(path.name, title, self._owners(path), known)
         if not photos:
             self.passed_over["names of Google Takeout for files that are no photo of the store"] += len(names)
         for name in photos:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from facecluster.errors import InputError
+from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import local_path
 
 MANIFEST = ".facecluster-export.json"
@@ -148,16 +149,24 @@ def json_bytes(value: Any) -> bytes:
     return (json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n").encode()
 
 
+def _path_of_member(kind: str, archive: str, key: str) -> str:
+    """A relative path for a member of an archive."""
+    file = local_path(archive) or archive.replace("://", "/")
+    parts = [part.replace("\0", "") for part in f"{file}/{key}".split("/")]
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
+
+
 def relative_paths(uris: Iterable[str]) -> tuple[str, dict[str, str]]:
     """The deepest folder that holds all photos, and the path of each photo relative to it, with '/' between folders.
 
-    Photos on several filesystems (paths and s3://...) have no common folder: the folder is '' then, and paths start with s3/bucket.
+    Photos on several filesystems (paths and s3://...) have no common folder: the folder is '' then, and paths start with s3/bucket. A
+    photo in an archive is in a folder of the archive's name; its key, which may be any text, never leads out of it.
     """
     paths = {uri: local_path(uri) for uri in uris}
     if any(path is None for path in paths.values()):
         names = {uri: re.sub(r"^[a-z0-9+.-]+://+", lambda m: m[0].split(":")[0] + "/", path or uri).lstrip("/") for uri, path in
                  ((u, os.path.abspath(p) if p is not None else u) for u, p in paths.items())}  # fmt: skip
-        return "", names
+        return "", names | {uri: _path_of_member(*member) for uri in names if (member := split_member(uri))}
     full = {uri: os.path.abspath(str(path)) for uri, path in paths.items()}
     root = os.path.commonpath([os.path.dirname(p) for p in full.values()]) if full else ""
     return root, {uri: os.path.relpath(path, root).replace(os.sep, "/") for uri, path in full.items()}

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.matching.recognition import NOBODY, Person, Recognition, read_recognition
+from facecluster.photos.archives.uris import file_of
 from facecluster.photos.extras import VIDEO_FORMATS
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.heif_items import read_heif
@@ -77,6 +78,11 @@ class PhotoLibrary:
     def stills(self) -> PhotoLibrary:
         """The library without videos, for formats that know boxes in photos only."""
         return replace(self, photos=[photo for photo in self.photos if photo.format not in VIDEO_FORMATS])
+
+    def with_own_files(self) -> PhotoLibrary:
+        """The library without the photos that are only in archives, for formats that say where the file of a photo is."""
+        kept = [replace(photo, uris=[uri for uri in photo.uris if file_of(uri) == uri]) for photo in self.photos]
+        return replace(self, photos=[photo for photo in kept if photo.uris])
 
     def with_files(self) -> PhotoLibrary:
         """The library without the photos that are gone."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,17 @@ FOLDER = "recognisability"
 _METHOD = 1  # version of the fit
 
 
+_BLOCK = 1 << 16  # faces at a time
+
+
+class Rows(Protocol):
+    """Vectors (n, dim), some rows at a time: an array, or one that lies in files."""
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.floating]: ...
+
+
 def recognisability_of(
-    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: NDArray[np.floating]
+    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: Rows
 ) -> NDArray[np.float32] | None:
     """Probability (n,), 0 to 1, that each face can be recognised; None if it is not known.
 
@@ -45,7 +54,10 @@ def recognisability_of(
         vectors: (n, dim) of the faces, rows of length 1.
     """
     found = card_of(config.model).recognisability or _of_store(store, made, config, ids, vectors)
-    return None if found is None else found.of(vectors)
+    if found is None:
+        return None
+    parts = [found.of(np.asarray(vectors[i : i + _BLOCK])) for i in range(0, len(ids), _BLOCK)]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
 def fit_to_faces(model: Embedder, crops: Crops, clean: NDArray[np.floating], *, mirror: bool = True) -> Recognisability | None:
@@ -59,7 +71,7 @@ def fit_to_faces(model: Embedder, crops: Crops, clean: NDArray[np.floating], *, 
 
 
 def _of_store(
-    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: NDArray[np.floating]
+    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: Rows
 ) -> Recognisability | None:  # fmt: skip
     card = card_of(config.model)
     parts = (FOLDER, f"{card.name}.json")
@@ -74,7 +86,7 @@ def _of_store(
         model = load_embedder(config.model)
     except ModelError:  # grouping needs the card alone
         return None
-    found = fit_to_faces(model, crops, np.asarray(vectors)[rows], mirror=config.mirror)
+    found = fit_to_faces(model, crops, np.asarray(vectors[rows]), mirror=config.mirror)
     section = None if found is None else {"intercept": found.intercept, "weights": found.weights}
     made.write_bytes(json.dumps({**stamp, "faces": len(rows), "recognisability": section}).encode(), *parts)
     return found

@@ -23,15 +23,19 @@ to each large cluster.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.grouping.average_linkage import AverageLinkage, Ints, compact_labels
-from facecluster.grouping.cluster_sums import ClusterSums, Rows
+from facecluster.grouping.candidate_edges import EdgeShard
+from facecluster.grouping.cluster_sums import ClusterSums
 from facecluster.grouping.cohort import EXACT
+from facecluster.grouping.face_vectors import Vectors
 from facecluster.grouping.same_photo import give_to_better_groups, release_twins
+from facecluster.grouping.work import load
 
 SMALL = 4  # faces of a small cluster at most
 LARGE = 10  # faces of a large cluster at least: enough to know what the person looks like
@@ -45,8 +49,8 @@ Floats = NDArray[np.float64]
 
 
 def place_leftovers(
-    linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, edges: tuple[Rows, Rows, NDArray[np.float32]], more: float,
-    stay: NDArray[np.bool_], weak: NDArray[np.bool_] | None, every: tuple[Rows, Rows],
+    linkage: AverageLinkage, x: Vectors, labels: Ints, edges: Sequence[EdgeShard], more: float,
+    stay: NDArray[np.bool_], weak: NDArray[np.bool_] | None, every: Sequence[EdgeShard],
 ) -> Ints:  # fmt: skip
     """Labels (n,) after all steps that follow average linkage: twins, small clusters and weak faces go where they belong.
 
@@ -54,21 +58,21 @@ def place_leftovers(
         linkage: the rule that merged the clusters.
         x: (n, dim), rows of length 1.
         labels: (n,) cluster of each face.
-        edges: source, target and margin (m,) of the edges of the graph.
+        edges: of the graph.
         more: as for `attach_small`.
         stay: (n,) faces that do not leave their cluster.
         weak: (n,) faces without edges.
-        every: source and target of all edges, those of weak faces too.
+        every: all edges, those of weak faces too.
     """
-    labels = give_to_better_groups(linkage, x, labels, stay, *edges)
-    labels = attach_small(linkage, x, labels, *edges[:2], more, weak)
+    labels = give_to_better_groups(linkage, x, labels, stay, edges)
+    labels = attach_small(linkage, x, labels, edges, more, weak)
     if weak is not None:
-        labels = attach_weak(linkage, x, labels, weak, *every)
-    return release_twins(linkage, x, labels, stay)[0]
+        labels = attach_weak(linkage, x, labels, weak, every)
+    return release_twins(linkage, x, labels, stay, "last twins")[0]
 
 
 def attach_small(
-    linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, more: float,
+    linkage: AverageLinkage, x: Vectors, labels: Ints, edges: Sequence[EdgeShard], more: float,
     weak: NDArray[np.bool_] | None = None,
 ) -> Ints:  # fmt: skip
     """Labels (n,) after clusters of up to SMALL faces moved to the cluster of LARGE or more faces that they belong to.
@@ -77,8 +81,7 @@ def attach_small(
         linkage: the rule that merges two clusters.
         x: (n, dim), rows of length 1.
         labels: (n,) cluster of each face.
-        source: (m,) rows, ends of the edges of the graph.
-        target: (m,) rows, the other ends.
+        edges: of the graph.
         more: sd above the bound that a small cluster needs; less where hardly any small cluster is an impostor.
         weak: (n,) faces without edges; clusters of nothing else are not counted among the impostors.
     """
@@ -89,7 +92,7 @@ def attach_small(
         return labels
     low, sd = min(more, _LEAST), linkage.cohort.sd  # measured from the lowest bound: below the bound a shared photo costs nothing
     among = replace(linkage, cohort=linkage.cohort.with_impostors(int(large.sum())), merge=linkage.merge + low)
-    one, other, likeness, own = _nearest(among, x, group, small, large, source, target)
+    one, other, likeness, own = _nearest(among, x, group, small, large, edges, "attachment")
     likeness = likeness + low * sd
     if more > _LEAST:
         others = _to_others(among, own, group, large) + low * sd
@@ -101,7 +104,7 @@ def attach_small(
     return _move_clusters(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
 
-def attach_weak(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, weak: NDArray[np.bool_], source: Rows, target: Rows) -> Ints:
+def attach_weak(linkage: AverageLinkage, x: Vectors, labels: Ints, weak: NDArray[np.bool_], edges: Sequence[EdgeShard]) -> Ints:
     """Labels (n,) after each single face of `weak` (n,) moved to the cluster it belongs to, if any.
 
     Weak faces do not change what a cluster is compared by, so two clusters never merge through them.
@@ -109,20 +112,17 @@ def attach_weak(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, w
     group = compact_labels(labels)
     sizes = np.bincount(group)
     loose = (sizes == 1) & (np.bincount(group, weak) > 0)
-    one, other, likeness, own = _nearest(linkage, x, group, loose, sizes > 1, source, target)
+    one, other, likeness, own = _nearest(linkage, x, group, loose, sizes > 1, edges, "weak")
     enough = likeness >= 0
     return _move_clusters(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
 
 def _nearest(
-    linkage: AverageLinkage, x: NDArray[np.float32], group: Ints, loose: NDArray[np.bool_], takes: NDArray[np.bool_],
-    source: Rows, target: Rows,
-) -> tuple[Ints, Ints, Floats, ClusterSums]:
+    linkage: AverageLinkage, x: Vectors, group: Ints, loose: NDArray[np.bool_], takes: NDArray[np.bool_], edges: Sequence[EdgeShard],
+    name: str,
+) -> tuple[Ints, Ints, Floats, ClusterSums]:  # fmt: skip
     """Clusters of `loose` (g,), for each the most similar of `takes` (g,), the excess of the pair over the bound, and all cluster sums."""
-    mine = group.astype(np.int32)
-    one, other = mine[source], mine[target]
-    use = (loose[one] & takes[other]) | (takes[one] & loose[other])
-    a, b, likeness, own = linkage.measured(x, mine, one[use], other[use])
+    a, b, likeness, own = linkage.measured(x, group.astype(np.int32), edges, name, loose, takes)
     goes, to = np.where(loose[a], a, b), np.where(loose[a], b, a)
     order = np.lexsort((to, own.contents[to], -likeness, goes))
     first = order[np.unique(goes[order], return_index=True)[1]]
@@ -142,9 +142,9 @@ def _to_others(linkage: AverageLinkage, own: ClusterSums, group: Ints, large: ND
     first = np.argsort(group[rows], kind="stable")
     place = np.arange(len(rows)) - np.searchsorted(group[rows][first], group[rows][first])
     rows = rows[np.sort(first[place < min(LARGE, max(1, _DRAWN // len(groups)))])][:_DRAWN]
-    length, sizes = own.length[groups], own.sizes[groups]
+    length, sizes = load(own.length)[groups], load(own.sizes)[groups]
     means = np.rint(own.vectors(groups) / (sizes * length)[:, None] * EXACT).astype(np.float32).T
-    base, reach = own.base[groups] / sizes, own.reach[groups] / sizes
+    base, reach = load(own.base)[groups] / sizes, load(own.reach)[groups] / sizes
     column = np.full(len(large), -1)
     column[groups] = np.arange(len(groups))
     best = np.empty(len(rows))

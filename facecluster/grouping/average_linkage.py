@@ -15,6 +15,9 @@ A round merges all pairs of clusters that are each other's best candidate. Round
 Ties: of two equally similar candidates the one with the lower content key wins (cohort.content_keys), so the result does not depend on
 the order of the faces. Similarities are rounded to a millionth before they are compared.
 
+Edges come in shards, and a round is one task a shard: it compares the pairs of clusters that changed (linked_pairs.py), and gives those
+that exceed the bound. Which merge is decided in one place, with arrays of one entry a cluster. A pair may stand in several shards.
+
 Cost, for n faces, m edges and dim numbers a vector: a round looks at all pairs of linked clusters (at most m) and measures those that
 changed, at most m log m + m dim. After _PATIENT rounds a cluster accepts every cluster whose best candidate it is, not one a round: a
 thousand faces that wait for one large cluster would take a thousand rounds. It ends after 2 log n rounds more. A million generated faces
@@ -26,23 +29,23 @@ cluster.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facecluster.grouping.candidate_edges import EdgeShard
 from facecluster.grouping.cluster_sums import ClusterSums, Rows, shared_photos
-from facecluster.grouping.cohort import NEAR_COPY, CohortStats, content_keys
+from facecluster.grouping.cohort import CohortStats, content_keys
+from facecluster.grouping.face_vectors import Vectors
+from facecluster.grouping.linked_pairs import FINE, PairRule, fine, measure_pairs, pair_keys, renew_pairs, start_pairs
+from facecluster.grouping.work import Crew, LocalCrew, Stored, load
 
 Ints = NDArray[np.int64]
 Pairs = NDArray[np.integer]  # (m, 2) rows
-_FINE = 1e6  # steps of 1 in which similarities are compared
-_NEVER = np.iinfo(np.int32).min
-_APART = 2.3  # sd: for two clusters of one person, similarity within minus between is almost never more than this
+Likely = tuple[Rows, Rows, Rows]  # pairs of clusters a < b that exceed the bound, and by how much, in millionths
 _PATIENT = 64  # rounds of one merge a cluster
-_BLOCK = 1 << 14  # pairs at a time: 32 MB of vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,95 +62,136 @@ class AverageLinkage:
     fixed_faces: NDArray[np.bool_] | None = None  # (n,) faces of earlier clusters, which must not merge with each other (incremental.py)
     # sd more for each sd beyond _APART that two groups are less alike to each other than within themselves
     separation_penalty: float = 0.0
+    crew: Crew = field(default_factory=LocalCrew)  # does the work
 
-    def merge_clusters(self, x: NDArray[np.float32], labels: Ints, source: Rows, target: Rows, above: NDArray[np.float32]) -> Ints:
+    def merge_clusters(self, x: Vectors, labels: Ints, edges: Sequence[EdgeShard], name: str = "linkage") -> Ints:
         """Merge clusters; returns labels (n,) from 0 of faces that start in the clusters `labels` (n,).
 
-        Only clusters with an edge source[i] - target[i] between them are compared; each edge stands once. above[i] is how far its cosine
-        lies above the expected best impostor, less
-        what sharing a photo costs. Between two single faces it says all.
+        Only clusters with an edge between them are compared. The margin of an edge between two single faces says all about them; it is
+        less what sharing a photo costs. `name` is the place of the work on the crew's shelf.
         """
+        shelf = self.crew.shelf
+        done = shelf.find(f"{name}/labels")
+        if done is not None:
+            return np.array(load(done))
         group = compact_labels(labels).astype(np.int32)
-        own = self._gathered(x, group)
-        count = len(own.sizes)
-        a, b, excess = self._start(own, group, source, target, above)
+        own = self._gathered(x, group, f"{name}/sums")
+        count = len(own.contents)
         into = np.arange(count, dtype=np.int32)
+        view = own.shelved(shelf, f"{name}/0/own")
+        pairs, likely = self._start(own, view, group, edges, f"{name}/0")
         for turn in range(_PATIENT + 2 * count.bit_length()):
-            to, gone, sure = _mutual(a, b, excess, own.contents, crowd=turn >= _PATIENT)
+            to, gone, sure = _mutual(*likely, own.contents, crowd=turn >= _PATIENT)
             if sure < len(gone):
                 to, gone = self._allowed(into[group], to, gone, sure)
             if not len(gone):
                 break
-            own.merge(to, gone)
+            own.merge(to, gone, view, self.crew, f"{name}/{turn}/sums")
+            shelf.drop(view.dropped())
+            view = own.shelved(shelf, f"{name}/{turn + 1}/own")
             into[gone] = to
             into = into[into]
-            changed = np.zeros(count + 1, dtype=bool)
+            changed = np.zeros(count, dtype=bool)
             changed[to] = changed[gone] = True
-            stale = np.flatnonzero(changed[a] | changed[b])
-            now = into[group]
-            new = self._pairs(now, into[a[stale]], into[b[stale]], count)
-            kept, lost = stale[: len(new[0])], stale[len(new[0]) :]
-            a[kept], b[kept], excess[kept] = *new, self._excess(own, now, *new)
-            a[lost], b[lost], excess[lost] = count, count, _NEVER  # of no group
-        return compact_labels(into[group])
+            pairs, fresh = self._renewed(own, view, into[group], into, changed, pairs, f"{name}/{turn + 1}")
+            same = ~(changed[likely[0]] | changed[likely[1]])
+            likely = tuple(np.concatenate([old[same], new]) for old, new in zip(likely, fresh, strict=True))  # type: ignore[assignment]
+        shelf.drop([*pairs, *own.tables, *view.dropped()])
+        out = compact_labels(into[group])
+        shelf.keep(f"{name}/labels", out)
+        return out
 
     def compare(
-        self, x: NDArray[np.float32], group: NDArray[np.integer], source: NDArray[np.integer], target: NDArray[np.integer]
+        self, x: Vectors, group: NDArray[np.integer], source: NDArray[np.integer], target: NDArray[np.integer]
     ) -> tuple[Ints, Ints, NDArray[np.float64]]:
         """Pairs of linked groups a < b, and how far their mean cosine lies above what is asked; groups (n,) are 0, 1, ... without a gap."""
-        a, b, excess, _ = self.measured(x, np.asarray(group, dtype=np.int32), group[source], group[target])
+        edge = EdgeShard(source.astype(np.int32), target.astype(np.int32), np.zeros(0, dtype=np.float32))
+        a, b, excess, _ = self.measured(x, np.asarray(group, dtype=np.int32), [edge])
         return a.astype(np.int64), b.astype(np.int64), excess
 
     def measured(
-        self, x: NDArray[np.float32], group: Rows, one: NDArray[np.integer], other: NDArray[np.integer]
-    ) -> tuple[Rows, Rows, NDArray[np.float64], ClusterSums]:
-        """Each pair a < b of the groups one[i] and other[i] once, but for those that must not be one; how far their mean cosine lies above
-        what is asked, in steps of a millionth; and all groups (n,)."""
-        own = self._gathered(x, group)
-        a, b = self._pairs(group, one.astype(np.int32), other.astype(np.int32), len(own.sizes))
-        return a, b, self._excess(own, group, a, b) / _FINE, own
+        self, x: Vectors, group: Rows, edges: Sequence[EdgeShard], name: str = "measured",
+        loose: NDArray[np.bool_] | None = None, takes: NDArray[np.bool_] | None = None,
+    ) -> tuple[Rows, Rows, NDArray[np.float64], ClusterSums]:  # fmt: skip
+        """Each pair a < b of linked groups once, but for those that must not be one; how far their mean cosine lies above what is asked, in
+        steps of a millionth; and all groups (n,). With `loose` and `takes` (g,), only pairs of one of either."""
+        shelf = self.crew.shelf
+        own = self._gathered(x, group, f"{name}/sums")
+        view, rule = own.shelved(shelf, f"{name}/own"), self._rule(group, len(own.contents), name)
+        sides = None if loose is None or takes is None else (shelf.keep(f"{name}/loose", loose), shelf.keep(f"{name}/takes", takes))
+        grouped = shelf.keep(f"{name}/group", group)
+        calls = [(shelf, f"{name}/{i}", view, grouped, shard, rule, sides) for i, shard in enumerate(edges)]
+        found = [np.concatenate(rows) for rows in zip(*(load(part) for (part,) in self.crew.map(measure_pairs, calls)), strict=True)]
+        a, b = found[0].astype(np.int32), found[1].astype(np.int32)
+        _, first = np.unique(pair_keys(a, b, len(own.contents)), return_index=True)  # a pair that several shards have seen
+        a, b, excess, unlike = a[first], b[first], found[2][first], found[3][first]
+        return a, b, self._without_photos(own, group, a, b, excess, unlike) / FINE, own
 
-    def content_keys_of(self, x: NDArray[np.float32]) -> NDArray[np.uint64]:
+    def content_keys_of(self, x: Vectors) -> NDArray[np.uint64]:
         """The content key of each face (cohort.content_keys)."""
-        return content_keys(x) if self.contents is None else self.contents
+        return content_keys(x, self.crew) if self.contents is None else self.contents
 
-    def excess_of(self, x: NDArray[np.float32], rows: Ints, others: Ints) -> float:
+    def excess_of(self, x: Vectors, rows: Ints, others: Ints) -> float:
         """How far the mean cosine of two sets of faces exceeds the bound; photos that they share do not count."""
         base, reach = (float(v[rows].mean() + v[others].mean()) / 2 for v in (self.cohort.base, self.cohort.reach))
         one, other = x[rows].mean(axis=0, dtype=np.float64), x[others].mean(axis=0, dtype=np.float64)
         asked = base + self.merge * self.cohort.sd + self.impostor_weight * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
         return float(one @ other) - asked
 
-    def _gathered(self, x: NDArray[np.float32], group: Rows) -> ClusterSums:
-        return ClusterSums.of(x, group, self.cohort, self.content_keys_of(x))
+    def _gathered(self, x: Vectors, group: Rows, name: str) -> ClusterSums:
+        return ClusterSums.of(x, group, self.cohort, self.content_keys_of(x), self.crew, name)
 
-    def _start(self, own: ClusterSums, group: Rows, source: Rows, target: Rows, above: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
-        """Pairs of linked clusters and by how much they exceed the bound. For two single faces the edge itself says it."""
-        count = len(own.sizes)
-        a, b = group[source], group[target]
-        free = (own.row[a] < 0) & (own.row[b] < 0)
-        reach = (self.cohort.reach[source[free]] + self.cohort.reach[target[free]]) / 2
-        plus = _fine(above[free] + (1 - self.impostor_weight) * reach - self.merge * self.cohort.sd)
-        keys = _keys(a[free], b[free], count)
-        if self.cannot is not None and len(self.cannot):
-            allowed = ~np.isin(keys, self._barred(group, count))
-            keys, plus = keys[allowed], plus[allowed]
-        one, other = _split(keys, count)
-        a, b = self._pairs(group, a[~free], b[~free], count)
-        return np.r_[a, one], np.r_[b, other], np.r_[self._excess(own, group, a, b), plus]
+    def _rule(self, group: Rows, count: int, name: str) -> PairRule:
+        """What tasks need to know to compare the groups (n,), of which there are `count`."""
+        shelf = self.crew.shelf
+        barred = None if self.cannot is None or not len(self.cannot) else shelf.keep(f"{name}/barred", self._barred(group, count))
+        held = None if self.fixed_faces is None else shelf.keep(f"{name}/held", self.held(group, count))
+        return PairRule(self.cohort.sd, self.merge, self.impostor_weight, self.separation_penalty, barred, held)
 
-    def _pairs(self, group: Rows, a: Rows, b: Rows, count: int) -> tuple[Rows, Rows]:
-        """Each pair of two clusters once, without the pairs that must not merge."""
-        two = a != b
-        keys = _distinct(_keys(a[two], b[two], count))
-        if self.cannot is not None and len(self.cannot):
-            keys = keys[~np.isin(keys, self._barred(group, count))]
-        one, other = _split(keys, count)
-        if self.fixed_faces is None:
-            return one, other
-        held = self.held(group, count)
-        free = ~(held[one] & held[other])
-        return one[free], other[free]
+    def _start(
+        self, own: ClusterSums, view: ClusterSums, group: Rows, edges: Sequence[EdgeShard], name: str
+    ) -> tuple[list[Stored], Likely]:
+        """The pairs of linked clusters by shards, and those that exceed the bound; `view` is what tasks see of the clusters."""
+        shelf = self.crew.shelf
+        rule = self._rule(group, len(own.contents), name)
+        grouped = shelf.keep(f"{name}/group", group)
+        found = self.crew.map(start_pairs, [(shelf, f"{name}/{i}", view, grouped, shard, rule) for i, shard in enumerate(edges)])
+        shelf.drop([grouped])
+        return [pairs for pairs, _ in found], self._likely(own, group, [load(likely) for _, likely in found])
+
+    def _renewed(
+        self, own: ClusterSums, view: ClusterSums, group: Rows, into: Rows, changed: NDArray[np.bool_], pairs: list[Stored], name: str
+    ) -> tuple[list[Stored], Likely]:
+        """The pairs after some groups changed, and of the changed ones those that exceed the bound."""
+        shelf = self.crew.shelf
+        rule = self._rule(group, len(own.contents), name)
+        moved = shelf.keep(f"{name}/into", into), shelf.keep(f"{name}/changed", changed)
+        calls = [(shelf, f"{name}/{i}", view, part, *moved, rule) for i, part in enumerate(pairs)]
+        found = self.crew.map(renew_pairs, calls)
+        shelf.drop([*pairs, *moved])
+        return [part for part, _ in found], self._likely(own, group, [load(likely) for _, likely in found])
+
+    def _likely(self, own: ClusterSums, group: Rows, parts: Sequence[NDArray[np.float64]]) -> Likely:
+        """The pairs of all shards that exceed the bound, also for what photos they share."""
+        if not parts:
+            none = np.zeros(0, dtype=np.int32)
+            return none, none, none
+        found = [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+        a, b = found[0].astype(np.int32), found[1].astype(np.int32)
+        excess = self._without_photos(own, group, a, b, found[2], found[3])
+        keep = excess >= 0
+        return a[keep], b[keep], excess[keep]
+
+    def _without_photos(
+        self, own: ClusterSums, group: Rows, a: Rows, b: Rows, excess: NDArray[np.float64], unlike: NDArray[np.float64]
+    ) -> Rows:
+        """The excess of pairs in millionths, less what the photos that they share cost; copies (`unlike` is 0) cost nothing."""
+        if self.photos is not None and self.same_photo_penalty:
+            at, sizes = np.flatnonzero((unlike > 0) & (excess >= 0)), load(own.sizes)
+            share = shared_photos(self.photos, group, a[at], b[at]) / np.minimum(sizes[a[at]], sizes[b[at]])
+            excess = excess.copy()
+            excess[at] -= self.same_photo_penalty * self.cohort.sd * np.minimum(1, share)
+        return fine(excess)
 
     def _allowed(self, group: Rows, to: Rows, gone: Rows, sure: int) -> tuple[Rows, Rows]:
         """Which of the clusters `gone` may merge into `to` at once. The first `sure` are mutual bests. Of the others, those stay that would
@@ -176,36 +220,7 @@ class AverageLinkage:
 
     def _barred(self, group: Rows, count: int) -> Ints:
         assert self.cannot is not None
-        return _keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count)
-
-    def _excess(self, own: ClusterSums, group: Rows, a: Rows, b: Rows) -> Rows:
-        """Excess of the mean cosine of each pair of clusters over the bound, in millionths; `group` (n,) is the cluster of each face."""
-        out = np.empty(len(a), dtype=np.int32)
-        sd = self.cohort.sd
-
-        def look(start: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-            """Fill in a block; returns the pairs that shared photos may keep apart, and their excess without that."""
-            one, other = a[start : start + _BLOCK], b[start : start + _BLOCK]
-            sizes = own.sizes[one], own.sizes[other]
-            mean = own.dots(one, other) / (sizes[0] * sizes[1])
-            base = (own.base[one] / sizes[0] + own.base[other] / sizes[1]) / 2
-            reach = (own.reach[one] / sizes[0] + own.reach[other] / sizes[1]) / 2
-            excess = mean - base - self.merge * sd - self.impostor_weight * reach * own.length[one] * own.length[other]
-            if self.separation_penalty:
-                apart = (own.within(one) + own.within(other)) / 2 - mean
-                few = 2 / np.minimum(*sizes)  # one or two faces say nothing about a spread
-                excess -= self.separation_penalty * np.maximum(0, 1 - few) * np.maximum(0, apart - _APART * sd)
-            out[start : start + _BLOCK] = _fine(excess)
-            at = np.flatnonzero((excess >= 0) & (mean < NEAR_COPY))
-            return at + start, excess[at]
-
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            likely = list(pool.map(look, range(0, len(a), _BLOCK)))
-        if self.photos is not None and self.same_photo_penalty and likely:
-            at, excess = (np.concatenate(parts) for parts in zip(*likely, strict=True))
-            share = shared_photos(self.photos, group, a[at], b[at]) / np.minimum(own.sizes[a[at]], own.sizes[b[at]])
-            out[at] = _fine(excess - self.same_photo_penalty * self.cohort.sd * np.minimum(1, share))
-        return out
+        return pair_keys(group[self.cannot[:, 0]], group[self.cannot[:, 1]], count)
 
 
 def dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
@@ -218,13 +233,12 @@ def dots(rows: NDArray[np.float64], a: Ints, b: Ints) -> NDArray[np.float64]:
 
 
 def _mutual(a: Rows, b: Rows, excess: Rows, contents: NDArray[np.uint64], *, crowd: bool) -> tuple[Rows, Rows, int]:
-    """Pairs of clusters that are each other's best candidate: lower numbers, higher numbers, and how many pairs there are.
+    """Of pairs that exceed the bound, those that are each other's best candidate: lower and higher numbers, and how many pairs there are.
 
     With `crowd`, clusters follow whose best candidate is in such a pair, though they are not its best.
     """
     count = len(contents)
-    keep = np.flatnonzero(excess >= 0)
-    ends, others, score = np.r_[a[keep], b[keep]], np.r_[b[keep], a[keep]], np.r_[excess[keep], excess[keep]]
+    ends, others, score = np.r_[a, b], np.r_[b, a], np.r_[excess, excess]
     most = np.full(count, -1, dtype=np.int32)
     np.maximum.at(most, ends, score)
     alike = np.flatnonzero(score == most[ends])
@@ -243,24 +257,6 @@ def _mutual(a: Rows, b: Rows, excess: Rows, contents: NDArray[np.uint64], *, cro
     root[high_end] = best[high_end]
     waiting = number[~mutual & np.r_[mutual, False][best[:count]]]
     return np.r_[best[high_end], root[best[waiting]]], np.r_[high_end, waiting], len(high_end)
-
-
-def _fine(excess: NDArray[np.float64]) -> Rows:
-    return np.asarray(np.rint(excess * _FINE), dtype=np.int32)
-
-
-def _keys(a: NDArray[np.integer], b: NDArray[np.integer], count: int) -> Ints:
-    return np.asarray(np.minimum(a, b).astype(np.int64) * count + np.maximum(a, b))
-
-
-def _split(keys: Ints, count: int) -> tuple[Rows, Rows]:
-    return (keys // max(count, 1)).astype(np.int32), (keys % max(count, 1)).astype(np.int32)
-
-
-def _distinct(keys: Ints) -> Ints:
-    """Sorted, each once; several times as fast as np.unique, which hashes first."""
-    keys.sort()
-    return keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
 
 
 def compact_labels(labels: NDArray[np.integer]) -> Ints:

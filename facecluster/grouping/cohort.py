@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from facecluster.grouping.face_vectors import FaceVectors, Vectors, as_vectors
+from facecluster.grouping.work import Crew, LocalCrew, Shelf, Stored, kept, load
 
 COHORT_SIZE = 4_000  # faces of other people that each face is compared with
 NEAR_COPY = 0.9  # cosine from which two faces of one photo are one picture twice (a collage, a mirror, a screen)
@@ -34,6 +34,7 @@ PRIOR = 200  # the model's card weighs as much as so many cohort faces
 QUANTILES = (0.80, 0.94)  # of the cosines to the cohort: above most, but below the few that may be the same person
 _LOW, _HIGH = (NormalDist().inv_cdf(q) for q in QUANTILES)
 _ROWS = 1_024  # at a time: 16 MB of cosines a thread
+_PART = 1 << 15  # faces of one task
 EXACT = 4000.0  # vectors in steps of 1/4000: float32 holds every sum of their products, so a cosine is the same however it is added up
 _STEPS = 2.0**28  # of `to_grid`
 
@@ -73,19 +74,25 @@ def to_grid(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return out
 
 
-def content_keys(x: NDArray[np.float32]) -> NDArray[np.uint64]:
+def content_keys(x: Vectors, crew: Crew | None = None) -> NDArray[np.uint64]:
     """A number for each row of `x` (n, dim) that follows from its bytes alone: breaks ties whatever the order of rows."""
+    found = (LocalCrew() if crew is None else crew).map(_keys, [(x, start) for start in range(0, len(x), _PART)])
+    return np.concatenate([np.zeros(0, dtype=np.uint64), *found])
+
+
+def _keys(x: Vectors, first: int) -> NDArray[np.uint64]:
     weights = np.frombuffer(hashlib.shake_128(b"cohort").digest(8 * x.shape[1]), dtype=np.uint64) | np.uint64(1)
-    mixed = np.zeros(len(x), dtype=np.uint64)
-    for start in range(0, len(x), _ROWS):
-        block = np.ascontiguousarray(x[start : start + _ROWS]).view(np.uint32)
+    mixed = np.zeros(min(_PART, len(x) - first), dtype=np.uint64)
+    for start in range(0, len(mixed), _ROWS):
+        block = np.ascontiguousarray(x[first + start : first + min(start + _ROWS, len(mixed))]).view(np.uint32)
         mixed[start : start + _ROWS] = (block * weights).sum(axis=1, dtype=np.uint64)
     return mixed
 
 
 def cohort_stats(
-    vectors: NDArray[np.floating], labels: NDArray[np.integer], *, mean: float, sd: float, cohort_size: int = COHORT_SIZE
-) -> CohortStats:
+    vectors: NDArray[np.floating] | FaceVectors, labels: NDArray[np.integer], *, mean: float, sd: float, cohort_size: int = COHORT_SIZE,
+    contents: NDArray[np.uint64] | None = None, crew: Crew | None = None, name: str = "cohort",
+) -> CohortStats:  # fmt: skip
     """Measure each face of `vectors` (n, dim), rows of length 1, against a cohort of the collection.
 
     Args:
@@ -94,37 +101,50 @@ def cohort_stats(
         mean: of the cosine of faces of two people, from the model's card.
         sd: of the same.
         cohort_size: faces of the cohort at most.
+        contents: (n,) content keys of the faces, if they are known.
+        crew: does the work.
+        name: place of the work on the crew's shelf.
     """
-    x = np.asarray(vectors, dtype=np.float32)
-    n = len(x)
-    rows = _cohort(x, labels, cohort_size)
+    x, crew = as_vectors(vectors), LocalCrew() if crew is None else crew
+    n, shelf = len(x), crew.shelf
+    rows = _cohort(content_keys(x, crew) if contents is None else contents, labels, cohort_size)
     if len(rows) < 3:
         return prior_stats(n, mean=mean, sd=sd)
-    own = np.empty((n, 2))
-    others = np.rint(x[rows] * np.float32(EXACT)).T
-    ranks = [round(1 + q * (len(rows) - 2)) for q in QUANTILES]
     group = np.unique(labels, return_inverse=True)[1].reshape(-1)
-    member = np.full(group.max() + 1, -1)  # column of each group's face in the cohort
+    member = np.full(group.max() + 1, -1, dtype=np.int32)  # column of each group's face in the cohort
     member[group[rows]] = np.arange(len(rows))
-
-    def look(start: int) -> None:
-        block = slice(start, start + _ROWS)
-        cosines = np.rint(x[block] * np.float32(EXACT)) @ others
-        mine = np.flatnonzero(member[group[block]] >= 0)
-        cosines[mine, member[group[block][mine]]] = -(EXACT**2)  # the face itself and its person are no impostors
-        cosines.partition(ranks[0], axis=1)  # both ranks at once take twice as long
-        upper = cosines[:, ranks[0] :].copy()
-        own[block, 0] = upper[:, 0]
-        upper.partition(ranks[1] - ranks[0], axis=1)
-        own[block, 1] = upper[:, ranks[1] - ranks[0]]
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        deque(pool.map(look, range(0, n, _ROWS)), maxlen=0)
-    own /= EXACT**2
+    shared = shelf.keep(f"{name}/cohort", x[rows]), shelf.keep(f"{name}/columns", member[group])
+    found = crew.map(_look, [(shelf, f"{name}/{start}", x, *shared, start) for start in range(0, n, _PART)])
+    own = np.concatenate([load(part) for (part,) in found])
+    shelf.drop(shared)
     trust = len(rows) / (len(rows) + PRIOR)
     spread = trust * np.maximum(own[:, 1] - own[:, 0], 0) / (_HIGH - _LOW) + (1 - trust) * sd
     base = trust * own[:, 0] + (1 - trust) * (mean + _LOW * sd)
     return CohortStats(to_grid(base), to_grid(spread * (_z(n) - _LOW)), math.fsum(spread.tolist()) / n)
+
+
+def _look(shelf: Shelf, name: str, x: Vectors, cohort: Stored, columns: Stored, first: int) -> tuple[Stored, ...]:
+    """The two quantiles (rows, 2) of the cosines of some faces to the cohort, without those to the face itself and to its person."""
+
+    def make() -> tuple[NDArray[np.float64]]:
+        others = np.rint(load(cohort) * np.float32(EXACT)).T
+        ranks = [round(1 + q * (others.shape[1] - 2)) for q in QUANTILES]
+        own = np.empty((min(_PART, len(x) - first), 2))
+        for start in range(0, len(own), _ROWS):
+            some = slice(first + start, first + min(start + _ROWS, len(own)))
+            cosines = np.rint(x[some] * np.float32(EXACT)) @ others
+            column = load(columns)[some]
+            mine = np.flatnonzero(column >= 0)
+            cosines[mine, column[mine]] = -(EXACT**2)  # the face itself and its person are no impostors
+            cosines.partition(ranks[0], axis=1)  # both ranks at once take twice as long
+            upper = cosines[:, ranks[0] :].copy()
+            own[start : start + _ROWS, 0] = upper[:, 0]
+            upper.partition(ranks[1] - ranks[0], axis=1)
+            own[start : start + _ROWS, 1] = upper[:, ranks[1] - ranks[0]]
+        own /= EXACT**2
+        return (own,)
+
+    return kept(shelf, name, ("quantiles",), make)
 
 
 def _z(n: int) -> float:
@@ -132,9 +152,8 @@ def _z(n: int) -> float:
     return NormalDist().inv_cdf(1 - 1 / max(n, 10))
 
 
-def _cohort(x: NDArray[np.float32], labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
-    """Rows of one face of each cluster, `most` at most, chosen by their content keys."""
-    mixed = content_keys(x)
-    order = np.argsort(mixed, kind="stable")
+def _cohort(contents: NDArray[np.uint64], labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
+    """Rows of one face of each cluster, `most` at most, chosen by their content keys (n,)."""
+    order = np.argsort(contents, kind="stable")
     firsts = order[np.unique(labels[order], return_index=True)[1]]
-    return np.asarray(firsts[np.argsort(mixed[firsts], kind="stable")][:most], dtype=np.intp)
+    return np.asarray(firsts[np.argsort(contents[firsts], kind="stable")][:most], dtype=np.intp)

@@ -17,6 +17,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from facecluster.grouping.average_linkage import AverageLinkage, Ints, Pairs, compact_labels
+from facecluster.grouping.face_vectors import Vectors
 
 _HALVES = -0.8  # sd above the bound from which two sides are one person; below 0, since sides are chosen to differ
 _STRANGE = -2.5  # sd above the bound; an atom below it is another person than the side. Even poor faces of the person lie above it
@@ -24,7 +25,7 @@ _ROUNDS = 10  # of assigning atoms; what still changes after that fits two sides
 _BLOCK = 1 << 14  # atoms compared at a time
 
 
-def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: NDArray[np.float32], linkage: AverageLinkage) -> Ints:
+def constrained(labels: Ints, must: Pairs | None, cannot: Pairs | None, x: Vectors, linkage: AverageLinkage) -> Ints:
     """Labels (n,) from 0, -1 = alone, changed so that must-links (m, 2) are together and cannot-links (c, 2) apart.
 
     Args:
@@ -75,7 +76,7 @@ def constrained_keys(contents: NDArray[np.uint64], cannot: Pairs | None) -> NDAr
 class _Division:
     """Divides one cluster: its rows (m,), the unit (m,) of each row (0, 1, ...), and pairs (f, 2) of units that must be apart."""
 
-    def __init__(self, x: NDArray[np.float32], rows: Ints, unit: Ints, foes: Ints, linkage: AverageLinkage) -> None:
+    def __init__(self, x: Vectors, rows: Ints, unit: Ints, foes: Ints, linkage: AverageLinkage) -> None:
         self.x, self.rows, self.unit, self.linkage = x, rows, unit, linkage
         self.sizes = np.bincount(unit).astype(np.float64)
         fold = csr_matrix((np.ones(len(unit)), (unit, np.arange(len(unit)))), shape=(len(self.sizes), len(unit)))

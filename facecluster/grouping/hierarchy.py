@@ -1,6 +1,6 @@
-"""HDBSCAN on a sparse graph (Campello et al., 2013): core distances, a minimum spanning forest, and clusters selected by excess of mass.
+"""HDBSCAN on a sparse graph (Campello et al., 2013): clusters selected by excess of mass from a minimum spanning forest.
 
-Distances are integers: steps of 2^-22. Stabilities are sums of integers. So no result depends on the order of additions.
+Distances are integers (spanning_forest.py). Stabilities are sums of integers. So no result depends on the order of additions.
 
 Ties. Many edges have the same length, because a mutual reachability distance often is the core distance of one of its faces. All edges of
 one length are added at once, so their order does not matter. Two rules follow. Faces that become dense at the very length at which they
@@ -16,8 +16,7 @@ default for two reasons. Its union-find is quadratic where many faces join one l
 the other half: 69 s, here .03 s). And what it makes of edges of the same length depends on the order of the faces. hdbscan_library.py runs
 it on the same forest.
 
-Cost, for n faces and m edges: m log m to sort, n log n for the tree. Odd inputs: without edges every face is alone. The distance of two
-copies of one face is 4 steps, not 0: a sparse matrix takes a zero for a missing edge.
+Cost, for n faces: n log n. Odd inputs: without edges every face is alone.
 """
 
 from __future__ import annotations
@@ -29,57 +28,11 @@ from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import minimum_spanning_tree
+
+from facecluster.grouping.spanning_forest import SHORTEST
 
 Rows = NDArray[np.int32]
-STEPS_PER_UNIT = 2.0**22  # steps of distance in 1
-SHORTEST = 4  # steps: the distance of copies
-_LONGEST = (1 << 24) - 1  # steps
 _DENSITY_SCALE = 1 << 52  # divided by a distance in steps: density, an integer
-
-
-def quantise(distance: NDArray[np.float64]) -> Rows:
-    """Distances from 0 to 4, in steps."""
-    return np.asarray(np.clip(np.rint(distance * STEPS_PER_UNIT), SHORTEST, _LONGEST), dtype=np.int32)
-
-
-def spanning_forest(n: int, source: Rows, target: Rows, distance: Rows, cut: int, min_samples: int) -> tuple[Rows, Rows, Rows]:
-    """A minimum spanning forest of the mutual reachability graph of n faces: ends and lengths (in steps) of its edges, shortest first.
-
-    Args:
-        n: number of faces.
-        source: (m,) rows; each edge stands once.
-        target: (m,) rows.
-        distance: (m,) in steps, at most `cut`.
-        cut: longest edge, in steps.
-        min_samples: the core distance of a face is the distance to its min_samples-th nearest neighbour.
-    """
-    core = _core_distances(n, source, target, distance, min_samples)
-    reachability = np.maximum(np.maximum(core[source], core[target]), distance)
-    near = reachability <= cut
-    graph = coo_matrix((reachability[near].astype(np.float64), (source[near], target[near])), shape=(n, n)).tocsr()
-    del reachability, near
-    found = minimum_spanning_tree(graph, overwrite=True).tocoo()
-    order = np.argsort(found.data)
-    return found.row[order], found.col[order], found.data[order].astype(np.int32)
-
-
-def _core_distances(n: int, source: Rows, target: Rows, distance: Rows, min_samples: int) -> Rows:
-    """(n,) distance to the min_samples-th nearest neighbour, in steps; the largest int32 for faces with fewer neighbours."""
-    m = len(source)
-    keys = np.empty(2 * m, dtype=np.int64)  # face and distance in one number: one sort does for both
-    for half, end in ((keys[:m], source), (keys[m:], target)):
-        half[:] = end
-        half <<= 32
-        half |= distance
-    keys.sort()
-    starts = np.searchsorted(keys, np.arange(n + 1) << 32)
-    at = starts[:-1] + min_samples - 1
-    core = np.full(n, np.iinfo(np.int32).max, dtype=np.int32)
-    enough = at < starts[1:]
-    core[enough] = keys[at[enough]] & 0xFFFFFFFF
-    return core
 
 
 @dataclass(slots=True)

@@ -22,15 +22,14 @@ from numpy.typing import NDArray
 from facecluster.errors import InputError
 from facecluster.grouping.link_large import Linked, link_large, run_here
 from facecluster.grouping.link_lists import gpus
-from facecluster.grouping.link_plan import EXACT_SEARCH, MEMORY, PROBES, LinkPlan, Run, blocks, chosen_method, sizes
-from facecluster.grouping.link_shuffle import read_ids, rows_in_order, vectors_of, write_order
+from facecluster.grouping.link_plan import BLOCK, EXACT_SEARCH, MEMORY, LinkPlan, Run, blocks, chosen_lists, chosen_method, sizes
+from facecluster.grouping.link_shuffle import lists_of, read_ids, rows_in_order, write_order
 from facecluster.photos.places import GONE_TABLE
 from facecluster.store import LINKS_K, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
 from facecluster.store.fingerprint import tables_hash
 
 EXACT = 200_000  # faces up to which every pair is compared; above that an inverted file, whose recall the tests measure
 ROWS = 100_000  # rows a shard of links
-BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ def load_vectors(store: Store, table: str) -> tuple[list[str], NDArray[np.float1
     dim = store.read(table, _embedded(store, table)[0], ["embedding"]).schema.field("embedding").type.list_size
     data = store.read_all(table, embeddings_schema(dim))
     rows = rows_in_order(store, data["face_id"].cast(pa.large_string()))
-    return data["face_id"].take(pa.array(rows)).to_pylist(), vectors_of(data)[rows]
+    return data["face_id"].take(pa.array(rows)).to_pylist(), lists_of(data, "embedding")[rows]
 
 
 def nearest(
@@ -124,10 +123,10 @@ def link(
         task = partial(link_all, store=store, embeddings=embeddings, table=table, config=config, rows=ROWS)
         done: list[ShardResult] = run("faces linked", n, ["all"], task)
         return Linked(n, method, skipped=all(part.skipped for part in done))
-    lists = int(2 * np.sqrt(n))
+    lists, probes = chosen_lists(n)
     plan = LinkPlan(
         embeddings=embeddings, links=table, sources=tables_hash(store, (embeddings, "photos", GONE_TABLE), "links"), faces=n, dim=dim, k=k,
-        rows=ROWS, method=method, lists=lists, probes=min(PROBES, lists), same_person=same_person,
+        rows=ROWS, method=method, lists=lists, probes=probes, same_person=same_person,
         **sizes(n, dim, k, ROWS, method, memory),
     )  # fmt: skip
     return link_large(store, plan, lambda: write_order(store, plan, ids, counts, rows), run)

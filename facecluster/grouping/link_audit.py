@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from facecluster.grouping.link_lists import nearest_of
 from facecluster.grouping.link_neighbours import merged
 from facecluster.grouping.link_plan import AUDITED, LinkPlan, Tick
-from facecluster.grouping.link_shuffle import key_limits, vectors_of
+from facecluster.grouping.link_shuffle import key_limits, lists_of, vectors_of
 from facecluster.store import ShardResult, Store, table_of
 
 
@@ -38,8 +38,7 @@ def compare_sample(task: str, tick: Tick | None = None, *, store: Store, plan: L
         values, rows = nearest_of(x, block, width)
         found = merged(found, ((rows + start).astype(np.int32), values))
         inside = own[(own >= start) & (own < start + len(block))] - start
-        column = store.read(plan.links, shard, ["neighbours"])["neighbours"].combine_chunks()
-        links.append(np.asarray(column.flatten().to_numpy()).reshape(-1, plan.k)[inside])
+        links.append(lists_of(store.read(plan.links, shard, ["neighbours"]), "neighbours")[inside])
     columns = {"rows": found[0], "cosines": found[1]}
     store.write(plan.work("audit"), task, table_of(_schema(width), columns), plan.stamp("audit"))
     linked = {"neighbours": np.concatenate(links)}
@@ -59,10 +58,8 @@ def recall(store: Store, plan: LinkPlan) -> tuple[float | None, int]:
     found = np.full((len(own), width), -1, dtype=np.int32), np.full((len(own), width), -np.inf, dtype=np.float32)
     for task in plan.tasks:
         table = store.read(plan.work("audit"), task)
-        rows, values = (np.asarray(table[c].combine_chunks().flatten().to_numpy()).reshape(-1, width) for c in ("rows", "cosines"))
-        found = merged(found, (rows, values))
-    linked = pa.concat_tables([store.read(plan.work("audited"), task) for task in plan.tasks])["neighbours"].combine_chunks()
-    links = np.asarray(linked.flatten().to_numpy()).reshape(-1, plan.k)
+        found = merged(found, (lists_of(table, "rows"), lists_of(table, "cosines")))
+    links = lists_of(pa.concat_tables([store.read(plan.work("audited"), task) for task in plan.tasks]), "neighbours")
     rows, values = found
     other = (rows != own[:, None]) & (rows >= 0)
     wanted = other & (np.cumsum(other, axis=1) <= plan.k) & (values >= plan.same_person)

@@ -16,9 +16,10 @@ from facecluster.grouping.link_audit import compare_sample, recall
 from facecluster.grouping.link_plan import EXACT_SEARCH, LinkPlan, Run, Task
 from facecluster.grouping.link_shuffle import gather, inputs_of, scatter
 from facecluster.grouping.link_tasks import encode_vectors, pack_lists, search_lists, train_quantiser
+from facecluster.grouping.link_turned import merge_links, turn_links
 from facecluster.store import ShardResult, Stamp, Store
 
-_WORK = ("plan", "order", "scattered", "vectors", "sample", "entries", "lists", "audit", "audited")
+_WORK = ("plan", "order", "scattered", "vectors", "sample", "entries", "lists", "found", "least", "turned", "audit", "audited")
 _EMPTY = pa.table({"none": pa.array([], pa.int8())})
 _ONE = "00000"
 
@@ -80,14 +81,18 @@ def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]
     stamp: Stamp = {"table": "links", "inputs": inputs_of(store, plan), **plan.decides}
     linked = _linked(store, plan, stamp)
     if linked != plan.shards():
-        do("", train_quantiser, _missing(store, plan.work("quantiser"), [_ONE]))
-        if missing := _missing(store, plan.work("lists"), plan.list_parts):
-            there = set(store.shards(plan.work("entries")))
-            do("faces coded", encode_vectors, [t for t in plan.tasks if not {f"{part}-{t}" for part in plan.list_parts} <= there])
-            do("", pack_lists, missing)
-        _clear(store, plan, ("entries",))
+        if missing := [task for task in plan.tasks if _missing(store, plan.work("least"), plan.shards(task))]:
+            do("", train_quantiser, _missing(store, plan.work("quantiser"), [_ONE]))
+            if lists := _missing(store, plan.work("lists"), plan.list_parts):
+                there = set(store.shards(plan.work("entries")))
+                do("faces coded", encode_vectors, [t for t in plan.tasks if not {f"{part}-{t}" for part in plan.list_parts} <= there])
+                do("", pack_lists, lists)
+            _clear(store, plan, ("entries",))
+            do("faces searched for", search_lists, missing)
+        there = set(store.shards(plan.work("turned")))
+        do("", turn_links, [task for task in plan.tasks if not {f"{end}-{task}" for end in plan.tasks} <= there])
         store.remove(plan.links, linked)
-        do("faces linked", partial(search_lists, stamp=stamp), [t for t in plan.tasks if not set(plan.shards(t)) <= set(linked)])
+        do("faces linked", partial(merge_links, stamp=stamp), [t for t in plan.tasks if not set(plan.shards(t)) <= set(linked)])
     do("", compare_sample, _missing(store, plan.work("audited"), plan.tasks))
     found, sample = recall(store, plan)
     _clear(store, plan, [name for name in _WORK if name != "plan"])

@@ -35,9 +35,15 @@ def _keys(rows: Rows, values: Floats) -> NDArray[np.int64]:
     return np.where(rows < 0, _NONE, (-rising << 32) | rows)
 
 
-def best(rows: Rows, values: Floats, count: int) -> tuple[Rows, Floats]:
-    """The first `count` of candidates (n, w) by falling value, then row: rows and values (n, count); -1 and -inf where there are fewer."""
+def best(rows: Rows, values: Floats, count: int, *, distinct: bool = False) -> tuple[Rows, Floats]:
+    """The first `count` of candidates (n, w) by falling value, then row: rows and values (n, count); -1 and -inf where there are fewer.
+
+    With `distinct`, a candidate that is there twice, with one value, counts once.
+    """
     keys = _keys(rows, values)
+    if distinct:
+        keys.sort(axis=1)
+        keys[:, 1:][keys[:, 1:] == keys[:, :-1]] = _NONE
     if count < keys.shape[1]:
         keys = np.partition(keys, count - 1, axis=1)[:, :count]
     keys = np.sort(keys, axis=1)

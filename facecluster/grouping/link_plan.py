@@ -3,7 +3,8 @@
 The way of searching follows from the number of faces, the length of a vector and whether there is a GPU, never from the memory: the
 links of a collection are the same whatever a worker may hold. Memory decides only how large the parts are.
 
-Cost of the search, for n faces: n lists probed of 2 sqrt(n), so n sqrt(n); of the rest: n log n (sorting) and n sqrt(n) (the quantiser).
+Cost for n faces: of the search n times the faces in the lists that are looked at, 16 sqrt(n) to 64 sqrt(n); of the quantiser n sqrt(n);
+of sorting n log n.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from facecluster.errors import InputError
 from facecluster.store import ShardResult, Stamp
 
 FAST_SCAN, FLAT_LISTS, EXACT_SEARCH = "IVF fast scan", "IVF flat", "exact"
-PROBES = 48  # lists that a query is searched in (docs/decisions.md)
-REFINED = 3  # candidates of a fast scan for each neighbour that is kept: their cosines are computed from the full vectors
-SPARE = 32  # more candidates than neighbours of lists of full vectors, so that a tie at the end cuts no neighbour
+PROBES = 32, 128  # lists that a query is searched in, fewest and most; 64 for a million faces (docs/decisions.md)
+SPARE = 64  # more candidates than neighbours: the cosines of all are computed from the full vectors, and the best are kept
 SHORTEST = 32  # numbers of a vector from which a code of two numbers in four bits is sharp enough
 SAMPLED = 40  # faces a list that the quantiser is trained on
+BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
-MEMORY = 4 * 2**30  # bytes of a worker, unless the user says otherwise
-_LEAST_MEMORY = 2**30
+MEMORY = 4 * 10**9  # bytes of a worker, unless the user says otherwise
+_LEAST_MEMORY = 10**9
 _BASE = 400 * 2**20  # what a process takes before it has any vectors
 
 Tick = Callable[[int], None]
@@ -53,7 +54,7 @@ class LinkPlan:
     @property
     def candidates(self) -> int:
         """Faces whose cosines are computed for a query."""
-        return REFINED * self.k if self.method == FAST_SCAN else self.k + SPARE
+        return self.k + SPARE
 
     @property
     def tasks(self) -> list[str]:
@@ -69,9 +70,6 @@ class LinkPlan:
         first = 0 if task is None else int(task) * self.span
         last = -(-self.faces // self.rows)
         return [f"{i:05d}" for i in range(first, last if task is None else min(last, first + self.span))]
-
-    def part_of_list(self, number: int) -> int:
-        return number * self.parts // self.lists
 
     def work(self, name: str) -> str:
         """Name of a table that is deleted when the links are there."""
@@ -95,13 +93,19 @@ def chosen_method(faces: int, dim: int, *, exact: int, gpus: int) -> str:
     return FLAT_LISTS if gpus or dim < SHORTEST or dim % 2 else FAST_SCAN
 
 
+def chosen_lists(faces: int) -> tuple[int, int]:
+    """How many lists there are, and how many a query is searched in: the more faces, the further apart in the lists are near ones."""
+    lists, (fewest, most) = int(2 * faces**0.5), PROBES
+    return lists, min(lists, most, max(fewest, round(0.032 * lists)))
+
+
 def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> dict[str, int]:
     """`span`, `parts` and `held` of a plan whose tasks take at most `memory` bytes. Raises InputError if that is too little for any."""
     if memory < _LEAST_MEMORY:
-        raise InputError(f"expected --memory 1GB or more, found {memory / 2**30:.2f} GB: give a worker more, and use fewer of them")
+        raise InputError(f"expected --memory 1GB or more, found {memory / 1e9:.2f} GB: give a worker more, and use fewer of them")
     share = (memory - _BASE) // 4
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
-    query = 8 * (REFINED * k + PROBES) + 8 * dim
+    query = 12 * (k + SPARE) + 4 * PROBES[1] + 8 * dim
     return {
         "span": max(1, min(share // (query * rows), -(-faces // 400_000))),
         "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),

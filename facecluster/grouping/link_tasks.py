@@ -24,11 +24,11 @@ from facecluster.grouping.link_lists import (
     whole,
 )
 from facecluster.grouping.link_neighbours import Copies, best, expand, merged
-from facecluster.grouping.link_plan import LinkPlan, Tick, blocks
-from facecluster.grouping.link_shuffle import key_limits, read_vectors, vectors_of
-from facecluster.store import ShardResult, Stamp, Store, links_schema, table_of
+from facecluster.grouping.link_plan import BLOCK, LinkPlan, Tick, blocks
+from facecluster.grouping.link_shuffle import as_bytes, bytes_of, key_limits, read_vectors, vectors_of
+from facecluster.grouping.link_turned import write_found
+from facecluster.store import ShardResult, Store
 
-BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 _QUANTISER = pa.schema([pa.field("centroids", pa.list_(pa.float32())), pa.field("codebook", pa.list_(pa.float32()))])
 _LISTS = pa.schema(
     [pa.field("index", pa.large_binary()), pa.field("copies", pa.list_(pa.int32())), pa.field("firsts", pa.list_(pa.int32()))]
@@ -67,9 +67,7 @@ def encode_vectors(task: str, tick: Tick | None = None, *, store: Store, plan: L
     part = columns[0].astype(np.int64) * plan.parts // plan.lists
     for number, name in enumerate(plan.list_parts):
         lists, rows, keys, codes = (column[part == number] for column in columns)
-        width = columns[3].shape[1]
-        flat = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(codes), [None, pa.py_buffer(np.ascontiguousarray(codes))])
-        table = pa.table({"list": lists, "row": rows, "key": keys, "code": flat})
+        table = pa.table({"list": lists, "row": rows, "key": keys, "code": as_bytes(codes)})
         store.write(plan.work("entries"), f"{name}-{task}", table, plan.stamp("entries"))
     return ShardResult(stage="link", shard=task, faces=len(columns[0]))
 
@@ -78,8 +76,7 @@ def pack_lists(part: str, tick: Tick | None = None, *, store: Store, plan: LinkP
     """Make an index of a part of the lists, and note copies."""
     data = pa.concat_tables([store.read(plan.work("entries"), f"{part}-{task}") for task in plan.tasks]).combine_chunks()
     lists, rows, keys = (data[name].to_numpy() for name in ("list", "row", "key"))
-    width = data.schema.field("code").type.byte_width
-    codes = np.frombuffer(data["code"].combine_chunks().buffers()[1], np.uint8).reshape(-1, width)
+    codes = bytes_of(data, "code")
     kept, copies, firsts = first_of_copies(lists, rows, keys, codes)
     index = pack(plan, _trained(store, plan), lists[kept], rows[kept], codes[kept])
     binary = pa.LargeBinaryArray.from_buffers(
@@ -90,14 +87,9 @@ def pack_lists(part: str, tick: Tick | None = None, *, store: Store, plan: LinkP
     return ShardResult(stage="link", shard=part, faces=len(rows))
 
 
-def search_lists(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan, stamp: Stamp) -> ShardResult:
-    """Write the shards of links of a range of rows that are not there yet."""
-    todo = [shard for shard in plan.shards(task) if store.stamp(plan.links, shard) != stamp]
-    if not todo:
-        return ShardResult(stage="link", shard=task, skipped=True)
-    tables = {shard: store.read(plan.work("vectors"), shard) for shard in todo}
-    x = np.concatenate([vectors_of(table) for table in tables.values()])
-    own = np.concatenate([np.arange(t.num_rows) + int(shard) * plan.rows for shard, t in tables.items()])
+def search_lists(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
+    """Find the neighbours of a range of rows."""
+    x = np.concatenate([vectors_of(store.read(plan.work("vectors"), shard, ["embedding"])) for shard in plan.shards(task)])
     rows, copies = _candidates(store, plan, x)
     exact = np.empty(rows.shape, dtype=np.float32)
     for held in blocks(plan.faces, plan.held):
@@ -109,15 +101,12 @@ def search_lists(task: str, tick: Tick | None = None, *, store: Store, plan: Lin
             np.copyto(exact[some], cosines(x[some].astype(np.float32), vectors, at), where=inside)
             if tick and held.stop == plan.faces:
                 tick(some.stop - some.start)
-    start = 0
-    for shard, table in tables.items():
-        part = slice(start, start + table.num_rows)
-        found = [expand(*best(rows[part][some], exact[part][some], plan.k + 1), own[part][some], copies, plan.k)
-                 for some in blocks(table.num_rows, BLOCK)]  # fmt: skip
-        neighbours, similarity = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        columns = {"face_id": table["face_id"].combine_chunks(), "neighbours": neighbours, "similarity": similarity}
-        store.write(plan.links, shard, table_of(links_schema(plan.k), columns), stamp)
-        start = part.stop
+    first = int(task) * plan.rows * plan.span
+    for shard, part in zip(plan.shards(task), blocks(len(x), plan.rows), strict=True):
+        own = np.arange(part.start, part.stop) + first
+        found = [expand(*best(rows[part][some], exact[part][some], plan.k + 1), own[some], copies, plan.k)
+                 for some in blocks(len(own), BLOCK)]  # fmt: skip
+        write_found(store, plan, shard, *(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
     return ShardResult(stage="link", shard=task, faces=len(x))
 
 

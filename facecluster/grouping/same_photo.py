@@ -11,20 +11,21 @@ grouping has put there. What is left is asked about (uncertainty.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.grouping.average_linkage import AverageLinkage, Ints, compact_labels
-from facecluster.grouping.cluster_sums import Rows
+from facecluster.grouping.average_linkage import AverageLinkage, Ints
+from facecluster.grouping.candidate_edges import EdgeShard, edges_at
 from facecluster.grouping.cohort import NEAR_COPY
+from facecluster.grouping.face_vectors import Vectors
 from facecluster.grouping.probability import face_excess
 
 Mask = NDArray[np.bool_]
 
 
-def give_to_better_groups(
-    linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, stay: Mask, source: Rows, target: Rows, above: NDArray[np.float32]
-) -> Ints:
+def give_to_better_groups(linkage: AverageLinkage, x: Vectors, labels: Ints, stay: Mask, edges: Sequence[EdgeShard]) -> Ints:
     """Labels (n,) after twins left their groups and joined others, or each other, if they belong there.
 
     Args:
@@ -32,18 +33,17 @@ def give_to_better_groups(
         x: (n, dim), rows of length 1.
         labels: (n,) cluster of each face.
         stay: (n,) faces that do not leave.
-        source: (m,) rows, ends of the edges of the graph.
-        target: (m,) rows, the other ends.
-        above: (m,) as for `merge_clusters`.
+        edges: of the graph.
     """
-    alone, gone = release_twins(linkage, x, labels, stay)
-    edges = gone[source] | gone[target]
-    return linkage.merge_clusters(x, alone, source[edges], target[edges], above[edges]) if edges.any() else alone
+    alone, gone = release_twins(linkage, x, labels, stay, "twins")
+    if not gone.any():
+        return alone
+    return linkage.merge_clusters(x, alone, edges_at(linkage.crew, "twins/edges", edges, gone), "twins/linkage")
 
 
-def release_twins(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints, stay: Mask) -> tuple[Ints, Mask]:
+def release_twins(linkage: AverageLinkage, x: Vectors, labels: Ints, stay: Mask, name: str = "twins") -> tuple[Ints, Mask]:
     """Labels (n,) after twins left their groups, each to a cluster of its own; and which faces (n,) those are."""
-    rows, excess = lesser_twins(linkage, x, labels, stay)
+    rows, excess = lesser_twins(linkage, x, labels, stay, name)
     rows = rows[excess < linkage.same_photo_penalty]
     gone, out = np.zeros(len(x), dtype=bool), labels.copy()
     gone[rows] = True
@@ -52,7 +52,7 @@ def release_twins(linkage: AverageLinkage, x: NDArray[np.float32], labels: Ints,
 
 
 def lesser_twins(
-    linkage: AverageLinkage, x: NDArray[np.float32], labels: NDArray[np.integer], stay: Mask
+    linkage: AverageLinkage, x: Vectors, labels: NDArray[np.integer], stay: Mask, name: str = "twins"
 ) -> tuple[Ints, NDArray[np.float64]]:
     """Faces whose cluster holds a face of their photo that fits better and is no copy of theirs, without those of `stay` (n,); and by how
     many sd their mean cosine to the other faces of the cluster exceeds the bound. Clusters are numbers from 0; -1 = none."""
@@ -64,11 +64,8 @@ def lesser_twins(
     rows = order[np.r_[same, False] | np.r_[False, same]]
     if not len(rows):
         return np.zeros(0, dtype=np.int64), np.zeros(0)
-    about = np.flatnonzero(np.isin(labels, labels[rows]))  # clusters without twins need no look
-    excess = np.full(len(x), np.nan)
-    excess[about] = face_excess(
-        x[about], compact_labels(labels[about]), linkage.cohort.of(about), linkage.merge, linkage.impostor_weight
-    ).round(6)  # fmt: skip
+    about = np.where(np.isin(labels, labels[rows]), labels, -1)  # clusters without twins need no look
+    excess = face_excess(x, about, linkage.cohort, linkage.merge, linkage.impostor_weight, linkage.crew, f"{name}/excess").round(6)
     keys = linkage.content_keys_of(x)[rows]
     rows = rows[np.lexsort((keys, -excess[rows], ~stay[rows], photos[rows], labels[rows]))]
     begins = np.flatnonzero((np.diff(labels[rows]) != 0) | (np.diff(photos[rows]) != 0)) + 1

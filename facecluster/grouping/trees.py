@@ -19,6 +19,7 @@ beyond the cut:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,12 +30,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from facecluster.errors import ArgumentError
+from facecluster.grouping.candidate_edges import EdgeShard
 from facecluster.grouping.cohort import CohortStats
-from facecluster.grouping.hierarchy import SHORTEST, STEPS_PER_UNIT, Rows, quantise, spanning_forest
+from facecluster.grouping.spanning_forest import SHORTEST, STEPS_PER_UNIT, Rows, forest_of_shards, quantise
+from facecluster.grouping.work import Crew
 
 METHODS = ("eom", "leaf")
 _SHORTEST_CUT = 2e-6
-_EDGES = 1 << 15  # at a time
 Floats = NDArray[np.float64]
 
 
@@ -149,27 +151,23 @@ class ClusterTree:
 
 
 def cluster_tree(
-    source: Rows, target: Rows, above: NDArray[np.float32], cohort: CohortStats, margin: float, min_samples: int, min_cluster_size: int
+    crew: Crew, name: str, edges: Sequence[EdgeShard], cohort: CohortStats, margin: float, min_samples: int, min_cluster_size: int
 ) -> ClusterTree:
     """HDBSCAN's tree of edges between two faces and more.
 
     Args:
-        source: (m,) rows; each edge stands once.
-        target: (m,) rows.
-        above: (m,) how far the cosine lies above the expected best impostor's (candidate_edges.py).
+        crew: does the work.
+        name: place of the tree on the crew's shelf.
+        edges: shards; each edge stands once.
         cohort: of the n faces.
-        margin: sd that `above` must reach for an edge to count: the cut.
+        margin: sd above the expected best impostor's cosine that an edge must reach to count: the cut.
         min_samples: the core distance of a face is the distance to its min_samples-th neighbour.
         min_cluster_size: faces of a cluster, 2 or more.
     """
     n = len(cohort.base)
     mean_level = math.fsum(cohort.level.tolist()) / n
     cut = int(quantise(np.array(max(1 - mean_level - margin * cohort.sd, _SHORTEST_CUT))))
-    distance = np.empty(len(above), dtype=np.int32)
-    for i in range(0, len(above), _EDGES):
-        distance[i : i + _EDGES] = quantise(1 - mean_level - above[i : i + _EDGES].astype(np.float64))
-    near = distance <= cut  # longer edges change nothing
-    forest = spanning_forest(n, source[near], target[near], distance[near], cut, min_samples)
+    forest = forest_of_shards(crew, name, n, edges, mean_level, cut, min_samples)
     return ClusterTree(n, *forest, cut, min_cluster_size)
 
 

@@ -39,6 +39,7 @@ _ONE, _ABOVE = 4.4, 4.1  # for 1 sd above the bound
 _LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # for 1 sd less similar than within; for 1 sd above; both times 1 - 2 / faces of the smaller
 _ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; for 1 sd above between these
 _HALVES = (1.8, 1.4)  # probability that the halves of a cluster, chosen to differ, are one person: logistic in the sd above the bound
+_FLOOR = -1.5  # sd above the expected best impostor, from which two linked clusters may be one person
 _OPEN = 0.05  # ask if the expected answer is less certain than 1 minus this...
 _OPEN_FACE = 0.2  # ...and for a single face only if joining is likelier than this: other single faces are countless
 
@@ -80,7 +81,7 @@ def assess(
     sizes = np.bincount(group)
     cohort = cohort_stats(x, group, mean=config.impostor_mean, sd=config.impostor_sd)
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
-    source, target, _ = candidate_edges(neighbours, similarity, cohort, None, 0.0)
+    source, target, _ = candidate_edges(neighbours, similarity, cohort, None, 0.0, floor=_FLOOR)
     usual = IdentifyConfig()
     linkage = AverageLinkage(cohort, usual.merge, usual.impostor_weight)
     a, b, excess = linkage.compare(x, group, source, target)

@@ -1,15 +1,18 @@
-"""Whether two photos show the same picture, one of them edited: turned, saved again, cropped a little, resized. Pure.
+"""Whether two photos show the same picture, one of them edited: turned, saved again, cropped, resized, framed. Pure.
 
 The old boxes are turned in eight ways, and scaled and shifted so that a face of the old photo lies on one of the new. The photos show the
-same if most boxes then overlap and their vectors agree.
+same if most boxes then overlap and their vectors agree, and if nearly all of both pictures lies on each other. If it does not, as with a
+frame, a strip for a caption, or a crop that leaves little, the pixels decide; also if the vectors agree no more than those of two pictures
+of one person.
 
-Odd inputs: photos without faces, or of unknown size, are not known again.
+Odd inputs: photos without faces, or of unknown size, are not known again; without thumbnails, the boxes and vectors decide alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,10 +23,14 @@ from facecluster.geometry import iou, turn_boxes
 
 OVERLAP = 0.4  # intersection over union from which an old and a new box are one face
 FLOOR = 0.3  # cosine below which boxes that overlap are not one face
-LEAST_COSINE = {"place": 0.6, "picture": 0.7, "name": 0.85, "faces": 0.95}  # of the most similar faces, by what speaks for it
+LEAST_COSINE = {"place": 0.6, "picture": 0.7, "name": 0.7, "faces": 0.95}  # of the most similar faces, by what speaks for it
 MIN_SHARE = {"place": 0.5, "picture": 0.5, "name": 0.5, "faces": 0.8}  # of the area of faces that both may show, that of overlapping ones
-CROP = 0.6  # share of the old photo's area that the new one must still show
-BORDER = 0.05  # share of the new photo's area that may lie outside the old one
+CROP = 0.6  # share of the old photo's area that the new one must still show, unless the pixels are the same
+BORDER = 0.05  # share of the new photo's area that may lie outside the old one, unless the pixels are the same
+SURE_COSINE = 0.85  # from which the pixels need not be looked at; below, a name speaks for it only if they are the same
+SAME = 0.75  # correlation of the pixels from which they are the same
+OTHER = 0.3  # correlation of the pixels below which they are of another picture
+MAX_LOOKS = 2  # ways to lay one photo over another whose pixels are looked at, in each turn, of those that show all, and of the others
 
 
 @dataclass(slots=True)
@@ -45,44 +52,83 @@ class Match:
 
     pairs: list[tuple[int, int]]  # faces of the old and of the new photo
     score: float  # sum of their cosines
+    best: float  # the largest of them
 
 
-def match_photos(old: Photo, new: Photo, kind: str) -> Match | None:
-    """The faces that two photos share if they show the same; `kind`: what speaks for it, a key of LEAST_COSINE."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to lay the old picture over the new one."""
+
+    turned: int  # EXIF's number of how the old one is turned
+    place: tuple[float, float, float, float]  # left, width, top, height of the old one in the new one, as shares of the new one's sides
+    boxes: NDArray[np.float64]  # (n, 4) the old boxes, px of the new photo
+    whole: bool  # whether nearly all of both pictures lies on each other
+
+
+Likeness = Callable[[int, tuple[float, float, float, float]], float | None]  # correlation of the pixels for a way; None: not known
+
+
+def match_photos(old: Photo, new: Photo, kind: str, likeness: Likeness = lambda turned, place: None) -> Match | None:
+    """The faces that two photos share if they show the same.
+
+    Args:
+        old, new: the photos.
+        kind: what speaks for it, a key of LEAST_COSINE.
+        likeness: compares the pixels.
+    """
     if not old.ids or not new.ids or not (old.width and old.height and new.width and new.height):
         return None
     cosines = np.asarray(old.vectors @ new.vectors.T, np.float64)
     if cosines.max() < LEAST_COSINE[kind]:
         return None
-    anchors = [divmod(int(k), len(new.ids)) for k in np.argsort(-cosines, axis=None)[:8]]
     most = float(cosines[linear_sum_assignment(cosines, maximize=True)].sum())
-    best: Match | None = None
-    for turn in range(1, 9):
-        boxes = turn_boxes(old.boxes, turn, old.width, old.height)
-        width, height = (old.height, old.width) if turn >= 5 else (old.width, old.height)
-        for laid in _laid_over(boxes, width, height, new, anchors):
-            match = _overlap(laid, new, cosines, kind)
-            if match is not None and (best is None or match.score > best.score):
-                best = match
-                if best.score > most - 1e-6:  # no other way can be better
-                    return best
-    return best
+    found: list[tuple[Match, Way]] = []
+    for way in _ways(old, new, [divmod(int(k), len(new.ids)) for k in np.argsort(-cosines, axis=None)[:8]]):
+        match = _overlap(way.boxes, new, cosines, kind)
+        if match is not None:
+            found.append((match, way))
+            if way.whole and match.score > most - 1e-6 and match.best >= SURE_COSINE:  # no other way can be better
+                return match
+    found.sort(key=lambda pair: (not pair[1].whole, -pair[0].score))
+    if found and found[0][1].whole and found[0][0].best >= SURE_COSINE:
+        return found[0][0]
+    return _by_pixels(found, likeness, weak=kind == "name")
 
 
-def _laid_over(
-    boxes: NDArray[np.float64], width: int, height: int, new: Photo, anchors: Sequence[tuple[int, int]]
-) -> Iterator[NDArray[np.float64]]:
-    """Old boxes (n, 4) in px of the new photo, for each way to lay the old picture over it that leaves most of it in view."""
-    ways = [(new.width / width, 0.0, 0.0)] if abs(math.log(width * new.height / (height * new.width))) < 0.03 else []
-    for i, j in anchors:
-        (x, y, w, h), (u, v, across, down) = boxes[i].tolist(), new.boxes[j].tolist()
-        scale = math.sqrt(max(across * down, 0) / max(w * h, 1e-9))
-        ways.append((scale, u + across / 2 - scale * (x + w / 2), v + down / 2 - scale * (y + h / 2)))
-    for scale, right, below in ways:
-        across, down = min(right + scale * width, new.width) - max(right, 0), min(below + scale * height, new.height) - max(below, 0)
-        seen = max(across, 0) * max(down, 0)
-        if seen >= CROP * scale**2 * width * height and seen >= (1 - BORDER) * new.width * new.height:
-            yield boxes * scale + (right, below, 0, 0)
+def _by_pixels(found: Sequence[tuple[Match, Way]], likeness: Likeness, *, weak: bool) -> Match | None:
+    """Of matches, the best first, the one whose way lays the same pixels on each other; unless `weak`, they may differ much."""
+    looks: Counter[tuple[int, bool]] = Counter()
+    near: Match | None = None
+    for match, way in found:
+        looks[way.turned, way.whole] += 1
+        if looks[way.turned, way.whole] <= MAX_LOOKS:
+            alike = likeness(way.turned, way.place)
+            if alike is None:
+                return match if way.whole and not weak else None
+            if alike >= SAME:
+                return match
+            if way.whole and not weak and alike >= OTHER and near is None:
+                near = match
+    return near
+
+
+def _ways(old: Photo, new: Photo, anchors: Sequence[tuple[int, int]]) -> Iterator[Way]:
+    """The ways to lay the old picture over the new one in which a pair of faces, or the borders, lie on each other."""
+    for turned in range(1, 9):
+        boxes = turn_boxes(old.boxes, turned, old.width, old.height)
+        width, height = (old.height, old.width) if turned >= 5 else (old.width, old.height)
+        ways = [(new.width / width, 0.0, 0.0)] if abs(math.log(width * new.height / (height * new.width))) < 0.03 else []
+        for i, j in anchors:
+            (x, y, w, h), (u, v, across, down) = boxes[i].tolist(), new.boxes[j].tolist()
+            scale = math.sqrt(max(across * down, 0) / max(w * h, 1e-9))
+            ways.append((scale, u + across / 2 - scale * (x + w / 2), v + down / 2 - scale * (y + h / 2)))
+        for scale, right, below in ways:
+            if scale > 0:
+                across, down = scale * width, scale * height
+                shown = max(min(right + across, new.width) - max(right, 0), 0) * max(min(below + down, new.height) - max(below, 0), 0)
+                whole = shown >= CROP * across * down and shown >= (1 - BORDER) * new.width * new.height
+                place = (right / new.width, across / new.width, below / new.height, down / new.height)
+                yield Way(turned, place, boxes * scale + (right, below, 0, 0), whole)
 
 
 def _overlap(laid: NDArray[np.float64], new: Photo, cosines: NDArray[np.float64], kind: str) -> Match | None:
@@ -106,4 +152,4 @@ def _overlap(laid: NDArray[np.float64], new: Photo, cosines: NDArray[np.float64]
     share = min(mine[at].sum() / max(mine[inside].sum(), 1e-9), theirs[to].sum() / max(theirs.sum(), 1e-9))
     likeness = cosines[at, to]
     good = share >= MIN_SHARE[kind] and likeness.max() >= LEAST_COSINE[kind]
-    return Match(pairs, float(likeness.sum())) if good else None
+    return Match(pairs, float(likeness.sum()), float(likeness.max())) if good else None

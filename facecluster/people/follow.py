@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from facecluster.decisions import read
 from facecluster.people.edited_photos import LEAST_COSINE, Match, Photo, match_photos
 from facecluster.people.runs import current_run, read_faces
+from facecluster.people.thumbnails import Thumbnails
 from facecluster.photos.followed import FOLLOWED_TABLE, PHOTO_CHARS, FacesOf, Followed, present_ids, read_followed
 from facecluster.photos.places import current_photos, drop_places, past_photos
 from facecluster.store import FACES, FOLLOWED, Store, table_of
@@ -65,7 +67,7 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     if not places and not moved:
         return 0
     photos = _read_photos(made, moved | new | {earlier for earlier, _, _ in places}, embeddings)
-    found = _Found(photos)
+    found = _Found(photos, Thumbnails(made))
     found.match_all(places)
     for kind, before_it in (("name", moved), ("picture", old), ("faces", old)):
         found.match_all(_pairs_by_faces(photos, before_it, new - {b for _, b in found.matches}, kind))
@@ -186,17 +188,17 @@ def _turned(photos: list[Photo]) -> NDArray[np.uint64]:
 class _Found:
     """Pairs of an old and a new photo that show the same. A new photo is in one; an old one in several only if copies of it were edited."""
 
-    def __init__(self, photos: Mapping[str, Photo]) -> None:
+    def __init__(self, photos: Mapping[str, Photo], thumbnails: Thumbnails) -> None:
         self.matches: dict[tuple[str, str], Match] = {}
-        self._photos = photos
+        self._photos, self._thumbnails = photos, thumbnails
 
     def match_all(self, pairs: Iterable[tuple[str, str, str]]) -> None:
         """Add those of these pairs that show the same, the best first; of the photos that were at one place the last before the new one."""
         old, new = {o for o, _ in self.matches}, {n for _, n in self.matches}
         scored: list[tuple[float, str, str, str, Match]] = []
         for rank, (a, b, kind) in enumerate(dict.fromkeys(pairs)):
-            one, two = self._photos[a], self._photos[b]
-            if b not in new and (a not in old or kind in ("place", "name")) and (match := match_photos(one, two, kind)) is not None:
+            one, two, pixels = self._photos[a], self._photos[b], partial(self._thumbnails.likeness, a, b)
+            if b not in new and (a not in old or kind in ("place", "name")) and (match := match_photos(one, two, kind, pixels)) is not None:
                 scored.append((rank if kind == "place" else -match.score, a, b, kind, match))
         for _, a, b, kind, match in sorted(scored, key=lambda s: s[:3]):
             if b not in new and (a not in old or kind in ("place", "name")):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import ResolvedDecisions, replay
 from facecluster.grouping.cohort import content_keys
+from facecluster.grouping.face_vectors import FaceVectors, as_vectors
 from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
 from facecluster.grouping.incremental import MAX_NEW_SHARE
 from facecluster.people.face_ids import with_current_ids
@@ -35,8 +36,8 @@ class PreviousGrouping:
 
 
 def find_previous_grouping(
-    store: Store, table: str, ids: Sequence[str], vectors: NDArray[np.floating], config: IdentifyConfig, prepared: PreparedDecisions, *,
-    full: bool,
+    store: Store, table: str, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, config: IdentifyConfig,
+    prepared: PreparedDecisions, *, full: bool,
 ) -> PreviousGrouping:  # fmt: skip
     """The earlier groups, if the grouping may start from them.
 
@@ -49,7 +50,7 @@ def find_previous_grouping(
         prepared: the user's decisions.
         full: group all faces from the start.
     """
-    keys = content_keys(np.ascontiguousarray(vectors, dtype=np.float32))
+    keys = content_keys(as_vectors(vectors))
     fresh: dict[str, Any] = {"kept": False, "changed": 0, "said": len(prepared.decisions), "vectors": _digest(ids, keys)}
     stamp = (store.stamp(table, "00000") if store.shards(table) == ["00000"] else None) or {}
     history, wanted = stamp.get("grown"), config.stamp("")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facecluster.decisions import Decision, ResolvedDecisions, append, constraint_pairs, read, replay
 from facecluster.errors import StoreError
+from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.churn import Churn, compare_runs
@@ -81,7 +82,7 @@ def people_with_current_names(store: Store) -> tuple[People, Run] | None:
 
 
 def prepare_decisions(
-    store: Store, ids: Sequence[str], vectors: NDArray[np.floating], made: Store | None = None
+    store: Store, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, made: Store | None = None
 ) -> PreparedDecisions:
     """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written.
 

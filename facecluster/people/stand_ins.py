@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.decisions import Decision, read
+from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.runs import Faces, current_run, read_faces, read_people
 from facecluster.photos.followed import Followed, later_ids, present_ids, read_followed
@@ -45,7 +46,7 @@ def faces_meant(followed: Followed, stand_ins: Mapping[str, str], present: Conta
 
 
 def choose_stand_ins(
-    store: Store, made: Store, embeddings: str, ids: Sequence[str], vectors: NDArray[np.floating], least: float
+    store: Store, made: Store, embeddings: str, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, least: float
 ) -> None:
     """Choose who stands for the faces that are gone since the last run.
 
@@ -68,8 +69,9 @@ def choose_stand_ins(
     gone = [i for i, face in enumerate(before.ids) if before.identity[i] >= 0 and face in said and not present_ids(face, meant, rows)]
     looks = _read_vectors(made, embeddings, {before.ids[i] for i in gone}, vectors.shape[1])
     there = faces_meant(followed, known, set(before.ids))
-    now = {face: at for face in before.ids for at in present_ids(face, followed, rows)[:1]}
-    vector_of = {face: vectors[rows[at]] for face, at in now.items()}
+    near = np.flatnonzero(np.isin(before.identity, before.identity[gone])).tolist()
+    now = {before.ids[i]: at for i in near for at in present_ids(before.ids[i], followed, rows)[:1]}
+    vector_of = dict(zip(now, vectors[np.array([rows[at] for at in now.values()], np.int64)], strict=True))
     chosen = most_alike(looks, before, with_current_ids(journal, before.ids, before.boxes, there), vector_of, least)
     if chosen:
         pairs = known | {face: now[other] for face, other in chosen.items()}
@@ -83,10 +85,10 @@ def most_alike(
     """The face that stands for each face that is gone: the most similar one of its group that no decision has on another side. Pure.
 
     Args:
-        gone: face_id -> vector (dim,) of each face that is gone.
+        gone: face_id -> vector (dim,) of each face that is gone, of length 1.
         before: the faces of the last run.
         decisions: the journal, with the face_ids of the last run.
-        vectors: those of the faces of the last run that are still there.
+        vectors: those of the faces of these groups that are still there.
         least: cosine from which two faces are rather one person than not.
     """
     group_of = dict(zip(before.ids, before.identity.tolist(), strict=True))

@@ -113,6 +113,7 @@ def collect(
             "known_pictures": [[k.picture for k in candidates[f.uri]] for f in part],
             "offset": [f.offset if f.offset >= 0 else None for f in part],
             "error": [f.error if f.size >= 0 else None for f in part],
+            "label": [f.label for f in part],
         }
         shards.append(f"{first + len(shards):05d}")
         store.write("files", shards[-1], table_of(FILES, columns), stamp={"table": "files"})

@@ -66,10 +66,15 @@ def _to_srgb(picture: Image.Image, info: dict[Any, Any]) -> Image.Image:
     if space == "RGB" and picture.mode == "L":
         picture = picture.convert("RGB")
     if space == picture.mode:
-        return transform.apply(picture) if transform else picture.convert("RGB")
+        return transform.apply(picture) if transform else _in_mode_rgb(picture)
     colours = _stated_numbers(info) if picture.mode in {"RGB", "L"} else None
-    picture = picture.convert("RGB")
+    picture = _in_mode_rgb(picture)
     return convert(picture, colours) if colours else picture
+
+
+def _in_mode_rgb(picture: Image.Image) -> Image.Image:
+    """`convert` copies, even if it changes nothing."""
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _stated_numbers(info: dict[Any, Any]) -> Colours | None:

@@ -27,14 +27,12 @@ from typing import BinaryIO
 
 from facecluster.photos.extras import EXTRAS, RAW, VIDEO
 from facecluster.photos.names import EXTENSIONS
-from facecluster.photos.passed_over import extension_of, is_short
+from facecluster.photos.passed_over import LIVE, extension_of, is_short, still_names
+from facecluster.photos.takeout import is_about, split_number
 
-MAX_TAKEOUT = 46  # characters to which Takeout cuts a JSON's name before ".json"; a number in parentheses comes on top
 _PHOTOS = EXTENSIONS.union(*(extra.extensions for extra in EXTRAS)) - VIDEO.extensions
-_FILMS = frozenset(["mov", "mp4", "mp"])  # of live photos
 _BY_STEM = frozenset(["xmp", "aae", "thm", "wav"])
 _BACKUP = "_original"
-_SUFFIX = ".supplemental-metadata"
 
 
 class Companions:
@@ -76,12 +74,12 @@ class Companions:
         extension, stem = extension_of(name), _stem(name)
         if extension in _PHOTOS:
             return []
-        if extension in _FILMS | VIDEO.extensions:
+        if extension in LIVE | VIDEO.extensions:
             return self._film(name)
         if name.endswith(_BACKUP):
             base = name.removesuffix(_BACKUP)
             return _best(self._whole[_folded(base)], base) or self._owners(base)
-        numbered = extension == "json" and bool(_number(stem)[1])
+        numbered = extension == "json" and bool(split_number(stem)[1])
         found = (self._takeout(stem) if numbered else []) or self._by_whole_name(name)
         if not found and extension == "json":
             found = self._takeout(stem)
@@ -103,21 +101,12 @@ class Companions:
 
     def _film(self, name: str) -> list[str]:
         """The photos that a film may be the moving part of."""
-        if extension_of(name) not in _FILMS:
-            return []
-        stem = _stem(name)
-        found = self._stems[stem] or self._stems[_folded(name)] or self._stems[stem.removesuffix("_hevc")] or self._whole[stem]
-        return _best([photo for photo in found if extension_of(photo) in _PHOTOS - RAW.extensions | {"dng"}], name)
+        groups = ({photo for still in stills for photo in self._whole.get(_folded(still), ())} for stills in still_names(name))
+        return _best(sorted(next(filter(None, groups), set())), name)
 
     def _takeout(self, stem: str) -> list[str]:
         """The photo whose JSON's name Takeout numbered or cut, by the JSON's folded stem."""
-        base, number = _number(stem)
-        found = []
-        for name in (name for names in self._whole.values() for name in names):
-            for begin, own in {_number(_stem(name)), (_stem(name), "")}:  # the number may be Takeout's or the photo's own
-                whole = f"{begin}.{extension_of(name)}"
-                if own == number and (whole + _SUFFIX).startswith(base) and (len(base) >= len(whole) or len(base) == MAX_TAKEOUT):
-                    found.append(name)
+        found = [name for folded, names in self._whole.items() if is_about(stem, folded) for name in names]
         return list({root for name in found for root in self._roots(name) or {name}})
 
 
@@ -172,12 +161,6 @@ def _stem(name: str) -> str:
     return _folded(os.path.splitext(name)[0])
 
 
-def _number(stem: str) -> tuple[str, str]:
-    """A stem without the number in parentheses at its end, and that number."""
-    number = re.search(r"\(\d+\)$", stem)
-    return (stem[: number.start()], number[0]) if number else (stem, "")
-
-
 def _best(names: Collection[str], name: str) -> list[str]:
     """Those of several owners that `name` fits to the letter, if it does that with one; else all."""
     for exact in ([n for n in names if name.startswith(n)], [n for n in names if name.startswith(os.path.splitext(n)[0])]):
@@ -188,7 +171,7 @@ def _best(names: Collection[str], name: str) -> list[str]:
 
 def _is_long_film(entry: os.DirEntry[str]) -> bool:
     """Whether a file is a film too long for a live photo."""
-    if extension_of(entry.name) not in _FILMS:
+    if extension_of(entry.name) not in LIVE:
         return False
     try:
         return not is_short(entry.stat().st_size, partial(_open, entry.path))

@@ -13,12 +13,15 @@ from urllib.parse import unquote_to_bytes
 import fsspec
 
 from facecluster.errors import PhotoError
+from facecluster.photos.web import fetch
 
 MAX_BYTES = 2**31  # of a file
 
 
 def local_path(uri: str) -> str | None:
     """The path of a path or `file:` URI, with os.fsdecode's surrogates if it is not UTF-8; None for other URIs."""
+    if uri.startswith("/"):  # nearly all
+        return uri
     if uri.startswith("file:"):
         return os.fsdecode(unquote_to_bytes(re.sub(r"^file:(//[^/]*)?", "", uri)))
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) and ":/" in uri else uri
@@ -39,6 +42,8 @@ def open_plain(uri: str) -> BinaryIO:
 
 def read_plain(uri: str) -> bytes:
     """The bytes of a file that is no member of an archive. Raises PhotoError if it can't be read."""
+    if uri.startswith(("http://", "https://")):
+        return fetch(uri)
     path = local_path(uri)
     with open_plain(uri) as f, saying_why(path):
         size = 0 if path is None else os.fstat(f.fileno()).st_size

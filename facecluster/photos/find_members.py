@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from facecluster.errors import PhotoError
+from facecluster.photos.archives.labels import label_beside
 from facecluster.photos.archives.opened import list_members, state_of
 from facecluster.photos.archives.uris import Member, NotAnArchiveError, archive_kind, member_uri
 from facecluster.photos.extras import LMDB, is_installed
@@ -58,7 +59,8 @@ def photos_in_archive(uri: str, passed_over: PassedOver, archives: SeenArchives,
         return
     for key, member in members.items():
         if kind not in _NAMED or _is_taken(key, member.size, members, passed_over):
-            yield FoundFile(member_uri(kind, uri, key), member.size, mtime_ns, member.error, offset=member.offset, label=member.label)
+            label = label_beside(uri, mtime_ns, key, members) if kind == "tar" else member.label
+            yield FoundFile(member_uri(kind, uri, key), member.size, mtime_ns, member.error, offset=member.offset, label=label)
     if problems:
         more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
         first = problems[0] if problems[0].startswith("expected") else f"expected a whole {kind} archive, found that {problems[0]}"

@@ -69,6 +69,12 @@ def fingerprint_photo(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def grey_thumbnail(data: bytes) -> NDArray[np.uint8]:
+    """The grey values (h, w) of a thumbnail."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("L"))
+
+
 def no_fingerprint(error: str) -> dict[str, Any]:
     """The row, without photo_id, of a photo that has no fingerprint."""
     n = len(WINDOWS)

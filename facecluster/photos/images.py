@@ -36,6 +36,7 @@ from facecluster.photos.exif import read_exif, turn
 from facecluster.photos.files import local_path as local_path
 from facecluster.photos.files import open_plain, read_plain
 from facecluster.photos.heic import AvifPhotoFile, HeicImageFile
+from facecluster.photos.jpeg import unread_kind
 from facecluster.photos.jpeg2000 import Jpeg2000PhotoFile
 from facecluster.photos.jxl import JxlImageFile
 from facecluster.photos.png import PngPhotoFile
@@ -121,6 +122,8 @@ def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: 
     except MemoryError as e:
         raise PhotoError("expected a photo that fits in memory, found one that does not") from e
     except Exception as e:  # decoders raise OSError, SyntaxError, ValueError, struct.error, RuntimeError, EOFError, ... on damaged files
+        if name == "JPEG" and (kind := unread_kind(data)):
+            raise PhotoError(f"expected a JPEG photo of the usual kind, 8 bits a channel, found {kind}: save it as a usual one") from e
         reason = " ".join(str(e).split())[:200] or type(e).__name__
         raise PhotoError(f"expected a whole {name} photo, found a truncated or damaged one: {reason}") from e
 

@@ -13,8 +13,9 @@ from facecluster.photos import extras
 
 LIVE_SECONDS = 6.0  # a longer video beside a photo of its name is a video of its own; live photos last about 3 s
 LIVE_BYTES = 25_000_000  # the same for videos whose length can't be read; a live photo takes 2 to 8 MB
-_LIVE = frozenset(["mov", "mp4", "mp"])  # as phones and Google Takeout write them
-_STILLS = [e for name in ("heic", "jpg", "jpeg", "heif", "dng") for e in (name, name.upper())]
+LIVE = frozenset(["mov", "mp4", "mp"])  # as phones and Google Takeout write them
+_STILLS = ("heic", "heif", "hif", "avif", "jpg", "jpeg", "dng")  # of live photos
+_HEVC = "_hevc"  # what iOS adds to the stem of a film that it coded again
 _MAX_BOXES = 1000  # of a file
 
 
@@ -53,16 +54,25 @@ def is_live_part(path: str, size: int, exists: Callable[[str], bool], open_file:
     """Whether a video is the moving part of a photo beside it: that has its name, and the video is short.
 
     Args:
-        path: of the video. `IMG_1.MOV` belongs to `IMG_1.HEIC`, Takeout's `PXL_1.MP` and `PXL_1.MP.mp4` to `PXL_1.MP.jpg`.
+        path: of the video.
         size: bytes.
         exists: whether there is a file at a path.
         open_file: opens the video, to read how long it is; None: its size decides.
     """
-    if extension_of(path.rpartition("/")[2]) not in _LIVE:
-        return False
-    if not any(exists(f"{stem}.{extension}") for stem in (os.path.splitext(path)[0], path) for extension in _STILLS):
-        return False
-    return is_short(size, open_file)
+    return any(exists(still) for stills in still_names(path) for still in stills) and is_short(size, open_file)
+
+
+def still_names(film: str) -> list[list[str]]:
+    """The names, or paths, that the photo may have of which a film is the moving part, the likeliest ones first.
+
+    `IMG_1.MOV`, `IMG_1_HEVC.MOV` and `IMG_1.HEIC.MOV` belong to `IMG_1.HEIC`; Takeout's `PXL_1.MP` and `PXL_1.MP.mp4` to `PXL_1.MP.jpg`.
+    """
+    if extension_of(film.rpartition("/")[2]) not in LIVE:
+        return []
+    stem = os.path.splitext(film)[0]
+    stems = [stem, film, *([stem[: -len(_HEVC)]] if stem.lower().endswith(_HEVC) else [])]
+    found = [[f"{name}.{way}" for e in _STILLS for way in (e, e.upper())] for name in stems]
+    return found + [[stem]] if extension_of(stem.rpartition("/")[2]) in _STILLS else found
 
 
 def is_short(size: int, open_file: Callable[[], BinaryIO] | None) -> bool:

@@ -58,10 +58,20 @@ def replace_folder(out: str) -> Iterator[Path]:
         raise InputError(f"expected to write the report, found: {e}. Free some space there, or choose another folder") from e
 
 
-def write_manifest(folder: Path) -> None:
-    """Write the manifest that marks a folder as a report and lists its files."""
+def write_manifest(folder: Path, made_from: str = "") -> None:
+    """Write the manifest that marks a folder as a report and lists its files. `made_from`: see `is_made_from`."""
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    (folder / MANIFEST).write_text(json.dumps({"kind": KIND, "format": 1, "files": files}, indent=0), encoding="utf-8")
+    found = {"kind": KIND, "format": 1, "made_from": made_from, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(found, indent=0), encoding="utf-8")
+
+
+def is_made_from(report: Path, made_from: str) -> bool:
+    """Whether a report was made from what has this hash, and none of its files is missing."""
+    files = _read_manifest(report)
+    if not files or not made_from:
+        return False
+    manifest = json.loads((report / MANIFEST).read_bytes())
+    return manifest.get("made_from") == made_from and all((report / name).is_file() for name in files)
 
 
 def _read_manifest(report: Path) -> set[str] | None:

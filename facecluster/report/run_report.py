@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.uncertainty import Uncertainty, assess_store
 from facecluster.models.registry import card_of
 from facecluster.people import People, current_run, people_with_current_names
+from facecluster.people.unchanged import state_of
+from facecluster.photos.gone import GoneFolder
 from facecluster.report.report_data import PersonInfo, PersonToCheck
-from facecluster.report.write import Summary, write_report
+from facecluster.report.write import Summary, current_summary, write_report
 from facecluster.store import Store
 
 _RIGHT = 0.9  # people who are right with a lower probability are listed to be checked first
@@ -22,7 +24,8 @@ REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a st
 
 
 def write_run_report(
-    store: Store, identities: str, out: str | None = None, *, model: str = "bundled", progress: Callable[[int, int], None] | None = None
+    store: Store, identities: str, out: str | None = None, *, model: str = "bundled",
+    progress: Callable[[int, int], None] | None = None, gone: Iterable[GoneFolder] | None = None,
 ) -> Summary:  # fmt: skip
     """Write the report of a table of identities.
 
@@ -32,17 +35,22 @@ def write_run_report(
         out: a local folder; None for report/ in the store, or ./facecluster-report if the store is not on this machine.
         model: whose vectors were grouped: "bundled", or the path of a model card.
         progress: called with (pages written, all pages) after each page.
+        gone: what is gone of the store now (`gone_folders`): a report that is up to date then stays as it is. None: it is written anew.
 
     Raises:
         InputError: `out` contains other files or can't be written.
         StoreError: a table is missing or damaged.
     """
     store.check()
+    target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
+    made_from = "" if gone is None else state_of(store, [identities, card_of(model), [folder.places for folder in gone]])
+    if made_from and (summary := current_summary(target, made_from)) is not None:
+        return summary
     run = current_run(store)
     known = people_with_current_names(store) if run is not None and identities == run.identities else None
     to_check = people_to_check(store, identities, model)
-    target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
-    return write_report(store, identities, target, people=_person_infos(known[0]) if known else None, to_check=to_check, progress=progress)
+    people = _person_infos(known[0]) if known else None
+    return write_report(store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from)
 
 
 def assess_people(store: Store, identities: str, model: str) -> tuple[list[str], NDArray[np.int64], Uncertainty]:

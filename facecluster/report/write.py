@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from facecluster.report.pages import PageWriter
 from facecluster.report.pagination import paginate
 from facecluster.report.report_data import PersonInfo, PersonToCheck, ReportData, read_report_data
-from facecluster.report.report_folder import replace_folder, write_manifest
+from facecluster.report.report_folder import is_made_from, replace_folder, write_manifest
 from facecluster.report.tables import write_summary, write_tables
 from facecluster.store import Store
 
@@ -42,6 +44,7 @@ def write_report(
     to_check: Sequence[PersonToCheck] = (),
     created: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
+    made_from: str = "",
 ) -> Summary:
     """Write the report of a store: pages that open from disk without a network, and tables.
 
@@ -54,6 +57,7 @@ def write_report(
         to_check: people to check first, in this order; shown above the others.
         created: the time written in the report; now if None.
         progress: called with (pages written, all pages) after each page.
+        made_from: a hash of what the report shows; kept in it, for `current_summary`.
 
     Raises:
         InputError: `out` contains other files or can't be written, or another run writes there.
@@ -73,7 +77,16 @@ def write_report(
                     progress(done, len(pagination))
         write_tables(folder, data)
         write_summary(folder, store, identities, counts, when)
-        write_manifest(folder)
+        write_manifest(folder, made_from)
+    return Summary(index=os.path.join(out, "index.html"), **counts)
+
+
+def current_summary(out: str, made_from: str) -> Summary | None:
+    """The summary of the report at `out` if it shows what has this hash, and is whole; else None."""
+    folder = Path(os.path.realpath(out))
+    if not is_made_from(folder, made_from):
+        return None
+    counts = json.loads((folder / "summary.json").read_bytes())["counts"]
     return Summary(index=os.path.join(out, "index.html"), **counts)
 
 

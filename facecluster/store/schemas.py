@@ -23,6 +23,7 @@ FILES = pa.schema(
         _field("known_pictures", pa.list_(pa.string()), "hash of the picture of each of known; empty: not known", nullable=True),
         _field("offset", pa.int64(), "of an archive's member where it lies: the byte, of Parquet the row; null: not known", nullable=True),
         _field("error", pa.string(), "why the file can't be used, if that is known before it is opened", nullable=True),
+        _field("label", pa.string(), "of an archive's member whom or what the archive says it shows; null: nothing", nullable=True),
     ]
 )
 ARCHIVES = pa.schema(
@@ -49,6 +50,7 @@ PHOTOS = pa.schema(
         _field("error", pa.string(), "the reason why the photo could not be used; null if it could", nullable=True),
         _field("content", pa.string(), "SHA-256 of the bytes; null: photo_id", nullable=True),
         _field("picture", pa.string(), "hash of the upright pixels, 32 hex digits; null: not known", nullable=True),
+        _field("label", pa.string(), "as in files", nullable=True),
     ]
 )
 GONE = pa.schema(

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import fsspec
@@ -81,6 +82,11 @@ class Store:
     def path(self, *parts: str) -> str:
         """Path of a file of the store on its filesystem."""
         return "/".join([self.root, *parts])
+
+    def address(self, *parts: str) -> str:
+        """Address of a file of the store for any process: an absolute path, or a URL."""
+        path = self.path(*parts)
+        return path if self.is_local else str(self.fs.unstrip_protocol(path))
 
     def shard_path(self, table: str, shard: str) -> str:
         """Path of a shard; the name of a table may contain a folder (embeddings/<model>)."""
@@ -190,7 +196,8 @@ class Store:
         """Write a shard with its stamp."""
         schema = data.schema.with_metadata({"facecluster": json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
         buffer = io.BytesIO()
-        pq.write_table(data.cast(schema), buffer, compression="zstd")
+        words = [f.name for f in schema if not pa.types.is_nested(f.type)]  # not numbers of vectors: long work for nothing
+        pq.write_table(data.cast(schema), buffer, compression="zstd", use_dictionary=words)
         try:
             self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
         except self.io_errors as e:
@@ -230,11 +237,11 @@ class Store:
         """The settings that a shard was made with; None if the shard does not exist."""
         path = self.shard_path(table, shard)
         try:
-            if not self.fs.exists(path):
-                return None
             with self.fs.open(path, "rb") as f:
-                metadata = pq.read_schema(f).metadata or {}
+                metadata = pq.read_metadata(f).metadata or {}
             found = json.loads(metadata[b"facecluster"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except (*self.io_errors, KeyError, pa.ArrowException) as e:
             raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
         found.pop("format", None)
@@ -278,9 +285,10 @@ class Store:
         """
         shards = {table: self.shards(table) for table in (*stamps, *present)}
         whole = {table: set(names) for table, names in shards.items()}
-        with ThreadPoolExecutor(1 if self.is_local else 16) as pool:  # one request each; on object stores most of the time is waiting
+        with ThreadPoolExecutor(16) as pool:  # one request each; on object stores most of the time is waiting
+            apply = map if self.is_local else pool.map
             for table, stamp in stamps.items():
-                done = pool.map(lambda shard, table=table, stamp=stamp: self.is_done(table, shard, stamp, renewable, kept), shards[table])
+                done = apply(partial(self.is_done, table, stamp=stamp, renewable=renewable, kept=kept), shards[table])
                 whole[table] = {shard for shard, is_done in zip(shards[table], done, strict=True) if is_done}
         return sorted(set.intersection(*whole.values()))
 

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facecluster.dedup.compare import AlignmentHint, Comparison, compare
-from facecluster.dedup.fingerprints import grey_thumbnail
 from facecluster.dedup.hamming_index import distance
-from facecluster.dedup.registration import correlation, register_pictures
-from facecluster.photos.fingerprint import fingerprint_photo
+from facecluster.photos.fingerprint import fingerprint_photo, grey_thumbnail
 from facecluster.photos.images import open_photo
 from facecluster.photos.perceptual_hash import (
     MIDDLE_WINDOW,
@@ -25,6 +23,7 @@ from facecluster.photos.perceptual_hash import (
     describe_turn,
     hash_windows,
 )
+from facecluster.photos.registration import correlation, register_pictures
 
 T = Image.Transpose
 

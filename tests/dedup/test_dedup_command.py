@@ -9,12 +9,14 @@ from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 from dedup_photos import coded, moved, scaled, scene, silent, write_store
 
 from facecluster.cli import main
 from facecluster.dedup import DedupConfig, find_duplicates, make_plan, write_page
+from facecluster.store import Store
 
 EVIL = "<script>alert(1)<∕script>&\"'\n{{ 7*7 }}.jpg"  # the slash is another sign: file names can't have one
 
@@ -42,6 +44,23 @@ def store(photos: Path, tmp_path: Path) -> Path:
 
 def names(folder: Path) -> set[str]:
     return {p.name for p in folder.rglob("*") if p.is_file()}
+
+
+def test_videos_are_counted_and_named_not_compared(store: Path, photos: Path) -> None:
+    place = Store(str(store))
+    table = place.read("photos", "00000")
+    kinds = [
+        "MP4" if uri.endswith("other.jpg") else kind
+        for uri, kind in zip(table["uri"].to_pylist(), table["format"].to_pylist(), strict=True)
+    ]
+    at = table.column_names.index("format")
+    place.write("photos", "00000", table.set_column(at, table.schema.field(at), pa.array(kinds, pa.string())), {"table": "photos"})
+    result = run(store)
+    assert f"1 video not compared: only photos are ({photos / 'other.jpg'})\n" in result.stderr
+    assert "before:         3 files" in result.stdout
+    assert json.loads(run(store, "--json").stdout)["videos"] == [str(photos / "other.jpg")]
+    (photos / "other.jpg").unlink()
+    assert json.loads(run(store, "--json").stdout)["videos"] == []
 
 
 def test_without_options_it_writes_plan_and_page_and_touches_no_photo(store: Path, photos: Path) -> None:

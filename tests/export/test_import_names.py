@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.cli import main
-from facecluster.export import face_regions, iptc_people, takeout, xmp_packet
+from facecluster.export import face_regions, iptc_people, xmp_packet
 from facecluster.export.photo_packets import packets_in
 from facecluster.export.picasa import read_ini
 from facecluster.photos.companions import Companions
 from facecluster.photos.sidecar import encoding_of
+from facecluster.photos.takeout import photos_of
 from facecluster.store import Store
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
@@ -128,7 +129,7 @@ def test_persons_shown_are_used_where_only_one_face_can_be_meant(tmp_path: Path)
     assert found["passed_over"] == {"names without a place, more than the photo has faces": 2}
 
 
-TAKEOUT = [  # photo, its JSON, the title in it (from reports on github.com, see facecluster/export/takeout.py)
+TAKEOUT = [  # photo, its JSON, the title in it (from reports on github.com, see facecluster/photos/takeout.py)
     ("photo.jpg", "photo.jpg.json", "photo.jpg"),
     ("photo.jpg", "photo.jpg.supplemental-metadata.json", "photo.jpg"),
     ("photo(1).jpg", "photo.jpg(1).json", "photo.jpg"),
@@ -146,7 +147,7 @@ TAKEOUT = [  # photo, its JSON, the title in it (from reports on github.com, see
 def test_google_takeouts_file_of_a_photo(photo: str, json_name: str, title: str) -> None:
     others = {"other.jpg", "photo(2).jpg", "Urlaub in Knaufspesch in der Schneifel (39).JPG", "Screenshot_2017-07-05-10-05-27.png"}
     for there, found, says in ({photo, *others}, [photo], title), (others, [], "nothing.jpg"):
-        assert takeout.photos_of(json_name, says, Companions({json_name, *there}).owners(json_name), there) == found
+        assert photos_of(json_name, says, Companions({json_name, *there}).owners(json_name), there) == found
 
 
 def test_google_takeouts_people(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from facecluster.evaluation import bcubed
 from facecluster.grouping.attachment import LARGE, SMALL, _bound, attach_small, attach_weak
 from facecluster.grouping.average_linkage import AverageLinkage
+from facecluster.grouping.candidate_edges import EdgeShard
 from facecluster.grouping.cohort import CohortStats, cohort_stats, content_keys, prior_stats
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
@@ -31,9 +32,14 @@ def collection(seed: int, *, ties: bool = False) -> Faces:
     return x, labels, cohort_stats(x, labels, mean=0.0, sd=0.18)
 
 
-def every_pair(n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    one, other = np.triu_indices(n, 1)
-    return one.astype(np.int32), other.astype(np.int32)
+def edges(source: NDArray[np.integer], target: NDArray[np.integer]) -> list[EdgeShard]:
+    """Edges without margins, in three shards."""
+    ends = [np.array_split(end.astype(np.int32), 3) for end in (source, target)]
+    return [EdgeShard(one, other, np.zeros(len(one), dtype=np.float32)) for one, other in zip(*ends, strict=True)]
+
+
+def every_pair(n: int) -> list[EdgeShard]:
+    return edges(*np.triu_indices(n, 1))
 
 
 def partition(labels: NDArray[np.integer]) -> set[frozenset[int]]:
@@ -63,7 +69,7 @@ def test_each_goes_where_the_formula_says(seed: int) -> None:
             expected[rows] = best
             moved += 1
     assert moved >= 5
-    assert partition(attach_small(linkage, x, labels, *every_pair(150), more)) == partition(expected)
+    assert partition(attach_small(linkage, x, labels, every_pair(150), more)) == partition(expected)
 
 
 def test_less_is_asked_against_fewer() -> None:
@@ -84,12 +90,12 @@ def test_any_order_gives_the_same_groups(seed: int, ruled: bool) -> None:
     order = rng.permutation(150)
     place = np.argsort(order)
     cannot = rng.integers(0, 150, size=(40, 2)) if ruled else None
-    source, target = every_pair(150)
+    source, target = np.triu_indices(150, 1)
     linkage = AverageLinkage(cohort, -0.5, 0.85, cannot, contents=content_keys(x))
     turned = AverageLinkage(CohortStats(cohort.base[order], cohort.reach[order], cohort.sd), -0.5, 0.85,
                     None if cannot is None else place[cannot], contents=content_keys(x[order]))  # fmt: skip
-    found = attach_small(linkage, x, labels, source, target, 0.3)
-    again = attach_small(turned, x[order], labels[order], place[source].astype(np.int32), place[target].astype(np.int32), 0.3)
+    found = attach_small(linkage, x, labels, edges(source, target), 0.3)
+    again = attach_small(turned, x[order], labels[order], edges(place[source], place[target]), 0.3)
     assert partition(found) == partition(again[place])
     if cannot is not None:
         apart = labels[cannot[:, 0]] != labels[cannot[:, 1]]
@@ -101,12 +107,12 @@ def test_any_order_gives_the_same_groups(seed: int, ruled: bool) -> None:
 def test_a_rule_keeps_a_face_from_its_person() -> None:
     x, labels, cohort = collection(0)
     linkage, links = AverageLinkage(cohort, 0.2, 0.85), every_pair(150)
-    free = attach_small(linkage, x, labels, *links, 0.3)
+    free = attach_small(linkage, x, labels, links, 0.3)
     sizes = np.bincount(labels)[labels]
     gone = next(i for i in np.flatnonzero(sizes == 1) if (free == free[i]).sum() >= LARGE)
     there = np.flatnonzero((free == free[gone]) & (sizes >= LARGE))[0]
     ruled = AverageLinkage(cohort, 0.2, 0.85, np.array([[gone, there]]))
-    found = attach_small(ruled, x, labels, *links, 0.3)
+    found = attach_small(ruled, x, labels, links, 0.3)
     assert found[gone] != found[there]
     together = (sizes >= LARGE) & (labels == labels[there])
     assert len(set(found[together])) == 1
@@ -115,7 +121,7 @@ def test_a_rule_keeps_a_face_from_its_person() -> None:
 def test_weak_faces_join_but_make_no_two_groups_one() -> None:
     x, labels, cohort = collection(1)
     weak = np.random.default_rng(1).random(150) < 0.5
-    found = attach_weak(AverageLinkage(cohort, 0.2, 0.85), x, labels, weak, *every_pair(150))
+    found = attach_weak(AverageLinkage(cohort, 0.2, 0.85), x, labels, weak, every_pair(150))
     sizes = np.bincount(labels)[labels]
     moved = np.array([len(set(labels[found == f])) > 1 for f in found]) & (sizes == 1)
     assert moved.any() and weak[moved].all()
@@ -143,7 +149,7 @@ def test_odd_faces_of_known_people_are_found_and_strangers_are_not() -> None:
 def test_no_large_group_changes_nothing() -> None:
     x, labels, cohort = collection(2)
     few = labels % 50 + 200 + np.arange(150)
-    assert attach_small(AverageLinkage(cohort, -5.0, 0.0), x, few, *every_pair(150), 0.0).tolist() == few.tolist()
+    assert attach_small(AverageLinkage(cohort, -5.0, 0.0), x, few, every_pair(150), 0.0).tolist() == few.tolist()
 
 
 @pytest.mark.parametrize("people", [1_000, 40])
@@ -184,11 +190,11 @@ def test_in_a_collection_without_strangers_odd_faces_are_asked_less() -> None:
 
 def test_two_groups_that_were_there_do_not_meet_in_a_third() -> None:
     x, labels, cohort = collection(3)
-    free = attach_small(AverageLinkage(cohort, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
+    free = attach_small(AverageLinkage(cohort, 0.2, 0.85), x, labels, every_pair(150), 0.3)
     sizes = np.bincount(labels)[labels]
     moved = np.array([len(set(labels[free == f])) > 1 for f in free]) & (sizes <= SMALL)
     there = moved.copy()  # all that went, and no large group, were there before
-    found = attach_small(AverageLinkage(cohort, 0.2, 0.85, fixed_faces=there), x, labels, *every_pair(150), 0.3)
+    found = attach_small(AverageLinkage(cohort, 0.2, 0.85, fixed_faces=there), x, labels, every_pair(150), 0.3)
     assert moved.sum() >= 8
     together = [{*labels[(found == f) & there].tolist()} for f in np.unique(found)]
     assert max(len(t) for t in together) == 1 and sum(len(set(labels[found == f])) > 1 for f in np.unique(found)) >= 3
@@ -196,9 +202,9 @@ def test_two_groups_that_were_there_do_not_meet_in_a_third() -> None:
 
 def test_a_rule_within_a_group_is_none() -> None:
     x, labels, cohort = collection(0)
-    free = attach_small(AverageLinkage(cohort, 0.2, 0.85), x, labels, *every_pair(150), 0.3)
+    free = attach_small(AverageLinkage(cohort, 0.2, 0.85), x, labels, every_pair(150), 0.3)
     pair = next(np.flatnonzero(labels == g) for g in np.unique(labels) if (labels == g).sum() == 2)
-    ruled = attach_small(AverageLinkage(cohort, 0.2, 0.85, pair[None]), x, labels, *every_pair(150), 0.3)
+    ruled = attach_small(AverageLinkage(cohort, 0.2, 0.85, pair[None]), x, labels, every_pair(150), 0.3)
     assert partition(ruled) == partition(free)
 
 
@@ -220,11 +226,11 @@ def test_sharing_a_photo_counts_below_the_usual_bound_too() -> None:
     """Where the bound has fallen, a face goes to a group that shows it in its own photo only if it lies that much higher."""
     x, labels, cohort = collection(0)
     links = every_pair(150)
-    free = attach_small(AverageLinkage(cohort, 1.4, 0.85), x, labels, *links, -0.9)
+    free = attach_small(AverageLinkage(cohort, 1.4, 0.85), x, labels, links, -0.9)
     large = np.bincount(labels)[labels] >= LARGE
     photos = np.arange(150)
     gone = [i for i in np.flatnonzero(np.bincount(labels)[labels] == 1) if (free == free[i]).sum() >= LARGE]
     for i in gone:
         photos[i] = photos[np.flatnonzero((free == free[i]) & large)[0]]
-    dear = attach_small(AverageLinkage(cohort, 1.4, 0.85, photos=photos, same_photo_penalty=50.0), x, labels, *links, -0.9)
+    dear = attach_small(AverageLinkage(cohort, 1.4, 0.85, photos=photos, same_photo_penalty=50.0), x, labels, links, -0.9)
     assert gone and all((dear == dear[i]).sum() == 1 for i in gone)

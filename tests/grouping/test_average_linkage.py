@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facecluster.grouping.average_linkage import AverageLinkage
+from facecluster.grouping.candidate_edges import EdgeShard
 from facecluster.grouping.cluster_sums import ClusterSums
 from facecluster.grouping.cohort import content_keys, prior_stats
 from facecluster.grouping.constraints import constrained
@@ -143,12 +144,14 @@ def test_rules_hold_where_many_wait_for_one_group() -> None:
     source, target = np.repeat(np.arange(30), 300).astype(np.int32), np.tile(np.arange(30, 330), 30).astype(np.int32)
     cohort = prior_stats(330, mean=0.0, sd=1 / 16)
     above = (np.einsum("ij,ij->i", x[source], x[target]) - cohort.level[0]).astype(np.float32)
-    free = AverageLinkage(cohort, 1.2, 0.85).merge_clusters(x, labels, source, target, above)
+    halves = (np.array_split(column, 2) for column in (source, target, above))
+    edges = [EdgeShard(*parts) for parts in zip(*halves, strict=True)]
+    free = AverageLinkage(cohort, 1.2, 0.85).merge_clusters(x, labels, edges)
     assert (free == free[0]).sum() > 300
     least = 30 + np.argsort(x[:30].mean(axis=0) @ x[30:].T)[:20]
     cannot = least.reshape(-1, 2)
-    ruled = AverageLinkage(cohort, 1.2, 0.85, cannot).merge_clusters(x, labels, source, target, above)
+    ruled = AverageLinkage(cohort, 1.2, 0.85, cannot).merge_clusters(x, labels, edges)
     assert (ruled[cannot[:, 0]] != ruled[cannot[:, 1]]).all() and (ruled == ruled[0]).sum() > 290
     there = np.arange(330) >= 290  # forty that must not become one, with the group or with each other
-    kept = AverageLinkage(cohort, 1.2, 0.85, fixed_faces=there).merge_clusters(x, labels, source, target, above)
+    kept = AverageLinkage(cohort, 1.2, 0.85, fixed_faces=there).merge_clusters(x, labels, edges)
     assert len({*kept[there].tolist()}) == 40 and (kept == kept[0]).sum() > 250

@@ -68,8 +68,10 @@ def test_the_order_of_faces_does_not_matter() -> None:
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_hardly_any_faces(n: int) -> None:
     x, _ = planted([1] * max(n, 1))
-    groups = group(x[:n], *nearest(x[:n], 4), IdentifyConfig()) if n else group(
-        x[:0], np.zeros((0, 4), dtype=np.int32), np.zeros((0, 4), dtype=np.float32), IdentifyConfig()
+    groups = (
+        group(x[:n], *nearest(x[:n], 4), IdentifyConfig())
+        if n
+        else group(x[:0], np.zeros((0, 4), dtype=np.int32), np.zeros((0, 4), dtype=np.float32), IdentifyConfig())
     )
     assert (groups.labels == -1).all() and len(groups.labels) == n
 

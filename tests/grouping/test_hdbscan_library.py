@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from facecluster.errors import ArgumentError
 from facecluster.grouping.groups import Groups
-from facecluster.grouping.hierarchy import STEPS_PER_UNIT, excess_of_mass_clusters, spanning_forest
+from facecluster.grouping.hierarchy import excess_of_mass_clusters
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
+from facecluster.grouping.spanning_forest import STEPS_PER_UNIT, spanning_forest
 from facecluster.grouping.trees import ClusterTree, labels_by_size, linkage_of
 from facecluster.store import Store
 

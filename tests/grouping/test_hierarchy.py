@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facecluster.grouping.hierarchy import STEPS_PER_UNIT, excess_of_mass_clusters, spanning_forest
+from facecluster.grouping.hierarchy import excess_of_mass_clusters
+from facecluster.grouping.spanning_forest import STEPS_PER_UNIT, spanning_forest
 
 with warnings.catch_warnings():  # hdbscan 0.8.44 has invalid escape sequences in its docstrings
     warnings.simplefilter("ignore")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import people_store
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from facecluster.cli import main
 from facecluster.engine import DaskEngine, Engine, LocalEngine
 from facecluster.errors import InputError
-from facecluster.grouping import link_large, link_lists, link_plan, link_tasks
+from facecluster.grouping import link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
 from facecluster.pipeline import run_tasks
@@ -147,39 +151,40 @@ def test_a_face_in_two_shards_counts_once_and_new_vectors_are_linked_anew(tmp_pa
     assert len(ids) == 1_001 and neighbours[0][0] == 1_000 and neighbours[1_000][0] == 0
 
 
-@pytest.mark.parametrize("step", ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "compare_sample"])
-def test_a_run_that_is_stopped_goes_on_where_it_was(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+STEPS = ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "turn_links", "merge_links",
+    "compare_sample"]  # fmt: skip
+
+
+def test_a_run_that_is_stopped_in_each_step_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = faces(1_000)
     whole, store = store_of(tmp_path / "whole", x), store_of(tmp_path / "s", x)
     make(whole, monkeypatch, SPLIT)
-    calls: dict[str, list[str]] = {}
+    calls: dict[str, list[str]] = {name: [] for name in STEPS}
+    deadly = ""
 
-    def counted(name: str, task: Any, deadly: bool) -> Any:
+    def watched(name: str, task: Any) -> Any:
         def act(shard: str, *a: Any, **more: Any) -> Any:
-            calls.setdefault(name, []).append(shard)
+            calls[name].append(shard)
             done = task(shard, *a, **more)
-            if deadly:
+            if name == deadly:
                 raise KeyboardInterrupt
             return done
 
         return act
 
-    names = ["scatter", "gather", "train_quantiser", "encode_vectors", "pack_lists", "search_lists", "compare_sample"]
-    with monkeypatch.context() as m:
-        for name in names:
-            m.setattr(link_large, name, counted(name, getattr(link_large, name), name == step))
+    for name in STEPS:
+        monkeypatch.setattr(link_large, name, watched(name, getattr(link_large, name)))
+    times: dict[Path, int] = {}
+    for name in STEPS:
+        deadly = name
         with pytest.raises(KeyboardInterrupt):
             make(store, monkeypatch, SPLIT)
-    times = {shard: (tmp_path / "s" / LINKS / f"part-{shard}.parquet").stat().st_mtime_ns for shard in store.shards(LINKS)}
-    with monkeypatch.context() as m:
-        for name in names:
-            m.setattr(link_large, name, counted(name, getattr(link_large, name), False))
-        make(store, monkeypatch, SPLIT)
-    assert all(len(set(shards)) == len(shards) for shards in calls.values()), f"done twice: {calls}"
-    assert set(calls) == set(names)
+        times |= {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / LINKS).glob("part-*") if path not in times}
+    deadly = ""
+    make(store, monkeypatch, SPLIT)
+    assert all(shards and len(set(shards)) == len(shards) for shards in calls.values()), f"done twice, or never: {calls}"
     same(whole, store)
-    for shard, written in times.items():
-        assert (tmp_path / "s" / LINKS / f"part-{shard}.parquet").stat().st_mtime_ns == written
+    assert len(times) == 4 and all(path.stat().st_mtime_ns == written for path, written in times.items())
 
 
 def test_parts_of_lists_and_of_vectors_follow_from_the_memory() -> None:
@@ -190,7 +195,7 @@ def test_parts_of_lists_and_of_vectors_follow_from_the_memory() -> None:
     assert small["parts"] > large["parts"] and small["held"] < large["held"] and small["span"] < large["span"]
     assert all(held["held"] % 100_000 == 0 for held in (small, large))
     with pytest.raises(InputError, match="--memory 1GB or more, found 0.50 GB"):
-        parts(10_000_000, 2**29)
+        parts(10_000_000, 500_000_000)
 
 
 @pytest.mark.parametrize("faces, dim, gpus, method", [
@@ -199,6 +204,11 @@ def test_parts_of_lists_and_of_vectors_follow_from_the_memory() -> None:
 ])  # fmt: skip
 def test_the_way_of_searching(faces: int, dim: int, gpus: int, method: str) -> None:
     assert link_plan.chosen_method(faces, dim, exact=200_000, gpus=gpus) == method
+
+
+@pytest.mark.parametrize("faces, lists, probes", [(1_000, 63, 32), (300, 34, 32), (10**6, 2_000, 64), (10**8, 20_000, 128)])
+def test_lists_and_probes(faces: int, lists: int, probes: int) -> None:
+    assert link_plan.chosen_lists(faces) == (lists, probes)
 
 
 @pytest.mark.skipif(not link_lists.gpus(), reason="needs a GPU and faiss-gpu")
@@ -218,6 +228,23 @@ def test_products_with_centroids_are_exact() -> None:
     x = link_lists.whole(x / np.linalg.norm(x, axis=1, keepdims=True))
     exact = x.astype(np.int64) @ x.astype(np.int64).T
     assert (exact == x @ x.T).all() and np.abs(exact).max() < 2**24
-    assert link_tasks.BLOCK > len(x)
+    assert link_plan.BLOCK > len(x)
     each = np.concatenate([link_lists.probed(x[:90], x[i : i + 1], 20) for i in range(len(x))])
     assert (each == link_lists.probed(x[:90], x, 20)).all()
+
+
+def test_the_command_links_a_large_collection_and_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, _, _ = people_store.ungrouped_store(tmp_path, [6] * 60)
+    dry = people_store.call("cluster", store.url, "--dry-run")
+    assert dry.exit_code == 0 and "links: IVF fast scan of 360 faces, 32 of 37 lists for each" in dry.stderr
+    assert not store.shards("links/bundled") and not store.exists("linking")
+    done = people_store.call("cluster", store.url, "--memory", "2GB", "--json")
+    said = json.loads(done.stdout)
+    assert done.exit_code == 0 and len(store.shards("links/bundled")) == 2 and said["counts"]["people"] == 60
+    assert said["links"]["method"] == link_plan.FAST_SCAN and said["links"]["found"] > 0.99 and not said["links"]["skipped"]
+    assert "of the exact neighbours found on a sample of 2" in done.stderr
+    again = people_store.call("cluster", store.url)
+    assert again.exit_code == 0 and "links:" not in again.stderr
+    assert "expected --memory 1GB or more, found 0.01 GB" in people_store.refused("cluster", store.url, "--full", "--memory", "10MB")
+    wrong = CliRunner().invoke(main, ["cluster", store.url, "--memory", "much"])
+    assert wrong.exit_code == 2 and "expected a size such as 4GB, found 'much'" in wrong.stderr

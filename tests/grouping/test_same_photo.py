@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facecluster.grouping.average_linkage import AverageLinkage
+from facecluster.grouping.candidate_edges import EdgeShard
 from facecluster.grouping.cohort import prior_stats
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
@@ -90,7 +91,7 @@ def test_a_face_that_leaves_goes_to_the_better_group() -> None:
     linkage = AverageLinkage(cohort, CONFIG.merge, CONFIG.impostor_weight, photos=photos, same_photo_penalty=2.88)
     source, target = (v.astype(np.int32) for v in np.triu_indices(57, 1))
     above = (np.einsum("ij,ij->i", x[source], x[target]) - cohort.level[0]).astype(np.float32)
-    found = give_to_better_groups(linkage, x, labels, np.zeros(57, dtype=bool), source, target, above)
+    found = give_to_better_groups(linkage, x, labels, np.zeros(57, dtype=bool), [EdgeShard(source, target, above)])
     assert found[16] == found[8] and len(set(found[:8])) == 1 and found[0] != found[8]
 
 

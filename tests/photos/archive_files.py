@@ -12,6 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from facecluster.photos.archives.uris import split_member
+from facecluster.photos.found_file import FoundFile
+from facecluster.photos.images import read_file
+from facecluster.photos.listing import find_files
+
 MARK = struct.pack("<I", 0xCED7230A)
 
 
@@ -87,3 +92,13 @@ def insightface_records(people: Sequence[Sequence[bytes]]) -> dict[int, bytes]:
         records[first + who] = image_record(b"", [begin, begin + len(photos)], first + who)
         begin += len(photos)
     return records
+
+
+def found(*sources: Path | str) -> tuple[dict[str, FoundFile], list[str]]:
+    """Photos by key, and the errors."""
+    files = list(find_files(map(str, sources)))
+    return {split_member(f.uri)[2]: f for f in files if f.error is None and split_member(f.uri)}, [f.error for f in files if f.error]  # type: ignore[index]
+
+
+def contents(*sources: Path | str) -> dict[str, bytes]:
+    return {key: read_file(f.uri) for key, f in found(*sources)[0].items()}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import needs
+from conftest import need, needs
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from raw_files import dng
@@ -167,6 +170,20 @@ def test_a_bare_jpeg_2000_codestream_and_exif() -> None:
     box = (len(exif) + 24).to_bytes(4) + b"uuidJpgTiffExif->JP2" + exif
     photo = open_photo(plain[:at] + box + plain[at:])
     assert facts(photo) == ("JPEG2000", 320, 480, 6, "2024-05-06 07:08:09")
+
+
+@pytest.mark.parametrize(("tags", "orientation"), [
+    (["XMP-tiff:Orientation=6"], 6), (["IFD0:Orientation=8"], 8), (["XMP-tiff:Orientation=6", "IFD0:Orientation=3"], 3), ([], 1),
+])  # fmt: skip
+def test_the_orientation_of_jpeg_2000_that_exiftool_writes(tags: list[str], orientation: int, tmp_path: Path) -> None:
+    """In XMP, in EXIF, or in both: then EXIF's counts. The boxes lie at the end of the file, here behind a megabyte of others."""
+    need(shutil.which("exiftool") is not None, "exiftool")
+    path = tmp_path / "a.jp2"
+    path.write_bytes(coded(drawn(), "JPEG2000") + (2**20 + 8).to_bytes(4) + b"free" + bytes(2**20))
+    if tags:
+        subprocess.run(["exiftool", "-q", "-n", "-overwrite_original", *(f"-{tag}" for tag in tags), str(path)], check=True)
+    photo = open_photo(path.read_bytes())
+    assert photo.orientation == orientation and (photo.width < photo.height) == (orientation >= 5)
 
 
 @pytest.mark.parametrize("kind", ["raw", "jxl", "jpeg 2000"])

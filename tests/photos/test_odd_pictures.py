@@ -87,3 +87,24 @@ def test_kinds_of_tiff_that_are_refused(pixels: NDArray[np.generic], options: di
     with pytest.raises(PhotoError, match=f"expected a kind of TIFF that can be read, found {found}") as error:
         open_photo(tiff(pixels, photometric="rgb", **options))
     assert "damaged" not in str(error.value)
+
+
+@pytest.mark.parametrize(("place", "value", "found"), [
+    (1, 0xC3, "found a lossless one"), (1, 0xC5, "found a hierarchical one"), (1, 0xF7, "found a JPEG-LS one"),
+    (4, 12, "found one of 12 bits a channel"), (9, 2, "found one of 2 channels"),
+])  # fmt: skip
+def test_a_jpeg_of_a_rare_kind_is_called_what_it_is(place: int, value: int, found: str) -> None:
+    """The frame header of a JPEG states another kind; that of a thumbnail in its EXIF does not count."""
+    thumbnail = coded(gradient(), "JPEG", quality=20)
+    data = bytearray(coded(gradient(), "JPEG"))
+    data[2:2] = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2) + thumbnail
+    start = data.index(b"\xff\xc0", len(thumbnail))
+    data[start + place] = value
+    with pytest.raises(PhotoError, match=found):
+        open_photo(bytes(data))
+
+
+def test_a_damaged_jpeg_of_the_usual_kind_is_called_damaged() -> None:
+    data = coded(gradient(), "JPEG")
+    with pytest.raises(PhotoError, match="truncated or damaged"):
+        open_photo(data[: len(data) // 4])

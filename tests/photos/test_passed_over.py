@@ -10,6 +10,7 @@ import fsspec
 import pytest
 
 from facecluster.errors import InputError
+from facecluster.photos.companions import Companions
 from facecluster.photos.listing import find_files
 from facecluster.photos.passed_over import PassedOver, movie_seconds
 
@@ -65,15 +66,17 @@ def test_parts_of_live_photos(installed: bool, photos: Path, monkeypatch: pytest
     """A short video beside a photo of its name belongs to it; a long one does not, nor one without a photo."""
     monkeypatch.setattr("facecluster.photos.names.is_installed", lambda extra: installed)
     put(photos, "IMG_1.HEIC", "IMG_2.jpg", "IMG_3.JPG", "PXL_5.MP.jpg", "PXL_6.MP.jpg", "IMG_8.png")
-    live = {"IMG_1.MOV": 3, "IMG_2.mov": 2, "PXL_5.MP": 2, "PXL_6.MP.mp4": 1}
+    live = {"IMG_1.MOV": 3, "IMG_1_HEVC.MOV": 3, "IMG_1.HEIC.MOV": 3, "IMG_2.mov": 2, "PXL_5.MP": 2, "PXL_6.MP.mp4": 1}
     films = {"IMG_3.MOV": 30, "IMG_4.MOV": 2, "IMG_8.mov": 2}
     for name, seconds in (live | films).items():
         (photos / name).write_bytes(film(seconds))
     found, lines = passed_over(photos)
     assert [name for name in found if name.lower().endswith((".mov", ".mp4", ".mp"))] == (sorted(films) if installed else [])
-    assert "4 live parts (short videos of photos beside them)" in lines and len(lines) == (1 if installed else 2)
+    assert "6 live parts (short videos of photos beside them)" in lines and len(lines) == (1 if installed else 2)
     assert passed_over(photos / "*.*")[1] == lines
     assert passed_over(photos / "IMG_1.MOV")[0] == ["IMG_1.MOV"]
+    owners = {name: Companions(os.listdir(photos)).owners(name) for name in (*live, "IMG_4.MOV", "IMG_8.mov")}
+    assert {name for name, of in owners.items() if of} == {*live}  # what goes with a photo is what is not looked at
 
 
 def test_parts_of_live_photos_elsewhere() -> None:

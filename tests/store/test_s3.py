@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,21 @@ def test_a_journal_copied_from_a_bucket_to_disk(s3: Any, tmp_path: Path) -> None
 def test_a_journal_in_a_bucket_that_is_gone_is_one_line(s3: Any) -> None:
     with pytest.raises(StoreError, match="expected to write no-such-bucket/people/decisions"):
         append(Store("s3://no-such-bucket/people"), [Decision(act="same", faces=("a", "b"))])
+
+
+def test_archives_in_a_bucket(s3: Any, photos: Path, local: Store, tmp_path: Path) -> None:
+    """Each part of a tar is one range of the object; a second run asks for none of it."""
+    names = sorted(p for p in photos.rglob("*") if p.is_file())
+    with tarfile.open(tmp_path / "a.tar", "w") as tar, zipfile.ZipFile(tmp_path / "b.zip", "w") as packed:
+        for i, path in enumerate(names):
+            (tar.add if i % 2 else packed.write)(path, path.name)
+    for name in ("a.tar", "b.zip"):
+        s3.put_file(str(tmp_path / name), f"bucket/packed/{name}")
+    store = Store("s3://bucket/people of archives")
+    run("embed", "s3://bucket/packed", "-o", store.url)
+    assert store.read_all("faces", FACES).sort_by("face_id").equals(local.read_all("faces", FACES).sort_by("face_id"))
+    theirs, ours = ({r["uri"].rsplit("/", 1)[1]: r for r in s.read_all("photos", PHOTOS).to_pylist()} for s in (local, store))
+    assert ours.keys() == theirs.keys() and {r["uri"].split("!/")[0] for r in ours.values()} == {
+        "tar:s3://bucket/packed/a.tar", "zip:s3://bucket/packed/b.zip"
+    }  # fmt: skip
+    assert f"0 photos looked at, {len(ours)} known before" in run("embed", "s3://bucket/packed", "-o", store.url)

@@ -22,8 +22,8 @@ from dedup_collection import Original, cut, moved
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from facecluster.dedup.registration import register_pictures
 from facecluster.dedup.same_scene import SAME, SAME_WITH_PEOPLE, found_share
+from facecluster.photos.registration import register_pictures
 
 RESULTS = Path(__file__).parent / "results" / "bursts.json"
 BARS = {"bursts found": 0.95, "unrelated pairs taken for bursts": 0.001}

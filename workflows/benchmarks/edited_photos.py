@@ -45,6 +45,21 @@ def cropped(share: float) -> Edit:
     return picture, boxes, 92
 
 
+def framed(share: float, above: float, below: float) -> Edit:
+    """Put the photo, made smaller by `share`, on white with these shares of its height above and below it."""
+
+    def picture(image: Image.Image) -> Image.Image:
+        small = image.resize((round(image.width * share), round(image.height * share)))
+        paper = Image.new("RGB", (image.width, round(image.height * (share + above + below))), "white")
+        paper.paste(small, ((image.width - small.width) // 2, round(image.height * above)))
+        return paper
+
+    def boxes(found: Boxes, w: int, h: int) -> Boxes:
+        return found * share + np.array([(w - round(w * share)) // 2, round(h * above), 0, 0])
+
+    return picture, boxes, 92
+
+
 def same(found: Boxes, w: int, h: int) -> Boxes:
     return found
 
@@ -58,6 +73,11 @@ EDITS: dict[str, Edit] = {
     "5 % cut off each side": cropped(0.05),
     "10 % cut off each side": cropped(0.10),
     "brighter by half": (lambda i: ImageEnhance.Brightness(i).enhance(1.5), same, 92),
+    "15 % cut off each side, half is left": cropped(0.15),
+    "22 % cut off each side, a third is left": cropped(0.22),
+    "a polaroid's frame": framed(0.85, 0.08, 0.25),
+    "a strip below for a caption": framed(1, 0, 0.12),
+    "darker by half": (lambda i: ImageEnhance.Brightness(i).enhance(0.5), same, 92),
     "grey": (lambda i: i.convert("L").convert("RGB"), same, 92),
 }
 
@@ -89,9 +109,7 @@ def measure(originals: list[bytes], work: Path, name: str, *, moved: bool) -> di
     old_faces = sorted(face for shard in store.shards("faces") for face in store.read("faces", shard, ["face_id"])["face_id"].to_pylist())
     run(folder, store.url, report=False)
     followed = {face: new[0] for face, new in read_followed(store).items()}
-    new = sorted(
-        face for shard in store.shards("faces")[1:] for face in store.read("faces", shard, ["face_id"])["face_id"].to_pylist()
-    )
+    new = sorted(face for shard in store.shards("faces")[1:] for face in store.read("faces", shard, ["face_id"])["face_id"].to_pylist())
     old_boxes, new_boxes = read_face_boxes(store, old_faces).astype(float), read_face_boxes(store, new).astype(float)
     numbers = {row["photo_id"]: row["uri"] for shard in store.shards("photos")[1:] for row in store.read("photos", shard).to_pylist()}
     of_old = {photo[:24]: int(Path(uri).stem) for photo, uri in photos.items()}
@@ -117,6 +135,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--number", type=int, default=60)
+    parser.add_argument("--edits", nargs="+", default=list(EDITS), choices=list(EDITS), metavar="EDIT")
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     table = pq.read_table(arguments.photos)
@@ -125,7 +144,7 @@ def main() -> None:
     originals = [to_jpeg(table["image"][int(i)].as_py()) for i in picked]
     found = {
         f"{name}{', renamed and moved' if moved else ''}": measure(originals, arguments.work, name, moved=moved)
-        for name in EDITS
+        for name in arguments.edits
         for moved in (False, True)
     }
     arguments.out.write_text(json.dumps({"photos": arguments.number, "edits": found}, indent=1) + "\n")

@@ -41,20 +41,26 @@ embed_photos([sys.argv[1]], store, DetectConfig(), EmbedConfig(), bars=silent)
 print(time.process_time() - began, sum(store.read("faces", s).num_rows for s in store.shards("faces")))
 """
 CHAIN = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import cv2, numpy as np, onnxruntime
-cv2.setNumThreads(1)
+threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+cv2.setNumThreads(threads)
 options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = options.inter_op_num_threads = 1
+options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
 embedder = onnxruntime.InferenceSession(sys.argv[3], options, providers=["CPUExecutionProvider"])
 detector = cv2.FaceDetectorYN.create(sys.argv[2], "", (320, 320), 0.7)
 template = np.float32([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 mean, sd = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 name = embedder.get_inputs()[0].name
-faces, began = 0, time.process_time()
+def read(path):
+    if path.suffix != ".heic":
+        return cv2.imread(str(path))
+    import pillow_heif
+    return np.asarray(pillow_heif.open_heif(path).to_pillow())[:, :, ::-1]
+faces, began, start = 0, time.process_time(), time.perf_counter()
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    image = cv2.imread(str(path))
+    image = read(path)
     scale = min(1, 1280 / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
     detector.setInputSize(small.shape[1::-1])
@@ -65,7 +71,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
             crop = (cv2.warpAffine(small, matrix, (112, 112))[:, :, ::-1].astype(np.float32) / 255 - mean) / sd
             vector = embedder.run(None, {name: np.ascontiguousarray(crop.transpose(2, 0, 1)[None])})[0]
             faces += len(vector / np.linalg.norm(vector))
-print(time.process_time() - began, faces)
+print(time.perf_counter() - start, time.process_time() - began, faces)
 """
 
 

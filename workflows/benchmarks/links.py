@@ -121,7 +121,7 @@ def one_size(n: int, dim: int, args: argparse.Namespace) -> dict[str, object]:
     shutil.rmtree(folder, ignore_errors=True)
     write(Store(str(folder)), x)
     rows = np.sort(np.random.default_rng(1).choice(n, min(n, QUERIES), replace=False))
-    command = [sys.executable, __file__, "--measure", str(folder), "--memory", str(args.memory), "--same-person", str(4.0 * dim**-0.5)]
+    command = [sys.executable, __file__, "--measure", str(folder), "--memory", str(args.memory), "--same-person", str(4.8 * dim**-0.5)]
     done = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     recall = same_person_recall(links_of(Store(str(folder)), rows), rows, x, truth)
     result = {"faces": n, "dim": dim, "memory": args.memory, "same_person_recall": recall, **done}

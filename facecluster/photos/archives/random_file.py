@@ -34,11 +34,16 @@ class RandomFile(Protocol):
         """Up to `length` bytes from `offset`; fewer only at the end of the file."""
         ...
 
+    def reaches(self, end: int) -> bool:
+        """Whether the file has so many bytes, 1 or more."""
+        ...
+
 
 class _LocalFile:
     def __init__(self, path: str) -> None:
         self._handle = -1
         self._handle = os.open(path, os.O_RDONLY)
+        self._size = os.fstat(self._handle).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
         data = os.pread(self._handle, length, offset)
@@ -49,6 +54,9 @@ class _LocalFile:
             data += more
         return data
 
+    def reaches(self, end: int) -> bool:
+        return end <= self._size
+
     def __del__(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)
@@ -57,14 +65,17 @@ class _LocalFile:
 class _SharedFile:
     """A file of a remote filesystem, which reads ahead and keeps what it read."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
         self._lock = threading.Lock()
 
     def read_at(self, offset: int, length: int) -> bytes:
         with self._lock:
             self._file.seek(offset)
             return self._file.read(length)
+
+    def reaches(self, end: int) -> bool:
+        return end <= self._size
 
 
 class _CompressedFile:
@@ -97,6 +108,9 @@ class _CompressedFile:
                 if len(chunk) < _CHUNK:
                     break
         return b"".join(parts)
+
+    def reaches(self, end: int) -> bool:
+        return len(self.read_at(end - 1, 1)) == 1
 
     def _chunk(self, number: int) -> bytes:
         if number in self._chunks:
@@ -135,7 +149,7 @@ def open_random(uri: str, size: int) -> RandomFile:
     with saying_why(path):
         if file_name(uri).lower().endswith(_COMPRESSED):
             return _CompressedFile(uri, size)
-        return _SharedFile(open_plain(uri)) if path is None else _LocalFile(path)
+        return _SharedFile(open_plain(uri), size) if path is None else _LocalFile(path)
 
 
 class RangeReader(io.RawIOBase):

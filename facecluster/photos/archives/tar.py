@@ -1,7 +1,7 @@
 """Tar archives: POSIX ustar and pax, GNU and V7 (POSIX.1-2017, "pax", ustar Interchange Format; GNU tar manual, "Basic Tar Format").
 
 Not Python's `tarfile`: it ends silently at a damaged header, holds every member in memory, reads a long name whatever its length, and takes
-more time for a member than reading a small photo does (docs/decisions.md has the figures).
+twice the time for a header (docs/decisions.md).
 
 Odd inputs: a damaged header is passed over up to the next whole one; a truncated archive gives the members before; of two members of one
 name the last counts, as when the archive is unpacked; an archive that was appended to another by `cat` is read too.
@@ -123,7 +123,7 @@ def read_headers(file: RandomFile, passed: Counter[str]) -> Iterator[Member]:
             continue
         if sparse or kind not in _FILES:
             passed["links, devices and sparse files"] += 1
-        elif size and len(file.read_at(start + size - 1, 1)) == 0:
+        elif size and not file.reaches(start + size):
             yield Member("", error=f"the archive ends within {name!r}")
             return
         else:
@@ -137,7 +137,7 @@ def _is_header(head: bytes) -> bool:
     except ValueError:
         return False
     total = sum(head) - sum(head[148:156]) + 8 * 32
-    return stated in (total, total - 256 * sum(b > 127 for b in head[:148] + head[156:]))
+    return stated == total or stated == total - 256 * sum(b > 127 for b in head[:148] + head[156:])
 
 
 def _number(field: bytes) -> int:

@@ -16,7 +16,9 @@ KINDS = {
     ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar", ".tar.bz2": "tar", ".tbz2": "tar", ".tar.xz": "tar", ".txz": "tar",
     ".zip": "zip", ".parquet": "parquet", ".rec": "rec", ".mdb": "lmdb", ".lmdb": "lmdb",
 }  # fmt: skip
-_URI = re.compile(rf"({'|'.join(sorted(set(KINDS.values())))}):(/.*?|[a-z][a-z0-9+.-]*:/.*?)!/(.*)", re.DOTALL)
+_ENDINGS = tuple(KINDS)
+_NAMES = frozenset(KINDS.values())
+_ADDRESS = re.compile(r"/|[a-z][a-z0-9+.-]*:/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def file_name(uri: str) -> str:
 def archive_kind(uri: str) -> str | None:
     """The kind of an archive by its file's name, path or uri; None if it is no archive."""
     name = file_name(uri).lower()
+    if not name.endswith(_ENDINGS):
+        return None
     return next((kind for ending, kind in KINDS.items() if name.endswith(ending)), None)
 
 
@@ -63,8 +67,13 @@ def member_uri(kind: str, archive: str, key: str) -> str:
 
 def split_member(uri: str) -> tuple[str, str, str] | None:
     """Kind, archive and key of a member's uri; None for other uris."""
-    found = _URI.fullmatch(uri)
-    return (found[1], found[2], found[3]) if found else None
+    if uri.startswith("/"):  # nearly all
+        return None
+    kind, _, rest = uri.partition(":")
+    if kind not in _NAMES:
+        return None
+    archive, mark, key = rest.partition("!/")
+    return (kind, archive, key) if mark and _ADDRESS.match(archive) else None
 
 
 def file_of(uri: str) -> str:
