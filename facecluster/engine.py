@@ -109,13 +109,17 @@ class DaskEngine:
 
     @contextmanager
     def _worker_environment(self, workers: int | None) -> Iterator[None]:
-        """Processes started in here have the variables that `worker_environment` says; this one's stay as they are (Dask changes them)."""
+        """Processes started in here have the variables of `worker_environment`; this one's stay as they are (Dask changes them)."""
         import dask
         from dask.system import CPU_COUNT
 
         before = dict(os.environ)
         try:
-            with dask.config.set({"distributed.nanny.pre-spawn-environ": worker_environment(workers or CPU_COUNT, CPU_COUNT)}):
+            settings = {
+                "distributed.nanny.pre-spawn-environ": worker_environment(workers or CPU_COUNT, CPU_COUNT),
+                "distributed.worker.profile.enabled": False,  # a look at each thread every 10 ms, which nobody reads
+            }
+            with dask.config.set(settings):
                 yield
         finally:
             for name in os.environ.keys() - before.keys():

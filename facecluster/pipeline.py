@@ -31,11 +31,11 @@ from facecluster.models.registry import card_of
 from facecluster.people import (
     OverlayStore,
     ReconciledRun,
+    choose_stand_ins,
     find_previous_grouping,
     follow_faces,
     prepare_decisions,
     read_current_people,
-    read_followed,
     reconcile,
     save_run,
 )
@@ -182,7 +182,8 @@ def _cluster(
     check_vectors(store, embed)
     followed = follow_faces(store, made, embed.table())
     ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
-    prepared = prepare_decisions(store, ids, vectors, read_followed(made))
+    choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)
+    prepared = prepare_decisions(store, ids, vectors, made)
     if followed:
         prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
     run = partial(run_tasks, linking["engine"], bars)

@@ -1,9 +1,13 @@
-"""What somebody means who says things about people: the model that `random_history.py` compares the program with."""
+"""What somebody means who says things about people: the model that `random_history.py` compares the program with.
+
+Two faces of one photo that are said to be one person may be two people to the program: their place is open. So is that of faces with their
+look that come in later, since the program compares them with the one that it took out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from coloured_photos import HUES, Key
 
@@ -15,6 +19,7 @@ class Person:
     faces: set[Key]
     name: str | None = None
     ignored: bool = False
+    known: frozenset[Key] | None = field(default=None, repr=False)  # faces that had been shown when it was first joined with another
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Act:
     name: str = ""
     leave: frozenset[Key] = frozenset()  # split
     stay: frozenset[Key] = frozenset()
+    known: frozenset[Key] = field(default=frozenset(), repr=False)  # name, merge: the faces that the program had shown
 
 
 class Model:
@@ -41,9 +47,9 @@ class Model:
             if act.what == "name":
                 person.name = act.name or None
                 for twin in self.called(act.name, person):
-                    self._join(person, twin)
+                    self._join(person, twin, act.known)
             elif act.what == "merge" and act.other is not None:
-                self._join(person, self.of(act.other))
+                self._join(person, self.of(act.other), act.known)
             elif act.what == "ignore":
                 person.ignored = True
             elif act.what == "split":
@@ -67,9 +73,19 @@ class Model:
         return whole or self.are_apart(one, two)
 
     def settled(self, face: Key) -> bool:
-        """Whether it is plain whose a face is: not if a true person was split and the face came later, or if it is beside itself."""
+        """Whether it is plain whose a face is: not if a true person was split and the face came later, nor beside itself."""
         cut = self._cut(self.hues[face])
-        return not self.beside_itself(face) and (not cut or face in cut)
+        return not self.is_double(face) and (not cut or face in cut)
+
+    def is_double(self, face: Key) -> bool:
+        """Whether the program may take a face for somebody else, since the person is in one photo twice."""
+        return self.beside_itself(face) or self.is_late(face)
+
+    def is_late(self, face: Key) -> bool:
+        """Whether a face came after its person was joined from several, and others of its look are beside themselves."""
+        person = self.of(face)
+        late = person.known is not None and face not in person.known
+        return late and any(self.hues[f] == self.hues[face] and self.beside_itself(f) for f in person.faces)
 
     def beside_itself(self, face: Key) -> bool:
         """Whether another face of its photo is of the same person: the program may take the two for two people."""
@@ -79,9 +95,10 @@ class Model:
         """The faces that splits of a true person were about."""
         return {f for left, stay in self.apart if hue in {self.hues[g] for g in left} for f in left | stay}
 
-    def _join(self, one: Person, two: Person) -> None:
+    def _join(self, one: Person, two: Person, known: frozenset[Key]) -> None:
         if one is two:
             return
         one.faces, one.name, one.ignored = one.faces | two.faces, one.name or two.name, one.ignored or two.ignored
+        one.known = one.known or two.known or known
         self.people = [p for p in self.people if p is not two]
         self.apart = [(left, stay) for left, stay in self.apart if not (one.faces & left and one.faces & stay)]

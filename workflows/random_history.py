@@ -18,6 +18,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,10 +121,23 @@ class History:
         return f"{what} {path.name}"
 
     def _can_go(self, picture: Picture) -> bool:
-        """Whether all people have two faces left without a picture, so that they are still people."""
-        there = {key for other in self.disk.values() if other is not picture for key in other.keys()}
+        """Whether all people are still somebody without a picture, and of a person joined from several there are three of each look.
+
+        Fewer are no dense group: one of two that a decision ties to faces of another look does not take the other along.
+        """
         model = self.model()
-        return all(len({f for f in model.of(key).faces & there if model.settled(f)}) > 1 for key in picture.keys())
+        for person in map(model.of, picture.keys()):
+            looks = self._looks(model, person, picture)
+            if min(looks.values(), default=0) < (2 if len(looks) == 1 else 3):
+                return False
+        return True
+
+    def _looks(self, model: Model, person: Person, without: Picture | None = None) -> Counter[int]:
+        """How many faces of each look a person has, those whose place is open left out."""
+        there = {key for picture in self.disk.values() if picture is not without for key in picture.keys()}
+        looks = Counter({self.hues[face]: 0 for face in person.faces & there})
+        looks.update(self.hues[face] for face in person.faces & there if model.settled(face))
+        return looks
 
     # -- what is said ---------------------------------------------------------------------------------------------------------------
 
@@ -146,12 +160,12 @@ class History:
                 return ""
             self.command("name", self.store, text, name)
             self.busy |= set().union(*(p.faces for p in (person, *twins))) if twins else set()
-            self.said.append(Act("name", face, name=name))
+            self.said.append(Act("name", face, name=name, known=frozenset(self.seen)))
         elif what == "merge" and model.may_join(person, other):
             theirs = self._known(model, other)[0]
             self.command("merge", self.store, text, self.seen[theirs].face_id)
             self.busy |= person.faces | other.faces
-            self.said.append(Act("merge", face, theirs))
+            self.said.append(Act("merge", face, theirs, known=frozenset(self.seen)))
         elif what == "ignore" and not person.ignored:
             self.command("ignore", self.store, text)
             self.said.append(Act("ignore", face))
@@ -169,10 +183,11 @@ class History:
     def _undo(self) -> str:
         if not self.said:
             return ""
-        before = self.model()
+        before, after = self.model(), Model(self.hues, self.said[:-1])
+        if any(self._looks(after, person).total() < 2 for person in after.people):
+            return ""  # one face alone is nobody to the program
         act = self.said.pop()
         self.command("undo", self.store)
-        after = self.model()
         for face in (act.face, act.other, *act.leave):
             if face is not None and before.of(face).faces != after.of(face).faces:
                 self.busy |= before.of(face).faces | after.of(face).faces
@@ -221,9 +236,9 @@ class History:
                 if s.person and shown.setdefault(s.person, person) is not person:
                     raise Wrong(f"{s} is two people: {person}, {shown[s.person]}")
         for face in there:
-            alike = {id(model.of(f)) for f in there if model.settled(f) and self.hues[f] == self.hues[face]}
+            alike = {id(model.of(f)) for f in there if f == face or model.settled(f) and self.hues[f] == self.hues[face]}
             found = self.seen[face].person
-            if not model.settled(face) and id(shown.get(found)) not in alike and (found in shown or not model.beside_itself(face)):
+            if not model.settled(face) and id(shown.get(found)) not in alike and (found in shown or not model.is_double(face)):
                 raise Wrong(f"face {face} is of {self.seen[face]}, of none of those who have its look")
         return set(shown)
 

@@ -3,7 +3,9 @@
 runs               the tables of each run, and which run is current
 face_ids           finds a face again whose face_id changed
 follow             follows faces from a photo to the edited one that took its place
+stand_ins          faces that stand for deleted ones in what the user said
 edited_photos      whether two photos show the same picture, one of them edited
+claims             whom a decision is about
 assign_ids         lasting ids and names for the groups of a run
 retired_ids        lasting ids that nobody has any more, and who took over
 churn              the changes from one run to the next
@@ -33,11 +35,13 @@ from facecluster.people.reconcile import (
     save_run,
 )
 from facecluster.people.runs import PEOPLE, People, Run, all_runs, current_run, read_people, return_to
+from facecluster.people.stand_ins import choose_stand_ins
 from facecluster.people.unclear import read_unclear
 from facecluster.photos.followed import read_followed
 
 __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
-    "all_runs", "current_run", "find_previous_grouping", "follow_faces", "named_faces", "people_with_current_names", "prepare_decisions",
-    "read_confirmed_labels", "read_current_people", "read_followed", "read_people", "read_unclear", "reconcile", "return_to", "save_run",
+    "all_runs", "choose_stand_ins", "current_run", "find_previous_grouping", "follow_faces", "named_faces",
+    "people_with_current_names", "prepare_decisions", "read_confirmed_labels", "read_current_people", "read_followed", "read_people",
+    "read_unclear", "reconcile", "return_to", "save_run",
 ]  # fmt: skip

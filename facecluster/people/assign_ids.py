@@ -3,9 +3,11 @@
 A lasting id goes to the group that holds most of the faces that the newest decision about the person named, or else to the group that
 shares most faces with the person of the previous run. Of several ids for one group, that of the person who brings most faces stays, but a
 merge says itself which of two stays. A group that gets none has the retired id of a person whose surest faces it holds, or is new: p- and 8
-hex digits of a hash of its first face_id. A name goes to the group that holds most of its remaining faces, and to no other.
+hex digits of a hash of its first face_id. A name goes to the group that holds most of its remaining faces, and to no other; if none
+remains, `claims` says whose it is.
 
-Odd inputs: a claim whose faces are all gone has no effect; of two names for one group the newer is used, and a note tells the other.
+Odd inputs: a claim of an id has no effect when its faces are all gone; of two names for one group the newer is used, and a note tells the
+other.
 """
 
 from __future__ import annotations
@@ -15,12 +17,10 @@ import itertools
 from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facecluster.decisions import CORE_FACES, Claim, ResolvedDecisions
+from facecluster.decisions import Claim, ResolvedDecisions
+from facecluster.people.claims import Ints, group_of_claim, groups_of_claims
 from facecluster.people.runs import Faces, People, RetiredId
-
-Ints = NDArray[np.int64]
 
 
 def shared_faces(old: Ints, new: Ints) -> tuple[Ints, Ints, Ints]:
@@ -55,20 +55,6 @@ def match_groups(old: Ints, new: Ints) -> dict[int, int]:
             found[a] = b
             taken.add(b)
     return found
-
-
-def group_of_claim(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int:
-    """The group that holds most of a claim's remaining faces; -1 if none does.
-
-    Faces without a group count against it, unless the group holds all of the first CORE_FACES: strict settings may leave no others.
-    """
-    groups = [int(identity[rows[face]]) for face in claim.faces if face in rows]
-    grouped = [g for g in groups if g >= 0]
-    best = max(sorted(set(grouped)), key=grouped.count, default=-1)
-    if best < 0 or 2 * grouped.count(best) <= len(grouped):
-        return -1
-    core = [int(identity[rows[face]]) for face in claim.faces[:CORE_FACES] if face in rows]
-    return best if 2 * grouped.count(best) > len(groups) or (core and set(core) == {best}) else -1
 
 
 def assign_person_ids(
@@ -170,8 +156,7 @@ def assign_names(
     names: list[str | None] = [None] * len(ids)
     homeless: dict[str, str] = {}  # name -> why it has no group
     placed: set[str] = set()
-    for claim in resolved.names:
-        group = group_of_claim(claim, rows, faces.identity)
+    for claim, group in zip(resolved.names, groups_of_claims(resolved.names, resolved, rows, faces.identity), strict=True):
         if group >= 0 and names[group] in (None, claim.text):
             names[group] = claim.text
             placed.add(claim.text)
@@ -182,8 +167,8 @@ def assign_names(
             why = f"no group holds most of its {known} faces" if known else "its faces are no longer in the store"
             homeless.setdefault(claim.text, why)
     ignored = [False] * len(ids)
-    for claim in resolved.ignored:
-        if (group := group_of_claim(claim, rows, faces.identity)) >= 0:
+    for group in groups_of_claims(resolved.ignored, resolved, rows, faces.identity):
+        if group >= 0:
             ignored[group] = True
     sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(ids)).tolist()
     notes = [f"the name {name!r} belongs to no person now: {why}" for name, why in homeless.items() if name not in placed]

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from facecluster.people.assign_ids import Ints, shared_faces
+from facecluster.people.assign_ids import shared_faces
+from facecluster.people.claims import Ints
 from facecluster.people.runs import People
 
 MAX_LISTED = 10  # people listed in a line

@@ -12,6 +12,7 @@ from facecluster.evaluation.csv_file import LeftOut
 from facecluster.evaluation.ground_truth import Answers
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.runs import current_run, read_faces
+from facecluster.people.stand_ins import faces_meant, read_stand_ins
 from facecluster.photos.followed import read_followed
 from facecluster.store import Store
 
@@ -26,7 +27,8 @@ def read_confirmed_labels(store: Store) -> Answers:
     decisions = read(store).decisions
     if run is not None:
         faces = read_faces(store, run)
-        decisions = with_current_ids(decisions, faces.ids, faces.boxes, read_followed(store))
+        meant = faces_meant(read_followed(store), read_stand_ins(store), set(faces.ids))
+        decisions = with_current_ids(decisions, faces.ids, faces.boxes, meant)
     people = named_faces(replay(decisions))
     mentioned = sorted({face for d in active(decisions) for face in (*d.faces, *d.others)})
     if not people:

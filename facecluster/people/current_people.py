@@ -16,7 +16,7 @@ import numpy as np
 from facecluster.decisions import Claim, Decision, ResolvedDecisions, clean_name
 from facecluster.decisions.journal import Box
 from facecluster.errors import InputError
-from facecluster.people.assign_ids import group_of_claim
+from facecluster.people.claims import group_of_claim, groups_of_claims
 from facecluster.people.find_person import find_person
 from facecluster.people.runs import Faces, People
 from facecluster.photos.followed import Followed, present_ids
@@ -120,6 +120,9 @@ class CurrentPeople:
     def _group(self, claim: Claim) -> int:
         return group_of_claim(claim, self.rows, self.faces.identity)
 
+    def _placed(self, claims: Sequence[Claim]) -> list[tuple[Claim, int]]:
+        return list(zip(claims, groups_of_claims(claims, self.resolved, self.rows, self.faces.identity), strict=True))
+
     def _group_of_face(self, face: str) -> int | None:
         rows = self.find_rows(face)
         return int(self.faces.identity[rows[0]]) if rows else None
@@ -130,7 +133,7 @@ class CurrentPeople:
 
     @cached_property
     def _named(self) -> list[tuple[Claim, int]]:
-        return [(claim, self._group(claim)) for claim in self.resolved.names]
+        return self._placed(self.resolved.names)
 
     @cached_property
     def _merged(self) -> list[tuple[Claim, int]]:
@@ -150,7 +153,7 @@ class CurrentPeople:
         return tuple(of for of, text, group in folded if text != key and (group == person or (group < 0 and text == shown)))
 
     def _ignored_of(self, person: int) -> list[Claim]:
-        return [claim for claim in self.resolved.ignored if self._group(claim) == person]
+        return [claim for claim, group in self._placed(self.resolved.ignored) if group == person]
 
     def _side(self, person: int, claim: Claim | None = None) -> set[str] | None:
         """If merges hold the person together, the faces on the side of `claim`, or else on the side that keeps the id; else None."""

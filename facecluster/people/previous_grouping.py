@@ -68,7 +68,7 @@ def find_previous_grouping(
     if (~old).sum() == 0 and not history["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
         return PreviousGrouping(None, fresh)  # a full grouping with other probabilities gives the same groups
     journal = prepared.decisions[: int(history["said"])]
-    if not _still_holds(replay(with_current_ids(journal, ids, prepared.boxes, prepared.followed)), prepared.resolved):
+    if not _still_holds(replay(with_current_ids(journal, ids, prepared.boxes, prepared.meant)), prepared.resolved):
         return PreviousGrouping(None, fresh, "an earlier decision no longer holds: all faces are grouped from the start")
     changed = int(history["changed"]) + int((~old).sum())
     if changed > MAX_NEW_SHARE * len(ids):

@@ -20,6 +20,7 @@ from facecluster.people.current_people import CurrentPeople
 from facecluster.people.face_ids import read_face_boxes, track_faces, with_current_ids
 from facecluster.people.retired_ids import retire_ids, with_present_faces
 from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
+from facecluster.people.stand_ins import faces_meant, read_stand_ins
 from facecluster.photos.followed import Followed, read_followed
 from facecluster.photos.frames import picture_numbers
 from facecluster.store import IDENTITIES, Stamp, Store, in_schema
@@ -37,6 +38,7 @@ class PreparedDecisions:
     must_link: NDArray[np.int64]  # (m, 2) rows
     cannot_link: NDArray[np.int64]  # (c, 2) rows
     followed: Followed  # faces of photos that were edited
+    meant: Followed  # the same, and the faces that stand for deleted ones
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,10 +65,11 @@ def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
     if run is None:
         raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     journal, faces, followed = read(store), read_faces(store, run), read_followed(store)
-    resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, followed))
+    rows = {face: i for i, face in enumerate(faces.ids)}
+    meant = faces_meant(followed, read_stand_ins(store), rows)
+    resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, meant))
     then = read_people(store, run)
     people, notes = assign_names(then.person_ids, faces, resolved, then.retired)
-    rows = {face: i for i, face in enumerate(faces.ids)}
     return CurrentPeople(people, faces, resolved, rows, followed), run, [*journal.notes, *resolved.notes, *notes]
 
 
@@ -79,13 +82,14 @@ def people_with_current_names(store: Store) -> tuple[People, Run] | None:
 
 
 def prepare_decisions(
-    store: Store, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, followed: Followed | None = None
+    store: Store, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, made: Store | None = None
 ) -> PreparedDecisions:
     """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written.
 
-    `followed`: see `read_followed`; None: as the store says.
+    `made`: the store, or an overlay of it, that says which faces were followed and who stands for deleted ones; None: the store.
     """
-    followed = read_followed(store) if followed is None else followed
+    followed, rows = read_followed(made or store), {face: i for i, face in enumerate(ids)}
+    meant = faces_meant(followed, read_stand_ins(made or store), rows)
     journal = read(store)
     notes, new = list(journal.notes), []
     if current_run(store) is not None:
@@ -97,10 +101,10 @@ def prepare_decisions(
             notes.append(f"{len(new)} changes in {people_csv.FILE} become decisions")
     boxes = read_face_boxes(store, ids)
     decisions = [*journal.decisions, *new]
-    resolved = replay(with_current_ids(decisions, ids, boxes, followed))
-    must, cannot = constraint_pairs(resolved, {face: i for i, face in enumerate(ids)}, vectors)
+    resolved = replay(with_current_ids(decisions, ids, boxes, meant))
+    must, cannot = constraint_pairs(resolved, rows, vectors)
     photos = picture_numbers(store, ids)
-    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, [*notes, *resolved.notes])
+    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, meant, [*notes, *resolved.notes])
 
 
 def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> list[Decision]:
@@ -135,7 +139,7 @@ def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str
     old_people = People([], [], [], []) if before is None else read_people(store, before)
     old = Faces([], np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4), np.float32)) if before is None else read_faces(store, before)
     at = track_faces(old.ids, old.boxes, ids, prepared.boxes, prepared.followed)
-    retired = with_present_faces(old_people.retired, old, at, ids)
+    retired = with_present_faces(old_people.retired, old, at, ids, prepared.meant)
     person_ids = assign_person_ids(faces, prepared.resolved, old_people.person_ids, at, old.identity, retired)
     retired = retire_ids(retired, old_people, old, at, person_ids, faces)
     people, notes = assign_names(person_ids, faces, prepared.resolved, retired)

@@ -13,22 +13,30 @@ from dataclasses import replace
 import numpy as np
 
 from facecluster.decisions import CORE_FACES, Claim
-from facecluster.people.assign_ids import Ints, group_of_claim, shared_faces
+from facecluster.people.assign_ids import shared_faces
+from facecluster.people.claims import Ints, group_of_claim
 from facecluster.people.runs import Faces, People, RetiredId
+from facecluster.photos.followed import Followed, present_ids
 
 
-def with_present_faces(retired: Sequence[RetiredId], old: Faces, at: Ints, ids: Sequence[str]) -> list[RetiredId]:
-    """Retired ids with the present face_ids of their faces; a face that is gone keeps its old one.
+def with_present_faces(retired: Sequence[RetiredId], old: Faces, at: Ints, ids: Sequence[str], meant: Followed) -> list[RetiredId]:
+    """Retired ids with the present face_ids of their faces; a face that is gone, and for which none stands, keeps its old one.
 
     Args:
         retired: as the previous run knew them.
         old: faces of the previous run.
         at: (m,) row in `ids` of each face of `old`; -1 = gone.
         ids: the present face_ids.
+        meant: see `faces_meant`.
     """
+    rows = set(ids)
     wanted = {face for r in retired for face in r.faces}
     present = {face: ids[row] for face, row in zip(old.ids, at.tolist(), strict=True) if row >= 0 and face in wanted}
-    return [replace(r, faces=tuple(present.get(face, face) for face in r.faces)) for r in retired]
+
+    def now(face: str) -> str:
+        return present.get(face) or next(iter(present_ids(face, meant, rows)), face)
+
+    return [replace(r, faces=tuple(dict.fromkeys(map(now, r.faces)))) for r in retired]
 
 
 def retire_ids(

@@ -20,6 +20,8 @@ MAX_BYTES = 2**31  # of a file
 
 def local_path(uri: str) -> str | None:
     """The path of a path or `file:` URI, with os.fsdecode's surrogates if it is not UTF-8; None for other URIs."""
+    if uri.startswith("/"):  # nearly all
+        return uri
     if uri.startswith("file:"):
         return os.fsdecode(unquote_to_bytes(re.sub(r"^file:(//[^/]*)?", "", uri)))
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri) and ":/" in uri else uri

@@ -98,13 +98,13 @@ def is_under(uri: str, folder: str) -> bool:
 
 def _folders_of(uris: Iterable[str]) -> set[str]:
     """All folders above places of this machine, and the buckets or hosts of others."""
-    found: set[str] = set()
-    for uri in map(file_of, uris):
-        path = local_path(uri)
-        folder = _bucket(uri) if path is None else os.path.dirname(os.path.abspath(path))
+    places = [(uri, local_path(uri)) for uri in map(file_of, uris)]
+    found = {_bucket(uri) for uri, path in places if path is None}
+    for folder in {os.path.dirname(path) for _, path in places if path is not None}:
+        folder = os.path.abspath(folder)
         while folder not in found:
             found.add(folder)
-            folder = folder if path is None else os.path.dirname(folder)
+            folder = os.path.dirname(folder)
     return found
 
 

@@ -220,7 +220,7 @@ def _file(path: str) -> FoundFile:
 def _uri(path: str) -> str:
     try:
         path.encode()
-        plain = not archive_kind(path) or "!/" not in path  # these end the name of an archive in those of its members
+        plain = "!/" not in path or not archive_kind(path)  # these end the name of an archive in those of its members
     except UnicodeEncodeError:
         plain = False
     if not plain:

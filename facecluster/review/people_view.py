@@ -16,6 +16,7 @@ from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.retired_ids import retire_ids
 from facecluster.people.runs import Faces
+from facecluster.people.stand_ins import faces_meant, read_stand_ins
 from facecluster.photos.followed import read_followed
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
@@ -119,7 +120,8 @@ class PeopleView:
 def current_view(store: Store, run_data: RunData) -> PeopleView:
     """The people after all decisions of the journal."""
     journal, faces, followed = read(store), run_data.faces, read_followed(store)
-    now = with_current_ids(journal.decisions, faces.ids, faces.boxes, followed)
+    meant = faces_meant(followed, read_stand_ins(store), run_data.rows)
+    now = with_current_ids(journal.decisions, faces.ids, faces.boxes, meant)
     resolved = replay(now)
     active_decisions = active(now)
     split_off = {face for d in active_decisions if d.act == "split" for face in d.faces}

@@ -298,7 +298,7 @@ def test_shards(photos: Path, store: Store) -> None:
     assert store.stamp("files", "00001") == {"table": "files"}
     row, path = planned(store)[3], photos / "03.jpg"
     known = dict.fromkeys(["known", "known_faces", "known_photos", "known_pictures"], [])
-    assert row == {"uri": str(path), "size": 6, "mtime_ns": path.stat().st_mtime_ns, **known, "offset": None, "error": None}
+    assert row == {"uri": str(path), "size": 6, "mtime_ns": path.stat().st_mtime_ns, **known, "offset": None, "error": None, "label": None}
 
 
 def test_only_what_is_new_or_changed(photos: Path, store: Store) -> None:

@@ -131,7 +131,7 @@ def test_a_photo_that_is_gone_from_two_places_counts_once(tmp_path: Path, capsys
     store = make(tmp_path, {"old/a.jpg": 1, "new/a.jpg": 1, "new/b.jpg": 2})
     shutil.rmtree(tmp_path / "old")
     (tmp_path / "new/a.jpg").unlink()
-    print_gone(store)
+    print_gone(store.url, gone_folders(store))
     assert capsys.readouterr().err.startswith("1 photo is gone but still counted")
 
 
@@ -206,11 +206,11 @@ def test_what_cannot_be_looked_at_counts_as_there(tmp_path: Path) -> None:
 
 def test_a_run_says_how_many_are_gone_and_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = make(tmp_path, {"disk/a.jpg": 1, "disk/b.jpg": 2, "home/a.jpg": 1, "home/c.jpg": 3, "home/d.jpg": 4})
-    print_gone(store)
+    print_gone(store.url, gone_folders(store))
     assert capsys.readouterr().err == ""
     shutil.rmtree(tmp_path / "disk")
     (tmp_path / "home/c.jpg").unlink()
-    print_gone(store)
+    print_gone(store.url, gone_folders(store))
     err = capsys.readouterr().err
     assert err.startswith("2 photos are gone but still counted; 'facecluster prune ")
     assert f"2 places of 1 photo in {tmp_path / 'disk'}, which is missing or empty" in err

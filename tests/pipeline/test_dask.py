@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
+from dask import config as dask_config
 from dask.system import CPU_COUNT
 
 from facecluster import engine
@@ -280,6 +281,7 @@ def test_every_engine_does_every_step_of_every_shard(tmp_path: Path, monkeypatch
         expected = {"OMP_NUM_THREADS": str(max(1, CPU_COUNT // 2)), "OPENBLAS_NUM_THREADS": "7"}
         for started in dask._client.run(start_environment).values() if Path("/proc/self/environ").exists() else ():
             assert {name: started.get(name) for name in expected} == expected
+        assert list(dask._client.run(partial(dask_config.get, "distributed.worker.profile.enabled")).values()) == [False, False]
         for name, at_work in (("local", LocalEngine()), ("dask", dask)):
             (tmp_path / name).mkdir()
             steps = [Step(partial(note, stage=stage, folder=str(tmp_path / name)), gpu=stage == "two") for stage in ("one", "two", "three")]

@@ -67,6 +67,8 @@ def member_uri(kind: str, archive: str, key: str) -> str:
 
 def split_member(uri: str) -> tuple[str, str, str] | None:
     """Kind, archive and key of a member's uri; None for other uris."""
+    if uri.startswith("/"):  # nearly all
+        return None
     kind, _, rest = uri.partition(":")
     if kind not in _NAMES:
         return None

@@ -1,0 +1,51 @@
+"""Whom a decision is about, in the groups of a run. Pure.
+
+The person who has most of the decision's faces. When all of these are gone, and nobody stands for them (`stand_ins`), it is the person who
+has most of the faces that other decisions tie to them: so a name of one side of a merge stays when the photos of that side are deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.decisions import CORE_FACES, Claim, ResolvedDecisions
+
+Ints = NDArray[np.int64]
+
+
+def group_of_claim(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int:
+    """The group that holds most of a claim's remaining faces; -1 if none does.
+
+    Faces without a group count against it, unless the group holds all of the first CORE_FACES: strict settings may leave no others.
+    """
+    groups = [int(identity[rows[face]]) for face in claim.faces if face in rows]
+    grouped = [g for g in groups if g >= 0]
+    best = max(sorted(set(grouped)), key=grouped.count, default=-1)
+    if best < 0 or 2 * grouped.count(best) <= len(grouped):
+        return -1
+    core = [int(identity[rows[face]]) for face in claim.faces[:CORE_FACES] if face in rows]
+    return best if 2 * grouped.count(best) > len(groups) or (core and set(core) == {best}) else -1
+
+
+def groups_of_claims(claims: Sequence[Claim], resolved: ResolvedDecisions, rows: Mapping[str, int], identity: Ints) -> list[int]:
+    """The group of each claim, -1 = none: also of claims whose faces are all gone.
+
+    Args:
+        claims: of `resolved`.
+        resolved: the user's decisions.
+        rows: row of each face_id.
+        identity: (n,) group of each face; -1 = nobody.
+    """
+    found = [group_of_claim(claim, rows, identity) for claim in claims]
+    gone = [i for i, claim in enumerate(claims) if not any(face in rows for face in claim.faces)]
+    links = resolved.links
+    sets: dict[str, list[str]] = {}
+    for face in sorted(rows.keys() & links.parent.keys()) if gone else ():
+        sets.setdefault(links.root(face), []).append(face)
+    for i in gone:
+        roots = {links.root(face) for face in claims[i].faces[:CORE_FACES] if face in links.parent}
+        found[i] = group_of_claim(Claim(tuple(face for root in sorted(roots) for face in sets.get(root, ()))), rows, identity)
+    return found
