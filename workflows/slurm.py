@@ -43,6 +43,18 @@ def cluster_of(options: argparse.Namespace) -> Any:
     )  # fmt: skip
 
 
+def renew(cluster: Any, jobs: int, seen: set[str]) -> None:
+    """Submit jobs anew for those whose workers were there (`seen`) and are gone: dask-jobqueue alone waits for them for ever."""
+    workers = {state.name for state in list(cluster.scheduler.workers.values())}
+    there = {name for name, spec in cluster.worker_spec.items() if workers & {name + part for part in spec.get("group", [""])}}
+    gone = seen - there
+    for name in gone:
+        cluster.worker_spec.pop(name, None)
+    cluster.scale(jobs=len(cluster.worker_spec) if gone else jobs)  # first it must forget them: the new ones take their names
+    seen.clear()
+    seen.update(there)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=4, help="jobs at a time (default: 4)")
@@ -56,16 +68,23 @@ def main() -> int:
     parser.add_argument("--scratch", help="folder on each node's own disk for what a worker sets aside")
     parser.add_argument("--logs", help="folder for the logs of the jobs")
     parser.add_argument("--patience", default="1 day", help="how long to wait for the first job to start (default: '1 day')")
+    parser.add_argument("--look", type=float, default=10, help="seconds after which it looks whether jobs have ended (default: 10)")
     options, run = parser.parse_known_args()
     if not run:
         parser.error("expected the photos and -o STORE, as for 'facecluster run'")
     share = str(parse_bytes(options.job_memory) // options.cores // 2)  # a --memory of the user's comes later and counts
     with dask.config.set({"distributed.scheduler.allowed-failures": 10}), cluster_of(options) as cluster:
-        cluster.adapt(minimum_jobs=options.jobs, maximum_jobs=options.jobs)
+        cluster.scale(jobs=options.jobs)
         print(f"{options.jobs} jobs submitted; scheduler at {cluster.scheduler_address}", file=sys.stderr)
         cluster.wait_for_workers(1, timeout=parse_timedelta(options.patience))
         where = ["--scheduler", cluster.scheduler_address, "--memory", share]
-        return subprocess.run(["facecluster", "run", *where, *run]).returncode
+        seen = set[str]()
+        with subprocess.Popen(["facecluster", "run", *where, *run]) as process:
+            while True:
+                try:
+                    return process.wait(options.look)
+                except subprocess.TimeoutExpired:
+                    renew(cluster, options.jobs, seen)
 
 
 if __name__ == "__main__":
