@@ -1,6 +1,7 @@
 """The whole job on hosts of their own: network namespaces with a scheduler, workers and an S3 server; this process is a third machine.
 
-Needs Linux, root and `ip` (Debian's iproute2); skipped where namespaces can't be made.
+Needs Linux, root and `ip` (Debian's iproute2); skipped where namespaces can't be made. It takes minutes on two cores, so it runs only where
+FACECLUSTER_HOSTS=1 is set.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from conftest import need
 
 from facecluster.store import Store
 
+pytestmark = pytest.mark.skipif(not os.environ.get("FACECLUSTER_HOSTS"), reason="takes minutes: set FACECLUSTER_HOSTS=1")
 ONE, TWO, HERE = (f"198.19.247.{i}" for i in (1, 2, 3))  # of the range for tests between networks (RFC 2544)
 SCHEDULER = f"tcp://{ONE}:8786"
 S3 = {
