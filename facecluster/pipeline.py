@@ -196,7 +196,7 @@ def _cluster(
     rules["recognisability"] = recognisability_of(store, made, embed, ids, vectors)
     previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=full)
     start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
-    with bars("steps of grouping", STEPS if isinstance(crew, EngineCrew) and previous.groups is None else 0) as tick:
+    with bars("steps of grouping", STEPS) if isinstance(crew, EngineCrew) and previous.groups is None else nullcontext() as tick:
         done = identify(made, vectors, f"links/{card.name}", table, identities, crew=crew, tick=tick, **start, **rules)
     if isinstance(crew, EngineCrew):
         FolderShelf(made.address(f"grouping/{card.name}")).clear()

@@ -9,9 +9,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs deaf to Ctrl-C, and their children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("facecluster", deadline=None)  # a busy machine is no fault
+settings.load_profile("facecluster")
 
 
 def need(condition: bool, what: str) -> None:

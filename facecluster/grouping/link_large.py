@@ -20,7 +20,7 @@ from facecluster.grouping.link_turned import merge_links, turn_links
 from facecluster.store import ShardResult, Stamp, Store
 
 _WORK = ("plan", "order", "scattered", "vectors", "sample", "entries", "lists", "found", "least", "turned", "audit", "audited")
-_EMPTY = pa.table({"none": pa.array([], pa.int8())})
+_EMPTY = pa.Table.from_batches([], pa.schema([pa.field("none", pa.int8())]))  # pa.array would load pandas
 _ONE = "00000"
 
 

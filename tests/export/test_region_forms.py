@@ -12,12 +12,13 @@ from export_store import BOXES, SIZE, make_photo, make_store
 from PIL import Image
 
 from facecluster.decisions import clean_name
-from facecluster.export import face_regions, takeout, xmp_packet
+from facecluster.export import face_regions, xmp_packet
 from facecluster.export.import_names import read_names
 from facecluster.export.photo_library import Photo, PhotoLibrary, read_photo_library
 from facecluster.export.photo_packets import packets_in
 from facecluster.export.region_frames import Frames, best_frame
 from facecluster.export.xmp import merge_sidecar
+from facecluster.photos import takeout
 from facecluster.photos.sidecar import sidecar_orientation
 
 NAMES = ("Rosa Rot", "Bodo Blau")

@@ -48,7 +48,7 @@ def whole(photos: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def wait_for(condition: Any, seconds: float = 60) -> None:
+def wait_for(condition: Any, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -41,7 +41,7 @@ def s3() -> Iterator[Any]:
         for name, value in settings.items():
             m.setenv(name, value)
         fs = fsspec.filesystem("s3")
-        fs.mkdir("bucket")
+        fs.mkdirs("bucket", exist_ok=True)  # the server keeps what it has while this process lives
         yield fs
     fsspec.filesystem("s3").clear_instance_cache()
     server.stop()

@@ -44,8 +44,8 @@ except ImportError:
 
 from facecluster.evaluation import bcubed, pairwise
 from facecluster.geometry import sharpness
-from facecluster.grouping import identify
-from facecluster.grouping.candidate_edges import candidate_edges
+from facecluster.grouping import group, identify
+from facecluster.grouping.candidate_edges import EdgeShard, candidate_edges
 from facecluster.grouping.cohort import CohortStats, prior_stats
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.link import nearest
@@ -237,16 +237,17 @@ def ours(
     out = {"ours": run(), "without joining": run(merge=99), "without attaching": run(attach_margin=99),
            "without HDBSCAN (joining alone)": run(margin=99), "min_samples 1": run(min_samples=1),
            "min_samples 4": run(min_samples=4)}  # fmt: skip
-    measured = identify.cohort_stats
-    identify.cohort_stats = lambda v, labels, *, mean, sd, cohort_size: prior_stats(len(v), mean=mean, sd=sd)
+    measured = group.cohort_stats
+    group.cohort_stats = lambda v, labels, *, mean, sd, **more: prior_stats(len(v), mean=mean, sd=sd)  # type: ignore[assignment]
     out["cohort by the card, not measured"] = run()
-    identify.cohort_stats = measured
+    group.cohort_stats = measured
+    shards = group.edge_shards
     more = {"links by shared neighbours": overlapping, "links seen from one end less": mutual, "blurred faces' links less": blurred}
     for name, links in more.items():
         if links is not blurred or sharp is not None:
-            identify.candidate_edges = links  # type: ignore[assignment]
+            group.edge_shards = lambda *given, links=links: [EdgeShard(*links(neighbours, similarity, *given[3:]))]  # type: ignore[assignment]
             out[name] = run()
-    identify.candidate_edges = LINKS
+    group.edge_shards = shards
     return out
 
 
@@ -275,9 +276,9 @@ def moved(old: NDArray[np.integer], new: NDArray[np.integer]) -> tuple[int, int]
     """Faces that go from one person to another, or to nobody; and from nobody to somebody. A new group is the person most of it was."""
     table = coo_matrix((np.ones(len(old)), (old + 1, new + 1))).toarray()[1:, 1:]
     person = np.full(table.shape[1] + 1, -1)  # of each new group; the last: nobody
-    for group, people in enumerate(table.T):
+    for new_group, people in enumerate(table.T):
         at = int(people.argmax()) if people.any() else -1
-        person[group] = at if at >= 0 and table[at].argmax() == group else -2
+        person[new_group] = at if at >= 0 and table[at].argmax() == new_group else -2
     now = person[new]
     return int((now != old)[old >= 0].sum()), int((new >= 0)[old < 0].sum())
 
