@@ -10,7 +10,6 @@ import pkgutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from facecluster import __version__
 from facecluster.errors import EngineError, FaceclusterError, InputError
+from facecluster.grouping.work import LocalCrew
 from facecluster.store import ShardResult
 
 CONNECT = 20.0  # seconds to wait for a scheduler
@@ -62,8 +62,7 @@ class LocalEngine:
                 yield step.run(shard, tick if step.counts else None)
 
     def map(self, task: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> list[T]:
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            return list(pool.map(lambda call: task(*call), calls))
+        return list(LocalCrew().map(task, calls))
 
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:

@@ -6,7 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageOps
 
@@ -17,6 +20,14 @@ TABLES = ("files", "photos", "faces", "embeddings/bundled", "links/bundled", "id
 PROGRAM = [sys.executable, str(Path(__file__).parent / "pipeline" / "small_shards.py")]
 # one thread, so that sums are added in one order whatever engine runs them; the package is found from any folder
 SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 250, pause: float = 0.05) -> None:
+    """Wait until a condition holds; fail after a time that a busy machine needs."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(pause)
 
 
 def small_photos(folder: Path, n: int = 30) -> str:

@@ -53,8 +53,8 @@ def run(
     Args:
         photos: a folder, a file or a pattern such as "2024/*.jpg", or several.
         store: folder, or an address such as s3://bucket/people, for the results. It is made if it is not there.
-        progress: called as progress(what, done, total) when a stage begins and as it goes on; `what` is "photos", "faces", "faces linked"
-            or "report pages". An exception that it raises stops the run; what is done is kept.
+        progress: called as progress(what, done, total) when a stage begins and as it goes on; `what` is "photos", "faces", "faces linked",
+            "report pages" or, of more than 200,000 faces, another step. An exception that it raises stops the run; what is done is kept.
         threshold: score from which a face counts, 0 to 1; None for the model card's.
         model: "bundled", or the path of a model card.
         device: "auto", "cpu", "cuda", ...
@@ -78,8 +78,7 @@ def run(
         done = embed_photos(
             sources, place, detecting, embedding, bars=bars, engine=engine, device=device, retry_failed=retry_failed
         )  # fmt: skip
-    with place.lock():
-        grouped = cluster_faces(place, embedding, LinkConfig(), None, bars=bars)
+        grouped = cluster_faces(place, embedding, LinkConfig(), None, bars=bars, engine=engine)
     page = None
     if report:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)

@@ -33,7 +33,9 @@ class FaceVectors:
             return replace(self, rows=None)[load(self.rows)[rows]]
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(len(self))
-            first, last = np.searchsorted(self.starts, [start, max(start, stop - 1)], "right") - 1
+            if start >= stop:
+                return np.zeros((0, self.dim), np.float32)
+            first, last = np.searchsorted(self.starts, [start, stop - 1], "right") - 1
             pieces = [load(self.parts[p])[max(start - self.starts[p], 0) : max(stop - self.starts[p], 0)] for p in range(first, last + 1)]
             return np.concatenate(pieces).astype(np.float32) if pieces else np.zeros((0, self.dim), np.float32)
         index = np.atleast_1d(np.asarray(rows))

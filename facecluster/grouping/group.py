@@ -42,7 +42,7 @@ from facecluster.grouping.probability import face_margins, membership_probabilit
 from facecluster.grouping.same_photo import lesser_twins
 from facecluster.grouping.subset import pairs_within, rows_of_pairs
 from facecluster.grouping.trees import ClusterTree, cluster_tree, labels_by_size
-from facecluster.grouping.work import Crew, LocalCrew
+from facecluster.grouping.work import Crew, LocalCrew, load
 
 Tick = Callable[[int], None]
 
@@ -103,32 +103,35 @@ def group_links(
     plain = content_keys(x, crew)
     contents, cohort = constrained_keys(plain, cannot), _first_cohort(x, old, config, plain, crew)
     said = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces that stay where they are
-    rule = AverageLinkage(
-        cohort, config.merge, config.impostor_weight, cannot, photo, config.same_photo_penalty, contents,
-        separation_penalty=config.separation_penalty, crew=crew,
-    )  # fmt: skip
+    rule = _linkage(cohort, config, cannot, photo, contents, crew)
     for turn, cohort_size in enumerate(() if n < 2 else _COHORT_SIZES if old is None else _COHORT_SIZES[-1:]):
-        every = edge_shards(crew, f"{turn}/edges", links, cohort, photo, config.same_photo_penalty)
-        edges = every if weak is None else edges_at(crew, f"{turn}/strong", every, ~weak, both=True)
-        done(1)
-        tree = cluster_tree(crew, f"{turn}/tree", edges, cohort, config.margin, config.min_samples, config.min_cluster_size)
-        done(1)
-        linkage = replace(rule, cohort=cohort)
-        if config.algorithm == "hdbscan" and not cohort_size:
-            labels, strengths, scores = _library_clusters(tree)
-            labels = constrained(labels, must, cannot, x, linkage)
-            break
-        labels, scores = excess_of_mass_clusters(n, tree.source, tree.target, tree.length, tree.cut, tree.min_cluster_size)
-        labels = constrained(labels if old is None else keep_previous(labels, old), must, cannot, x, linkage)
-        if old is not None:
-            linkage = replace(linkage, fixed_faces=core_faces(old, labels))
-        labels = linkage.merge_clusters(x, labels, edges, f"{turn}/linkage")
-        done(1)
+        made = crew.shelf.find(f"{turn}/linkage/labels") if cohort_size else None
+        if made is not None:  # of a round that was done before the grouping was stopped
+            labels = np.array(load(made))
+            done(3)
+        else:
+            every = edge_shards(crew, f"{turn}/edges", links, cohort, photo, config.same_photo_penalty)
+            edges = every if weak is None else edges_at(crew, f"{turn}/strong", every, ~weak, both=True)
+            done(1)
+            tree = cluster_tree(crew, f"{turn}/tree", edges, cohort, config.margin, config.min_samples, config.min_cluster_size)
+            done(1)
+            linkage = replace(rule, cohort=cohort)
+            if config.algorithm == "hdbscan" and not cohort_size:
+                labels, strengths, scores = _library_clusters(tree)
+                labels = constrained(labels, must, cannot, x, linkage)
+                break
+            labels, scores = excess_of_mass_clusters(n, tree.source, tree.target, tree.length, tree.cut, tree.min_cluster_size)
+            labels = constrained(labels if old is None else keep_previous(labels, old), must, cannot, x, linkage)
+            if old is not None:
+                linkage = replace(linkage, fixed_faces=core_faces(old, labels))
+            labels = linkage.merge_clusters(x, labels, edges, f"{turn}/linkage")
+            done(1)
+            if cohort_size:
+                crew.shelf.drop(part for shard in [*every, *edges] for part in shard)
         if not cohort_size:
             labels = place_leftovers(linkage, x, labels, edges, config.attach_margin, said, weak, every)
             done(1)
             break
-        crew.shelf.drop(part for shard in [*every, *edges] for part in shard)
         cohort = cohort_stats(
             x, labels, mean=config.impostor_mean, sd=config.impostor_sd, cohort_size=cohort_size, contents=plain, crew=crew,
             name=f"{turn}/cohort",
@@ -214,6 +217,16 @@ def _first_cohort(
         return prior_stats(n, mean=mean, sd=sd)
     labels = np.where(before < 0, before.max(initial=-1) + 1 + np.arange(n), before)
     return cohort_stats(x, labels, mean=mean, sd=sd, contents=contents, crew=crew, name="first")
+
+
+def _linkage(
+    cohort: CohortStats, config: IdentifyConfig, cannot: Pairs | None, photos: NDArray[np.int64] | None, contents: NDArray[np.uint64],
+    crew: Crew,
+) -> AverageLinkage:  # fmt: skip
+    return AverageLinkage(
+        cohort, config.merge, config.impostor_weight, cannot, photos, config.same_photo_penalty, contents,
+        separation_penalty=config.separation_penalty, crew=crew,
+    )  # fmt: skip
 
 
 def _library_clusters(tree: ClusterTree) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:

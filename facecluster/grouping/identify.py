@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facecluster import __version__
 from facecluster.grouping.average_linkage import Pairs
 from facecluster.grouping.face_vectors import FaceVectors, as_vectors
 from facecluster.grouping.group import STEPS, Tick, group, group_kept, group_kept_links
@@ -83,8 +84,7 @@ def identify(
     stored = [StoredLinks(start, store, links, shard) for start, shard in zip(starts[:-1], shards, strict=True)]
     given: dict[str, Any] = {"photos": photos, "weak": weak, "must": must, "cannot": cannot, "before": before}
     given["recognisability"] = recognisability
-    digest = hashlib.sha256(json.dumps([stamp, str(history)], sort_keys=True).encode()).hexdigest()[:16]
-    crew = LocalCrew() if crew is None else crew.within(digest)
+    crew = LocalCrew() if crew is None else crew.within(_work_name(stamp, before))
     groups = group_kept_links(keep, as_vectors(vectors), stored, config, crew=crew, tick=tick, **given)
     columns = {
         "face_id": pa.concat_arrays(parts), "identity": groups.labels, "probability": groups.probabilities,
@@ -94,6 +94,13 @@ def identify(
         stamp["grown"] = dict(history)
     store.write(table, "00000", table_of(IDENTITIES, columns), stamp)
     return ShardResult(stage="identify", shard="all", faces=len(vectors))
+
+
+def _work_name(stamp: Stamp, before: NDArray[np.integer] | None) -> str:
+    """A name for the work of a grouping, which another one with other groups has not: by settings, rules, earlier groups, version."""
+    digest = hashlib.sha256(json.dumps([__version__, stamp], sort_keys=True).encode())
+    digest.update(b"" if before is None else np.asarray(before, dtype=np.int64).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _rewrite_probabilities(store: Store, table: str, found: Stamp, config: IdentifyConfig) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facecluster.grouping.candidate_edges import EdgeShard
 from facecluster.grouping.cluster_sums import ClusterSums, Rows
 from facecluster.grouping.cohort import NEAR_COPY
-from facecluster.grouping.work import Filed, Shelf, Stored, kept, load
+from facecluster.grouping.work import GONE, Shelf, Stored, kept, load
 
 FINE = 1e6  # steps of 1 in which similarities are compared
 _APART = 2.3  # sd: for two clusters of one person, similarity within minus between is almost never more than this
@@ -71,7 +71,7 @@ def renew_pairs(
     """The pairs after clusters went `into` (g,) others, and of those with a `changed` (g,) cluster the ones that exceed the bound."""
     done = shelf.find(f"{name}/likely")
     if done is not None:  # the pairs themselves may be gone: a later round has them
-        return shelf.find(f"{name}/pairs") or Filed(""), done
+        return shelf.find(f"{name}/pairs") or GONE, done
 
     def make() -> tuple[Rows, NDArray[np.float64]]:
         own, now, moved, (a, b) = sums.loaded(), load(into), load(changed), load(pairs)

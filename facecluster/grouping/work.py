@@ -41,6 +41,7 @@ class Filed:
 
 
 Stored: TypeAlias = "Array | Filed"  # an array, or where it is
+GONE = Filed("")  # what stood on a shelf and was dropped
 
 
 def load(stored: Stored) -> Array:
@@ -173,7 +174,7 @@ class FolderShelf:
 
     def drop(self, stored: Iterable[Stored]) -> None:
         for one in stored:
-            if isinstance(one, Filed):
+            if isinstance(one, Filed) and one != GONE:
                 _FILES.forget(one.url)
                 fs, path = fsspec.core.url_to_fs(one.url)
                 if fs.exists(path):

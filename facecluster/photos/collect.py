@@ -103,20 +103,8 @@ def collect(
     shards: list[str] = []
     for start in range(0, len(files), shard_size):
         part = files[start : start + shard_size]
-        columns = {
-            "uri": [f.uri for f in part],
-            "size": [f.size for f in part],
-            "mtime_ns": [f.mtime_ns for f in part],
-            "known": [[k.content for k in candidates[f.uri]] for f in part],
-            "known_faces": [[k.faces for k in candidates[f.uri]] for f in part],
-            "known_photos": [[k.photo_id for k in candidates[f.uri]] for f in part],
-            "known_pictures": [[k.picture for k in candidates[f.uri]] for f in part],
-            "offset": [f.offset if f.offset >= 0 else None for f in part],
-            "error": [f.error if f.size >= 0 else None for f in part],
-            "label": [f.label for f in part],
-        }
         shards.append(f"{first + len(shards):05d}")
-        store.write("files", shards[-1], table_of(FILES, columns), stamp={"table": "files"})
+        store.write("files", shards[-1], _rows_of(part, candidates), stamp={"table": "files"})
     _remember_archives(store, before, archives)
     still_counted = sorted(uri for uri, dropped in gone.items() if not dropped)
     return Collected(len(new), len(known), shards, warnings, still_counted, passed_over.lines())
@@ -178,6 +166,23 @@ def _update_gone(
 
 def _stem(uri: str) -> str:
     return os.path.splitext(uri.rsplit("/", 1)[-1])[0].casefold()
+
+
+def _rows_of(part: list[FoundFile], candidates: dict[str, list[_Known]]) -> pa.Table:
+    """The rows of `files` for some found files."""
+    columns = {
+        "uri": [f.uri for f in part],
+        "size": [f.size for f in part],
+        "mtime_ns": [f.mtime_ns for f in part],
+        "known": [[k.content for k in candidates[f.uri]] for f in part],
+        "known_faces": [[k.faces for k in candidates[f.uri]] for f in part],
+        "known_photos": [[k.photo_id for k in candidates[f.uri]] for f in part],
+        "known_pictures": [[k.picture for k in candidates[f.uri]] for f in part],
+        "offset": [f.offset if f.offset >= 0 else None for f in part],
+        "error": [f.error if f.size >= 0 else None for f in part],
+        "label": [f.label for f in part],
+    }
+    return table_of(FILES, columns)
 
 
 def _candidates(store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str]) -> dict[str, list[_Known]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +114,38 @@ def test_what_was_stopped_goes_on(tmp_path: Path, share: float) -> None:
     shutil.rmtree(tmp_path / "again")
 
 
+def test_a_grouping_stopped_again_and_again_ends(tmp_path: Path) -> None:
+    """Each try gets one pass further than the one before, so it is stopped in every one: also between two rounds of one linkage."""
+    x, rules = collection()
+    links = sharded(nearest(x, 16), 150)
+    config = replace(CONFIG, margin=99.0)  # HDBSCAN finds nothing, so average linkage takes many rounds
+    plain, tries, most = group_links(x, links, config, **rules), 0, 0
+
+    class Impatient(LocalCrew):
+        left = 0
+
+        def map(self, task: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Sequence[Any]:
+            Impatient.left -= 1
+            if Impatient.left < 0:
+                raise KeyboardInterrupt
+            return super().map(task, calls)
+
+    while True:
+        tries, most = tries + 1, most + 1
+        Impatient.left = most
+        try:
+            found = group_links(x, links, config, crew=Impatient(FolderShelf(str(tmp_path)), 1), **rules)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert tries > 20 and same(plain, found)
+
+
 def test_rows_of_parts_are_those_of_the_whole(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float16).astype(np.float32)
     parts = on_files(FolderShelf(str(tmp_path)), x, 7)
     rng = np.random.default_rng(1)
     some = rng.integers(0, 50, 30), rng.random(50) < 0.3, 21, np.int64(49)
-    for rows in (slice(0, 50), slice(3, 5), slice(6, 8), slice(20, 20), slice(40, 99), *some):
+    for rows in (slice(0, 50), slice(3, 5), slice(6, 8), slice(20, 20), slice(50, 50), slice(40, 99), *some):
         assert np.array_equal(parts[rows], x[rows]) and parts[rows].dtype == np.float32
     assert parts.shape == (50, 8) and len(parts) == 50 and parts[np.zeros(0, dtype=int)].shape == (0, 8)

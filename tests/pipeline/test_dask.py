@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -48,13 +47,6 @@ def whole(photos: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def wait_for(condition: Any, seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
 class Cluster:
     """`dask scheduler` and two `dask worker`s, one of them with --resources GPU=1."""
 
@@ -62,7 +54,7 @@ class Cluster:
         self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
         self.start("scheduler", "--port", "0", "--scheduler-file", str(folder / "scheduler.json"))
         self.address = ""
-        wait_for(self.found)
+        jobs.wait_for(self.found)
         for name, resources in (("cpu", []), ("gpu", ["--resources", "GPU=1"])) if workers else ():
             options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder), "--name", name, *resources]
             self.start("worker", self.address, *options, path=path)
@@ -118,7 +110,7 @@ def test_a_running_cluster_gives_the_same_tables_and_embeds_where_the_gpu_is(
 def test_a_cluster_that_goes_away_is_one_clear_line(cluster: Cluster, photos: str, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     process = jobs.start("embed", photos, "-o", store.url, "--scheduler", cluster.address)
-    wait_for(lambda: len(store.shards("photos")) >= 2 or process.poll() is not None)
+    jobs.wait_for(lambda: len(store.shards("photos")) >= 2 or process.poll() is not None)
     cluster.processes[0].kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -143,7 +135,7 @@ def test_ctrl_c_ends_all_and_a_second_run_completes(whole: Store, photos: str, t
     store = Store(str(tmp_path / "store"))
     command = ("run", photos, "-o", store.url, "--workers", "2")
     process = jobs.start(*command)
-    wait_for(lambda: len(store.shards("photos")) >= 2 or process.poll() is not None)
+    jobs.wait_for(lambda: len(store.shards("photos")) >= 2 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     stopped(process)
     assert 2 <= len(store.shards("photos")) and not store.shards("identities/bundled")
@@ -156,12 +148,12 @@ def stopped(process: subprocess.Popen[str]) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert jobs.lines(err) == ["facecluster: stopped. What is done is kept: run the same command again to go on."] and not out
-    wait_for(lambda: not jobs.alive(process.pid), 10)
+    jobs.wait_for(lambda: not jobs.alive(process.pid), 10)
 
 
 def test_ctrl_c_while_the_workers_start(photos: str, tmp_path: Path) -> None:
     process = jobs.start("embed", photos, "-o", str(tmp_path / "store"), "--workers", "2")
-    wait_for(lambda: len(jobs.alive(process.pid)) > 2 or process.poll() is not None)
+    jobs.wait_for(lambda: len(jobs.alive(process.pid)) > 2 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     stopped(process)
 
@@ -169,10 +161,10 @@ def test_ctrl_c_while_the_workers_start(photos: str, tmp_path: Path) -> None:
 def test_killed_processes_leave_no_orphans_and_a_second_run_completes(whole: Store, photos: str, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     process = jobs.start("run", photos, "-o", store.url, "--workers", "2")
-    wait_for(lambda: len(store.shards("embeddings/bundled")) >= 2 or process.poll() is not None)
+    jobs.wait_for(lambda: len(store.shards("embeddings/bundled")) >= 2 or process.poll() is not None)
     process.kill()
     process.communicate(timeout=60)
-    wait_for(lambda: not jobs.alive(process.pid), 20)
+    jobs.wait_for(lambda: not jobs.alive(process.pid), 20)
     assert len(store.shards("embeddings/bundled")) < 10
     jobs.run("run", photos, "-o", store.url)
     jobs.same_tables(whole, store)
@@ -201,7 +193,7 @@ def test_wrong_addresses_leave_nothing_to_the_garbage_collector(monkeypatch: pyt
     finally:
         gc.set_threshold(*before)
     assert not [c for c in gc.get_objects() if type(c) is distributed.Client and c.status != "closed"]
-    wait_for(lambda: threading.active_count() <= threads + 2, 20)  # name look-ups keep a thread or two
+    jobs.wait_for(lambda: threading.active_count() <= threads + 2, 20)  # name look-ups keep a thread or two
 
 
 def test_a_listener_that_is_no_scheduler_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

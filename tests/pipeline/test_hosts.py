@@ -14,8 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,13 +36,6 @@ S3 = {
     "AWS_ENDPOINT_URL": f"http://{ONE}:5000", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true", "no_proxy": f"{ONE},{TWO},{HERE}",
 }  # fmt: skip
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 250) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)  # each look is a request
 
 
 class Hosts:
@@ -128,7 +120,7 @@ def bucket(hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
             m.setenv(name, value)
         fs = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
         photos = jobs.small_photos(tmp_path_factory.mktemp("photos"), 24)
-        wait_for(lambda: b"Running" in (hosts.folder / "s3.log").read_bytes())
+        jobs.wait_for(lambda: b"Running" in (hosts.folder / "s3.log").read_bytes())
         fs.mkdir("bucket")
         fs.put(f"{photos}/", "bucket/photos/", recursive=True)
         yield fs
@@ -188,7 +180,7 @@ def test_the_tables_are_equal_though_one_worker_is_killed_and_one_is_slow(hosts:
         client.wait_for_workers(3, timeout=250)
         with slowed(hosts.processes["slow"]):
             process = jobs.start(*command("bucket/people"))
-            wait_for(lambda: len(embedded(bucket, "bucket/people")) >= 2 or process.poll() is not None)
+            jobs.wait_for(lambda: len(embedded(bucket, "bucket/people")) >= 2 or process.poll() is not None)
             hosts.processes["one"].kill()
             assert len(embedded(bucket, "bucket/people")) < 8
             _, err = process.communicate(timeout=250)
@@ -220,7 +212,7 @@ def test_a_scheduler_that_starts_again_is_one_clear_line_and_the_same_command_go
     hosts: Hosts, bucket: Any, whole: Store, tmp_path: Path
 ) -> None:
     process = jobs.start(*command("bucket/again"))
-    wait_for(lambda: len(embedded(bucket, "bucket/again")) >= 2 or process.poll() is not None)
+    jobs.wait_for(lambda: len(embedded(bucket, "bucket/again")) >= 2 or process.poll() is not None)
     hosts.processes["scheduler"].kill()
     hosts.processes["scheduler"].wait()
     hosts.start_scheduler()
