@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -35,8 +34,7 @@ def command(out: str, people: int, photos: int, seed: int) -> None:
     truth = make_collection(str(folder), people=people, photos=photos, seed=seed)
     click.echo(f"made {truth.files} files with {len(truth.faces)} faces of {truth.people} synthetic people in {truth.photos}", err=True)
     store = str(folder / "store")
-    options: dict[str, Any] = dict.fromkeys(("threshold", "workers", "scheduler"))
-    jobs.embed((str(truth.photos),), store, model="bundled", device="auto", retry_failed=False, **options)
+    jobs.embed((str(truth.photos),), store)
     table = jobs.cluster(store, "bundled")
     index = jobs.report(store, table)
     faces = {f["face_id"]: f for f in Store(store).read_all("faces", FACES, ["face_id", "photo_id", "box"]).to_pylist()}

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageOps
 
+from facecluster.cli import main
 from facecluster.demo import Face, GroundTruth, make_collection, score
 from facecluster.demo.collection import MIN_DISTANCE, distance, make_people
 from facecluster.demo.face_space import FaceSpace, halves, mask, oval
@@ -190,3 +192,9 @@ def test_styles_vary() -> None:
     rng = np.random.default_rng(0)
     styles = [Style.draw(rng) for _ in range(40)]
     assert {s.long for s in styles} == {True, False} and any(s.bald for s in styles)
+
+
+def test_the_command_makes_finds_and_groups(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["demo", "-o", str(tmp_path / "demo"), "--people", "6", "--photos", "2"])
+    assert done.exit_code == 0, done.output
+    assert "6 people are in 6 groups" in done.output and (tmp_path / "demo" / "store" / "report" / "index.html").exists()
