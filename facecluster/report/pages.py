@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from facecluster.report import plot, text
 from facecluster.report.pagination import PAGE_BYTES, Page, Pagination
-from facecluster.report.photos import MAX_URIS
+from facecluster.report.photos import MAX_URIS, Photo
 from facecluster.report.report_data import Person, PersonToCheck, ReportData
 
 SEARCH_BYTES = 350_000  # of the list that the search on the first page reads: enough for about 12,000 people without a name
@@ -79,7 +79,8 @@ class PageWriter:
         for n, page in enumerate(every.unclear):
             yield self._page("nobody.html", every.unclear, n, unclear=True, **self._faces(page.items))
         for n, page in enumerate(every.photos):
-            yield self._page("photos.html", every.photos, n, photos=[self._photo(int(i)) for i in page.items])
+            shown = list(map(self._photo, page.items.tolist(), data.photos.some(page.items)))
+            yield self._page("photos.html", every.photos, n, photos=shown)
         for n, page in enumerate(every.failed):
             yield self._page("failed.html", every.failed, n, failed=[data.failed[i] for i in page.items])
 
@@ -133,11 +134,10 @@ class PageWriter:
         return {
             "href": f"{self.pagination.photo_path[index]}#photo-{index}",
             "name": text.short_name(photos.first_uri[index].as_py()),
-            "date": photos.taken_at(index).replace("T", " "),
+            "date": photos.taken_at[index].as_py().replace("T", " "),
         }
 
-    def _photo(self, index: int) -> dict[str, Any]:
-        photo = self.data.photos[index]
+    def _photo(self, index: int, photo: Photo) -> dict[str, Any]:
         faces, room = [], PAGE_BYTES // 2
         for row in photo.rows.tolist():
             room -= int(self.data.crops.size[row]) * 4 // 3

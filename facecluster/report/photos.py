@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ class Photos:
         self.gone = places.gone[self._order]
         self.first_uri = places.first("uri").take(order)
         self.taken = np.asarray(places.first("taken_at").take(order), "datetime64[s]")  # NaT: unknown
+        self.taken_at = pa.array(map(iso_date, self.taken), pa.string())  # ISO 8601; '': unknown
         counts = np.append(0, np.cumsum(places.shown))[places.start]
         self.uris = np.diff(counts)[self._order]  # how many
         listed = places.shown & (np.arange(len(places.shown)) - np.repeat(places.start[:-1], np.diff(places.start)) < MAX_URIS)
@@ -61,20 +63,17 @@ class Photos:
         """How many faces each has."""
         return np.diff(self._start)
 
-    def taken_at(self, i: int) -> str:
-        """When a photo was taken, ISO 8601; '' if that is not known."""
-        return iso_date(self.taken[i])
-
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, i: int) -> Photo:
-        places = next(self._places.rows(self._order[i : i + 1]))
-        row, uris = places[0], [place["uri"] for place in where_it_is(places)]
-        rows, video = self._faces[self._start[i] : self._start[i + 1]], row["format"] in VIDEO_FORMATS
-        return Photo(uris, row["gone"], row["width"] or 0, row["height"] or 0, self.taken_at(i), video, rows)
+    def some(self, numbers: NDArray[np.int64]) -> Iterator[Photo]:
+        """Photos by their numbers."""
+        for i, places in zip(numbers.tolist(), self._places.rows(self._order[numbers]), strict=True):
+            row, uris = places[0], [place["uri"] for place in where_it_is(places)]
+            rows, video = self._faces[self._start[i] : self._start[i + 1]], row["format"] in VIDEO_FORMATS
+            yield Photo(uris, row["gone"], row["width"] or 0, row["height"] or 0, self.taken_at[i].as_py(), video, rows)
 
 
 def iso_date(moment: np.datetime64) -> str:
-    """A moment in ISO 8601, in seconds; '' for NaT."""
-    return "" if np.isnat(moment) else str(np.datetime_as_string(moment, "s"))
+    """A moment of whole seconds in ISO 8601; '' for NaT."""
+    return "" if np.isnat(moment) else str(moment)

@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facecluster.report.photos import iso_date
 from facecluster.report.report_data import ReportData
 from facecluster.report.text import csv_cell
 from facecluster.store import FACES, Store
@@ -73,7 +72,6 @@ def faces_table(data: ReportData) -> pa.Table:
     """The faces of the store without their crops, each with its person and photo."""
     names = {p.identity: p.name for p in data.people}
     numbers, at = np.unique(data.identity, return_inverse=True)
-    dates = pa.array(map(iso_date, data.photos.taken), pa.string())
     photo = pa.array(data.photo)
     values: list[Any] = [
         data.identity,
@@ -81,7 +79,7 @@ def faces_table(data: ReportData) -> pa.Table:
         data.probability,
         data.outlier_score,
         data.photos.first_uri.take(photo),
-        dates.take(photo),
+        data.photos.taken_at.take(photo),
     ]
     arrays = [v if isinstance(v, pa.Array) else pa.array(v, type=f.type, safe=False) for v, f in zip(values, PERSON_FIELDS, strict=True)]
     own = [f for f in FACES if f.name != "crop"]
