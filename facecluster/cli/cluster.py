@@ -12,7 +12,7 @@ from facecluster.cli import calibration, jobs
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, memory_option, model_option, renamed_option, scheduler_option, workers_option
 from facecluster.cli.printing import print_changes, printable
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
@@ -131,9 +131,10 @@ def _group(
     elif dry_run:
         click.echo("nothing was changed: leave out --dry-run to do it")
     elif reconciled.changed:
-        click.echo(f"run {reconciled.run.number}: {reconciled.run.counts['people']:,} people. 'facecluster report {store}' shows them")
+        people = f"{reconciled.run.counts['people']:,} people"
+        click.echo(f"run {reconciled.run.number}: {people}. 'facecluster report {shell(store)}' shows them")
     else:
-        click.echo(f"run {reconciled.run.number} stays. 'facecluster report {store}' shows the people")
+        click.echo(f"run {reconciled.run.number} stays. 'facecluster report {shell(store)}' shows the people")
 
 
 def _list(store: str, as_json: bool) -> None:
@@ -151,7 +152,7 @@ def _list(store: str, as_json: bool) -> None:
         mark = " (current)" if now is not None and run.number == now.number else ""
         click.echo(printable(f"{run.number:>5}  {run.at}  {run.model}  {counts}; {run.decisions:,} decisions{mark}"))
     if not runs:
-        click.echo(f"no runs yet: 'facecluster cluster {store}' makes one")
+        click.echo(f"no runs yet: 'facecluster cluster {shell(store)}' makes one")
 
 
 def _return(store: str, number: int, as_json: bool) -> None:
@@ -171,4 +172,4 @@ def _return(store: str, number: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"run": run.number, "table": run.identities}))
     else:
-        click.echo(f"run {run.number} of {run.at} is the current run again. 'facecluster report {store}' shows its people")
+        click.echo(f"run {run.number} of {run.at} is the current run again. 'facecluster report {shell(store)}' shows its people")

@@ -12,7 +12,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.printing import printable
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
@@ -59,16 +59,21 @@ def decide(
     if (path is None) != given:
         raise InputError(f"expected {expected}, or --csv FILE, found {'both' if given else 'neither'}: give one of them")
     if path is None:
-        known, made = _append(store, from_arguments)
-        click.echo(printable(f"{text(known, made)}; 'facecluster undo {store} {made[0].batch or made[0].id}' takes it back"))
+        known, made = _append(store, from_arguments, by_number=True)
+        click.echo(printable(f"{text(known, made)}; 'facecluster undo {shell(store)} {made[0].batch or made[0].id}' takes it back"))
         return
     _, made = _append(store, lambda known: from_file(known, path))
-    undo = f"; 'facecluster undo {store} {made[0].batch}' takes all of them back" if made else ""
+    undo = f"; 'facecluster undo {shell(store)} {made[0].batch}' takes all of them back" if made else ""
     click.echo(printable(f"{len(made):,} decisions from {path}: {effect}{undo}"))
 
 
-def _append(store: str, make: Callable[[CurrentPeople], Sequence[Decision]]) -> tuple[CurrentPeople, list[Decision]]:
-    """Append what `make` makes of the people of a store to its journal; the people, and the decisions as they stand there."""
+def _append(
+    store: str, make: Callable[[CurrentPeople], Sequence[Decision]], *, by_number: bool = False
+) -> tuple[CurrentPeople, list[Decision]]:
+    """Append what `make` makes of the people of a store to its journal; the people, and the decisions as they stand there.
+
+    `by_number`: whether a number of this run names a person. In a file it could be of an earlier run.
+    """
     from facecluster.decisions import append
     from facecluster.people import read_current_people
     from facecluster.store import Store
@@ -76,6 +81,7 @@ def _append(store: str, make: Callable[[CurrentPeople], Sequence[Decision]]) -> 
     place = Store(store)
     place.check()
     known, _, notes = read_current_people(place)
+    known = replace(known, by_number=by_number)
     decisions = list(make(known))
     if len(decisions) > 1 and decisions[0].batch is None:
         batch = uuid.uuid4().hex[:8]

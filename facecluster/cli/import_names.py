@@ -9,6 +9,7 @@ import click
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, model_name, model_of_run_option
 from facecluster.cli.printing import printable
+from facecluster.errors import shell
 
 
 @click.command("import-names")
@@ -70,6 +71,6 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
         click.echo(f"passed over: {printable(what)}", err=True)
     news = sum(len(d.faces) for d in made)
     if made and not dry_run:
-        click.echo(f"{plural(news, 'name')} taken over; 'facecluster undo {store} {made[0].batch}' takes them back", err=True)
+        click.echo(f"{plural(news, 'name')} taken over; 'facecluster undo {shell(store)} {made[0].batch}' takes them back", err=True)
     elif not made:
         click.echo("nothing new", err=True)

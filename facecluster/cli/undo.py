@@ -26,7 +26,7 @@ def command(store: str, decision: str | None, show: bool) -> None:
     Example: facecluster undo ~/people
     """
     from facecluster.decisions import Decision, active, append, read
-    from facecluster.errors import InputError
+    from facecluster.errors import InputError, shell
     from facecluster.store import Store
 
     place = Store(store)
@@ -44,7 +44,7 @@ def command(store: str, decision: str | None, show: bool) -> None:
     wanted = held[-1].id if decision is None else decision
     known = {d.id for d in journal.decisions} | {d.batch for d in journal.decisions}
     if wanted not in known:
-        raise InputError(f"expected the id of a decision, found {wanted!r}: 'facecluster undo {store} --list' shows them")
+        raise InputError(f"expected the id of a decision, found {wanted!r}: 'facecluster undo {shell(store)} --list' shows them")
     undo = Decision(act="undo", of=wanted)
     gone = [d for d in held if d.id == wanted or d.batch == wanted]
     back = [d for d in journal.decisions if d.id == wanted and d.act == "undo"]
@@ -55,7 +55,7 @@ def command(store: str, decision: str | None, show: bool) -> None:
         click.echo(printable(f"undone: {_line(d)}"))
     for d in back:
         click.echo(f"undone: the undo of {d.of}")
-    click.echo(f"to group by it: 'facecluster cluster {store}'; to undo the undo: 'facecluster undo {store} {made[0].id}'")
+    click.echo(f"to group by it: 'facecluster cluster {shell(store)}'; to undo the undo: 'facecluster undo {shell(store)} {made[0].id}'")
 
 
 def _line(d: Decision) -> str:

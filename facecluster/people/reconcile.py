@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.decisions import Decision, ResolvedDecisions, append, constraint_pairs, read, replay
-from facecluster.errors import StoreError
+from facecluster.errors import StoreError, shell
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
@@ -63,7 +63,7 @@ def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
     """
     run = current_run(store)
     if run is None:
-        raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+        raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {shell(store.url)}' first")
     journal, faces, followed = read(store), read_faces(store, run), read_followed(store)
     meant = faces_meant(followed, read_stand_ins(store), faces.rows)
     resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, meant))

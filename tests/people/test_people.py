@@ -217,6 +217,56 @@ def test_find_the_person_that_a_text_means(grouped: Grouped) -> None:
     assert {*faces_of(grouped, 1), *faces_of(grouped, 2)} in names(store).values()  # one name, one person
 
 
+def test_a_person_is_called_by_number_or_without_accents_but_not_by_number_in_a_file(grouped: Grouped, tmp_path: Path) -> None:
+    store = grouped[0]
+    numbers = {row["person_id"]: row["identity"] for row in json.loads(call("people", store.url, "--json").stdout)["people"]}
+    ids = by_person(store)
+    person = next(p for p, faces in ids.items() if faces == {*faces_of(grouped, 3)})
+    assert person in call("name", store.url, f"Person {numbers[person]}", "Zoë Müller").stdout
+    assert names(store) == {"Zoë Müller": {*faces_of(grouped, 3)}}
+    call("name", store.url, "zoe muller", "Zoé")
+    call("name", store.url, str(numbers[person]), "5")
+    assert set(names(store)) == {"5"}
+    call("name", store.url, "5", "Ann")  # a name comes before a number
+    assert names(store) == {"Ann": {*faces_of(grouped, 3)}}
+    file = tmp_path / "names.csv"
+    file.write_text(f"person,name\n{numbers[person]},Bob\n", encoding="utf-8")
+    assert "nobody's name" in refused("name", store.url, "--csv", str(file))
+
+
+def test_the_list_of_people(grouped: Grouped) -> None:
+    store = grouped[0]
+    syn.add_boxes(store, "00000", grouped[1], np.tile(np.float32([0, 0, 60, 60]), (len(grouped[1]), 1)))
+    call("name", store.url, faces_of(grouped, 2)[0], "Ann")
+    call("ignore", store.url, faces_of(grouped, 1)[0])
+    found = json.loads(call("people", store.url, "--json").stdout)
+    assert [row["faces"] for row in found["people"]] == sorted((len(faces) for faces in by_person(store).values()), reverse=True)
+    assert [row["name"] for row in json.loads(call("people", store.url, "--only", "named", "--json").stdout)["people"]] == ["Ann"]
+    shown = call("people", store.url, "--order", "name", "--top", "2")
+    assert "Ann" in shown.stdout.splitlines()[1] and "2 people; " in shown.stderr
+    assert "(ignored)" in call("people", store.url, "--only", "ignored").stdout
+
+
+def test_questions_leave_out_what_is_answered_and_who_is_ignored(tmp_path: Path) -> None:
+    store, ids, _ = syn.ungrouped_store(tmp_path / "my people", [9, 8, 7, 6, 5, 4, 3, 3, 2, 2], noise=1.3)
+    syn.add_boxes(store, "00000", ids, np.tile(np.float32([0, 0, 60, 60]), (len(ids), 1)))
+    assert "run 'facecluster cluster \"" in refused("questions", store.url)
+    call("cluster", store.url)
+    asked = json.loads(call("questions", store.url, "--json").stdout)["questions"]
+    assert len(asked) > 2 and all(q["photo_a"] and q["photo_b"] for q in asked)
+    first = asked[0]
+    said = call("questions", store.url).stdout
+    assert first["face_a"] in said and first["photo_a"] in said and "facecluster same" in said
+    call("not-same", store.url, first["face_a"], first["face_b"])
+    pairs = [(q["face_a"], q["face_b"]) for q in json.loads(call("questions", store.url, "--json").stdout)["questions"]]
+    assert (first["face_a"], first["face_b"]) not in pairs
+    whom = next(q for q in asked if q["person_a"] and (q["face_a"], q["face_b"]) in pairs)
+    call("ignore", store.url, whom["face_a"])
+    left = json.loads(call("questions", store.url, "--json").stdout)
+    assert whom["face_a"] not in {q[side] for q in left["questions"] for side in ("face_a", "face_b")}
+    assert all(p["person_id"] not in whom["person_a"] for p in left["people"])
+
+
 def test_a_dry_run_reports_the_same_and_changes_no_byte(grouped: Grouped) -> None:
     store = grouped[0]
     call("name", store.url, faces_of(grouped, 0)[0], "Ada")
