@@ -124,7 +124,8 @@ def _group(
     if as_json:
         found = {
             "run": reconciled.run.number, "table": done.table, "dry_run": dry_run, "changed": reconciled.changed,
-            "model": reconciled.run.model, "counts": reconciled.run.counts, "churn": reconciled.churn.to_dict(), "notes": reconciled.notes,
+            "model": reconciled.run.model, "counts": reconciled.run.counts, "churn": reconciled.churn.to_dict(),
+            "notes": [*reconciled.notes, *done.notes],
             "calibration": said, "links": {"faces": done.linked.faces, "skipped": True} if done.linked.skipped else asdict(done.linked),
         }  # fmt: skip
         click.echo(json.dumps(found, indent=1))

@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import people_store as syn
@@ -328,6 +329,55 @@ def test_edits_of_people_csv(grouped: Grouped) -> None:
     path.write_text("who,what\n1,2\n", encoding="utf-8")
     assert "person_id and name" in refused("cluster", store.url)
     assert path.read_text(encoding="utf-8") == "who,what\n1,2\n"
+
+
+def test_what_is_said_while_a_grouping_works_counts_with_the_next(grouped: Grouped, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = grouped[0]
+    path = Path(store.path("people.csv"))
+    person = by_person(store)
+    one, two = (next(p for p, faces in person.items() if faces == {*faces_of(grouped, n)}) for n in (0, 1))
+    real = facecluster.pipeline.reconcile
+
+    def meanwhile(*args: Any) -> Any:
+        text = path.read_bytes()
+        path.write_bytes(text.replace(f"{two},,".encode(), f"{two},Bob,".encode()))
+        call("split", store.url, one, *faces_of(grouped, 0)[:5])
+        return real(*args)
+
+    path.write_bytes(path.read_bytes().replace(f"{one},,".encode(), f"{one},Ann,".encode()))
+    with monkeypatch.context() as patch:
+        patch.setattr("facecluster.pipeline.reconcile", meanwhile)
+        assert "was saved meanwhile" in call("cluster", store.url).stderr
+    assert set(names(store)) == {"Ann"} and b"Bob" in path.read_bytes()
+    call("cluster", store.url)
+    assert names(store) == {"Ann": {*faces_of(grouped, 0)[5:]}, "Bob": {*faces_of(grouped, 1)}} and b"Ann" in path.read_bytes()
+
+
+def test_the_users_own_columns_stay_and_rows_of_nobody_are_kept_beside(grouped: Grouped) -> None:
+    store = grouped[0]
+    path = Path(store.path("people.csv"))
+    ids = by_person(store)
+    ann, bob = (next(p for p, faces in ids.items() if faces == {*faces_of(grouped, n)}) for n in (0, 1))
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    rows = [f"{line},{'aunt' if ann in line else ''},{'1950' if bob in line else ''}" for line in lines[1:]]
+    path.write_text("\n".join([lines[0] + ",Relation,born", *rows]), encoding="utf-8")
+    assert "note" not in call("cluster", store.url).stderr
+    call("name", store.url, ann, "Ann")
+    call("merge", store.url, ann, bob)
+    call("cluster", store.url)
+
+    def table() -> dict[str, dict[str, str]]:
+        with open(path, encoding="utf-8-sig", newline="") as f:
+            return {row["person_id"]: row for row in csv.DictReader(f)}
+
+    assert table()[ann] == {"person_id": ann, "name": "Ann", "faces": "26", "ignored": "", "Relation": "aunt", "born": ""}
+    assert bob not in table()
+    call("undo", store.url)
+    theirs = path.read_text(encoding="utf-8") + "p-00000000,Zed,3,,uncle,\r\n"
+    path.write_text(theirs, encoding="utf-8", newline="")
+    assert "p-00000000" in call("cluster", store.url).stderr
+    assert Path(store.path("people.csv.theirs")).read_bytes() == theirs.encode() and "Zed" not in path.read_text(encoding="utf-8")
+    assert table()[ann]["Relation"] == "aunt"
 
 
 def test_new_photos_in_a_large_store_with_names(tmp_path: Path) -> None:
