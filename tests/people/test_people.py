@@ -685,3 +685,13 @@ def test_a_run_of_an_older_version_knows_no_retired_ids(grouped: Grouped) -> Non
     store.remove("runs/00002/retired")
     assert "nobody's id" in refused("name", store.url, two, "Ann")
     call("cluster", store.url)
+
+
+@pytest.mark.parametrize("what", [{"model": "../../outside"}, {"model": "a/../../../b"}, {"number": "../../1"}, {"model": 3}])
+def test_a_run_of_somebody_elses_store_leads_nowhere_else(grouped: Grouped, what: dict[str, Any]) -> None:
+    store = grouped[0]
+    file = Path(store.path("runs", "00001", "run.json"))
+    file.write_text(json.dumps(json.loads(file.read_text()) | what))
+    before = {p for p in Path(store.url).parent.rglob("*")}
+    assert "run.json" in refused("cluster", store.url, "--return-to", "1")
+    assert {p for p in Path(store.url).parent.rglob("*")} <= before | {Path(store.url, "store.lock")}
