@@ -20,7 +20,7 @@ from urllib.parse import quote_from_bytes
 
 from facecluster.errors import FaceclusterError
 from facecluster.photos.images import local_path
-from facecluster.store.replace_file import place, swap_in
+from facecluster.store.replace_file import place, swap_in, sync_folder
 
 HARD, SYMBOLIC = "hard", "symbolic"
 _MAX_BYTES = 255  # of a file's name
@@ -180,20 +180,6 @@ def is_link_to(path: str, keeper: str) -> bool:
     if os.path.islink(path):
         return os.readlink(path) == os.path.abspath(keeper)
     return os.path.exists(path) and os.path.exists(keeper) and os.path.samefile(path, keeper)
-
-
-def sync_folder(folder: str) -> None:
-    """Sync the names in a folder to the disk, if the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:  # not supported by some filesystems
-        pass
-    finally:
-        os.close(handle)
 
 
 def remove_leftovers(folder: str) -> None:

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from facecluster.dedup.files import sync_folder
 from facecluster.errors import InputError
 from facecluster.store import Store
+from facecluster.store.replace_file import sync_folder
 
 KIND = "facecluster undo"
 KEY = ("dedup", "undo.key")  # where a store has its secret

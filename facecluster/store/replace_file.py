@@ -145,6 +145,20 @@ def recover(path: str) -> None:
             os.unlink(aside)
 
 
+def sync_folder(folder: str) -> None:
+    """Sync the names in a folder to the disk, if the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # not supported by some filesystems
+        pass
+    finally:
+        os.close(handle)
+
+
 def aside_name(path: str) -> str:
     """The name under which a file lies while it is compared, where names can't be exchanged."""
     return _beside(path, hashlib.sha256(os.fsencode(os.path.basename(path))).hexdigest()[:16] + ".saving")
