@@ -8,10 +8,10 @@ constraints      these as must-links and cannot-links between the rows of a stor
 """
 
 from facecluster.decisions.constraints import constraint_pairs
-from facecluster.decisions.journal import FILE, Decision, Journal, active, append, clean_name, read
+from facecluster.decisions.journal import FILE, Decision, Journal, active, append, clean_name, read, rewrite
 from facecluster.decisions.replay import CORE_FACES, Claim, ResolvedDecisions, replay
 
 __all__ = [
     "CORE_FACES", "FILE", "Claim", "Decision", "Journal", "ResolvedDecisions", "active", "append", "clean_name", "constraint_pairs",
-    "read", "replay",
+    "read", "replay", "rewrite",
 ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to. docs/format.md describes it.
+"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to, except by `forget`. docs/format.md
+describes it.
 
 On object stores each append is an object of its own (`journal_objects`). A decision names faces by face_id, never by the group numbers of a
 run. Two journals can be joined by writing one after the other: a decision whose id was read before counts once.
@@ -14,7 +15,8 @@ import os
 import re
 import unicodedata
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -101,7 +103,7 @@ def read(store: Store) -> Journal:
     journal, seen = Journal([]), set()
     for place, line in _lines(store):
         try:
-            decision = _parse(json.loads(line))
+            decision = parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
@@ -112,8 +114,8 @@ def read(store: Store) -> Journal:
     return journal
 
 
-def _parse(row: Any) -> Decision:
-    """The decision in a parsed line. Raises ValueError, KeyError, TypeError or AttributeError."""
+def parse(row: Any) -> Decision:
+    """The decision in a line's JSON. Raises ValueError, KeyError, TypeError or AttributeError."""
     if row["act"] not in ACTS:
         raise ValueError(f"unknown act {row['act']!r}")
     texts = {k: row.get(k) for k in ("name", "person", "of", "batch")}
@@ -164,6 +166,36 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
     return made
 
 
+def rewrite(store: Store, change: Callable[[Decision], Decision | None], unread: Callable[[bytes], bool]) -> None:
+    """Write the journal anew, each file of it in one step: the only thing that takes lines out of it, for `forget`.
+
+    Args:
+        store: of the journal.
+        change: gives the decision that takes the place of one; None: its line goes. A line whose decision stays is kept as it is.
+        unread: whether a line that can't be read is kept.
+    """
+
+    def kept(line: bytes) -> bytes | None:
+        try:
+            decision = parse(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return line if unread(line) else None
+        found = change(decision)
+        return line if found == decision else None if found is None else found.to_line().encode()
+
+    try:
+        with FileLock(store.path("decisions.lock"), timeout=LOCK_TIMEOUT) if store.is_local else nullcontext():
+            for name, data in _parts(store):
+                lines = data.split(b"\n")
+                found = b"\n".join(new for line in lines if (new := kept(line) if line.strip() else line) is not None)
+                if found != data:
+                    store.write_bytes(found, *name.split("/"))
+    except Timeout:
+        raise StoreError(f"expected to write {FILE} in {store.url}, found another program writing it: stop that program") from None
+    except store.io_errors as e:
+        raise StoreError(f"expected to write the journal of {store.url}, found: {e}. Check its permissions") from e
+
+
 def _move_objects_into_file(store: Store) -> None:
     """Move the journal objects of a copied object store into the file; if this stops half way, lines that stand twice count once."""
     if found := journal_objects.contents(store):
@@ -184,6 +216,12 @@ def _append_local(path: str, data: bytes) -> None:
 
 def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
     """The lines of the journal that are not empty, each with its position for messages."""
+    for name, data in _parts(store):
+        yield from ((f"line {i} of {name}", line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip())
+
+
+def _parts(store: Store) -> list[tuple[str, bytes]]:
+    """Names and bytes of the files and objects of the journal, in order."""
     try:
         parts = [(FILE, bytes(store.fs.cat_file(store.path(FILE))))]
     except FileNotFoundError:
@@ -194,8 +232,7 @@ def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
         parts += journal_objects.contents(store)
     except store.io_errors as e:
         raise StoreError(f"expected to read {store.path(journal_objects.FOLDER)}, found: {e}. Check its permissions") from e
-    for name, data in parts:
-        yield from ((f"line {i} of {name}", line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip())
+    return parts
 
 
 def active(decisions: Iterable[Decision]) -> list[Decision]:

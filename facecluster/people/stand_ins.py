@@ -96,7 +96,7 @@ def most_alike(
     members: dict[int, list[str]] = {}
     for face in sorted(vectors.keys() & group_of.keys()):
         members.setdefault(group_of[face], []).append(face)
-    others_of = _other_sides(decisions, gone.keys())
+    others_of = other_sides(decisions, gone.keys())
     chosen: dict[str, str] = {}
     for face, look in gone.items():
         alike = [other for other in members.get(group_of[face], ()) if other not in others_of[face]]
@@ -106,7 +106,7 @@ def most_alike(
     return chosen
 
 
-def _other_sides(decisions: Iterable[Decision], faces: Collection[str]) -> dict[str, set[str]]:
+def other_sides(decisions: Iterable[Decision], faces: Collection[str]) -> dict[str, set[str]]:
     """For each of these faces, the faces that stand on another side in any decision, undone or not."""
     found: dict[str, set[str]] = {face: set() for face in faces}
     for d in decisions:
