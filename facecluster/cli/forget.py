@@ -80,7 +80,8 @@ def _print(receipt: dict[str, Any], lines: list[str], as_json: bool, *, done: bo
         click.echo(f"not facecluster's file, left as it is: {printable(path)} in the store", err=True)
     for copy in receipt["copies"]:
         click.echo(f"a copy outside the store, left as it is: {copy['kind']} of {copy['at'][:10]}, {printable(copy['where'])}", err=True)
-    for path in receipt["temporary"]:
-        click.echo(f"may hold copies, delete it if no other command is at work: {printable(path)}", err=True)
+    if found := receipt["temporary"]:
+        more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+        click.echo(f"may hold copies, if a command was killed: {printable(found[0])}{more}; delete them when none is at work", err=True)
     if done:
         click.echo(f"receipt {receipt['id']} of {receipt['at']} is in forgotten/ in the store")

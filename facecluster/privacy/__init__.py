@@ -4,11 +4,9 @@ targets      what the user's words mean
 forget_plan  what goes; written down before anything is changed
 make_plan    works it out
 places       every place of a store, and what frees it: runs, tables, files, decisions
-copies       where copies lie outside the store
 forget       all of these, in order, and the receipt
 """
 
-from facecluster.privacy.copies import read_copies, remember_copy
 from facecluster.privacy.forget import forget, is_stopped, preview
 
-__all__ = ["forget", "is_stopped", "preview", "read_copies", "remember_copy"]
+__all__ = ["forget", "is_stopped", "preview"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -130,24 +131,25 @@ def drop_outputs(store: Store, name: str, plan: ForgetPlan, write: bool) -> int:
     for folder, files in _output_folders(store):
         total += len(files)
         if write:
-            if (folder / DATA_SET_MARK).exists():
-                shutil.rmtree(folder)
-            else:
-                remove_report(str(folder))
-                for path in files:
-                    path.unlink(missing_ok=True)
+            remove_report(str(folder))
+            for path in files:
+                path.unlink(missing_ok=True)
+            for inside, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):  # there are other files in it
+                    os.rmdir(inside)
     return total
 
 
 def _output_folders(store: Store) -> Iterator[tuple[Path, list[Path]]]:
-    """Folders in the store that a report, an export or `curate` wrote, and their files, the list of them last."""
+    """Folders in the store that a report, an export or `curate` wrote, and their files; last the one by which they are known."""
     if not store.is_local:
         return
     for place, folders, names in os.walk(store.root):
         folder = Path(place)
         if DATA_SET_MARK in names:
             folders.clear()
-            yield folder, [path for path in folder.rglob("*") if path.is_file()]
+            found = [path for path in folder.rglob("*") if path.is_file()]
+            yield folder, [*(path for path in found if path.name != DATA_SET_MARK), folder / DATA_SET_MARK]
         for manifest in {REPORT_MANIFEST, EXPORT_MANIFEST} & set(names):
             listed = _listed(folder / manifest)
             inside = [folder / name for name in listed if ".." not in Path(name).parts and not os.path.isabs(name)]

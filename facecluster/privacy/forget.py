@@ -17,11 +17,11 @@ from typing import Any
 
 from facecluster import __version__
 from facecluster.photos.forgotten import TABLE, add_marks, read_forgotten
-from facecluster.privacy.copies import read_copies
 from facecluster.privacy.forget_plan import ForgetPlan, read_plan, write_plan
 from facecluster.privacy.make_plan import make_plan, mark_of_words
 from facecluster.privacy.places import free_all, is_known
 from facecluster.store import FORGETTING, FORMAT, Store
+from facecluster.store.copies import read_copies
 
 _MOST = 1 << 28  # bytes of a file of the user's in the store that is looked through
 

@@ -48,6 +48,7 @@ class ForgetPlan:
     names: list[str] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)  # that later runs know it by, hex
     covers: dict[str, list[list[float]]] = field(default_factory=dict)  # photo_id -> x, y, w, h, width, height of faces, px
+    thumbs: list[str] = field(default_factory=list)  # SHA-256 of thumbnails to be painted over
     removed: dict[str, list[str]] = field(default_factory=dict)  # ids of decisions that go, with those that they replaced
     instead: dict[str, str] = field(default_factory=dict)  # face_id -> the face that takes its place in decisions about those who stay
     lines: list[str] = field(default_factory=list)  # decisions that keep the names of those who stay

@@ -22,6 +22,7 @@ from facecluster.privacy.decisions import change, decisions_for_names, faces_ins
 from facecluster.privacy.forget_plan import ForgetPlan, fold, isin
 from facecluster.privacy.places import free_all
 from facecluster.privacy.runs import groups_left
+from facecluster.privacy.tables import thumbnail_keys
 from facecluster.privacy.targets import Targets, find_targets
 from facecluster.store import FACES, FaceIds, Store, in_schema
 
@@ -43,7 +44,11 @@ def make_plan(store: Store, who: Sequence[str]) -> tuple[ForgetPlan, list[str]]:
     plan = replace(plan, names=sorted(_names(store, known, targets, decisions, plan)))
     faces = _faces(store, plan)
     plan = replace(plan, marks=sorted(_marks(store, forgotten, plan, looks, faces)), covers=_covers(plan, looks, faces))
+    plan = replace(plan, thumbs=sorted(thumbnail_keys(store, plan)))
     plan = replace(plan, **_journal(store, known, decisions, plan), digests=_digests(store, plan))
+    if targets.ungrouped:
+        new = f"{targets.ungrouped:,} faces came in since the last grouping, and some may be of whom you want forgotten"
+        targets.lines.append(f"note: {new}: run 'facecluster cluster {store.url}' first")
     counts = {"people": len(targets.people), "faces": len({face["face_id"] for face in faces}), "photos": len(targets.photos)}
     return replace(plan, forgotten=counts, counts=free_all(store, plan, write=False)), targets.lines
 

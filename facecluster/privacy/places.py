@@ -23,10 +23,10 @@ from facecluster.photos.forgotten import TABLE as FORGOTTEN_TABLE
 from facecluster.photos.origin import ORIGINS_TABLE
 from facecluster.photos.places import GONE_TABLE
 from facecluster.privacy import files, runs, tables
-from facecluster.privacy.copies import COPIES
 from facecluster.privacy.decisions import change
 from facecluster.privacy.forget_plan import ForgetPlan
 from facecluster.store import FORGETTING, STORE_FILE, Store
+from facecluster.store.copies import COPIES
 
 # frees a table or file of a store, by its name, of what goes, or (the last argument False) counts only; gives the number of rows or files
 Free = Callable[[Store, str, ForgetPlan, bool], int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facecluster.photos.fingerprint import cover_faces
+from facecluster.photos.fingerprint import LOOKS_TABLE, cover_faces
 from facecluster.privacy.forget_plan import Bools, ForgetPlan, isin
 from facecluster.store import Store
 
@@ -62,16 +63,32 @@ def change_looks(store: Store, table: str, plan: ForgetPlan, write: bool) -> int
     for shard in store.shards(table):
         ids = store.read(table, shard, ["photo_id"])["photo_id"]
         gone, covered = isin(ids, plan.photos), isin(ids, plan.covers)
-        total += int((gone | covered).sum())
-        if (gone | covered).any() and write:
+        if (gone | covered).any():
             data = store.read(table, shard)
             thumbs, names = data["thumb"].to_pylist(), ids.to_pylist()
-            for row in np.flatnonzero(covered).tolist():
+            rows = [row for row in np.flatnonzero(covered).tolist() if thumbnail_key(thumbs[row]) in plan.thumbs]
+            total += int(gone.sum()) + len(rows)
+            if not write or not (gone.any() or rows):
+                continue
+            for row in rows:
                 thumbs[row] = _covered(thumbs[row], plan.covers[names[row]])
             at = data.column_names.index("thumb")
             data = data.set_column(at, data.schema.field(at), pa.array(thumbs, pa.binary()))
             store.write(table, shard, data.filter(pa.array(~gone)), store.stamp(table, shard) or {})
     return total
+
+
+def thumbnail_keys(store: Store, plan: ForgetPlan) -> set[str]:
+    """By which thumbnails are known that are not painted over yet: painting them again would change them again."""
+    found = set()
+    for shard in store.shards(LOOKS_TABLE) if plan.covers else ():
+        rows = store.read(LOOKS_TABLE, shard, ["photo_id", "thumb"])
+        found |= {thumbnail_key(thumb) for thumb in rows["thumb"].filter(pa.array(isin(rows["photo_id"], plan.covers))).to_pylist()}
+    return found
+
+
+def thumbnail_key(thumb: bytes) -> str:
+    return hashlib.sha256(thumb).hexdigest()
 
 
 def _covered(thumb: bytes, faces: list[list[float]]) -> bytes:

@@ -22,7 +22,7 @@ from facecluster.people.runs import read_faces
 from facecluster.people.stand_ins import read_stand_ins
 from facecluster.photos.followed import read_followed
 from facecluster.photos.listing import uri_of
-from facecluster.photos.places import current_photos, every_look
+from facecluster.photos.places import current_photos, every_look, of_current_photos
 from facecluster.privacy.forget_plan import fold
 from facecluster.store import FaceIds, Store
 
@@ -36,6 +36,7 @@ class Targets:
     uris: set[str] = field(default_factory=set)  # places of the photos
     people: set[int] = field(default_factory=set)  # index in the current run
     lines: list[str] = field(default_factory=list)  # what each word means, for the user
+    ungrouped: int = 0  # faces that came in since the last grouping, if people are among the words: some may be of them
 
 
 def find_targets(store: Store, who: Sequence[str]) -> tuple[Targets, CurrentPeople | None]:
@@ -65,6 +66,8 @@ def find_targets(store: Store, who: Sequence[str]) -> tuple[Targets, CurrentPeop
             found.lines.append(f"the face {text}")
         else:
             found.lines.append(_add_person(store, found, text, known))
+    if known is not None and found.people:
+        found.ungrouped = _ungrouped(store, known)
     if known is not None:  # who has no other face is forgotten too
         gone = np.array([face in found.faces or face[:24] in {p[:24] for p in found.photos} for face in known.faces.ids], bool)
         left = np.bincount(known.faces.identity[~gone & (known.faces.identity >= 0)], minlength=len(known.people.faces))
@@ -106,6 +109,8 @@ def _add_photo(store: Store, found: Targets, uris: list[str], ids: list[str], lo
 def _add_person(store: Store, found: Targets, text: str, known: CurrentPeople | None) -> str:
     if known is None:
         raise InputError(f"expected a photo or a face of {store.url}, found {text!r}: it has no people, as it was never grouped")
+    if os.sep in text:
+        raise InputError(f"expected a photo of {store.url}, found {text!r}, which it does not know: give the path as the report shows it")
     person = known.find(text)
     found.people.add(person)
     rows = np.flatnonzero(known.faces.identity == person).tolist()
@@ -132,6 +137,16 @@ def _same_face(store: Store, faces: Iterable[str]) -> set[str]:
 def _any_exists(store: Store, faces: set[str]) -> bool:
     ids = pa.array(sorted(faces), pa.string())
     return any(FaceIds.among(store.read("faces", shard, ["face_id"])["face_id"]).has(ids).any() for shard in store.shards("faces"))
+
+
+def _ungrouped(store: Store, known: CurrentPeople) -> int:
+    """How many faces of photos that count came in since the last grouping."""
+    present, total = FaceIds.of(known.faces.ids), 0
+    for shard in store.shards("faces"):
+        ids = store.read("faces", shard, ["face_id"])["face_id"]
+        new = ids.filter(pa.array(~present.has(ids)))
+        total += int(np.asarray(of_current_photos(store, new), bool).sum()) if len(new) else 0
+    return total
 
 
 def _earlier_faces(store: Store, known: CurrentPeople, person: int) -> set[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from facecluster.store import FORMAT, Store
+from facecluster.store.store import FORMAT, Store
 
 COPIES = "exports.json"
 
