@@ -139,7 +139,7 @@ def test_user_rows_and_columns_of_people_csv_stay(full: Full) -> None:
     assert {name for name, _, _ in known_people(full.store).values()} == {"Robert", "Cy", "Dora"}
 
 
-STOPS = int(os.environ.get("FACECLUSTER_STOPS", "7"))  # of all writes and deletions, those before which a forgetting is stopped
+STOPS = int(os.environ.get("FACECLUSTER_STOPS", "4"))  # of all writes and deletions, those before which a forgetting is stopped
 
 
 class Stop(BaseException):
