@@ -107,6 +107,8 @@ def decisions_for_names(
             found.append(now.name(new, known.people.names[old] or ""))
         if known.people.ignored[old] and not people.ignored[new]:
             found.append(now.ignore(new))
+        if people.ignored[new] and not known.people.ignored[old]:
+            found += now.unignore(new)
     return found
 
 

@@ -46,13 +46,12 @@ def change_identities(store: Store, table: str, plan: ForgetPlan, write: bool) -
 
 
 def changed_stamp(stamp: Stamp, plan: ForgetPlan, removed: int) -> dict[str, Any]:
-    """The stamp of identities after faces were taken out, by which the next grouping goes on from these groups."""
+    """The stamp of identities after faces were taken out, by which the next grouping goes on from these groups, however many went."""
     grown = stamp.get("grown")
     if not removed or not isinstance(grown, dict) or grown.get("vectors") not in plan.digests:
         return dict(stamp)
     said = int(grown["said"]) - sum(number < int(grown["said"]) for number in plan.said)
-    history = {"vectors": plan.digests[grown["vectors"]], "changed": int(grown["changed"]) + removed, "said": said}
-    return {**stamp, "grown": {**grown, **history}}
+    return {**stamp, "grown": {**grown, "vectors": plan.digests[grown["vectors"]], "said": said}}
 
 
 def change_run(store: Store, run: Run, plan: ForgetPlan, write: bool) -> int:
