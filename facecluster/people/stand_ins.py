@@ -68,7 +68,7 @@ def choose_stand_ins(
     said = {later for face in said for later in later_ids(face, meant)}
     at = np.sort(FaceIds.of(before.ids).rows_of(sorted(said)))
     gone = [i for i in at[at >= 0].tolist() if before.identity[i] >= 0 and not present_ids(before.ids[i], meant, rows)]
-    looks = _read_vectors(made, embeddings, {before.ids[i] for i in gone}, vectors.shape[1])
+    looks = read_vectors(made, embeddings, {before.ids[i] for i in gone})
     there = faces_meant(followed, known, before.rows)
     near = np.flatnonzero(np.isin(before.identity, before.identity[gone])).tolist()
     now = {before.ids[i]: at for i in near for at in present_ids(before.ids[i], followed, rows)[:1]}
@@ -96,7 +96,7 @@ def most_alike(
     members: dict[int, list[str]] = {}
     for face in sorted(vectors.keys() & group_of.keys()):
         members.setdefault(group_of[face], []).append(face)
-    others_of = other_sides(decisions, gone.keys())
+    others_of = _other_sides(decisions, gone.keys())
     chosen: dict[str, str] = {}
     for face, look in gone.items():
         alike = [other for other in members.get(group_of[face], ()) if other not in others_of[face]]
@@ -106,7 +106,7 @@ def most_alike(
     return chosen
 
 
-def other_sides(decisions: Iterable[Decision], faces: Collection[str]) -> dict[str, set[str]]:
+def _other_sides(decisions: Iterable[Decision], faces: Collection[str]) -> dict[str, set[str]]:
     """For each of these faces, the faces that stand on another side in any decision, undone or not."""
     found: dict[str, set[str]] = {face: set() for face in faces}
     for d in decisions:
@@ -117,12 +117,12 @@ def other_sides(decisions: Iterable[Decision], faces: Collection[str]) -> dict[s
     return found
 
 
-def _read_vectors(store: Store, embeddings: str, faces: Collection[str], dim: int) -> dict[str, NDArray[np.float32]]:
+def read_vectors(store: Store, embeddings: str, faces: Collection[str]) -> dict[str, NDArray[np.float32]]:
     """The vectors (dim,) of some faces, by face_id."""
     wanted, found = pa.array(sorted(faces), pa.string()), dict[str, NDArray[np.float32]]()
     for shard in store.shards(embeddings) if faces else ():
         part = store.read(embeddings, shard, ["face_id", "embedding"])
         part = part.filter(pc.is_in(part["face_id"].cast(pa.string()), value_set=wanted))
-        flat = np.asarray(pc.list_flatten(part["embedding"]), np.float32).reshape(part.num_rows, dim)
+        flat = np.asarray(pc.list_flatten(part["embedding"]), np.float32).reshape(-1, part.schema.field("embedding").type.list_size)
         found.update(zip(part["face_id"].to_pylist(), flat, strict=True))
     return found

@@ -1,7 +1,7 @@
 """Decisions without what is forgotten: what was said of others stays, and so do their names. Pure.
 
-A face that goes is taken out of each decision. Where others of its group stay, the surest of them that is on no other side of a decision
-takes its place. A decision that is left without its faces, one side or its name goes, and with it what undid it.
+A face that goes is taken out of each decision. Where others of its group stay, the one most like it takes its place (`stand_ins`). A
+decision that is left without its faces, one side or its name goes, and with it what undid it.
 """
 
 from __future__ import annotations
@@ -16,26 +16,9 @@ from facecluster.people import CurrentPeople, People
 from facecluster.people.assign_ids import assign_names
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.runs import Faces
-from facecluster.people.stand_ins import faces_meant, other_sides
+from facecluster.people.stand_ins import faces_meant
 from facecluster.privacy.forget_plan import ForgetPlan
 from facecluster.store import FaceIds
-
-
-def faces_instead(decisions: Sequence[Decision], known: CurrentPeople, plan: ForgetPlan) -> dict[str, str]:
-    """For each face that goes and that decisions name, the face of its group that takes its place; none for people who go."""
-    faces = known.faces
-    named = [face for face in {f for d in decisions for f in (*d.faces, *d.others)} if plan.has_face(face) and face in faces.rows]
-    apart = other_sides(decisions, named)
-    gone = plan.of_faces(FaceIds.of(faces.ids).arrow())
-    found: dict[str, str] = {}
-    for face in sorted(named):
-        group = int(faces.identity[faces.rows[face]])
-        rows = np.flatnonzero((faces.identity == group) & ~gone) if group >= 0 else np.zeros(0, np.int64)
-        surest = sorted(rows.tolist(), key=lambda row: -faces.probability[row])
-        other = next((faces.ids[row] for row in surest if faces.ids[row] not in apart[face]), None)
-        if other is not None:
-            found[face] = other
-    return found
 
 
 def change(d: Decision, plan: ForgetPlan) -> Decision | None:

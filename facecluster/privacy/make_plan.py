@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from facecluster.decisions import Decision, read
 from facecluster.grouping.link import load_vectors
-from facecluster.people import CurrentPeople, all_runs, read_people
+from facecluster.people import CurrentPeople, all_runs, current_run, read_people
 from facecluster.people.previous_grouping import vectors_digest
-from facecluster.people.stand_ins import read_stand_ins
+from facecluster.people.stand_ins import most_alike, read_stand_ins, read_vectors
 from facecluster.photos.forgotten import Forgotten, read_forgotten
 from facecluster.photos.places import every_look
-from facecluster.privacy.decisions import change, decisions_for_names, faces_instead, names_of, removed_decisions
+from facecluster.privacy.decisions import change, decisions_for_names, names_of, removed_decisions
 from facecluster.privacy.forget_plan import ForgetPlan, fold, isin
 from facecluster.privacy.places import free_all
 from facecluster.privacy.runs import groups_left
@@ -130,7 +130,7 @@ def _covers(plan: ForgetPlan, looks: pa.Table, faces: Sequence[Mapping[str, Any]
 
 def _journal(store: Store, known: CurrentPeople | None, decisions: Sequence[Decision], plan: ForgetPlan) -> dict[str, Any]:
     """The fields of the plan about decisions."""
-    instead = {} if known is None else faces_instead(decisions, known, plan)
+    instead = {} if known is None else _instead(store, known, decisions, plan)
     plan = replace(plan, instead=instead)
     removed, said = removed_decisions(decisions, plan)
     plan = replace(plan, removed=removed)
@@ -141,6 +141,18 @@ def _journal(store: Store, known: CurrentPeople | None, decisions: Sequence[Deci
         made = decisions_for_names(changed, known, plan, read_stand_ins(store), stay)
     lines = [replace(d, id=uuid.uuid4().hex[:8], at=plan.at).to_line() for d in made]
     return {"instead": instead, "removed": removed, "said": said, "lines": lines}
+
+
+def _instead(store: Store, known: CurrentPeople, decisions: Sequence[Decision], plan: ForgetPlan) -> dict[str, str]:
+    """For each face that goes and that decisions name, the most similar one of its group that stays; none for people who go."""
+    run, faces = current_run(store), known.faces
+    assert run is not None
+    named = {face for d in decisions for face in (*d.faces, *d.others) if plan.has_face(face) and face in faces.rows}
+    groups = {int(faces.identity[faces.rows[face]]) for face in named} - {-1}
+    near = [faces.ids[row] for row in np.flatnonzero(np.isin(faces.identity, sorted(groups))).tolist()]
+    vectors = read_vectors(store, f"embeddings/{run.model}", near)
+    gone = {face: vectors[face] for face in sorted(named) if face in vectors}
+    return most_alike(gone, faces, decisions, {face: v for face, v in vectors.items() if not plan.has_face(face)}, -1.0)
 
 
 def _digests(store: Store, plan: ForgetPlan) -> dict[str, str]:
