@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import io
@@ -29,7 +30,8 @@ def change_people_csv(store: Store, name: str, plan: ForgetPlan, write: bool) ->
     data = _read(store, name)
     if data is None:
         return 0
-    text = data.decode("utf-8", "surrogateescape")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as `read_sheet` reads it
+    text = data.decode("utf-16", "surrogatepass") if wide else data.decode("utf-8", "surrogateescape")
     mark, body = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
     first = next((line for line in body.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
@@ -45,7 +47,8 @@ def change_people_csv(store: Store, name: str, plan: ForgetPlan, write: bool) ->
     if len(kept) < len(rows) and write:
         out = io.StringIO(newline="")
         csv.writer(out, delimiter=delimiter, lineterminator="\r\n" if "\r\n" in body else "\n").writerows(kept)
-        store.write_bytes((mark + out.getvalue()).encode("utf-8", "surrogateescape"), *name.split("/"))
+        coding = ("utf-16", "surrogatepass") if wide else ("utf-8", "surrogateescape")
+        store.write_bytes((mark + out.getvalue()).encode(*coding), *name.split("/"))
     return len(rows) - len(kept)
 
 

@@ -126,15 +126,16 @@ def test_faces_of_the_person_that_no_run_shows_any_more_are_forgotten_too(full: 
     assert {what: where(Path(store.url), some) for what, some in needles.items()} == {what: [] for what in needles}
 
 
-def test_user_rows_and_columns_of_people_csv_stay(full: Full) -> None:
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16"])
+def test_user_rows_and_columns_of_people_csv_stay(full: Full, coding: str) -> None:
     path = Path(full.store.url, "people.csv")
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     edited = [line + (";born" if i == 0 else f";{1900 + i}") for i, line in enumerate(line.replace(",", ";") for line in lines)]
     edited = [line.replace("Bob Ärger", "Robert") for line in edited]
-    path.write_text("\n".join(edited) + "\n", encoding="utf-8-sig")
+    path.write_text("\n".join(edited) + "\n", encoding=coding)
     call("forget", full.store.url, NAMES[0], "--yes")
     kept = [line for line in edited if NAMES[0] not in line]
-    assert len(kept) == len(edited) - 1 and path.read_text(encoding="utf-8-sig").splitlines() == kept
+    assert len(kept) == len(edited) - 1 and path.read_text(encoding=coding).splitlines() == kept
     call("cluster", full.store.url)
     assert {name for name, _, _ in known_people(full.store).values()} == {"Robert", "Cy", "Dora"}
 
