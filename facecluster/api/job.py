@@ -19,6 +19,7 @@ from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
 from facecluster.store import Store
+from facecluster.store.copies import remember_copy
 
 Progress = Callable[[str, int, int], None]  # what is counted, how many are done, how many there are
 
@@ -83,6 +84,7 @@ def run(
     if report:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)
         page = write_run_report(place, grouped.table, model=model, progress=told, gone=gone_folders(place)).index
+        remember_copy(place, "report", os.path.dirname(os.path.abspath(page)))
     found = grouped.reconciled
     counts = found.run.counts
     return RunSummary(

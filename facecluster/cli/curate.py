@@ -88,6 +88,7 @@ def command(
     from facecluster.curate.split import parse_shares
     from facecluster.models.registry import card_of
     from facecluster.store import Store
+    from facecluster.store.copies import remember_copy
 
     place = Store(store)
     place.check()
@@ -103,6 +104,8 @@ def command(
         plan = curate(read_labelled_faces(place, card.name, spool, labels), config)
         sheet = datasheet(plan, by_group)
         target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run)
+        if target is not None and not dry_run:
+            remember_copy(place, "data set", str(target.folder))
     _print(sheet, target, as_json)
 
 

@@ -67,6 +67,7 @@ def command(
     from facecluster.dedup import ApplyOptions, DedupConfig
     from facecluster.errors import InputError
     from facecluster.store import Store
+    from facecluster.store.copies import remember_copy
 
     place = Store(store)
     place.check()
@@ -87,6 +88,7 @@ def command(
                 people = _people(place, model) if burst_seconds else {}
                 config = DedupConfig(prefer=prefer, protect=protect, burst_seconds=burst_seconds, **people)
                 found, rows = _find(place, config, folder, move_bursts)
+                remember_copy(place, "dedup", folder)
                 if how is not None:
                     found |= _apply(place, rows, how, folder, dry_run)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -126,9 +127,11 @@ def report(
     """
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
+    from facecluster.store.copies import remember_copy
 
     with open_progress_bar("report pages") as progress:
         summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone)
+    remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""
     click.echo(f"{found}; {summary.nobody:,} faces without a person{unclear}")
