@@ -18,6 +18,7 @@ from facecluster.calibrate import CalibrationResult, calibrate, check_enough_lab
 from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.faces.detect import KEPT, DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
+from facecluster.faces.fit_reading import card_in
 from facecluster.faces.fit_recognisability import recognisability_of
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.identify import STEPS, IdentifyConfig, group_kept, identify, read_links
@@ -27,7 +28,6 @@ from facecluster.grouping.link_plan import MEMORY, Task
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, FolderShelf, LocalCrew, Shelf
-from facecluster.models.registry import card_of
 from facecluster.people import (
     OverlayStore,
     ReconciledRun,
@@ -144,7 +144,7 @@ def cluster_faces(
         engine: where the links are made; None for this process. A dry run is always here: other machines do not see its tables.
         memory: bytes that a task of the engine may take.
     """
-    card = card_of(embed.model)
+    card = card_in(store, embed, None if dry_run else store, fit=True)
     if identities is None:
         fitted = read_calibration(store, card).identify_settings()
         identities = IdentifyConfig(**card.grouping_settings(), **fitted)
@@ -178,7 +178,7 @@ def _cluster(
     full: bool,
 ) -> Clustered:
     """Write tables to `made`; runs and decisions are those of `store`."""
-    card = card_of(embed.model)
+    card = card_in(store, embed, fit=True)
     check_vectors(store, embed)
     followed = follow_faces(store, made, embed.table())
     ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
@@ -250,7 +250,7 @@ def calibrate_faces(
     Raises:
         InputError: the user has said too little.
     """
-    card = card_of(embed.model)
+    card = card_in(store, embed, fit=True)
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare_decisions(store, ids, vectors)

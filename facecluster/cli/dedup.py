@@ -97,13 +97,13 @@ def command(
 
 def _people(place: Store, model: str) -> dict[str, Any]:
     """The vectors that tell whether a burst shows the same people, if the store has them."""
-    from facecluster.models.registry import card_of
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
 
-    card = card_of(model)
+    card = card_in(place, EmbedConfig(model=model))
     card = results.calibration_of(place, card).apply_to(card)
     table = f"embeddings/{card.name}"
-    even = -card.intercept / card.slope  # the cosine from which a pair is more likely one person than two
-    return {"embeddings": table, "same_person_cosine": even} if place.shards(table) else {}
+    return {"embeddings": table, "same_person_cosine": card.even_cosine} if place.shards(table) else {}
 
 
 def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[str, Any], list[Row]]:
