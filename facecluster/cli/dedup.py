@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @renamed_option("--move-bursts", old="--bursts", is_flag=True, help="Move the other photos of bursts too; otherwise they are only shown.")
 @click.option(
-    "--model", metavar="CARD", default="bundled", show_default=True,
-    help="Model that tells whether photos of a burst show the same people: 'bundled' or the path of a model card.",
+    "--model", metavar="MODEL", default="bundled", show_default=True,
+    help="Model that tells whether photos of a burst show the same people: 'bundled', its name, or the path of its card.",
 )  # fmt: skip
 @click.option("--out", metavar="DIR", help="Folder for the plan, the page and undo files.", show_default="dedup/ in the store")
 @click.option("--dry-run", is_flag=True, help="With --move-to, --link or --undo: check, print what would be done, and touch no photo.")

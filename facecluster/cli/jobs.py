@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def embed(
-    photos: tuple[str, ...], store: str, *, model: str = "bundled", detector: str = "bundled", device: str = "auto", threshold: float | None = None,
-    workers: int | None = None, scheduler: str | None = None, retry_failed: bool = False, lists: tuple[str, ...] = (),
+    photos: tuple[str, ...], store: str, *, model: str = "bundled", detector: str = "bundled", device: str = "auto",
+    threshold: float | None = None, workers: int | None = None, scheduler: str | None = None, retry_failed: bool = False,
+    lists: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
     """Detect and embed the faces of photos, and print what was done."""
     from facecluster.faces.detect import DetectConfig

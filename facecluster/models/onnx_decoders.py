@@ -4,8 +4,8 @@ Each takes the outputs of one picture and its padded height and width in px, and
 x, y, w, h, landmarks in order right eye, left eye, nose, right and left corner of the mouth (the person's right), both in px of the
 picture; scores are 0 to 1. Cells are ordered row by row.
 
-yunet   Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", as OpenCV's FaceDetectorYN decodes it. Outputs cls, obj, bbox, kps at
-        strides 8, 16, 32. score = sqrt(cls * obj); centre = (cell + bbox[:2]) * stride, size = exp(bbox[2:]) * stride, landmark =
+yunet   Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", as OpenCV's FaceDetectorYN decodes it. Outputs cls, obj, bbox, kps
+        at strides 8, 16, 32. score = sqrt(cls * obj); centre = (cell + bbox[:2]) * stride, size = exp(bbox[2:]) * stride, landmark =
         (cell + kps) * stride, where cell is column and row.
 scrfd   Guo et al. 2021, "Sample and Computation Redistribution for Efficient Face Detection", as insightface decodes it (also its packs
         buffalo_l, buffalo_s and antelopev2). Scores, distances from the cell's corner (column, row) * stride to the box's left, top, right
@@ -27,7 +27,6 @@ Decode = Callable[[Sequence[Floats], int, int, float], Candidates]  # outputs, h
 _YUNET_STRIDES = (8, 16, 32)
 _YUNET = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _YUNET_STRIDES]
 _SCRFD_STRIDES = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}  # by number of outputs: strides, anchors a cell
-DIVISOR = {"yunet": 32, "scrfd": 32}  # sides of a picture must be multiples of it
 CASUAL = {"yunet": 0.6, "scrfd": 0.5}  # lowest score of a face if the card states none
 
 
@@ -68,6 +67,11 @@ def decode_scrfd(outputs: Sequence[Floats], height: int, width: int, threshold: 
 
 
 DECODERS: dict[str, Decode] = {"yunet": decode_yunet, "scrfd": decode_scrfd}
+
+
+def divisor(outputs: int) -> int:
+    """Of what the sides of a picture must be multiples, px, for a graph with so many outputs."""
+    return max(_SCRFD_STRIDES.get(outputs, (_YUNET_STRIDES, 1))[0])
 
 
 def family_of(shapes: dict[str, list[Any]]) -> str | None:

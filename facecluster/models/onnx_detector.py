@@ -15,7 +15,7 @@ from facecluster.errors import ModelError
 from facecluster.models.card import Input, about_of, incomplete, input_fingerprint, is_onnx, read_input, read_toml
 from facecluster.models.detector import Detector
 from facecluster.models.folder import BUNDLED, card_path
-from facecluster.models.onnx_decoders import CASUAL, DECODERS, DIVISOR, family_of, output_order
+from facecluster.models.onnx_decoders import CASUAL, DECODERS, divisor, family_of, output_order
 from facecluster.models.onnx_session import OnnxSession
 from facecluster.models.search import Found, search
 from facecluster.models.views import Candidates, Pixels, resized
@@ -42,7 +42,7 @@ class OnnxDetector:
         self.session = OnnxSession(path, wanted, device, sha256)
         if family_of(self.session.shapes) != family:
             raise ModelError(f"expected outputs of the family {family}, found {self.session.shapes} in {path}: use another file, or card")
-        self.threshold, self._decode, self._divisor = threshold, DECODERS[family], DIVISOR[family]
+        self.threshold, self._decode, self._divisor = threshold, DECODERS[family], divisor(len(self.session.shapes))
         self._order = output_order(family, list(self.session.shapes))
         said = input_fingerprint(sha256 or "", wanted)
         self.fingerprint = hashlib.sha256(f"{said} {family}".encode()).hexdigest()
