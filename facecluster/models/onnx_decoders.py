@@ -44,7 +44,7 @@ def decode_yunet(outputs: Sequence[Floats], height: int, width: int, threshold: 
         score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
         rows = np.flatnonzero(score >= threshold)
         cell = _cells(height, width, stride)[rows]
-        size = np.exp(box[rows, 2:]) * stride
+        size = np.exp(np.clip(box[rows, 2:], -10, 10)) * stride
         boxes.append(np.concatenate([(cell + box[rows, :2]) * stride - size / 2, size], axis=1))
         marks.append((cell[:, None] + kps[rows].reshape(-1, 5, 2)) * stride)
         scores.append(score[rows])
