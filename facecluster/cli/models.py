@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,9 @@ from facecluster.cli.options import device_option, json_option
 from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
+    from facecluster.models.card import About
     from facecluster.models.library import Model
+    from facecluster.models.pull import Offer
 
 
 @click.group("models")
@@ -34,18 +37,30 @@ def list_models(as_json: bool) -> None:
     """
     from facecluster.models.folder import models_folder
     from facecluster.models.library import models
+    from facecluster.models.pull import PACKS, offers
 
     found = models()
+    there = {model.about.name for model in found}
+    rest = [offer.about for offer in offers() if offer.about.name not in there]
     if as_json:
         rows = [_facts(model) | {"problem": model.problem or None} for model in found]
-        click.echo(json.dumps({"folder": str(models_folder()), "models": rows}, indent=1))
+        more = [{"name": about.name, "task": about.task, "licence": about.licence} for about in rest]
+        click.echo(json.dumps({"folder": str(models_folder()), "models": rows, "to_pull": more}, indent=1))
         return
-    width = max(len(model.about.name) for model in found)
+    width = max(len(about.name) for about in [*(model.about for model in found), *rest])
     for model in found:
-        about = model.about
-        state = f"can't be used: {model.problem}" if model.problem else f"licence: {about.licence}"
-        click.echo(f"{printable(about.name):<{width}}  {about.task:<8}  {printable(state)}")
+        _line(model.about, f"can't be used: {model.problem}" if model.problem else f"licence: {model.about.licence}", width)
+    if rest:
+        click.echo("\nto pull:")
+    for about in rest:
+        _line(about, f"licence: {about.licence}", width)
+    packs = ", ".join(f"{name} ({' and '.join(parts)})" for name, parts in PACKS.items())
+    click.echo(f"\npairs to pull together: {packs}")
     click.echo(f"folder: {models_folder()}", err=True)
+
+
+def _line(about: About, state: str, width: int) -> None:
+    click.echo(f"{printable(about.name):<{width}}  {about.task:<8}  {printable(state)}")
 
 
 @command.command("info")
@@ -53,15 +68,20 @@ def list_models(as_json: bool) -> None:
 @json_option
 @handle_errors
 def info(name: str, as_json: bool) -> None:
-    """Print what the card of a model says: NAME is 'bundled', a name of 'models list', or the path of a card.
+    """Print what the card of a model says: NAME is 'bundled', a name of 'models list', also one to pull, or the path of a card.
 
     \b
     Example: facecluster models info bundled
     """
-    from facecluster.models.folder import BUNDLED
-    from facecluster.models.library import find_model
+    from facecluster.models.folder import BUNDLED, installed
+    from facecluster.models.library import Model, find_model
+    from facecluster.models.pull import CATALOGUE, offers
 
-    found = [find_model(name, task) for task in (("embedder", "detector") if name == BUNDLED else (None,))]
+    if name not in installed() and (path := CATALOGUE / f"{name}.toml").is_file():
+        found = [Model(offer.about, path, offer.card) for offer in offers(name)]
+        click.echo(f"not there yet: facecluster models pull {name}", err=True)
+    else:
+        found = [find_model(name, task) for task in (("embedder", "detector") if name == BUNDLED else (None,))]
     if as_json:
         click.echo(json.dumps([_facts(model) for model in found], indent=1))
         return
@@ -124,6 +144,47 @@ def add(file: str, card: str | None, name: str | None, replace: bool, **said: An
     added = add_model(path, sections, replace=replace)
     option = "--detector" if added.about.task == "detector" else "--model"
     click.echo(f"added the {added.about.task} {added.about.name}: facecluster run PHOTOS -o STORE {option} {added.about.name}")
+
+
+@command.command("pull")
+@click.argument("name")
+@click.option("--accept-licence", is_flag=True, help="Accept the terms of a model that asks for it, as of one for research alone.")
+@click.option("--mirror", metavar="URL", help="Server with the paths of huggingface.co.", show_default="HF_ENDPOINT, else the hub itself")
+@click.option("--replace", is_flag=True, help="Replace a model of that name.")
+@handle_errors
+def pull(name: str, accept_licence: bool, mirror: str | None, replace: bool) -> None:
+    """Fetch a model that others publish: NAME is one of 'models list', or opencv, buffalo_l, buffalo_s, antelopev2 for a detector and an
+    embedder together. Needs the extra 'onnx'.
+
+    A download that was stopped goes on where it ended. The file is used only if its SHA-256 is right.
+
+    \b
+    Example: facecluster models pull opencv
+    """
+    from facecluster.cli.progress import open_progress_bar
+    from facecluster.models.pull import offers
+    from facecluster.models.pull import pull as pull_model
+
+    wanted = offers(name)
+    for offer in wanted:
+        _accept(offer, accept_licence)
+    for offer in wanted:
+        with open_progress_bar(f"{offer.about.name}, bytes") as progress:
+            told: dict[str, Any] = {"tick": lambda n, total: progress(n, total or n), "say": lambda text: click.echo(text, err=True)}
+            pull_model(offer, mirror=mirror, replace=replace, **told)
+    words = " ".join(f"--{'detector' if o.about.task == 'detector' else 'model'} {o.about.name}" for o in wanted)
+    click.echo(f"ready: facecluster run PHOTOS -o STORE {words}")
+
+
+def _accept(offer: Offer, accepted: bool) -> None:
+    """Ask whether the terms of a model are accepted, where somebody can answer. Raises InputError if they are not."""
+    from facecluster.errors import InputError
+
+    if not offer.asks or accepted:
+        return
+    click.echo(f"{offer.about.name}: licence {offer.about.licence}. {offer.about.limits} Source: {offer.about.source}", err=True)
+    if not sys.stdin.isatty() or not click.confirm("Do you accept these terms?", err=True):
+        raise InputError(f"expected that you accept the licence of {offer.about.name}, found no yes: give --accept-licence to accept it")
 
 
 @command.command("remove")

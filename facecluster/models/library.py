@@ -126,7 +126,7 @@ def add(file: Path, card: Mapping[str, Any], *, replace: bool = False) -> Model:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as beside:
-            weights, text = Path(beside) / f"{name}{file.suffix}", Path(beside) / f"{name}.toml"
+            weights, text = Path(beside) / f"{name}{'.onnx' if is_onnx(dict(card)) else file.suffix}", Path(beside) / f"{name}.toml"
             shutil.copyfile(file, weights)
             text.write_text(to_toml(card), encoding="utf-8")
             _try(text)
