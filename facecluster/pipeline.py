@@ -28,6 +28,7 @@ from facecluster.grouping.link_plan import MEMORY, Task
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, FolderShelf, LocalCrew, Shelf
+from facecluster.models.folder import BUNDLED
 from facecluster.people import (
     OverlayStore,
     ReconciledRun,
@@ -61,6 +62,7 @@ class Embedded:
     faces: int = 0
     failed: int = 0
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what to know, a line each
 
 
 def embed_photos(
@@ -78,7 +80,7 @@ def embed_photos(
 ) -> Embedded:
     """Photos to vectors: plan what is new, detect and embed each shard that is not done."""
     collected = collect(sources, store, lists=lists, retry_failed=retry_failed, shard_size=shard_size)
-    done = Embedded(collected, warnings=collected.warnings)
+    done = Embedded(collected, warnings=collected.warnings, notes=_note_on_detectors(store, detect))
     runner = engine or LocalEngine()
     detecting = partial(detect_shard, store=store, config=detect, device=device)
     embedding = partial(embed_shard, store=store, config=embed, device=device)
@@ -99,6 +101,16 @@ def embed_photos(
         for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
             pass
     return done
+
+
+def _note_on_detectors(store: Store, detect: DetectConfig) -> list[str]:
+    """A note if another detector than the one that is asked for has searched the photos of the store."""
+    shards = store.shards("faces")
+    before = store.stamp("faces", shards[0]) if shards else None
+    name = BUNDLED if before is None else before.get("detector_name", BUNDLED)
+    if before is None or name == detect.detector:
+        return []
+    return [f"photos that were searched keep the faces that the detector {name} found: {detect.detector} searches new ones, or a new store"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ def embed(
         done = embed_photos(photos, place, *configs, engine=engine, **options)
     for line in done.warnings:
         click.echo(f"warning: {line!r}", err=True)
+    for line in done.notes:
+        click.echo(f"note: {printable(line)}", err=True)
     known = f", {done.collected.known:,} known before" if done.collected.known else ""
     click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
     for line in done.collected.passed_over:

@@ -24,7 +24,7 @@ from facecluster.models.folder import BUNDLED, card_path, check_name, installed,
 from facecluster.models.onnx_decoders import CASUAL, family_of
 from facecluster.models.onnx_detector import load_detector
 from facecluster.models.onnx_session import OnnxSession, sha256_of
-from facecluster.models.registry import load_embedder
+from facecluster.models.registry import best_device, load_embedder
 from facecluster.models.toml_text import to_toml
 
 _FAMILY_INPUT = {
@@ -165,7 +165,7 @@ class Speed:
 
 def bench(name: str, *, device: str = "auto", rounds: int = 3) -> Speed:
     """Measure an embedder on 32 faces of noise, mirrored ones added, or a detector on a picture of 1280x960."""
-    task = find_model(name).about.task
+    task, device = find_model(name).about.task, best_device(device)
     return Speed(_speed(name, task, device, rounds), _speed(BUNDLED, task, device, rounds))
 
 

@@ -63,8 +63,9 @@ class OnnxDetector:
             outputs = self.session.run(shown[None])
             found = self._decode([outputs[i] for i in self._order], shown.shape[0], shown.shape[1], threshold)
             middle = (found.boxes[:, :2] + found.boxes[:, 2:] / 2) * scale
-            inside = (middle > 0).all(axis=1) & (middle < (width, height)).all(axis=1) & np.isfinite(found.boxes).all(axis=1)
-            out.append(found.take(np.flatnonzero(inside)).mapped(scale, np.zeros(2)))
+            inside = (middle > 0).all(axis=1) & (middle < (width, height)).all(axis=1)
+            real = (found.boxes[:, 2:] > 0).all(axis=1) & np.isfinite(found.landmarks).all(axis=(1, 2))  # distances may be below 0
+            out.append(found.take(np.flatnonzero(inside & real)).mapped(scale, np.zeros(2)))
         return out
 
     def _fitted(self, picture: Pixels) -> tuple[Pixels, NDArray[np.float64]]:

@@ -48,7 +48,7 @@ class Offer:
 
 def offers(name: str | None = None) -> list[Offer]:
     """The models of a name of the catalogue or of a pack; None: all. Raises InputError for a name that is neither."""
-    names = sorted(p.stem for p in CATALOGUE.glob("*.toml"))
+    names = list(dict.fromkeys(part for pack in PACKS.values() for part in pack))
     if name is not None and name not in (*names, *PACKS):
         raise InputError(f"expected one of {', '.join([*PACKS, *names])}, found {name!r}: for a file of your own, see 'models add'")
     return [_offer(CATALOGUE / f"{n}.toml") for n in (names if name is None else PACKS.get(name, (name,)))]
