@@ -21,7 +21,7 @@ import numpy as np
 from facecluster.errors import InputError, ModelError
 from facecluster.models.card import About, Input, about_of, is_onnx, read_toml
 from facecluster.models.folder import BUNDLED, card_path, check_name, installed, models_folder
-from facecluster.models.onnx_decoders import CASUAL, family_of
+from facecluster.models.onnx_decoders import USUAL_THRESHOLD, family_of
 from facecluster.models.onnx_detector import load_detector
 from facecluster.models.onnx_session import OnnxSession, sha256_of
 from facecluster.models.registry import best_device, load_embedder
@@ -84,7 +84,7 @@ def describe(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     if family:
         wanted = _FAMILY_INPUT[family] | {k: said[k] for k in ("colour", "mean", "std") if k in said}
         card = {"model": about, "decoder": {"family": family}, "input": wanted}
-        return card | {"reading": {"threshold": said.get("threshold", CASUAL[family])}}
+        return card | {"reading": {"threshold": said.get("threshold", USUAL_THRESHOLD[family])}}
     if missing := [k for k in ("colour", "mean", "std") if k not in said]:
         hint = "most are RGB, 127.5 and 127.5; the model's page says so"
         raise InputError(f"expected --{', --'.join(missing)} for an embedder, whose graph does not say them, found none: {hint}")

@@ -27,7 +27,7 @@ Decode = Callable[[Sequence[Floats], int, int, float], Candidates]  # outputs, h
 _YUNET_STRIDES = (8, 16, 32)
 _YUNET = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _YUNET_STRIDES]
 _SCRFD_STRIDES = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}  # by number of outputs: strides, anchors a cell
-CASUAL = {"yunet": 0.6, "scrfd": 0.5}  # lowest score of a face if the card states none
+USUAL_THRESHOLD = {"yunet": 0.8, "scrfd": 0.5}  # lowest score of a face if the card states none; scrfd: as insightface has it
 
 
 def _cells(height: int, width: int, stride: int, anchors: int = 1) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from facecluster.errors import ModelError
 from facecluster.models.card import Input, about_of, incomplete, input_fingerprint, is_onnx, read_input, read_toml
 from facecluster.models.detector import Detector
 from facecluster.models.folder import BUNDLED, card_path
-from facecluster.models.onnx_decoders import CASUAL, DECODERS, divisor, family_of, output_order
+from facecluster.models.onnx_decoders import DECODERS, USUAL_THRESHOLD, divisor, family_of, output_order
 from facecluster.models.onnx_session import OnnxSession
 from facecluster.models.search import Found, search
 from facecluster.models.views import Candidates, Pixels, resized
@@ -84,7 +84,7 @@ def detector_settings(raw: dict[str, Any], path: Path) -> tuple[Input, str, floa
     """What a detector's card says of its ONNX file: input, family, threshold. Raises ModelError."""
     try:
         family = str(raw["decoder"]["family"])
-        return read_input(raw), family, float(raw.get("reading", {}).get("threshold", CASUAL.get(family, 0.5)))
+        return read_input(raw), family, float(raw.get("reading", {}).get("threshold", USUAL_THRESHOLD.get(family, 0.5)))
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise incomplete(path, e) from e
 
