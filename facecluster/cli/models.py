@@ -122,7 +122,8 @@ def _facts(model: Model) -> dict[str, Any]:
 @click.option("--replace", is_flag=True, help="Replace a model of that name.")
 @handle_errors
 def add(file: str, card: str | None, name: str | None, replace: bool, **said: Any) -> None:
-    """Add a model of yours: an ONNX FILE that finds faces (YuNet, SCRFD) or makes vectors of aligned faces. Needs the extra 'onnx'.
+    """Add a model of yours: an ONNX FILE that finds faces (YuNet, SCRFD) or makes vectors of aligned faces (needs the extra 'onnx'), or a
+    vision transformer with timm's names in safetensors.
 
     \b
     Example: facecluster models add arcface.onnx --colour RGB --mean 127.5 127.5 127.5 --std 127.5 127.5 127.5

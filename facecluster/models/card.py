@@ -125,7 +125,7 @@ def read_card(path: Path) -> Card:
             impostor_mean=0, impostor_sd=0.1, ranges=raw.get("ranges", {}), input=read_input(raw) if is_onnx(raw) else None,
             recognisability=from_card(raw.get("recognisability"), dim),
         )  # fmt: skip
-        if reading is None and is_onnx(raw):
+        if reading is None and (is_onnx(raw) or "kind" in blank.settings):
             return replace(blank.with_impostors(0.0, _GUESSED_SD / math.sqrt(dim)), is_fitted=False)
         if reading is None:
             raise KeyError("reading")

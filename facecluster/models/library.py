@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from facecluster.errors import InputError, ModelError
+from facecluster.models import vit
 from facecluster.models.card import About, Input, about_of, is_onnx, read_toml
 from facecluster.models.folder import BUNDLED, card_path, check_name, installed, models_folder
 from facecluster.models.onnx_decoders import USUAL_THRESHOLD, family_of
@@ -65,25 +67,27 @@ def models() -> list[Model]:
 
 
 def describe(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a card for an ONNX file.
+    """The sections of a card for an ONNX file, or for the safetensors of a vision transformer with timm's names.
 
     Args:
-        file: the ONNX file.
+        file: the weights.
         given: what the user says of it; None or missing is not said. Keys: name, licence, limits, source, colour, mean, std, threshold.
 
     Raises:
-        ModelError: it is no ONNX file of a kind that can be used.
+        ModelError: it is no file of a kind that can be used.
         InputError: something is missing that the graph does not say.
     """
     said = {k: v for k, v in given.items() if v is not None}
-    session = OnnxSession(file, Input())
-    family = family_of(session.shapes)
-    about = {"name": said.get("name", file.stem), "task": "detector" if family else "embedder", "format": "onnx"}
+    about = {"name": said.get("name", file.stem), "task": "embedder", "format": "onnx"}
     about |= {"sha256": sha256_of(file), "licence": said.get("licence", "not stated")}
     about |= {k: said[k] for k in ("limits", "source") if k in said}
+    if file.suffix == ".safetensors":
+        return {"model": about | {"format": "safetensors", "dim": _vit_dim(file)}, "network": {"kind": vit.KIND}}
+    session = OnnxSession(file, Input())
+    family = family_of(session.shapes)
     if family:
         wanted = _FAMILY_INPUT[family] | {k: said[k] for k in ("colour", "mean", "std") if k in said}
-        card = {"model": about, "decoder": {"family": family}, "input": wanted}
+        card = {"model": about | {"task": "detector"}, "decoder": {"family": family}, "input": wanted}
         return card | {"reading": {"threshold": said.get("threshold", USUAL_THRESHOLD[family])}}
     if missing := [k for k in ("colour", "mean", "std") if k not in said]:
         hint = "most are RGB, 127.5 and 127.5; the model's page says so"
@@ -95,6 +99,19 @@ def describe(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         raise ModelError(f"expected one output with a vector, or those of a detector (yunet, scrfd), found {found} in {file}: use another")
     wanted = {k: said[k] for k in ("colour", "mean", "std")} | {"size": side, "alignment": "arcface-112"}
     return {"model": about | {"dim": int(outputs[0].size)}, "input": wanted}
+
+
+def _vit_dim(file: Path) -> int:
+    """Length of the vectors of a vision transformer. Raises ModelError if the file holds something else."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            names = list(opened.keys())
+            if vit.is_vit(names):
+                return int(opened.get_slice("head.weight").get_shape()[0])
+    except (OSError, SafetensorError) as e:
+        raise ModelError(f"expected a safetensors file, found {file}: {' '.join(str(e).split())[:100]}. Use another") from e
+    found = ", ".join(names[:3])
+    raise ModelError(f"expected the tensors of a vision transformer by timm's names, found {found}... in {file}: give its card with --card")
 
 
 def _side(session: OnnxSession, file: Path) -> int:

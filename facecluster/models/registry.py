@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
+from facecluster.models import vit
 from facecluster.models.card import Card, card_of, read_card
 from facecluster.models.embedder import CROP, AttentionEmbedder
 from facecluster.models.folder import WEIGHTS, card_path
@@ -88,9 +89,9 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 
 class AttentionModel:
-    """The bundled embedder, ready to run: with folded batch norms, in 8-bit integers or bfloat16 if the hardware has them."""
+    """An embedder of torch, ready to run: with folded batch norms, in 8-bit integers or bfloat16 if card and hardware have them."""
 
-    def __init__(self, network: AttentionEmbedder, card: Card, device: str = "cpu") -> None:
+    def __init__(self, network: AttentionEmbedder | vit.VisionTransformer, card: Card, device: str = "cpu") -> None:
         """Changes `network` in place."""
         self.card = card
         self.device = best_device(device)
@@ -98,7 +99,7 @@ class AttentionModel:
         folded = fold_batch_norm(network.eval())
         self.arithmetic = str(self.dtype).removeprefix("torch.")
         self.run: Callable[[torch.Tensor], torch.Tensor]  # faces (n, 3, 112, 112) uint8 -> vectors
-        if self.device == "cpu" and card.ranges and is_supported():
+        if isinstance(network, AttentionEmbedder) and self.device == "cpu" and card.ranges and is_supported():
             self.arithmetic = f"int8 and {self.arithmetic}"
             self.run = Int8Embedder(network, card.ranges, self.dtype)
         else:
@@ -127,8 +128,13 @@ def load_embedder(model: str = "bundled", device: str = "auto") -> Embedder:
     if card.input is not None:
         return OnnxEmbedder(path, card, best_device(device))
     try:
+        weights = load_weights(path.with_suffix(".safetensors"), card.sha256)
+        if card.settings.get("kind") == vit.KIND:
+            if weights["head.weight"].shape[0] != card.dim:
+                raise ValueError(f"vectors of {weights['head.weight'].shape[0]} numbers, not {card.dim}")
+            return AttentionModel(vit.VisionTransformer.from_weights(weights), card, device)
         network = AttentionEmbedder(dim=card.dim, **card.settings)
-        network.load_state_dict(load_weights(path.with_suffix(".safetensors"), card.sha256))
+        network.load_state_dict(weights)
         return AttentionModel(network, card, device)
-    except (RuntimeError, TypeError, KeyError) as e:
+    except (RuntimeError, TypeError, KeyError, ValueError) as e:
         raise ModelError(f"expected weights and ranges that fit the card {path}, found: {str(e).splitlines()[0]}") from e
