@@ -86,13 +86,14 @@ def command(
     from facecluster.curate.datasheet import datasheet
     from facecluster.curate.labelled_faces import read_two_columns
     from facecluster.curate.split import parse_shares
-    from facecluster.models.registry import card_of
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
     from facecluster.store import Store
     from facecluster.store.copies import remember_copy
 
     place = Store(store)
     place.check()
-    card = card_of(model)
+    card = card_in(place, EmbedConfig(model=model))
     bounds = {} if min_margin is None else {"min_margin": min_margin}
     config = CurateConfig(
         clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),

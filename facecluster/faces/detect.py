@@ -23,7 +23,8 @@ from facecluster import geometry
 from facecluster.errors import PhotoError
 from facecluster.faces.left_out import drop_files, without_forgotten, without_forgotten_faces
 from facecluster.faces.tracks import Tracks
-from facecluster.models.detector import Detector
+from facecluster.models.folder import BUNDLED
+from facecluster.models.onnx_detector import FaceFinder, load_detector
 from facecluster.models.registry import best_device, load_embedder
 from facecluster.models.search import WORK_SIDE
 from facecluster.photos.archives.uris import Range
@@ -44,6 +45,7 @@ GPU_PHOTOS = 16  # photos that a GPU searches together
 class DetectConfig:
     """Settings that decide which faces are found, and how their crops look."""
 
+    detector: str = BUNDLED  # or the name of a detector in the user's folder, or the path of a card
     threshold: float | None = None  # minimum score of a face, 0 to 1; None: that of the model card
     # px, at least WORK_SIDE; photos of twice this and more are reduced to between once and twice this (a JPEG of 4000 px is decoded at half
     # its size at once), long ones less. It decides how sharp crops are, not which faces are found.
@@ -58,11 +60,13 @@ class DetectConfig:
             raise ValueError(f"expected max_side of at least {WORK_SIDE} px, found {self.max_side}: photos are searched at that size")
 
     def stamp(self) -> Stamp:
-        detector = _detector("cpu")
+        detector = _detector(self.detector, "cpu")
         threshold = detector.threshold if self.threshold is None else self.threshold
-        settings = {"threshold": threshold, "max_side": self.max_side, "min_side": self.min_side}
+        settings: dict[str, Any] = {"threshold": threshold, "max_side": self.max_side, "min_side": self.min_side}
         if self.video_seconds != VIDEO_SECONDS:  # stores from before have stamps without it
             settings["video_seconds"] = self.video_seconds
+        if self.detector != BUNDLED:
+            settings["detector_name"] = self.detector
         return {"table": "faces", "detector": detector.fingerprint, **settings}
 
 
@@ -77,8 +81,8 @@ class Faces:
 
 
 @lru_cache(maxsize=2)
-def _detector(device: str) -> Detector:
-    return Detector.load(device=best_device(device))
+def _detector(detector: str, device: str) -> FaceFinder:
+    return load_detector(detector, best_device(device))
 
 
 def open_for_search(data: bytes, uri: str, config: DetectConfig) -> Photo:
@@ -97,7 +101,7 @@ def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *
 
 def _detect(images: Sequence[NDArray[np.uint8]], config: DetectConfig, scales: Sequence[float], device: str) -> list[Faces]:
     out = []
-    for (found, turn), scale in zip(_detector(device).search(images, threshold=config.threshold), scales, strict=True):
+    for (found, turn), scale in zip(_detector(config.detector, device).search(images, threshold=config.threshold), scales, strict=True):
         keep = found.boxes[:, 2:].min(axis=1, initial=np.inf) >= config.min_side * scale
         out.append(Faces(found.boxes[keep], found.landmarks[keep], found.scores[keep], turn))
     return out
