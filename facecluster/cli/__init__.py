@@ -37,6 +37,7 @@ _COMMANDS = {
     "curate": "Make a clean data set: labels checked, duplicates out, split by person.",
     "evaluate": "Measure the people found against known answers.",
     "demo": "Try it on synthetic people: needs no photos and no network.",
+    "plan": "Say what a job takes before it starts: time, memory, disk, network, cost.",
     "doctor": "Print what this machine has, and what to install for more.",
 }
 

@@ -1,14 +1,12 @@
 """How the stages grow with the number of faces: processor time, memory, disk. Writes the table that `facecluster plan` is fitted to.
 
-    python workflows/benchmarks/growth.py --work FOLDER --faces 10000 20000 30000 60000 100000
-    python workflows/benchmarks/growth.py --work FOLDER --tasks --faces 10000 30000 100000 300000
-    python workflows/benchmarks/growth.py --photos --work FOLDER
-    python workflows/benchmarks/growth.py --plot docs/images/growth.svg
+    python workflows/benchmarks/growth.py --work FOLDER --faces 10000 20000 40000 100000
+    python workflows/benchmarks/growth.py --work FOLDER --ways tasks --faces 300000
 
 Stores have the vectors of grouping.py's generator, two faces a photo, shards of 128 photos and crops of random bytes, as long as real ones.
-Each size is grouped and reported in a process of its own, by the product. `--tasks` sends it the way of large collections, whatever their
-limit; then tasks are done one after another, and what one process does between them is counted apart. Processor time holds on a busy
-machine, the clock does not. What was measured before is kept; a size that is measured again replaces it.
+Each size is grouped and reported by the product, each way in a process of its own: here (in one process, as small collections are), and in
+tasks, as large ones are, whatever their limit; tasks are done one after another, and what one process does between them is counted apart.
+Processor time holds on a busy machine, the clock does not. What was measured before is kept; a size that is measured again replaces it.
 """
 
 from __future__ import annotations
@@ -218,22 +216,29 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for stores")
     parser.add_argument("--faces", type=int, nargs="+", default=[])
     parser.add_argument("--dim", type=int, default=128, help="a multiple of 128")
-    parser.add_argument("--tasks", action="store_true", help="the way of large collections, whatever their limit")
+    parser.add_argument("--ways", nargs="+", choices=["here", "tasks"], default=["here", "tasks"])
     parser.add_argument("-o", "--out", type=Path, default=TABLE)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        print(json.dumps(measure(args.measure, args.tasks, EmbedConfig(model=model(args.dim, Path(args.measure).parent)))))
+        embed = EmbedConfig(model=model(args.dim, Path(args.measure).parent))
+        print(json.dumps(measure(args.measure, args.ways == ["tasks"], embed)))
         return
     for n in args.faces:
         folder = args.work / f"growth-{n}"
         shutil.rmtree(folder, ignore_errors=True)
         write_store(str(folder), n, EmbedConfig(model=model(args.dim, args.work)))
-        command = [sys.executable, __file__, "--measure", str(folder), "--dim", str(args.dim), *(["--tasks"] if args.tasks else [])]
-        rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        for row in rows:
-            print(json.dumps(row), flush=True)
-        keep(rows, args.out)
+        for way in args.ways:
+            for made in folder.iterdir():
+                if made.is_dir() and made.name not in ("photos", "faces", "embeddings"):
+                    shutil.rmtree(made)
+                elif made.is_file() and made.name != "store.json":
+                    made.unlink()
+            command = [sys.executable, __file__, "--measure", str(folder), "--dim", str(args.dim), "--ways", way]
+            rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            for row in rows:
+                print(json.dumps(row), flush=True)
+            keep(rows, args.out)
         shutil.rmtree(folder)
 
 

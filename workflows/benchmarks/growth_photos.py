@@ -32,16 +32,17 @@ from facecluster.faces.detect import DetectConfig, detect_faces
 from facecluster.faces.embed import EmbedConfig, embed_faces
 from facecluster.store import Store
 
-SIZES = {2: (1632, 1224), 12: (4000, 3000), 24: (6000, 4000)}  # px by megapixels
+SIZES = {0.5: (816, 612), 2: (1632, 1224), 12: (4000, 3000), 24: (6000, 4000)}  # px by megapixels
 KINDS = {  # megapixels, people a photo
-    "2 MP, nobody": (2, 0), "2 MP, 2 people": (2, 2), "12 MP, 2 people": (12, 2), "24 MP, 2 people": (24, 2), "12 MP, 5 people": (12, 5),
+    "0.5 MP, 2 people": (0.5, 2), "2 MP, nobody": (2, 0), "2 MP, 2 people": (2, 2), "12 MP, 2 people": (12, 2), "24 MP, 2 people": (24, 2),
+    "12 MP, 5 people": (12, 5),
 }  # fmt: skip
 COUNT = 8  # photos a kind
 
 
-def draw(folder: Path, megapixels: int, people: int) -> None:
+def draw(folder: Path, megapixels: float, people: int) -> None:
     """Photos of a kind as JPEG files."""
-    rng, space = np.random.default_rng(megapixels + people), FaceSpace.load()
+    rng, space = np.random.default_rng(int(megapixels) + people), FaceSpace.load()
     cast = make_people(space, 6, 1)
     folder.mkdir(parents=True)
     for i in range(COUNT):
@@ -90,6 +91,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, help="folder for photos and stores")
+    parser.add_argument("--kinds", nargs="*", choices=[*KINDS, "demo"], default=[*KINDS, "demo"])
     parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="folders of photos that the fit does not see either")
     parser.add_argument("-o", "--out", type=Path, default=TABLE)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
@@ -98,7 +100,7 @@ def main() -> None:
         print(json.dumps(measure(args.measure)))
         return
     work = args.work / "growth-photos"
-    for name in (*KINDS, "demo", *args.held_out):
+    for name in (*args.kinds, *args.held_out):
         shutil.rmtree(work, ignore_errors=True)
         if isinstance(name, Path):
             made = Path(shutil.copytree(name, work / name.name))
