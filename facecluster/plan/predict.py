@@ -17,7 +17,6 @@ from facecluster.plan.stages import StageLaws, fit_stage
 from facecluster.store import LINKS_K
 
 SHARD = 128  # photos that a task searches
-LARGEST = 1_000_000  # faces that were ever linked in a measured run
 STAGES = ("decode", "detect", "embed", "link", "identify", "report")
 
 
@@ -108,7 +107,7 @@ def make_plan(job: Job, prices: Prices | None = None, *, only: Sequence[str] = S
     made = [*_of_photos(job, prices, runs), *(_of_faces(job, prices, runs, stage) for stage in STAGES[3:])]
     stages = tuple(stage for stage in made if stage.stage in only and (job.new_photos or stage.stage not in STAGES[:3]))
     stored = sum(stage.disk_bytes for stage in stages) / 1e9 * (prices.gb_month or 0)
-    return Plan(job=job, stages=stages, storage_cost=stored, notes=tuple(_notes(job, prices)))
+    return Plan(job=job, stages=stages, storage_cost=stored, notes=tuple(_notes(job, prices, runs)))
 
 
 def _of_photos(job: Job, prices: Prices, runs: Sequence[Run]) -> list[StagePlan]:
@@ -175,7 +174,7 @@ def _stage(
     )  # fmt: skip
 
 
-def _notes(job: Job, prices: Prices) -> list[str]:
+def _notes(job: Job, prices: Prices, runs: Sequence[Run]) -> list[str]:
     found = ["all faces are grouped from the start; tasks of a stage are equally long"]
     if job.new_photos and job.ms_a_photo is None:
         found.append(f"photos are JPEG of {job.megapixels:g} megapixels and {job.new_faces / job.new_photos:.2g} faces, like drawn ones")
@@ -183,10 +182,13 @@ def _notes(job: Job, prices: Prices) -> list[str]:
         found.append("no GPU was measured: each is counted as one core, unless you give --gpu-faces-per-second")
     if job.gpus:
         found.append("links are made on processors")
-    if job.dim != 128 and job.dim != 512:
-        found.append(f"vectors of 128 and 512 numbers were measured, those of {job.dim} are between or beyond")
-    if job.faces > LARGEST:
-        found.append(f"more than {LARGEST:,} faces were not measured: the laws are continued")
+    measured = sorted({run.size.dim for run in runs})
+    if job.dim not in measured:
+        found.append(f"vectors of {job.dim} numbers take what the laws say: measured were those of {' and '.join(map(str, measured))}")
+    beyond = {stage: n for stage in STAGES[3:] if (n := max((r.size.faces for r in runs if r.stage == stage), default=0)) < job.faces}
+    if beyond:
+        up_to = ", ".join(f"{stage} {n:,.0f}" for stage, n in beyond.items())
+        found.append(f"the laws hold beyond the most faces that were measured ({up_to})")
     if prices.worker_hour or prices.gpu_hour:
         found.append("all workers and GPUs are paid from the first photo to the report")
     return found

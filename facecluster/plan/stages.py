@@ -80,20 +80,14 @@ def fit_stage(runs: Sequence[Run], stage: str, way: str, only: Collection[str] |
 
 
 def misses(runs: Sequence[Run]) -> list[Miss]:
-    """Processor time against each run, by laws fitted without it; largest run of each stage and way last.
-
-    A held-out run that has only the time inside tasks is compared with that.
-    """
+    """Processor time against each run, by laws fitted without it; largest run of each stage, way and length of vectors last."""
     found = []
     for stage, way in TERMS_OF:
         some = sorted((r for r in runs if (r.stage, r.way) == (stage, way)), key=lambda r: (r.size.dim, r.size.faces, r.size.photos))
         for run in some:
-            laws = fit_stage([r for r in some if r is not run], stage, way, ("processor", "serial"))
-            predicted, measured = laws.of("processor", run.size), run.values.get("processor")
-            if measured is None:
-                predicted, measured = predicted - laws.of("serial", run.size), run.values["in_tasks"]
-            if measured >= LEAST:
-                found.append(Miss(run, predicted, measured))
+            laws = fit_stage([r for r in some if r is not run], stage, way, ("processor",))
+            if run.values["processor"] >= LEAST:
+                found.append(Miss(run, laws.of("processor", run.size), run.values["processor"]))
     return found
 
 
@@ -105,6 +99,6 @@ def _counts(run: Run, quantity: str) -> bool:
 
 
 def _value(run: Run, quantity: str) -> float | None:
-    if quantity == "serial":
+    if quantity == "serial" and "in_tasks" in run.values:
         return run.values["processor"] - run.values["in_tasks"]
     return run.values.get(quantity)

@@ -67,7 +67,7 @@ def test_the_error_is_of_a_fit_that_has_not_seen_the_run() -> None:
 
 def test_a_held_out_run_changes_no_law() -> None:
     runs = [measured(n * 1e-3, Size(faces=n)) for n in (10_000, 20_000, 40_000)]
-    odd = Run("identify", TASKS, Size(faces=80_000), {"in_tasks": 1e6}, "odd", True)
+    odd = Run("identify", TASKS, Size(faces=80_000), {"processor": 1e6}, "odd", True)
     assert fit_stage([*runs, odd], "identify", TASKS) == fit_stage(runs, "identify", TASKS)
     assert max(misses([*runs, odd]), key=lambda m: m.measured).run is odd
 
