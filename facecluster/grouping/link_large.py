@@ -13,13 +13,17 @@ from functools import partial
 import pyarrow as pa
 
 from facecluster.grouping.link_audit import compare_sample, recall
+from facecluster.grouping.link_hops import closer_links
 from facecluster.grouping.link_plan import EXACT_SEARCH, LinkPlan, Run, Task
 from facecluster.grouping.link_shuffle import gather, inputs_of, scatter
 from facecluster.grouping.link_tasks import encode_vectors, pack_lists, search_lists, train_quantiser
 from facecluster.grouping.link_turned import merge_links, turn_links
 from facecluster.store import ShardResult, Stamp, Store
 
-_WORK = ("plan", "order", "scattered", "vectors", "sample", "entries", "lists", "found", "least", "turned", "audit", "audited")
+_WORK = (
+    "plan", "order", "scattered", "vectors", "sample", "entries", "lists", "found", "least", "turned", "merged", "nearest",
+    "audit", "audited",
+)  # fmt: skip
 _EMPTY = pa.Table.from_batches([], pa.schema([pa.field("none", pa.int8())]))  # pa.array would load pandas
 _ONE = "00000"
 
@@ -91,8 +95,9 @@ def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]
             do("faces searched for", search_lists, missing)
         there = set(store.shards(plan.work("turned")))
         do("", turn_links, [task for task in plan.tasks if not {f"{end}-{task}" for end in plan.tasks} <= there])
+        do("", merge_links, [t for t in plan.tasks if _missing(store, plan.work("merged"), plan.shards(t))])
         store.remove(plan.links, linked)
-        do("faces linked", partial(merge_links, stamp=stamp), [t for t in plan.tasks if not set(plan.shards(t)) <= set(linked)])
+        do("faces linked", partial(closer_links, stamp=stamp), [t for t in plan.tasks if not set(plan.shards(t)) <= set(linked)])
     do("", compare_sample, _missing(store, plan.work("audited"), plan.tasks))
     found, sample = recall(store, plan)
     _clear(store, plan, [name for name in _WORK if name != "plan"])
@@ -113,7 +118,7 @@ def _missing(store: Store, table: str, names: Sequence[str]) -> list[str]:
 
 
 def _made(done: Stamp) -> tuple[object, ...]:
-    return done["sources"], done["faces"], {key: done.get(key) for key in ("k", "method", "lists", "probes")}
+    return done["sources"], done["faces"], {key: done.get(key) for key in ("k", "method", "lists", "probes", "hops")}
 
 
 def _linked(store: Store, plan: LinkPlan, stamp: Stamp) -> list[str]:

@@ -23,7 +23,7 @@ from facecluster.grouping.cohort import EXACT
 from facecluster.grouping.link_plan import FAST_SCAN, LinkPlan
 
 Trained = tuple[NDArray[np.float32], NDArray[np.float32]]  # centroids and codebook, as `train` makes them
-_ROUNDS = 10  # of k-means
+_ROUNDS = 6  # of k-means
 _PQ_SAMPLE = 65_536
 _MOST_CODES = 16  # of a number of 4 bits
 

@@ -16,10 +16,11 @@ from facecluster.errors import InputError
 from facecluster.store import ShardResult, Stamp
 
 FAST_SCAN, FLAT_LISTS, EXACT_SEARCH = "IVF fast scan", "IVF flat", "exact"
-PROBES = 32, 128  # lists that a query is searched in, fewest and most; 64 for a million faces (docs/decisions.md)
+PROBES = 20, 128  # lists that a query is searched in, fewest and most; 20 for a million faces (docs/decisions.md)
+HOPS = 10, 32  # neighbours of a face whose neighbours it looks at, and how many of theirs
 SPARE = 64  # more candidates than neighbours: the cosines of all are computed from the full vectors, and the best are kept
 SHORTEST = 32  # numbers of a vector from which a code of two numbers in four bits is sharp enough
-SAMPLED = 40  # faces a list that the quantiser is trained on
+SAMPLED = 32  # faces a list that the quantiser is trained on
 BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
 MEMORY = 4 * 10**9  # bytes of a worker, unless the user says otherwise
@@ -83,7 +84,8 @@ class LinkPlan:
     @property
     def decides(self) -> dict[str, str | int]:
         """The settings that decide the links."""
-        return {"k": self.k, "method": self.method, "lists": self.lists, "probes": self.probes}
+        hops = f"{HOPS[0]} x {HOPS[1]}"
+        return {"k": self.k, "method": self.method, "lists": self.lists, "probes": self.probes, "hops": hops}
 
 
 def chosen_method(faces: int, dim: int, *, exact: int, gpus: int) -> str:
@@ -96,7 +98,7 @@ def chosen_method(faces: int, dim: int, *, exact: int, gpus: int) -> str:
 def chosen_lists(faces: int) -> tuple[int, int]:
     """How many lists there are, and how many a query is searched in: the more faces, the further apart in the lists are near ones."""
     lists, (fewest, most) = int(2 * faces**0.5), PROBES
-    return lists, min(lists, most, max(fewest, round(0.032 * lists)))
+    return lists, min(lists, most, max(fewest, round(0.01 * lists)))
 
 
 def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> dict[str, int]:
@@ -105,7 +107,7 @@ def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> 
         raise InputError(f"expected --memory 1GB or more, found {memory / 1e9:.2f} GB: give a worker more, and use fewer of them")
     share = (memory - _BASE) // 4
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
-    query = 12 * (k + SPARE) + 4 * PROBES[1] + 8 * dim
+    query = max(12 * (k + SPARE) + 4 * PROBES[1], 8 * k + 8 * HOPS[0] * HOPS[1]) + 8 * dim
     return {
         "span": max(1, min(share // (query * rows), -(-faces // 400_000))),
         "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),

@@ -10,11 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.grouping.cohort import content_keys
+from facecluster.grouping.link_hops import exact_cosines
 from facecluster.grouping.link_lists import (
     Trained,
     above_lowest,
     candidates,
-    cosines,
     encode,
     first_of_copies,
     pack,
@@ -25,7 +25,7 @@ from facecluster.grouping.link_lists import (
 )
 from facecluster.grouping.link_neighbours import Copies, best, expand, merged
 from facecluster.grouping.link_plan import BLOCK, LinkPlan, Tick, blocks
-from facecluster.grouping.link_shuffle import as_bytes, bytes_of, key_limits, read_vectors, vectors_of
+from facecluster.grouping.link_shuffle import as_bytes, bytes_of, key_limits, vectors_of
 from facecluster.grouping.link_turned import write_found
 from facecluster.store import ShardResult, Store
 
@@ -91,16 +91,7 @@ def search_lists(task: str, tick: Tick | None = None, *, store: Store, plan: Lin
     """Find the neighbours of a range of rows."""
     x = np.concatenate([vectors_of(store.read(plan.work("vectors"), shard, ["embedding"])) for shard in plan.shards(task)])
     rows, copies = _candidates(store, plan, x)
-    exact = np.empty(rows.shape, dtype=np.float32)
-    for held in blocks(plan.faces, plan.held):
-        vectors = np.empty((held.stop - held.start, plan.dim), dtype=np.float32)
-        read_vectors(store, plan, held, vectors)
-        for some in blocks(len(x), BLOCK):
-            inside = (rows[some] >= held.start) & (rows[some] < held.stop)
-            at = np.where(inside, rows[some].astype(np.int64) - held.start, -1)
-            np.copyto(exact[some], cosines(x[some].astype(np.float32), vectors, at), where=inside)
-            if tick and held.stop == plan.faces:
-                tick(some.stop - some.start)
+    exact = exact_cosines(store, plan, x, rows, tick)
     first = int(task) * plan.rows * plan.span
     for shard, part in zip(plan.shards(task), blocks(len(x), plan.rows), strict=True):
         own = np.arange(part.start, part.stop) + first

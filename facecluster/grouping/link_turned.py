@@ -10,23 +10,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facecluster.grouping.link_hops import read_links, write_links, write_nearest
 from facecluster.grouping.link_neighbours import best
 from facecluster.grouping.link_plan import BLOCK, LinkPlan, Tick, blocks
-from facecluster.grouping.link_shuffle import as_bytes, bytes_of
-from facecluster.store import ShardResult, Stamp, Store, links_schema, table_of
+from facecluster.store import ShardResult, Store
 
 
 def write_found(store: Store, plan: LinkPlan, shard: str, rows: NDArray[np.int32], cosines: NDArray[np.float32]) -> None:
     """Keep the neighbours (n, k) that the faces of a shard found themselves; and the least cosine of each."""
-    found = pa.table({"rows": as_bytes(rows), "cosines": as_bytes(cosines)})
-    store.write(plan.work("found"), shard, found, plan.stamp("found"))
+    write_links(store, plan, "found", shard, rows, cosines)
     least = pa.table({"least": np.ascontiguousarray(cosines[:, -1])})
     store.write(plan.work("least"), shard, least, plan.stamp("least"))
-
-
-def _read_found(store: Store, plan: LinkPlan, shard: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    table = store.read(plan.work("found"), shard)
-    return bytes_of(table, "rows").view(np.int32), bytes_of(table, "cosines").view(np.float32)
 
 
 def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
@@ -34,7 +28,7 @@ def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkP
     least = np.concatenate([store.read(plan.work("least"), shard)["least"].to_numpy() for shard in plan.shards()])
     found = []
     for shard in plan.shards(task):
-        rows, cosines = _read_found(store, plan, shard)
+        rows, cosines = read_links(store, plan, "found", shard)
         good = (rows >= 0) & (cosines >= least[np.maximum(rows, 0)])
         own = np.arange(len(rows), dtype=np.int32) + np.int32(int(shard) * plan.rows)
         found.append((rows[good], np.repeat(own, good.sum(axis=1)), cosines[good]))
@@ -47,15 +41,12 @@ def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkP
     return ShardResult(stage="link", shard=task)
 
 
-def merge_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan, stamp: Stamp) -> ShardResult:
-    """Write the shards of links of a range of rows that are not there yet: what its faces found, and what others found of them."""
+def merge_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
+    """Put together what the faces of a range of rows found themselves, and what others found of them."""
     turned = pa.concat_tables([store.read(plan.work("turned"), f"{task}-{other}") for other in plan.tasks])
     ends, others, values = (turned[name].to_numpy() for name in ("end", "other", "cosine"))
-    faces = 0
     for shard in plan.shards(task):
-        if store.stamp(plan.links, shard) == dict(stamp):
-            continue
-        rows, cosines = _read_found(store, plan, shard)
+        rows, cosines = read_links(store, plan, "found", shard)
         start = int(shard) * plan.rows
         some = (ends >= start) & (ends < start + len(rows))
         more, more_cosines = _by_face(ends[some] - start, others[some], values[some], rows.shape)
@@ -65,11 +56,9 @@ def merge_links(task: str, tick: Tick | None = None, *, store: Store, plan: Link
             for part in blocks(len(rows), BLOCK)
         ]  # fmt: skip
         neighbours, similarity = (np.concatenate(arrays) for arrays in zip(*merged, strict=True))
-        ids = store.read(plan.work("vectors"), shard, ["face_id"])["face_id"].combine_chunks()
-        columns = {"face_id": ids, "neighbours": neighbours, "similarity": np.where(neighbours < 0, np.float32(-2), similarity)}
-        store.write(plan.links, shard, table_of(links_schema(plan.k), columns), stamp)
-        faces += len(rows)
-    return ShardResult(stage="link", shard=task, faces=faces)
+        write_nearest(store, plan, shard, neighbours)
+        write_links(store, plan, "merged", shard, neighbours, similarity)
+    return ShardResult(stage="link", shard=task, faces=0)
 
 
 def _by_face(
