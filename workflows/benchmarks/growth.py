@@ -6,7 +6,8 @@
 Stores have the vectors of grouping.py's generator, two faces a photo, shards of 128 photos and crops of random bytes, as long as real ones.
 Each size is grouped and reported by the product, each way in a process of its own: here (in one process, as small collections are), and in
 tasks, as large ones are, whatever their limit; tasks are done one after another, and what one process does between them is counted apart.
-Processor time holds on a busy machine, the clock does not. What was measured before is kept; a size that is measured again replaces it.
+Other work on the machine adds up to two fifths to processor time (and much more to the time by the clock), never less: of a size that is
+measured again, the run with less counts. Delete the rows of a stage whose code has changed.
 """
 
 from __future__ import annotations
@@ -201,12 +202,14 @@ def measure(url: str, tasks: bool, embed: EmbedConfig) -> list[dict[str, Any]]:
 
 
 def keep(rows: Sequence[dict[str, Any]], out: Path) -> None:
-    """Put rows into the table, in place of those of the same runs."""
-    key = ("stage", "way", "faces", "dim", "photo")
+    """Put rows into the table; of the runs of one stage and size, the one with the least processor time stays."""
     table: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"machine": {}, "runs": []}
-    new = {tuple(row.get(k) for k in key) for row in rows}
-    runs = [row for row in table["runs"] if tuple(row.get(k) for k in key) not in new] + list(rows)
-    runs.sort(key=lambda row: [str(row.get("stage")), str(row.get("way")), row.get("faces", 0)])
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in [*table["runs"], *rows]:
+        key = tuple(row.get(k) for k in ("stage", "way", "faces", "dim", "photo"))
+        if key not in found or row["processor"] < found[key]["processor"]:
+            found[key] = row
+    runs = sorted(found.values(), key=lambda row: [str(row["stage"]), str(row["way"]), row.get("dim", 0), row["faces"]])
     lines = ",\n".join(" " + json.dumps(row) for row in runs)
     out.write_text(f'{{"machine": {json.dumps(table["machine"])},\n"runs": [\n{lines}\n]}}\n')
 
