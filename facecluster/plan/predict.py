@@ -12,7 +12,7 @@ from typing import Any
 
 from facecluster.grouping.link import EXACT, ROWS
 from facecluster.grouping.link_plan import FAST_SCAN, MEMORY, sizes
-from facecluster.plan.runs import HERE, PHOTOS, TASKS, Run, Size, read_runs
+from facecluster.plan.runs import EMBED, HERE, TASKS, Run, Size, read_runs
 from facecluster.plan.stages import StageLaws, fit_stage
 from facecluster.store import LINKS_K
 
@@ -113,7 +113,7 @@ def make_plan(job: Job, prices: Prices | None = None, *, only: Sequence[str] = S
 def _of_photos(job: Job, prices: Prices, runs: Sequence[Run]) -> list[StagePlan]:
     """decode, detect, embed."""
     size = Size(photos=job.new_photos, faces=job.new_faces, dim=job.dim, megapixels=job.megapixels)
-    laws = {stage: fit_stage(runs, stage, PHOTOS) for stage in STAGES[:3]}
+    laws = {stage: fit_stage(runs, stage, EMBED) for stage in STAGES[:3]}
     used = {stage: laws[stage].of("processor", size) / job.speed for stage in laws}
     if job.ms_a_photo is not None:
         times = job.ms_a_photo / 1000 * job.new_photos / max(sum(used.values()), 1e-9)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("measured.json")
-HERE, TASKS, PHOTOS = "here", "tasks", "photos"  # ways of a stage: in one process, in tasks (large collections), and photos to vectors
+HERE, TASKS, EMBED = "here", "tasks", "photos"  # ways of a stage: in one process, in tasks (large collections), and photos to vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

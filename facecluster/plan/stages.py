@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from facecluster.plan.laws import Law, fit
-from facecluster.plan.runs import HERE, PHOTOS, TASKS, Run, Size
+from facecluster.plan.runs import EMBED, HERE, TASKS, Run, Size
 
 _PAIRS = ("faces", "numbers", "pairs", "pairs x dim")
 _LISTS = ("faces", "numbers", "faces x log faces", "scanned", "scanned x dim", "faces x lists x dim")
@@ -23,12 +23,12 @@ WHOLE_SHARD = 100  # photos; the files of smaller shards are mostly headers
 LEAST = 0.1  # processor seconds of a run that shows anything
 # terms by stage, way and quantity
 TERMS_OF: dict[tuple[str, str], dict[str, Sequence[str]]] = {
-    ("decode", PHOTOS): {
+    ("decode", EMBED): {
         "processor": ("photos", "held megapixels", "megapixels"), "peak": ("once", "megapixel"), "base": ("once",),
         "photo_bytes": ("megapixels",), "kept_photos": ("photos",), "kept_faces": ("faces",),
     },
-    ("detect", PHOTOS): {"processor": ("photos", "faces")},
-    ("embed", PHOTOS): {"processor": ("faces",)},
+    ("detect", EMBED): {"processor": ("photos", "faces")},
+    ("embed", EMBED): {"processor": ("faces",)},
     ("link", HERE): {"processor": _PAIRS, **_STORED},
     ("link", TASKS): {"processor": _LISTS, "serial": _SORTED, **_STORED},
     ("identify", HERE): {"processor": _SORTED, **_STORED},

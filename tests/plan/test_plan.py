@@ -50,7 +50,8 @@ def test_a_known_law_is_recovered_from_noisy_runs() -> None:
 
 def test_all_pairs_are_told_from_what_grows_with_the_faces() -> None:
     found = fit(("faces", "pairs", "pairs x dim"), SIZES, [4e-4 * s.faces + 5e-12 * s.faces**2 * s.dim for s in SIZES])
-    assert found.factors == pytest.approx({"faces": 4e-4, "pairs x dim": 5e-12}, rel=1e-6)
+    assert found.factors["faces"] == pytest.approx(4e-4) and found.factors["pairs x dim"] == pytest.approx(5e-12)
+    assert found.factors.get("pairs", 0.0) < 1e-3 * 5e-12
 
 
 def test_no_law_falls_with_the_size_even_if_runs_do() -> None:
