@@ -42,7 +42,7 @@ from facecluster.people import (
 from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.places import GONE_TABLE, current_photos
-from facecluster.store import FACES, ShardResult, Store
+from facecluster.store import FACES, FaceIds, Ids, ShardResult, Store
 from facecluster.store.fingerprint import tables_hash
 
 
@@ -223,7 +223,7 @@ class EngineCrew:
         return EngineCrew(self.engine, self.shelf.within(name))
 
 
-def _vectors(made: Store, table: str, model: str, engine: Engine) -> tuple[Sequence[str], NDArray[np.float16] | FaceVectors, Crew]:
+def _vectors(made: Store, table: str, model: str, engine: Engine) -> tuple[FaceIds, NDArray[np.float16] | FaceVectors, Crew]:
     """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store."""
     if not is_large(made, table):
         return *load_vectors(made, table), LocalCrew()
@@ -272,11 +272,10 @@ def calibrate_faces(
     return found
 
 
-def _poorer(store: Store, ids: Sequence[str], least: float) -> NDArray[np.bool_]:
+def _poorer(store: Store, ids: Ids, least: float) -> NDArray[np.bool_]:
     """Which of the faces `ids` have a quality under `least`."""
     table = store.read_all("faces", FACES, ["face_id", "quality"])
-    poor = set(table.filter(pc.less(table["quality"], least))["face_id"].to_pylist())
-    return np.fromiter((i in poor for i in ids), dtype=bool, count=len(ids))
+    return FaceIds.among(table.filter(pc.less(table["quality"], least))["face_id"]).has(ids)
 
 
 def failed_photos(store: Store) -> Sequence[tuple[str, str]]:

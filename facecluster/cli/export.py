@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,10 +70,10 @@ def command(
     if kind in _OWN_FILES:
         own = library.with_own_files()
         archived, library = len(library.photos) - len(own.photos), own
-    gone = sum(photo.gone for photo in library.photos)
+    gone = library.gone
     if kind in _PHOTOS_ONLY:
         library = library.with_files()
-    root, names = relative_paths(uri for photo in library.photos for uri in photo.uris)
+    root, names = relative_paths(library.photos.uris)
     target = None if out is None else OutputFolder(out, kind, dry_run=dry_run)
     if kind == "xmp":
         row = _xmp(library, target, names, ids, embed, dry_run, as_json)
@@ -95,7 +96,7 @@ def command(
 
 
 def _xmp(
-    library: PhotoLibrary, out: OutputFolder | None, names: dict[str, str], ids: bool, embed: bool, dry_run: bool, as_json: bool
+    library: PhotoLibrary, out: OutputFolder | None, names: Mapping[str, str], ids: bool, embed: bool, dry_run: bool, as_json: bool
 ) -> dict[str, Any]:
     from facecluster.export import embedded, xmp
     from facecluster.report.text import plural
@@ -104,7 +105,7 @@ def _xmp(
     results = embedded.export(library, ids=ids, dry_run=dry_run) if embed else xmp.export(library, out, names, ids=ids, dry_run=dry_run)
     for done in results:
         counts[done.state] += 1
-        if done.state != "unchanged":
+        if as_json and done.state != "unchanged":
             rows.append({"photo": done.photo, "sidecar": done.sidecar, "state": done.state, "faces": done.faces, "why": done.why or None})
         if done.state == "skipped":
             click.echo(f"skipped {printable(done.photo)}: {printable(done.why)}", err=True)
@@ -120,20 +121,21 @@ def _xmp(
     return {"counts": counts, "sidecars": rows}
 
 
-def _files(library: PhotoLibrary, out: OutputFolder, kind: str, root: str, names: dict[str, str], link: bool) -> dict[str, Any]:
+def _files(library: PhotoLibrary, out: OutputFolder, kind: str, root: str, names: Mapping[str, str], link: bool) -> dict[str, Any]:
     from facecluster.export import coco, fiftyone, folders, labelstudio, tables
     from facecluster.report.text import plural
 
     skipped: list[folders.CopyResult] = []
     if kind == "folders":
-        done: list[folders.CopyResult] = []
-        with progress_bar("photos", sum(len(library.people_in(p)) for p in library.photos)) as tick:
+        done = 0
+        with progress_bar("photos", library.people_count) as tick:
             for row in folders.export(library, out, link=link, tick=tick):
-                (skipped if row.why else done).append(row)
+                done += not row.why and not row.of
+                skipped += [row] if row.why else []
         for row in skipped:
             if not row.gone:
                 click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
-        what = plural(sum(not row.of for row in done), "photo") + " in folders"
+        what = plural(done, "photo") + " in folders"
     else:
         makers = {
             "coco": lambda: coco.export(library, out, root, names), "fiftyone": lambda: fiftyone.export(library, out),

@@ -83,7 +83,7 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
     number = {name: i for i, name in enumerate(names)}
     x = np.asarray(vectors, np.float32)
     return LabelledFaces(
-        ids, x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9),
+        list(ids), x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9),
         np.array([number.get(s or "", -1) for s in label_of], np.int64), names,
         np.unique(photo_ids, return_inverse=True)[1].astype(np.int64), photo_ids, uris,
         np.array([hashes.get(p, 0) for p in photo_ids], np.uint64),
@@ -104,7 +104,7 @@ def folder_of(uri: str) -> str | None:
     return name.encode("utf-8", "replace").decode() or None
 
 
-def _read_faces(store: Store, ids: list[str], spool: BinaryIO) -> tuple[pa.Table, Crops]:
+def _read_faces(store: Store, ids: Sequence[str], spool: BinaryIO) -> tuple[pa.Table, Crops]:
     """The rows of `ids`, in that order, and their crops."""
     crops, tables = Crops(spool), []
     columns = ["face_id", "photo_id", "box", *_MEASURES]
@@ -129,7 +129,7 @@ def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int], di
     return uris, {photo: places[0]["phash"] or 0 for photo, places in photos.items()}, said
 
 
-def _people_labels(store: Store, model: str, ids: list[str]) -> Sequence[str | None]:
+def _people_labels(store: Store, model: str, ids: Sequence[str]) -> Sequence[str | None]:
     who = read_recognition(store, model)
     person, _ = who.people_of(pa.array(ids))
     called = [None if p.ignored else p.label for p in who.people]

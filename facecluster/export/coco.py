@@ -7,32 +7,37 @@ standard, an annotation has `score` and `attributes` with the person. The format
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain, count
 from typing import Any
 
-from facecluster.export.output_folder import OutputFolder, json_bytes
-from facecluster.export.photo_library import Face, PhotoLibrary
+from facecluster.export.output_folder import OutputFolder, json_text, listed
+from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 
 KEYPOINTS = ["right_eye", "left_eye", "nose", "right_mouth_corner", "left_mouth_corner"]
 FILE = "instances_faces.json"
 
 
-def export(library: PhotoLibrary, out: OutputFolder, root: str, names: dict[str, str]) -> int:
+def export(library: PhotoLibrary, out: OutputFolder, root: str, names: Mapping[str, str]) -> int:
     """Write instances_faces.json; returns the number of faces. `names` are the paths of the uris, relative to `root`."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, (photo, faces) in enumerate(library, start=1):
-        images.append(
-            {"id": number, "file_name": names[photo.uris[0]], "width": photo.width, "height": photo.height, "license": 0,
-             "date_captured": photo.taken_at.replace("T", " "), "orientation": photo.orientation,
-             "sha256": photo.contents.get(photo.uris[0], photo.photo_id)}
-        )  # fmt: skip
-        annotations += [_annotation(face, len(annotations) + i, number) for i, face in enumerate(faces, start=1)]
+    numbers = count(1)  # of annotations
     category = {"id": 1, "name": "face", "supercategory": "person", "keypoints": KEYPOINTS, "skeleton": [[1, 3], [2, 3], [3, 4], [3, 5]]}
     info = {"description": "Faces found by facecluster; boxes are in px of the upright photo", "version": "1.0", "root": root}
     licence = {"id": 0, "name": "unknown", "url": ""}
-    whole = {"info": info, "licenses": [licence], "categories": [category], "images": images, "annotations": annotations}
-    out.write(FILE, json_bytes(whole))
-    return len(annotations)
+    head = json_text({"info": info, "licenses": [licence], "categories": [category]})[:-1]
+    images = (json_text(_image(photo, i, names)) for i, photo in enumerate(library.photos, start=1))
+    shown = ((i, face) for i, (_, faces) in enumerate(library, start=1) for face in faces)
+    annotations = (json_text(_annotation(face, next(numbers), i)) for i, face in shown)
+    out.write_parts(FILE, chain([head], listed(images, b',"images":['), listed(annotations, b',"annotations":[', b"]}\n")))
+    return next(numbers) - 1
+
+
+def _image(photo: Photo, number: int, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "id": number, "file_name": names[photo.uris[0]], "width": photo.width, "height": photo.height, "license": 0,
+        "date_captured": photo.taken_at.replace("T", " "), "orientation": photo.orientation,
+        "sha256": photo.contents.get(photo.uris[0], photo.photo_id),
+    }  # fmt: skip
 
 
 def _annotation(face: Face, number: int, image: int) -> dict[str, Any]:

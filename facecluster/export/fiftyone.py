@@ -8,10 +8,13 @@ https://docs.voxel51.com/user_guide/import_datasets.html#fiftyoneimagedetectiond
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from facecluster.export.coco import attributes
-from facecluster.export.output_folder import OutputFolder, json_bytes
+from facecluster.export.output_folder import OutputFolder, json_text, listed
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.photos.images import local_path
 
@@ -20,23 +23,21 @@ NOBODY = "nobody"
 
 def export(library: PhotoLibrary, out: OutputFolder) -> int:
     """Write labels.json and data.json; returns the number of faces. The key of a photo is the start of its photo_id."""
-    labels: dict[str, list[dict[str, Any]]] = {}
-    paths: dict[str, str] = {}
     unknown = _label_of_unknown({p.label.casefold() for p in library.recognition.people})
-    for photo, faces in library:
-        if not photo.width or not photo.height:
-            continue
-        key = photo.photo_id[:24]
-        paths[key] = local_path(photo.uris[0]) or photo.uris[0]
-        labels[key] = [_detection(face, photo, unknown) for face in faces]
-    classes = sorted({row["label"] for rows in labels.values() for row in rows})
+    sized = partial(filter, lambda shown: shown[0].width and shown[0].height)
+    faces = [(face.person.label if face.person else unknown) for _, some in sized(library) for face in some]
+    classes = sorted(set(faces))
     number = {name: i for i, name in enumerate(classes)}
-    for rows in labels.values():
-        for row in rows:
-            row["label"] = number[row["label"]]
-    out.write("labels.json", json_bytes({"classes": classes, "labels": labels}))
-    out.write("data.json", json_bytes(paths))
-    return sum(map(len, labels.values()))
+    labels = (_item(photo, [_detection(face, photo, number, unknown) for face in some]) for photo, some in sized(library))
+    head = json_text({"classes": classes})[:-1]
+    out.write_parts("labels.json", chain([head], listed(labels, b',"labels":{', b"}}\n")))
+    paths = (_item(photo, local_path(photo.uris[0]) or photo.uris[0]) for photo in library.photos if photo.width and photo.height)
+    out.write_parts("data.json", listed(paths, b"{", b"}\n"))
+    return len(faces)
+
+
+def _item(photo: Photo, value: Any) -> bytes:
+    return json_text(photo.photo_id[:24]) + b":" + json_text(value)
 
 
 def _label_of_unknown(taken: set[str]) -> str:
@@ -47,10 +48,10 @@ def _label_of_unknown(taken: set[str]) -> str:
     return label
 
 
-def _detection(face: Face, photo: Photo, unknown: str) -> dict[str, Any]:
+def _detection(face: Face, photo: Photo, number: Mapping[str, int], unknown: str) -> dict[str, Any]:
     x, y, w, h = face.box
     box = [x / photo.width, y / photo.height, w / photo.width, h / photo.height]
     return {
-        "label": face.person.label if face.person else unknown, "bounding_box": [round(v, 6) for v in box],
+        "label": number[face.person.label if face.person else unknown], "bounding_box": [round(v, 6) for v in box],
         "confidence": round(face.score, 4), "attributes": attributes(face),
     }  # fmt: skip

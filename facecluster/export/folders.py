@@ -39,7 +39,7 @@ def export(
 ) -> Iterator[CopyResult]:
     """Copy or link each photo to the folders of its people."""
     folders = class_folders([p.label for p in library.recognition.people])
-    wanted = [(photo, folders[person]) for photo in library.photos for person in sorted(library.people_in(photo))]
+    wanted = ((photo, folders[person]) for photo in library.photos for person in sorted(library.people_in(photo)))
     try:
         out.write(README, readme("Photos by person", _TEXT, {"train": "*/**"}))
     except InputError as e:  # the user's own

@@ -8,10 +8,11 @@ https://labelstud.io/guide/predictions and https://labelstud.io/tags/rectanglela
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from facecluster.export.output_folder import OutputFolder, json_bytes
+from facecluster.export.output_folder import OutputFolder, json_text, listed
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.photos.images import local_path
 
@@ -25,23 +26,29 @@ CONFIG = """<View>
 """
 
 
-def export(library: PhotoLibrary, out: OutputFolder, root: str, names: dict[str, str]) -> int:
+def export(library: PhotoLibrary, out: OutputFolder, root: str, names: Mapping[str, str]) -> int:
     """Write tasks.json and config.xml; returns the number of faces."""
-    tasks: list[dict[str, Any]] = []
     count = 0
-    for photo, faces in library:
-        if not photo.width or not photo.height:
-            continue
-        uri = photo.uris[0]
-        image = f"/data/local-files/?d={quote(names[uri], errors='surrogateescape')}" if local_path(uri) is not None else uri
-        result = [part for face in faces for part in _region(face, photo)]
-        data = {"image": image, "photo_id": photo.photo_id, "uri": uri, "root": root}
-        score = min((f.probability for f in faces), default=0.0)
-        tasks.append({"data": data, "predictions": [{"model_version": "facecluster", "score": round(score, 4), "result": result}]})
-        count += len(faces)
-    out.write("tasks.json", json_bytes(tasks))
+
+    def tasks() -> Iterator[bytes]:
+        nonlocal count
+        for photo, faces in library:
+            if photo.width and photo.height:
+                yield json_text(_task(photo, faces, root, names))
+                count += len(faces)
+
+    out.write_parts("tasks.json", listed(tasks(), end=b"]\n"))
     out.write("config.xml", CONFIG.encode())
     return count
+
+
+def _task(photo: Photo, faces: list[Face], root: str, names: Mapping[str, str]) -> dict[str, Any]:
+    uri = photo.uris[0]
+    image = f"/data/local-files/?d={quote(names[uri], errors='surrogateescape')}" if local_path(uri) is not None else uri
+    result = [part for face in faces for part in _region(face, photo)]
+    data = {"image": image, "photo_id": photo.photo_id, "uri": uri, "root": root}
+    score = min((f.probability for f in faces), default=0.0)
+    return {"data": data, "predictions": [{"model_version": "facecluster", "score": round(score, 4), "result": result}]}
 
 
 def _region(face: Face, photo: Photo) -> list[dict[str, Any]]:

@@ -12,16 +12,18 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from facecluster.errors import InputError
 from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import local_path
 
 MANIFEST = ".facecluster-export.json"
+_ITEMS = 2_000  # of a list in JSON that are written at a time
 
 
 class OutputFolder:
@@ -58,6 +60,22 @@ class OutputFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(data)
             os.replace(beside, path)
+
+    def write_parts(self, name: str, parts: Iterable[bytes]) -> None:
+        """The same with a file of any size, whose parts are made one after the other."""
+        digest, beside = hashlib.sha256(), (self.folder / name).with_name(f".{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            with self._errors(name), nullcontext() if self.dry_run else _opened(beside) as file:
+                for part in parts:
+                    digest.update(part)
+                    if file is not None:
+                        file.write(part)
+            path = self._path_to_write(name, digest.hexdigest())
+            if path is not None and not self.dry_run:
+                with self._errors(name):
+                    os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def link(self, name: str, target: str) -> None:
         """Make a symbolic link to a file."""
@@ -144,9 +162,26 @@ class OutputFolder:
             raise InputError(f"expected to write {self.folder / name}, found: {found}. Correct that, or choose another -o") from e
 
 
-def json_bytes(value: Any) -> bytes:
-    """JSON for a file, in ASCII, without spaces."""
-    return (json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n").encode()
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        yield file
+
+
+def json_text(value: Any) -> bytes:
+    """JSON in ASCII, without spaces."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+
+
+def listed(parts: Iterable[bytes], begin: bytes = b"[", end: bytes = b"]") -> Iterator[bytes]:
+    """The parts of a list in JSON, some thousands of items at a time."""
+    yield begin
+    items, comma = iter(parts), b""
+    while some := list(islice(items, _ITEMS)):
+        yield comma + b",".join(some)
+        comma = b","
+    yield end
 
 
 def _path_of_member(kind: str, archive: str, key: str) -> str:
@@ -156,17 +191,46 @@ def _path_of_member(kind: str, archive: str, key: str) -> str:
     return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
-def relative_paths(uris: Iterable[str]) -> tuple[str, dict[str, str]]:
+class RelativePaths(Mapping[str, str]):
+    """The paths of photos relative to a folder, made when they are asked for."""
+
+    def __init__(self, root: str | None, uris: Callable[[], Iterable[str]]) -> None:
+        """`root`: None if the photos are on several filesystems; `uris`: gives the uris of the photos."""
+        self._root, self._uris = root, uris
+
+    def __getitem__(self, uri: str) -> str:
+        path = local_path(uri)
+        if self._root is not None and path is not None:
+            return os.path.relpath(os.path.abspath(path), self._root).replace(os.sep, "/")
+        if (member := split_member(uri)) is not None:
+            return _path_of_member(*member)
+        name = uri if path is None else os.path.abspath(path)
+        return re.sub(r"^[a-z0-9+.-]+://+", lambda m: m[0].split(":")[0] + "/", name).lstrip("/")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._uris())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def relative_paths(uris: Callable[[], Iterable[str]]) -> tuple[str, RelativePaths]:
     """The deepest folder that holds all photos, and the path of each photo relative to it, with '/' between folders.
 
     Photos on several filesystems (paths and s3://...) have no common folder: the folder is '' then, and paths start with s3/bucket. A
     photo in an archive is in a folder of the archive's name; its key, which may be any text, never leads out of it.
+
+    Args:
+        uris: gives the uris of the photos, each time that it is called.
     """
-    paths = {uri: local_path(uri) for uri in uris}
-    if any(path is None for path in paths.values()):
-        names = {uri: re.sub(r"^[a-z0-9+.-]+://+", lambda m: m[0].split(":")[0] + "/", path or uri).lstrip("/") for uri, path in
-                 ((u, os.path.abspath(p) if p is not None else u) for u, p in paths.items())}  # fmt: skip
-        return "", names | {uri: _path_of_member(*member) for uri in names if (member := split_member(uri))}
-    full = {uri: os.path.abspath(str(path)) for uri, path in paths.items()}
-    root = os.path.commonpath([os.path.dirname(p) for p in full.values()]) if full else ""
-    return root, {uri: os.path.relpath(path, root).replace(os.sep, "/") for uri, path in full.items()}
+    root: str | None = None
+    for uri in uris():
+        path = local_path(uri)
+        if path is None:
+            return "", RelativePaths(None, uris)
+        folder = os.path.dirname(os.path.abspath(path))
+        if root is None:
+            root = folder
+        elif folder != root and not folder.startswith(f"{root.rstrip('/')}/"):
+            root = os.path.commonpath([root, folder])
+    return root or "", RelativePaths(root or "", uris)

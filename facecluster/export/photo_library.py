@@ -1,15 +1,15 @@
 """The photos of a store with their faces and people, for export.
 
 Boxes and landmarks are in px of the upright photo. All columns but the crops are held in memory as arrays; objects are made only for the
-faces that are asked for. Odd input: a face_id that occurs twice counts once; a photo that no place shows any more, or that could not be
-used, is left out with its faces; one that is gone, but not dropped, is marked.
+photos and faces that are asked for. Odd input: a face_id that occurs twice counts once; a photo that no place shows any more, or that
+could not be used, is left out with its faces; one that is gone, but not dropped, is marked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +22,13 @@ from facecluster.photos.extras import VIDEO_FORMATS
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.heif_items import read_heif
 from facecluster.photos.images import local_path
-from facecluster.photos.places import places_by_photo, where_it_is
-from facecluster.store import FACES, Store
+from facecluster.photos.photo_places import PhotoPlaces
+from facecluster.photos.places import places_by_photo
+from facecluster.store import FACES, FaceIds, Store
 
+Ints = NDArray[np.int64]
 _NUMBERS = ("score", "sharpness", "yaw", "quality")
+_BLOCK = 65_536  # uris that are made texts at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,50 +63,134 @@ class Photo:
     former: dict[str, str] = field(default_factory=dict)  # face_ids from before the photo was edited -> those of its faces now
 
 
+class Photos(Sequence[Photo]):
+    """Photos of a store by their first uri: objects are made when they are asked for, some at a time."""
+
+    def __init__(self, places: PhotoPlaces, former: Mapping[str, dict[str, str]], numbers: Ints, own: NDArray[np.bool_] | None) -> None:
+        """`numbers`: of the photos in `places`; `own`: which places are files of their own, if others don't count."""
+        self.places, self.numbers = places, numbers
+        self._former, self._own = former, own
+
+    def some(self, numbers: Ints) -> Photos:
+        """Those of these numbers."""
+        return Photos(self.places, self._former, numbers, self._own)
+
+    def with_own_files(self) -> Photos:
+        """Those that are not only in archives, each at the places that are files of their own."""
+        places = self.places
+        own = np.fromiter((file_of(uri) == uri for uri in _texts(places.table["uri"])), dtype=bool, count=places.table.num_rows)
+        kept = np.diff(np.append(0, np.cumsum(own & places.shown))[places.start]) > 0
+        return Photos(places, self._former, self.numbers[kept[self.numbers]], own)
+
+    def uris(self) -> Iterator[str]:
+        """Where all of them are."""
+        mine = np.zeros(len(self.places), dtype=bool)
+        mine[self.numbers] = True
+        listed = self._listed() & np.repeat(mine, np.diff(self.places.start))
+        return _texts(self.places.table["uri"].filter(pa.array(listed)))
+
+    def _listed(self) -> NDArray[np.bool_]:
+        return np.asarray(self.places.shown if self._own is None else self.places.shown & self._own)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> Photo: ...
+    @overload
+    def __getitem__(self, at: slice) -> Photos: ...
+    def __getitem__(self, at: int | slice) -> Photo | Photos:
+        if isinstance(at, slice):
+            return self.some(self.numbers[at])
+        return next(iter(self.some(self.numbers[[at]])))
+
+    def __iter__(self) -> Iterator[Photo]:
+        listed = self._listed()
+        for number, rows in zip(self.numbers.tolist(), self.places.rows(self.numbers), strict=True):
+            first, photo_id = self.places.start[number], self.places.ids[number]
+            there, row, taken = [p for i, p in enumerate(rows) if listed[first + i]], rows[0], rows[0]["taken_at"]
+            yield Photo(
+                photo_id, [p["uri"] for p in there], row["format"] or "", row["width"] or 0, row["height"] or 0, _orientation(row),
+                taken.isoformat(timespec="seconds") if taken else "", gone=row["gone"], contents={p["uri"]: p["content"] for p in there},
+                former=self._former.get(photo_id[:PHOTO_CHARS], {}),
+            )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoLibrary:
     """The tables of a store, joined. Photos are in order of their first uri."""
 
-    photos: list[Photo]
+    photos: Photos
     recognition: Recognition
-    _rows: dict[str, list[int]]  # faces of each photo_id, from left to right
+    _rows: Ints  # faces by the number of their photo, those of one photo from left to right
+    _start: Ints  # (photos + 1,) where each photo's faces begin
     _ids: pa.Array
-    _box: NDArray[np.float64]
-    _landmarks: NDArray[np.float64]
-    _numbers: dict[str, NDArray[np.float64]]
+    _box: NDArray[np.float32]
+    _landmarks: NDArray[np.float32]
+    _numbers: dict[str, NDArray[np.float32]]
     _person: NDArray[np.int32]
     _probability: NDArray[np.float32]
     _at_ms: pa.ChunkedArray
 
     def stills(self) -> PhotoLibrary:
         """The library without videos, for formats that know boxes in photos only."""
-        return replace(self, photos=[photo for photo in self.photos if photo.format not in VIDEO_FORMATS])
+        videos = np.asarray(pc.is_in(self.photos.places.first("format"), value_set=pa.array(sorted(VIDEO_FORMATS))), dtype=bool)
+        return self._with(self.photos.some(self.photos.numbers[~videos[self.photos.numbers]]))
 
     def with_own_files(self) -> PhotoLibrary:
         """The library without the photos that are only in archives, for formats that say where the file of a photo is."""
-        kept = [replace(photo, uris=[uri for uri in photo.uris if file_of(uri) == uri]) for photo in self.photos]
-        return replace(self, photos=[photo for photo in kept if photo.uris])
+        return self._with(self.photos.with_own_files())
 
     def with_files(self) -> PhotoLibrary:
         """The library without the photos that are gone."""
-        return replace(self, photos=[photo for photo in self.photos if not photo.gone])
+        return self._with(self.photos.some(self.photos.numbers[~self.photos.places.gone[self.photos.numbers]]))
+
+    @property
+    def gone(self) -> int:
+        """How many of the photos are gone."""
+        return int(self.photos.places.gone[self.photos.numbers].sum())
+
+    @property
+    def face_count(self) -> int:
+        """How many faces the photos have."""
+        return int((self._start[self.photos.numbers + 1] - self._start[self.photos.numbers]).sum())
+
+    @property
+    def people_count(self) -> int:
+        """How many people the photos show; one who is in several counts in each."""
+        mine = np.zeros(len(self._start) - 1, dtype=bool)
+        mine[self.photos.numbers] = True
+        of, person = np.repeat(np.arange(len(mine)), np.diff(self._start)), self._person[self._rows].astype(np.int64)
+        known = (person >= 0) & mine[of]
+        return len(np.unique(of[known] * (len(self.recognition.people) + 1) + person[known]))
 
     def faces(self, photo: Photo) -> list[Face]:
         """The faces of a photo, from left to right."""
-        return [self._face(row) for row in self._rows.get(photo.photo_id, [])]
+        return [self._face(row) for row in self._rows_of(photo).tolist()]
 
     def people_in(self, photo: Photo) -> set[int]:
         """The people in a photo, as indices into recognition.people."""
-        return {int(self._person[row]) for row in self._rows.get(photo.photo_id, [])} - {NOBODY}
+        return set(self._person[self._rows_of(photo)].tolist()) - {NOBODY}
 
     def photos_with(self, people: set[int], without: set[int]) -> list[Photo]:
         """The photos that show all of `people` and none of `without`, by date; those without a date at the end."""
-        found = [p for p in self.photos if people <= (shown := self.people_in(p)) and not shown & without]
-        return sorted(found, key=lambda p: (not p.taken_at, p.taken_at, p.uris[0]))
+        of = np.repeat(np.arange(len(self._start) - 1), np.diff(self._start))  # photo of each of _rows
+        person = self._person[self._rows]
+        found = np.isin(self.photos.numbers, of[np.isin(person, list(without))], invert=True)
+        for one in people:
+            found &= np.isin(self.photos.numbers, of[person == one])
+        return sorted(self.photos.some(self.photos.numbers[found]), key=lambda p: (not p.taken_at, p.taken_at, p.uris[0]))
 
     def __iter__(self) -> Iterator[tuple[Photo, list[Face]]]:
         for photo in self.photos:
             yield photo, self.faces(photo)
+
+    def _with(self, photos: Photos) -> PhotoLibrary:
+        return replace(self, photos=photos)
+
+    def _rows_of(self, photo: Photo) -> Ints:
+        number = self.photos.places.ids.find(photo.photo_id)
+        return self._rows[self._start[number] : self._start[number + 1]]
 
     def _face(self, row: int) -> Face:
         x, y, w, h = self._box[row].tolist()
@@ -128,55 +215,45 @@ def read_photo_library(
         include_ignored: keep people whom the user ignores; else their faces belong to nobody.
     """
     recognition = read_recognition(store, model)
-    photos = _read_photos(store)
-    _add_former_faces(store, photos)
-    columns = [f.name for f in FACES if f.name != "crop"]
-    table = store.read_all("faces", FACES, columns).combine_chunks()
+    columns = ["format", "width", "height", "orientation", "taken_at", "picture", "content"]
+    places = places_by_photo(store, columns, look=True)
+    numbers = np.asarray(pc.sort_indices(places.first("uri")), dtype=np.int64)
+    photos = Photos(places, _former_faces(store, places.ids), numbers, None)
+    table = store.read_all("faces", FACES, [f.name for f in FACES if f.name != "crop"]).combine_chunks()
     numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
     first = np.sort(np.asarray(numbered.group_by("face_id", use_threads=False).aggregate([("row", "min")])["row_min"], np.int64))
-    table = table.take(pa.array(first)).combine_chunks()
+    photo = places.ids.rows_of(table["photo_id"])[first]
+    first, photo = first[photo >= 0], photo[photo >= 0]
+    table = table.drop_columns("photo_id").take(pa.array(first)).combine_chunks()
     ids = table["face_id"].combine_chunks()
     person, probability = recognition.people_of(ids)
-    box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
-    rows: dict[str, list[int]] = {}
-    photo_ids = table["photo_id"].to_pylist()
-    for row in np.argsort(box[:, 0], kind="stable").tolist():
-        rows.setdefault(photo_ids[row], []).append(row)
-    landmarks = np.nan_to_num(np.asarray(pc.list_flatten(table["landmarks"]), np.float64)).reshape(-1, 10)
-    numbers = {name: np.nan_to_num(np.asarray(table[name], np.float64), posinf=0, neginf=0) for name in _NUMBERS}
+    box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float32)).reshape(-1, 4)
+    rows = np.lexsort((box[:, 0], photo))
+    landmarks = np.nan_to_num(np.asarray(pc.list_flatten(table["landmarks"]), np.float32)).reshape(-1, 10)
+    measures = {name: np.nan_to_num(np.asarray(table[name], np.float32), posinf=0, neginf=0) for name in _NUMBERS}
     included = np.array([include_ignored or not p.ignored for p in recognition.people] + [False])  # index -1 (nobody) is the last
     known = (probability >= min_probability) & included[person]
     return PhotoLibrary(
-        photos, recognition, rows, ids, box, landmarks, numbers,
+        photos, recognition, rows, np.searchsorted(photo[rows], np.arange(len(places) + 1)), ids, box, landmarks, measures,
         np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),
         table["at_ms"],
     )  # fmt: skip
 
 
-def _add_former_faces(store: Store, photos: list[Photo]) -> None:
-    """Fill in `former` of photos that took the place of others."""
-    followed = read_followed(store)
-    if not followed:
-        return
-    by_prefix = {photo.photo_id[:PHOTO_CHARS]: photo for photo in photos}
+def _former_faces(store: Store, photo_ids: FaceIds) -> dict[str, dict[str, str]]:
+    """`former` of the photos that took the place of others, by the beginnings of their ids."""
+    followed, found = read_followed(store), dict[str, dict[str, str]]()
+    present = FacesOf(photo_ids.starts(PHOTO_CHARS)) if followed else FacesOf(())
     for old in followed:
-        for now in present_ids(old, followed, FacesOf(by_prefix)):
+        for now in present_ids(old, followed, present):
             if now != old:
-                by_prefix[now[:PHOTO_CHARS]].former[old] = now
+                found.setdefault(now[:PHOTO_CHARS], {})[old] = now
+    return found
 
 
-def _read_photos(store: Store) -> list[Photo]:
-    photos = []
-    for photo_id, places in places_by_photo(store, ["format", "width", "height", "orientation", "taken_at", "picture"], look=True).items():
-        row, taken = places[0], places[0]["taken_at"]
-        there = where_it_is(places)
-        photos.append(
-            Photo(
-                photo_id, [p["uri"] for p in there], row["format"] or "", row["width"] or 0, row["height"] or 0, _orientation(row),
-                taken.isoformat(timespec="seconds") if taken else "", gone=row["gone"], contents={p["uri"]: p["content"] for p in there},
-            )
-        )  # fmt: skip
-    return sorted(photos, key=lambda p: p.uris[0])
+def _texts(column: pa.ChunkedArray) -> Iterator[str]:
+    for batch in pa.table({"": column}).to_batches(max_chunksize=_BLOCK):
+        yield from batch.column(0).to_pylist()
 
 
 def _orientation(row: dict[str, Any]) -> int:

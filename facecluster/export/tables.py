@@ -7,12 +7,15 @@ apostrophe (SQLite does not need it).
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from facecluster.export.output_folder import OutputFolder
@@ -20,6 +23,7 @@ from facecluster.export.photo_library import PhotoLibrary
 from facecluster.report.text import csv_cell
 
 Row = tuple[Any, ...]
+_LINES = 10_000  # of a CSV file that are made at a time
 # a column is its name, its type in SQL, and what it means
 COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "people": [
@@ -63,17 +67,18 @@ def rows(library: PhotoLibrary, table: str) -> Iterator[Row]:
 
 def export_csv(library: PhotoLibrary, out: OutputFolder) -> int:
     """Write people.csv, photos.csv and faces.csv; returns the number of faces."""
-    count = 0
-    for table, columns in COLUMNS.items():
+    for table in COLUMNS:
+        out.write_parts(f"{table}.csv", _csv_parts(library, table))
+    return library.face_count
+
+
+def _csv_parts(library: PhotoLibrary, table: str) -> Iterator[bytes]:
+    lines = chain([[name for name, _, _ in COLUMNS[table]]], ([_cell(v) for v in row] for row in rows(library, table)))
+    yield codecs.BOM_UTF8
+    while some := list(islice(lines, _LINES)):
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow([name for name, _, _ in columns])
-        count = 0  # in the end that of the last table: the faces
-        for row in rows(library, table):
-            writer.writerow([_cell(v) for v in row])
-            count += 1
-        out.write(f"{table}.csv", ("\ufeff" + text.getvalue()).encode("utf-8", "replace"))
-    return count
+        csv.writer(text, lineterminator="\r\n").writerows(some)
+        yield text.getvalue().encode("utf-8", "replace")
 
 
 def _cell(value: Any) -> Any:
@@ -100,7 +105,7 @@ def export_sqlite(library: PhotoLibrary, out: OutputFolder) -> int:
         finally:
             base.close()
         with open(path, "rb") as file:
-            out.write("faces.sqlite", file.read())
+            out.write_parts("faces.sqlite", iter(partial(file.read, 1 << 20), b""))
     return count
 
 

@@ -17,8 +17,9 @@ from __future__ import annotations
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from xml.dom.minidom import Document
 
@@ -147,7 +148,7 @@ def _overlapping_region(area: face_regions.Box, free: list[face_regions.Region])
 
 
 def export(
-    library: PhotoLibrary, out: OutputFolder | None, names: dict[str, str], *, ids: bool = False, dry_run: bool = False
+    library: PhotoLibrary, out: OutputFolder | None, names: Mapping[str, str], *, ids: bool = False, dry_run: bool = False
 ) -> Iterator[SidecarResult]:
     """Write a sidecar for each file of each photo that has faces, and update sidecars that an earlier export wrote.
 
@@ -158,7 +159,7 @@ def export(
         ids: write the lasting id (p-0d4f21aa) of a person without a name; else such a person's region has no name.
         dry_run: write nothing, only report.
     """
-    finder, among = CompanionFinder(), Counter(os.path.splitext(name)[0] for name in names.values())
+    finder, among = CompanionFinder(), cache(lambda: Counter(os.path.splitext(name)[0] for name in names.values()))
     for photo, found in library.with_files():
         faces = named_faces(found, ids)
         for uri in photo.uris:
@@ -212,7 +213,7 @@ def sidecar_path(photo: Path, finder: CompanionFinder | None = None) -> Path:
     long, short = photo.with_name(photo.name + ".xmp"), photo.with_suffix(".xmp")
     if not _fits(photo.name + ".xmp"):
         stems = Counter(os.path.splitext(name)[0] for name in os.listdir(photo.parent) if not name.lower().endswith(".xmp"))
-        return photo.with_name(_sidecar_name(photo.name, stems))
+        return photo.with_name(_sidecar_name(photo.name, lambda: stems))
     if long.exists() or not short.exists():
         return long
     return short if str(short) in (finder or CompanionFinder()).of(str(photo)) else long
@@ -223,11 +224,11 @@ def _fits(path: str) -> bool:
     return len(os.fsencode(os.path.basename(path))) <= MAX_NAME
 
 
-def _sidecar_name(name: str, among: Counter[str]) -> str:
+def _sidecar_name(name: str, among: Callable[[], Counter[str]]) -> str:
     """photo.jpg.xmp or, where that is too long, photo.xmp if `among` the files no other has that stem. Raises InputError."""
     stem = os.path.splitext(name)[0]
     found = next((n for n in (f"{name}.xmp", f"{stem}.xmp") if _fits(n)), None)
-    if found is None or found == f"{stem}.xmp" and among[stem] > 1:
+    if found is None or found == f"{stem}.xmp" and among()[stem] > 1:
         length = len(os.fsencode(os.path.basename(name)))
         raise InputError(f"expected a file name of at most {MAX_NAME - 4} bytes, so that its sidecar can bear it, found one of {length}: "
                          "rename the photo")  # fmt: skip

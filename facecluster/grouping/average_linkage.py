@@ -29,7 +29,7 @@ cluster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -115,17 +115,34 @@ class AverageLinkage:
     ) -> tuple[Rows, Rows, NDArray[np.float64], ClusterSums]:  # fmt: skip
         """Each pair a < b of linked groups once, but for those that must not be one; how far their mean cosine lies above what is asked, in
         steps of a millionth; and all groups (n,). With `loose` and `takes` (g,), only pairs of one of either."""
+        own, parts = self._measure(x, group, edges, name, loose, takes)
+        found = [np.concatenate(rows) for rows in zip(*map(load, parts), strict=True)]
+        a, b = found[0].astype(np.int32), found[1].astype(np.int32)
+        _, first = np.unique(pair_keys(a, b, len(own.contents)), return_index=True)  # a pair that several shards have seen
+        a, b, excess, unlike = a[first], b[first], found[2][first], found[3][first]
+        return a, b, self._without_photos(own, group, a, b, excess, unlike) / FINE, own
+
+    def measured_by_shard(
+        self, x: Vectors, group: Rows, edges: Sequence[EdgeShard], name: str = "measured"
+    ) -> Iterator[tuple[Ints, Ints, NDArray[np.float64]]]:
+        """What `compare` gives, a shard of edges at a time: a pair may stand in several."""
+        own, parts = self._measure(x, group, edges, name)
+        for part in parts:
+            a, b, excess, unlike = load(part)
+            pairs = a.astype(np.int32), b.astype(np.int32)
+            yield a.astype(np.int64), b.astype(np.int64), self._without_photos(own, group, *pairs, excess, unlike) / FINE
+
+    def _measure(
+        self, x: Vectors, group: Rows, edges: Sequence[EdgeShard], name: str, loose: NDArray[np.bool_] | None = None,
+        takes: NDArray[np.bool_] | None = None,
+    ) -> tuple[ClusterSums, list[Stored]]:  # fmt: skip
         shelf = self.crew.shelf
         own = self._gathered(x, group, f"{name}/sums")
         view, rule = own.shelved(shelf, f"{name}/own"), self._rule(group, len(own.contents), name)
         sides = None if loose is None or takes is None else (shelf.keep(f"{name}/loose", loose), shelf.keep(f"{name}/takes", takes))
         grouped = shelf.keep(f"{name}/group", group)
         calls = [(shelf, f"{name}/{i}", view, grouped, shard, rule, sides) for i, shard in enumerate(edges)]
-        found = [np.concatenate(rows) for rows in zip(*(load(part) for (part,) in self.crew.map(measure_pairs, calls)), strict=True)]
-        a, b = found[0].astype(np.int32), found[1].astype(np.int32)
-        _, first = np.unique(pair_keys(a, b, len(own.contents)), return_index=True)  # a pair that several shards have seen
-        a, b, excess, unlike = a[first], b[first], found[2][first], found[3][first]
-        return a, b, self._without_photos(own, group, a, b, excess, unlike) / FINE, own
+        return own, [part for (part,) in self.crew.map(measure_pairs, calls)]
 
     def content_keys_of(self, x: Vectors) -> NDArray[np.uint64]:
         """The content key of each face (cohort.content_keys)."""

@@ -173,12 +173,10 @@ def group_kept_links(
             crew=crew, tick=tick,
         )  # fmt: skip
     crew = LocalCrew() if crew is None else crew
-    some = replace(x, rows=crew.shelf.keep("kept/rows", np.flatnonzero(keep))) if isinstance(x, FaceVectors) else x[keep]
-    number = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last: of a missing neighbour
-    numbers, first = crew.shelf.keep("kept/numbers", number), np.append(0, np.cumsum(keep))
+    some, among = kept_faces(crew, keep, x, links)
     part = [None if a is None else np.asarray(a)[keep] for a in (photos, weak, before, recognisability)]
     found = group_links(
-        some, [KeptLinks(int(first[shard.start]), shard, numbers) for shard in links], config, photos=part[0], weak=part[1],
+        some, among, config, photos=part[0], weak=part[1],
         must=pairs_within(keep, must), cannot=pairs_within(keep, cannot), before=part[2], recognisability=part[3],
         crew=crew, tick=tick,
     )  # fmt: skip
@@ -190,6 +188,14 @@ def group_kept_links(
     ):
         whole[keep] = of_part
     return Groups(labels, margins, probabilities, scores, found.tree)
+
+
+def kept_faces(crew: Crew, keep: NDArray[np.bool_], x: Vectors, links: Sequence[Links]) -> tuple[Vectors, list[Links]]:
+    """The vectors of the faces `keep` (n,), and the links among them."""
+    some = replace(x, rows=crew.shelf.keep("kept/rows", np.flatnonzero(keep))) if isinstance(x, FaceVectors) else x[keep]
+    number = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last: of a missing neighbour
+    numbers, first = crew.shelf.keep("kept/numbers", number), np.append(0, np.cumsum(keep))
+    return some, [KeptLinks(int(first[shard.start]), shard, numbers) for shard in links]
 
 
 def in_shards(neighbours: NDArray[np.integer], similarity: NDArray[np.floating]) -> list[Links]:

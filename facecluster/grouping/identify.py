@@ -21,9 +21,11 @@ from facecluster.grouping.link_shuffle import lists_of
 from facecluster.grouping.probability import margins_of, membership_probabilities
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, LocalCrew
-from facecluster.store import IDENTITIES, ShardResult, Stamp, Store, links_schema, table_of
+from facecluster.store import IDENTITIES, FaceIds, ShardResult, Stamp, Store, links_schema, table_of
 
-__all__ = ["ALGORITHMS", "CONFIDENCE_KEYS", "METHOD", "STEPS", "IdentifyConfig", "group", "group_kept", "identify", "read_links"]
+__all__ = [
+    "ALGORITHMS", "CONFIDENCE_KEYS", "METHOD", "STEPS", "IdentifyConfig", "group", "group_kept", "identify", "read_links", "stored_links",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,13 @@ def identify(
         if incremental and other <= {*CONFIDENCE_KEYS}:
             _rewrite_probabilities(store, table, found, config)
             return ShardResult(stage="identify", shard="all", faces=len(vectors))
-    parts = [store.read(links, shard, ["face_id"])["face_id"].combine_chunks().cast(pa.string()) for shard in shards]
-    starts = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-    stored = [StoredLinks(start, store, links, shard) for start, shard in zip(starts[:-1], shards, strict=True)]
+    ids, stored = stored_links(store, links)
     given: dict[str, Any] = {"photos": photos, "weak": weak, "must": must, "cannot": cannot, "before": before}
     given["recognisability"] = recognisability
     crew = LocalCrew() if crew is None else crew.within(_work_name(stamp, before))
     groups = group_kept_links(keep, as_vectors(vectors), stored, config, crew=crew, tick=tick, **given)
     columns = {
-        "face_id": pa.concat_arrays(parts), "identity": groups.labels, "probability": groups.probabilities,
+        "face_id": ids.arrow(), "identity": groups.labels, "probability": groups.probabilities,
         "outlier_score": groups.outlier_scores, "recognisability": recognisability,
     }  # fmt: skip
     if history is not None:
@@ -111,6 +111,15 @@ def _rewrite_probabilities(store: Store, table: str, found: Stamp, config: Ident
     at = data.schema.get_field_index("probability")
     data = data.set_column(at, data.schema.field(at), pa.array(probability))
     store.write(table, "00000", data.combine_chunks(), {**found, "sure": config.confidence_slope, "even": config.confidence_intercept})
+
+
+def stored_links(store: Store, table: str) -> tuple[FaceIds, list[StoredLinks]]:
+    """face_ids (n,) of a table of links, and the links, which stay where they are."""
+    shards = store.shards(table)
+    parts = [FaceIds.of(store.read(table, shard, ["face_id"])["face_id"]).keys for shard in shards]
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    stored = [StoredLinks(start, store, table, shard) for start, shard in zip(starts[:-1], shards, strict=True)]
+    return FaceIds(np.concatenate([np.zeros(0, "S1"), *parts])), stored
 
 
 def read_links(store: Store, links: str) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.float32]]:

@@ -25,7 +25,7 @@ from facecluster.grouping.link_lists import gpus
 from facecluster.grouping.link_plan import BLOCK, EXACT_SEARCH, MEMORY, LinkPlan, Run, blocks, chosen_lists, chosen_method, sizes
 from facecluster.grouping.link_shuffle import lists_of, read_ids, rows_in_order, write_order
 from facecluster.photos.places import GONE_TABLE
-from facecluster.store import LINKS_K, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
+from facecluster.store import LINKS_K, FaceIds, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
 from facecluster.store.fingerprint import tables_hash
 
 EXACT = 200_000  # faces up to which every pair is compared; above that an inverted file, whose recall the tests measure
@@ -42,12 +42,12 @@ class LinkConfig:
         return {"table": "links", "k": self.k, "inputs": inputs}
 
 
-def load_vectors(store: Store, table: str) -> tuple[list[str], NDArray[np.float16]]:
+def load_vectors(store: Store, table: str) -> tuple[FaceIds, NDArray[np.float16]]:
     """face_ids (sorted, each once) and vectors (n, dim) of the faces of current photos."""
-    dim = store.read(table, _embedded(store, table)[0], ["embedding"]).schema.field("embedding").type.list_size
+    dim = store.read(table, embedded_shards(store, table)[0], ["embedding"]).schema.field("embedding").type.list_size
     data = store.read_all(table, embeddings_schema(dim))
     rows = rows_in_order(store, data["face_id"].cast(pa.large_string()))
-    return data["face_id"].take(pa.array(rows)).to_pylist(), lists_of(data, "embedding")[rows]
+    return FaceIds.of(data["face_id"].take(pa.array(rows))), lists_of(data, "embedding")[rows]
 
 
 def nearest(
@@ -111,7 +111,7 @@ def link(
     Raises:
         InputError: there are no faces, or the memory is too little.
     """
-    shards = _embedded(store, embeddings)
+    shards = embedded_shards(store, embeddings)
     dim = store.read(embeddings, shards[0], ["embedding"]).schema.field("embedding").type.list_size
     ids, counts = read_ids(store, embeddings)
     rows = rows_in_order(store, ids)
@@ -146,12 +146,12 @@ def link_all(
     store.remove(table)
     neighbours, similarity = nearest(vectors, config.k, tick, exact=len(ids))
     for name, part in zip(shards, blocks(len(ids), rows), strict=True):
-        columns = {"face_id": ids[part], "neighbours": neighbours[part], "similarity": similarity[part]}
+        columns = {"face_id": ids[part].arrow(), "neighbours": neighbours[part], "similarity": similarity[part]}
         store.write(table, name, table_of(links_schema(config.k), columns), stamp)
     return ShardResult(stage="link", shard=shard, faces=len(ids))
 
 
-def _embedded(store: Store, table: str) -> list[str]:
+def embedded_shards(store: Store, table: str) -> list[str]:
     """Names of the shards of vectors. Raises InputError if there are none."""
     shards = store.shards(table)
     if not shards:

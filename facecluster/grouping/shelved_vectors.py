@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 
 import numpy as np
@@ -10,10 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.grouping.face_vectors import FaceVectors
-from facecluster.grouping.link import EXACT
+from facecluster.grouping.link import EXACT, embedded_shards
 from facecluster.grouping.link_shuffle import lists_of, read_ids, rows_in_order
-from facecluster.grouping.work import Crew, Shelf, Stored, kept, load, load_rows
-from facecluster.store import Store, embeddings_schema
+from facecluster.grouping.work import Crew, LocalCrew, Shelf, Stored, kept, load, load_rows, temporary_shelf
+from facecluster.store import FaceIds, Store, embeddings_schema
 
 PART = 1 << 17  # vectors of a part, and of the shards that one task deals out
 
@@ -28,10 +29,20 @@ def is_large(store: Store, table: str) -> bool:
     return False
 
 
-def shelve_vectors(crew: Crew, store: Store, table: str) -> tuple[list[str], FaceVectors]:
+@contextmanager
+def crew_for(store: Store, table: str) -> Iterator[LocalCrew]:
+    """Who works on a table of vectors in this process: with many faces by way of files in a temporary folder, else in memory."""
+    if not is_large(store, table):
+        yield LocalCrew()
+        return
+    with temporary_shelf() as shelf:
+        yield LocalCrew(shelf)
+
+
+def shelve_vectors(crew: Crew, store: Store, table: str) -> tuple[FaceIds, FaceVectors]:
     """face_ids (sorted, each once) and vectors (n, dim) of the faces of current photos."""
     shelf = crew.shelf
-    dim = int(store.read(table, store.shards(table)[0], ["embedding"]).schema.field("embedding").type.list_size)
+    dim = int(store.read(table, embedded_shards(store, table)[0], ["embedding"]).schema.field("embedding").type.list_size)
     ids, counts = read_ids(store, table)
     order = rows_in_order(store, ids)
     to = np.full(len(ids), -1, dtype=np.int32)
@@ -47,7 +58,7 @@ def shelve_vectors(crew: Crew, store: Store, table: str) -> tuple[list[str], Fac
     dealt = crew.map(_deal, calls)
     parts = crew.map(_order, [(shelf, f"vectors/{p}", p, starts, dim, dealt) for p in range(len(starts) - 1)])
     shelf.drop([shared, *(array for arrays in dealt for array in arrays)])
-    return ids.take(pa.array(order)).to_pylist(), FaceVectors(tuple(part for (part,) in parts), tuple(starts), dim)
+    return FaceIds.of(ids.take(pa.array(order))), FaceVectors(tuple(part for (part,) in parts), tuple(starts), dim)
 
 
 def _deal(

@@ -1,6 +1,6 @@
 """A part of the faces of a graph: rows renumbered, as if the other faces were not there.
 
-Odd inputs: a neighbour that is left out is no neighbour (-1). A must-link or cannot-link with a face that is left out has no effect.
+Odd inputs: a must-link or cannot-link with a face that is left out has no effect.
 """
 
 from __future__ import annotations
@@ -9,12 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.grouping.average_linkage import Pairs
-
-
-def neighbours_within(keep: NDArray[np.bool_], neighbours: NDArray[np.integer]) -> NDArray[np.int32]:
-    """The neighbours (n, k) of the faces `keep` (n,), as rows among these (m, k); -1 where a neighbour is left out."""
-    row = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last: of a missing neighbour
-    return np.asarray(row[neighbours[keep]])
 
 
 def pairs_within(keep: NDArray[np.bool_], pairs: Pairs | None) -> Pairs | None:

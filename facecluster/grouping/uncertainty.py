@@ -16,7 +16,9 @@ these odds were fitted together (docs/decisions.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +26,17 @@ from scipy.sparse import csr_matrix
 
 from facecluster.errors import InputError
 from facecluster.grouping.average_linkage import AverageLinkage, Ints, dots
-from facecluster.grouping.candidate_edges import candidate_edges
+from facecluster.grouping.candidate_edges import Links, edge_shards
 from facecluster.grouping.cluster_sums import shared_photos
-from facecluster.grouping.cohort import NEAR_COPY, cohort_stats
-from facecluster.grouping.identify import IdentifyConfig, read_links
-from facecluster.grouping.link import load_vectors
-from facecluster.grouping.subset import neighbours_within
+from facecluster.grouping.cohort import NEAR_COPY, cohort_stats, content_keys
+from facecluster.grouping.face_vectors import Vectors, as_vectors
+from facecluster.grouping.group import in_shards, kept_faces
+from facecluster.grouping.identify import IdentifyConfig, stored_links
+from facecluster.grouping.linked_pairs import pair_keys
+from facecluster.grouping.shelved_vectors import crew_for, shelve_vectors
+from facecluster.grouping.work import Crew, LocalCrew
 from facecluster.photos.frames import picture_numbers
-from facecluster.store import IDENTITIES, Store
+from facecluster.store import IDENTITIES, FaceIds, Store
 
 KINDS = ("same", "split", "photo")
 # log-odds that two clusters are one person: the start, and what each term adds for 1 sd of the cohort
@@ -40,6 +45,7 @@ _LARGE_APART, _LARGE_ABOVE = -1.9, 1.8  # for 1 sd less similar than within; for
 _ALONE, _ALONE_ABOVE = -3.1, -1.9  # two single faces; for 1 sd above between these
 _HALVES = (1.8, 1.4)  # probability that the halves of a cluster, chosen to differ, are one person: logistic in the sd above the bound
 _FLOOR = -1.5  # sd above the expected best impostor, from which two linked clusters may be one person
+_ROWS = 1 << 16  # vectors that are added up at a time
 _OPEN = 0.05  # ask if the expected answer is less certain than 1 minus this...
 _OPEN_FACE = 0.2  # ...and for a single face only if joining is likelier than this: other single faces are countless
 
@@ -71,7 +77,15 @@ def assess(
 
     `margin` and `merge` of `config` decide who is grouped together, not who is one person: they do not change the probabilities here.
     """
-    x = np.ascontiguousarray(vectors, dtype=np.float32)
+    links = in_shards(neighbours, similarity)
+    return assess_links(LocalCrew(), as_vectors(vectors), links, labels, probabilities, config, photos)
+
+
+def assess_links(
+    crew: Crew, x: Vectors, links: Sequence[Links], labels: NDArray[np.integer], probabilities: NDArray[np.floating],
+    config: IdentifyConfig, photos: NDArray[np.integer] | None = None,
+) -> Uncertainty:  # fmt: skip
+    """`assess` for links in shards, which the crew looks at one by one: memory holds a few numbers a face, and the open pairs."""
     n, people = len(x), int(np.max(labels, initial=-1)) + 1
     if not people:
         none = np.zeros(0, dtype=np.int64)
@@ -79,19 +93,13 @@ def assess(
     group = np.asarray(labels, dtype=np.int64).copy()
     group[group < 0] = people + np.arange((group < 0).sum())
     sizes = np.bincount(group)
-    cohort = cohort_stats(x, group, mean=config.impostor_mean, sd=config.impostor_sd)
+    contents = content_keys(x, crew)
+    cohort = cohort_stats(x, group, mean=config.impostor_mean, sd=config.impostor_sd, contents=contents, crew=crew)
     photo = None if photos is None else np.asarray(photos, dtype=np.int64)
-    source, target, _ = candidate_edges(neighbours, similarity, cohort, None, 0.0, floor=_FLOOR)
     usual = IdentifyConfig()
-    linkage = AverageLinkage(cohort, usual.merge, usual.impostor_weight)
-    a, b, excess = linkage.compare(x, group, source, target)
-    log_odds = _one_person(excess / cohort.sd, _separation(x, group, sizes, a, b) / cohort.sd, sizes[a], sizes[b])
-    if photo is not None:
-        shared = shared_photos(photo, group.astype(np.int32), a.astype(np.int32), b.astype(np.int32))
-        log_odds += np.log(config.same_photo_odds) * np.minimum(1, shared / np.minimum(sizes[a], sizes[b]))
-    one = _logistic(log_odds, (1, 0))
-    likely = np.where(one >= _OPEN, one, 0.0)  # hundreds of unlikely candidates would add up to a person, though none of them is
-    completeness = _complete(np.r_[a, b], np.r_[likely, likely], sizes[np.r_[b, a]] / sizes[np.r_[a, b]], people)
+    linkage = AverageLinkage(cohort, usual.merge, usual.impostor_weight, contents=contents, crew=crew)
+    a, b, one = _open_pairs(linkage, x, group, sizes, links, photo, config.same_photo_odds)
+    completeness = _complete(np.r_[a, b], np.r_[one, one], sizes[np.r_[b, a]] / sizes[np.r_[a, b]], people)
     best = _most_certain_faces(group, np.where(labels >= 0, probabilities, 1.0))
     ask = one >= np.where(np.minimum(sizes[a], sizes[b]) == 1, _OPEN_FACE, _OPEN)
     parts = [(np.zeros(ask.sum(), dtype=np.int8), best[a[ask]], best[b[ask]], one[ask], np.minimum(sizes[a], sizes[b])[ask])]
@@ -109,24 +117,47 @@ def assess(
     return Uncertainty(purity, completeness, kind[order], face_a[order], face_b[order], p[order], stake[order], resolved)
 
 
-def assess_store(store: Store, embeddings: str, links: str, identities: str, config: IdentifyConfig) -> tuple[list[str], Ints, Uncertainty]:
+def assess_store(store: Store, embeddings: str, links: str, identities: str, config: IdentifyConfig) -> tuple[FaceIds, Ints, Uncertainty]:
     """Face ids, their identities and the uncertainty about them, from tables of a store.
 
     Raises:
         InputError: identities and links are of different faces; group again.
     """
-    ids, vectors = load_vectors(store, embeddings)
-    linked, neighbours, similarity = read_links(store, links)
-    table = store.read_all(identities, IDENTITIES).sort_by("face_id")
-    if linked.to_pylist() != ids or table["face_id"].to_pylist() != ids:
-        raise InputError(f"expected people of the faces now in {store.url}, found others: run 'facecluster cluster {store.url}' first")
-    labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
-    photos = picture_numbers(store, ids)
-    clear = np.nan_to_num(np.asarray(table["recognisability"].to_numpy(), np.float64), nan=1.0)
-    rows = np.flatnonzero((clear >= config.min_recognisability) | (labels >= 0))  # nothing is asked about faces that nobody can tell
-    near = neighbours_within(np.isin(np.arange(len(ids)), rows), neighbours)
-    found = assess(vectors[rows], near, similarity[rows], labels[rows], probabilities[rows], config, photos[rows])
-    return ids, labels, replace(found, face_a=rows[found.face_a], face_b=rows[found.face_b])
+    with crew_for(store, embeddings) as crew:
+        ids, vectors = shelve_vectors(crew, store, embeddings)
+        linked, shards = stored_links(store, links)
+        table = store.read_all(identities, IDENTITIES).sort_by("face_id")
+        if linked != ids or FaceIds.of(table["face_id"]) != ids:
+            raise InputError(f"expected people of the faces now in {store.url}, found others: run 'facecluster cluster {store.url}' first")
+        labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
+        photos = picture_numbers(store, ids)
+        clear = np.nan_to_num(np.asarray(table["recognisability"].to_numpy(), np.float64), nan=1.0)
+        keep = (clear >= config.min_recognisability) | (labels >= 0)  # nothing is asked about faces that nobody can tell
+        rows, (some, kept_links) = np.flatnonzero(keep), kept_faces(crew, keep, vectors, shards)
+        found = assess_links(crew, some, kept_links, labels[rows], probabilities[rows], config, photos[rows])
+        return ids, labels, replace(found, face_a=rows[found.face_a], face_b=rows[found.face_b])
+
+
+def _open_pairs(
+    linkage: AverageLinkage, x: Vectors, group: Ints, sizes: Ints, links: Sequence[Links], photo: Ints | None, same_photo_odds: float
+) -> tuple[Ints, Ints, NDArray[np.float64]]:
+    """Pairs of linked clusters a < b that are one person with a probability of _OPEN or more, and that probability.
+
+    The others are left out: hundreds of unlikely candidates would add up to a person, though none of them is.
+    """
+    sd, found = linkage.cohort.sd, []
+    edges = edge_shards(linkage.crew, "edges", links, linkage.cohort, None, 0.0, floor=_FLOOR)
+    for a, b, excess in linkage.measured_by_shard(x, group.astype(np.int32), edges):
+        log_odds = _one_person(excess / sd, _separation(x, group, sizes, a, b) / sd, sizes[a], sizes[b])
+        if photo is not None:
+            shared = shared_photos(photo, group.astype(np.int32), a.astype(np.int32), b.astype(np.int32))
+            log_odds += np.log(same_photo_odds) * np.minimum(1, shared / np.minimum(sizes[a], sizes[b]))
+        one = _logistic(log_odds, (1, 0))
+        likely = one >= _OPEN
+        found.append((a[likely], b[likely], one[likely]))
+    a, b, one = (np.concatenate(part) for part in zip(*found, strict=True))
+    first = np.unique(pair_keys(a, b, len(sizes)), return_index=True)[1]  # a pair may stand in several shards
+    return a[first], b[first], one[first]
 
 
 def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64], people: int) -> NDArray[np.float64]:
@@ -153,7 +184,7 @@ def _one_person(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: 
     return np.asarray(log_odds)
 
 
-def _separation(x: NDArray[np.float32], group: Ints, sizes: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
+def _separation(x: Vectors, group: Ints, sizes: Ints, a: Ints, b: Ints) -> NDArray[np.float64]:
     """How much lower the mean cosine between clusters a and b is than within them; 0 if one has fewer than three faces."""
     out = np.zeros(len(a))
     pick = np.flatnonzero(np.minimum(sizes[a], sizes[b]) > 2)
@@ -163,8 +194,13 @@ def _separation(x: NDArray[np.float32], group: Ints, sizes: Ints, a: Ints, b: In
     number = np.full(len(sizes), -1)
     number[use] = np.arange(len(use))
     rows = np.flatnonzero(number[group] >= 0)
-    fold = csr_matrix((np.ones(len(rows)), (number[group[rows]], np.arange(len(rows)))), shape=(len(use), len(rows)))
-    sums, n = np.asarray(fold @ x[rows].astype(np.float64)), sizes[use]
+    rows, n = rows[np.argsort(number[group[rows]], kind="stable")], sizes[use]
+    sums, ends = np.empty((len(use), x.shape[1])), np.cumsum(n)
+    cuts = np.unique(np.r_[np.searchsorted(ends, np.arange(0, len(rows), _ROWS), "right"), len(use)]).tolist()
+    for first, last in pairwise(cuts):
+        some = rows[ends[first] - n[first] : ends[last - 1]]
+        fold = csr_matrix((np.ones(len(some)), (number[group[some]] - first, np.arange(len(some)))), shape=(last - first, len(some)))
+        sums[first:last] = fold @ x[some].astype(np.float64)
     within = (np.einsum("ij,ij->i", sums, sums) - n) / (n * (n - 1))
     one, two = at.reshape(2, -1)
     out[pick] = (within[one] + within[two]) / 2 - dots(sums, one, two) / (n[one] * n[two])
@@ -188,7 +224,7 @@ def _most_certain_faces(group: Ints, probabilities: NDArray[np.floating]) -> Int
 
 
 def _halves(
-    x: NDArray[np.float32], group: Ints, people: int, linkage: AverageLinkage, sd: float
+    x: Vectors, group: Ints, people: int, linkage: AverageLinkage, sd: float
 ) -> tuple[Ints, Ints, NDArray[np.float64], Ints]:
     """For each cluster of four faces or more: a face at either end, the probability that its halves are one person, faces of the smaller.
 
@@ -225,7 +261,7 @@ def _principal(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _same_photo(
-    x: NDArray[np.float32], labels: NDArray[np.integer], photo: Ints, probabilities: NDArray[np.float64]
+    x: Vectors, labels: NDArray[np.integer], photo: Ints, probabilities: NDArray[np.float64]
 ) -> tuple[NDArray[np.int8], Ints, Ints, NDArray[np.float64], Ints]:
     """Pairs of faces of one photo in one cluster, and the probability that they are one person: that of the face which fits less well,
     which knows what sharing a photo means (same_photo.py)."""

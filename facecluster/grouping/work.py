@@ -16,8 +16,9 @@ import tempfile
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -97,6 +98,11 @@ class _Files:
     def forget(self, url: str) -> None:
         with self.lock:
             self.arrays.pop(url, None)
+
+    def forget_within(self, folder: str) -> None:
+        with self.lock:
+            for url in [url for url in self.arrays if url.startswith(f"{folder}/")]:
+                del self.arrays[url]
 
 
 _FILES = _Files()
@@ -197,6 +203,16 @@ class FolderShelf:
 
     def _url(self, name: str) -> str:
         return f"{self.folder.rstrip('/')}/{name}.npy"
+
+
+@contextmanager
+def temporary_shelf() -> Iterator[FolderShelf]:
+    """A shelf in a folder of this machine that is deleted at the end, with all that stands there."""
+    with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
+        try:
+            yield FolderShelf(folder)
+        finally:
+            _FILES.forget_within(folder)
 
 
 class Crew(Protocol):

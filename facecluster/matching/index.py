@@ -1,9 +1,9 @@
-"""All vectors of a store as one FAISS index on disk. It is memory-mapped: a search loads only the pages that it needs.
+"""All vectors of a store as FAISS indexes on disk, of PART vectors each. They are memory-mapped: a search loads only the pages it needs.
 
 FAISS's scalar quantiser in half precision stores the numbers unchanged, so the search is exact and every vector can be read back. match
 computes what else it needs (means over people, spread of impostors) from those vectors. The index lies in the store (index/MODEL). It is
 stamped with a hash of the vectors and a hash of the shards that it was made from, and is rebuilt when the shards change. If the store
-can't be written (read-only), the index is made in memory. Odd input: a store without faces raises InputError, as load_vectors does.
+can't be written (read-only), the index is made in memory. Odd input: a store without faces raises InputError.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import faiss
@@ -21,12 +22,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
-from facecluster.grouping.link import load_vectors
+from facecluster.grouping.face_vectors import FaceVectors
+from facecluster.grouping.shelved_vectors import crew_for, shelve_vectors
 from facecluster.photos.places import GONE_TABLE, current_photos
-from facecluster.store import Store
+from facecluster.store import FaceIds, Store
 from facecluster.store.fingerprint import tables_hash
 
 BLOCK = 65_536  # vectors converted to float32 at a time while an index is built
+PART = 1 << 18  # vectors of a file
+_PHOTO_CHARS = 24  # first characters of a face_id, which stand for the photo
 _MANIFEST = "index.json"
 _LAYOUT = 2  # version of the index files
 
@@ -37,7 +41,7 @@ class Index:
 
     face_ids: pa.Array  # (n,)
     uris: pa.Array  # (n,) path or URI of the photo, the first one if it has several
-    faiss_index: faiss.Index  # of n vectors of length 1; on disk until they are used
+    parts: tuple[faiss.Index, ...]  # of the vectors of length 1, one after the other; on disk until they are used
     digest: str  # of face_ids and vectors
 
     def nearest(self, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -45,14 +49,25 @@ class Index:
         k = min(k, len(self.face_ids))
         if not k or not len(queries):
             return np.zeros((len(queries), k), np.float32), np.zeros((len(queries), k), np.int64)
-        cosines, rows = self.faiss_index.search(np.ascontiguousarray(queries, np.float32), k)
-        return np.clip(cosines, -1, 1), rows
+        queries = np.ascontiguousarray(queries, np.float32)
+        found = [part.search(queries, min(k, part.ntotal)) for part in self.parts]
+        cosines = np.concatenate([part for part, _ in found], axis=1)
+        rows = np.concatenate([part + start for (_, part), start in zip(found, self._starts, strict=False)], axis=1)
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+        return np.clip(np.take_along_axis(cosines, best, 1), -1, 1), np.take_along_axis(rows, best, 1)
 
     def vectors(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """The vectors of `rows` (m,): (m, dim)."""
-        if not len(rows):
-            return np.zeros((0, self.faiss_index.d), np.float32)
-        return np.asarray(self.faiss_index.reconstruct_batch(np.ascontiguousarray(rows, np.int64)))
+        rows, out = np.asarray(rows, np.int64), np.empty((len(rows), self.parts[0].d), np.float32)
+        of = np.searchsorted(self._starts, rows, "right") - 1
+        for number in np.unique(of).tolist():
+            mine = of == number
+            out[mine] = self.parts[number].reconstruct_batch(np.ascontiguousarray(rows[mine] - self._starts[number]))
+        return out
+
+    @property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(part.ntotal for part in self.parts)])
 
     def rows_of_photo(self, photo_id: str) -> slice:
         """Rows of the faces of a photo: they are adjacent. An empty slice if it has none."""
@@ -69,12 +84,18 @@ def open_index(store: Store, model: str) -> Index:
             return _load(store, folder, manifest)
         except (OSError, ValueError, KeyError, RuntimeError, pa.ArrowException):
             pass  # partly deleted or damaged: it is built again
-    index = _build(store, model)
-    try:
-        manifest = _save(store, folder, index, sources)
-    except (OSError, StoreError):
-        return index
+    with crew_for(store, f"embeddings/{model}") as crew:
+        ids, vectors = shelve_vectors(crew, store, f"embeddings/{model}")
+        index = _build(store, ids, vectors)
+        try:
+            manifest = _save(store, folder, index, (build_faiss_index(vectors[s]) for s in _slices(len(ids))), sources)
+        except (OSError, StoreError):
+            return replace(index, parts=tuple(build_faiss_index(vectors[s]) for s in _slices(len(ids))))
     return _load(store, folder, manifest)
+
+
+def _slices(n: int) -> Iterator[slice]:
+    return (slice(start, start + PART) for start in range(0, max(n, 1), PART))
 
 
 def _hash_sources(store: Store, model: str) -> str:
@@ -90,14 +111,16 @@ def _read_manifest(store: Store, folder: str) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) else {}
 
 
-def _build(store: Store, model: str) -> Index:
-    ids, vectors = load_vectors(store, f"embeddings/{model}")
-    digest = hashlib.sha256("\n".join(ids).encode())
-    digest.update(np.ascontiguousarray(vectors).tobytes())
-    face_ids = pa.array(ids, pa.string())
-    prefixes, uris = _first_uris(store)
-    at = pc.index_in(pc.utf8_slice_codeunits(face_ids, 0, 24), value_set=prefixes)
-    return Index(face_ids, pc.fill_null(uris.take(at), ""), build_faiss_index(vectors), digest.hexdigest()[:16])
+def _build(store: Store, ids: FaceIds, vectors: FaceVectors) -> Index:
+    """The index without its vectors."""
+    digest = hashlib.sha256()
+    for start in range(0, len(ids), BLOCK):
+        digest.update(("\n" if start else "").encode() + "\n".join(ids[start : start + BLOCK]).encode())
+    for start in range(0, len(ids), BLOCK):
+        digest.update(vectors[start : start + BLOCK].astype(np.float16).tobytes())
+    photos, uris = _first_uris(store)
+    at = photos.rows_of(FaceIds(ids.keys.astype(f"S{_PHOTO_CHARS}")))
+    return Index(ids.arrow(), pc.fill_null(uris.take(pa.array(at, mask=at < 0)), ""), (), digest.hexdigest()[:16])
 
 
 def build_faiss_index(vectors: NDArray[np.floating]) -> faiss.Index:
@@ -110,47 +133,54 @@ def build_faiss_index(vectors: NDArray[np.floating]) -> faiss.Index:
     return index
 
 
-def _first_uris(store: Store) -> tuple[pa.Array, pa.Array]:
+def _first_uris(store: Store) -> tuple[FaceIds, pa.Array]:
     """First 24 digits of each photo_id that a uri still leads to, and the first of its uris."""
     photos = current_photos(store, ["photo_id", "uri"])
-    first: dict[str, str] = {}
-    for uri, photo_id in sorted(zip(photos["uri"].to_pylist(), photos["photo_id"].to_pylist(), strict=True), reverse=True):
-        first[photo_id[:24]] = uri
-    first.pop("", None)
-    return pa.array(list(first), pa.string()), pa.array(list(first.values()), pa.string())
+    photos = photos.filter(pc.not_equal(photos["photo_id"], "")).sort_by("uri")
+    begin = FaceIds.of(pc.utf8_slice_codeunits(photos["photo_id"], 0, _PHOTO_CHARS)).keys
+    keys, first = np.unique(begin, return_index=True)
+    return FaceIds(keys), photos["uri"].take(pa.array(first)).combine_chunks()
 
 
-def _save(store: Store, folder: str, index: Index, sources: str) -> dict[str, Any]:
+def _save(store: Store, folder: str, index: Index, parts: Iterable[faiss.Index], sources: str) -> dict[str, Any]:
     """Write the files of an index under unique names, then the manifest that points to them; then remove the files of older indexes."""
-    data = faiss.serialize_index(index.faiss_index).data
-    names = {"vectors": f"vectors-{index.digest}.faiss", "faces": f"faces-{index.digest}.arrow"}
-    store.write_bytes(bytes(data), folder, names["vectors"])
+    faces, files, size = f"faces-{index.digest}.arrow", [], 0
+    for number, part in enumerate(parts):
+        data = faiss.serialize_index(part).data
+        files.append(_vectors_file(index.digest, number))
+        store.write_bytes(bytes(data), folder, files[-1])
+        size += data.nbytes
     sink = pa.BufferOutputStream()
     table = pa.table({"face_id": index.face_ids, "uri": index.uris})
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    store.write_bytes(sink.getvalue().to_pybytes(), folder, names["faces"])
-    manifest = {"digest": index.digest, "faces": len(index.face_ids), "sources": sources, "bytes": data.nbytes}
+    store.write_bytes(sink.getvalue().to_pybytes(), folder, faces)
+    manifest = {"digest": index.digest, "faces": len(index.face_ids), "sources": sources, "bytes": size, "files": len(files)}
     store.write_bytes(json.dumps(manifest, sort_keys=True).encode(), folder, _MANIFEST)
     store.fs.invalidate_cache(store.path(folder))
     for path in store.fs.ls(store.path(folder), detail=False):
         name = str(path).rsplit("/", 1)[-1]
-        if name not in names.values() and name.startswith(("vectors-", "faces-")) and not name.endswith(".tmp"):
+        if name not in (faces, *files) and name.startswith(("vectors-", "faces-")) and not name.endswith(".tmp"):
             store.fs.rm_file(path)
     return manifest
 
 
+def _vectors_file(digest: str, number: int) -> str:
+    return f"vectors-{digest}{f'-{number}' if number else ''}.faiss"
+
+
 def _load(store: Store, folder: str, manifest: dict[str, Any]) -> Index:
     digest = str(manifest["digest"])
-    vectors, faces = (store.path(folder, name) for name in (f"vectors-{digest}.faiss", f"faces-{digest}.arrow"))
-    if store.fs.size(vectors) != manifest["bytes"]:  # reading past the end of a mapped file would kill the process
+    vectors = [store.path(folder, _vectors_file(digest, number)) for number in range(manifest.get("files", 1))]
+    faces = store.path(folder, f"faces-{digest}.arrow")
+    if sum(map(store.fs.size, vectors)) != manifest["bytes"]:  # reading past the end of a mapped file would kill the process
         raise ValueError("the file of vectors is incomplete")
     if store.is_local:
-        faiss_index = faiss.read_index(vectors, faiss.IO_FLAG_MMAP)
+        parts = [faiss.read_index(path, faiss.IO_FLAG_MMAP) for path in vectors]
         table = pa.ipc.open_file(pa.memory_map(faces)).read_all()
     else:
-        faiss_index = faiss.deserialize_index(np.frombuffer(store.fs.cat_file(vectors), np.uint8))
+        parts = [faiss.deserialize_index(np.frombuffer(store.fs.cat_file(path), np.uint8)) for path in vectors]
         table = pa.ipc.open_file(pa.BufferReader(store.fs.cat_file(faces))).read_all()
-    if faiss_index.ntotal != len(table):
+    if sum(part.ntotal for part in parts) != len(table):
         raise ValueError("the files of the index do not fit together")
-    return Index(table["face_id"].combine_chunks(), table["uri"].combine_chunks(), faiss_index, digest)
+    return Index(table["face_id"].combine_chunks(), table["uri"].combine_chunks(), tuple(parts), digest)

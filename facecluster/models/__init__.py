@@ -3,6 +3,9 @@
 attention  scaled dot-product attention and a transformer block
 embedder   the embedding network
 int8       the embedding network in 8-bit integers
+backbone   the layers that the detector's two networks share
 detector   the detection network, and how its output becomes faces
+search     where it looks, and how closely
+verifier   the second stage: judges what the detector proposes
 registry   model cards, and loading an embedder
 """

@@ -11,6 +11,7 @@ Odd inputs: a picture of any size down to 1x1 is padded to whole cells; no face 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tomllib
 from collections.abc import Sequence
@@ -23,11 +24,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
+from facecluster.models.backbone import Backbone, Conv, fold_batch_norms
 from facecluster.models.registry import has_bf16, load_weights
 from facecluster.models.search import Found, search
+from facecluster.models.verifier import FaceVerifier, Verifier
 from facecluster.models.views import Candidates
 
 STRIDES = (8, 16, 32)  # px of the picture for each cell
@@ -39,58 +41,24 @@ WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
 Detections: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # as Candidates
 
 
-class _Conv(nn.Module):
-    """Convolution, batch norm, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)), inplace=True)
-
-
-class _Bottleneck(nn.Module):
-    """x + 3x3(1x1 to half the channels)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.squeeze = _Conv(channels, channels // 2, 1)
-        self.look = _Conv(channels // 2, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.look(self.squeeze(x))  # type: ignore[no-any-return]
-
-
-class FaceDetector(nn.Module):
+class FaceDetector(Backbone):
     """RGB (n, 3, h, w), 0 to 255, h and w multiples of 32 -> raw predictions (n, cells, 15), as the module describes.
 
-    Cells are ordered by stride (8, 16, 32), then row by row. The network has plain 3x3 convolutions with few channels: depthwise
-    convolutions need fewer multiplications but are slower on CPUs with matrix units. A feature pyramid (Lin et al. 2017) carries context
-    to stride 8.
+    Cells are ordered by stride (8, 16, 32), then row by row. A feature pyramid (Lin et al. 2017) carries context to stride 8.
     """
 
     def __init__(self, *, widths: tuple[int, ...] = (16, 32, 64, 80, 96), depth: int = 2, pyramid: int = 48) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(_Conv(3, widths[0], 3, 2), _Conv(widths[0], widths[1], 3, 2))
-        self.stages = nn.ModuleList(
-            nn.Sequential(_Conv(a, b, 3, 2), *(_Bottleneck(b) for _ in range(depth))) for a, b in zip(widths[1:], widths[2:], strict=False)
-        )
-        self.lateral = nn.ModuleList(_Conv(width, pyramid, 1) for width in widths[2:])
-        self.smooth = nn.ModuleList(_Conv(pyramid, pyramid) for _ in STRIDES)
-        self.tower = _Conv(pyramid, pyramid)
+        super().__init__(widths, depth)
+        self.lateral = nn.ModuleList(Conv(width, pyramid, 1) for width in widths[2:])
+        self.smooth = nn.ModuleList(Conv(pyramid, pyramid) for _ in STRIDES)
+        self.tower = Conv(pyramid, pyramid)
         self.out = nn.Conv2d(pyramid, OUTPUTS, 1)
         nn.init.normal_(self.out.weight, std=0.01)
         # initial prediction of a cell: no face (1 %); size e strides a side
         self.out.bias = nn.Parameter(torch.tensor([-math.log(99.0), 0, 0, 1, 1] + [0.0] * 10))
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.stem(torch.add(images.new_tensor(-1.0), images, alpha=1 / 127.5))  # -1 to 1 in one pass over memory
-        maps: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
+        maps = self.features(images)
         outputs: list[Tensor] = []
         above: Tensor | None = None
         for features, lateral, smooth in zip(reversed(maps), reversed(self.lateral), reversed(self.smooth), strict=True):
@@ -100,15 +68,6 @@ class FaceDetector(nn.Module):
             above = merged
             outputs.append(self.out(self.tower(smooth(merged)).to(self.out.weight.dtype)).flatten(2).transpose(1, 2))
         return torch.cat(outputs[::-1], dim=1)
-
-
-def fold_batch_norms(model: FaceDetector) -> FaceDetector:
-    """Fold every batch norm into its convolution, in place, for inference: the same function with fewer passes over memory."""
-    model.eval()
-    for module in model.modules():
-        if isinstance(module, _Conv) and isinstance(module.norm, nn.BatchNorm2d):
-            module.conv, module.norm = fuse_conv_bn_eval(module.conv, module.norm), nn.Identity()
-    return model
 
 
 @lru_cache(maxsize=64)
@@ -153,13 +112,17 @@ class Detector:
 
     Attributes:
         threshold: default of the lowest score that `detect` reports, 0 to 1.
-        fingerprint: SHA-256 of the weights file in hex, for stamps; "" for a model that was not loaded from a file.
+        verifier: the second stage; None: the network's own scores count.
+        fingerprint: SHA-256 in hex that stands for all weights, for stamps; "" for a model that was not loaded from a file.
     """
 
-    def __init__(self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu") -> None:
+    def __init__(
+        self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu", verifier: Verifier | None = None
+    ) -> None:
         self.dtype = torch.bfloat16 if has_bf16(device) else torch.float32
         self.model = fold_batch_norms(model).to(device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.out.float()  # positions need more digits than bfloat16 has
+        self.verifier = verifier
         self.threshold = threshold
         self.fingerprint = fingerprint
         self.device = device
@@ -178,12 +141,19 @@ class Detector:
             sha256, threshold = str(card["model"]["sha256"]), float(card["reading"]["threshold"])
             model = fold_batch_norms(FaceDetector(**card["network"]))
             model.load_state_dict(load_weights(path, sha256))
+            verifier = None
+            if "verifier" in card:
+                file, hashed = path.with_name(card["verifier"]["file"]), str(card["verifier"]["sha256"])
+                network = fold_batch_norms(FaceVerifier(widths=card["network"]["widths"], depth=card["network"]["depth"]))
+                network.load_state_dict(load_weights(file, hashed))
+                verifier = Verifier(network, card["verifier"]["weights"], device=device)
+                sha256 = hashlib.sha256(f"{sha256} {hashed} {verifier.weights}".encode()).hexdigest()
         except OSError as e:
             raise ModelError(f"expected a detector's model card at {card_path}, found: {e.strerror}. Install facecluster again") from e
         except (ValueError, KeyError, TypeError, RuntimeError) as e:
             found = str(e).splitlines()[0]
             raise ModelError(f"expected a detector's card with weights that fit at {card_path}, found: {found}. See the bundled one") from e
-        return cls(model, threshold=threshold, fingerprint=sha256, device=device)
+        return cls(model, threshold=threshold, fingerprint=sha256, device=device, verifier=verifier)
 
     def detect(self, image: NDArray[np.uint8], *, threshold: float | None = None) -> Candidates:
         """Find the faces of one picture (h, w, 3), RGB.
@@ -195,7 +165,7 @@ class Detector:
 
     def search(self, images: Sequence[NDArray[np.uint8]], *, threshold: float | None = None) -> list[Found]:
         """Find the faces of pictures (h, w, 3), RGB, of any sizes, and which way up they are; equal sizes are looked at together."""
-        return search(self.look, images, self.threshold if threshold is None else threshold)
+        return search(self.look, images, self.threshold if threshold is None else threshold, self.verifier)
 
     @torch.inference_mode()
     def look(self, pictures: Sequence[NDArray[np.uint8]], threshold: float) -> list[Candidates]:

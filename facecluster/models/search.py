@@ -8,21 +8,22 @@ much, and most of it holds nothing that is small. So there are three looks:
     tiles       of `TILE` px of the search picture, where the overview has hints: small faces
 
 Where tiles would cost as much as the whole search picture, that is looked at instead. Candidates of all looks are averaged where they
-overlap, and unsure ones get a second look, mirrored. Landmarks of faces that only the overview shows are taken from closer looks. Where
-nobody is surely upright, the best candidates are looked at turned by 90, 180 and 270 degrees; if that makes a good face of one, the
-photo is searched as turned.
+overlap, and a second stage scores them (`facecluster.models.verifier`). Landmarks of faces that only the overview shows are taken from
+closer looks. Where nobody is surely upright, the best candidates are looked at turned by 90, 180 and 270 degrees; if that makes a good
+face of one, the photo is searched as turned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.geometry import iou, nms
-from facecluster.models.views import Candidates, Look, Pixels, View, around, cut_view, look_at, smaller, strips
+from facecluster.models.views import Candidates, Look, Pixels, View, around, cut_view, look_at, picture_of, smaller, strips
 
 WORK_SIDE = 1280  # px, longest side of the search picture
 WORK_SHORT = 640  # px, short side of the search picture of a long photo
@@ -33,19 +34,30 @@ INSIDE = 40  # px of the search picture that must lie around the middle of a sma
 FINE = 24.0  # px of the overview, shorter side from which a face is not searched closer
 FAINT = 0.08  # score from which candidates are kept
 HINT = 0.15  # score from which a small candidate of the overview is worth a tile
-SURE = 0.65  # score from which a face gets no second look
-UNSURE = 0.7  # share of the threshold from which a candidate gets a second look
-SECOND_LOOKS = 16  # of a photo at most, at the faces whose scores are nearest to the threshold
+PROPOSED = 0.12  # score from which the second stage looks at a candidate
+LIKELY = 0.25  # score from which it looks at all candidates of a photo
+FAINT_LOOKS = 48  # of a photo at most, at candidates that score less
 EXACT_SIDE = 64  # px of a face in the looks for its landmarks; faces that the overview shows smaller get them
-SECOND_SIDE = 48  # px of a face in its second look
-STEADY = 0.8  # score of an upright face from which a photo is taken for upright
-CONVINCING, BETTER = 0.6, 1.05  # score of a face in another orientation, and its ratio to the best one as the photo lies, to turn a photo
-TRACES = 3  # candidates of a photo without a surely upright face that are looked at in other orientations
-TRACE_SIDE = 96  # px, longest side of the piece around such a candidate, or of a photo without any
+STEADY = 0.8  # score of an upright candidate from which a photo is taken for upright
+TRACES = 8  # candidates of a photo without a surely upright face that are judged in all orientations
+MARGIN = 0.2  # sum over these of "an upright face" by which another orientation must lead to be searched
+CONVINCING = 0.6  # score from which a face counts that another orientation shows
 TURNED = 50.0  # degrees from upright from which a candidate speaks for another orientation
 NMS_IOU = 0.4  # IoU from which two detections are one face
 VOTE_IOU = 0.6  # IoU from which a candidate is averaged into a detection
 MAX_CANDIDATES = 3000  # with the highest scores, of one photo, that are compared with each other
+
+
+class Verify(Protocol):
+    """A second stage, as `facecluster.models.verifier.Verifier` is."""
+
+    def __call__(self, photos: Sequence[Pixels], faces: Sequence[Candidates]) -> list[NDArray[np.float32]]:
+        """New scores (n,), 0 to 1, of the candidates of each photo."""
+        ...
+
+    def upright(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """How probably there is a face in the middle of each picture (64, 64, 3), and upright: (n,), 0 to 1."""
+        ...
 
 
 class Found(NamedTuple):
@@ -60,49 +72,42 @@ def search_scale(height: int, width: int) -> float:
     return min(1.0, max(WORK_SIDE / max(height, width), WORK_SHORT / min(height, width)))
 
 
-def search(look: Look, photos: Sequence[Pixels], threshold: float) -> list[Found]:
-    """Find the faces of photos (h, w, 3), RGB, of any sizes; scores are at least `threshold`."""
-    found = _candidates(look, photos, threshold)
-    turns = _suspected_turns(look, photos, found, threshold)
+def search(look: Look, photos: Sequence[Pixels], threshold: float, verify: Verify | None = None) -> list[Found]:
+    """Find the faces of photos (h, w, 3), RGB, of any sizes; scores are at least `threshold`, and those of `verify` if there is one."""
+    found, faces = _faces(look, photos, threshold, verify)
+    turns = _suspected_turns(photos, found, verify.upright if verify else partial(_upright_seen, look))
     rows = [i for i, turn in enumerate(turns) if turn]
-    for i, turned in zip(rows, _candidates(look, [np.rot90(photos[i], turns[i]) for i in rows], threshold), strict=True):
-        if _upright(turned, max(CONVINCING, threshold)) > _upright(found[i], threshold):
-            found[i] = turned
+    again = _faces(look, [np.rot90(photos[i], turns[i]) for i in rows], threshold, verify)[1]
+    for i, turned in zip(rows, again, strict=True):
+        if _upright_sum(turned, CONVINCING) > _upright_sum(faces[i]):
+            faces[i] = turned
         else:
             turns[i] = 0
     upright = [np.rot90(photo, turn) for photo, turn in zip(photos, turns, strict=True)]
-    faces = [merge(seen, threshold * UNSURE, *photo.shape[:2]) for seen, photo in zip(found, upright, strict=True)]
-    sure = _exact_landmarks(look, upright, _second_look(look, upright, faces, threshold))
     out = []
-    for photo, turn, of_photo in zip(upright, turns, sure, strict=True):
+    for photo, turn, of_photo in zip(upright, turns, _exact_landmarks(look, upright, faces), strict=True):
         out.append(Found(_turned_back(of_photo, turn, *photo.shape[:2]), -90 * turn % 360))
     return out
 
 
-def _second_look(look: Look, photos: Sequence[Pixels], faces: list[Candidates], threshold: float) -> list[Candidates]:
-    """The faces that score `threshold` and more, once unsure ones have got the mean of their score and that of a second look.
-
-    The second look is at the mirrored piece of the photo around the face, at a size of its own: a face is a face there too, a wheel is not.
-    """
-    pieces, owners = [], []
-    for i, (photo, seen) in enumerate(zip(photos, faces, strict=True)):
-        for row in np.argsort(np.abs(seen.scores - threshold), kind="stable")[:SECOND_LOOKS]:
-            if seen.scores[row] >= SURE:
-                continue
-            view = around(photo, seen.boxes[row], 2.0, 2 * SECOND_SIDE)
-            if view is not None:
-                pieces.append(np.ascontiguousarray(view.pixels[:, ::-1]))
-                owners.append((i, row, view))
-    scores = [seen.scores.copy() for seen in faces]
-    for (i, row, view), piece, seen in zip(owners, pieces, look(pieces, 0.02) if pieces else (), strict=True):
-        back = seen.mirrored(piece.shape[1]).mapped(view.scale, view.offset)
-        same = iou(faces[i].boxes[row][None], back.boxes)[0] > NMS_IOU
-        scores[i][row] = (scores[i][row] + seen.scores[same].max(initial=0)) / 2
-    out = []
-    for seen, score in zip(faces, scores, strict=True):
-        order = np.argsort(-score, kind="stable")
-        out.append(Candidates(seen.boxes, seen.landmarks, score).take(order[score[order] >= threshold]))
-    return out
+def _faces(
+    look: Look, photos: Sequence[Pixels], threshold: float, verify: Verify | None
+) -> tuple[list[Candidates], list[Candidates]]:
+    """Candidates of photos as they lie, from all looks; and those of them that score `threshold` and more, highest first."""
+    found = _candidates(look, photos, threshold)
+    least = min(PROPOSED, threshold) if verify else threshold
+    faces = [merge(seen, least, *photo.shape[:2]) for seen, photo in zip(found, photos, strict=True)]
+    if not verify:
+        return found, faces
+    likely = []
+    for seen in faces:  # highest score first
+        sure = int((seen.scores >= LIKELY).sum())
+        likely.append(seen.take(np.arange(min(len(seen.scores), sure + FAINT_LOOKS))))
+    judged = []
+    for seen, scores in zip(likely, verify(photos, likely), strict=True):
+        order = np.argsort(-scores, kind="stable")
+        judged.append(Candidates(seen.boxes, seen.landmarks, scores).take(order[scores[order] >= threshold]))
+    return found, judged
 
 
 def _exact_landmarks(look: Look, photos: Sequence[Pixels], faces: list[Candidates]) -> list[Candidates]:
@@ -194,38 +199,39 @@ def _roll(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.degrees(np.abs(np.arctan2(down[:, 0], down[:, 1]))))
 
 
-def _suspected_turns(look: Look, photos: Sequence[Pixels], found: list[Candidates], threshold: float) -> list[int]:
+def _suspected_turns(
+    photos: Sequence[Pixels], found: list[Candidates], upright: Callable[[Sequence[Pixels]], NDArray[np.float64]]
+) -> list[int]:
     """How often each photo should be turned counterclockwise by 90 degrees, 0 to 3.
 
-    A photo with a surely upright face is not turned. Of others the best traces of faces are cut out and looked at in the other
-    orientations; one that makes a much better face of a trace is suspected.
+    A photo with an upright candidate of `STEADY` and more is not turned. The best candidates of others are judged in all four orientations;
+    one in which more of them are upright faces is suspected.
     """
-    pieces, owners, limits = [], [], []
+    pictures, owners = [], []
     for i, (photo, seen) in enumerate(zip(photos, found, strict=True)):
-        upright = float(seen.scores[_roll(seen.landmarks) < TURNED].max(initial=0))
-        limits.append(max(CONVINCING, threshold, BETTER * upright))
-        if upright >= max(STEADY, threshold):
+        if seen.scores[_roll(seen.landmarks) < TURNED].max(initial=0) >= STEADY:
             continue
         best = seen.take(np.argsort(-seen.scores, kind="stable")[:50])
         whole = np.array([0, 0, photo.shape[1], photo.shape[0]], np.float32)  # a face that fills the photo leaves no trace
         for box in best.boxes[nms(best.boxes, best.scores, NMS_IOU)[:TRACES]] if len(best.scores) else (whole,):
-            view = around(photo, box, 1.0 if box is whole else 2.5, TRACE_SIDE)
-            if view is not None:
-                pieces += [np.rot90(view.pixels, turn) for turn in (1, 2, 3)]
-                owners += [(i, turn, view, box) for turn in (1, 2, 3)]
-    values = np.zeros((len(photos), 4))
-    for (i, turn, view, box), piece, seen in zip(owners, pieces, look(pieces, CONVINCING) if pieces else (), strict=True):
-        upright_now = seen.take(np.flatnonzero((_roll(seen.landmarks) < TURNED) & (seen.scores >= limits[i])))
-        back = _turned_back(upright_now, turn, *piece.shape[:2]).mapped(view.scale, view.offset)
-        same = back.scores if box[2] == photos[i].shape[1] else back.scores[iou(box[None], back.boxes)[0] > NMS_IOU]
-        values[i, turn] += same.max(initial=0)
-    return [int(turn) for turn in values.argmax(axis=1)]
+            picture = picture_of(photo, box)
+            if picture is not None:
+                pictures += [np.rot90(picture, turn) for turn in range(4)]
+                owners.append(i)
+    sums = np.zeros((len(photos), 4))
+    np.add.at(sums, owners, upright(pictures).reshape(-1, 4))
+    return [int(turn) if row[turn] > row[0] + MARGIN else 0 for turn, row in zip(sums.argmax(axis=1), sums, strict=True)]
 
 
-def _upright(found: Candidates, threshold: float) -> float:
-    """Sum of the scores of the upright faces that score `threshold` and more."""
-    upright = found.take(np.flatnonzero((_roll(found.landmarks) < TURNED) & (found.scores >= threshold)))
-    return float(upright.scores[nms(upright.boxes, upright.scores, NMS_IOU)].sum())
+def _upright_seen(look: Look, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+    """As `Verify.upright`, for a detector without a second stage: the highest score of an upright face in each picture."""
+    found = look(pictures, CONVINCING) if pictures else []
+    return np.array([seen.scores[_roll(seen.landmarks) < TURNED].max(initial=0) for seen in found], np.float64)
+
+
+def _upright_sum(faces: Candidates, least: float = 0.0) -> float:
+    """Sum of the scores of the upright faces that score `least` and more."""
+    return float(faces.scores[(_roll(faces.landmarks) < TURNED) & (faces.scores >= least)].sum())
 
 
 def merge(found: Candidates, threshold: float, height: int, width: int) -> Candidates:

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+SIDE = 64  # px of the picture of a candidate
+TIMES = 2.0  # side of that picture, in longer sides of the candidate's box
 STRIP = 2048  # px; longer pictures are looked at in strips of this length
 
 
@@ -90,6 +92,20 @@ def around(photo: Pixels, box: NDArray[np.float32], times: float, side: float) -
     middle, size = box[:2] + box[2:].astype(np.float64) / 2, float(times * box[2:].max())
     low, high = np.maximum(middle - size / 2, 0), np.minimum(middle + size / 2, photo.shape[1::-1])
     return cut_view(photo, low, high, side / size, 0.0) if (high - low >= 1).all() else None
+
+
+def picture_of(photo: Pixels, box: NDArray[np.float32], times: float = TIMES, side: int = SIDE) -> Pixels | None:
+    """The picture (side, side, 3) of a candidate: its box in the middle, `times` as large, grey outside the photo; None without a pixel."""
+    view = around(photo, box, times, side)
+    if view is None:
+        return None
+    scale = side / (times * float(box[2:].max()))
+    corner = box[:2] + box[2:] / 2 - times * box[2:].max() / 2  # where the picture begins, px of the photo
+    left, top = np.clip(np.round((view.offset - corner) * scale).astype(int), 0, side - 1)
+    out = np.full((side, side, 3), 127, np.uint8)
+    piece = view.pixels[: side - top, : side - left]
+    out[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    return out
 
 
 def cut_view(

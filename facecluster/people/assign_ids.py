@@ -73,10 +73,9 @@ def assign_person_ids(
     remaining = at >= 0
     was, now = old[remaining], faces.identity[at[remaining]]
     matched = {before[i]: group for i, group in sorted(match_groups(was, now).items())}
-    rows = {face: i for i, face in enumerate(faces.ids)}
     previous: Ints = np.full(len(faces.ids), -1, dtype=np.int64)
     previous[at[remaining]] = was
-    contest = _IdContest(rows, faces.identity, before, previous)
+    contest = _IdContest(faces.rows, faces.identity, before, previous)
     for claim in resolved.persons:
         contest.claim(claim)
     for person, group in matched.items():
@@ -152,7 +151,7 @@ def assign_names(
     ids: Sequence[str], faces: Faces, resolved: ResolvedDecisions, retired: Sequence[RetiredId] = ()
 ) -> tuple[People, list[str]]:
     """The people of a run: groups with their lasting ids `ids`, names, and whether they are ignored; and notes on names without a group."""
-    rows = {face: i for i, face in enumerate(faces.ids)}
+    rows = faces.rows
     names: list[str | None] = [None] * len(ids)
     homeless: dict[str, str] = {}  # name -> why it has no group
     placed: set[str] = set()

@@ -27,7 +27,7 @@ def read_confirmed_labels(store: Store) -> Answers:
     decisions = read(store).decisions
     if run is not None:
         faces = read_faces(store, run)
-        meant = faces_meant(read_followed(store), read_stand_ins(store), set(faces.ids))
+        meant = faces_meant(read_followed(store), read_stand_ins(store), faces.rows)
         decisions = with_current_ids(decisions, faces.ids, faces.boxes, meant)
     people = named_faces(replay(decisions))
     mentioned = sorted({face for d in active(decisions) for face in (*d.faces, *d.others)})

@@ -31,8 +31,12 @@ class CurrentPeople:
     people: People
     faces: Faces
     resolved: ResolvedDecisions  # of the whole journal
-    rows: Mapping[str, int]  # row of each face_id
     followed: Followed = field(default_factory=dict)  # see `read_followed`
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """The row of each face_id."""
+        return self.faces.rows
 
     def find(self, text: str) -> int:
         """Index of the person that `text` means, as `find_person` says. Raises InputError if no person or several people match."""

@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from facecluster.decisions import Decision
 from facecluster.geometry import iou
 from facecluster.photos.followed import PHOTO_CHARS, Followed, present_ids
-from facecluster.store import FACES, Store
+from facecluster.store import FACES, FaceIds, Ids, Store
 
 MIN_IOU = 0.3  # intersection over union from which two boxes are one face
 
 
-def read_face_boxes(store: Store, ids: Sequence[str]) -> NDArray[np.float32]:
+def read_face_boxes(store: Store, ids: Ids) -> NDArray[np.float32]:
     """Boxes (n, 4) x, y, w, h in px of the faces `ids` (n, sorted); NaN where the store has no box."""
     boxes = np.full((len(ids), 4), np.nan, dtype=np.float32)
-    rows = {face: i for i, face in enumerate(ids)}
+    faces = FaceIds.of(ids)
     for shard in store.shards("faces"):
         part = store.read("faces", shard, ["face_id", "box"]).cast(pa.schema([FACES.field("face_id"), FACES.field("box")]))
-        at = np.array([rows.get(face, -1) for face in part["face_id"].to_pylist()], dtype=np.int64)
+        at = faces.rows_of(part["face_id"])
         found = np.asarray(part["box"].combine_chunks().flatten(), np.float32).reshape(-1, 4)
         boxes[at[at >= 0]] = found[at >= 0]
     return boxes
@@ -56,24 +56,24 @@ def track_faces(
     Returns:
         (m,) row in `new`; -1 = gone.
     """
-    rows = {face: i for i, face in enumerate(new)}
-    at = np.array([rows.get(face, -1) for face in old], dtype=np.int64)
+    present = FaceIds.of(new)
+    at = present.rows_of(old)
     same = at >= 0
     overlap = _paired_iou(old_boxes[same], new_boxes[at[same]])
     at[np.flatnonzero(same)[overlap < MIN_IOU]] = -1  # NaN compares as not less: without a box the id decides
     for missing in np.flatnonzero(at < 0).tolist() if followed else ():
-        if old[missing] not in rows and (found := present_ids(old[missing], followed or {}, rows)):
-            at[missing] = rows[found[0]]
+        if old[missing] not in present and (found := present_ids(old[missing], followed or {}, present)):
+            at[missing] = present.find(found[0])
     lost = np.flatnonzero(at < 0)
     photos: dict[str, list[int]] = {}
     for i in lost[np.isfinite(old_boxes[lost]).all(axis=1)].tolist():
         photos.setdefault(old[i][:PHOTO_CHARS], []).append(i)
-    taken = set(at.tolist())
-    for i, face in enumerate(new) if photos else ():
-        if face[:PHOTO_CHARS] in photos and i not in taken and np.isfinite(new_boxes[i]).all():
-            photos.setdefault("+" + face[:PHOTO_CHARS], []).append(i)
-    for photo in [p for p in photos if "+" + p in photos]:
-        mine, theirs = photos[photo], photos["+" + photo]
+    free = np.isfinite(new_boxes).all(axis=1)
+    free[at[at >= 0]] = False
+    for photo, mine in photos.items():
+        theirs = [i for i in present.starting_with(photo) if free[i]]
+        if not theirs:
+            continue
         ious = iou(old_boxes[mine].astype(np.float64), new_boxes[theirs].astype(np.float64))
         while ious.max() >= MIN_IOU:
             i, j = np.unravel_index(int(ious.argmax()), ious.shape)
@@ -106,7 +106,7 @@ def with_current_ids(
     unknown = (np.nan,) * 4
     old_boxes = np.array([box or unknown for _, box in keys], np.float64).reshape(-1, 4)
     at = track_faces([face for face, _ in keys], old_boxes, ids, boxes, followed)
-    rows = set(ids)
+    rows = FaceIds.of(ids)
     for key, row in zip(keys, at.tolist(), strict=True):
         # an id that now belongs to another face must not stand for it
         known[key] = ids[row] if row >= 0 else f"gone {key[0]}" if key[0] in rows else key[0]

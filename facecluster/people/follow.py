@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -28,7 +28,7 @@ from facecluster.people.runs import current_run, read_faces
 from facecluster.people.thumbnails import Thumbnails
 from facecluster.photos.followed import FOLLOWED_TABLE, PHOTO_CHARS, FacesOf, Followed, present_ids, read_followed
 from facecluster.photos.places import current_photos, drop_places, past_photos
-from facecluster.store import FACES, FOLLOWED, Store, table_of
+from facecluster.store import FACES, FOLLOWED, FaceIds, Store, table_of
 
 MAX_BITS = 12  # of 64 in which the perceptual hashes of one picture may differ; unrelated ones differ in 32, standard deviation 4
 BLOCK = 200  # old photos compared with all new ones at a time
@@ -48,22 +48,22 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     run = current_run(store)
     if run is None:
         return 0
-    before = read_faces(store, run).ids
-    said = [face for d in read(store).decisions for face in (*d.faces, *d.others)]
-    now = current_photos(made, ["uri", "photo_id", "error"])
+    faces = FaceIds.of(read_faces(store, run).ids)
+    before = faces.starts(PHOTO_CHARS)
+    said = {face for d in read(store).decisions for face in (*d.faces, *d.others)}
+    known = FaceIds(np.union1d(before.keys, FaceIds.among([face[:PHOTO_CHARS] for face in said]).keys))
+    now = current_photos(made, ["photo_id", "error"])
     now = now.filter(pc.is_null(now["error"]))
-    missed = {photo[:PHOTO_CHARS] for photo in now.filter(now["gone"])["photo_id"].to_pylist()}
-    present = {photo[:PHOTO_CHARS] for photo in now.filter(pc.invert(now["gone"]))["photo_id"].to_pylist()}
+    missed, present = (FaceIds.among(now.filter(some)["photo_id"]).starts(PHOTO_CHARS) for some in (now["gone"], pc.invert(now["gone"])))
     followed = read_followed(made)
-    at = {face: present_ids(face, followed, FacesOf(present)) for face in (*before, *said)}
-    known = {face[:PHOTO_CHARS] for face in at}
-    old = known - {face[:PHOTO_CHARS] for face, found in at.items() if found}
-    old -= _superseded(old, followed, {face[:PHOTO_CHARS] for face in before})
-    taken = {other[:PHOTO_CHARS] for face in before for other in at[face]}
-    new = present - {face[:PHOTO_CHARS] for face in before} - taken  # also one that was known before an edit that was undone
+    at = {face: present_ids(face, followed, FacesOf(present)) for face in followed if face in faces or face in said}
+    old = set(known.without(present)) - {face[:PHOTO_CHARS] for face, found in at.items() if found}
+    old -= _superseded(old, followed, before)
+    taken = {other[:PHOTO_CHARS] for face, found in at.items() if face in faces for other in found}
+    new = set(present.without(before)) - taken  # also one that was known before an edit that was undone
     if not new:
         return 0
-    places, moved = _pairs_by_place(made, known, new), old | (missed & known)
+    places, moved = _pairs_by_place(made, known, new), old | set(missed[known.has(missed)])
     if not places and not moved:
         return 0
     photos = _read_photos(made, moved | new | {earlier for earlier, _, _ in places}, embeddings)
@@ -80,7 +80,7 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     return len(rows)
 
 
-def _superseded(old: set[str], followed: Followed, before: set[str]) -> set[str]:
+def _superseded(old: set[str], followed: Followed, before: Container[str]) -> set[str]:
     """Those of the photos `old` that another one of them took the place of: the last edit is what people saw, and what is edited next.
 
     Of photos whose edits were undone and made again, the one in `before`, the run before, is the last.
@@ -95,13 +95,13 @@ def _superseded(old: set[str], followed: Followed, before: set[str]) -> set[str]
 def _read_photos(store: Store, wanted: set[str], embeddings: str) -> dict[str, Photo]:
     """The photos whose ids begin with one of `wanted`, with all their faces that have a vector."""
     photos: dict[str, Photo] = defaultdict(Photo)
-    past = past_photos(store)
-    for uri, photo_id, width, height, phash in zip(*(past[name].to_pylist() for name in past.column_names), strict=True):
-        if (key := photo_id[:PHOTO_CHARS]) in wanted:
-            photo = photos[key]
-            photo.width, photo.height, photo.phash = width or 0, height or 0, phash
-            photo.uris.append(uri)
     prefixes = pa.array(sorted(wanted), pa.string())
+    past = past_photos(store)
+    past = past.filter(pc.is_in(pc.utf8_slice_codeunits(past["photo_id"], 0, PHOTO_CHARS), value_set=prefixes))
+    for uri, photo_id, width, height, phash in zip(*(past[name].to_pylist() for name in past.column_names), strict=True):
+        photo = photos[photo_id[:PHOTO_CHARS]]
+        photo.width, photo.height, photo.phash = width or 0, height or 0, phash
+        photo.uris.append(uri)
     boxes: dict[str, list[float]] = {}
     vectors: dict[str, NDArray[np.float32]] = {}
     for shard in store.shards("faces"):
@@ -123,10 +123,12 @@ def _read_photos(store: Store, wanted: set[str], embeddings: str) -> dict[str, P
     return photos
 
 
-def _pairs_by_place(store: Store, old: set[str], new: set[str]) -> list[tuple[str, str, str]]:
+def _pairs_by_place(store: Store, old: Container[str], new: set[str]) -> list[tuple[str, str, str]]:
     """Pairs of an old photo and the new one that is where it was; a copy of the old one may be there still."""
     history: dict[str, list[str]] = defaultdict(list)
     past = past_photos(store)
+    shown = pc.is_in(pc.utf8_slice_codeunits(past["photo_id"], 0, PHOTO_CHARS), value_set=pa.array(sorted(new), pa.string()))
+    past = past.filter(pc.is_in(past["uri"], value_set=pc.unique(past["uri"].filter(shown))))
     for uri, photo_id in zip(past["uri"].to_pylist(), past["photo_id"].to_pylist(), strict=True):
         history[uri].append(photo_id[:PHOTO_CHARS])
     pairs = ((photo, last, "place") for *earlier, last in history.values() if last in new for photo in reversed(earlier))

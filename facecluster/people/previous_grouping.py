@@ -8,7 +8,7 @@ undone. After an undo the faces that the decision had joined would stay joined, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from facecluster.grouping.incremental import MAX_NEW_SHARE
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.reconcile import PreparedDecisions
 from facecluster.photos.followed import Followed, present_ids
-from facecluster.store import IDENTITIES, Store
+from facecluster.store import IDENTITIES, FaceIds, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def find_previous_grouping(
         full: group all faces from the start.
     """
     keys = content_keys(as_vectors(vectors))
-    fresh: dict[str, Any] = {"kept": False, "changed": 0, "said": len(prepared.decisions), "vectors": _digest(ids, keys)}
+    fresh: dict[str, Any] = {"kept": False, "changed": 0, "said": len(prepared.decisions), "vectors": _digest(FaceIds.of(ids), keys)}
     stamp = (store.stamp(table, "00000") if store.shards(table) == ["00000"] else None) or {}
     history, wanted = stamp.get("grown"), config.stamp("")
     settings = {"algorithm": None, **wanted}.items()  # the default algorithm is not in a stamp
@@ -60,10 +60,10 @@ def find_previous_grouping(
     if config.algorithm == "hdbscan":  # groups all faces each time
         return PreviousGrouping(None, fresh)
     data = store.read_all(table, IDENTITIES, ["face_id", "identity"])
-    earlier = dict(zip(data["face_id"].to_pylist(), data["identity"].to_pylist(), strict=True))
-    was = _earlier_ids(ids, earlier, prepared.followed)
-    old = np.array([face in earlier for face in was], dtype=bool)
-    if old.sum() < len(earlier) or _digest([i for i in was if i in earlier], keys[old]) != history.get("vectors"):
+    earlier, ids = FaceIds.of(data["face_id"]), FaceIds.of(ids)
+    at = _earlier_rows(ids, earlier, prepared.followed)
+    old = at >= 0
+    if old.sum() < len(earlier) or _digest(earlier[at[old]], keys[old]) != history.get("vectors"):
         return PreviousGrouping(None, fresh, "faces are gone, or have other vectors: all faces are grouped from the start")
     if (~old).sum() == 0 and not history["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
         return PreviousGrouping(None, fresh)  # a full grouping with other probabilities gives the same groups
@@ -75,20 +75,24 @@ def find_previous_grouping(
         return PreviousGrouping(None, fresh)
     hint = f"the people of the earlier run stay, and new faces join them ('facecluster cluster {store.url} --full' groups all)"
     note = "" if old.all() else hint
-    groups = np.array([earlier.get(face, -1) for face in was], dtype=np.int64)
+    groups = np.append(np.asarray(data["identity"], np.int64), -1)[at]
     return PreviousGrouping(groups, {**fresh, "kept": True, "changed": changed}, note)
 
 
-def _earlier_ids(ids: Sequence[str], earlier: Mapping[str, int], followed: Followed) -> list[str]:
-    """The face_id that each face had in the earlier grouping: another one if its photo was edited since; its own if it was not there."""
-    there = set(ids)
-    moved = {now: face for face in earlier if face not in there for now in present_ids(face, followed, there)[:1]}
-    return [face if face in earlier else moved.get(face, face) for face in ids]
+def _earlier_rows(ids: FaceIds, earlier: FaceIds, followed: Followed) -> NDArray[np.int64]:
+    """The row that each face had in the earlier grouping, perhaps under the face_id of a photo that was edited since; -1 = none."""
+    at = earlier.rows_of(ids)
+    for row in np.flatnonzero(~ids.has(earlier)).tolist() if followed else ():
+        for now in present_ids(earlier[row], followed, ids)[:1]:
+            if at[ids.rows[now]] < 0 or now not in earlier:
+                at[ids.rows[now]] = row
+    return at
 
 
-def _digest(ids: Sequence[str], keys: NDArray[np.uint64]) -> str:
+def _digest(ids: FaceIds, keys: NDArray[np.uint64]) -> str:
     """A digest of faces and the content keys of their vectors; it does not depend on their order."""
-    named = np.array([int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest()) for i in ids], dtype=np.uint64)
+    numbers = (int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest()) for i in ids)
+    named = np.fromiter(numbers, dtype=np.uint64, count=len(ids))
     return f"{len(keys)}-{int(((named | np.uint64(1)) * keys).sum(dtype=np.uint64)):016x}"
 
 

@@ -23,7 +23,7 @@ from facecluster.people.runs import Faces, People, Run, current_run, next_number
 from facecluster.people.stand_ins import faces_meant, read_stand_ins
 from facecluster.photos.followed import Followed, read_followed
 from facecluster.photos.frames import picture_numbers
-from facecluster.store import IDENTITIES, Stamp, Store, in_schema
+from facecluster.store import IDENTITIES, FaceIds, Stamp, Store, in_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,11 @@ def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
     if run is None:
         raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
     journal, faces, followed = read(store), read_faces(store, run), read_followed(store)
-    rows = {face: i for i, face in enumerate(faces.ids)}
-    meant = faces_meant(followed, read_stand_ins(store), rows)
+    meant = faces_meant(followed, read_stand_ins(store), faces.rows)
     resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, meant))
     then = read_people(store, run)
     people, notes = assign_names(then.person_ids, faces, resolved, then.retired)
-    return CurrentPeople(people, faces, resolved, rows, followed), run, [*journal.notes, *resolved.notes, *notes]
+    return CurrentPeople(people, faces, resolved, followed), run, [*journal.notes, *resolved.notes, *notes]
 
 
 def people_with_current_names(store: Store) -> tuple[People, Run] | None:
@@ -88,8 +87,8 @@ def prepare_decisions(
 
     `made`: the store, or an overlay of it, that says which faces were followed and who stands for deleted ones; None: the store.
     """
-    followed, rows = read_followed(made or store), {face: i for i, face in enumerate(ids)}
-    meant = faces_meant(followed, read_stand_ins(made or store), rows)
+    followed, ids = read_followed(made or store), FaceIds.of(ids)
+    meant = faces_meant(followed, read_stand_ins(made or store), ids)
     journal = read(store)
     notes, new = list(journal.notes), []
     if current_run(store) is not None:
@@ -102,7 +101,7 @@ def prepare_decisions(
     boxes = read_face_boxes(store, ids)
     decisions = [*journal.decisions, *new]
     resolved = replay(with_current_ids(decisions, ids, boxes, meant))
-    must, cannot = constraint_pairs(resolved, rows, vectors)
+    must, cannot = constraint_pairs(resolved, ids.rows, vectors)
     photos = picture_numbers(store, ids)
     return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, meant, [*notes, *resolved.notes])
 
@@ -133,7 +132,7 @@ def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str
         model: name of the model.
     """
     data = made.read_all(table, IDENTITIES)
-    ids = data["face_id"].to_pylist()
+    ids = FaceIds.of(data["face_id"])
     faces = Faces(ids, np.asarray(data["identity"], np.int64), np.asarray(data["probability"], np.float64), prepared.boxes)
     before = current_run(store)
     old_people = People([], [], [], []) if before is None else read_people(store, before)
@@ -150,7 +149,7 @@ def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     run = Run(next_number(store), now, model, stamp, prepared.resolved.decisions, counts, churn.to_dict())
     same = before is not None and before.settings == stamp and before.model == model and old_people == people
-    same = same and old.ids == ids and not churn
+    same = same and ids == old.ids and not churn
     if same and before is not None:
         run = before
     return ReconciledRun(run, people, churn, notes, in_schema(IDENTITIES, data).combine_chunks(), stamp, not same)

@@ -17,6 +17,7 @@ from facecluster.people.assign_ids import shared_faces
 from facecluster.people.claims import Ints, group_of_claim
 from facecluster.people.runs import Faces, People, RetiredId
 from facecluster.photos.followed import Followed, present_ids
+from facecluster.store import FaceIds
 
 
 def with_present_faces(retired: Sequence[RetiredId], old: Faces, at: Ints, ids: Sequence[str], meant: Followed) -> list[RetiredId]:
@@ -29,9 +30,12 @@ def with_present_faces(retired: Sequence[RetiredId], old: Faces, at: Ints, ids: 
         ids: the present face_ids.
         meant: see `faces_meant`.
     """
-    rows = set(ids)
-    wanted = {face for r in retired for face in r.faces}
-    present = {face: ids[row] for face, row in zip(old.ids, at.tolist(), strict=True) if row >= 0 and face in wanted}
+    if not retired:
+        return []
+    rows = FaceIds.of(ids)
+    wanted = sorted({face for r in retired for face in r.faces})
+    now_at = np.append(at, -1)[FaceIds.of(old.ids).rows_of(wanted)]
+    present = {face: rows[row] for face, row in zip(wanted, now_at.tolist(), strict=True) if row >= 0}
 
     def now(face: str) -> str:
         return present.get(face) or next(iter(present_ids(face, meant, rows)), face)
@@ -56,8 +60,7 @@ def retire_ids(
     gone = [i for i, person in enumerate(before.person_ids) if person not in given]
     if not gone and not retired:
         return []
-    rows = {face: i for i, face in enumerate(faces.ids)}
-    remaining = at >= 0
+    rows, remaining = faces.rows, at >= 0
     most: dict[int, str] = {}
     for i, group, _ in zip(*(x.tolist() for x in shared_faces(old.identity[remaining], faces.identity[at[remaining]])), strict=True):
         most.setdefault(i, person_ids[group])
@@ -67,9 +70,10 @@ def retire_ids(
         return person_ids[group] if group >= 0 else otherwise
 
     found: dict[str, RetiredId] = {}
+    by_person = np.lexsort((-old.probability, old.identity))
+    first = np.searchsorted(old.identity[by_person], np.arange(len(before.person_ids) + 1))
     for i in gone:
-        members = np.flatnonzero(old.identity == i)
-        surest = members[np.argsort(-old.probability[members], kind="stable")[:CORE_FACES]].tolist()
+        surest = by_person[first[i] : first[i + 1]][:CORE_FACES].tolist()
         core = tuple(faces.ids[at[row]] if at[row] >= 0 else old.ids[row] for row in surest)
         found[before.person_ids[i]] = RetiredId(
             before.person_ids[i], holder(core, most.get(i)), before.names[i], before.ignored[i], core

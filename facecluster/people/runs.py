@@ -7,6 +7,7 @@ one atomic write. `identities/MODEL` is the last grouping with that model; retur
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from facecluster.people.face_ids import read_face_boxes
 from facecluster.people.find_person import label
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.places import current_photo_ids
-from facecluster.store import FORMAT, IDENTITIES, Stamp, Store, in_schema, table_of
+from facecluster.store import FORMAT, IDENTITIES, FaceIds, Stamp, Store, in_schema, table_of
 
 POINTER = ("runs", "current.json")
 PEOPLE = pa.schema(
@@ -112,10 +113,15 @@ class Run:
 class Faces:
     """The faces of a run and their people: struct of arrays (n,)."""
 
-    ids: list[str]  # face_ids, sorted
+    ids: Sequence[str]  # face_ids, sorted
     identity: NDArray[np.int64]  # group number; -1 = nobody
     probability: NDArray[np.float64]  # of belonging to the group, 0 to 1
     boxes: NDArray[np.float32]  # (n, 4) x, y, w, h in px; NaN = unknown
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """The row of each face_id."""
+        return FaceIds.of(self.ids).rows
 
 
 def all_runs(store: Store) -> list[Run]:
@@ -167,7 +173,7 @@ def read_faces(store: Store, run: Run) -> Faces:
     table = store.read_all(run.identities, pa.schema([*IDENTITIES, BOX]), ["face_id", "identity", "probability", "box"]).combine_chunks()
     boxes = np.asarray(table["box"].combine_chunks().flatten(), np.float32).reshape(-1, 4)
     identity, probability = np.asarray(table["identity"], np.int64), np.asarray(table["probability"], np.float64)
-    return Faces(table["face_id"].to_pylist(), identity, probability, boxes)
+    return Faces(FaceIds.of(table["face_id"]), identity, probability, boxes)
 
 
 def write_run(store: Store, run: Run, identities: pa.Table, boxes: NDArray[np.float32], people: People, stamp: Stamp) -> None:
@@ -214,15 +220,18 @@ def _renew_ids(store: Store, run: Run) -> None:
     followed = read_followed(store)
     if not followed:
         return
-    present = FacesOf({photo[:PHOTO_CHARS] for photo in current_photo_ids(store).to_pylist()})
+    photos = FaceIds.of(current_photo_ids(store)).starts(PHOTO_CHARS)
     faces = store.read_all(run.identities, pa.schema([*IDENTITIES, BOX]))
-    rows = {face: i for i, face in enumerate(faces["face_id"].to_pylist())}
-    now = {new: i for face, i in rows.items() if face not in present for new in present_ids(face, followed, present) if new not in rows}
+    known, present = FaceIds.of(faces["face_id"]), FacesOf(photos)
+    there = photos.has(FaceIds(known.keys.astype(f"S{PHOTO_CHARS}")))
+    gone = {known[i]: i for i in np.flatnonzero(~there).tolist()}
+    now = {new: i for face, i in gone.items() for new in present_ids(face, followed, present) if new not in known}
     if now:
-        kept = {face: i for face, i in rows.items() if face in present} | now
-        ids = sorted(kept)
-        table = faces.take(pa.array([kept[face] for face in ids], pa.int64()))
-        table = table.set_column(0, faces.schema.field(0), pa.array(ids, pa.string()))
+        every = np.r_[known[there].keys, np.array([face.encode() for face in now])]
+        order = np.argsort(every, kind="stable")
+        ids = FaceIds(every[order])
+        table = faces.take(pa.array(np.r_[np.flatnonzero(there), np.array(list(now.values()))][order]))
+        table = table.set_column(0, faces.schema.field(0), ids.arrow())
         boxes = pa.array(read_face_boxes(store, ids).reshape(-1), pa.float32())
         table = table.set_column(table.num_columns - 1, BOX, pa.FixedSizeListArray.from_arrays(boxes, type=BOX.type))
         store.write(run.identities, "00000", table, store.stamp(run.identities, "00000") or {})

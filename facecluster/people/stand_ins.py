@@ -22,7 +22,7 @@ from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.runs import Faces, current_run, read_faces, read_people
 from facecluster.photos.followed import Followed, later_ids, present_ids, read_followed
-from facecluster.store import Store, table_of
+from facecluster.store import FaceIds, Store, table_of
 
 TABLE = "stand_ins"
 STAND_INS = pa.schema(
@@ -58,17 +58,18 @@ def choose_stand_ins(
         vectors: (n, dim) their vectors, of length 1.
         least: cosine from which two faces are rather one person than not.
     """
-    run, rows = current_run(store), {face: i for i, face in enumerate(ids)}
+    run, rows = current_run(store), FaceIds.of(ids).rows
     before = None if run is None else read_faces(store, run)
-    if run is None or before is None or all(face in rows for face in before.ids):
+    if run is None or before is None or FaceIds.of(ids).has(before.ids).all():
         return
     followed, known, journal = read_followed(made), read_stand_ins(made), read(store).decisions
     meant = faces_meant(followed, known, rows)
     said = {face for d in journal for face in (*d.faces, *d.others)} | {face for r in read_people(store, run).retired for face in r.faces}
     said = {later for face in said for later in later_ids(face, meant)}
-    gone = [i for i, face in enumerate(before.ids) if before.identity[i] >= 0 and face in said and not present_ids(face, meant, rows)]
+    at = np.sort(FaceIds.of(before.ids).rows_of(sorted(said)))
+    gone = [i for i in at[at >= 0].tolist() if before.identity[i] >= 0 and not present_ids(before.ids[i], meant, rows)]
     looks = _read_vectors(made, embeddings, {before.ids[i] for i in gone}, vectors.shape[1])
-    there = faces_meant(followed, known, set(before.ids))
+    there = faces_meant(followed, known, before.rows)
     near = np.flatnonzero(np.isin(before.identity, before.identity[gone])).tolist()
     now = {before.ids[i]: at for i in near for at in present_ids(before.ids[i], followed, rows)[:1]}
     vector_of = dict(zip(now, vectors[np.array([rows[at] for at in now.values()], np.int64)], strict=True))
@@ -91,11 +92,10 @@ def most_alike(
         vectors: those of the faces of these groups that are still there.
         least: cosine from which two faces are rather one person than not.
     """
-    group_of = dict(zip(before.ids, before.identity.tolist(), strict=True))
+    group_of = {face: int(before.identity[row]) for face in (*vectors, *gone) if (row := before.rows.get(face)) is not None}
     members: dict[int, list[str]] = {}
-    for face, group in group_of.items():
-        if face in vectors:
-            members.setdefault(group, []).append(face)
+    for face in sorted(vectors.keys() & group_of.keys()):
+        members.setdefault(group_of[face], []).append(face)
     others_of = _other_sides(decisions, gone.keys())
     chosen: dict[str, str] = {}
     for face, look in gone.items():

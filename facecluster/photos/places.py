@@ -22,9 +22,11 @@ import pyarrow.compute as pc
 
 from facecluster.photos.archives.uris import file_of
 from facecluster.photos.files import local_path
+from facecluster.photos.photo_places import PhotoPlaces
 from facecluster.store import GONE, PHOTOS, Store, table_of
 
 GONE_TABLE = "gone"
+_BLOCK = 65_536  # places that are looked at at a time
 
 
 def current_photos(store: Store, columns: Collection[str] = PHOTOS.names, *, look: bool = False) -> pa.Table:
@@ -37,36 +39,33 @@ def current_photos(store: Store, columns: Collection[str] = PHOTOS.names, *, loo
         columns: of PHOTOS.
         look: `gone` says whether the place is there now (places on other machines: at the last search); else at the last search.
     """
-    needed = list(dict.fromkeys([*columns, "uri", "photo_id", "error", "content", "picture"]))
+    needed = list(dict.fromkeys([*columns, "uri", "photo_id", "error", "picture"]))
     table = store.read_all("photos", PHOTOS, needed).combine_chunks()
-    table = table.set_column(needed.index("content"), "content", pc.coalesce(table["content"], table["photo_id"]))
+    if "content" in needed:
+        table = table.set_column(needed.index("content"), "content", pc.coalesce(table["content"], table["photo_id"]))
     table = table.set_column(needed.index("photo_id"), "photo_id", _first_ids(table))
     numbered = pa.table({"uri": table["uri"], "row": np.arange(table.num_rows)})
     last = np.sort(np.asarray(numbered.group_by("uri", use_threads=False).aggregate([("row", "max")])["row_max"], np.int64))
     missing = gone_places(store)
-    uris = table["uri"].take(pa.array(last)).to_pylist()
-    keep = np.array([not missing.get(uri, False) for uri in uris], dtype=bool)
-    found = table.take(pa.array(last[keep])).select(list(columns))
-    places = [uri for uri, kept in zip(uris, keep.tolist(), strict=True) if kept]
-    gone = [is_gone(uri) if look and local_path(uri) is not None else uri in missing or look and is_gone(uri) for uri in places]
-    return found.append_column("gone", pa.array(gone, pa.bool_()))
+    found = table.select(list(dict.fromkeys([*columns, "uri"]))).take(pa.array(last))
+    if dropped := [uri for uri, is_dropped in missing.items() if is_dropped]:
+        found = found.filter(pc.invert(pc.is_in(found["uri"], value_set=pa.array(dropped, pa.string()))))
+    places = (uri for batch in found.select(["uri"]).to_batches(max_chunksize=_BLOCK) for uri in batch.column(0).to_pylist())
+    gone = (is_gone(uri) if look and local_path(uri) is not None else uri in missing or look and is_gone(uri) for uri in places)
+    is_missing = np.fromiter(gone, dtype=bool, count=found.num_rows)
+    return found.select(list(columns)).append_column("gone", pa.array(is_missing))
 
 
-def places_by_photo(store: Store, columns: Collection[str], *, look: bool = False) -> dict[str, list[dict[str, Any]]]:
-    """The places of each photo that could be used and counts, by photo_id: those that are there first, each part by uri.
+def places_by_photo(store: Store, columns: Collection[str], *, look: bool = False) -> PhotoPlaces:
+    """The places of each photo that could be used and counts.
 
     Args:
         store: to read.
-        columns: of PHOTOS, that each place gets besides uri, content and gone.
+        columns: of PHOTOS, that each place gets besides uri and gone.
         look: as for current_photos.
     """
-    table = current_photos(store, list(dict.fromkeys([*columns, "uri", "photo_id", "content", "error"])), look=look)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in table.filter(pc.and_(pc.is_null(table["error"]), pc.not_equal(table["photo_id"], ""))).to_pylist():
-        found.setdefault(row["photo_id"], []).append(row)
-    for rows in found.values():
-        rows.sort(key=lambda row: (row["gone"], row["uri"]))
-    return found
+    table = current_photos(store, list(dict.fromkeys([*columns, "uri", "photo_id", "error"])), look=look)
+    return PhotoPlaces(table.filter(pc.and_(pc.is_null(table["error"]), pc.not_equal(table["photo_id"], ""))).drop_columns("error"))
 
 
 def where_it_is(places: list[dict[str, Any]]) -> list[dict[str, Any]]:

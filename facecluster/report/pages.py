@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from facecluster.report import plot, text
 from facecluster.report.pagination import PAGE_BYTES, Page, Pagination
+from facecluster.report.photos import MAX_URIS, Photo
 from facecluster.report.report_data import Person, PersonToCheck, ReportData
 
-MAX_URIS = 50  # of one photo that its page lists
 SEARCH_BYTES = 350_000  # of the list that the search on the first page reads: enough for about 12,000 people without a name
 _MIME = ((b"RIFF", "image/webp"), (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
@@ -79,7 +79,8 @@ class PageWriter:
         for n, page in enumerate(every.unclear):
             yield self._page("nobody.html", every.unclear, n, unclear=True, **self._faces(page.items))
         for n, page in enumerate(every.photos):
-            yield self._page("photos.html", every.photos, n, photos=[self._photo(int(i)) for i in page.items])
+            shown = list(map(self._photo, page.items.tolist(), data.photos.some(page.items)))
+            yield self._page("photos.html", every.photos, n, photos=shown)
         for n, page in enumerate(every.failed):
             yield self._page("failed.html", every.failed, n, failed=[data.failed[i] for i in page.items])
 
@@ -129,17 +130,16 @@ class PageWriter:
         }
 
     def _photo_link(self, index: int) -> dict[str, str]:
-        photo = self.data.photos[index]
+        photos = self.data.photos
         return {
             "href": f"{self.pagination.photo_path[index]}#photo-{index}",
-            "name": text.short_name(photo.uris[0]),
-            "date": photo.taken_at.replace("T", " "),
+            "name": text.short_name(photos.first_uri[index].as_py()),
+            "date": photos.taken_at[index].as_py().replace("T", " "),
         }
 
-    def _photo(self, index: int) -> dict[str, Any]:
-        photo = self.data.photos[index]
+    def _photo(self, index: int, photo: Photo) -> dict[str, Any]:
         faces, room = [], PAGE_BYTES // 2
-        for row in photo.rows:
+        for row in photo.rows.tolist():
             room -= int(self.data.crops.size[row]) * 4 // 3
             faces.append(self._face_box(row, crop=room >= 0))
         sized = photo.width > 0 and photo.height > 0

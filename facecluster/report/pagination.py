@@ -47,8 +47,7 @@ def paginate(data: ReportData) -> Pagination:
     nobody = _pages("nobody/nobody", data.nobody, face[data.nobody], MAX_FACES)
     unclear = _pages("unclear/unclear", data.unclear, face[data.unclear], MAX_FACES)
     people = [_pages(f"people/person-{p.identity:05d}", p.rows, face[p.rows], MAX_FACES) for p in data.people]
-    weights = np.array([photo_bytes(data, i) for i in range(len(data.photos))], np.int64)
-    photos = _pages("photos/photos", np.arange(len(data.photos)), weights, MAX_PHOTOS)
+    photos = _pages("photos/photos", np.arange(len(data.photos)), photo_bytes(data), MAX_PHOTOS)
     cards = np.array([face[p.best_face] for p in data.people], np.int64)
     failed = np.array([200 + 2 * len(uri) + 2 * len(why) for uri, why in data.failed], np.int64)
     face_path, photo_path = [""] * len(data.identity), [""] * len(data.photos)
@@ -70,11 +69,11 @@ def paginate(data: ReportData) -> Pagination:
     )
 
 
-def photo_bytes(data: ReportData, index: int) -> int:
-    """Estimated bytes of a photo on its page."""
-    photo = data.photos[index]
-    crops = min(int(data.crops.size[photo.rows].sum()) * 4 // 3, PAGE_BYTES // 2)
-    return crops + 2 * FACE_BYTES * len(photo.rows) + 800 + sum(3 * len(uri) for uri in photo.uris[:50])
+def photo_bytes(data: ReportData) -> NDArray[np.int64]:
+    """Estimated bytes (p,) of each photo on its page."""
+    sizes = np.bincount(data.photo, data.crops.size, minlength=len(data.photos)).astype(np.int64)
+    crops = np.minimum(sizes * 4 // 3, PAGE_BYTES // 2)
+    return np.asarray(crops + 2 * FACE_BYTES * data.photos.faces + 800 + 3 * data.photos.uri_characters, dtype=np.int64)
 
 
 def split_by_weight(weights: Sequence[int] | NDArray[np.int64], most: int, limit: int) -> list[slice]:

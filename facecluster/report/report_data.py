@@ -1,4 +1,4 @@
-"""The tables of the store, joined for the report. All columns but the crops are held in memory, about 300 bytes a face.
+"""The tables of the store, joined for the report. All columns but the crops are held in memory, as arrays.
 
 Odd input: of a face_id that occurs twice (in two shards) the first row counts; a face without an identity belongs to nobody; numbers that
 are not finite are 0; a face of a photo that no place shows any more does not count; a photo that is gone but not dropped counts on.
@@ -7,7 +7,7 @@ are not finite are 0; a face of a photo that no place shows any more does not co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from facecluster.errors import StoreError
 from facecluster.people import read_unclear
-from facecluster.photos.extras import VIDEO_FORMATS
-from facecluster.photos.places import current_photos, places_by_photo, where_it_is
+from facecluster.photos.places import current_photos
+from facecluster.report.photos import Photos, iso_date
 from facecluster.store import FACES, IDENTITIES, Store, in_schema
 
 NOBODY = -1
@@ -29,39 +29,27 @@ class Crops:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self.start = np.zeros(0, np.int64)
         self.size = np.zeros(0, np.int64)
 
     def add(self, crops: pa.ChunkedArray) -> None:
-        """Append the crops of a shard."""
+        """Append the crops of a shard; they have numbers once `select` is called."""
         sizes = np.asarray(pc.binary_length(crops), np.int64)
         end = self._file.seek(0, 2)
         for crop in crops:
             self._file.write(crop.as_py())
-        self.start = np.append(self.start, end + np.cumsum(sizes) - sizes)
-        self.size = np.append(self.size, sizes)
+        self._parts.append((end + np.cumsum(sizes) - sizes, sizes))
 
     def select(self, rows: NDArray[np.int64]) -> None:
-        """Keep some crops and renumber them: face rows[i] becomes face i."""
-        self.start, self.size = self.start[rows], self.size[rows]
+        """Keep some crops, and number them: the rows[i]th that was appended becomes number i."""
+        none = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self.start, self.size = (np.concatenate(part)[rows] for part in zip(none, *self._parts, strict=True))
+        self._parts = []
 
     def __getitem__(self, row: int) -> bytes:
         self._file.seek(int(self.start[row]))
         return self._file.read(int(self.size[row]))
-
-
-@dataclass(slots=True)
-class Photo:
-    """A photo and where it is. Sizes are in px of the upright photo; `taken_at` is ISO 8601 or ''."""
-
-    photo_id: str
-    uris: list[str]  # where it is, sorted, at least one; where it was if it is gone
-    gone: bool = False  # at none of its places
-    width: int = 0
-    height: int = 0
-    taken_at: str = ""
-    video: bool = False
-    rows: list[int] = field(default_factory=list)  # its faces, from left to right
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +103,7 @@ class ReportData:
     probability: NDArray[np.float64]
     outlier_score: NDArray[np.float64]
     photo: NDArray[np.int64]  # index into photos
-    photos: list[Photo]  # by date, then name; at the end those without a date
+    photos: Photos
     people: list[Person]
     nobody: NDArray[np.int64]  # numbers of the faces of nobody that can be recognised, by falling quality
     unclear: NDArray[np.int64]  # numbers of the faces of nobody that can not, by falling recognisability
@@ -124,15 +112,14 @@ class ReportData:
     @property
     def copies(self) -> int:
         """Number of further files that show the picture of another."""
-        return sum(len(p.uris) - 1 for p in self.photos if not p.gone)
+        return int((self.photos.uris[~self.photos.gone] - 1).sum())
 
 
 def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonInfo], spool: BinaryIO) -> ReportData:
     """Read and join the tables. Crops are written to the file `spool`, a shard at a time."""
     crops = Crops(spool)
-    photos, failed = _read_photos(store)
-    index = {photo.photo_id: i for i, photo in enumerate(photos)}
-    table = _read_faces(store, crops, index)
+    photos = Photos(store)
+    table = _read_faces(store, crops, photos)
     found = store.read_all(identities, IDENTITIES)
     if table.num_rows and not store.shards(identities):
         raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
@@ -140,12 +127,10 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     at = np.asarray(pc.fill_null(where, NOBODY), np.int64)
     identity = _take_or(found["identity"], at, NOBODY).astype(np.int64)
     probability = np.where(identity >= 0, np.clip(_take_or(found["probability"], at, 0), 0, 1), 0)
-    photo = np.array([index[photo_id] for photo_id in table["photo_id"].to_pylist()], np.int64)
+    photo = photos.index(table["photo_id"])
     quality = _finite_numbers(table["quality"])
     box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
-    order = np.lexsort((box[:, 0], photo))
-    for row in order.tolist():
-        photos[photo[row]].rows.append(row)
+    photos.put_faces(photo, box[:, 0])
     recognisability, too_unclear = read_unclear(store, identities, found)
     clear, is_unclear = np.append(recognisability, 1.0)[at], np.append(too_unclear, False)[at]
     nobody, unclear = np.flatnonzero((identity < 0) & ~is_unclear), np.flatnonzero(is_unclear)
@@ -159,14 +144,14 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
         outlier_score=_take_or(found["outlier_score"], at, 0),
         photo=photo,
         photos=photos,
-        people=_people(identity, probability, quality, photo, photos, infos),
+        people=_people(identity, probability, quality, photo, photos.taken, infos),
         nobody=nobody[np.argsort(-quality[nobody], kind="stable")],
         unclear=unclear[np.argsort(-clear[unclear], kind="stable")],
-        failed=failed,
+        failed=_read_failed(store),
     )
 
 
-def _read_faces(store: Store, crops: Crops, photos: Mapping[str, int]) -> pa.Table:
+def _read_faces(store: Store, crops: Crops, photos: Photos) -> pa.Table:
     """The faces of these photos without their crops, each face_id once."""
     schema = pa.schema([f for f in FACES if f.name != "crop"])
     parts = [schema.empty_table()]
@@ -183,24 +168,15 @@ def _read_faces(store: Store, crops: Crops, photos: Mapping[str, int]) -> pa.Tab
     table = pa.concat_tables(parts)
     numbered = pa.table({"face_id": table["face_id"], "row": np.arange(table.num_rows)})
     first = np.sort(np.asarray(numbered.group_by("face_id", use_threads=False).aggregate([("row", "min")])["row_min"], np.int64))
-    known = np.asarray(pc.is_in(table["photo_id"], value_set=pa.array(list(photos), pa.string())), bool)
-    first = first[known[first]]
+    first = first[photos.index(table["photo_id"])[first] >= 0]
     crops.select(first)
     return table.take(pa.array(first)).combine_chunks()
 
 
-def _read_photos(store: Store) -> tuple[list[Photo], list[tuple[str, str]]]:
-    photos = []
-    for photo_id, places in places_by_photo(store, ["format", "width", "height", "taken_at"], look=True).items():
-        row, taken = places[0], places[0]["taken_at"]
-        there = where_it_is(places)
-        taken_at = taken.isoformat(timespec="seconds") if taken else ""
-        video, uris = row["format"] in VIDEO_FORMATS, [p["uri"] for p in there]
-        photos.append(Photo(photo_id, uris, row["gone"], row["width"] or 0, row["height"] or 0, taken_at, video))
+def _read_failed(store: Store) -> list[tuple[str, str]]:
     failed = current_photos(store, ["uri", "error"])
     failed = failed.filter(pc.and_(pc.is_valid(failed["error"]), pc.invert(failed["gone"])))
-    reasons = sorted(zip(failed["uri"].to_pylist(), failed["error"].to_pylist(), strict=True))
-    return sorted(photos, key=lambda p: (not p.taken_at, p.taken_at, p.uris[0])), reasons
+    return sorted(zip(failed["uri"].to_pylist(), failed["error"].to_pylist(), strict=True))
 
 
 def _people(
@@ -208,7 +184,7 @@ def _people(
     probability: NDArray[np.float64],
     quality: NDArray[np.float64],
     photo: NDArray[np.int64],
-    photos: list[Photo],
+    taken: NDArray[np.datetime64],
     infos: Mapping[int, PersonInfo],
 ) -> list[Person]:
     order = np.lexsort((-quality, -probability, identity))
@@ -216,7 +192,8 @@ def _people(
     people = []
     for rows in np.split(order, np.flatnonzero(np.diff(identity[order])) + 1) if len(order) else []:
         which = np.unique(photo[rows])
-        dates = sorted(photos[i].taken_at for i in which if photos[i].taken_at) or [""]
+        dates = np.sort(taken[which])  # NaT at the end
+        known = dates[: len(dates) - int(np.isnat(dates).sum())]
         number = int(identity[rows[0]])
         info = infos.get(number, PersonInfo())
         people.append(
@@ -227,8 +204,8 @@ def _people(
                 photos=len(which),
                 confidence=float(probability[rows].mean()),
                 best_face=int(rows[np.argmax(quality[rows] * probability[rows])]),
-                first_date=dates[0],
-                last_date=dates[-1],
+                first_date=iso_date(known[0]) if len(known) else "",
+                last_date=iso_date(known[-1]) if len(known) else "",
                 person_id=info.person_id,
                 ignored=info.ignored,
             )

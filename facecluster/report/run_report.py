@@ -17,7 +17,7 @@ from facecluster.people.unchanged import state_of
 from facecluster.photos.gone import GoneFolder
 from facecluster.report.report_data import PersonInfo, PersonToCheck
 from facecluster.report.write import Summary, current_summary, write_report
-from facecluster.store import Store
+from facecluster.store import FaceIds, Store
 
 _RIGHT = 0.9  # people who are right with a lower probability are listed to be checked first
 REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a store that is not on this machine
@@ -53,7 +53,7 @@ def write_run_report(
     return write_report(store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from)
 
 
-def assess_people(store: Store, identities: str, model: str) -> tuple[list[str], NDArray[np.int64], Uncertainty]:
+def assess_people(store: Store, identities: str, model: str) -> tuple[FaceIds, NDArray[np.int64], Uncertainty]:
     """Face ids, their identities in a table of `model`, and how certain they are. Raises InputError if the table is of other faces."""
     card = card_of(model)
     config = IdentifyConfig(**card.grouping_settings())

@@ -71,16 +71,17 @@ def write_tables(folder: Path, data: ReportData) -> None:
 def faces_table(data: ReportData) -> pa.Table:
     """The faces of the store without their crops, each with its person and photo."""
     names = {p.identity: p.name for p in data.people}
-    photos = [data.photos[i] for i in data.photo]
+    numbers, at = np.unique(data.identity, return_inverse=True)
+    photo = pa.array(data.photo)
     values: list[Any] = [
         data.identity,
-        [names.get(i, "") for i in data.identity.tolist()],
+        pa.array([names.get(i, "") for i in numbers.tolist()], pa.string()).take(pa.array(at)),
         data.probability,
         data.outlier_score,
-        [p.uris[0] for p in photos],
-        [p.taken_at for p in photos],
+        data.photos.first_uri.take(photo),
+        data.photos.taken_at.take(photo),
     ]
-    arrays = [pa.array(v, type=f.type, safe=False) for v, f in zip(values, PERSON_FIELDS, strict=True)]
+    arrays = [v if isinstance(v, pa.Array) else pa.array(v, type=f.type, safe=False) for v, f in zip(values, PERSON_FIELDS, strict=True)]
     own = [f for f in FACES if f.name != "crop"]
     return pa.Table.from_arrays([*(data.table[f.name] for f in own), *arrays], schema=pa.schema([*own, *PERSON_FIELDS]))
 

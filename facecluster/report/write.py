@@ -97,7 +97,7 @@ def _counts(data: ReportData) -> dict[str, int]:
         "nobody": len(data.nobody),
         "unclear": len(data.unclear),
         "photos": len(data.photos),
-        "gone": sum(p.gone for p in data.photos),
+        "gone": int(data.photos.gone.sum()),
         "failed": len(data.failed),
         "copies": data.copies,
     }

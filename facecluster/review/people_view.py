@@ -5,6 +5,7 @@ Lists have pages of at most MAX_ENTRIES entries, so the size of an answer does n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +37,7 @@ class RunData:
     run: Run
     faces: Faces
     people: People  # of the run, with the names that they had then
-    rows: dict[str, int]  # row of each face_id
+    rows: Mapping[str, int]  # row of each face_id
     details: FaceDetails
     recognisability: NDArray[np.float64]  # (n,) 0 to 1; 1 if unknown
     unclear: NDArray[np.bool_]  # (n,) too unclear to tell whose they are
@@ -134,7 +135,7 @@ def current_view(store: Store, run_data: RunData) -> PeopleView:
     lasting = assign_person_ids(shown, resolved, before.person_ids, everyone, faces.identity, before.retired)
     retired = retire_ids(before.retired, before, faces, everyone, lasting, shown)
     people, notes = assign_names(lasting, shown, resolved, retired)
-    current = CurrentPeople(people, shown, resolved, run_data.rows, followed)
+    current = CurrentPeople(people, shown, resolved, followed)
     return _summarise(run_data, journal, active_decisions, resolved, current, [*journal.notes, *resolved.notes, *notes])
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import FaceclusterError
 from facecluster.review.people_view import PeopleView, RunData
-from facecluster.store import Store
+from facecluster.store import FaceIds, Store
 
 Ints = NDArray[np.int64]
 QUESTION_TEXTS = {
@@ -46,7 +46,7 @@ def find_questions(store: Store, run_data: RunData) -> Questions:
     except (FaceclusterError, IndexError) as e:
         none: Ints = np.zeros(0, dtype=np.int64)
         return Questions([], none, none, np.zeros(0), none, f"no questions: {e or 'the store has no links'}")
-    row = np.array([run_data.rows.get(face, -1) for face in ids], dtype=np.int64)
+    row = FaceIds.of(run_data.faces.ids).rows_of(ids)
     a, b = row[found.face_a], row[found.face_b]
     keep = np.flatnonzero((a >= 0) & (b >= 0))
     kind = [KINDS[k] for k in found.kind[keep]]

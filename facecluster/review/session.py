@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.decisions import FILE, Decision, append, journal_objects
@@ -26,7 +25,7 @@ from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
-from facecluster.store import IDENTITIES, Store
+from facecluster.store import IDENTITIES, FaceIds, Store
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
 
@@ -118,10 +117,10 @@ class Session:
             raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {self.store.url}' first")
         every, before = read_faces(self.store, run), read_people(self.store, run)
         clear, unclear = read_unclear(self.store, run.identities, self.store.read_all(run.identities, IDENTITIES))
-        kept = np.flatnonzero(of_current_photos(self.store, pa.array(every.ids, pa.string())).to_numpy(zero_copy_only=False))
-        faces = Faces([every.ids[i] for i in kept.tolist()], every.identity[kept], every.probability[kept], every.boxes[kept])
-        rows = {face: i for i, face in enumerate(faces.ids)}
-        run_data = RunData(run, faces, before, rows, FaceDetails(self.store, faces.ids), clear[kept], unclear[kept])
+        ids = FaceIds.of(every.ids)
+        kept = np.flatnonzero(of_current_photos(self.store, ids.arrow()).to_numpy(zero_copy_only=False))
+        faces = Faces(ids[kept], every.identity[kept], every.probability[kept], every.boxes[kept])
+        run_data = RunData(run, faces, before, faces.rows, FaceDetails(self.store, faces.ids), clear[kept], unclear[kept])
         self.close()  # crops of the previous run
         self._questions = None
         return run_data

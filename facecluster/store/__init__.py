@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from facecluster.store.face_ids import FaceIds, Ids
 from facecluster.store.schemas import (
     ARCHIVES,
     FACES,
@@ -19,6 +20,6 @@ from facecluster.store.schemas import (
 from facecluster.store.store import FORMAT, KIND, STORE_FILE, ShardResult, Stamp, Store, settings_hash
 
 __all__ = [
-    "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORMAT", "GONE", "IDENTITIES", "KIND", "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult",
-    "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
+    "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "LINKS_K", "PHOTOS", "STORE_FILE",
+    "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
 ]  # fmt: skip

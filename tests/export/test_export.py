@@ -98,7 +98,7 @@ def test_a_person_called_nobody_is_no_unknown_face(three: tuple[Store, list[str]
     labels = json.loads((tmp_path / "labels.json").read_bytes())
     found = {(labels["classes"][row["label"]], row["attributes"]["name"]) for rows in labels["labels"].values() for row in rows}
     assert found == {(name, name), (unknown, None)}
-    root, names = relative_paths(uri for photo in library.photos for uri in photo.uris)
+    root, names = relative_paths(library.photos.uris)
     labelstudio.export(library, OutputFolder(str(tmp_path), "labelstudio"), root, names)
     coco.export(library, OutputFolder(str(tmp_path), "coco"), root, names)
     tasks = json.loads((tmp_path / "tasks.json").read_bytes())
@@ -301,8 +301,8 @@ def test_folders_have_a_readme_that_names_the_split(three: tuple[Store, list[str
 
 
 def test_relative_paths() -> None:
-    root, names = relative_paths(["/p/a/x.jpg", "/p/b/x.jpg", "file:///p/caf%E9.jpg"])
+    root, names = relative_paths(lambda: ["/p/a/x.jpg", "/p/b/x.jpg", "file:///p/caf%E9.jpg"])
     assert root == "/p" and names["/p/a/x.jpg"] == "a/x.jpg" and names["file:///p/caf%E9.jpg"] == os.fsdecode(b"caf\xe9.jpg")
-    root, names = relative_paths(["s3://bucket/x.jpg", "/p/x.jpg"])
+    root, names = relative_paths(lambda: ["s3://bucket/x.jpg", "/p/x.jpg"])
     assert root == "" and sorted(names.values()) == ["p/x.jpg", "s3/bucket/x.jpg"]
-    assert relative_paths([]) == ("", {})
+    assert relative_paths(list) == ("", {})

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from facecluster.grouping import probability
 from facecluster.grouping.cohort import CohortStats
+from facecluster.grouping.group import in_shards, kept_faces
 from facecluster.grouping.identify import IdentifyConfig, group, group_kept
 from facecluster.grouping.link import nearest
-from facecluster.grouping.subset import neighbours_within
+from facecluster.grouping.work import LocalCrew
 
 CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
 
@@ -54,7 +55,8 @@ def test_what_can_hardly_be_told_is_less_sure_and_in_the_same_group() -> None:
     assert (known.probabilities[poor] < plain.probabilities[poor]).all() and poor.any() and good.any()
     keep = np.arange(len(x)) % 13 != 0
     kept = group_kept(keep, x, *links, CONFIG, recognisability=clear)
-    alone = group(x[keep], neighbours_within(keep, links[0]), links[1][keep], CONFIG, recognisability=clear[keep])
+    [among] = kept_faces(LocalCrew(), keep, x, in_shards(*links))[1]
+    alone = group(x[keep], *among.arrays(), CONFIG, recognisability=clear[keep])
     np.testing.assert_array_equal(kept.margins[keep], alone.margins)
     assert np.isnan(kept.margins[~keep]).all()
     order = np.random.default_rng(2).permutation(len(x))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from test_grouping import planted
 
+from facecluster.grouping.group import in_shards, kept_faces
 from facecluster.grouping.identify import IdentifyConfig, group, group_kept
 from facecluster.grouping.link import nearest
-from facecluster.grouping.subset import neighbours_within, pairs_within, recognisable
+from facecluster.grouping.subset import pairs_within, recognisable
+from facecluster.grouping.work import LocalCrew
 
 CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.125)
 
@@ -32,7 +34,8 @@ def test_what_is_left_out_has_no_effect() -> None:
 def test_rows_are_renumbered() -> None:
     keep = np.array([True, False, True, True])
     near = np.array([[2, 1, -1], [0, 2, 3], [1, 3, 0], [-1, -1, -1]])
-    assert neighbours_within(keep, near).tolist() == [[1, -1, -1], [-1, 2, 0], [-1, -1, -1]]
+    [links] = kept_faces(LocalCrew(), keep, np.eye(4, dtype=np.float32), in_shards(near, np.zeros(near.shape)))[1]
+    assert links.arrays()[0].tolist() == [[1, -1, -1], [-1, 2, 0], [-1, -1, -1]]
     assert pairs_within(keep, np.array([[0, 2], [1, 3], [3, 2]])).tolist() == [[0, 1], [2, 1]]  # type: ignore[union-attr]
     assert pairs_within(keep, None) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pyarrow.parquet as pq
 from conftest import need
 from numpy.typing import NDArray
 
+from facecluster.grouping.candidate_edges import LinkShard
+from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import nearest
-from facecluster.grouping.uncertainty import KINDS, Uncertainty, assess
+from facecluster.grouping.uncertainty import KINDS, Uncertainty, assess, assess_links
+from facecluster.grouping.work import FolderShelf, LocalCrew
 
 TRAIN = Path(__file__).parents[3] / "shared" / "data" / "faces_train.parquet"
 CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.09)
@@ -120,3 +124,21 @@ def test_stated_figures_hold_on_real_faces() -> None:
     assert len(off) > 30
     assert (np.abs(np.average(off, axis=0, weights=weights)) < 0.04).all()
     assert (np.average(np.abs(off), axis=0, weights=weights) < 0.06).all()
+
+
+def test_links_in_shards_and_vectors_in_files_give_the_same_questions(tmp_path: Path) -> None:
+    x, truth = people([9, 7, 6, 4, 4, 3] + [2] * 12 + [1] * 30)
+    rng = np.random.default_rng(5)
+    labels = np.where(rng.random(len(x)) < 0.1, -1, truth)
+    labels = np.where(labels < 18, labels, -1)
+    photos, sure = rng.integers(0, 40, len(x)), np.where(labels < 0, 0.0, rng.random(len(x)))
+    near, similarity = nearest(x, 20)
+    whole = assess(x, near, similarity, labels, sure, CONFIG, photos)
+    crew = LocalCrew(FolderShelf(str(tmp_path)))
+    parts = [slice(i, i + 25) for i in range(0, len(x), 25)]
+    filed = FaceVectors(tuple(crew.shelf.keep(f"x/{s.start}", x[s]) for s in parts), (*(s.start for s in parts), len(x)), x.shape[1])
+    links = [LinkShard(s.start, near[s], similarity[s]) for s in parts]
+    found = assess_links(crew, filed, links, labels, sure, CONFIG, photos)
+    assert len(whole.kind) > 20 and {0, 2} <= set(whole.kind.tolist())
+    for field in fields(Uncertainty):
+        np.testing.assert_array_equal(getattr(found, field.name), getattr(whole, field.name), err_msg=field.name)

@@ -58,8 +58,10 @@ def unit(n: int, dim: int = DIM, seed: int = 0) -> np.ndarray[Any, Any]:
     return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
-def test_the_index_is_searched_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", [64, 13])
+def test_the_index_is_searched_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     monkeypatch.setattr("facecluster.matching.index.BLOCK", 7)
+    monkeypatch.setattr("facecluster.matching.index.PART", part)
     x, q = unit(40), unit(3, seed=1)
     index = open_index(vectors_store(tmp_path / "s", x), "bundled")
     order = [index.face_ids.to_pylist().index(f"{i:064x}"[::-1][:24] + "-0000") for i in range(40)]
@@ -200,7 +202,7 @@ def test_probabilities_are_those_of_a_comparison_with_everybody(
     x, person = crowd(300, 6, 64, 0.8)
     person[::17] = -1
     ids = [f"{i:024x}-0000" for i in range(len(x))]
-    index = Index(pa.array(ids), pa.array([f"/{i}.jpg" for i in ids]), build_faiss_index(x), "")
+    index = Index(pa.array(ids), pa.array([f"/{i}.jpg" for i in ids]), (build_faiss_index(x),), "")
     people = [Person(f"p-{j}", None, int((person == j).sum()), j) for j in range(300)]
     gallery = build_gallery(index, Recognition(index.face_ids, person.astype(np.int32), np.ones(len(x), np.float32), people))
     rng = np.random.default_rng(3)

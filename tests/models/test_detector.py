@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -139,11 +141,26 @@ def test_missing_changed_or_wrong_weights_are_refused(tmp_path: Path) -> None:
         Detector.load(path)
 
 
-def test_the_fingerprint_is_the_hash_of_the_file(bundled: Detector) -> None:
-    import hashlib
-
-    assert bundled.fingerprint == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
-    assert WEIGHTS.stat().st_size < 1_200_000
+def test_the_fingerprint_stands_for_all_weights(bundled: Detector, tmp_path: Path) -> None:
+    card = WEIGHTS.with_suffix(".toml").read_text()
+    path = tmp_path / "d.safetensors"
+    path.write_bytes(WEIGHTS.read_bytes())
+    alone = "".join(part for part in re.split(r"(?m)^(?=\[)", card) if not part.startswith("[verifier]"))
+    path.with_suffix(".toml").write_text(alone)
+    first = Detector.load(path)
+    assert first.fingerprint == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() and first.verifier is None
+    path.with_suffix(".toml").write_text(card)
+    with pytest.raises(ModelError, match=r"verifier\.safetensors"):
+        Detector.load(path)
+    second = tmp_path / "verifier.safetensors"
+    second.write_bytes(WEIGHTS.with_name("verifier.safetensors").read_bytes())
+    assert Detector.load(path).fingerprint == bundled.fingerprint != first.fingerprint
+    path.with_suffix(".toml").write_text(re.sub(r"(?m)^weights = .*", "weights = [1, 2, 3]", card))
+    assert Detector.load(path).fingerprint != bundled.fingerprint
+    second.write_bytes(second.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError, match="SHA-256"):
+        Detector.load(path)
+    assert WEIGHTS.stat().st_size + second.stat().st_size < 2_000_000
 
 
 # Detecting

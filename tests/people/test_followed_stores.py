@@ -150,8 +150,7 @@ def test_a_face_is_meant_by_its_id_from_before_its_photo_was_edited(tmp_path: Pa
 
 def test_a_face_is_meant_in_all_edited_copies_of_its_photo() -> None:
     faces = Faces(["b", "c", "d", "e"], np.zeros(4, np.int64), np.ones(4), np.full((4, 4), np.nan))
-    rows = {"b": 0, "c": 1, "d": 2, "e": 3}
-    current = CurrentPeople(People(["p-00000000"], [None], [4], [False]), faces, replay([]), rows, {"a": ["b", "c"]})
+    current = CurrentPeople(People(["p-00000000"], [None], [4], [False]), faces, replay([]), {"a": ["b", "c"]})
     assert current.split(0, ["a"]).faces == ("b", "c")
     assert current.link("same", ["a", "d"]).faces == ("b", "c", "d")
     assert current.link("not-same", ["a", "d"]).faces == ("b", "d")

@@ -58,7 +58,7 @@ class Library:
         retired = with_present_faces(self.before.retired, old, at, self.there, faces_meant({}, self.stand_ins, self.there))
         ids = assign_person_ids(faces, resolved, self.before.person_ids, at, old.identity, retired)
         retired = retire_ids(retired, self.before, old, at, ids, faces)
-        return CurrentPeople(assign_names(ids, faces, resolved, retired)[0], faces, resolved, rows)
+        return CurrentPeople(assign_names(ids, faces, resolved, retired)[0], faces, resolved)
 
     def cluster(self) -> None:
         known = self.known()

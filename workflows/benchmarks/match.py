@@ -60,7 +60,7 @@ def stored(x: NDArray[np.float16], person: NDArray[np.int32], path: str) -> tupl
     made = time.process_time()
     ids = pa.array([f"{i:024x}-0000" for i in range(len(x))])
     begin = time.process_time()
-    index = Index(ids, ids, faiss.read_index(path, faiss.IO_FLAG_MMAP), "")
+    index = Index(ids, ids, (faiss.read_index(path, faiss.IO_FLAG_MMAP),), "")
     opened = time.process_time()
     people = [Person(f"p-{j}", None, int(n), j) for j, n in enumerate(np.bincount(person))]
     recognition = Recognition(ids, person, np.ones(len(x), np.float32), people)

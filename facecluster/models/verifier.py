@@ -1,0 +1,92 @@
+"""The second stage of the detector: a network that sees one candidate in its surroundings, and says whether it is a face.
+
+A detector that looks at a whole photo must be fast, so at the scores at which it proposes all faces it proposes many things too. Those few
+proposals can be looked at well: a cascade, as in Viola and Jones (2001) and in MTCNN (Zhang et al. 2016). The network is the detector's own
+backbone, trained on for this question, with a head of its own.
+Odd input: a candidate at the border of a photo is seen with grey beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.special import expit, logit, softmax
+from torch import Tensor, nn
+
+from facecluster.models.backbone import Backbone
+from facecluster.models.views import SIDE, Candidates, Pixels, picture_of
+
+SURE = 4.0  # distance from 0 of the logit of a score from which one look is enough: scores under .018 and over .982
+BATCH = 128  # pictures that go through the network together
+HIDDEN = 64  # numbers between the head's two layers
+
+
+class FaceVerifier(Backbone):
+    """RGB (n, 3, 64, 64), 0 to 255 -> logits (n, 6).
+
+    The first is of "this is an upright face". The others, for a softmax, are of a face that was turned to the left by 90 degrees 0, 1, 2, 3
+    times, and of none.
+    """
+
+    def __init__(self, *, widths: tuple[int, ...] = (16, 32, 64, 80, 96), depth: int = 2) -> None:
+        super().__init__(widths, depth)
+        places = [(SIDE // stride) ** 2 for stride in (16, 32)]
+        self.hidden = nn.Linear(sum(n * width for n, width in zip(places, widths[-2:], strict=True)), HIDDEN)
+        self.out = nn.Linear(HIDDEN, 6)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        maps = self.features(pictures)[-2:]
+        x = torch.cat([features.flatten(1) for features in maps], dim=1).to(self.hidden.weight.dtype)
+        return self.out(F.relu(self.hidden(x)))  # type: ignore[no-any-return]
+
+
+class Verifier:
+    """A `FaceVerifier` ready for use, which scores what a detector proposes.
+
+    Attributes:
+        weights: weights of the detector's logit and of the network's, and an offset: together the logit of the score. Fitted on photos that
+            neither was trained on, so the score is the probability of a face.
+    """
+
+    def __init__(self, network: FaceVerifier, weights: Sequence[float], *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        self.network = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.hidden.float(), self.network.out.float()
+        self.weights, self.device, self.dtype = tuple(weights), device, dtype
+
+    def __call__(self, photos: Sequence[Pixels], faces: Sequence[Candidates]) -> list[NDArray[np.float32]]:
+        """Scores (n,), 0 to 1, of the candidates (n,) of each photo (h, w, 3), RGB. Unsure ones are looked at mirrored, too."""
+        pictures: list[Pixels] = []
+        owners: list[tuple[int, int]] = []
+        for i, (photo, seen) in enumerate(zip(photos, faces, strict=True)):
+            for row, box in enumerate(seen.boxes):
+                picture = picture_of(photo, box)
+                if picture is not None:
+                    pictures.append(picture)
+                    owners.append((i, row))
+        own, other, offset = self.weights
+        given = np.array([faces[i].scores[row] for i, row in owners], np.float64)
+        values = self._logits(pictures)[:, 0]
+        unsure = np.flatnonzero(np.abs(own * logit(given) + other * values + offset) < SURE)
+        values[unsure] = (values[unsure] + self._logits([pictures[k][:, ::-1] for k in unsure])[:, 0]) / 2
+        scores = [np.zeros(len(seen.scores), np.float32) for seen in faces]
+        for (i, row), score in zip(owners, expit(own * logit(given) + other * values + offset), strict=True):
+            scores[i][row] = score
+        return scores
+
+    def upright(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """How probably there is a face in the middle of each picture (64, 64, 3), and upright: (n,), 0 to 1."""
+        logits = self._logits(pictures)
+        return np.asarray(expit(logits[:, 0]) * softmax(logits[:, 1:], axis=1)[:, 0])
+
+    @torch.inference_mode()
+    def _logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """The network's logits (n, 6) of pictures (64, 64, 3)."""
+        out = [np.zeros((0, 6))]
+        for start in range(0, len(pictures), BATCH):
+            batch = torch.from_numpy(np.stack(pictures[start : start + BATCH])).to(self.device).permute(0, 3, 1, 2).to(self.dtype)
+            out.append(self.network(batch).double().cpu().numpy())
+        return np.concatenate(out)

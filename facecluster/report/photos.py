@@ -1,0 +1,79 @@
+"""The photos of a report, as arrays: objects are made of those that a page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facecluster.photos.extras import VIDEO_FORMATS
+from facecluster.photos.places import places_by_photo, where_it_is
+from facecluster.store import Ids, Store
+
+MAX_URIS = 50  # of one photo that its page lists
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo and where it is. Sizes are in px of the upright photo; `taken_at` is ISO 8601 or ''."""
+
+    uris: list[str]  # where it is, sorted, at least one; where it was if it is gone
+    gone: bool  # at none of its places
+    width: int
+    height: int
+    taken_at: str
+    video: bool
+    rows: NDArray[np.int64]  # its faces, from left to right
+
+
+class Photos:
+    """The photos by date, then name; at the end those without a date. Arrays are (p,)."""
+
+    def __init__(self, store: Store) -> None:
+        places = places_by_photo(store, ["format", "width", "height", "taken_at"], look=True)
+        self._places, self._order = places, places.by_date()
+        self._index = np.argsort(self._order)
+        order = pa.array(self._order)
+        self.gone = places.gone[self._order]
+        self.first_uri = places.first("uri").take(order)
+        self.taken = np.asarray(places.first("taken_at").take(order), "datetime64[s]")  # NaT: unknown
+        self.taken_at = pa.array(map(iso_date, self.taken), pa.string())  # ISO 8601; '': unknown
+        counts = np.append(0, np.cumsum(places.shown))[places.start]
+        self.uris = np.diff(counts)[self._order]  # how many
+        listed = places.shown & (np.arange(len(places.shown)) - np.repeat(places.start[:-1], np.diff(places.start)) < MAX_URIS)
+        characters = np.append(0, np.cumsum(np.where(listed, pc.utf8_length(places.table["uri"]), 0)))
+        self.uri_characters = np.diff(characters[places.start])[self._order]  # of those that its page lists
+        self._faces, self._start = np.zeros(0, np.int64), np.zeros(len(places) + 1, np.int64)
+
+    def index(self, photo_ids: Ids) -> NDArray[np.int64]:
+        """The photo (m,) of each photo_id; -1 if there is none."""
+        return np.append(self._index, -1)[self._places.ids.rows_of(photo_ids)]
+
+    def put_faces(self, photo: NDArray[np.int64], left: NDArray[np.floating]) -> None:
+        """Tell which faces are in them: the photo (n,) and the left side (n,) of each."""
+        self._faces = np.lexsort((left, photo))
+        self._start = np.searchsorted(photo[self._faces], np.arange(len(self) + 1))
+
+    @property
+    def faces(self) -> NDArray[np.int64]:
+        """How many faces each has."""
+        return np.diff(self._start)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def some(self, numbers: NDArray[np.int64]) -> Iterator[Photo]:
+        """Photos by their numbers."""
+        for i, places in zip(numbers.tolist(), self._places.rows(self._order[numbers]), strict=True):
+            row, uris = places[0], [place["uri"] for place in where_it_is(places)]
+            rows, video = self._faces[self._start[i] : self._start[i + 1]], row["format"] in VIDEO_FORMATS
+            yield Photo(uris, row["gone"], row["width"] or 0, row["height"] or 0, self.taken_at[i].as_py(), video, rows)
+
+
+def iso_date(moment: np.datetime64) -> str:
+    """A moment of whole seconds in ISO 8601; '' for NaT."""
+    return "" if np.isnat(moment) else str(moment)
