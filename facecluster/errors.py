@@ -12,6 +12,8 @@ FaceclusterError
 
 from __future__ import annotations
 
+import shlex
+
 
 class FaceclusterError(Exception):
     """An error that the user can correct; its text is one line."""
@@ -43,3 +45,11 @@ class ModelError(FaceclusterError):
 
 class EngineError(FaceclusterError):
     """The worker processes or machines can't be used."""
+
+
+def shell(word: str) -> str:
+    """A path or another word of a command that is shown to the user: quoted if a shell would take it apart."""
+    word = "".join(c if c.isprintable() else "?" for c in word)
+    if shlex.quote(word) == word:
+        return word
+    return shlex.quote(word) if set(word) & set('"$`\\!') else f'"{word}"'

@@ -34,9 +34,11 @@ from facecluster.people import (
     choose_stand_ins,
     find_previous_grouping,
     follow_faces,
+    is_all_taken_in,
     prepare_decisions,
     read_current_people,
     reconcile,
+    save_decisions,
     save_run,
 )
 from facecluster.people.unchanged import find_unchanged, remember_state
@@ -109,6 +111,8 @@ class Clustered:
     faces: int
     reconciled: ReconciledRun
     linked: Linked
+    notes: list[str] = field(default_factory=list)  # on what was saved
+    is_current: Callable[[], bool] = lambda: True  # whether the user has said nothing since that it does not know
 
 
 def run_tasks(engine: Engine, bars: Bars | None, what: str, total: int, names: Sequence[str], task: Task) -> list[ShardResult]:
@@ -160,7 +164,7 @@ def cluster_faces(
         made = OverlayStore(folder, store) if dry_run else store
         done = _cluster(store, made, embed, links, identities, bars, tell, linking, keep=not dry_run, full=full)
     if not dry_run:
-        remember_state(store, settings, read_current_people(store)[2])
+        remember_state(store, settings, read_current_people(store)[2], done.is_current)
     return done
 
 
@@ -184,6 +188,8 @@ def _cluster(
     ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
     choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)
     prepared = prepare_decisions(store, ids, vectors, made)
+    if keep:
+        save_decisions(store, prepared)
     if followed:
         prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
     run = partial(run_tasks, linking["engine"], bars)
@@ -204,9 +210,10 @@ def _cluster(
         prepared.notes.append(previous.note)
     reconciled = reconcile(store, prepared, made, table, card.name)
     tell(reconciled)
-    if keep:
-        save_run(store, prepared, reconciled)
-    return Clustered(reconciled.run.identities if keep else table, len(ids), reconciled, linked)
+    if not keep:
+        return Clustered(table, len(ids), reconciled, linked)
+    notes = save_run(store, prepared, reconciled)
+    return Clustered(reconciled.run.identities, len(ids), reconciled, linked, notes, partial(is_all_taken_in, store, prepared))
 
 
 @dataclass(frozen=True, slots=True)

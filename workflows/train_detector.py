@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from facecluster.models.detector import Detector, FaceDetector, cell_centres, decode, fold_batch_norms
+from facecluster.models.backbone import fold_batch_norms
+from facecluster.models.detector import Detector, FaceDetector, cell_centres, decode
 from facecluster.models.registry import has_bf16
 
 REACH = {8.0: (0, 72), 16.0: (20, 176), 32.0: (56, 1e9)}  # px, longer side of the faces that a stride may answer for

@@ -177,6 +177,42 @@ def turned_logits(network: FaceVerifier, pictures: Tensor) -> NDArray[np.float64
     return np.asarray(torch.cat([network(part)[:, 1:] for part in pictures.split(256)]).double().numpy())
 
 
+def beginning(detector: Path | None, earlier: Path | None) -> FaceVerifier:
+    """The second stage to train: the detector's backbone with a new head, or an earlier second stage."""
+    network = fold_batch_norms(FaceVerifier())
+    weights = Detector.load(detector).model.float().state_dict()
+    network.load_state_dict({k: v for k, v in weights.items() if k.startswith(("stem", "stages"))}, strict=False)
+    if earlier:
+        network.load_state_dict({name: value.float() for name, value in load_file(earlier).items()})
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def drawn(
+    crops: Crops, faces: pa.BinaryArray, chance: list[NDArray[np.float64]], rng: np.random.Generator, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch: pictures (n, 3, 64, 64), whether each shows a face (n,), and how often it was turned to the left (n,).
+
+    `chance`: of each candidate to be drawn as a thing, and as a face, cumulated: (m,) each.
+    """
+    rows = np.concatenate([np.searchsorted(c, rng.random(BATCH // 2) * c[-1]) for c in chance])
+    rows = np.minimum(rng.permutation(rows), len(crops["label"]) - 1)
+    turns = torch.where(torch.rand(len(rows), generator=generator) < TURNED, torch.randint(1, 4, (len(rows),), generator=generator), 0)
+    batch = torch.from_numpy(crops["crop"][rows]).permute(0, 3, 1, 2).float()
+    wanted = torch.from_numpy(crops["label"][rows].astype(np.float32))
+    if len(faces):  # some things get a face
+        given = torch.nonzero(wanted == 0)[: BATCH // 10, 0]
+        batch[given] = laid_over(batch[given], _decoded(faces, rng.integers(len(faces), size=len(given))), generator)
+        wanted[given] = 1
+    return augmented(batch, turns, generator), wanted, turns
+
+
+def loss_of(logits: Tensor, wanted: Tensor, turns: Tensor) -> Tensor:
+    """Of logits (n, 6): "a face" of the pictures that were not turned, and which way they lie, or that there is no face, of all."""
+    upright = turns == 0
+    face = F.binary_cross_entropy_with_logits(logits[upright, 0], 0.98 * wanted[upright] + 0.01)
+    return face + 0.3 * F.cross_entropy(logits[:, 1:], torch.where(wanted > 0, turns, 4))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crops", type=Path, required=True)
@@ -197,12 +233,7 @@ def main() -> None:
     held: Crops = {name: column[tuning] for name, column in crops.items() if name != "things"} | {"things": crops["things"]}
     pictures = middle(held["crop"].astype(np.uint8))
     detector_logits = np.log(held["score"] / (1 - held["score"])).astype(float)
-    network = fold_batch_norms(FaceVerifier())
-    begin = Detector.load(options.detector).model.float().state_dict()
-    network.load_state_dict({k: v for k, v in begin.items() if k.startswith(("stem", "stages"))}, strict=False)
-    if options.init:
-        network.load_state_dict({name: value.float() for name, value in load_file(options.init).items()})
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = beginning(options.detector, options.init)
     average, forward = copy.deepcopy(network), torch.compile(network)
     optimizer = torch.optim.AdamW(network.parameters(), options.rate, weight_decay=0.02)
     began, step, losses = time.monotonic(), 0, list[float]()
@@ -211,20 +242,8 @@ def main() -> None:
             group["lr"] = options.rate * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
         if step % MINED == 0:
             sure = [np.cumsum(chances(crops, label, average if step or options.init else None)) for label in (0, 1)]
-        rows = np.concatenate([np.searchsorted(c, rng.random(BATCH // 2) * c[-1]) for c in sure])
-        rows = np.minimum(rng.permutation(rows), len(crops["label"]) - 1)
-        turns = torch.where(torch.rand(len(rows), generator=generator) < TURNED, torch.randint(1, 4, (len(rows),), generator=generator), 0)
-        batch = torch.from_numpy(crops["crop"][rows]).permute(0, 3, 1, 2).float()
-        wanted = torch.from_numpy(crops["label"][rows].astype(np.float32))
-        if len(faces):  # some things get a face
-            given = torch.nonzero(wanted == 0)[: BATCH // 10, 0]
-            batch[given] = laid_over(batch[given], _decoded(faces, rng.integers(len(faces), size=len(given))), generator)
-            wanted[given] = 1
-        batch = augmented(batch, turns, generator)
-        logits = forward(batch.contiguous(memory_format=torch.channels_last))
-        unturned = turns == 0
-        loss = F.binary_cross_entropy_with_logits(logits[unturned, 0], 0.98 * wanted[unturned] + 0.01)
-        loss = loss + 0.3 * F.cross_entropy(logits[:, 1:], torch.where(wanted > 0, turns, 4))
+        batch, wanted, turns = drawn(crops, faces, sure, rng, generator)
+        loss = loss_of(forward(batch.contiguous(memory_format=torch.channels_last)), wanted, turns)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facecluster.geometry import iou
 from facecluster.models.detector import Detector
-from facecluster.models.search import _candidates, merge
+from facecluster.models.search import candidates, merge
 from facecluster.models.views import TIMES, Candidates, picture_of, resized
 
 STORED, STORED_SIDE = 1.25 * TIMES, 80  # wider than what is looked at, so that training can move and enlarge it
@@ -37,7 +37,7 @@ def labels_of(photo: Photo, boxes: NDArray[np.float32], found: Candidates) -> ND
 
 def proposals(detector: Detector, image: NDArray[np.uint8], least: float) -> Candidates:
     """What the detector proposes in a picture, from a score on."""
-    found = _candidates(detector.look, [image], 2 * FAINTEST)[0]
+    found = candidates(detector.look, [image], 2 * FAINTEST)[0]
     return merge(found, least, *image.shape[:2])
 
 

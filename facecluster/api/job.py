@@ -88,7 +88,7 @@ def run(
     return RunSummary(
         store=place.url, run=found.run.number, new_photos=done.photos, faces=grouped.faces, people=counts["people"],
         nobody=grouped.faces - sum(found.people.faces), failed=list(failed_photos(place)), changes=found.churn.lines(),
-        notes=[*done.warnings, *found.notes], report=page,
+        notes=[*done.warnings, *found.notes, *grouped.notes], report=page,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from facecluster.calibrate.labels import LabelledFaces, judge_members
 from facecluster.calibrate.logistic import Line, fit_line
 from facecluster.calibrate.samples import Samples, member_samples, pair_samples
 from facecluster.calibrate.store_calibration import StoreCalibration
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 from facecluster.grouping.groups import Groups
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.matching.posterior import median_and_sd
@@ -85,7 +85,7 @@ def check_enough_labels(labelled: LabelledFaces, url: str) -> None:
     if people < MIN_PEOPLE or faces < MIN_FACES:
         raise InputError(
             f"expected {MIN_PEOPLE} people with names and at least two faces each, {MIN_FACES} faces in all, to calibrate on, found "
-            f"{people} people and {faces} faces: name more of them with 'facecluster review {url}', then calibrate again"
+            f"{people} people and {faces} faces: name more of them with 'facecluster review {shell(url)}', then calibrate again"
         )
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from facecluster.calibrate.logistic import Line
-from facecluster.errors import StoreError
+from facecluster.errors import StoreError, shell
 from facecluster.grouping.identify import METHOD
 from facecluster.models.registry import Card
 from facecluster.store import FORMAT, Store
@@ -79,7 +79,7 @@ def read_calibration(store: Store, card: Card) -> StoreCalibration:
     except (OSError, ValueError, KeyError, TypeError) as e:
         why = " ".join(str(e).split())[:80]
         raise StoreError(
-            f"expected a readable calibration, found {path}: {why}. Run 'facecluster cluster {store.url} --calibrate' to make a new one"
+            f"expected a readable calibration, found {path}: {why}. Run 'facecluster cluster {shell(store.url)} --calibrate' for a new one"
         ) from e
     return StoreCalibration(pairs=pairs, impostor_mean=impostors[0], impostor_sd=impostors[1], membership=membership)
 

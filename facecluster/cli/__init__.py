@@ -17,6 +17,7 @@ _COMMANDS = {
     "run": "Find the faces of photos, group them into people, write the report.",
     "embed": "Find the faces of photos and compute their vectors.",
     "cluster": "Group the faces of a store into people.",
+    "people": "List the people of a store.",
     "questions": "Show the least certain people, and what to answer first.",
     "report": "Write the report of a store.",
     "review": "Name, merge and split people in the browser.",

@@ -13,7 +13,7 @@ from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, memory_option, model_option, renamed_option, scheduler_option, workers_option
 from facecluster.cli.plan import say_time_to_group
 from facecluster.cli.printing import print_changes, printable
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
@@ -127,16 +127,18 @@ def _group(
     if as_json:
         found = {
             "run": reconciled.run.number, "table": done.table, "dry_run": dry_run, "changed": reconciled.changed,
-            "model": reconciled.run.model, "counts": reconciled.run.counts, "churn": reconciled.churn.to_dict(), "notes": reconciled.notes,
+            "model": reconciled.run.model, "counts": reconciled.run.counts, "churn": reconciled.churn.to_dict(),
+            "notes": [*reconciled.notes, *done.notes],
             "calibration": said, "links": {"faces": done.linked.faces, "skipped": True} if done.linked.skipped else asdict(done.linked),
         }  # fmt: skip
         click.echo(json.dumps(found, indent=1))
     elif dry_run:
         click.echo("nothing was changed: leave out --dry-run to do it")
     elif reconciled.changed:
-        click.echo(f"run {reconciled.run.number}: {reconciled.run.counts['people']:,} people. 'facecluster report {store}' shows them")
+        people = f"{reconciled.run.counts['people']:,} people"
+        click.echo(f"run {reconciled.run.number}: {people}. 'facecluster report {shell(store)}' shows them")
     else:
-        click.echo(f"run {reconciled.run.number} stays. 'facecluster report {store}' shows the people")
+        click.echo(f"run {reconciled.run.number} stays. 'facecluster report {shell(store)}' shows the people")
 
 
 def _list(store: str, as_json: bool) -> None:
@@ -154,7 +156,7 @@ def _list(store: str, as_json: bool) -> None:
         mark = " (current)" if now is not None and run.number == now.number else ""
         click.echo(printable(f"{run.number:>5}  {run.at}  {run.model}  {counts}; {run.decisions:,} decisions{mark}"))
     if not runs:
-        click.echo(f"no runs yet: 'facecluster cluster {store}' makes one")
+        click.echo(f"no runs yet: 'facecluster cluster {shell(store)}' makes one")
 
 
 def _return(store: str, number: int, as_json: bool) -> None:
@@ -174,4 +176,4 @@ def _return(store: str, number: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"run": run.number, "table": run.identities}))
     else:
-        click.echo(f"run {run.number} of {run.at} is the current run again. 'facecluster report {store}' shows its people")
+        click.echo(f"run {run.number} of {run.at} is the current run again. 'facecluster report {shell(store)}' shows its people")

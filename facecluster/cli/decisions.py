@@ -3,7 +3,6 @@ them."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.printing import printable
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
@@ -56,29 +55,38 @@ def decide(
     Raises:
         InputError: there are both arguments and a file, or neither.
     """
+    from facecluster.decisions import SHORT_ID
+
     if (path is None) != given:
         raise InputError(f"expected {expected}, or --csv FILE, found {'both' if given else 'neither'}: give one of them")
     if path is None:
-        known, made = _append(store, from_arguments)
-        click.echo(printable(f"{text(known, made)}; 'facecluster undo {store} {made[0].batch or made[0].id}' takes it back"))
+        known, made = _append(store, from_arguments, by_number=True)
+        of = (made[0].batch or made[0].id)[:SHORT_ID]
+        click.echo(printable(f"{text(known, made)}; 'facecluster undo {shell(store)} {of}' takes it back"))
         return
     _, made = _append(store, lambda known: from_file(known, path))
-    undo = f"; 'facecluster undo {store} {made[0].batch}' takes all of them back" if made else ""
+    undo = f"; 'facecluster undo {shell(store)} {str(made[0].batch)[:SHORT_ID]}' takes all of them back" if made else ""
     click.echo(printable(f"{len(made):,} decisions from {path}: {effect}{undo}"))
 
 
-def _append(store: str, make: Callable[[CurrentPeople], Sequence[Decision]]) -> tuple[CurrentPeople, list[Decision]]:
-    """Append what `make` makes of the people of a store to its journal; the people, and the decisions as they stand there."""
-    from facecluster.decisions import append
+def _append(
+    store: str, make: Callable[[CurrentPeople], Sequence[Decision]], *, by_number: bool = False
+) -> tuple[CurrentPeople, list[Decision]]:
+    """Append what `make` makes of the people of a store to its journal; the people, and the decisions as they stand there.
+
+    `by_number`: whether a number of this run names a person. In a file it could be of an earlier run.
+    """
+    from facecluster.decisions import append, new_id
     from facecluster.people import read_current_people
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
     known, _, notes = read_current_people(place)
+    known = replace(known, by_number=by_number)
     decisions = list(make(known))
     if len(decisions) > 1 and decisions[0].batch is None:
-        batch = uuid.uuid4().hex[:8]
+        batch = new_id()
         decisions = [replace(d, batch=batch) for d in decisions]
     made = append(place, decisions)
     for note in notes:
@@ -103,6 +111,7 @@ def read_rows(path: str, columns: Sequence[str], make: Callable[[Cells], Decisio
     Raises:
         InputError: a column is missing, or a row can't be used; then no decision counts.
     """
+    from facecluster.decisions import new_id
     from facecluster.evaluation.csv_file import listed, read_sheet
 
     sheet = read_sheet(path)
@@ -114,7 +123,7 @@ def read_rows(path: str, columns: Sequence[str], make: Callable[[Cells], Decisio
         elif not column.endswith("?"):
             wanted = ", ".join(c.split("|")[0] for c in columns if not c.endswith("?"))
             raise InputError(f"expected the columns {wanted} in {path}, found {listed(sheet.header)}: rename or add them")
-    batch, made = uuid.uuid4().hex[:8], []
+    batch, made = new_id(), []
     for row, line in zip(sheet.rows, sheet.lines, strict=True):
         try:
             decision = make({name: row[at] for name, at in places.items()})

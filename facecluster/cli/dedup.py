@@ -77,18 +77,18 @@ def command(
     folder = os.path.abspath(out or (place.path("dedup") if place.is_local else "facecluster-dedup"))
     with place.lock():
         if undo_file is not None:
-            found = _undo(undo_file, dry_run)
+            found = _undo(place, undo_file, dry_run)
         else:
             how = ApplyOptions(move_to=move_to, link=link, protect=protect) if move_to or link else None
             if plan_file is not None:
                 assert how is not None
-                found = _apply(_read(plan_file), how, folder, dry_run)
+                found = _apply(place, _read(plan_file), how, folder, dry_run)
             else:
                 people = _people(place, model) if burst_seconds else {}
                 config = DedupConfig(prefer=prefer, protect=protect, burst_seconds=burst_seconds, **people)
                 found, rows = _find(place, config, folder, move_bursts)
                 if how is not None:
-                    found |= _apply(rows, how, folder, dry_run)
+                    found |= _apply(place, rows, how, folder, dry_run)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
@@ -161,15 +161,19 @@ def _read(plan_file: str) -> list[Row]:
         raise InputError(f"expected a plan (CSV in UTF-8) at {plan_file!r}, found: {e}. 'facecluster dedup STORE' makes one") from e
 
 
-def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, Any]:
+def _apply(place: Store, rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, Any]:
     from facecluster.dedup import UndoFile, apply_plan
     from facecluster.dedup.apply import common_folder
+    from facecluster.dedup.undo_file import store_key
+    from facecluster.photos.places import current_photos
 
-    undo_file = UndoFile(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"))
+    key = None if dry_run else store_key(place)
+    undo_file = UndoFile(os.path.join(folder, f"undo-{datetime.now():%Y%m%d-%H%M%S}.jsonl"), key)
+    known = {*current_photos(place, ["uri"])["uri"].to_pylist()}
     todo = sum(row.action == "move" for row in rows)
     try:
         with progress_bar("files", todo) as tick:
-            applied = apply_plan(rows, how, undo_file, dry_run=dry_run, tick=tick)
+            applied = apply_plan(rows, how, undo_file, dry_run=dry_run, tick=tick, known=known)
     finally:
         undo_file.close()
         if undo_file.entries:
@@ -179,10 +183,11 @@ def _apply(rows: list[Row], how: Any, folder: str, dry_run: bool) -> dict[str, A
     return _said(applied, dry_run) | {"undo": undo_file.path if undo_file.entries else None, "found_again": within}
 
 
-def _undo(path: str, dry_run: bool) -> dict[str, Any]:
+def _undo(place: Store, path: str, dry_run: bool) -> dict[str, Any]:
     from facecluster.dedup import read_undo_file, undo
+    from facecluster.dedup.undo_file import store_key
 
-    entries = read_undo_file(path)
+    entries = read_undo_file(path, store_key(place, make=not dry_run))
     with progress_bar("files", len(entries)) as tick:
         applied = undo(entries, dry_run=dry_run, tick=tick)
     return _said(applied, dry_run)

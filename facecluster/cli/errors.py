@@ -16,8 +16,8 @@ from facecluster.errors import FaceclusterError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def handle_errors(function: F) -> F:
-    """An error that the user can correct is one line and exit code 1; Ctrl-C says how to go on and exits with 130; a bug is a traceback."""
+def handle_errors(function: F, code: int = 1) -> F:
+    """An error that the user can correct is one line and exit `code`; Ctrl-C says how to go on and exits with 130; a bug is a traceback."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -25,13 +25,13 @@ def handle_errors(function: F) -> F:
             return function(*args, **kwargs)
         except FaceclusterError as e:
             click.echo(f"facecluster: {' '.join(str(e).split())}", err=True)
-            sys.exit(1)
+            sys.exit(code)
         except OSError as e:
             if e.errno != errno.ENAMETOOLONG:
                 raise
             found = f"one that is too long: {str(e.filename)[:200]!r}"
             click.echo(f"facecluster: expected a path that this system takes, found {found}: choose another", err=True)
-            sys.exit(1)
+            sys.exit(code)
         except KeyboardInterrupt:
             click.echo("\nfacecluster: stopped. What is done is kept: run the same command again to go on.", err=True)
             sys.stderr.flush()

@@ -48,7 +48,7 @@ def command(
     \b
     Example: facecluster export ~/people --format xmp -o sidecars --dry-run
     """
-    from facecluster.errors import InputError
+    from facecluster.errors import InputError, shell
     from facecluster.export.output_folder import OutputFolder, relative_paths
     from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
@@ -90,7 +90,7 @@ def command(
     if gone:
         row["gone"] = gone
         what, those = "marked" if kind in ("csv", "sqlite") else "left out", plural(gone, "photo that is", "photos that are")
-        click.echo(f"{what}: {those} gone, see 'facecluster prune {printable(store)} --dry-run'", err=True)
+        click.echo(f"{what}: {those} gone, see 'facecluster prune {shell(store)} --dry-run'", err=True)
     if as_json:
         click.echo(json.dumps(row, indent=1))
 

@@ -9,8 +9,8 @@ from facecluster.cli.decisions import decide, decision_command, each_row
 
 @decision_command("ignore", click.argument("people", nargs=-1))
 def command(store: str, people: tuple[str, ...], path: str | None) -> None:
-    """Ignore PEOPLE of STORE (passers-by, statues, things that are no faces): reports show them apart. Give each as an id (p-...), a name,
-    or a face_id.
+    """Ignore PEOPLE of STORE (passers-by, statues, things that are no faces): reports show them apart. Give each as a name, an id
+    (p-...), a number of this run, or a face_id.
 
     A CSV file needs the column person (or person_id).
 

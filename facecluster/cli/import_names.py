@@ -9,6 +9,7 @@ import click
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, model_name, model_of_run_option
 from facecluster.cli.printing import printable
+from facecluster.errors import shell
 
 
 @click.command("import-names")
@@ -30,7 +31,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
     \b
     Example: facecluster import-names ~/people ~/Pictures --dry-run
     """
-    from facecluster.decisions import append, read
+    from facecluster.decisions import SHORT_ID, append, read
     from facecluster.export.import_names import name_decisions, read_names
     from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
@@ -70,6 +71,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
         click.echo(f"passed over: {printable(what)}", err=True)
     news = sum(len(d.faces) for d in made)
     if made and not dry_run:
-        click.echo(f"{plural(news, 'name')} taken over; 'facecluster undo {store} {made[0].batch}' takes them back", err=True)
+        undo = f"'facecluster undo {shell(store)} {str(made[0].batch)[:SHORT_ID]}'"
+        click.echo(f"{plural(news, 'name')} taken over; {undo} takes them back", err=True)
     elif not made:
         click.echo("nothing new", err=True)

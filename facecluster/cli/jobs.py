@@ -85,6 +85,8 @@ def group(
         done = cluster_faces(place, embedding, links, config, **options)
     for line in done.linked.lines():
         click.echo(line, err=True)
+    for note in done.notes:
+        click.echo(f"note: {printable(note)}", err=True)
     return done
 
 

@@ -9,7 +9,7 @@ from facecluster.cli.decisions import NEXT_RUN, decide, decision_command, each_r
 
 @decision_command("merge", click.argument("person", required=False), click.argument("others", nargs=-1))
 def command(store: str, person: str | None, others: tuple[str, ...], path: str | None) -> None:
-    """Say that OTHERS of STORE are PERSON, who keeps id and name. Give each as an id (p-...), a name, or a face_id.
+    """Say that OTHERS of STORE are PERSON, who keeps id and name. Give each as a name, an id (p-...), a number of this run, or a face_id.
 
     A CSV file needs the columns person (or person_id) and other.
 

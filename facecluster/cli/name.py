@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @decision_command("name", click.argument("person", required=False), click.argument("name", required=False))
 def command(store: str, person: str | None, name: str | None, path: str | None) -> None:
-    """Give PERSON of STORE the name NAME; an empty NAME ('') removes the name. PERSON is an id (p-...), a name, or a face_id.
+    """Give PERSON of STORE the name NAME; an empty NAME ('') removes the name. PERSON is a name, an id (p-...), a number of this run, or
+    a face_id.
 
     A CSV file needs the columns person (or person_id) and name; rows without a name are skipped. Two people with the same name become one
     person with the next 'facecluster cluster'.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facecluster.errors import shell
+
 if TYPE_CHECKING:
     from facecluster.people import ReconciledRun
     from facecluster.photos.gone import GoneFolder
@@ -46,6 +48,6 @@ def print_gone(store: str, gone: Sequence[GoneFolder]) -> None:
     found = [folder for folder in gone if folder.photos]
     if found:
         photos = plural(len(set[str]().union(*(folder.photos for folder in found))), "photo is", "photos are")
-        click.echo(f"{photos} gone but still counted; 'facecluster prune {printable(store)}' drops them:", err=True)
+        click.echo(f"{photos} gone but still counted; 'facecluster prune {shell(store)}' drops them:", err=True)
         for folder in found:
             click.echo(f"  {gone_line(folder)}", err=True)

@@ -11,6 +11,7 @@ import click
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option
 from facecluster.cli.printing import gone_line, printable
+from facecluster.errors import InputError, shell
 
 if TYPE_CHECKING:
     from facecluster.photos.gone import GoneFolder
@@ -37,7 +38,6 @@ def command(store: str, dry_run: bool, under: str | None, undo: bool, yes: bool,
     Example: facecluster prune ~/people --dry-run
     Example: facecluster prune ~/people --under /mnt/old-disk --yes
     """
-    from facecluster.errors import InputError
     from facecluster.store import Store
 
     if undo and yes:
@@ -69,8 +69,8 @@ def _prune(place: Store, under: str | None, yes: bool, dry_run: bool) -> dict[st
         click.echo(f"{plural(len(places), 'place')} of {plural(len(photos), 'photo')} {would}" if places else "nothing is dropped")
         if places and not dry_run:
             store = printable(place.url)
-            click.echo(f"to group without them: 'facecluster cluster {store}'", err=True)
-            click.echo(f"to take it back: 'facecluster prune {store} --undo'", err=True)
+            click.echo(f"to group without them: 'facecluster cluster {shell(store)}'", err=True)
+            click.echo(f"to take it back: 'facecluster prune {shell(store)} --undo'", err=True)
     for folder in kept:
         line = gone_line(folder)
         click.echo(f"left as it is: {line}. Mount it, or drop its photos with --yes", err=True)
@@ -82,7 +82,6 @@ def _json(folder: GoneFolder) -> dict[str, Any]:
 
 
 def _undo(place: Store, under: str | None, dry_run: bool) -> dict[str, Any]:
-    from facecluster.errors import InputError
     from facecluster.photos.gone import is_under
     from facecluster.photos.places import pruned_places, restore_places
     from facecluster.report.text import plural
@@ -99,7 +98,7 @@ def _undo(place: Store, under: str | None, dry_run: bool) -> dict[str, Any]:
             click.echo(f"  and {len(places) - SHOWN:,} more")
         click.echo(f"{plural(len(places), 'place')} {'would count' if dry_run else 'count' if len(places) != 1 else 'counts'} again")
         if not dry_run:
-            click.echo(f"to group with them: 'facecluster cluster {printable(place.url)}'", err=True)
+            click.echo(f"to group with them: 'facecluster cluster {shell(place.url)}'", err=True)
     return {"restored": places}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facecluster.cli.printing import printable
+from facecluster.errors import shell
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
@@ -22,7 +23,7 @@ def calibration_of(store: Store, card: Card) -> StoreCalibration:
     if found.other_weights:
         click.echo(
             f"note: {'/'.join(calibration_path(card))} was made with other weights of the model {printable(card.name)} and is not used: "
-            f"'facecluster cluster {store.url} --calibrate' makes a new one",
+            f"'facecluster cluster {shell(store.url)} --calibrate' makes a new one",
             err=True,
         )
     return found

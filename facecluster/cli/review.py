@@ -8,6 +8,7 @@ import webbrowser
 import click
 
 from facecluster.cli.errors import handle_errors
+from facecluster.errors import shell
 
 
 @click.command("review")
@@ -38,6 +39,6 @@ def command(store: str, port: int, no_browser: bool) -> None:
             threading.Thread(target=webbrowser.open, args=(review.url,), daemon=True).start()
         review.serve()
     except KeyboardInterrupt:
-        click.echo(f"\nall decisions are saved. To group by them: 'facecluster cluster {store}'", err=True)
+        click.echo(f"\nall decisions are saved. To group by them: 'facecluster cluster {shell(store)}'", err=True)
     finally:
         review.close()

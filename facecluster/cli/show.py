@@ -33,7 +33,7 @@ def command(
     \b
     Example: facecluster show ~/people 'Ada Lovelace' --and p-0d4f21aa --not 12 --link-to both
     """
-    from facecluster.errors import InputError
+    from facecluster.errors import InputError, shell
     from facecluster.export.folders import copy_photos
     from facecluster.export.output_folder import OutputFolder
     from facecluster.export.photo_library import read_photo_library
@@ -73,4 +73,4 @@ def command(
     click.echo(f"{plural(len(photos), 'photo')}{done}", err=True)
     if gone:
         those = plural(len(gone), "photo more that is", "photos more that are")
-        click.echo(f"left out: {those} gone, see 'facecluster prune {printable(store)} --dry-run'", err=True)
+        click.echo(f"left out: {those} gone, see 'facecluster prune {shell(store)} --dry-run'", err=True)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @decision_command("split", click.argument("person", required=False), click.argument("faces", nargs=-1))
 def command(store: str, person: str | None, faces: tuple[str, ...], path: str | None) -> None:
-    """Say that FACES (face_ids) are not of PERSON of STORE, but all of one other person. PERSON is an id (p-...), a name, or a face_id.
+    """Say that FACES (face_ids) are not of PERSON of STORE, but all of one other person. PERSON is a name, an id
+    (p-...), a number of this run, or a face_id.
 
     A CSV file needs the columns person (or person_id) and face_id. All faces of a person go to one other person; with a column part, the
     faces of each part go to a person of their own.

@@ -25,8 +25,8 @@ def command(store: str, decision: str | None, show: bool) -> None:
     \b
     Example: facecluster undo ~/people
     """
-    from facecluster.decisions import Decision, active, append, read
-    from facecluster.errors import InputError
+    from facecluster.decisions import SHORT_ID, Decision, active, append, read
+    from facecluster.errors import InputError, shell
     from facecluster.store import Store
 
     place = Store(store)
@@ -42,9 +42,13 @@ def command(store: str, decision: str | None, show: bool) -> None:
     if decision is None and not held:
         raise InputError(f"expected a decision to undo in {store}, found none in effect")
     wanted = held[-1].id if decision is None else decision
-    known = {d.id for d in journal.decisions} | {d.batch for d in journal.decisions}
+    known = {name for d in journal.decisions for name in (d.id, d.batch) if name}
+    begin = sorted(name for name in known if wanted and name.startswith(wanted))
+    if wanted not in known and len(begin) > 1:
+        raise InputError(f"expected the id of one decision, found {wanted!r}, with which {len(begin)} begin: give more of {begin[0]}")
+    wanted = wanted if wanted in known else begin[0] if begin else wanted
     if wanted not in known:
-        raise InputError(f"expected the id of a decision, found {wanted!r}: 'facecluster undo {store} --list' shows them")
+        raise InputError(f"expected the id of a decision, found {wanted!r}: 'facecluster undo {shell(store)} --list' shows them")
     undo = Decision(act="undo", of=wanted)
     gone = [d for d in held if d.id == wanted or d.batch == wanted]
     back = [d for d in journal.decisions if d.id == wanted and d.act == "undo"]
@@ -54,11 +58,14 @@ def command(store: str, decision: str | None, show: bool) -> None:
     for d in gone:
         click.echo(printable(f"undone: {_line(d)}"))
     for d in back:
-        click.echo(f"undone: the undo of {d.of}")
-    click.echo(f"to group by it: 'facecluster cluster {store}'; to undo the undo: 'facecluster undo {store} {made[0].id}'")
+        click.echo(f"undone: the undo of {(d.of or '')[:SHORT_ID]}")
+    again = f"'facecluster undo {shell(store)} {made[0].id[:SHORT_ID]}'"
+    click.echo(f"to group by it: 'facecluster cluster {shell(store)}'; to undo the undo: {again}")
 
 
 def _line(d: Decision) -> str:
     name = f" {d.name!r}" if d.name is not None else ""
-    batch = f", file {d.batch}" if d.batch else ""
-    return f"{d.id}  {d.at}  {d.act}{name} {d.person or ''} ({len(d.faces)} faces{batch})"
+    from facecluster.decisions import SHORT_ID
+
+    batch = f", file {d.batch[:SHORT_ID]}" if d.batch else ""
+    return f"{d.id[:SHORT_ID]}  {d.at}  {d.act}{name} {d.person or ''} ({len(d.faces)} faces{batch})"

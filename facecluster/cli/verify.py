@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from functools import partial
 
 import click
 
@@ -21,9 +23,12 @@ from facecluster.cli.options import device_option, json_option, model_option, th
 @model_option
 @device_option
 @json_option
-@handle_errors
+@partial(handle_errors, code=2)
 def command(a: str, b: str, store: str | None, threshold: float | None, model: str, device: str, as_json: bool) -> None:
     """Say whether photos A and B have a person in common, by their most similar pair of faces.
+
+    Exit code, for scripts: 0 if they probably have (probability .5 and more), 1 if probably not, 2 if there is no face to compare or
+    something went wrong.
 
     \b
     Example: facecluster verify passport.jpg party.jpg
@@ -55,6 +60,7 @@ def command(a: str, b: str, store: str | None, threshold: float | None, model: s
         click.echo(json.dumps(row | {"model": card.name, "words": line}, indent=1, allow_nan=False))
     else:
         click.echo(line)
+    sys.exit(2 if found.cosine is None else int(found.probability < 0.5))
 
 
 def _line(faces: tuple[int, int], probability: float, cosine: float | None) -> str:

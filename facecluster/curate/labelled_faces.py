@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.errors import InputError, PhotoError, StoreError
+from facecluster.errors import InputError, PhotoError, StoreError, shell
 from facecluster.grouping.link import load_vectors
 from facecluster.matching.recognition import read_recognition
 from facecluster.photos.archives.uris import split_member
@@ -66,7 +66,7 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
     """
     ids, vectors = load_vectors(store, f"embeddings/{model}")
     if not ids:
-        raise InputError(f"expected faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {store.url}' first")
+        raise InputError(f"expected faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {shell(store.url)}' first")
     faces, crops = _read_faces(store, ids, spool)
     photo_ids = faces["photo_id"].to_pylist()
     uris_of, hashes, said = _read_photos(store)

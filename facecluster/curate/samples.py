@@ -55,7 +55,7 @@ def encode_crop(plan: Plan, sample: Sample, image_format: str) -> bytes:
     out = io.BytesIO()
     try:
         image = Image.fromarray(decode_crop(data))
-    except (OSError, ValueError) as e:
+    except StoreError as e:
         raise StoreError(f"expected a sound crop of face {sample.key}, found: {e}. Delete its shard of faces and embed again") from e
     image.save(out, "JPEG", quality=95, subsampling=0) if image_format == "jpg" else image.save(out, "PNG")
     return out.getvalue()

@@ -4,16 +4,18 @@ On object stores each append is an object of its own (`journal_objects`). A deci
 run. Two journals can be joined by writing one after the other: a decision whose id was read before counts once.
 
 Odd inputs: a line that can't be read (cut off by a crash, damaged by an editor) is skipped with a note, and the next append starts on a new
-line. A missing journal is an empty one.
+line. So are all lines of a batch of which one is missing. A missing journal is an empty one.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import unicodedata
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,8 +26,10 @@ from filelock import FileLock, Timeout
 from facecluster.decisions import journal_objects
 from facecluster.errors import InputError, StoreError
 from facecluster.store import Store
+from facecluster.store.replace_file import sync_folder
 
 FILE = "decisions.jsonl"
+SHORT_ID = 8  # digits of an id that are shown
 LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
 ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "undo")
 
@@ -45,6 +49,7 @@ class Decision:
     keeps: bool = False  # the faces of the replaced names stay with this person
     of: str | None = None  # act "undo": id of a decision, or of a batch
     batch: str | None = None  # shared by all decisions of one CSV file
+    batch_size: int = 0  # decisions of the batch; 0 = unknown
     boxes: Mapping[str, Box] = field(default_factory=dict)  # x, y, w, h by face_id: finds a face again if a detector numbers it differently
     id: str = ""
     at: str = ""  # UTC, ISO 8601
@@ -54,7 +59,7 @@ class Decision:
         named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "person", "of", "batch")}
         lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
-        more = (*lists.items(), ("keeps", self.keeps), ("boxes", boxes))
+        more = (*lists.items(), ("keeps", self.keeps), ("batch_size", self.batch_size), ("boxes", boxes))
         found = {k: v for k, v in named.items() if v is not None} | {k: v for k, v in more if v}
         return json.dumps(found, ensure_ascii=False, separators=(", ", ": "))
 
@@ -98,18 +103,29 @@ def _hex(text: str) -> bool:
 
 def read(store: Store) -> Journal:
     """The journal of a store. Raises StoreError if the file can't be read at all."""
-    journal, seen = Journal([]), set()
+    journal, seen, batches = Journal([]), set(), Counter[str | None]()
     for place, line in _lines(store):
         try:
             decision = _parse(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            decision.to_line().encode()  # text that can't be written, as half of a pair of surrogates, can't be shown either
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as e:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
             continue
         if decision.id not in seen:
             seen.add(decision.id)
             journal.decisions.append(decision)
+            batches[decision.batch] += 1
+    torn = {d.batch for d in journal.decisions if d.batch and batches[d.batch] < d.batch_size}
+    if torn:
+        journal.notes.extend(f"the batch {batch} is not whole and is skipped: make its decisions again" for batch in sorted(torn))
+        journal.decisions[:] = [d for d in journal.decisions if d.batch not in torn]
     return journal
+
+
+def new_id() -> str:
+    """An id for a decision or a batch: 128 random bits in hex. `SHORT_ID` digits of it will do to name it, while no other begins so."""
+    return uuid.uuid4().hex
 
 
 def _parse(row: Any) -> Decision:
@@ -126,12 +142,16 @@ def _parse(row: Any) -> Decision:
     boxes: dict[str, Box] = {}
     for face, box in row.get("boxes", {}).items():
         x, y, w, h = (float(v) for v in box)
+        if not all(map(math.isfinite, (x, y, w, h))):
+            raise ValueError(f"{box!r} is no box")
         boxes[face] = (x, y, w, h)
     need = {"name": texts["name"] is not None, "undo": texts["of"] is not None}.get(row["act"], True)
     if not need or (row["act"] != "undo" and not lists["faces"]):
         raise ValueError(f"{row['act']!r} without its faces, name or target")
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
-    return Decision(act=row["act"], id=row["id"], at=row["at"], keeps=row.get("keeps") is True, boxes=boxes, **found)
+    size = row.get("batch_size", 0)
+    found |= {"keeps": row.get("keeps") is True, "batch_size": size if isinstance(size, int) else 0, "boxes": boxes}
+    return Decision(act=row["act"], id=row["id"], at=row["at"], **found)
 
 
 def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
@@ -143,7 +163,8 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         StoreError: the file can't be written.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    made = [replace(d, id=d.id or uuid.uuid4().hex[:8], at=d.at or now) for d in decisions]
+    sizes = Counter(d.batch for d in decisions if d.batch)
+    made = [replace(d, id=d.id or new_id(), at=d.at or now, batch_size=sizes[d.batch or ""]) for d in decisions]
     data = "".join(d.to_line() + "\n" for d in made).encode()
     if not data:
         return made
@@ -172,14 +193,21 @@ def _move_objects_into_file(store: Store) -> None:
 
 
 def _append_local(path: str, data: bytes) -> None:
-    with open(path, "ab+") as f:
-        if f.tell():
+    with open(path, "ab+", buffering=0) as f:
+        size = f.tell()
+        if size:
             f.seek(-1, os.SEEK_END)
             if f.read(1) != b"\n":  # cut off by a crash: the new line must not continue it
                 data = b"\n" + data
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
+        try:
+            while data:
+                data = data[f.write(data) :]
+            os.fsync(f.fileno())
+        except BaseException:
+            f.truncate(size)  # all or nothing, on a full disk too
+            raise
+    if not size:
+        sync_folder(os.path.dirname(path))
 
 
 def _lines(store: Store) -> Iterator[tuple[str, bytes]]:

@@ -14,7 +14,7 @@ Odd inputs: faces that are gone from the store still link others together; a dec
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from facecluster.decisions.journal import Decision, active
 from facecluster.decisions.linked_faces import LinkedFaces
@@ -30,6 +30,7 @@ class Claim:
     text: str = ""  # the name, or the lasting id
     of: str = ""  # id of the decision
     others: tuple[str, ...] = ()  # merge: faces of the person who became part of this one
+    apart: frozenset[str] = frozenset()  # faces on the other side of splits: the person of such a face is another one
 
 
 @dataclass(slots=True)
@@ -68,6 +69,8 @@ def replay(decisions: Iterable[Decision]) -> ResolvedDecisions:
     for decision in reversed(decisions):
         if decision.act == "merge" and id(decision) not in in_force:  # undone: the id goes back to whom it was of
             replayer.claim_person(decision, decision.faces)
+    for claims in (resolved.names, resolved.ignored, resolved.persons):
+        claims[:] = [replace(claim, apart=replayer.apart_from(claim.faces)) for claim in claims]
     return resolved
 
 
@@ -78,6 +81,7 @@ class _Replayer:
         self.resolved, self.links = resolved, resolved.links
         self.replaced: dict[str, tuple[Decision, bool]] = {}  # id -> the decision in its place, whether its faces stay with that person
         self.split_off: dict[str, list[str]] = {}  # face_id -> the faces that stayed when it was split off
+        self.other_sides: dict[str, list[frozenset[str]]] = {}  # face_id -> the other sides of the splits in force that it is in
         self.name_of: dict[str, str] = {}  # face_id -> the newest name given to it, casefolded; '' = the name was removed
         self.spelling: dict[str, str] = {}  # casefolded name -> the newest spelling
         self.head: dict[str, str] = {}  # casefolded name -> a face that its other faces are linked to
@@ -137,6 +141,10 @@ class _Replayer:
                 complete = all([self.links.separate(head, other) or other in self.split_off for other in d.others]) and complete
         self.claim_person(d, stayed)
         self.split_off.update(dict.fromkeys(d.faces, stayed))
+        for side, other in ((d.faces, stayed), (stayed, d.faces)) if complete else ():
+            there = frozenset(other)
+            for face in side:
+                self.other_sides.setdefault(face, []).append(there)
         return complete
 
     def same(self, d: Decision) -> bool:
@@ -154,6 +162,10 @@ class _Replayer:
         """Claim the decision's lasting id for the person of these faces."""
         if d.person and (left := self._left(faces)):
             self.resolved.persons.append(Claim(tuple(left), d.person, d.id))
+
+    def apart_from(self, faces: Sequence[str]) -> frozenset[str]:
+        """The faces that splits in force keep apart from any of these."""
+        return frozenset().union(*(side for face in faces for side in self.other_sides.get(face, ())))
 
     def _left(self, faces: Sequence[str]) -> list[str]:
         """The faces that no later split took; if it took all of them, those who stayed."""

@@ -9,7 +9,7 @@ moved.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from facecluster.dedup.files import FileError, check_unchanged, free_name, hash_of, link, move, path_of, uri_of
@@ -51,8 +51,9 @@ class Applied:
 
 
 def apply_plan(
-    rows: Sequence[Row], how: ApplyOptions, undo_file: UndoFile, *, dry_run: bool = False, tick: Callable[[int], None] | None = None
-) -> Applied:
+    rows: Sequence[Row], how: ApplyOptions, undo_file: UndoFile, *, dry_run: bool = False, tick: Callable[[int], None] | None = None,
+    known: Collection[str] | None = None,
+) -> Applied:  # fmt: skip
     """Set aside the files whose rows say `move`.
 
     Args:
@@ -61,6 +62,7 @@ def apply_plan(
         undo_file: gets an entry for each file before it is touched.
         dry_run: check everything, but touch and write nothing.
         tick: called with 1 after each file.
+        known: the files of the store; others are passed over, since a plan may be somebody else's. None: any file.
 
     Raises:
         InputError: a protected folder is missing, or the undo file can't be written; nothing is done after that.
@@ -71,6 +73,8 @@ def apply_plan(
     circles, keepers, companions = _circles(todo), dict[str, tuple[int, ...]](), CompanionMoves()
     for row in todo:
         try:
+            if known is not None and not (row.uri in known and row.keeper in known):
+                raise FileError("it, or the file that is kept for it, is no photo of this store")
             if row.uri in circles:
                 raise FileError("the file that is kept for it is itself moved for it: change the plan")
             what, size, problems = _apply(row, how, protect, base, keepers, companions, undo_file, dry_run)
@@ -106,7 +110,7 @@ def _apply(
         assert keeper is not None and how.link is not None
         if not dry_run:
             undo_file.add(_entry(row, "", how.link, status))
-            link(keeper, path, how.link)
+            link(keeper, path, how.link, row.sha256)
         names, problems = companions.link(path, keeper, how.link, None if dry_run else undo_file)
         return f"{how.link} link to {row.keeper}{said(names)}", size, problems
     target = os.path.join(how.aside, os.path.relpath(resolve_parents(path), base))

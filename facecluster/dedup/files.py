@@ -15,10 +15,12 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from urllib.parse import quote_from_bytes
 
 from facecluster.errors import FaceclusterError
 from facecluster.photos.images import local_path
+from facecluster.store.replace_file import place, swap_in, sync_folder
 
 HARD, SYMBOLIC = "hard", "symbolic"
 _MAX_BYTES = 255  # of a file's name
@@ -123,12 +125,12 @@ def _rename(source: str, target: str) -> None:
         os.unlink(source)
 
 
-def replace(source: str, target: str, sha256: str) -> None:
-    """Put a copy of a file, with its times and permissions, in place of the link at `target`."""
+def replace(source: str, target: str, sha256: str, keeper: str) -> None:
+    """Put a copy of a file with these bytes, with its times and permissions, in place of the link to `keeper` at `target`."""
     temporary = _temporary_name(target)
     try:
         _copy(source, temporary, sha256)
-        os.replace(temporary, target)
+        _swap(temporary, target, partial(is_link_to, keeper=keeper))
     finally:
         if os.path.lexists(temporary):
             os.unlink(temporary)
@@ -145,15 +147,18 @@ def _copy(source: str, target: str, sha256: str) -> None:
         raise FileError("its copy has other bytes")
 
 
-def link(keeper: str, path: str, kind: str) -> None:
-    """Put a link to `keeper` at `path`; a file there is replaced."""
+def link(keeper: str, path: str, kind: str, sha256: str | None = None) -> None:
+    """Put a link to `keeper` at `path`: at a free name, or instead of a file with these bytes. Raises FileExistsError, FileError."""
     temporary = _temporary_name(path)
     try:
         if kind == HARD:
             os.link(keeper, temporary)
         else:
             os.symlink(os.path.abspath(keeper), temporary)
-        os.replace(temporary, path)
+        if sha256 is not None:
+            _swap(temporary, path, lambda old: hash_of(old) == sha256)
+        elif not place(temporary, path):
+            raise FileExistsError(errno.EEXIST, "a file of its name was saved meanwhile")
     except OSError as e:
         if e.errno == errno.EXDEV:
             raise FileError("the kept file is on another filesystem: a hard link can't reach it, a symbolic one can") from e
@@ -164,25 +169,17 @@ def link(keeper: str, path: str, kind: str) -> None:
     sync_folder(os.path.dirname(path))
 
 
+def _swap(new: str, path: str, is_expected: Callable[[str], bool]) -> None:
+    """Put a file or a link in place of what is as expected. Raises FileError if another program has saved there meanwhile."""
+    if not swap_in(new, path, is_expected):
+        raise FileError("another program saved it at this moment")
+
+
 def is_link_to(path: str, keeper: str) -> bool:
     """Whether `path` is a hard or symbolic link to `keeper`."""
     if os.path.islink(path):
         return os.readlink(path) == os.path.abspath(keeper)
     return os.path.exists(path) and os.path.exists(keeper) and os.path.samefile(path, keeper)
-
-
-def sync_folder(folder: str) -> None:
-    """Sync the names in a folder to the disk, if the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:  # not supported by some filesystems
-        pass
-    finally:
-        os.close(handle)
 
 
 def remove_leftovers(folder: str) -> None:

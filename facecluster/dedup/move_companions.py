@@ -69,7 +69,7 @@ class CompanionMoves:
                     continue
                 if undo_file is not None:
                     undo_file.add(_entry(companion, "", kind, digest, kept, status))
-                    link(kept, companion, kind)
+                    link(kept, companion, kind, digest)
                 done.append(os.path.basename(companion))
             except (FileError, OSError) as e:
                 problems.append((uri_of(companion), f"is not replaced by a link: {_reason(e)}"))

@@ -57,7 +57,7 @@ def _undo(entry: UndoEntry, dry_run: bool) -> str:
     check_unchanged(aside, entry.sha256, what=f"the moved file {entry.to}")
     if not dry_run:
         if ours:
-            replace(aside, path, entry.sha256)
+            replace(aside, path, entry.sha256, keeper)
             os.unlink(aside)
         else:
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -73,7 +73,7 @@ def _restore_from_keeper(entry: UndoEntry, path: str, keeper: str, dry_run: bool
     """Replace a link by a copy of the kept file, whose bytes are those of the linked file."""
     check_unchanged(keeper, entry.sha256, what="the kept file, which has its bytes,")
     if not dry_run:
-        replace(keeper, path, entry.sha256)
+        replace(keeper, path, entry.sha256, keeper)
         os.chmod(path, entry.mode)
         os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
     return "replaced the link by a file again"
@@ -84,6 +84,8 @@ def _remove_moved_copy(entry: UndoEntry, dry_run: bool) -> str:
     aside = path_of(entry.to) if entry.to else ""
     if not aside or not os.path.isfile(aside) or os.path.islink(aside) or hash_of(aside) != entry.sha256:
         return ""
+    if not entry.trusted:
+        raise FileError(f"it is in its place; the undo file does not prove that dedup made the copy {entry.to}, so that stays too")
     if not dry_run:
         os.unlink(aside)
         _remove_empty(os.path.dirname(aside))

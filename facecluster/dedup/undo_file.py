@@ -1,22 +1,28 @@
 """The undo file: a line of JSON for each file that is moved or linked, written to the disk before the file is touched.
 
-The first line gives the kind and format of the undo file. A last line that was cut off when the machine stopped belongs to a file that was
-not touched.
+The first line gives the kind and format of the undo file. With a key, each line has a code that only this key makes (HMAC-SHA-256), over
+the line and all before it: a file that was made for another store, or changed since, is not undone. A last line that was cut off when the
+machine stopped belongs to a file that was not touched.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
-from dataclasses import asdict, dataclass
+import secrets
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from facecluster.dedup.files import sync_folder
 from facecluster.errors import InputError
+from facecluster.store import Store
+from facecluster.store.replace_file import sync_folder
 
 KIND = "facecluster undo"
-FORMAT = 1
+KEY = ("dedup", "undo.key")  # where a store has its secret
+FORMAT = 2  # 1: without codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +36,28 @@ class UndoEntry:
     keeper: str  # uri of the kept file
     mtime_ns: int
     mode: int  # permissions
+    trusted: bool = field(default=True, compare=False)  # not in the file: whether it says so itself that it was made here
 
 
 class UndoFile:
-    """Writes an undo file. The file is created with the first entry, so there is none if nothing is done."""
+    """Writes an undo file. The file is created with the first entry, so there is none if nothing is done.
 
-    def __init__(self, path: str) -> None:
+    `key` is the secret of the store; without it lines have no codes.
+    """
+
+    def __init__(self, path: str, key: bytes | None = None) -> None:
         self.path = path
         self.entries = 0
+        self._code = None if key is None else hmac.new(key, digestmod=hashlib.sha256)
         self._handle: int | None = None
 
     def add(self, entry: UndoEntry) -> None:
         """Write an entry; it is on the disk when this returns."""
         if self._handle is None:
             self._handle = self._open()
-            self._write({"kind": KIND, "format": FORMAT, "created": datetime.now(UTC).isoformat(timespec="seconds")})
-        self._write(asdict(entry))
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            self._write({"kind": KIND, "format": 1 if self._code is None else FORMAT, "created": created})
+        self._write({name: value for name, value in asdict(entry).items() if name != "trusted"})
         self.entries += 1
 
     def close(self) -> None:
@@ -67,6 +79,9 @@ class UndoFile:
 
     def _write(self, value: dict[str, Any]) -> None:
         assert self._handle is not None
+        if self._code is not None:
+            self._code.update(json.dumps(value).encode())
+            value = value | {"code": self._code.hexdigest()}
         line = json.dumps(value).encode() + b"\n"  # ASCII: any file name, and no line break inside a line
         try:
             while line:
@@ -78,8 +93,13 @@ class UndoFile:
             ) from e
 
 
-def read_undo_file(path: str) -> list[UndoEntry]:
-    """The entries of an undo file. Raises InputError if it is not one."""
+def read_undo_file(path: str, key: bytes | None = None) -> list[UndoEntry]:
+    """The entries of an undo file. With a `key`, those of a file without codes, as older versions wrote it, are not `trusted`.
+
+    Raises:
+        InputError: it is no undo file, or its codes are not of this key.
+    """
+    trusted, code = True, None if key is None else hmac.new(key, digestmod=hashlib.sha256)
     try:
         with open(path, "rb") as f:
             lines = f.read().split(b"\n")
@@ -89,13 +109,34 @@ def read_undo_file(path: str) -> list[UndoEntry]:
     for number, line in enumerate(lines[:-1]):  # text after the last line break was cut off
         try:
             value = json.loads(line)
+            said = value.pop("code", None)
+            if number == 0 and said is None:
+                trusted, code = key is None, None
+            if code is not None:
+                code.update(json.dumps(value).encode())
+                if not hmac.compare_digest(code.hexdigest(), str(said)):
+                    raise InputError(
+                        f"expected an undo file of this store, found {path!r}, whose line {number + 1} was written for another store or "
+                        "changed since: choose another file"
+                    )
             if number == 0:
                 if value["kind"] != KIND or value["format"] > FORMAT:
                     raise ValueError("it has another kind or a newer format")
             else:
-                entries.append(UndoEntry(**value))
-        except (ValueError, TypeError, KeyError) as e:
+                entries.append(UndoEntry(**value | {"trusted": trusted}))
+        except (ValueError, TypeError, KeyError, AttributeError) as e:
             raise InputError(f"expected an undo file, found another line {number + 1} in {path!r}: {e}. Choose another file") from e
     if len(lines) < 2:
         raise InputError(f"expected an undo file, found {path!r} empty: choose another")
     return entries
+
+
+def store_key(store: Store, *, make: bool = True) -> bytes:
+    """The secret of a store for the codes of its undo files; made if there is none, or with `make` off a passing one."""
+    try:
+        return bytes(store.fs.cat_file(store.path(*KEY)))
+    except FileNotFoundError:
+        key = secrets.token_bytes(32)
+        if make:
+            store.write_bytes(key, *KEY)
+        return key

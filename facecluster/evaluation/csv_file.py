@@ -77,6 +77,11 @@ def read_text(path: str) -> str:
     except Exception as e:  # every remote filesystem has its own exceptions
         reason = (e.strerror if isinstance(e, OSError) else None) or str(e) or type(e).__name__
         raise InputError(f"expected a readable text file, found {path!r}: {reason}. Check the path") from e
+    return decoded(data)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file: UTF-8, other bytes as in os.fsdecode, or UTF-16 with a mark."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # Excel's "Unicode text"
         return data.decode("utf-16", "replace")
     return data.decode("utf-8-sig", "surrogateescape")
@@ -84,7 +89,11 @@ def read_text(path: str) -> str:
 
 def read_sheet(path: str) -> Sheet:
     """Read a CSV file with a header. Raises InputError if it can't be read as one."""
-    text = read_text(path)
+    return sheet_of(read_text(path), path)
+
+
+def sheet_of(text: str, path: str) -> Sheet:
+    """The text of a CSV file with a header; `path` is for messages. Raises InputError if it can't be read as one."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

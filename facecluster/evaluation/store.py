@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.errors import InputError, StoreError
+from facecluster.errors import InputError, StoreError, shell
 from facecluster.evaluation.csv_file import LeftOut
 from facecluster.evaluation.face_pairs import cosines
 from facecluster.evaluation.ground_truth import Answers
@@ -95,7 +95,7 @@ def _judge_answers(
     store: Store, identities: str, embeddings: str, answers: Answers, stated: Stated | None
 ) -> tuple[int, Evaluation, Coverage]:
     if not store.shards(identities):
-        raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+        raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {shell(store.url)}' first")
     table = store.read_all(identities, IDENTITIES, ["face_id", "identity", "probability"])
     order = np.argsort(np.array(answers.faces, dtype=str))
     at = _where(table["face_id"], [answers.faces[i] for i in order])
@@ -105,7 +105,7 @@ def _judge_answers(
         left_out.append(LeftOut("face not in the grouping", len(missing), repr(answers.faces[missing[0]])))
     if not len(order):
         raise InputError(
-            f"expected answers of {answers.source} on faces that are grouped, found none: run 'facecluster cluster {store.url}' again"
+            f"expected answers of {answers.source} on grouped faces, found none: run 'facecluster cluster {shell(store.url)}' again"
         )
     faces = [answers.faces[i] for i in order]
     labels, sure = (np.asarray(table[name], kind)[at] for name, kind in (("identity", np.int64), ("probability", np.float64)))
@@ -124,7 +124,7 @@ def _judge_pairs(store: Store, embeddings: str, pairs: PairAnswers, stated: Stat
     known, vectors = _vectors(store, embeddings, faces)
     if vectors is None:
         raise StoreError(
-            f"expected vectors in {embeddings} of {store.url}, found none: run 'facecluster embed PHOTOS -o {store.url}' first"
+            f"expected vectors in {embeddings} of {store.url}, found none: run 'facecluster embed PHOTOS -o {shell(store.url)}' first"
         )
     row = {faces[i]: n for n, i in enumerate(known.tolist())}
     kept = [i for i, (a, b) in enumerate(zip(pairs.first, pairs.second, strict=True)) if a in row and b in row]
@@ -132,7 +132,7 @@ def _judge_pairs(store: Store, embeddings: str, pairs: PairAnswers, stated: Stat
     if not same.any() or same.all():
         raise InputError(
             f"expected pairs of one person and of two in {pairs.source} whose faces have vectors, found {same.sum()} and {(~same).sum()}: "
-            f"run 'facecluster embed PHOTOS -o {store.url}' again"
+            f"run 'facecluster embed PHOTOS -o {shell(store.url)}' again"
         )
     first, second = (np.array([row[names[i]] for i in kept]) for names in (pairs.first, pairs.second))
     number = {name: n for n, name in enumerate(dict.fromkeys(pairs.fold or []))}

@@ -10,7 +10,6 @@ is passed over is counted by reason.
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from facecluster.decisions import CORE_FACES, Decision, active, clean_name
+from facecluster.decisions import CORE_FACES, Decision, active, clean_name, new_id
 from facecluster.errors import InputError
 from facecluster.export import face_regions
 from facecluster.export.name_sources import NameFiles, Tagged
@@ -86,7 +85,7 @@ def name_decisions(names: Iterable[RegionName], before: Iterable[Decision]) -> l
     for row in names:
         if row.face is not None and (row.face.face_id, row.name) not in known:
             faces.setdefault(row.name, {})[row.face.face_id] = row.face
-    batch, made = uuid.uuid4().hex[:8], []
+    batch, made = new_id(), []
     for name, found in faces.items():
         several = list(found.values())
         for start in range(0, len(several), CORE_FACES):

@@ -42,12 +42,25 @@ class OutputFolder:
             raise InputError(f"expected a folder to export to, found a file: {self.folder}. Choose another with -o")
         try:
             listed = json.loads((self.folder / MANIFEST).read_bytes())["files"]
-            return {str(name): dict(row) for name, row in listed.items()}
+            found = {str(name): dict(row) for name, row in listed.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            found = f"{MANIFEST} in {self.folder}"
-            raise InputError(f"expected a readable {found}, found a damaged one: choose another folder with -o") from None
+            where = f"{MANIFEST} in {self.folder}"
+            raise InputError(f"expected a readable {where}, found a damaged one: choose another folder with -o") from None
+        if outside := next((name for name in found if not self._is_inside(name)), None):
+            raise InputError(
+                f"expected files of {self.folder} in its {MANIFEST}, found {outside!r}: it was not written by an export here. Choose "
+                "another folder with -o"
+            )
+        return found
+
+    def _is_inside(self, name: str) -> bool:
+        """Whether a name leads to a place in the folder, also through links of folders."""
+        path = self.folder / name
+        if not name or "\0" in name or ".." in path.parts:
+            return False
+        return path.parent.resolve().is_relative_to(self.folder.resolve())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file atomically; `name` may contain folders."""

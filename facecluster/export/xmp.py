@@ -15,7 +15,6 @@ where photo.jpg.xmp is too long for a file's name. Photos that are gone get none
 from __future__ import annotations
 
 import os
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from facecluster.photos.companions import CompanionFinder
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.images import local_path
 from facecluster.photos.places import is_gone
+from facecluster.store.replace_file import replace_file
 
 MAX_NAME = 255  # bytes of a file's name on most filesystems
 MIN_OVERLAP = 0.5  # IoU from which a region of another program shows the same face
@@ -204,7 +204,7 @@ def _export_one(
     if not dry_run:
         if make_folder:
             _make_folder(target.parent)
-        _replace(target, after if after is not None else before or b"")
+        _replace(target, after if after is not None else before or b"", before if there == target else None)
     return SidecarResult(uri, str(target), "new" if before is None else "merged", len(faces))
 
 
@@ -242,18 +242,11 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file atomically, with the permissions of the file that it replaces."""
-    beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
+def _replace(path: Path, data: bytes, before: bytes | None) -> None:
+    """Write a file that held `before`, or did not exist; not if another program has saved it since."""
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.chmod(beside, path.stat().st_mode & 0o777)
-        os.replace(beside, path)
+        replaced = replace_file(str(path), data, before)
     except OSError as e:
         raise InputError(f"expected to write {path}, found: {e.strerror}. Check permissions and space") from e
-    finally:
-        beside.unlink(missing_ok=True)
+    if not replaced:
+        raise InputError(f"expected {path} as it was read, found another, which a program saved meanwhile: export again")

@@ -138,13 +138,21 @@ def group_links(
         )  # fmt: skip
         done(1)
     people = labels_by_size(labels, config.min_cluster_size)
-    margins = face_margins(x, people, cohort, config.merge, config.impostor_weight, recognisability, crew)
-    free = replace(rule, cohort=cohort, cannot=None)
-    margins[lesser_twins(free, x, people, said, "people")[0]] -= config.same_photo_penalty
+    margins = _margins(x, people, replace(rule, cohort=cohort, cannot=None), config, said, recognisability)
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)
     return Groups(people, margins.astype(np.float32), probabilities, scores.astype(np.float32), tree)
+
+
+def _margins(
+    x: Vectors, people: NDArray[np.integer], linkage: AverageLinkage, config: IdentifyConfig, said: NDArray[np.bool_],
+    recognisability: NDArray[np.floating] | None,
+) -> NDArray[np.float64]:  # fmt: skip
+    """How far (n,) each face lies above what joins its group, sd; of two faces of one photo in it the lesser one gets the penalty."""
+    margins = face_margins(x, people, linkage.cohort, config.merge, config.impostor_weight, recognisability, linkage.crew)
+    margins[lesser_twins(linkage, x, people, said, "people")[0]] -= config.same_photo_penalty
+    return margins
 
 
 def group_kept(

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 from facecluster.grouping.link_large import Linked, link_large, run_here
 from facecluster.grouping.link_lists import gpus
 from facecluster.grouping.link_plan import BLOCK, EXACT_SEARCH, MEMORY, LinkPlan, Run, blocks, chosen_lists, chosen_method, sizes
@@ -155,5 +155,5 @@ def embedded_shards(store: Store, table: str) -> list[str]:
     """Names of the shards of vectors. Raises InputError if there are none."""
     shards = store.shards(table)
     if not shards:
-        raise InputError(f"expected embedded faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {store.url}' first")
+        raise InputError(f"expected embedded faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {shell(store.url)}' first")
     return shards

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 from facecluster.grouping.average_linkage import AverageLinkage, Ints, dots
 from facecluster.grouping.candidate_edges import Links, edge_shards
 from facecluster.grouping.cluster_sums import shared_photos
@@ -128,7 +128,8 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
         linked, shards = stored_links(store, links)
         table = store.read_all(identities, IDENTITIES).sort_by("face_id")
         if linked != ids or FaceIds.of(table["face_id"]) != ids:
-            raise InputError(f"expected people of the faces now in {store.url}, found others: run 'facecluster cluster {store.url}' first")
+            what = f"expected people of the faces now in {store.url}, found others"
+            raise InputError(f"{what}: run 'facecluster cluster {shell(store.url)}' first")
         labels, probabilities = (table[c].to_numpy() for c in ("identity", "probability"))
         photos = picture_numbers(store, ids)
         clear = np.nan_to_num(np.asarray(table["recognisability"].to_numpy(), np.float64), nan=1.0)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.decisions.journal import read as journal
-from facecluster.errors import StoreError
+from facecluster.errors import StoreError, shell
 from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
 from facecluster.people.find_person import find_person
 from facecluster.photos.followed import Followed, later_ids, read_followed
@@ -108,7 +108,7 @@ def _named_people(store: Store, run: Run) -> People:
 
 def _read(store: Store, table: str, known: People | None) -> Recognition:
     if not store.shards(table):
-        raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+        raise StoreError(f"expected a table {table} in {store.url}, found none: run 'facecluster cluster {shell(store.url)}' first")
     data = store.read_all(table, IDENTITIES)
     data = data.filter(of_current_photos(store, data["face_id"])).combine_chunks()
     ids = data["face_id"].combine_chunks()

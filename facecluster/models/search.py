@@ -94,7 +94,7 @@ def _faces(
     look: Look, photos: Sequence[Pixels], threshold: float, verify: Verify | None
 ) -> tuple[list[Candidates], list[Candidates]]:
     """Candidates of photos as they lie, from all looks; and those of them that score `threshold` and more, highest first."""
-    found = _candidates(look, photos, threshold)
+    found = candidates(look, photos, threshold)
     least = min(PROPOSED, threshold) if verify else threshold
     faces = [merge(seen, least, *photo.shape[:2]) for seen, photo in zip(found, photos, strict=True)]
     if not verify:
@@ -136,7 +136,7 @@ def _exact_landmarks(look: Look, photos: Sequence[Pixels], faces: list[Candidate
     return out
 
 
-def _candidates(look: Look, photos: Sequence[Pixels], threshold: float) -> list[Candidates]:
+def candidates(look: Look, photos: Sequence[Pixels], threshold: float) -> list[Candidates]:
     """Candidates of photos as they lie, from all looks."""
     first = _overviews(look, photos, threshold)
     closer = look_at(look, [_closer(photo, found) for photo, found in zip(photos, first, strict=True)], min(threshold / 2, FAINT))

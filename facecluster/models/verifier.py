@@ -49,7 +49,7 @@ class Verifier:
 
     Attributes:
         weights: weights of the detector's logit and of the network's, and an offset: together the logit of the score. Fitted on photos that
-            neither was trained on, so the score is the probability of a face.
+            neither was trained on, so the score is about the probability of a face on photos like those.
     """
 
     def __init__(self, network: FaceVerifier, weights: Sequence[float], *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:

@@ -28,10 +28,12 @@ from facecluster.people.previous_grouping import PreviousGrouping, find_previous
 from facecluster.people.reconcile import (
     PreparedDecisions,
     ReconciledRun,
+    is_all_taken_in,
     people_with_current_names,
     prepare_decisions,
     read_current_people,
     reconcile,
+    save_decisions,
     save_run,
 )
 from facecluster.people.runs import PEOPLE, People, Run, all_runs, current_run, read_people, return_to
@@ -43,5 +45,5 @@ __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
     "all_runs", "choose_stand_ins", "current_run", "find_previous_grouping", "follow_faces", "named_faces",
     "people_with_current_names", "prepare_decisions", "read_confirmed_labels", "read_current_people", "read_followed", "read_people",
-    "read_unclear", "reconcile", "return_to", "save_run",
+    "is_all_taken_in", "read_unclear", "reconcile", "return_to", "save_decisions", "save_run",
 ]  # fmt: skip

@@ -19,14 +19,19 @@ Ints = NDArray[np.int64]
 def group_of_claim(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int:
     """The group that holds most of a claim's remaining faces; -1 if none does.
 
-    Faces without a group count against it, unless the group holds all of the first CORE_FACES: strict settings may leave no others.
+    Faces without a group count against it, unless the group holds all of the first CORE_FACES: strict settings may leave no others. A group
+    with faces that were split off the person, or off whom the person was split, is not the person, even if a new grouping gives it more of
+    the claim's faces; unless only such groups are left.
     """
     groups = [int(identity[rows[face]]) for face in claim.faces if face in rows]
+    others = {int(identity[rows[face]]) for face in claim.apart if face in rows}
+    groups = [g for g in groups if g not in others or g < 0] if any(g >= 0 and g not in others for g in groups) else groups
     grouped = [g for g in groups if g >= 0]
     best = max(sorted(set(grouped)), key=grouped.count, default=-1)
     if best < 0 or 2 * grouped.count(best) <= len(grouped):
         return -1
     core = [int(identity[rows[face]]) for face in claim.faces[:CORE_FACES] if face in rows]
+    core = [g for g in core if g not in others] or core
     return best if 2 * grouped.count(best) > len(groups) or (core and set(core) == {best}) else -1
 
 

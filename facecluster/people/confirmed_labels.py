@@ -7,7 +7,7 @@ names are two people. Faces in other decisions have no label: they may still sho
 from __future__ import annotations
 
 from facecluster.decisions import ResolvedDecisions, active, read, replay
-from facecluster.errors import InputError
+from facecluster.errors import InputError, shell
 from facecluster.evaluation.csv_file import LeftOut
 from facecluster.evaluation.ground_truth import Answers
 from facecluster.people.face_ids import with_current_ids
@@ -34,7 +34,7 @@ def read_confirmed_labels(store: Store) -> Answers:
     if not people:
         raise InputError(
             f"expected known answers, found none: give --truth labels.csv (path,person) or --pairs pairs.txt, or name people with "
-            f"'facecluster name {store.url}'"
+            f"'facecluster name {shell(store.url)}'"
         )
     others = [face for face in mentioned if face not in people]
     left_out = [LeftOut("face in a decision that has no name", len(others), repr(others[0]))] if others else []

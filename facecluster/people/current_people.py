@@ -32,6 +32,7 @@ class CurrentPeople:
     faces: Faces
     resolved: ResolvedDecisions  # of the whole journal
     followed: Followed = field(default_factory=dict)  # see `read_followed`
+    by_number: bool = False  # whether `find` takes the number of a person in this run, which the next run may give to somebody else
 
     @property
     def rows(self) -> Mapping[str, int]:
@@ -40,7 +41,9 @@ class CurrentPeople:
 
     def find(self, text: str) -> int:
         """Index of the person that `text` means, as `find_person` says. Raises InputError if no person or several people match."""
-        return find_person(text, self.people.person_ids, self.people.names, self.people.former, self._group_of_face)
+        people = self.people
+        numbers = range(len(people.person_ids)) if self.by_number else ()
+        return find_person(text, people.person_ids, people.names, people.former, self._group_of_face, numbers=numbers)
 
     def find_rows(self, face_id: str) -> list[int]:
         """Rows of a face, also by a face_id from before its photo was edited: several if copies of the photo were."""

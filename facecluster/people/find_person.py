@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
 from facecluster.decisions import clean_name
 from facecluster.decisions.journal import is_face_id, is_person_id
 from facecluster.errors import InputError
 
-WHERE = "people.csv in the store lists all people"
+WHERE = "'facecluster people STORE' lists all of them"
 
 
 def find_person(
     text: str, ids: Sequence[str], names: Sequence[str | None], former: Mapping[str, str], group_of_face: Callable[[str], int | None], *,
     guess: bool = False, numbers: Sequence[int] = (),
 ) -> int:  # fmt: skip
-    """Index of the person that `text` means: a lasting id, present or former; a name (upper and lower case are one); or a face_id.
+    """Index of the person that `text` means: a lasting id, present or former; a name (upper and lower case are one, and so are letters
+    with and without accents, if nobody has the name as written); a number in this run; or a face_id.
 
     Args:
         text: what the user wrote.
@@ -25,8 +27,8 @@ def find_person(
         names: the name of each person.
         former: lasting ids that were retired -> the lasting id of the person who took over.
         group_of_face: the person of a face; -1 = nobody, None = there is no such face.
-        guess: a number in this run, or a beginning that only one name has, will do too: right for looking, too loose for a decision.
-        numbers: with `guess`, the number of each person in this run.
+        guess: a beginning that only one name has will do too: right for looking, too loose for a decision.
+        numbers: of each person in this run.
 
     Raises:
         InputError: no person or several people match.
@@ -39,9 +41,10 @@ def find_person(
     name = clean_name(text)
     folded = [_fold(n or "") for n in names]
     found = [i for i, n in enumerate(folded) if n and n == _fold(name)]
-    if not found and guess:
-        number = re.fullmatch(r"(?:person\s*)?(\d+)", person)
-        found = [i for i, n in enumerate(numbers) if number and n == int(number[1])]
+    if not found:
+        found = [i for i, n in enumerate(folded) if n and name and _plain(n) == _plain(name)]
+    if not found and (number := re.fullmatch(r"(?:person\s*|identity\s*)?0*(\d{1,9})", person)):
+        found = [i for i, n in enumerate(numbers) if n == int(number[1])]
     if not found and group_of_face(key) is not None:
         return _by_face(key, group_of_face)
     if not found and guess and name:
@@ -54,13 +57,19 @@ def find_person(
         labels = {n: label(ids[i], names[i]) for i, n in enumerate(folded) if n}
         near = [labels[n] for n in difflib.get_close_matches(_fold(name), list(labels), 3, 0.6)]
         raise InputError(
-            f"expected a person (an id p-..., a name, or a face_id), found {text!r}, which is nobody's name{_or(near)}: {WHERE}"
+            f"expected a person (a name, an id p-..., a number of this run, or a face_id), found {text!r}, which is nobody's "
+            f"name{_or(near)}: {WHERE}"
         )
     return found[0]
 
 
 def _fold(name: str) -> str:
     return " ".join(name.split()).casefold()
+
+
+def _plain(name: str) -> str:
+    """A name without accents, to compare."""
+    return "".join(c for c in unicodedata.normalize("NFKD", _fold(name)) if not unicodedata.combining(c))
 
 
 def label(person: str, name: str | None) -> str:

@@ -2,10 +2,12 @@
 
 The file is compared with the copy of what was written last, runs/people.csv. A row whose name differs from the copy is a decision to name
 the person; an emptied name removes the name; `ignored` set to yes ignores the person. An unchanged row is no decision, even if the person
-was renamed elsewhere meanwhile; neither is a deleted row. After the edits are read, the file is written again.
+was renamed elsewhere meanwhile; neither is a deleted row. After the edits are read, the file is written again, with the columns that the
+user added. A file that was saved since it was read stays as it is: the next run takes its changes over.
 
 Odd inputs: a row of a retired id, in a file that was saved over a newer one, is compared with what the last run with that id wrote. A
-changed row of an unknown person is skipped with a note. A file without the columns person_id and name is an InputError and
+row of an unknown person that was changed, or has something in the user's own columns, is skipped, and the file is kept as
+people.csv.theirs, with a note. A file without the columns person_id and name is an InputError and
 stays as it is. If the copy is missing, all names in the file count as new.
 """
 
@@ -13,18 +15,21 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from facecluster.decisions import clean_name
 from facecluster.errors import InputError
-from facecluster.evaluation.csv_file import Sheet, listed, read_sheet
+from facecluster.evaluation.csv_file import Sheet, decoded, listed, sheet_of
 from facecluster.people.runs import People
 from facecluster.store import Store
+from facecluster.store.replace_file import recover, replace_file
 
 FILE = "people.csv"
+THEIRS = "people.csv.theirs"  # a file of the user's with rows of people who are no more
 LAST_WRITTEN = ("runs", "people.csv")
 COLUMNS = ("person_id", "name", "faces", "ignored")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # text that a spreadsheet could run as a formula gets an apostrophe before it
+_OURS = ("\ufeff" + ",".join(COLUMNS) + "\r\n").encode()  # beginning of a file without columns of the user's
 _YES, _NO = ("yes", "true", "1", "x", "ja", "oui", "si", "sí"), ("", "no", "false", "0", "nein", "non")
 
 
@@ -37,67 +42,95 @@ class Edit:
     ignored: bool | None  # None = unchanged
 
 
-def render(people: People) -> bytes:
-    """The bytes of the file for these people; ignored people come last."""
+@dataclass(frozen=True, slots=True)
+class UserFile:
+    """The file as it was read."""
+
+    data: bytes | None = None  # None: there is none
+    edits: list[Edit] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)  # columns that the user added
+    cells: dict[str, list[str]] = field(default_factory=dict)  # person_id -> their contents
+    homeless: list[str] = field(default_factory=list)  # unknown people of whom the file says something
+
+
+def render(people: People, read: UserFile) -> bytes:
+    """The bytes of the file for these people, with the user's own columns of the file that was read; ignored people come last."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    writer.writerow([*COLUMNS, *read.own])
+    later = {people.former.get(person, person): cells for person, cells in read.cells.items()}
     for i in sorted(range(len(people.faces)), key=lambda i: people.ignored[i]):
-        name = people.names[i] or ""
+        person, name = people.person_ids[i], people.names[i] or ""
         guarded = "'" + name if name.startswith(_FORMULA) else name
-        writer.writerow([people.person_ids[i], guarded, people.faces[i], "yes" if people.ignored[i] else ""])
-    return ("\ufeff" + out.getvalue()).encode()  # without a byte order mark Excel reads UTF-8 as another encoding
+        cells = read.cells.get(person) or later.get(person) or [""] * len(read.own)
+        writer.writerow([person, guarded, people.faces[i], "yes" if people.ignored[i] else "", *cells])
+    return ("\ufeff" + out.getvalue()).encode("utf-8", "surrogateescape")  # without a mark Excel reads UTF-8 as another encoding
 
 
-def write(store: Store, people: People) -> None:
+def write(store: Store, people: People, read: UserFile) -> list[str]:
     """Write the file, then the copy that it is compared with: in this order a crash between the two leaves no row that looks edited.
 
-    A file that has these bytes already is not written.
+    A file that has these bytes already is not written; neither is one that no longer holds what was `read`. Gives notes.
     """
-    data = render(people)
-    for parts in ((FILE,), LAST_WRITTEN):
-        if _bytes(store, *parts) != data:
-            store.write_bytes(data, *parts)
+    data, notes = render(people, read), []
+    if read.homeless and read.data is not None:
+        store.write_bytes(read.data, THEIRS)
+        rows = listed(read.homeless[:5])
+        notes.append(f"{FILE} has rows of unknown people ({rows}), which are skipped: the file as it was is kept as {THEIRS}")
+    if _bytes(store, FILE) != data:
+        if store.is_local:
+            replaced = replace_file(store.path(FILE), data, read.data)
+        elif replaced := _bytes(store, FILE) == read.data:
+            store.write_bytes(data, FILE)
+        if not replaced:
+            return [*notes, f"{FILE} was saved meanwhile: it stays as it is, and its changes count with the next 'facecluster cluster'"]
+    if _bytes(store, *LAST_WRITTEN) != data:
+        store.write_bytes(data, *LAST_WRITTEN)
+    return notes
 
 
 def refresh(store: Store, people: People) -> bool:
     """Write the file, unless the user has edited it since it was written; False if so."""
-    data = _bytes(store, FILE)
-    if data is not None and data != _bytes(store, *LAST_WRITTEN):
-        return False
-    write(store, people)
-    return True
+    read = read_user_file(store, people)
+    return (read.data is None or is_as_written(store)) and not write(store, people, read)
 
 
-def read_edits(store: Store, known: People) -> tuple[list[Edit], list[str]]:
-    """The user's changes since the file was written, and notes. `known` are the people with their present names.
+def is_as_written(store: Store) -> bool:
+    """Whether nobody has changed the file since it was written."""
+    return _bytes(store, FILE) == _bytes(store, *LAST_WRITTEN)
+
+
+def read_user_file(store: Store, known: People) -> UserFile:
+    """The file, and the user's changes since it was written. `known` are the people with their present names.
 
     Raises:
         InputError: the file is not a table with these columns.
     """
-    data, written = _bytes(store, FILE), _bytes(store, *LAST_WRITTEN)
-    if data is None or data == written or not data.strip():
-        return [], []
     path = store.path(FILE) if store.is_local else f"{store.url.rstrip('/')}/{FILE}"
-    sheet = read_sheet(path)
-    base = _rows(read_sheet(path[: -len(FILE)] + "/".join(LAST_WRITTEN))) if written else {}
-    past = {r.person_id: (r.name or "", r.ignored) for r in known.retired}
-    found, unknown = [], []
+    if store.is_local:
+        recover(path)
+    data, written = _bytes(store, FILE), _bytes(store, *LAST_WRITTEN)
+    if data is None or not data.strip() or (data == written and data.startswith(_OURS)):
+        return UserFile(data)
+    sheet = sheet_of(decoded(data), path)
+    base = _rows(sheet_of(decoded(written), path)) if written else {}
+    rows, past = _rows(sheet), {r.person_id: (r.name or "", r.ignored) for r in known.retired}
+    own = [i for i, name in enumerate(sheet.header) if name.lower() not in COLUMNS and name]
+    key = sheet.find("person_id")
+    cells = {row[key]: [row[i] for i in own] for row in sheet.rows if key is not None}
+    found, homeless = [], []
     # a row of a retired id, in a file that was open during a run, comes first: what the person's own row says counts
-    for person, (name, ignored) in sorted(_rows(sheet).items(), key=lambda row: row[0] in known.person_ids):
-        was = base.get(person, past.get(person, ("", False)))
-        if (name, ignored) == was:
-            continue
-        i = known.index(person)
+    for person, (name, ignored) in sorted(rows.items(), key=lambda row: row[0] in known.person_ids):
+        was, i = base.get(person, past.get(person, ("", False))), known.index(person)
         if i is None:
-            unknown.append(person)
+            if (name, ignored) != was or any(cells[person]):
+                homeless.append(person)
             continue
         new_name = name if name != was[0] and name != (known.names[i] or "") else None
         new_ignored = ignored if ignored != was[1] and ignored != known.ignored[i] else None
         if new_name is not None or new_ignored is not None:
             found.append(Edit(person, new_name, new_ignored))
-    notes = [f"{FILE} has changed rows of unknown people, which are skipped: {listed(unknown[:5])}"] if unknown else []
-    return found, notes
+    return UserFile(data, found, [sheet.header[i] for i in own], cells, homeless)
 
 
 def _rows(sheet: Sheet) -> dict[str, tuple[str, bool]]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions import ResolvedDecisions, replay
+from facecluster.errors import shell
 from facecluster.grouping.cohort import content_keys
 from facecluster.grouping.face_vectors import FaceVectors, as_vectors
 from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
@@ -73,7 +74,7 @@ def find_previous_grouping(
     changed = int(history["changed"]) + int((~old).sum())
     if changed > MAX_NEW_SHARE * len(ids):
         return PreviousGrouping(None, fresh)
-    hint = f"the people of the earlier run stay, and new faces join them ('facecluster cluster {store.url} --full' groups all)"
+    hint = f"the people of the earlier run stay, and new faces join them ('facecluster cluster {shell(store.url)} --full' groups all)"
     note = "" if old.all() else hint
     groups = np.append(np.asarray(data["identity"], np.int64), -1)[at]
     return PreviousGrouping(groups, {**fresh, "kept": True, "changed": changed}, note)

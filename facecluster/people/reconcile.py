@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.decisions import Decision, ResolvedDecisions, append, constraint_pairs, read, replay
-from facecluster.errors import StoreError
+from facecluster.errors import StoreError, shell
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
@@ -40,6 +40,7 @@ class PreparedDecisions:
     followed: Followed  # faces of photos that were edited
     meant: Followed  # the same, and the faces that stand for deleted ones
     notes: list[str] = field(default_factory=list)
+    file: people_csv.UserFile = field(default_factory=people_csv.UserFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def read_current_people(store: Store) -> tuple[CurrentPeople, Run, list[str]]:
     """
     run = current_run(store)
     if run is None:
-        raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+        raise StoreError(f"expected people in {store.url}, found none: run 'facecluster cluster {shell(store.url)}' first")
     journal, faces, followed = read(store), read_faces(store, run), read_followed(store)
     meant = faces_meant(followed, read_stand_ins(store), faces.rows)
     resolved = replay(with_current_ids(journal.decisions, faces.ids, faces.boxes, meant))
@@ -91,11 +92,12 @@ def prepare_decisions(
     meant = faces_meant(followed, read_stand_ins(made or store), ids)
     journal = read(store)
     notes, new = list(journal.notes), []
-    if current_run(store) is not None:
+    if current_run(store) is None:
+        file = people_csv.read_user_file(store, People([], [], [], []))
+    else:
         known, _, _ = read_current_people(store)
-        edits, more = people_csv.read_edits(store, known.people)
-        new = _decisions_of(known, edits)
-        notes += more
+        file = people_csv.read_user_file(store, known.people)
+        new = _decisions_of(known, file.edits)
         if new:
             notes.append(f"{len(new)} changes in {people_csv.FILE} become decisions")
     boxes = read_face_boxes(store, ids)
@@ -103,7 +105,7 @@ def prepare_decisions(
     resolved = replay(with_current_ids(decisions, ids, boxes, meant))
     must, cannot = constraint_pairs(resolved, ids.rows, vectors)
     photos = picture_numbers(store, ids)
-    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, meant, [*notes, *resolved.notes])
+    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, meant, [*notes, *resolved.notes], file)
 
 
 def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> list[Decision]:
@@ -155,12 +157,21 @@ def reconcile(store: Store, prepared: PreparedDecisions, made: Store, table: str
     return ReconciledRun(run, people, churn, notes, in_schema(IDENTITIES, data).combine_chunks(), stamp, not same)
 
 
-def save_run(store: Store, prepared: PreparedDecisions, reconciled: ReconciledRun) -> None:
-    """Append the new decisions to the journal, save the run as the current one if it differs, and write people.csv."""
+def save_decisions(store: Store, prepared: PreparedDecisions) -> None:
+    """Append the new decisions to the journal: at once, since what is said while the grouping works is later."""
     append(store, [replace(d, id="") for d in prepared.new_decisions])
+
+
+def save_run(store: Store, prepared: PreparedDecisions, reconciled: ReconciledRun) -> list[str]:
+    """Save the run as the current one if it differs, and write people.csv; gives notes."""
     if reconciled.changed:
         write_run(store, reconciled.run, reconciled.identities, prepared.boxes, reconciled.people, reconciled.stamp)
-    people_csv.write(store, reconciled.people)
+    return people_csv.write(store, reconciled.people, prepared.file)
+
+
+def is_all_taken_in(store: Store, prepared: PreparedDecisions) -> bool:
+    """Whether a grouping knew all that the user has said by now: nothing was added to the journal or to people.csv while it worked."""
+    return len(read(store).decisions) == len(prepared.decisions) and people_csv.is_as_written(store)
 
 
 def _violations(prepared: PreparedDecisions, identity: NDArray[np.int64]) -> list[str]:

@@ -155,8 +155,12 @@ def read_run(store: Store, number: int) -> Run | None:
         return None
     known = {k: found[k] for k in Run.__slots__ if k in found}
     try:
-        return Run(**known)
-    except TypeError as e:
+        run = Run(**known)
+        if run.number != number or not isinstance(run.model, str):
+            raise TypeError(f"number {run.number!r} and model {run.model!r}")
+        store.path("identities", run.model)  # a name, and no way out of the store
+        return run
+    except (TypeError, StoreError) as e:
         raise StoreError(f"expected run.json of a run in {store.path('runs', f'{number:05d}')}, found: {e}. Delete that folder") from e
 
 

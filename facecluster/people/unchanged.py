@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,14 @@ def find_unchanged(store: Store, settings: Sequence[object]) -> ReconciledRun | 
     return ReconciledRun(run, read_people(store, run), churn, list(found["notes"]), identities, run.settings, False)
 
 
-def remember_state(store: Store, settings: Sequence[object], notes: Sequence[str]) -> None:
-    """Keep the state of a store after a grouping with these settings. `notes`: what is to be said each time, until something changes."""
+def remember_state(store: Store, settings: Sequence[object], notes: Sequence[str], is_current: Callable[[], bool]) -> None:
+    """Keep the state of a store after a grouping with these settings.
+
+    `notes`: what is to be said each time, until something changes. `is_current` says whether the grouping knew all that is in the store; it
+    is asked after the files were looked at, so that what changes later makes another state.
+    """
     found = {"state": state_of(store, settings), "notes": list(notes)}
-    if found["state"] and found != _read(store):
+    if found["state"] and found != _read(store) and is_current():
         store.write_bytes(json.dumps(found).encode(), *FILE)
 
 

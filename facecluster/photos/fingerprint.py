@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from facecluster.photos.images import open_stored
 from facecluster.photos.perceptual_hash import WEAK_BITS, WINDOWS, hash_windows
 from facecluster.store import Stamp, table_of
 
@@ -71,8 +72,7 @@ def fingerprint_photo(pixels: NDArray[np.uint8]) -> dict[str, Any]:
 
 def grey_thumbnail(data: bytes) -> NDArray[np.uint8]:
     """The grey values (h, w) of a thumbnail."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("L"))
+    return np.asarray(open_stored(data, "L"))
 
 
 def no_fingerprint(error: str) -> dict[str, Any]:

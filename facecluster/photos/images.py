@@ -28,7 +28,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from facecluster.errors import PhotoError
+from facecluster.errors import PhotoError, StoreError
 from facecluster.photos.archives.opened import open_member, read_member
 from facecluster.photos.archives.uris import Range, split_member
 from facecluster.photos.colours import to_rgb
@@ -45,6 +45,8 @@ from facecluster.photos.tiff import TiffPhotoFile
 
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
 MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
+STORED_FORMATS = ("WEBP", "JPEG", "PNG")  # of pictures in a store
+STORED_SIDE = 1024  # px, of pictures in a store at most
 _EXIF_AT_END = (PngImageFile, JxlImageFile)  # known only when the pixels are
 _MAGIC: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImageFile),
@@ -262,6 +264,22 @@ def encode_crop(crop: NDArray[np.uint8]) -> bytes:
 
 
 def decode_crop(data: bytes) -> NDArray[np.uint8]:
-    """The pixels (h, w, 3) of an encoded face."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image.convert("RGB"))
+    """The pixels (h, w, 3) of an encoded face. Raises StoreError as `open_stored`."""
+    return np.array(open_stored(data, "RGB"))
+
+
+def open_stored(data: bytes, mode: str) -> Image.Image:
+    """A small picture from a store, in one of Pillow's modes.
+
+    A store may be somebody else's: only formats are opened that start no other program, and only up to STORED_SIDE px a side.
+
+    Raises:
+        StoreError: it is none of these.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=STORED_FORMATS) as image:
+            if max(image.size) > STORED_SIDE:
+                raise StoreError(f"expected a picture of at most {STORED_SIDE} px a side in the store, found {image.size}: it is damaged")
+            return image.convert(mode)
+    except (OSError, ValueError, SyntaxError) as e:  # what Pillow raises on damaged files
+        raise StoreError(f"expected a picture in the store (WebP), found {data[:8]!r}...: the store is damaged") from e

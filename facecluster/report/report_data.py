@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.errors import StoreError
+from facecluster.errors import StoreError, shell
 from facecluster.people import read_unclear
 from facecluster.photos.places import current_photos
 from facecluster.report.photos import Photos, iso_date
@@ -122,7 +122,7 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     table = _read_faces(store, crops, photos)
     found = store.read_all(identities, IDENTITIES)
     if table.num_rows and not store.shards(identities):
-        raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {store.url}' first")
+        raise StoreError(f"expected a table {identities} in {store.url}, found none: run 'facecluster cluster {shell(store.url)}' first")
     where = pc.index_in(table["face_id"], value_set=found["face_id"].combine_chunks())
     at = np.asarray(pc.fill_null(where, NOBODY), np.int64)
     identity = _take_or(found["identity"], at, NOBODY).astype(np.int64)

@@ -6,12 +6,11 @@ people (because another page was faster) is an InputError, and no decision is ma
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from facecluster.decisions import Decision
+from facecluster.decisions import Decision, new_id
 from facecluster.errors import InputError
 from facecluster.review.people_view import PeopleView
 
@@ -32,7 +31,7 @@ def decisions_for(view: PeopleView, request: Request) -> list[Decision]:
         raise InputError(f"expected an action ({', '.join(_MAKERS)}), found {act!r}: load the page again")
     made = maker(view, request)
     if len(made) > 1:
-        batch = uuid.uuid4().hex[:8]
+        batch = new_id()
         made = [replace(d, batch=batch) for d in made]
     return made
 

@@ -6,6 +6,7 @@ Odd inputs: a store whose vectors or links are gone has no questions, and a note
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from facecluster.errors import FaceclusterError
 from facecluster.review.people_view import PeopleView, RunData
 from facecluster.store import FaceIds, Store
+
+if TYPE_CHECKING:
+    from facecluster.grouping.uncertainty import Uncertainty
 
 Ints = NDArray[np.int64]
 QUESTION_TEXTS = {
@@ -32,6 +36,7 @@ class Questions:
     probability: NDArray[np.float64]  # that the two faces are one person
     stake: Ints  # number of faces that move if the answer is not what the grouping assumes
     note: str = ""  # the reason why there are none
+    uncertainty: Uncertainty | None = None  # of the people of the run
 
 
 def find_questions(store: Store, run_data: RunData) -> Questions:
@@ -50,7 +55,7 @@ def find_questions(store: Store, run_data: RunData) -> Questions:
     a, b = row[found.face_a], row[found.face_b]
     keep = np.flatnonzero((a >= 0) & (b >= 0))
     kind = [KINDS[k] for k in found.kind[keep]]
-    return Questions(kind, a[keep], b[keep], found.probability[keep], found.stake[keep].astype(np.int64))
+    return Questions(kind, a[keep], b[keep], found.probability[keep], found.stake[keep].astype(np.int64), uncertainty=found)
 
 
 def open_questions(asked: Questions, view: PeopleView) -> Ints:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions import FILE, Decision, append, journal_objects
-from facecluster.errors import InputError, StoreError
+from facecluster.errors import InputError, StoreError, shell
 from facecluster.people import current_run, read_people, read_unclear
 from facecluster.people.runs import POINTER, Faces, read_faces
 from facecluster.photos.places import GONE_TABLE, of_current_photos
@@ -114,7 +114,7 @@ class Session:
             return self._view.run_data
         run = current_run(self.store)
         if run is None:
-            raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {self.store.url}' first")
+            raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {shell(self.store.url)}' first")
         every, before = read_faces(self.store, run), read_people(self.store, run)
         clear, unclear = read_unclear(self.store, run.identities, self.store.read_all(run.identities, IDENTITIES))
         ids = FaceIds.of(every.ids)

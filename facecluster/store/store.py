@@ -80,7 +80,13 @@ class Store:
         return isinstance(self.fs, LocalFileSystem)
 
     def path(self, *parts: str) -> str:
-        """Path of a file of the store on its filesystem."""
+        """Path of a file of the store on its filesystem.
+
+        Raises:
+            StoreError: it would lie outside the store, as a name from a file of somebody else's may say.
+        """
+        if any(step in ("", ".", "..") or "\0" in step for part in parts for step in part.split("/")):
+            raise StoreError(f"expected a place in the store {self.url}, found {'/'.join(parts)!r}: a file of the store is damaged")
         return "/".join([self.root, *parts])
 
     def address(self, *parts: str) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facecluster.decisions import CORE_FACES, FILE, Decision, active, append, clean_name, constraint_pairs, read, replay
-from facecluster.errors import InputError
+from facecluster.decisions import CORE_FACES, FILE, Decision, active, append, clean_name, constraint_pairs, new_id, read, replay
+from facecluster.errors import InputError, StoreError
 from facecluster.store import Store
 
 ROOT = str(Path(__file__).parents[2])
@@ -251,3 +252,54 @@ def test_links_never_contradict_and_the_last_decision_holds(steps: Sequence[Deci
         assert group[a] == group[b]
     if held and held[-1].act == "not-same" and len(set(held[-1].faces)) == 2:
         assert {group[faces.index(f)] for f in held[-1].faces} in [{group[a], group[b]} for a, b in cannot.tolist()]
+
+
+def test_a_batch_counts_whole_or_not_at_all(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    append(store, [name("Ann", "a")])
+    path = Path(store.path(FILE))
+    alone = path.read_bytes()
+    made = append(store, [replace(name(text, text), batch=new_id()) for text in "b"] + [replace(name(t, t), batch="one") for t in "cdef"])
+    assert read(store).decisions[1:] == made and len({d.id for d in made}) == 5 and all(len(d.id) == 32 for d in made)
+    whole = path.read_bytes()
+    for size in range(len(alone), len(whole)):
+        path.write_bytes(whole[:size])
+        found = read(store)
+        lines = whole[: size + 1].count(b"\n")  # a last line without its end is whole, too
+        assert [d.name for d in found.decisions] == ["Ann", *("b" if lines > 1 else ""), *("cdef" if lines == 6 else "")]
+        assert any("batch one" in note for note in found.notes) == (2 < lines < 6)
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = new_store(tmp_path)
+    append(store, [name("Ann", "a")])
+    before = Path(store.path(FILE)).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        append(store, [replace(name(text, text), batch="one") for text in "bcd"])
+    assert Path(store.path(FILE)).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "1", "at": "", "act": "name", "name": "x", "faces": ["a"], "boxes": {"a": [' + "9" * 400 + ", 1, 1, 1]}}",
+        '{"id": "1", "at": "", "act": "name", "name": "x", "faces": ["a"], "boxes": {"a": [NaN, 1, 1, 1]}}',
+        '{"id": "1", "at": "", "act": "name", "name": "\\ud800", "faces": ["a"]}',
+        '{"id": "1", "at": "", "act": "same", "faces": ["\\udfff", "b"]}',
+        "[" * 200_000,
+        '{"a":' * 100_000,
+        '{"id": "1", "at": "", "act": "name", "name": "x", "faces": ["a"], "boxes": [1]}',
+    ],
+    ids=["huge", "nan", "half a pair", "half a pair in an id", "deep list", "deep object", "boxes"],
+)  # fmt: skip
+def test_a_line_of_somebody_elses_is_noted_and_skipped(tmp_path: Path, line: str) -> None:
+    store = new_store(tmp_path)
+    Path(store.path(FILE)).write_text(line + "\n", encoding="utf-8")
+    append(store, [name("Ann", "a")])
+    found = read(store)
+    assert [d.name for d in found.decisions] == ["Ann"] and len(found.notes) == 1 and "\n" not in found.notes[0]

@@ -62,10 +62,10 @@ def plan(files: dict[str, Path]) -> list[Row]:
     return [row(files["copy"], files["kept"]), row(files["near"], files["kept"], kind="near")]
 
 
-def applied(rows: list[Row], tmp_path: Path, *, dry_run: bool = False, **how: Any) -> tuple[Applied, Path]:
+def applied(rows: list[Row], tmp_path: Path, *, dry_run: bool = False, known: list[str] | None = None, **how: Any) -> tuple[Applied, Path]:
     undo_file = UndoFile(str(tmp_path / f"undo-{len(list(tmp_path.glob('undo-*')))}.jsonl"))
     try:
-        return apply_plan(rows, ApplyOptions(**how), undo_file, dry_run=dry_run), Path(undo_file.path)
+        return apply_plan(rows, ApplyOptions(**how), undo_file, dry_run=dry_run, known=known), Path(undo_file.path)
     finally:
         undo_file.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import io
 import os
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from applied_plans import LINKS, WAYS, add_companions, applied, contents, photos
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecluster.dedup import Row, from_csv, read_undo_file, to_csv, undo
+from facecluster.dedup import Row, UndoFile, from_csv, read_undo_file, to_csv, undo
+from facecluster.dedup.undo_file import UndoEntry
 from facecluster.errors import InputError
 
 assert photos  # the fixture
@@ -351,3 +353,58 @@ def test_an_invalid_plan_is_refused(change: Callable[[str], str], says: str) -> 
     with pytest.raises(InputError) as raised:
         from_csv(change(text), "plan.csv")
     assert says in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["hard", "symbolic"])
+@pytest.mark.parametrize("call", ["link", "symlink", "lstat", "unlink"])
+def test_a_photo_that_is_saved_at_this_moment_is_never_lost(
+    kind: str, call: str, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor saves the photo between any two steps of the replacement."""
+    from facecluster.dedup import files
+
+    path, saved = photos["copy"], []
+    real = getattr(os, call)
+
+    def step(*args: Any, **more: Any) -> Any:
+        if not saved and checked:
+            saved.append(1)
+            (path.parent / "editor.tmp").write_bytes(b"the picture, edited")
+            os.replace(path.parent / "editor.tmp", path)
+        return real(*args, **more)
+
+    checked: list[int] = []
+    unpatched = files.link
+    monkeypatch.setattr("facecluster.dedup.apply.link", lambda *a: (checked.append(1), unpatched(*a)))
+    monkeypatch.setattr(os, call, step)
+    applied(plan(photos), tmp_path, link=kind)
+    monkeypatch.undo()
+    assert not saved or path.read_bytes() == b"the picture, edited" and not path.is_symlink()
+    assert {p.name for p in path.parent.iterdir()} == {"copy.jpg"}
+
+
+def test_a_plan_or_an_undo_file_of_another_store_does_nothing(photos: dict[str, Path], tmp_path: Path) -> None:
+    result, undo_path = applied(plan(photos), tmp_path, move_to=str(tmp_path / "aside"), known=[str(photos["kept"])])
+    assert result.done == [] and all("no photo of this store" in why for _, why in result.passed_over) and not undo_path.exists()
+    key = b"k" * 32
+    written = UndoFile(str(tmp_path / "undo.jsonl"), key)
+    entry = UndoEntry(
+        uri=str(photos["kept"]), to=str(photos["copy"]), link="", sha256=hashlib.sha256(b"the picture").hexdigest(), keeper="",
+        mtime_ns=0, mode=0o644,
+    )  # fmt: skip
+    written.add(entry)
+    written.add(entry)
+    written.close()
+    assert read_undo_file(written.path, key) == [entry, entry]
+    with pytest.raises(InputError, match="another store"):
+        read_undo_file(written.path, b"x" * 32)
+    lines = Path(written.path).read_text().splitlines(keepends=True)
+    for forged in (lines[:1] + lines[2:], [*lines[:2], lines[2].replace("644", "600").replace("420", "384")], [*lines, lines[2]]):
+        (tmp_path / "forged.jsonl").write_text("".join(forged))
+        with pytest.raises(InputError, match="another store"):
+            read_undo_file(str(tmp_path / "forged.jsonl"), key)
+    bare = UndoFile(str(tmp_path / "bare.jsonl"))  # as older versions wrote it, or anybody
+    bare.add(entry)
+    bare.close()
+    back = undo(read_undo_file(bare.path, key))
+    assert back.done == [] and "does not prove" in back.passed_over[0][1] and photos["copy"].exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import sqlite3
@@ -198,6 +199,15 @@ def test_files_of_the_user_are_never_overwritten(three: tuple[Store, list[str]],
         error = run("export", store.url, "--format", "csv", "-o", tmp_path / "out", *dry, code=1)["error"]
         assert "found one that is not of an export" in error and error.count("\n") == 1
     assert (tmp_path / "out" / "faces.csv").read_text() == "mine"
+    (tmp_path / "mine.txt").write_text("mine")
+    digest, size = hashlib.sha256(b"mine").hexdigest(), "4"
+    for outside in ("../mine.txt", str(tmp_path / "mine.txt"), "up/mine.txt"):  # a list of somebody else's
+        if outside.startswith("up"):
+            (tmp_path / "out" / "up").symlink_to(tmp_path)
+        rows = {outside: {"to": "csv", "is": digest, "size": size}}
+        (tmp_path / "out" / MANIFEST).write_text(json.dumps({"kind": "facecluster export", "files": rows}))
+        assert "expected files of" in run("export", store.url, "--format", "csv", "-o", tmp_path / "out", code=1)["error"]
+        assert (tmp_path / "mine.txt").read_text() == "mine"
     (tmp_path / "out" / MANIFEST).write_text("{}")
     assert "damaged" in run("export", store.url, "--format", "coco", "-o", tmp_path / "out", code=1)["error"]
 

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from facecluster.cli import main
 from facecluster.demo import make_collection
@@ -311,18 +312,20 @@ def test_verify(demo: tuple[str, Path], tmp_path: Path) -> None:
     _, new = demo
     photo = str(next(p for p in sorted(new.iterdir()) if matched(demo[0], str(p))["photos"][0]["faces"]))
 
-    def verify(a: str, b: str) -> dict[str, Any]:
+    def verify(a: str, b: str, code: int) -> dict[str, Any]:
         result = CliRunner().invoke(main, ["verify", a, b, "--json"])
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == code, result.output
         return dict(json.loads(result.stdout))
 
-    same = verify(photo, photo)
+    same = verify(photo, photo, 0)
     assert same["cosine"] == pytest.approx(1) and same["probability"] > 0.95 and "very likely the same person" in same["words"]
     assert same["boxes"][0] == same["boxes"][1]
-    other = verify(photo, str(next(p for p in sorted(new.iterdir()) if "other" in p.name)))
-    assert other["probability"] < same["probability"]
+    other = verify(photo, str(next(p for p in sorted(new.iterdir()) if "other" in p.name)), 1)
+    assert other["probability"] < 0.5
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "blank.png")
+    assert verify(photo, str(tmp_path / "blank.png"), 2)["cosine"] is None
     result = CliRunner().invoke(main, ["verify", photo, str(tmp_path / "none.jpg")])
-    assert result.exit_code == 1 and "none.jpg" in result.stderr and result.stderr.count("\n") == 1
+    assert result.exit_code == 2 and "none.jpg" in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_a_store_of_another_model_is_refused(demo: tuple[str, Path], tmp_path: Path) -> None:

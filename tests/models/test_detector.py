@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from facecluster.errors import ModelError
 from facecluster.geometry import iou
+from facecluster.models.backbone import fold_batch_norms
 from facecluster.models.detector import (
     STRIDES,
     WEIGHTS,
@@ -26,7 +27,6 @@ from facecluster.models.detector import (
     cell_centres,
     decode,
     encode,
-    fold_batch_norms,
 )
 
 ALBUM = Path(__file__).parents[3] / "shared" / "data" / "album" / "pascal"

@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import people_store as syn
@@ -217,6 +218,56 @@ def test_find_the_person_that_a_text_means(grouped: Grouped) -> None:
     assert {*faces_of(grouped, 1), *faces_of(grouped, 2)} in names(store).values()  # one name, one person
 
 
+def test_a_person_is_called_by_number_or_without_accents_but_not_by_number_in_a_file(grouped: Grouped, tmp_path: Path) -> None:
+    store = grouped[0]
+    numbers = {row["person_id"]: row["identity"] for row in json.loads(call("people", store.url, "--json").stdout)["people"]}
+    ids = by_person(store)
+    person = next(p for p, faces in ids.items() if faces == {*faces_of(grouped, 3)})
+    assert person in call("name", store.url, f"Person {numbers[person]}", "Zoë Müller").stdout
+    assert names(store) == {"Zoë Müller": {*faces_of(grouped, 3)}}
+    call("name", store.url, "zoe muller", "Zoé")
+    call("name", store.url, str(numbers[person]), "5")
+    assert set(names(store)) == {"5"}
+    call("name", store.url, "5", "Ann")  # a name comes before a number
+    assert names(store) == {"Ann": {*faces_of(grouped, 3)}}
+    file = tmp_path / "names.csv"
+    file.write_text(f"person,name\n{numbers[person]},Bob\n", encoding="utf-8")
+    assert "nobody's name" in refused("name", store.url, "--csv", str(file))
+
+
+def test_the_list_of_people(grouped: Grouped) -> None:
+    store = grouped[0]
+    syn.add_boxes(store, "00000", grouped[1], np.tile(np.float32([0, 0, 60, 60]), (len(grouped[1]), 1)))
+    call("name", store.url, faces_of(grouped, 2)[0], "Ann")
+    call("ignore", store.url, faces_of(grouped, 1)[0])
+    found = json.loads(call("people", store.url, "--json").stdout)
+    assert [row["faces"] for row in found["people"]] == sorted((len(faces) for faces in by_person(store).values()), reverse=True)
+    assert [row["name"] for row in json.loads(call("people", store.url, "--only", "named", "--json").stdout)["people"]] == ["Ann"]
+    shown = call("people", store.url, "--order", "name", "--top", "2")
+    assert "Ann" in shown.stdout.splitlines()[1] and "2 people; " in shown.stderr
+    assert "(ignored)" in call("people", store.url, "--only", "ignored").stdout
+
+
+def test_questions_leave_out_what_is_answered_and_who_is_ignored(tmp_path: Path) -> None:
+    store, ids, _ = syn.ungrouped_store(tmp_path / "my people", [9, 8, 7, 6, 5, 4, 3, 3, 2, 2], noise=1.3)
+    syn.add_boxes(store, "00000", ids, np.tile(np.float32([0, 0, 60, 60]), (len(ids), 1)))
+    assert "run 'facecluster cluster \"" in refused("questions", store.url)
+    call("cluster", store.url)
+    asked = json.loads(call("questions", store.url, "--json").stdout)["questions"]
+    assert len(asked) > 2 and all(q["photo_a"] and q["photo_b"] for q in asked)
+    first = asked[0]
+    said = call("questions", store.url).stdout
+    assert first["face_a"] in said and first["photo_a"] in said and "facecluster same" in said
+    call("not-same", store.url, first["face_a"], first["face_b"])
+    pairs = [(q["face_a"], q["face_b"]) for q in json.loads(call("questions", store.url, "--json").stdout)["questions"]]
+    assert (first["face_a"], first["face_b"]) not in pairs
+    whom = next(q for q in asked if q["person_a"] and (q["face_a"], q["face_b"]) in pairs)
+    call("ignore", store.url, whom["face_a"])
+    left = json.loads(call("questions", store.url, "--json").stdout)
+    assert whom["face_a"] not in {q[side] for q in left["questions"] for side in ("face_a", "face_b")}
+    assert all(p["person_id"] not in whom["person_a"] for p in left["people"])
+
+
 def test_a_dry_run_reports_the_same_and_changes_no_byte(grouped: Grouped) -> None:
     store = grouped[0]
     call("name", store.url, faces_of(grouped, 0)[0], "Ada")
@@ -278,6 +329,55 @@ def test_edits_of_people_csv(grouped: Grouped) -> None:
     path.write_text("who,what\n1,2\n", encoding="utf-8")
     assert "person_id and name" in refused("cluster", store.url)
     assert path.read_text(encoding="utf-8") == "who,what\n1,2\n"
+
+
+def test_what_is_said_while_a_grouping_works_counts_with_the_next(grouped: Grouped, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = grouped[0]
+    path = Path(store.path("people.csv"))
+    person = by_person(store)
+    one, two = (next(p for p, faces in person.items() if faces == {*faces_of(grouped, n)}) for n in (0, 1))
+    real = facecluster.pipeline.reconcile
+
+    def meanwhile(*args: Any) -> Any:
+        text = path.read_bytes()
+        path.write_bytes(text.replace(f"{two},,".encode(), f"{two},Bob,".encode()))
+        call("split", store.url, one, *faces_of(grouped, 0)[:5])
+        return real(*args)
+
+    path.write_bytes(path.read_bytes().replace(f"{one},,".encode(), f"{one},Ann,".encode()))
+    with monkeypatch.context() as patch:
+        patch.setattr("facecluster.pipeline.reconcile", meanwhile)
+        assert "was saved meanwhile" in call("cluster", store.url).stderr
+    assert set(names(store)) == {"Ann"} and b"Bob" in path.read_bytes()
+    call("cluster", store.url)
+    assert names(store) == {"Ann": {*faces_of(grouped, 0)[5:]}, "Bob": {*faces_of(grouped, 1)}} and b"Ann" in path.read_bytes()
+
+
+def test_the_users_own_columns_stay_and_rows_of_nobody_are_kept_beside(grouped: Grouped) -> None:
+    store = grouped[0]
+    path = Path(store.path("people.csv"))
+    ids = by_person(store)
+    ann, bob = (next(p for p, faces in ids.items() if faces == {*faces_of(grouped, n)}) for n in (0, 1))
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    rows = [f"{line},{'aunt' if ann in line else ''},{'1950' if bob in line else ''}" for line in lines[1:]]
+    path.write_text("\n".join([lines[0] + ",Relation,born", *rows]), encoding="utf-8")
+    assert "note" not in call("cluster", store.url).stderr
+    call("name", store.url, ann, "Ann")
+    call("merge", store.url, ann, bob)
+    call("cluster", store.url)
+
+    def table() -> dict[str, dict[str, str]]:
+        with open(path, encoding="utf-8-sig", newline="") as f:
+            return {row["person_id"]: row for row in csv.DictReader(f)}
+
+    assert table()[ann] == {"person_id": ann, "name": "Ann", "faces": "26", "ignored": "", "Relation": "aunt", "born": ""}
+    assert bob not in table()
+    call("undo", store.url)
+    theirs = path.read_text(encoding="utf-8") + "p-00000000,Zed,3,,uncle,\r\n"
+    path.write_text(theirs, encoding="utf-8", newline="")
+    assert "p-00000000" in call("cluster", store.url).stderr
+    assert Path(store.path("people.csv.theirs")).read_bytes() == theirs.encode() and "Zed" not in path.read_text(encoding="utf-8")
+    assert table()[ann]["Relation"] == "aunt"
 
 
 def test_new_photos_in_a_large_store_with_names(tmp_path: Path) -> None:
@@ -585,3 +685,13 @@ def test_a_run_of_an_older_version_knows_no_retired_ids(grouped: Grouped) -> Non
     store.remove("runs/00002/retired")
     assert "nobody's id" in refused("name", store.url, two, "Ann")
     call("cluster", store.url)
+
+
+@pytest.mark.parametrize("what", [{"model": "../../outside"}, {"model": "a/../../../b"}, {"number": "../../1"}, {"model": 3}])
+def test_a_run_of_somebody_elses_store_leads_nowhere_else(grouped: Grouped, what: dict[str, Any]) -> None:
+    store = grouped[0]
+    file = Path(store.path("runs", "00001", "run.json"))
+    file.write_text(json.dumps(json.loads(file.read_text()) | what))
+    before = {p for p in Path(store.url).parent.rglob("*")}
+    assert "run.json" in refused("cluster", store.url, "--return-to", "1")
+    assert {p for p in Path(store.url).parent.rglob("*")} <= before | {Path(store.url, "store.lock")}

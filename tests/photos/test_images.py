@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter
 
-from facecluster.errors import PhotoError
+from facecluster.errors import PhotoError, StoreError
+from facecluster.photos.fingerprint import grey_thumbnail
 from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_photo, phash, read_file
 
 HEIC = Path(__file__).parent / "data" / "gradient.heic"
@@ -419,3 +420,16 @@ def test_read_a_missing_file(tmp_path: Path) -> None:
         read_file("memory://none.jpg")
     with pytest.raises(PhotoError, match="expected a readable file"):
         read_file("nosuchscheme://none.jpg")
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "TIFF", "BMP", "PPM", "text", "large", "cut"])
+def test_a_picture_in_a_store_starts_no_program_and_is_small(kind: str) -> None:
+    """A crop that is PostScript would start Ghostscript."""
+    out = io.BytesIO()
+    image = Image.new("RGB", (5000, 4) if kind == "large" else (112, 112), "grey")
+    image.save(out, "WEBP" if kind in ("text", "large", "cut") else kind)
+    data = {"text": b"no picture", "cut": out.getvalue()[:40]}.get(kind, out.getvalue())
+    with pytest.raises(StoreError, match="expected a picture"):
+        decode_crop(data)
+    with pytest.raises(StoreError, match="expected a picture"):
+        grey_thumbnail(data)
