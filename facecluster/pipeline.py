@@ -18,6 +18,7 @@ from facecluster.calibrate import CalibrationResult, calibrate, check_enough_lab
 from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.faces.detect import KEPT, DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
+from facecluster.faces.fit_reading import card_in
 from facecluster.faces.fit_recognisability import recognisability_of
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.identify import STEPS, IdentifyConfig, group_kept, identify, read_links
@@ -27,7 +28,7 @@ from facecluster.grouping.link_plan import MEMORY, Task
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, FolderShelf, LocalCrew, Shelf
-from facecluster.models.registry import card_of
+from facecluster.models.folder import BUNDLED
 from facecluster.people import (
     OverlayStore,
     ReconciledRun,
@@ -63,6 +64,7 @@ class Embedded:
     faces: int = 0
     failed: int = 0
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what to know, a line each
 
 
 def embed_photos(
@@ -80,7 +82,7 @@ def embed_photos(
 ) -> Embedded:
     """Photos to vectors: plan what is new, detect and embed each shard that is not done."""
     collected = collect(sources, store, lists=lists, retry_failed=retry_failed, shard_size=shard_size)
-    done = Embedded(collected, warnings=collected.warnings)
+    done = Embedded(collected, warnings=collected.warnings, notes=_note_on_detectors(store, detect))
     runner = engine or LocalEngine()
     detecting = partial(detect_shard, store=store, config=detect, device=device)
     embedding = partial(embed_shard, store=store, config=embed, device=device)
@@ -101,6 +103,16 @@ def embed_photos(
         for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
             pass
     return done
+
+
+def _note_on_detectors(store: Store, detect: DetectConfig) -> list[str]:
+    """A note if another detector than the one that is asked for has searched the photos of the store."""
+    shards = store.shards("faces")
+    before = store.stamp("faces", shards[0]) if shards else None
+    name = BUNDLED if before is None else before.get("detector_name", BUNDLED)
+    if before is None or name == detect.detector:
+        return []
+    return [f"photos that were searched keep the faces that the detector {name} found: {detect.detector} searches new ones, or a new store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +160,7 @@ def cluster_faces(
         engine: where the links are made; None for this process. A dry run is always here: other machines do not see its tables.
         memory: bytes that a task of the engine may take.
     """
-    card = card_of(embed.model)
+    card = card_in(store, embed, None if dry_run else store, fit=True)
     if identities is None:
         fitted = read_calibration(store, card).identify_settings()
         identities = IdentifyConfig(**card.grouping_settings(), **fitted)
@@ -182,7 +194,7 @@ def _cluster(
     full: bool,
 ) -> Clustered:
     """Write tables to `made`; runs and decisions are those of `store`."""
-    card = card_of(embed.model)
+    card = card_in(store, embed, fit=True)
     check_vectors(store, embed)
     followed = follow_faces(store, made, embed.table())
     ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
@@ -257,7 +269,7 @@ def calibrate_faces(
     Raises:
         InputError: the user has said too little.
     """
-    card = card_of(embed.model)
+    card = card_in(store, embed, fit=True)
     check_vectors(store, embed)
     ids, vectors = load_vectors(store, embed.table())
     prepared = prepare_decisions(store, ids, vectors)

@@ -32,7 +32,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 STAGES = {"photos.collect", "faces.detect", "faces.embed", "grouping.link", "grouping.identify"}
 DOORS: dict[str, str | tuple[str, ...]] = {
     "faiss": ("grouping/link.py", "grouping/link_lists.py", "matching/index.py"), "distributed": "engine.py", "click": "cli/",
-    "hdbscan": "grouping/hdbscan_library.py",
+    "hdbscan": "grouping/hdbscan_library.py", "onnxruntime": "models/onnx_session.py",
 }  # fmt: skip
 # what --help must not load: each takes more time than the whole of --help may
 HEAVY = ["torch", "faiss", "hdbscan", "distributed", "numpy", "scipy", "pyarrow", "PIL", "fsspec", "tqdm", "asyncio"]

@@ -32,7 +32,11 @@ def _helps() -> Iterator[tuple[str, str]]:
     for name in main.list_commands(group):
         command = main.get_command(group, name)
         assert command is not None, f"{name} is listed and does not exist"
-        yield name, command.get_help(_context(command, name, group))
+        context = _context(command, name, group)
+        yield name, command.get_help(context)
+        if isinstance(command, click.Group):
+            for inner in command.list_commands(context):
+                yield f"{name} {inner}", command.commands[inner].get_help(_context(command.commands[inner], inner, context))
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:

@@ -15,9 +15,9 @@ from facecluster.api.frames import to_pandas
 from facecluster.api.html import FACES, PEOPLE, Strip, people_html
 from facecluster.api.images import CropsLike, as_crops
 from facecluster.errors import ArgumentError
+from facecluster.faces.fit_reading import card_for
 from facecluster.grouping import identify, link, uncertainty
 from facecluster.grouping.groups import Groups
-from facecluster.models.registry import card_of
 from facecluster.photos.images import encode_crop
 
 Floats = NDArray[np.float32]
@@ -166,7 +166,7 @@ def group(
         if as_count(min_cluster_size, "min_cluster_size") < 2:
             raise ArgumentError(f"expected a whole number from 2 on as min_cluster_size, found {min_cluster_size}: one face is no group")
         changes["min_cluster_size"] = int(min_cluster_size)
-    card = card_of(model)
+    card = card_for(model, x)
     config = identify.IdentifyConfig(**card.grouping_settings(), algorithm=algorithm, **changes)
     photo = None if photos is None else as_column(photos, n, "photos")
     neighbours, similarity = link.nearest(x, as_count(k, "k"))

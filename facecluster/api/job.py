@@ -19,6 +19,7 @@ from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
 from facecluster.store import Store
+from facecluster.store.copies import remember_copy
 
 Progress = Callable[[str, int, int], None]  # what is counted, how many are done, how many there are
 
@@ -45,7 +46,7 @@ class RunSummary:
 
 def run(
     photos: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], store: str | os.PathLike[str], *, progress: Progress | None = None,
-    threshold: float | None = None, model: str = "bundled", device: str = "auto", workers: int | None = None,
+    threshold: float | None = None, model: str = "bundled", detector: str = "bundled", device: str = "auto", workers: int | None = None,
     scheduler: str | None = None, retry_failed: bool = False, report: bool = True,
 ) -> RunSummary:  # fmt: skip
     """Find the faces in photos, group them into people, and write the report. What is done already is not done again.
@@ -56,7 +57,8 @@ def run(
         progress: called as progress(what, done, total) when a stage begins and as it goes on; `what` is "photos", "faces", "faces linked",
             "report pages" or, of more than 200,000 faces, another step. An exception that it raises stops the run; what is done is kept.
         threshold: score from which a face counts, 0 to 1; None for the model card's.
-        model: "bundled", or the path of a model card.
+        model: the embedder: "bundled", a name of `facecluster models list`, or the path of a model card.
+        detector: the face detector, likewise.
         device: "auto", "cpu", "cuda", ...
         workers: work in this many processes (Dask); a script then needs `if __name__ == "__main__":`.
         scheduler: work on the Dask cluster at this address.
@@ -72,7 +74,7 @@ def run(
     place = Store(place_of(store, "store"))
     if threshold is not None and not 0 <= as_number(threshold, "threshold") <= 1:
         raise ArgumentError(f"expected a threshold from 0 to 1, found {threshold}: leave it out for the usual one")
-    detecting, embedding, bars = DetectConfig(threshold=threshold), EmbedConfig(model=model), _bars(progress)
+    detecting, embedding, bars = DetectConfig(detector=detector, threshold=threshold), EmbedConfig(model=model), _bars(progress)
     place.create()
     with place.lock(), DaskEngine(workers=workers, scheduler=scheduler) if workers or scheduler else nullcontext() as engine:
         done = embed_photos(
@@ -83,12 +85,13 @@ def run(
     if report:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)
         page = write_run_report(place, grouped.table, model=model, progress=told, gone=gone_folders(place)).index
+        remember_copy(place, "report", os.path.dirname(os.path.abspath(page)))
     found = grouped.reconciled
     counts = found.run.counts
     return RunSummary(
         store=place.url, run=found.run.number, new_photos=done.photos, faces=grouped.faces, people=counts["people"],
         nobody=grouped.faces - sum(found.people.faces), failed=list(failed_photos(place)), changes=found.churn.lines(),
-        notes=[*done.warnings, *found.notes, *grouped.notes], report=page,
+        notes=[*done.warnings, *done.notes, *found.notes, *grouped.notes], report=page,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def read_calibration(store: Store, card: Card) -> StoreCalibration:
         found = json.loads(store.fs.cat_file(path))
         if found["format"] > FORMAT:
             raise StoreError(f"expected {path} of format {FORMAT}, found {found['format']}: install a newer facecluster")
-        if found["weights"] != card.sha256:
+        if found["weights"] != card.fingerprint:
             return StoreCalibration(other_weights=True)
         pairs, membership = (_parse_line(found[key]) for key in ("pairs", "place"))
         if found.get("method") != METHOD:
@@ -93,7 +93,7 @@ def write_calibration(store: Store, card: Card, calibration: StoreCalibration, d
         "stranger_mean": calibration.impostor_mean, "stranger_sd": calibration.impostor_sd,  # the keys of the first version of the file
     }  # fmt: skip
     place = None if calibration.membership is None else asdict(calibration.membership)
-    content = {"format": FORMAT, "model": card.name, "weights": card.sha256, "method": METHOD, "pairs": pairs, "place": place}
+    content = {"format": FORMAT, "model": card.name, "weights": card.fingerprint, "method": METHOD, "pairs": pairs, "place": place}
     content |= details
     store.write_bytes(json.dumps(content, indent=1, allow_nan=False).encode(), *calibration_path(card))
 

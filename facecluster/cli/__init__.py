@@ -35,10 +35,12 @@ _COMMANDS = {
     "import-names": "Take over the names that other programs gave to faces.",
     "dedup": "Find duplicate photos, and set them aside in a way that can be undone.",
     "prune": "Let photos that are gone no longer count.",
+    "forget": "Forget a person, a photo or a face.",
     "curate": "Make a clean data set: labels checked, duplicates out, split by person.",
     "evaluate": "Measure the people found against known answers.",
     "demo": "Try it on synthetic people: needs no photos and no network.",
     "plan": "Say what a job takes before it starts: time, memory, disk, network, cost.",
+    "models": "Use other models than the bundled ones.",
     "doctor": "Print what this machine has, and what to install for more.",
 }
 

@@ -17,15 +17,15 @@ def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) ->
     from contextlib import nullcontext
 
     from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
     from facecluster.grouping.identify import IdentifyConfig
     from facecluster.grouping.link import LinkConfig
-    from facecluster.models.registry import card_of
     from facecluster.pipeline import calibrate_faces
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    card = card_of(model)
+    card = card_in(place, EmbedConfig(model=model), fit=True)
     wanted: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
     config = IdentifyConfig(**card.grouping_settings(), **wanted)
     with nullcontext() if dry_run else place.lock():

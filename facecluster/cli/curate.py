@@ -86,12 +86,14 @@ def command(
     from facecluster.curate.datasheet import datasheet
     from facecluster.curate.labelled_faces import read_two_columns
     from facecluster.curate.split import parse_shares
-    from facecluster.models.registry import card_of
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
     from facecluster.store import Store
+    from facecluster.store.copies import remember_copy
 
     place = Store(store)
     place.check()
-    card = card_of(model)
+    card = card_in(place, EmbedConfig(model=model))
     bounds = {} if min_margin is None else {"min_margin": min_margin}
     config = CurateConfig(
         clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),
@@ -103,6 +105,8 @@ def command(
         plan = curate(read_labelled_faces(place, card.name, spool, labels), config)
         sheet = datasheet(plan, by_group)
         target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run)
+        if target is not None and not dry_run:
+            remember_copy(place, "data set", str(target.folder))
     _print(sheet, target, as_json)
 
 

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @renamed_option("--move-bursts", old="--bursts", is_flag=True, help="Move the other photos of bursts too; otherwise they are only shown.")
 @click.option(
-    "--model", metavar="CARD", default="bundled", show_default=True,
-    help="Model that tells whether photos of a burst show the same people: 'bundled' or the path of a model card.",
+    "--model", metavar="MODEL", default="bundled", show_default=True,
+    help="Model that tells whether photos of a burst show the same people: 'bundled', its name, or the path of its card.",
 )  # fmt: skip
 @click.option("--out", metavar="DIR", help="Folder for the plan, the page and undo files.", show_default="dedup/ in the store")
 @click.option("--dry-run", is_flag=True, help="With --move-to, --link or --undo: check, print what would be done, and touch no photo.")
@@ -67,6 +67,7 @@ def command(
     from facecluster.dedup import ApplyOptions, DedupConfig
     from facecluster.errors import InputError
     from facecluster.store import Store
+    from facecluster.store.copies import remember_copy
 
     place = Store(store)
     place.check()
@@ -87,6 +88,7 @@ def command(
                 people = _people(place, model) if burst_seconds else {}
                 config = DedupConfig(prefer=prefer, protect=protect, burst_seconds=burst_seconds, **people)
                 found, rows = _find(place, config, folder, move_bursts)
+                remember_copy(place, "dedup", folder)
                 if how is not None:
                     found |= _apply(place, rows, how, folder, dry_run)
     if as_json:
@@ -97,13 +99,13 @@ def command(
 
 def _people(place: Store, model: str) -> dict[str, Any]:
     """The vectors that tell whether a burst shows the same people, if the store has them."""
-    from facecluster.models.registry import card_of
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
 
-    card = card_of(model)
+    card = card_in(place, EmbedConfig(model=model))
     card = results.calibration_of(place, card).apply_to(card)
     table = f"embeddings/{card.name}"
-    even = -card.intercept / card.slope  # the cosine from which a pair is more likely one person than two
-    return {"embeddings": table, "same_person_cosine": even} if place.shards(table) else {}
+    return {"embeddings": table, "same_person_cosine": card.even_cosine} if place.shards(table) else {}
 
 
 def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[str, Any], list[Row]]:

@@ -48,6 +48,7 @@ def _look() -> tuple[dict[str, Any], list[str]]:
     optional = (("WebP", "webp"), ("AVIF", "avif"), ("JPEG 2000", "jpg_2000"))
     decoders = ["JPEG", "PNG", "GIF", "TIFF", *(n for n, f in optional if features.check(f))]
     heic = _version("pi-heif")
+    onnx = _version("onnxruntime") or _version("onnxruntime-gpu")
     card = registry.card_of("bundled")
     found = {
         "python": platform.python_version(),
@@ -59,6 +60,7 @@ def _look() -> tuple[dict[str, Any], list[str]]:
         "decoders": ", ".join(decoders + (["HEIC"] if heic else []) + [e.what for e in EXTRAS if is_installed(e)]),
         "embedder": f"{card.name}, {card.dim} numbers, {card.sha256[:12]}",
         "detector": f"bundled, {Detector.load().fingerprint[:12]}",
+        "onnx": f"onnxruntime {onnx}" if onnx else "no: models in ONNX files can't be used",
         "free disk": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB here",
     }
     advice = []
@@ -70,6 +72,8 @@ def _look() -> tuple[dict[str, Any], list[str]]:
         advice.append("pip uninstall faiss-cpu && pip install 'facecluster[gpu]' (Linux x86-64, CUDA 12) for neighbours on the GPU")
     if not heic:
         advice.append("pip install pi-heif for HEIC photos")
+    if not onnx:
+        advice.append("pip install 'facecluster[onnx]' for models in ONNX files")
     if missing := [e for e in EXTRAS if not is_installed(e)]:
         advice.append(f"{install_hint([e.name for e in missing])} for {', '.join(e.what for e in missing)}")
     return found, advice

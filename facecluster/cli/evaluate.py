@@ -58,13 +58,14 @@ def command(
     from facecluster.evaluation.pair_list import find_pairs, read_pairs
     from facecluster.evaluation.photo_lookup import Library
     from facecluster.evaluation.store import evaluate_store
-    from facecluster.models.registry import card_of
+    from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
     from facecluster.people import read_confirmed_labels
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    card = card_of(model)
+    card = card_in(place, EmbedConfig(model=model))
     reading = results.calibration_of(place, card)
     if reading:
         click.echo("note: probabilities are those of this store's own calibration ('cluster --reset-calibration' removes it)", err=True)

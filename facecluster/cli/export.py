@@ -53,6 +53,7 @@ def command(
     from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
     from facecluster.store import Store
+    from facecluster.store.copies import remember_copy
 
     if (beside or embed) and kind != "xmp":
         raise InputError(f"expected --{'beside' if beside else 'embed'} with --format xmp only, found --format {kind}: give -o DIR")
@@ -80,6 +81,8 @@ def command(
     else:
         assert target is not None
         row = _files(library, target, kind, root, names, link)
+    if not dry_run:
+        remember_copy(place, kind, str(target.folder) if target is not None else "in the photos" if embed else "beside the photos")
     row = {"to": kind, "out": None if target is None else str(target.folder), "dry_run": dry_run} | row
     if videos:
         row["videos_left_out"] = videos

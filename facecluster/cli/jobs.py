@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 
 def embed(
-    photos: tuple[str, ...], store: str, *, model: str = "bundled", device: str = "auto", threshold: float | None = None,
-    workers: int | None = None, scheduler: str | None = None, retry_failed: bool = False, lists: tuple[str, ...] = (),
+    photos: tuple[str, ...], store: str, *, model: str = "bundled", detector: str = "bundled", device: str = "auto",
+    threshold: float | None = None, workers: int | None = None, scheduler: str | None = None, retry_failed: bool = False,
+    lists: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
     """Detect and embed the faces of photos, and print what was done."""
     from facecluster.faces.detect import DetectConfig
@@ -34,12 +36,14 @@ def embed(
         raise click.UsageError("Missing argument 'PHOTOS...'.")
     place = Store(store)
     place.create()
-    configs = DetectConfig(threshold=threshold), EmbedConfig(model=model)
+    configs = DetectConfig(detector=detector, threshold=threshold), EmbedConfig(model=model)
     options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed, "lists": lists}
     with place.lock(), engine_of(workers, scheduler) as engine:
         done = embed_photos(photos, place, *configs, engine=engine, **options)
     for line in done.warnings:
         click.echo(f"warning: {line!r}", err=True)
+    for line in done.notes:
+        click.echo(f"note: {printable(line)}", err=True)
     known = f", {done.collected.known:,} known before" if done.collected.known else ""
     click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
     for line in done.collected.passed_over:
@@ -55,7 +59,7 @@ def group(
 
     Args:
         store: path or address of the store.
-        model: 'bundled' or the path of a model card.
+        model: 'bundled', a model's name, or the path of a card.
         tell: called with what changes, before the new run becomes the current one.
         dry_run: change nothing.
         full: group all faces from the start, even if few are new.
@@ -66,23 +70,23 @@ def group(
         changes: settings of the grouping; None stands for the default.
     """
     from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
     from facecluster.grouping.identify import IdentifyConfig
     from facecluster.grouping.link import LinkConfig
-    from facecluster.models.registry import card_of
     from facecluster.pipeline import cluster_faces
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    card = card_of(model)
-    fitted = (results.calibration_of(place, card) if reading is None else reading).identify_settings()
+    embedding = EmbedConfig(model=model)
     wanted = {k: v for k, v in changes.items() if v is not None}
-    config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
     more = {} if memory is None else {"memory": memory}
     with nullcontext() if dry_run else place.lock(), (nullcontext() if dry_run else engine_of(workers, scheduler)) as engine:
-        embedding, links = EmbedConfig(model=model), LinkConfig()
+        card = card_in(place, embedding, None if dry_run else place, fit=True)
+        fitted = (results.calibration_of(place, card) if reading is None else reading).identify_settings()
+        config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
         options: dict[str, Any] = {"bars": progress_bar, "tell": tell, "dry_run": dry_run, "full": full, "engine": engine, **more}
-        done = cluster_faces(place, embedding, links, config, **options)
+        done = cluster_faces(place, embedding, LinkConfig(), config, **options)
     for line in done.linked.lines():
         click.echo(line, err=True)
     for note in done.notes:
@@ -126,9 +130,11 @@ def report(
     """
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
+    from facecluster.store.copies import remember_copy
 
     with open_progress_bar("report pages") as progress:
         summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone)
+    remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""
     click.echo(f"{found}; {summary.nobody:,} faces without a person{unclear}")

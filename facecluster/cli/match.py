@@ -39,19 +39,19 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     """
     from facecluster.errors import PhotoError
     from facecluster.faces.embed import EmbedConfig, check_vectors
+    from facecluster.faces.fit_reading import card_in
     from facecluster.matching.gallery import build_gallery
     from facecluster.matching.index import open_index
     from facecluster.matching.match import match
     from facecluster.matching.probe import detect_config, probe_photo
     from facecluster.matching.recognition import read_recognition
-    from facecluster.models.registry import card_of
     from facecluster.photos.listing import find_files
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
     embed = EmbedConfig(model=model)
-    card = card_of(model)
+    card = card_in(place, embed)
     check_vectors(place, embed, place.shards(embed.table())[:1])
     card = results.calibration_of(place, card).apply_to(card)
     files = [f for f in find_files(photos) if not f.is_folder]

@@ -37,10 +37,10 @@ def renamed_option(*names: str, old: str, **attributes: Any) -> Callable[[F], F]
     return click.option(*names, cls=RenamedOption, old=(old,), **attributes)
 
 
-model_option = click.option("--model", metavar="CARD", default="bundled", show_default=True, help="'bundled' or the path of a model card.")
-model_of_run_option = click.option(
-    "--model", metavar="CARD", show_default="that of the current run", help="'bundled' or the path of a model card."
-)
+_WHICH = "'bundled', a name of 'facecluster models list', or the path of a model card."
+model_option = click.option("--model", metavar="MODEL", default="bundled", show_default=True, help=f"Embedder: {_WHICH}")
+model_of_run_option = click.option("--model", metavar="MODEL", show_default="that of the current run", help=f"Embedder: {_WHICH}")
+detector_option = click.option("--detector", metavar="MODEL", default="bundled", show_default=True, help=f"Face detector: {_WHICH}")
 device_option = click.option(
     "--device", metavar="DEVICE", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, ..."
 )
@@ -80,6 +80,7 @@ _PHOTO_OPTIONS = [
                  help="File with a path or an address (http, s3, ...) of photos or archives on each line. Can be repeated."),
     click.option("-o", "--store", metavar="DIR", required=True, help="Folder for the results (or an address such as s3://...)."),
     threshold_option,
+    detector_option,
     model_option,
     device_option,
     workers_option,

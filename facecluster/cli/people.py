@@ -30,10 +30,10 @@ def command(store: str, only: str, order: str, top: int | None, as_json: bool) -
     \b
     Example: facecluster people ~/people --only unnamed --top 20
     """
-    import facecluster
+    from facecluster.api.collection import open as open_store
     from facecluster.report.text import confidence_word, plural
 
-    rows = facecluster.open(store).people.to_pylist()
+    rows = open_store(store).people.to_pylist()
     tests = {"all": lambda r: True, "named": lambda r: r["name"], "unnamed": lambda r: not r["name"], "ignored": lambda r: r["ignored"]}
     keys = {
         "size": lambda r: -r["faces"], "name": lambda r: (not r["name"], (r["name"] or "").casefold()),

@@ -10,7 +10,7 @@ import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import device_option, json_option, model_option, threshold_option
+from facecluster.cli.options import detector_option, device_option, json_option, model_option, threshold_option
 
 
 @click.command("verify")
@@ -20,11 +20,12 @@ from facecluster.cli.options import device_option, json_option, model_option, th
     "--store", metavar="DIR", show_default="those of the model card", help="Use the probabilities that this store was calibrated to."
 )
 @threshold_option
+@detector_option
 @model_option
 @device_option
 @json_option
 @partial(handle_errors, code=2)
-def command(a: str, b: str, store: str | None, threshold: float | None, model: str, device: str, as_json: bool) -> None:
+def command(a: str, b: str, store: str | None, threshold: float | None, detector: str, model: str, device: str, as_json: bool) -> None:
     """Say whether photos A and B have a person in common, by their most similar pair of faces.
 
     Exit code, for scripts: 0 if they probably have (probability .5 and more), 1 if probably not, 2 if there is no face to compare or
@@ -36,20 +37,25 @@ def command(a: str, b: str, store: str | None, threshold: float | None, model: s
     from facecluster.errors import InputError, PhotoError
     from facecluster.faces.detect import DetectConfig
     from facecluster.faces.embed import EmbedConfig
+    from facecluster.faces.fit_reading import card_in
     from facecluster.matching.match import verify
     from facecluster.matching.probe import probe_photo
-    from facecluster.models.registry import card_of
+    from facecluster.models.card import card_of
     from facecluster.store import Store
 
     card = card_of(model)
     if store is not None:
         place = Store(store)
         place.check()
+        card = card_in(place, EmbedConfig(model=model))
         card = results.calibration_of(place, card).apply_to(card)
-    probes = []
+    elif not card.is_fitted:
+        note = "note: the model's card does not say what its cosines mean, so the probability is a guess: name a store with --store"
+        click.echo(note, err=True)
+    probes, detect = [], DetectConfig(detector=detector, threshold=threshold)
     for uri in (a, b):
         try:
-            probes.append(probe_photo(uri, DetectConfig(threshold=threshold), EmbedConfig(model=model), device=device))
+            probes.append(probe_photo(uri, detect, EmbedConfig(model=model), device=device))
         except PhotoError as e:
             raise InputError(f"{uri}: {e}") from e
     found = verify(probes[0], probes[1], card)

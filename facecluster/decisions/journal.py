@@ -1,4 +1,5 @@
-"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to. docs/format.md describes it.
+"""The journal of decisions: STORE/decisions.jsonl, one JSON object a line, only ever appended to, except by `forget`. docs/format.md
+describes it.
 
 On object stores each append is an object of its own (`journal_objects`). A decision names faces by face_id, never by the group numbers of a
 run. Two journals can be joined by writing one after the other: a decision whose id was read before counts once.
@@ -16,7 +17,8 @@ import re
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +33,7 @@ from facecluster.store.replace_file import sync_folder
 FILE = "decisions.jsonl"
 SHORT_ID = 8  # digits of an id that are shown
 LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)  # what a line of any content raises
 ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "undo")
 
 Box = tuple[float, float, float, float]
@@ -106,9 +109,8 @@ def read(store: Store) -> Journal:
     journal, seen, batches = Journal([]), set(), Counter[str | None]()
     for place, line in _lines(store):
         try:
-            decision = _parse(json.loads(line))
-            decision.to_line().encode()  # text that can't be written, as half of a pair of surrogates, can't be shown either
-        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as e:
+            decision = parse(json.loads(line))
+        except _UNREADABLE as e:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
             continue
@@ -128,8 +130,8 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _parse(row: Any) -> Decision:
-    """The decision in a parsed line. Raises ValueError, KeyError, TypeError or AttributeError."""
+def parse(row: Any) -> Decision:
+    """The decision in a line's JSON. Raises one of _UNREADABLE."""
     if row["act"] not in ACTS:
         raise ValueError(f"unknown act {row['act']!r}")
     texts = {k: row.get(k) for k in ("name", "person", "of", "batch")}
@@ -151,7 +153,9 @@ def _parse(row: Any) -> Decision:
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
     size = row.get("batch_size", 0)
     found |= {"keeps": row.get("keeps") is True, "batch_size": size if isinstance(size, int) else 0, "boxes": boxes}
-    return Decision(act=row["act"], id=row["id"], at=row["at"], **found)
+    decision = Decision(act=row["act"], id=row["id"], at=row["at"], **found)
+    decision.to_line().encode()  # text that can't be written, as half of a pair of surrogates, can't be shown either
+    return decision
 
 
 def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
@@ -185,6 +189,38 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
     return made
 
 
+def rewrite(store: Store, change: Callable[[Decision], Decision | None], unread: Callable[[bytes], bool]) -> None:
+    """Write the journal anew, each file of it in one step: the only thing that takes lines out of it, for `forget`.
+
+    Args:
+        store: of the journal.
+        change: gives the decision that takes the place of one; None: its line goes. A line whose decision stays is kept as it is.
+        unread: whether a line that can't be read is kept.
+    """
+
+    def kept(line: bytes) -> bytes | None:
+        try:
+            decision = parse(json.loads(line))
+        except _UNREADABLE:
+            return line if unread(line) else None
+        found = change(decision)
+        if found is not None:
+            found = replace(found, batch_size=0)  # others of its batch may go
+        return line if found == decision else None if found is None else found.to_line().encode()
+
+    try:
+        with FileLock(store.path("decisions.lock"), timeout=LOCK_TIMEOUT) if store.is_local else nullcontext():
+            for name, data in _parts(store):
+                lines = data.split(b"\n")
+                found = b"\n".join(new for line in lines if (new := kept(line) if line.strip() else line) is not None)
+                if found != data:
+                    store.write_bytes(found, *name.split("/"))
+    except Timeout:
+        raise StoreError(f"expected to write {FILE} in {store.url}, found another program writing it: stop that program") from None
+    except store.io_errors as e:
+        raise StoreError(f"expected to write the journal of {store.url}, found: {e}. Check its permissions") from e
+
+
 def _move_objects_into_file(store: Store) -> None:
     """Move the journal objects of a copied object store into the file; if this stops half way, lines that stand twice count once."""
     if found := journal_objects.contents(store):
@@ -212,6 +248,12 @@ def _append_local(path: str, data: bytes) -> None:
 
 def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
     """The lines of the journal that are not empty, each with its position for messages."""
+    for name, data in _parts(store):
+        yield from ((f"line {i} of {name}", line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip())
+
+
+def _parts(store: Store) -> list[tuple[str, bytes]]:
+    """Names and bytes of the files and objects of the journal, in order."""
     try:
         parts = [(FILE, bytes(store.fs.cat_file(store.path(FILE))))]
     except FileNotFoundError:
@@ -222,8 +264,7 @@ def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
         parts += journal_objects.contents(store)
     except store.io_errors as e:
         raise StoreError(f"expected to read {store.path(journal_objects.FOLDER)}, found: {e}. Check its permissions") from e
-    for name, data in parts:
-        yield from ((f"line {i} of {name}", line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip())
+    return parts
 
 
 def active(decisions: Iterable[Decision]) -> list[Decision]:

@@ -106,7 +106,8 @@ class _Replayer:
 
     def name(self, d: Decision) -> bool:
         key = (d.name or "").casefold()
-        faces = [f for f in self._left(d.faces) if self.name_of.get(f, key) == key]
+        left = self._left(d.faces) if key else [f for f in d.faces if f not in self.split_off]  # no name needs nobody to stay for it
+        faces = [f for f in left if self.name_of.get(f, key) == key]
         self.claim_person(d, faces)
         self.name_of.update(dict.fromkeys(faces, key))
         if not key or not faces:

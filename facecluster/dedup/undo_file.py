@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -129,6 +130,27 @@ def read_undo_file(path: str, key: bytes | None = None) -> list[UndoEntry]:
     if len(lines) < 2:
         raise InputError(f"expected an undo file, found {path!r} empty: choose another")
     return entries
+
+
+def without_lines(data: bytes, key: bytes, goes: Callable[[dict[str, Any]], bool]) -> tuple[bytes, int]:
+    """The bytes of an undo file without some of its lines, and how many went. Codes are made anew if those before were of this key."""
+    old, new = (hmac.new(key, digestmod=hashlib.sha256) for _ in range(2))
+    trusted, kept, total = True, list[bytes](), 0
+    for line in data.split(b"\n"):
+        try:
+            value = dict(json.loads(line))
+        except (ValueError, TypeError):  # nothing, or cut off
+            kept.append(line)
+            continue
+        said = value.pop("code", None)
+        old.update(json.dumps(value).encode())
+        trusted = trusted and hmac.compare_digest(old.hexdigest(), str(said))
+        if goes(value):
+            total += 1
+            continue
+        new.update(json.dumps(value).encode())
+        kept.append(json.dumps(value | {"code": new.hexdigest()}).encode() if trusted else line)
+    return b"\n".join(kept), total
 
 
 def store_key(store: Store, *, make: bool = True) -> bytes:

@@ -2,7 +2,7 @@
 
 The faces of a shard are written before its photos, so if a shard of photos exists, both are complete. A photo that can't be used is a row
 with `error`. A photo whose bytes or picture are already in the store (moved, copied, written to by another program) gets a row with the
-photo_id that it has there, but is not searched again.
+photo_id that it has there, but is not searched again. A photo that the user had forgotten gets no row, and forgotten faces get none.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from facecluster import geometry
 from facecluster.errors import PhotoError
+from facecluster.faces.left_out import drop_files, without_forgotten, without_forgotten_faces
 from facecluster.faces.tracks import Tracks
-from facecluster.models.detector import Detector
+from facecluster.models.folder import BUNDLED
+from facecluster.models.onnx_detector import FaceFinder, load_detector
 from facecluster.models.registry import best_device, load_embedder
 from facecluster.models.search import WORK_SIDE
 from facecluster.photos.archives.uris import Range
 from facecluster.photos.fingerprint import LOOKS_TABLE, fingerprint_photo, looks_stamp, looks_table
+from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, phash, picture_hash, read_file
 from facecluster.photos.origin import ORIGINS_STAMP, ORIGINS_TABLE, origin_of, origins_table
 from facecluster.photos.sidecar import sidecar_orientation
@@ -42,6 +45,7 @@ GPU_PHOTOS = 16  # photos that a GPU searches together
 class DetectConfig:
     """Settings that decide which faces are found, and how their crops look."""
 
+    detector: str = BUNDLED  # or the name of a detector in the user's folder, or the path of a card
     threshold: float | None = None  # minimum score of a face, 0 to 1; None: that of the model card
     # px, at least WORK_SIDE; photos of twice this and more are reduced to between once and twice this (a JPEG of 4000 px is decoded at half
     # its size at once), long ones less. It decides how sharp crops are, not which faces are found.
@@ -56,11 +60,13 @@ class DetectConfig:
             raise ValueError(f"expected max_side of at least {WORK_SIDE} px, found {self.max_side}: photos are searched at that size")
 
     def stamp(self) -> Stamp:
-        detector = _detector("cpu")
+        detector = _detector(self.detector, "cpu")
         threshold = detector.threshold if self.threshold is None else self.threshold
-        settings = {"threshold": threshold, "max_side": self.max_side, "min_side": self.min_side}
+        settings: dict[str, Any] = {"threshold": threshold, "max_side": self.max_side, "min_side": self.min_side}
         if self.video_seconds != VIDEO_SECONDS:  # stores from before have stamps without it
             settings["video_seconds"] = self.video_seconds
+        if self.detector != BUNDLED:
+            settings["detector_name"] = self.detector
         return {"table": "faces", "detector": detector.fingerprint, **settings}
 
 
@@ -75,8 +81,8 @@ class Faces:
 
 
 @lru_cache(maxsize=2)
-def _detector(device: str) -> Detector:
-    return Detector.load(device=best_device(device))
+def _detector(detector: str, device: str) -> FaceFinder:
+    return load_detector(detector, best_device(device))
 
 
 def open_for_search(data: bytes, uri: str, config: DetectConfig) -> Photo:
@@ -95,7 +101,7 @@ def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *
 
 def _detect(images: Sequence[NDArray[np.uint8]], config: DetectConfig, scales: Sequence[float], device: str) -> list[Faces]:
     out = []
-    for (found, turn), scale in zip(_detector(device).search(images, threshold=config.threshold), scales, strict=True):
+    for (found, turn), scale in zip(_detector(config.detector, device).search(images, threshold=config.threshold), scales, strict=True):
         keep = found.boxes[:, 2:].min(axis=1, initial=np.inf) >= config.min_side * scale
         out.append(Faces(found.boxes[keep], found.landmarks[keep], found.scores[keep], turn))
     return out
@@ -127,25 +133,30 @@ def detect_shard(
     faces: list[dict[str, Any]] = []
     seen = _SeenPhotos()
     turns: dict[str, int] = {}
-    decoded = _decoded(store.read("files", shard).to_pylist(), config, threads)
+    forgotten, left_out = read_forgotten(store), list[str]()
+    decoded = without_forgotten(_decoded(store.read("files", shard).to_pylist(), config, threads), forgotten, left_out, tick)
     while batch := list(islice(decoded, 1 if best_device(device) == "cpu" else GPU_PHOTOS)):
         new: dict[str, Photo] = {}
         videos: dict[str, Video] = {}
+        row_of: dict[str, dict[str, Any]] = {}
         for row, photo in batch:
             if seen.recognise(row) is None and photo is not None:
                 seen.add(row)
+                row_of[row["photo_id"]] = row
                 if isinstance(photo, Video):
                     videos[row["photo_id"]] = photo
                 else:
                     new[row["photo_id"]] = photo
         found = _detect([p.pixels for p in new.values()], config, [p.scale for p in new.values()], device)
         for (photo_id, photo), of_photo in zip(new.items(), found, strict=True):
-            faces += _face_rows(photo_id, photo, of_photo)
-            seen.faces[photo_id] = len(of_photo.scores)
+            rows = without_forgotten_faces(_face_rows(photo_id, photo, of_photo), row_of[photo_id], forgotten)
+            faces += rows
+            seen.faces[photo_id] = len(rows)
             turns[photo_id] = of_photo.turn
         failed = {}
         for photo_id, video in videos.items():
             rows, failed[photo_id] = _video_rows(photo_id, video, config, device)
+            rows = without_forgotten_faces(rows, row_of[photo_id], forgotten)
             faces += rows
             seen.faces[photo_id] = len(rows)
         for row, photo in batch:
@@ -154,6 +165,7 @@ def detect_shard(
             photos.append(row)
             if tick:
                 tick(1)
+    drop_files(store, shard, left_out, forgotten)
     _write_for_dedup(store, shard, photos)
     store.write("faces", shard, _table(FACES, faces), stamp)
     store.write("photos", shard, _table(PHOTOS, photos), {**stamp, "table": "photos"})

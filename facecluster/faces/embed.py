@@ -20,12 +20,12 @@ RENEWABLE = ("weights",)  # keys of a stamp that may change: new weights of the 
 class EmbedConfig:
     """Settings that decide the vectors."""
 
-    model: str = "bundled"  # "bundled", or the path of a model card
+    model: str = "bundled"  # "bundled", the name of a model in the user's folder, or the path of a model card
     mirror: bool = True  # add the vector of the mirrored face: more accurate, but twice the time
 
     def stamp(self) -> Stamp:
         card = card_of(self.model)
-        return {"table": "embeddings", "model": card.name, "weights": card.sha256, "mirror": self.mirror}
+        return {"table": "embeddings", "model": card.name, "weights": card.fingerprint, "mirror": self.mirror}
 
     def table(self) -> str:
         """Name of the table in the store: one folder a model."""

@@ -75,7 +75,7 @@ def _of_store(
 ) -> Recognisability | None:  # fmt: skip
     card = card_of(config.model)
     parts = (FOLDER, f"{card.name}.json")
-    stamp = {"method": _METHOD, "weights": card.sha256, "mirror": config.mirror}
+    stamp = {"method": _METHOD, "weights": card.fingerprint, "mirror": config.mirror}
     kept = _read(store, parts)
     if kept is not None and stamp == {k: kept.get(k) for k in stamp} and min(MOST, _clear_faces(len(ids))) < 2 * kept["faces"]:
         return from_card(kept["recognisability"], card.dim)

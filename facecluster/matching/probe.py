@@ -34,8 +34,8 @@ def detect_config(store: Store) -> DetectConfig:
     """The settings with which the store's faces were found."""
     shards = store.shards("faces")
     stamp = store.stamp("faces", shards[0]) if shards else None
-    names = ("threshold", "max_side", "min_side")
-    return DetectConfig(**{name: stamp[name] for name in names if name in stamp}) if stamp else DetectConfig()
+    names = {"threshold": "threshold", "max_side": "max_side", "min_side": "min_side", "detector_name": "detector"}
+    return DetectConfig(**{field: stamp[name] for name, field in names.items() if name in stamp}) if stamp else DetectConfig()
 
 
 def probe_photo(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Probe:

@@ -1,11 +1,9 @@
-"""Model cards, and loading embedders. A card is a small TOML file beside the weights (safetensors)."""
+"""Loading embedders by their cards."""
 
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,43 +17,16 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
+from facecluster.models import vit
+from facecluster.models.card import Card, card_of, read_card
 from facecluster.models.embedder import CROP, AttentionEmbedder
-from facecluster.models.int8 import Int8Embedder, Ranges, is_supported
-from facecluster.models.recognisability import Recognisability, from_card
+from facecluster.models.folder import WEIGHTS, card_path
+from facecluster.models.int8 import Int8Embedder, is_supported
+from facecluster.models.onnx_embedder import OnnxEmbedder
 
-WEIGHTS = Path(__file__).parent / "weights"
+__all__ = ["WEIGHTS", "AttentionModel", "Card", "Embedder", "best_device", "card_of", "load_embedder", "read_card"]
+
 BATCH = 64  # crops a forward pass: batches of 128 and more do not fit the cache and are slower
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """The description of a model: its weights, and the meaning of its cosines."""
-
-    name: str
-    dim: int  # length of a vector
-    sha256: str  # of the weights file
-    licence: str
-    slope: float  # probability that two faces are one person = 1 / (1 + exp(-(slope * cosine + intercept)))
-    intercept: float
-    impostor_mean: float  # of the cosines of two different people
-    impostor_sd: float
-    settings: dict[str, Any] = field(default_factory=dict)  # of the network
-    recognisability: Recognisability | None = None  # of faces by their vectors; None: not known, all count as recognisable
-    ranges: Ranges = field(default_factory=dict)  # activation ranges for 8-bit arithmetic; without them it is not used
-
-    def probability(self, cosine: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probability that two faces with this cosine (-1 to 1) are one person, with even prior odds."""
-        return 1 / (1 + np.exp(-(self.slope * np.asarray(cosine, np.float64) + self.intercept)))
-
-    @property
-    def even_cosine(self) -> float:
-        """The cosine at which two faces are as probably one person as not, with even prior odds."""
-        return -self.intercept / self.slope
-
-    def grouping_settings(self) -> dict[str, Any]:
-        """Fields of IdentifyConfig that the model sets; pair_evidence is the log-odds of one person that 1 sd of cosine is worth."""
-        evidence = round(self.slope * self.impostor_sd, 4)
-        return {"impostor_mean": self.impostor_mean, "impostor_sd": self.impostor_sd, "pair_evidence": evidence}
 
 
 class Embedder(Protocol):
@@ -66,42 +37,6 @@ class Embedder(Protocol):
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = True) -> NDArray[np.float32]:
         """Aligned faces (n, 112, 112, 3) RGB 0..255 -> (n, dim), rows of length 1; `mirror` adds the mirrored face's vector."""
         ...
-
-
-def read_card(path: Path) -> Card:
-    """Read a card. Raises ModelError if it is missing or incomplete."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        model, reading = raw["model"], raw["reading"]
-        return Card(
-            name=model["name"], dim=model["dim"], sha256=model["sha256"], licence=model["licence"], settings=raw.get("network", {}),
-            slope=reading["slope"], intercept=reading["intercept"],
-            impostor_mean=_either(reading, "impostor_mean", "stranger_mean"),
-            impostor_sd=_either(reading, "impostor_sd", "stranger_sd"), ranges=raw.get("ranges", {}),
-            recognisability=from_card(raw.get("recognisability"), model["dim"]),
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise ModelError(f"expected a model card, found none at {path}: choose 'bundled' or the path of a card (.toml)") from None
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise ModelError(f"expected a complete model card, found {path} without or with a bad {e}: see the bundled one") from e
-
-
-def _either(values: dict[str, Any], name: str, old: str) -> float:
-    """A value by its name, or by the name that older cards have for it. Raises KeyError."""
-    return float(values[name if name in values or old not in values else old])
-
-
-def card_of(model: str) -> Card:
-    """The card of "bundled", or of the card at a path."""
-    return read_card(_card_path(model))
-
-
-def _card_path(model: str) -> Path:
-    if model == "bundled":
-        return WEIGHTS / "embedder.toml"
-    if not model.endswith(".toml"):
-        raise ModelError(f"expected the model 'bundled' or the path of a model card (.toml), found {model!r}: name one of them")
-    return Path(model)
 
 
 def best_device(wanted: str = "auto") -> str:
@@ -154,9 +89,9 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 
 class AttentionModel:
-    """The bundled embedder, ready to run: with folded batch norms, in 8-bit integers or bfloat16 if the hardware has them."""
+    """An embedder of torch, ready to run: with folded batch norms, in 8-bit integers or bfloat16 if card and hardware have them."""
 
-    def __init__(self, network: AttentionEmbedder, card: Card, device: str = "cpu") -> None:
+    def __init__(self, network: AttentionEmbedder | vit.VisionTransformer, card: Card, device: str = "cpu") -> None:
         """Changes `network` in place."""
         self.card = card
         self.device = best_device(device)
@@ -164,7 +99,7 @@ class AttentionModel:
         folded = fold_batch_norm(network.eval())
         self.arithmetic = str(self.dtype).removeprefix("torch.")
         self.run: Callable[[torch.Tensor], torch.Tensor]  # faces (n, 3, 112, 112) uint8 -> vectors
-        if self.device == "cpu" and card.ranges and is_supported():
+        if isinstance(network, AttentionEmbedder) and self.device == "cpu" and card.ranges and is_supported():
             self.arithmetic = f"int8 and {self.arithmetic}"
             self.run = Int8Embedder(network, card.ranges, self.dtype)
         else:
@@ -188,11 +123,18 @@ class AttentionModel:
 @lru_cache(maxsize=4)
 def load_embedder(model: str = "bundled", device: str = "auto") -> Embedder:
     """Load an embedder; cached for the process. Raises ModelError if it can't be loaded."""
-    path = _card_path(model)
+    path = card_path(model)
     card = read_card(path)
+    if card.input is not None:
+        return OnnxEmbedder(path, card, best_device(device))
     try:
+        weights = load_weights(path.with_suffix(".safetensors"), card.sha256)
+        if card.settings.get("kind") == vit.KIND:
+            if weights["head.weight"].shape[0] != card.dim:
+                raise ValueError(f"vectors of {weights['head.weight'].shape[0]} numbers, not {card.dim}")
+            return AttentionModel(vit.VisionTransformer.from_weights(weights), card, device)
         network = AttentionEmbedder(dim=card.dim, **card.settings)
-        network.load_state_dict(load_weights(path.with_suffix(".safetensors"), card.sha256))
+        network.load_state_dict(weights)
         return AttentionModel(network, card, device)
-    except (RuntimeError, TypeError, KeyError) as e:
+    except (RuntimeError, TypeError, KeyError, ValueError) as e:
         raise ModelError(f"expected weights and ranges that fit the card {path}, found: {str(e).splitlines()[0]}") from e

@@ -90,6 +90,11 @@ def _earlier_rows(ids: FaceIds, earlier: FaceIds, followed: Followed) -> NDArray
     return at
 
 
+def vectors_digest(ids: FaceIds, vectors: NDArray[np.floating] | FaceVectors) -> str:
+    """The entry `vectors` of `history`, for faces (n,) and their vectors (n, dim)."""
+    return _digest(ids, content_keys(as_vectors(vectors)))
+
+
 def _digest(ids: FaceIds, keys: NDArray[np.uint64]) -> str:
     """A digest of faces and the content keys of their vectors; it does not depend on their order."""
     numbers = (int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest()) for i in ids)

@@ -189,8 +189,13 @@ def write_run(store: Store, run: Run, identities: pa.Table, boxes: NDArray[np.fl
     if people.retired:
         columns = {name: [getattr(r, name) for r in people.retired] for name in RETIRED.names}
         store.write(f"{run.folder}/retired", "00000", table_of(RETIRED, columns), {"table": "retired", "run": run.number})
-    _write_json(store, asdict(run), *run.folder.split("/"), "run.json")
+    write_facts(store, run)
     make_current(store, run)
+
+
+def write_facts(store: Store, run: Run) -> None:
+    """Write the run.json of a run."""
+    _write_json(store, asdict(run), *run.folder.split("/"), "run.json")
 
 
 def make_current(store: Store, run: Run) -> None:

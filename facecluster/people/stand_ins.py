@@ -68,7 +68,7 @@ def choose_stand_ins(
     said = {later for face in said for later in later_ids(face, meant)}
     at = np.sort(FaceIds.of(before.ids).rows_of(sorted(said)))
     gone = [i for i in at[at >= 0].tolist() if before.identity[i] >= 0 and not present_ids(before.ids[i], meant, rows)]
-    looks = _read_vectors(made, embeddings, {before.ids[i] for i in gone}, vectors.shape[1])
+    looks = read_vectors(made, embeddings, {before.ids[i] for i in gone})
     there = faces_meant(followed, known, before.rows)
     near = np.flatnonzero(np.isin(before.identity, before.identity[gone])).tolist()
     now = {before.ids[i]: at for i in near for at in present_ids(before.ids[i], followed, rows)[:1]}
@@ -117,12 +117,12 @@ def _other_sides(decisions: Iterable[Decision], faces: Collection[str]) -> dict[
     return found
 
 
-def _read_vectors(store: Store, embeddings: str, faces: Collection[str], dim: int) -> dict[str, NDArray[np.float32]]:
+def read_vectors(store: Store, embeddings: str, faces: Collection[str]) -> dict[str, NDArray[np.float32]]:
     """The vectors (dim,) of some faces, by face_id."""
     wanted, found = pa.array(sorted(faces), pa.string()), dict[str, NDArray[np.float32]]()
     for shard in store.shards(embeddings) if faces else ():
         part = store.read(embeddings, shard, ["face_id", "embedding"])
         part = part.filter(pc.is_in(part["face_id"].cast(pa.string()), value_set=wanted))
-        flat = np.asarray(pc.list_flatten(part["embedding"]), np.float32).reshape(part.num_rows, dim)
+        flat = np.asarray(pc.list_flatten(part["embedding"]), np.float32).reshape(-1, part.schema.field("embedding").type.list_size)
         found.update(zip(part["face_id"].to_pylist(), flat, strict=True))
     return found

@@ -21,9 +21,10 @@ from facecluster.people.churn import Churn
 from facecluster.people.reconcile import ReconciledRun
 from facecluster.people.runs import current_run, read_people
 from facecluster.store import IDENTITIES, Store
+from facecluster.store.copies import COPIES
 
 FILE = ("runs", "unchanged.json")
-_UNREAD = ("report", "store.lock")  # of the store, by any grouping
+_UNREAD = ("report", "store.lock", COPIES)  # of the store, by any grouping
 _CHANGED = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")  # of fsspec's filesystems; the first counts
 
 

@@ -4,7 +4,7 @@ A file is identified by uri, size and time of change. New files are planned in o
 so a run that is killed between two shards and started again plans the same shards. An archive that has not changed since it was listed is
 not opened again; the photos of one that has are looked at again, and known by their bytes. A broken link becomes a row with size -1, which
 the next stage turns into an error row.
-A place that is gone keeps its rows, and is listed in the table `gone` (see `places`).
+A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
 the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from facecluster.errors import InputError
 from facecluster.photos.archives.uris import file_of
 from facecluster.photos.files import local_path
+from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
 from facecluster.photos.listing import find_files
@@ -77,6 +78,7 @@ def collect(
         raise InputError(f"expected a shard size of 1 or more, found {shard_size}: choose another")
     sources = [os.fspath(s) for s in sources]
     planned, failed = _planned(store, retry_failed)
+    forgotten = read_forgotten(store)
     new: dict[str, FoundFile] = {}
     known: set[str] = set()
     warnings = []
@@ -88,6 +90,8 @@ def collect(
             warnings.append(f"{found.uri}: {found.error}")
         elif planned.get(found.uri) == (found.size, found.mtime_ns) and found.uri not in failed:
             known.add(found.uri)
+        elif forgotten.has_place(found.uri, found.size, found.mtime_ns):
+            passed_over.forgotten += 1
         else:
             new[found.uri] = found
     if archives.unchanged:

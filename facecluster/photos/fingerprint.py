@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,6 +74,28 @@ def fingerprint_photo(pixels: NDArray[np.uint8]) -> dict[str, Any]:
 def grey_thumbnail(data: bytes) -> NDArray[np.uint8]:
     """The grey values (h, w) of a thumbnail."""
     return np.asarray(open_stored(data, "L"))
+
+
+def cover_faces(thumb: bytes, boxes: Sequence[Sequence[float]], width: int, height: int) -> bytes:
+    """A thumbnail with faces, and a quarter of their sides around them, painted over in one colour.
+
+    Args:
+        thumb: WebP; b"" stays.
+        boxes: x, y, w, h in px of the photo.
+        width, height: of the photo, px.
+    """
+    if not thumb:
+        return thumb
+    with Image.open(io.BytesIO(thumb), formats=["WEBP"]) as image:
+        pixels = np.array(image.convert("RGB"))
+    colour = pixels.reshape(-1, 3).mean(axis=0).astype(np.uint8)
+    across, down = pixels.shape[1] / max(width, 1), pixels.shape[0] / max(height, 1)
+    for x, y, w, h in boxes:
+        left, top = max(int((x - w / 4) * across), 0), max(int((y - h / 4) * down), 0)
+        pixels[top : max(math.ceil((y + 1.25 * h) * down), 0), left : max(math.ceil((x + 1.25 * w) * across), 0)] = colour
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", quality=QUALITY, method=4)
+    return out.getvalue()
 
 
 def no_fingerprint(error: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _listed(source: str, search: _Search) -> Iterator[FoundFile]:
     try:
         yield from _source(source, search)
     except InputError as e:
-        yield FoundFile(source if path is None else _uri(os.path.abspath(path)), error=str(e))
+        yield FoundFile(source if path is None else uri_of(os.path.abspath(path)), error=str(e))
 
 
 def _local(source: str, search: _Search) -> Iterator[FoundFile]:
@@ -144,7 +144,7 @@ def _walk(top: str, search: _Search) -> Iterator[FoundFile]:
             entries = _scan(folder, search.folders)
         except OSError as e:
             search.trouble = search.trouble or f"the folder {_printable(folder)} can't be read: {e.strerror}"
-            yield FoundFile(_uri(folder), error=f"the folder can't be read: {e.strerror}", is_folder=True)
+            yield FoundFile(uri_of(folder), error=f"the folder can't be read: {e.strerror}", is_folder=True)
             continue
         inner: list[str] = []
         for entry in entries:
@@ -186,7 +186,7 @@ def _is_store(path: str) -> bool:
 def _named(path: str, search: _Search) -> Iterator[FoundFile]:
     """The file at a path that the user named, whatever its name; the photos in an archive."""
     if archive_kind(path) and os.path.isfile(path):
-        yield from photos_in_archive(_uri(path), search.passed_over, search.archives, named=True)
+        yield from photos_in_archive(uri_of(path), search.passed_over, search.archives, named=True)
     else:
         yield _file(path)
 
@@ -194,7 +194,7 @@ def _named(path: str, search: _Search) -> Iterator[FoundFile]:
 def _taken(path: str, search: _Search) -> Iterator[FoundFile]:
     """The file at a path, or nothing if it is passed over."""
     if archive_kind(path) and os.path.isfile(path):
-        yield from photos_in_archive(_uri(path), search.passed_over, search.archives, named=False)
+        yield from photos_in_archive(uri_of(path), search.passed_over, search.archives, named=False)
     elif is_taken(path, search.passed_over, lambda: _live(path)):
         yield _file(path)
 
@@ -211,13 +211,14 @@ def _file(path: str) -> FoundFile:
     try:
         status = os.stat(path)
     except OSError as e:
-        return FoundFile(_uri(path), error="broken link" if os.path.islink(path) else f"can't be read: {e.strerror}")
+        return FoundFile(uri_of(path), error="broken link" if os.path.islink(path) else f"can't be read: {e.strerror}")
     if not stat.S_ISREG(status.st_mode):
-        return FoundFile(_uri(path), error="not a file")
-    return FoundFile(_uri(path), status.st_size, status.st_mtime_ns)
+        return FoundFile(uri_of(path), error="not a file")
+    return FoundFile(uri_of(path), status.st_size, status.st_mtime_ns)
 
 
-def _uri(path: str) -> str:
+def uri_of(path: str) -> str:
+    """The uri of a file of this machine by its absolute path."""
     try:
         path.encode()
         plain = "!/" not in path or not archive_kind(path)  # these end the name of an archive in those of its members

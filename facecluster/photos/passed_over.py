@@ -27,6 +27,7 @@ class PassedOver:
     live_parts: int = 0  # videos that belong to a live photo, whose still is looked at
     others: Counter[str] = field(default_factory=Counter)  # by extension, in lower case
     inside: Counter[str] = field(default_factory=Counter)  # of archives, in words
+    forgotten: int = 0  # photos that the user had forgotten
 
     def lines(self) -> list[str]:
         """What was passed over, and what to install for it; empty if nothing was."""
@@ -39,6 +40,8 @@ class PassedOver:
             kinds = [f"{count:,} {f'.{name}' if name else 'without extension'}" for name, count in self.others.most_common(5)]
             more = ", ..." if len(self.others) > 5 else ""
             lines.append(f"{total:,} other file{'s' * (total != 1)} ({', '.join(kinds)}{more})")
+        if self.forgotten:
+            lines.append(f"{self.forgotten:,} photo{'s' * (self.forgotten != 1)} that you had forgotten")
         if found := +self.inside:
             lines.append(f"in archives: {', '.join(f'{count:,} {what}' for what, count in sorted(found.items()))}")
         return lines

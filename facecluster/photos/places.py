@@ -152,6 +152,19 @@ def restore_places(store: Store, uris: Iterable[str]) -> None:
     write_gone_places(store, {u: d and u not in again for u, d in known.items() if u not in again or local_path(u) is None or is_gone(u)})
 
 
+def every_look(store: Store, columns: Collection[str]) -> pa.Table:
+    """A row for each time that a place was looked at, also where it could not be used, in that order: `columns` of PHOTOS, photo_id as
+    for current_photos, content null where nothing was read."""
+    table = store.read_all("photos", PHOTOS, list(dict.fromkeys([*columns, "photo_id", "picture", "error"]))).combine_chunks()
+    if not table.num_rows:
+        return table
+    table = table.set_column(table.column_names.index("photo_id"), "photo_id", _first_ids(table))
+    if "content" in columns:
+        read = pc.if_else(pc.not_equal(table["photo_id"], ""), table["photo_id"], pa.scalar(None, pa.string()))
+        table = table.set_column(table.column_names.index("content"), "content", pc.coalesce(table["content"], read))
+    return table
+
+
 def past_photos(store: Store) -> pa.Table:
     """A row for each time that a place was looked at and could be used, in that order: uri, photo_id, width, height, phash."""
     names = ["uri", "photo_id", "width", "height", "phash", "error", "picture"]

@@ -58,6 +58,28 @@ def replace_folder(out: str) -> Iterator[Path]:
         raise InputError(f"expected to write the report, found: {e}. Free some space there, or choose another folder") from e
 
 
+def remove_report(out: str) -> int:
+    """Delete the files of a report and what a report that was not finished left beside it; the user's own files in it stay.
+
+    Returns:
+        the number of files of the report.
+    """
+    target = Path(os.path.realpath(out))
+    work = target.parent / f".{target.name}.partial"
+    if work.exists():
+        with FileLock(work / "lock", timeout=0):
+            _recover(work, target)
+        shutil.rmtree(work)
+    files = _read_manifest(target) or set[str]()
+    for name in sorted(files - {MANIFEST}) + sorted(files & {MANIFEST}):  # the manifest last: a deletion that is stopped goes on
+        if ".." not in Path(name).parts and not os.path.isabs(name):
+            (target / name).unlink(missing_ok=True)
+    for folder, _, _ in os.walk(target, topdown=False):
+        with contextlib.suppress(OSError):  # files of the user are in it
+            os.rmdir(folder)
+    return len(files)
+
+
 def write_manifest(folder: Path, made_from: str = "") -> None:
     """Write the manifest that marks a folder as a report and lists its files. `made_from`: see `is_made_from`."""
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())

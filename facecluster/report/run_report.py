@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import InputError
 from facecluster.faces.embed import EmbedConfig
+from facecluster.faces.fit_reading import card_in
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.uncertainty import Uncertainty, assess_store
 from facecluster.models.registry import card_of
@@ -55,7 +56,7 @@ def write_run_report(
 
 def assess_people(store: Store, identities: str, model: str) -> tuple[FaceIds, NDArray[np.int64], Uncertainty]:
     """Face ids, their identities in a table of `model`, and how certain they are. Raises InputError if the table is of other faces."""
-    card = card_of(model)
+    card = card_in(store, EmbedConfig(model=model))
     config = IdentifyConfig(**card.grouping_settings())
     return assess_store(store, EmbedConfig(model=model).table(), f"links/{card.name}", identities, config)
 

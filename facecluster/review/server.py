@@ -27,7 +27,8 @@ HOST = "127.0.0.1"
 MAX_BODY = 1 << 20  # bytes of a request
 STATIC = {
     "/review.css": "text/css", "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
-    "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript", "/history.js": "text/javascript",
+    "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
+    "/history.js": "text/javascript",
 }  # fmt: skip
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "

@@ -30,6 +30,7 @@ from facecluster.store.schemas import in_schema
 FORMAT = 1  # of the store; newer formats are refused
 STORE_FILE = "store.json"
 KIND = "facecluster store"
+FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
 
 
 Stamp = Mapping[str, Any]
@@ -166,8 +167,10 @@ class Store:
         except PermissionError:  # the user may have the right to write, but not to list
             return False
 
-    def lock(self) -> AbstractContextManager[Any]:
-        """Lock the store for one run (local stores only; the system releases the lock when a run is killed)."""
+    def lock(self, *, forgetting: bool = False) -> AbstractContextManager[Any]:
+        """Lock the store for one run (local stores only; the system releases it when a run is killed). `forgetting`: go on with one."""
+        if not forgetting and self.exists(FORGETTING):
+            raise StoreError(f"expected a whole store, found one half forgotten: finish it with 'facecluster forget {self.url} --yes'")
         if not self.is_local:
             return nullcontext()
         lock = FileLock(self.path("store.lock"), timeout=0)

@@ -43,3 +43,14 @@ def test_where_only_such_people_are_left_the_most_faces_say_who_it_is() -> None:
     claim = next(c for c in replay(SAID).ignored)
     faces = grouping("p1 a b c d", "q1 e")
     assert group_of_claim(claim, faces.rows, faces.identity) == 0
+
+
+def test_that_a_part_had_no_name_says_nothing_of_those_who_stay_when_it_leaves_again() -> None:
+    said = [
+        Decision(act="name", faces=("a", "b"), name="Bob", id="1"),
+        Decision(act="name", faces=("p", "q"), name="", id="2"),
+        Decision(act="merge", faces=("p", "q"), others=("a", "b"), id="3"),
+        Decision(act="split", faces=("p", "q"), others=("a", "b"), id="4"),
+    ]
+    people, notes = assign_names(["p-0", "p-1"], grouping("a b", "p q"), replay(said))
+    assert people.names == ["Bob", None] and notes == [] == replay(said).notes[1:]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +22,7 @@ from review_store import grouped
 from facecluster.decisions import read
 from facecluster.people import current_run, people_with_current_names
 from facecluster.people.runs import read_faces
-from facecluster.review import open_review, session
+from facecluster.review import open_review, server, session
 from facecluster.review.people_view import RunData
 from facecluster.review.questions import Questions
 from facecluster.store import Store
@@ -370,3 +371,80 @@ def test_when_the_server_has_ended_the_page_says_so(browser: Any, tmp_path: Path
     page.until(lambda: "facecluster review' has ended" in page.one("#problem").text)
     browser.get("about:blank")
     browser.get_log("browser")  # drop the expected error that the server can't be reached
+
+
+def type_slowly(shown: Shown, text: str, pause: float) -> None:
+    """Type as a person does, whatever has the focus: events come from the browser itself."""
+    for letter in text:
+        special = {"\n": ("Enter", "Enter", 13, "\r"), "\t": ("Tab", "Tab", 9, "")}.get(letter)
+        key, code, number, inserted = special or (letter, f"Key{letter.upper()}", ord(letter.upper()), letter)
+        more = {"text": inserted} if inserted else {}
+        event = {"key": key, "code": code, "windowsVirtualKeyCode": number}
+        shown.browser.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyDown", **event, **more})
+        shown.browser.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyUp", **event})
+        time.sleep(pause)
+
+
+def test_names_that_are_typed_fast_are_whole(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 names at 60 ms a key, with Enter and three tabs between them, while each answer of the server takes 300 ms."""
+    store, _, _ = grouped(tmp_path, (9, 9, 9, 8, 8, 8, 7, 7, 7, 6, 6, 6, 5, 5, 5, 4, 4, 4, 3, 3, 3, 3), singles=0)
+    shown = Shown(browser, store)
+    try:
+        answer = server._Handler._send
+
+        def slow(*args: Any, **more: Any) -> None:
+            time.sleep(0.3)
+            answer(*args, **more)
+
+        monkeypatch.setattr(server._Handler, "_send", slow)
+        people = [person for person, _, _ in shown.people()]
+        names = {person: f"person{chr(97 + i)}{chr(122 - i)}x" for i, person in enumerate(people[:20])}
+        shown.key(f"name-{people[0]}").click()
+        for name in names.values():
+            type_slowly(shown, f"{name}\n\t\t\t", 0.06)
+        shown.until(lambda: len(read(store).decisions) >= 20)
+        shown.said(f"Named {names[people[19]]}")
+    finally:
+        shown.stop()
+    assert [d.name for d in read(store).decisions] == list(names.values())
+    known = people_with_current_names(store)
+    assert known is not None and dict(zip(known[0].person_ids, known[0].names, strict=True)) == dict.fromkeys(people) | names
+
+
+def test_an_update_keeps_the_focus_wherever_its_element_goes(shown: Shown) -> None:
+    """Against building the list anew: the same elements in the same order, whatever changes; and the field keeps what is typed."""
+    script = """
+      const done = arguments[arguments.length - 1];
+      import("/update.js").then(({ update }) => {
+        const place = document.createElement("ul");
+        document.body.append(place);
+        const item = (id) => {
+          const li = document.createElement("li");
+          li.dataset.id = id;
+          const input = document.createElement("input");
+          input.type = "text";
+          li.append(`item ${id} of ${Math.random()}`, input);
+          return li;
+        };
+        let seed = 7;
+        const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+        update(place, ["a", "b", "c", "d", "e"].map(item));
+        const field = place.children[2].lastChild;
+        field.focus();
+        field.value = "typed";
+        const wrong = [];
+        for (let n = 0; n < 300; n += 1) {
+          const ids = [..."abcdefgh"].filter((id) => id === "c" || random() < 0.7).sort(() => random() - 0.5);
+          const made = ids.map(item);
+          const texts = made.map((li) => li.firstChild.data);
+          update(place, made);
+          const shown = [...place.children];
+          const same = (one, two) => one.join() === two.join();
+          if (!same(shown.map((li) => li.dataset.id), ids) || !same(shown.map((li) => li.firstChild.data), texts)) wrong.push(ids.join());
+          if (document.activeElement !== field || field.value !== "typed") wrong.push(`focus at ${n}`);
+        }
+        place.remove();
+        done(wrong);
+      });
+    """
+    assert shown.browser.execute_async_script(script) == []

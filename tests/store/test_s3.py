@@ -47,6 +47,12 @@ def s3() -> Iterator[Any]:
     server.stop()
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report of a store in a bucket goes to the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten photos of a demo collection, including the damaged one."""

@@ -64,8 +64,8 @@ def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
 class Folder:
     """The faces of a store in the order of their ids, with what is known about them."""
 
-    def __init__(self, store: Store, labels: list[Label], judge: Path) -> None:
-        self.ids, vectors = load_vectors(store, "embeddings/bundled")
+    def __init__(self, store: Store, labels: list[Label], judge: Path, table: str) -> None:
+        self.ids, vectors = load_vectors(store, table)
         self.vectors = np.asarray(vectors, np.float32)
         rows = {r["face_id"]: r for r in store.read_all("faces", FACES, ["face_id", "photo_id", "box"]).to_pylist()}
         uris = {r["photo_id"]: r["uri"] for r in store.read_all("photos", PHOTOS, ["photo_id", "uri"]).to_pylist()}
@@ -122,18 +122,21 @@ def main() -> None:
     for name in ("photos", "faces", "album", "judge", "work"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="bundled", help="embedder, as facecluster run takes it")
+    parser.add_argument("--detector", default="bundled", help="face detector, likewise")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("-o", "--out", type=Path)
     options = parser.parse_args()
     labels = build(options.photos, options.faces, options.album, options.work / "photos", options.seed)
+    embedding, detecting = EmbedConfig(model=options.model), DetectConfig(detector=options.detector)
     store = Store(str(options.work / "store"))
     store.create()
     started = time.process_time()
-    embed_photos([str(options.work / "photos")], store, DetectConfig(), EmbedConfig(), bars=silent)
+    embed_photos([str(options.work / "photos")], store, detecting, embedding, bars=silent)
     spent = time.process_time() - started
-    cluster_faces(store, EmbedConfig(), LinkConfig(), None, bars=silent)
-    folder = Folder(store, labels, options.judge)
-    table = store.read_all("identities/bundled", IDENTITIES, ["face_id", "identity"]).sort_by("face_id")
+    cluster_faces(store, embedding, LinkConfig(), None, bars=silent)
+    folder = Folder(store, labels, options.judge, embedding.table())
+    table = store.read_all(embedding.table().replace("embeddings", "identities"), IDENTITIES, ["face_id", "identity"]).sort_by("face_id")
     result: dict[str, object] = {
         "photos": len(list((options.work / "photos").iterdir())), "faces": len(folder.ids), "clear": int(folder.clear.sum()),
         "labelled": folder.labels, "labelled found": folder.found, "embed: processor seconds": round(spent, 1),

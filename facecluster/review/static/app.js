@@ -6,6 +6,7 @@ import { app, count, el } from "./parts.js";
 import { draw as drawPeople } from "./people.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
+import { update } from "./update.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
@@ -43,18 +44,28 @@ function announce(text) {
   app.fail(null);
 }
 
-/** Carry out an action, announce it, and draw the result; returns whether it succeeded. */
-app.act = async (action, message) => {
-  try {
-    const made = await post(action);
-    announce([message, ...made.notes].join(". "));
-  } catch (error) {
-    app.fail(error);
-    await app.refresh();
-    return false;
-  }
-  await app.refresh();
-  return true;
+let waiting = 0; // actions that the server has not answered
+let last = Promise.resolve();
+
+/** Carry out an action after those before it, announce it, and draw the result of all; returns whether it succeeded. */
+app.act = (action, message) => {
+  waiting += 1;
+  turn += 1; // a page that is on its way does not know of it
+  const done = last.then(async () => {
+    try {
+      const made = await post(action);
+      announce([message, ...made.notes].join(". "));
+      return true;
+    } catch (error) {
+      app.fail(error);
+      return false;
+    } finally {
+      waiting -= 1;
+      if (!waiting) await app.refresh();
+    }
+  });
+  last = done.catch(() => {});
+  return done;
 };
 
 function drawHeader(state) {
@@ -95,21 +106,14 @@ app.refresh = async () => {
   }
 };
 
-/** Replace the page, but keep the focus and the text that is being typed in a search field. */
+/** Show the page; what stays on it keeps the focus and what is being typed. */
 function redraw(parts) {
   const active = document.activeElement;
-  const key = active && active.dataset ? active.dataset.key : undefined;
-  const typed = active && active.tagName === "INPUT" && active.type !== "checkbox" ? [active.value, active.selectionStart, active.selectionEnd] : null;
-  const inside = main.contains(active);
-  main.replaceChildren(...parts);
-  if (!key || !inside) return;
-  const again = main.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  if (!again) return main.focus({ preventScroll: true });
-  again.focus({ preventScroll: true });
-  if (typed && again.tagName === "INPUT" && again.type === "search") {
-    again.value = typed[0];
-    again.setSelectionRange(typed[1], typed[2]);
-  }
+  const inside = active !== main && main.contains(active);
+  app.updating = true;
+  update(main, parts);
+  app.updating = false;
+  if (inside && !main.contains(active)) main.focus({ preventScroll: true });
 }
 
 const typing = (e) => e && (e.tagName === "SELECT" || (e.tagName === "INPUT" && e.type !== "checkbox"));
@@ -122,7 +126,7 @@ function busy() {
 }
 
 async function checkForChanges() {
-  if (document.hidden || busy()) return;
+  if (document.hidden || waiting || busy()) return;
   const state = await get("state").catch((error) => app.fail(error));
   if (state && drawn && state.version !== drawn) await app.refresh();
 }

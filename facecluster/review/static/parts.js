@@ -1,14 +1,16 @@
 // Elements that several pages use. All text is inserted as text, never as HTML, because names and paths may contain anything.
 
 import { get } from "./api.js";
+import { update } from "./update.js";
 
 export const app = { refresh: () => {}, act: async () => {}, go: () => {}, state: {} };
 
-/** An element with attributes (on* are listeners) and children (strings become text). `key` identifies it again after a redraw. */
+/** An element with attributes (on* are listeners) and children (strings become text). `key` identifies it again after an update. */
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
+  made.listeners = Object.keys(attributes).filter((name) => name.startsWith("on"));
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) made[name] = value;
     else if (name === "key") made.dataset.key = value;
     else if (name === "value" || name === "checked" || name === "disabled") made[name] = value;
     else if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
@@ -22,42 +24,41 @@ export const percent = (share) => `${share >= 1 ? 100 : Math.min(99.9, Math.roun
 export const label = (person) => person.name || `Unnamed ${person.id}`;
 
 export function crop(face, size = 112) {
-  const image = el("img", { class: "crop", src: `/crop/${encodeURIComponent(face)}`, alt: "", width: size, height: size, loading: "lazy", decoding: "async", draggable: "false" });
-  image.addEventListener("error", () => image.classList.add("none"));
-  return image;
+  return el("img", {
+    class: "crop", src: `/crop/${encodeURIComponent(face)}`, alt: "", width: size, height: size, loading: "lazy", decoding: "async", draggable: "false",
+    onerror: (event) => event.target.classList.add("none"),
+  });
 }
 
 /** An input for a name: Enter or leaving the field saves it, Escape restores the old name. */
 export function nameField(person, key) {
-  const input = el("input", {
-    type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,
-  });
-  let sent = person.name;
-  const save = () => {
-    if (input.value.trim() === sent) return;
-    sent = input.dataset.saved = input.value.trim();
-    app.act({ act: "name", person: person.id, name: sent }, sent ? `Named ${sent}` : "Name removed");
+  const save = ({ target }) => {
+    const name = target.value.trim();
+    if (app.updating || name === target.dataset.saved) return; // a field that leaves the page says nothing
+    target.dataset.saved = name;
+    app.act({ act: "name", person: person.id, name }, name ? `Named ${name}` : "Name removed");
   };
-  input.addEventListener("change", save);
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") save();
-    if (event.key === "Escape") input.value = sent;
+  return el("input", {
+    type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,
+    onchange: save,
+    onkeydown: (event) => {
+      if (event.key === "Enter") save(event);
+      if (event.key === "Escape") event.target.value = event.target.dataset.saved;
+    },
+    oninput: suggest,
   });
-  suggest(input);
-  return input;
 }
 
+let suggesting;
+
 /** Fills the list of known names while the user types. */
-export function suggest(input) {
-  let timer;
-  input.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(async () => {
-      if (!input.value.trim()) return;
-      const found = await get("people", { q: input.value, show: "named", limit: 8 }).catch(() => ({ people: [] }));
-      document.getElementById("known").replaceChildren(...found.people.map((p) => el("option", { value: p.name })));
-    }, 150);
-  });
+export function suggest({ target }) {
+  clearTimeout(suggesting);
+  suggesting = setTimeout(async () => {
+    if (!target.value.trim()) return;
+    const found = await get("people", { q: target.value, show: "named", limit: 8 }).catch(() => ({ people: [] }));
+    document.getElementById("known").replaceChildren(...found.people.map((p) => el("option", { value: p.name })));
+  }, 150);
 }
 
 /** Buttons for the pages of a list. */
@@ -78,7 +79,7 @@ export function pager(query, total, limit, to) {
 
 /** A drop-down list of [value, text]. */
 export function choice(name, key, options, value, onchange) {
-  const select = el("select", { key, onchange: () => onchange(select.value) });
+  const select = el("select", { key, onchange: ({ target }) => onchange(target.value) });
   for (const [v, text] of options) select.append(el("option", { value: v }, text));
   select.value = value || "";
   if (select.selectedIndex < 0) select.selectedIndex = 0;
@@ -89,21 +90,22 @@ export function choice(name, key, options, value, onchange) {
 export function tray(...children) {
   const place = document.getElementById("tray");
   place.hidden = children.length === 0;
-  place.replaceChildren(...children.filter(Boolean));
+  update(place, children.filter(Boolean));
 }
 
 /** A field and a button to move faces to a person. */
 export function moveTo(faces, done) {
-  const input = el("input", { type: "text", placeholder: "Name of a person", "aria-label": "Name of the person whom these faces show", list: "known", autocomplete: "off", key: "give-name" });
-  suggest(input);
-  const move = async () => {
-    const wanted = input.value.trim().toLocaleLowerCase();
-    if (!wanted) return input.focus();
+  const input = el("input", {
+    type: "text", placeholder: "Name of a person", "aria-label": "Name of the person whom these faces show", list: "known", autocomplete: "off", key: "give-name",
+    oninput: suggest, onkeydown: (event) => event.key === "Enter" && move(event.target),
+  });
+  const move = async (field) => {
+    const wanted = field.value.trim().toLocaleLowerCase();
+    if (!wanted) return field.focus();
     const found = await get("people", { q: wanted, show: wanted.startsWith("p-") ? "" : "named", limit: 50 });
     const person = found.people.find((p) => p.id === wanted || p.name.toLocaleLowerCase() === wanted);
-    if (!person) return app.fail(new Error(`No person is called ${input.value}. Split the faces off, then name the new person.`));
+    if (!person) return app.fail(new Error(`No person is called ${field.value}. Split the faces off, then name the new person.`));
     if (await app.act({ act: "give", person: person.id, faces: faces() }, `Moved to ${label(person)}`)) done();
   };
-  input.addEventListener("keydown", (event) => event.key === "Enter" && move());
-  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: move }, "Move to this person"));
+  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: ({ target }) => move(target.previousElementSibling) }, "Move to this person"));
 }

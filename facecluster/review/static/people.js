@@ -4,43 +4,47 @@ import { get } from "./api.js";
 import { app, choice, count, crop, el, label, nameField, pager, percent, tray } from "./parts.js";
 
 const LIMIT = 60;
+let searching; // timer
 const selected = new Map(); // id -> person, on all pages of the list
 
 function card(person) {
   const box = el("input", {
     type: "checkbox", checked: selected.has(person.id), "aria-label": `Select ${label(person)}`, key: `tick-${person.id}`,
-    onchange: () => {
-      if (box.checked) selected.set(person.id, person);
+    onchange: ({ target }) => {
+      if (target.checked) selected.set(person.id, person);
       else selected.delete(person.id);
       choices();
     },
   });
   const years = person.years[1] ? (person.years[0] === person.years[1] ? `${person.years[0]}` : `${person.years[0]} to ${person.years[1]}`) : "";
-  const item = el(
-    "li", { class: "card", draggable: "true", "data-id": person.id },
+  return el(
+    "li", { class: "card", draggable: "true", "data-id": person.id, ...dragging(person) },
     el("a", { class: "open", href: `#/person/${person.id}`, "aria-label": `${label(person)}, ${count(person.faces, "face")}`, key: `open-${person.id}`, draggable: "false" }, crop(person.best)),
     el("div", { class: "row" }, box, nameField(person, `name-${person.id}`)),
     el("p", { class: "dim" }, `${count(person.faces, "face")}, ${count(person.photos, "photo")}`),
     el("p", { class: "dim" }, `${percent(person.sure)} sure${years ? ` · ${years}` : ""}`),
   );
-  item.addEventListener("dragstart", (event) => {
+}
+
+/** Listeners of a card: it can be dragged onto another one. */
+const dragging = (person) => ({
+  ondragstart: (event) => {
     event.dataTransfer.setData("text/x-person", person.id);
     event.dataTransfer.effectAllowed = "move";
-  });
-  item.addEventListener("dragover", (event) => {
+  },
+  ondragover: (event) => {
     if (!event.dataTransfer.types.includes("text/x-person")) return;
     event.preventDefault();
-    item.classList.add("over");
-  });
-  item.addEventListener("dragleave", () => item.classList.remove("over"));
-  item.addEventListener("drop", (event) => {
+    event.currentTarget.classList.add("over");
+  },
+  ondragleave: (event) => event.currentTarget.classList.remove("over"),
+  ondrop: (event) => {
     event.preventDefault();
-    item.classList.remove("over");
+    event.currentTarget.classList.remove("over");
     const other = event.dataTransfer.getData("text/x-person");
     if (other && other !== person.id) merge([person.id, other]);
-  });
-  return item;
-}
+  },
+});
 
 async function merge(people) {
   if (await app.act({ act: "merge", people }, `Merged ${people.length} people`)) {
@@ -73,11 +77,12 @@ function choices() {
 
 function filters(query, to) {
   const change = (key) => (value) => to({ ...query, [key]: value, offset: 0 });
-  const search = el("input", { type: "search", id: "search", value: query.q || "", key: "search", autocomplete: "off", placeholder: "name or p-…" });
-  let timer;
-  search.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => change("q")(search.value), 200);
+  const search = el("input", {
+    type: "search", id: "search", value: query.q || "", key: "search", autocomplete: "off", placeholder: "name or p-…",
+    oninput: ({ target }) => {
+      clearTimeout(searching);
+      searching = setTimeout(() => change("q")(target.value), 200);
+    },
   });
   const sizes = [["", "any"], ["2-4", "2 to 4 faces"], ["5-19", "5 to 19"], ["20-99", "20 to 99"], ["100-", "100 and more"]];
   const size = query.least || query.most ? `${query.least || ""}-${query.most || ""}` : "";

@@ -10,8 +10,8 @@ let shown = ""; // the person whose faces are selected
 function tile(face, person, choices) {
   const box = el("input", {
     type: "checkbox", checked: selected.has(face.id), "aria-label": `Select the face in ${face.photo}`, key: `tick-${face.id}`,
-    onchange: () => {
-      if (box.checked) selected.add(face.id);
+    onchange: ({ target }) => {
+      if (target.checked) selected.add(face.id);
       else selected.delete(face.id);
       choices();
     },

@@ -1,0 +1,88 @@
+"""What detectors in ONNX files say, as boxes and landmarks: one function for each family of networks.
+
+Each takes the outputs of one picture and its padded height and width in px, and gives candidates that overlap each other still. Boxes are
+x, y, w, h, landmarks in order right eye, left eye, nose, right and left corner of the mouth (the person's right), both in px of the
+picture; scores are 0 to 1. Cells are ordered row by row.
+
+yunet   Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", as OpenCV's FaceDetectorYN decodes it. Outputs cls, obj, bbox, kps
+        at strides 8, 16, 32. score = sqrt(cls * obj); centre = (cell + bbox[:2]) * stride, size = exp(bbox[2:]) * stride, landmark =
+        (cell + kps) * stride, where cell is column and row.
+scrfd   Guo et al. 2021, "Sample and Computation Redistribution for Efficient Face Detection", as insightface decodes it (also its packs
+        buffalo_l, buffalo_s and antelopev2). Scores, distances from the cell's corner (column, row) * stride to the box's left, top, right
+        and bottom, and to the landmarks, in strides. Two anchors a cell at strides 8, 16, 32, or one at 8 to 128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.models.views import Candidates
+
+Floats = NDArray[np.float32]
+Decode = Callable[[Sequence[Floats], int, int, float], Candidates]  # outputs, height, width, lowest score
+_YUNET_STRIDES = (8, 16, 32)
+_YUNET = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _YUNET_STRIDES]
+_SCRFD_STRIDES = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}  # by number of outputs: strides, anchors a cell
+USUAL_THRESHOLD = {"yunet": 0.8, "scrfd": 0.5}  # lowest score of a face if the card states none; scrfd: as insightface has it
+
+
+def _cells(height: int, width: int, stride: int, anchors: int = 1) -> NDArray[np.float32]:
+    """Column and row (n, 2) of each prediction."""
+    row, column = np.mgrid[: height // stride, : width // stride]
+    return np.repeat(np.stack([column.ravel(), row.ravel()], axis=1), anchors, axis=0).astype(np.float32)
+
+
+def decode_yunet(outputs: Sequence[Floats], height: int, width: int, threshold: float) -> Candidates:
+    """As the module says; `outputs` are cls, obj, bbox, kps, each at strides 8, 16, 32."""
+    boxes, marks, scores = [], [], []
+    for i, stride in enumerate(_YUNET_STRIDES):
+        cls, obj, box, kps = (outputs[i + 3 * k].reshape(-1, n) for k, n in enumerate((1, 1, 4, 10)))
+        score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+        rows = np.flatnonzero(score >= threshold)
+        cell = _cells(height, width, stride)[rows]
+        size = np.exp(np.clip(box[rows, 2:], -10, 10)) * stride
+        boxes.append(np.concatenate([(cell + box[rows, :2]) * stride - size / 2, size], axis=1))
+        marks.append((cell[:, None] + kps[rows].reshape(-1, 5, 2)) * stride)
+        scores.append(score[rows])
+    return Candidates(np.concatenate(boxes), np.concatenate(marks), np.concatenate(scores))
+
+
+def decode_scrfd(outputs: Sequence[Floats], height: int, width: int, threshold: float) -> Candidates:
+    """As the module says; `outputs` are the scores at all strides, then the boxes, then the landmarks."""
+    strides, anchors = _SCRFD_STRIDES[len(outputs)]
+    boxes, marks, scores = [], [], []
+    for i, stride in enumerate(strides):
+        score, box, kps = (outputs[i + len(strides) * k].reshape(-1, n) for k, n in enumerate((1, 4, 10)))
+        rows = np.flatnonzero(score[:, 0] >= threshold)
+        corner = _cells(height, width, stride, anchors)[rows] * stride
+        low, high = corner - box[rows, :2] * stride, corner + box[rows, 2:] * stride
+        boxes.append(np.concatenate([low, high - low], axis=1))
+        marks.append(corner[:, None] + kps[rows].reshape(-1, 5, 2) * stride)
+        scores.append(score[rows, 0])
+    return Candidates(np.concatenate(boxes), np.concatenate(marks), np.concatenate(scores))
+
+
+DECODERS: dict[str, Decode] = {"yunet": decode_yunet, "scrfd": decode_scrfd}
+
+
+def divisor(outputs: int) -> int:
+    """Of what the sides of a picture must be multiples, px, for a graph with so many outputs."""
+    return max(_SCRFD_STRIDES.get(outputs, (_YUNET_STRIDES, 1))[0])
+
+
+def family_of(shapes: dict[str, list[Any]]) -> str | None:
+    """The family of a graph with these outputs, shapes by name; None if it is none of these."""
+    if set(_YUNET) <= set(shapes):
+        return "yunet"
+    lengths = [shape[-1] if shape else None for shape in shapes.values()]
+    third = len(lengths) // 3
+    return "scrfd" if len(lengths) in _SCRFD_STRIDES and lengths == [1] * third + [4] * third + [10] * third else None
+
+
+def output_order(family: str, names: Sequence[str]) -> list[int]:
+    """Which of the graph's outputs, named in its order, the family's decoder takes."""
+    return [list(names).index(name) for name in _YUNET] if family == "yunet" else list(range(len(names)))

@@ -1,0 +1,61 @@
+"""An ONNX file as an embedder: aligned faces to vectors of length 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facecluster.errors import ModelError
+from facecluster.geometry import CROP
+from facecluster.models.card import Card
+from facecluster.models.onnx_session import OnnxSession
+
+_BATCH = 32  # faces a forward pass
+
+
+class OnnxEmbedder:
+    """A model for the embed stage; see `facecluster.models.registry.Embedder`."""
+
+    def __init__(self, card_path: Path, card: Card, device: str = "cpu") -> None:
+        """The weights lie beside the card. Raises ModelError: they can't be used, or do not fit the card."""
+        assert card.input is not None
+        self.card, self.side = card, card.input.size
+        self.session = OnnxSession(card_path.with_suffix(".onnx"), card.input, device, card.sha256)
+        if self.session.size not in (None, (self.side, self.side)):
+            expected = f"expected pictures of {self.side} px, as the card {card_path} says"
+            raise ModelError(f"{expected}, found weights that take {self.session.size}: correct the card")
+
+    def embed(self, crops: NDArray[np.uint8], *, mirror: bool = True) -> NDArray[np.float32]:
+        """As `Embedder.embed` says. A network that wants another size than 112 px gets the same face, resized."""
+        if crops.ndim != 4 or crops.shape[1:] != (CROP, CROP, 3) or crops.dtype != np.uint8:
+            raise ValueError(f"expected crops (n, {CROP}, {CROP}, 3) uint8, found {crops.shape} {crops.dtype}")
+        out = np.zeros((len(crops), self.card.dim), dtype=np.float32)
+        for i in range(0, len(crops), _BATCH):
+            faces = _resized(crops[i : i + _BATCH], self.side)
+            total = self._vectors(faces)
+            if mirror:
+                total = total + self._vectors(np.ascontiguousarray(faces[:, :, ::-1]))
+            length = np.linalg.norm(total, axis=1, keepdims=True)
+            out[i : i + _BATCH] = total / np.maximum(length, 1e-12)
+        return out
+
+    def _vectors(self, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
+        step = 1 if self.session.one_by_one else _BATCH
+        parts = [faces[i : i + step] for i in range(0, len(faces), step)]
+        found = np.concatenate([self.session.run(part)[0].reshape(len(part), -1) for part in parts])
+        if found.shape != (len(faces), self.card.dim) or not np.isfinite(found).all():
+            state = "" if np.isfinite(found).all() else ", some not finite"
+            expected = f"expected vectors ({len(faces)}, {self.card.dim}) of the model {self.card.name}"
+            raise ModelError(f"{expected}, found {found.shape}{state}: correct its card")
+        return found.astype(np.float64)
+
+
+def _resized(faces: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    if side == faces.shape[1]:
+        return faces
+    planes = torch.from_numpy(np.ascontiguousarray(faces)).permute(0, 3, 1, 2)
+    changed = torch.nn.functional.interpolate(planes, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return np.ascontiguousarray(changed.permute(0, 2, 3, 1).numpy())
