@@ -39,6 +39,7 @@ _COMMANDS = {
     "curate": "Make a clean data set: labels checked, duplicates out, split by person.",
     "evaluate": "Measure the people found against known answers.",
     "demo": "Try it on synthetic people: needs no photos and no network.",
+    "plan": "Say what a job takes before it starts: time, memory, disk, network, cost.",
     "models": "Use other models than the bundled ones.",
     "doctor": "Print what this machine has, and what to install for more.",
 }

@@ -11,6 +11,7 @@ import click
 from facecluster.cli import calibration, jobs
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, memory_option, model_option, renamed_option, scheduler_option, workers_option
+from facecluster.cli.plan import say_time_to_group
 from facecluster.cli.printing import print_changes, printable
 from facecluster.errors import InputError, shell
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     "--algorithm", type=click.Choice(["facecluster", "hdbscan"]), default="facecluster", show_default=True,
     help="'hdbscan' groups by the Python library hdbscan alone, for comparison.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print how long it takes and what would change; change nothing.")
 @renamed_option("--full", old="--anew", is_flag=True, help="Group all faces from the start, even if only a few are new.")
 @click.option("--calibrate", is_flag=True, help="Before grouping, fit the stated probabilities to the names and decisions you gave.")
 @renamed_option("--reset-calibration", old="--uncalibrate", is_flag=True, help="Return to the probabilities of the model card.")
@@ -108,6 +109,8 @@ def command(
             if not as_json:
                 click.echo("the model card's probabilities are in use again" if there else "there is no calibration: nothing to remove")
         where = {"workers": workers, "scheduler": scheduler, "memory": memory}
+        if dry_run:
+            say_time_to_group(store, model, workers, memory)
         _group(store, model, as_json, dry_run, full, reading, said, where, algorithm=algorithm, **changes)
 
 
