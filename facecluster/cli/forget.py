@@ -10,6 +10,7 @@ import click
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option
 from facecluster.cli.printing import printable
+from facecluster.errors import shell
 
 
 @click.command("forget")
@@ -58,7 +59,7 @@ def command(store: str, who: tuple[str, ...], yes: bool, dry_run: bool, as_json:
     for receipt in receipts:
         _print(receipt, [], as_json, done=True)
     if not as_json:
-        shown = printable(store)
+        shown = shell(store)
         click.echo(f"to group without them: 'facecluster cluster {shown}'; for a new report: 'facecluster report {shown}'", err=True)
 
 

@@ -132,7 +132,7 @@ def drop_temporary(store: Store, name: str, plan: ForgetPlan, write: bool) -> in
 def drop_outputs(store: Store, name: str, plan: ForgetPlan, write: bool) -> int:
     """Reports, exports and data sets that were written into the store: their files, of a data set the whole folder; gives their number."""
     total = 0
-    for folder, files in _output_folders(store):
+    for folder, files in output_folders(store):
         total += len(files)
         if write:
             remove_report(str(folder))
@@ -144,7 +144,7 @@ def drop_outputs(store: Store, name: str, plan: ForgetPlan, write: bool) -> int:
     return total
 
 
-def _output_folders(store: Store) -> Iterator[tuple[Path, list[Path]]]:
+def output_folders(store: Store) -> Iterator[tuple[Path, list[Path]]]:
     """Folders in the store that a report, an export or `curate` wrote, and their files; last the one by which they are known."""
     if not store.is_local:
         return

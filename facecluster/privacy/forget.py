@@ -17,6 +17,7 @@ from typing import Any
 
 from facecluster import __version__
 from facecluster.photos.forgotten import TABLE, add_marks, read_forgotten
+from facecluster.privacy.files import output_folders
 from facecluster.privacy.forget_plan import ForgetPlan, read_plan, write_plan
 from facecluster.privacy.make_plan import make_plan, mark_of_words
 from facecluster.privacy.places import free_all, is_known
@@ -87,11 +88,12 @@ def _left(store: Store, plan: ForgetPlan) -> Iterator[str]:
     if not store.is_local:
         return
     needles = [form for text in (*plan.names, *plan.faces, *plan.photos, *plan.uris) for form in _forms(text)]
+    outputs = {path for _, paths in output_folders(store) for path in paths}  # go as a whole
     for folder, _, names in os.walk(store.root):
         for name in names:
             path = Path(folder, name)
             inside = path.relative_to(store.root).as_posix()
-            if not is_known(inside) and path.is_file() and not path.is_symlink():
+            if not is_known(inside) and path not in outputs and path.is_file() and not path.is_symlink():
                 if path.stat().st_size > _MOST or any(needle in data for data in [path.read_bytes()] for needle in needles):
                     yield inside
 

@@ -58,7 +58,9 @@ def test_nothing_of_a_forgotten_person_is_found_in_any_byte(full: Full) -> None:
         assert len(where(root, some)) > 2, what
     held = where(root, needles["crop"] + needles["vector"])
     assert all(any(place in name for name in held) for place in ("index/", "report/", "dataset/", "faces/", ".tmp", "embeddings/other"))
+    planned = json.loads(call("forget", full.store.url, NAMES[0], "--json").output)
     receipt = json.loads(call("forget", full.store.url, NAMES[0], "--yes", "--json").output)
+    assert planned["dry_run"] and (planned["left"], planned["removed"]) == (receipt["left"], receipt["removed"])
     left = {what: where(root, some) for what, some in needles.items()}
     assert left == {what: ["note of the user.txt"] if what == "name" else [] for what in needles}
     assert receipt["left"] == ["note of the user.txt"]
