@@ -25,7 +25,7 @@ from facecluster.store.replace_file import place, swap_in, sync_folder
 HARD, SYMBOLIC = "hard", "symbolic"
 _MAX_BYTES = 255  # of a file's name
 _MAX_NAMES = 1000  # names tried for one file
-_LEFTOVER = re.compile(r"\.facecluster-[0-9a-f]{32}\.tmp")
+_LEFTOVER = re.compile(r"\.facecluster-[0-9a-f]{32}(\.link)?\.tmp")
 
 
 class FileError(FaceclusterError):
@@ -149,7 +149,7 @@ def _copy(source: str, target: str, sha256: str) -> None:
 
 def link(keeper: str, path: str, kind: str, sha256: str | None = None) -> None:
     """Put a link to `keeper` at `path`: at a free name, or instead of a file with these bytes. Raises FileExistsError, FileError."""
-    temporary = _temporary_name(path)
+    temporary = _temporary_name(path, ".link")
     try:
         if kind == HARD:
             os.link(keeper, temporary)
@@ -183,11 +183,16 @@ def is_link_to(path: str, keeper: str) -> bool:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Remove temporary copies and links of interrupted operations."""
+    """Remove temporary copies and links of interrupted operations.
+
+    Under the name of a link may lie the photo that it was exchanged with, if the machine stopped before that was compared: it stays.
+    """
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        if _LEFTOVER.fullmatch(name):
-            os.unlink(os.path.join(folder, name))
+        if found := _LEFTOVER.fullmatch(name):
+            path = os.path.join(folder, name)
+            if not found[1] or os.path.islink(path) or os.lstat(path).st_nlink > 1:
+                os.unlink(path)
 
 
-def _temporary_name(path: str) -> str:
-    return os.path.join(os.path.dirname(path), f".facecluster-{uuid.uuid4().hex}.tmp")
+def _temporary_name(path: str, kind: str = "") -> str:
+    return os.path.join(os.path.dirname(path), f".facecluster-{uuid.uuid4().hex}{kind}.tmp")

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecluster.dedup import Row, UndoFile, from_csv, read_undo_file, to_csv, undo
+from facecluster.dedup.files import remove_leftovers
 from facecluster.dedup.undo_file import UndoEntry
 from facecluster.errors import InputError
 
@@ -408,3 +409,15 @@ def test_a_plan_or_an_undo_file_of_another_store_does_nothing(photos: dict[str, 
     bare.close()
     back = undo(read_undo_file(bare.path, key))
     assert back.done == [] and "does not prove" in back.passed_over[0][1] and photos["copy"].exists()
+
+
+def test_of_leftovers_one_that_may_be_a_photo_stays(tmp_path: Path) -> None:
+    """The machine stops after a photo and the link that replaces it changed names, and before the photo was compared."""
+    begin = ".facecluster-" + "0123456789abcdef" * 2
+    (tmp_path / f"{begin}.link.tmp").write_bytes(b"saved at this moment")
+    (tmp_path / "kept.jpg").write_bytes(b"kept")
+    os.link(tmp_path / "kept.jpg", tmp_path / f"{begin[:-1]}0.link.tmp")
+    (tmp_path / f"{begin[:-1]}1.link.tmp").symlink_to(tmp_path / "kept.jpg")
+    (tmp_path / f"{begin[:-1]}2.tmp").write_bytes(b"half of a copy")
+    remove_leftovers(str(tmp_path))
+    assert {p.name for p in tmp_path.iterdir()} == {f"{begin}.link.tmp", "kept.jpg"}

@@ -48,6 +48,14 @@ ALONE = (train_quantiser, spanning_forest._join)  # tasks that the others wait f
 KEPT = {"link": ("links", "linking"), "identify": ("identities", "runs", "people.csv", "grouping"), "report": ("report",)}
 
 
+def measure_apart(command: Sequence[str], out: Path) -> None:
+    """Measure in a process of its own, which prints rows as JSON; print them, and keep them in the table."""
+    rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    for row in rows:
+        print(json.dumps(row), flush=True)
+    keep(rows, out)
+
+
 def model(dim: int, folder: Path) -> str:
     """The bundled model, or a card like its own for longer vectors."""
     if dim == 128:
@@ -238,10 +246,7 @@ def main() -> None:
                 elif made.is_file() and made.name != "store.json":
                     made.unlink()
             command = [sys.executable, __file__, "--measure", str(folder), "--dim", str(args.dim), "--ways", way]
-            rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-            for row in rows:
-                print(json.dumps(row), flush=True)
-            keep(rows, args.out)
+            measure_apart(command, args.out)
         shutil.rmtree(folder)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from growth import TABLE, keep, peak, silent, size_of, status
+from growth import TABLE, measure_apart, peak, silent, size_of, status
 from PIL import Image
 
 from facecluster import pipeline
@@ -111,10 +110,7 @@ def main() -> None:
             made = work / name
             draw(made, *KINDS[name])
         command = [sys.executable, __file__, "--measure", str(made)]
-        rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        for row in rows:
-            print(json.dumps(row), flush=True)
-        keep(rows, args.out)
+        measure_apart(command, args.out)
     shutil.rmtree(work)
 
 
