@@ -17,9 +17,10 @@ from facecluster.store.schemas import (
     links_schema,
     table_of,
 )
-from facecluster.store.store import FORGETTING, FORMAT, KIND, STORE_FILE, ShardResult, Stamp, Store, settings_hash
+from facecluster.store.store import FORGETTING, FORMAT, KIND, STORE_FILE, ShardResult, Stamp, Store, settings_hash, stamp_of
 
 __all__ = [
     "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "LINKS_K", "PHOTOS",
-    "STORE_FILE", "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
+    "STORE_FILE", "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash", "stamp_of",
+    "table_of",
 ]  # fmt: skip

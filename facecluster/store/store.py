@@ -7,7 +7,6 @@ a stamp under the key `facecluster`: the settings that the shard was made with. 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import uuid
@@ -20,15 +19,16 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
-from facecluster.errors import StampError, StoreError
+from facecluster.errors import StampError, StoreError, shell
+from facecluster.store.digest import read_metadata, read_parquet, sealed_parquet
 from facecluster.store.schemas import in_schema
 
 FORMAT = 1  # of the store; newer formats are refused
 STORE_FILE = "store.json"
+STAMP_KEY = b"facecluster"  # of a shard's metadata
 KIND = "facecluster store"
 FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
 
@@ -204,11 +204,8 @@ class Store:
     def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp) -> None:
         """Write a shard with its stamp."""
         schema = data.schema.with_metadata({"facecluster": json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
-        buffer = io.BytesIO()
-        words = [f.name for f in schema if not pa.types.is_nested(f.type)]  # not numbers of vectors: long work for nothing
-        pq.write_table(data.cast(schema), buffer, compression="zstd", use_dictionary=words)
         try:
-            self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
+            self.write_bytes(sealed_parquet(data.cast(schema)), table, f"part-{shard}.parquet")
         except self.io_errors as e:
             path = self.shard_path(table, shard)
             raise StoreError(f"expected to write {path}, found: {_line(e)}. Correct that and run again: finished shards are kept") from e
@@ -224,11 +221,15 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                # without Arrow's threads: one that lets go of bytes, a Python object, while the interpreter exits ends it with SIGABRT
-                # (apache/arrow issue 50482; docs/decisions.md). `pre_buffer` alone reads in threads, whatever `use_threads` says
-                return pq.ParquetFile(f, pre_buffer=False).read(columns=columns, use_threads=False)
+                found = read_parquet(f, columns)
+                stamp_of(found.schema.metadata or {STAMP_KEY: b"{}"}, path)
+                return found
         except (*self.io_errors, pa.ArrowException) as e:
-            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
+            raise self._damaged(path, e) from e
+
+    def _damaged(self, path: str, error: BaseException) -> StoreError:
+        repair = f"facecluster check {shell(self.url)} --repair"
+        return StoreError(f"expected a readable shard, found {path}: {_line(error)}. Next: '{repair}' says what is lost, and what can be made again")
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
         """All shards of a table as one, or some of its columns; columns that an older version did not write are null."""
@@ -238,8 +239,7 @@ class Store:
             try:
                 parts.append(in_schema(wanted, self.read(table, shard, columns)))
             except (KeyError, pa.ArrowException) as e:
-                found = f"expected a shard with the columns of {table}, found {self.shard_path(table, shard)}: {_line(e)}"
-                raise StoreError(f"{found}. Delete it and run again: it will be made again") from e
+                raise self._damaged(self.shard_path(table, shard), e) from e
         return pa.concat_tables(parts) if parts else wanted.empty_table()
 
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
@@ -247,14 +247,11 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                metadata = pq.read_metadata(f).metadata or {}
-            found = json.loads(metadata[b"facecluster"])
+                return stamp_of(read_metadata(f), path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (*self.io_errors, KeyError, pa.ArrowException) as e:
-            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
-        found.pop("format", None)
-        return dict(found)
+            raise self._damaged(path, e) from e
 
     def is_done(self, table: str, shard: str, stamp: Stamp, renewable: Collection[str] = (), kept: str | None = None) -> bool:
         """Whether a shard exists and was made with these settings. Raises StampError if it was made with others.
@@ -300,6 +297,15 @@ class Store:
                 done = apply(partial(self.is_done, table, stamp=stamp, renewable=renewable, kept=kept), shards[table])
                 whole[table] = {shard for shard, is_done in zip(shards[table], done, strict=True) if is_done}
         return sorted(set.intersection(*whole.values()))
+
+
+def stamp_of(metadata: Mapping[bytes, bytes], path: str) -> dict[str, Any]:
+    """The stamp in the metadata of a shard. Raises StoreError if the shard is of a newer format, KeyError or ValueError if there is none."""
+    found = dict(json.loads(metadata[STAMP_KEY]))
+    version = found.pop("format", FORMAT)
+    if not isinstance(version, int) or version > FORMAT:
+        raise StoreError(f"expected {path} of format {FORMAT} or older, found {version!r}: install a newer facecluster")
+    return found
 
 
 def _line(error: BaseException) -> str:
