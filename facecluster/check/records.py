@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -12,9 +11,8 @@ from facecluster.check.findings import Finding, Repair
 from facecluster.decisions import read
 from facecluster.errors import StoreError
 from facecluster.people.runs import POINTER, read_run
-from facecluster.store import STORE_FILE, Store
+from facecluster.store import STORE_FILE, TEMPORARY, Store
 
-TEMPORARY = re.compile(r"\..*\.tmp|.+\.[0-9a-f]{8}\.tmp")
 _FITTED = {  # JSON files that can be made again
     "runs/unchanged.json": "The next 'facecluster cluster' looks again at what has changed",
     "calibration/*.json": "Probabilities are those of the model card until 'facecluster cluster --calibrate'",
@@ -60,12 +58,13 @@ def _check_runs(store: Store, paths: list[str], damaged: set[str]) -> Iterator[F
             text = "That run is lost. 'facecluster cluster' makes a new one; names are in the journal"
             yield Finding(path=f"runs/{number:05d}/run.json", problem=error, next=text, repair=Repair.ASIDE)
     pointer = "/".join(POINTER)
+    errors: tuple[type[Exception], ...] = (*store.io_errors, KeyError, TypeError)
     if not whole and pointer not in paths:
         return
     try:
         now = json.loads(store.fs.cat_file(store.path(*POINTER)))["run"]
         error = "" if whole.get(now) == "" else f"it names run {now!r}, which is damaged or not there"
-    except (*store.io_errors, KeyError, TypeError):
+    except errors:
         error = "it can't be read"
     if error:
         text = "--repair makes the newest whole run the current one; then 'facecluster cluster'"
@@ -105,6 +104,7 @@ def _is_json(store: Store, path: str) -> bool:
 
 
 def _check_index(store: Store, manifests: list[str]) -> Iterator[Finding]:
+    errors: tuple[type[Exception], ...] = (*store.io_errors, AttributeError, StoreError)
     for path in manifests:
         folder, error = path.rsplit("/", 1)[0], ""
         try:
@@ -112,7 +112,7 @@ def _check_index(store: Store, manifests: list[str]) -> Iterator[Finding]:
             for name, digest in sums.items():
                 if hashlib.sha256(store.fs.cat_file(store.path(folder, name))).hexdigest() != digest:
                     error = f"its {name} has changed since it was written"
-        except (*store.io_errors, AttributeError, StoreError) as e:
+        except errors as e:
             error = " ".join(str(e).split())
         if error:
             yield Finding(path=path, problem=error, next="'facecluster match' makes the index anew", repair=Repair.ASIDE)

@@ -1,4 +1,5 @@
-"""Repairs: what is damaged goes into the folder `damaged` of the store, so that the commands make it anew; nothing of the user's is deleted."""
+"""Repairs: what is damaged goes into the folder `damaged` of the store, so that the commands make it anew. Nothing is deleted for good
+but what commands that were stopped left."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ KINDS = (
     Kind(GONE_TABLE, GONE, "'facecluster run' finds what is gone anew; what you pruned counts again: prune it again"),
     Kind(FOLLOWED_TABLE, FOLLOWED, "What you said of photos before they were edited is lost, unless a copy of the store has this file"),
     Kind("stand_ins", None, _CLUSTER),
-    Kind(FORGOTTEN_TABLE, None, "Take it from a copy of the store: without it 'run' would bring back what you had forgotten", Repair.NOTHING),
+    Kind(FORGOTTEN_TABLE, None, "Take it from a copy of the store: without it 'run' would bring back what was forgotten", Repair.NOTHING),
     Kind("links/*", None, _CLUSTER),
     Kind("identities/*", IDENTITIES, _CLUSTER),
     Kind("runs/*/identities", pa.schema([*IDENTITIES, BOX]), _NO_RUN),

@@ -158,7 +158,8 @@ def _save(store: Store, folder: str, index: Index, parts: Iterable[faiss.Index],
     found = sink.getvalue().to_pybytes()
     sums[faces] = hashlib.sha256(found).hexdigest()
     store.write_bytes(found, folder, faces)
-    manifest = {"digest": index.digest, "faces": len(index.face_ids), "sources": sources, "bytes": size, "files": len(files), "sha256": sums}
+    manifest = {"digest": index.digest, "faces": len(index.face_ids), "sources": sources, "bytes": size, "files": len(files)}
+    manifest |= {"sha256": sums}
     store.write_bytes(json.dumps(manifest, sort_keys=True).encode(), folder, _MANIFEST)
     store.fs.invalidate_cache(store.path(folder))
     for path in store.fs.ls(store.path(folder), detail=False):

@@ -1,8 +1,8 @@
 """Digests in each shard, by which a changed bit is found: SHA-256 of the whole file, of its footer, and of each column.
 
-They are values of keys in the footer of the Parquet file, 64 hex digits each; other readers see some more keys. A file can't hold a digest of
-itself: that of the file is made as if its digits were zeros, that of the footer as if those and its own were. So some columns can be read
-and checked without the rest: Parquet's own checksums of pages (written too) leave out the pages' headers. A shard of an earlier version
+They are values of keys in the footer of the Parquet file, 64 hex digits each; other readers see some more keys. A file can't hold a digest
+of itself: that of the file is made as if its digits were zeros, that of the footer as if those and its own were. So some columns can be
+read and checked without the rest: Parquet's own checksums of pages (written too) leave out the pages' headers. A shard of an earlier version
 has no digests. One key more says that there are some, so that a change in the name of one can't pass for an earlier version.
 """
 
@@ -76,7 +76,10 @@ def check_footer(footer: bytes) -> bool:
 def read_parquet(file: BinaryIO, columns: list[str] | None = None) -> pa.Table:
     """The table of an open Parquet file, or some of its columns, with none but our own metadata.
 
-    A small file that is read whole is checked whole; else the footer and the columns that are read are. Raises DamageError, pa.ArrowException.
+    A small file that is read whole is checked whole; else the footer and the columns that are read are.
+
+    Raises:
+        DamageError, pa.ArrowException: it can't be read, or is not as it was written.
     """
     footer = read_footer(file)
     source = _CheckedFile(file)

@@ -6,9 +6,9 @@ a stamp under the key `facecluster`: the settings that the shard was made with. 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,20 +25,12 @@ from fsspec.implementations.local import LocalFileSystem
 from facecluster.errors import StampError, StoreError, shell
 from facecluster.store.digest import read_metadata, read_parquet, sealed_parquet
 from facecluster.store.schemas import in_schema
+from facecluster.store.stamps import FORMAT, STAMP_KEY, Stamp, stamp_of
 
-FORMAT = 1  # of the store; newer formats are refused
 STORE_FILE = "store.json"
-STAMP_KEY = b"facecluster"  # of a shard's metadata
 KIND = "facecluster store"
+TEMPORARY = re.compile(r"\..*\.tmp|.+\.[0-9a-f]{8}\.tmp")  # files that a command writes before it gives them their names
 FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
-
-
-Stamp = Mapping[str, Any]
-
-
-def settings_hash(stamp: Stamp) -> str:
-    """A short hash of settings, independent of their order."""
-    return hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +134,7 @@ class Store:
                 return self.check()
             if self.fs.exists(self.root) and not self.fs.isdir(self.root):
                 raise StoreError(f"expected a folder for the store, found a file: {self.url}. Choose another folder with -o")
-            if self.fs.isdir(self.root) and self.fs.ls(self.root, detail=False):
+            if self.fs.isdir(self.root) and any(not TEMPORARY.fullmatch(name) for name in self._names_in_root()):
                 raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another folder with -o")
             if self._lacks_bucket():
                 raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another folder with -o")
@@ -152,6 +144,9 @@ class Store:
             raise
         except self.io_errors as e:
             raise StoreError(f"expected to write a store at {self.url}, found: {_line(e)}. Choose another folder with -o") from e
+
+    def _names_in_root(self) -> list[str]:
+        return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)]
 
     def _need_name(self) -> None:
         if not self.url:  # an empty path would mean the current folder
@@ -203,7 +198,7 @@ class Store:
 
     def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp) -> None:
         """Write a shard with its stamp."""
-        schema = data.schema.with_metadata({"facecluster": json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
+        schema = data.schema.with_metadata({STAMP_KEY: json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
         try:
             self.write_bytes(sealed_parquet(data.cast(schema)), table, f"part-{shard}.parquet")
         except self.io_errors as e:
@@ -228,8 +223,8 @@ class Store:
             raise self._damaged(path, e) from e
 
     def _damaged(self, path: str, error: BaseException) -> StoreError:
-        repair = f"facecluster check {shell(self.url)} --repair"
-        return StoreError(f"expected a readable shard, found {path}: {_line(error)}. Next: '{repair}' says what is lost, and what can be made again")
+        repair = f"Next: 'facecluster check {shell(self.url)} --repair' says what is lost, and what can be made again"
+        return StoreError(f"expected a readable shard, found {path}: {_line(error)}. {repair}")
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
         """All shards of a table as one, or some of its columns; columns that an older version did not write are null."""
@@ -297,15 +292,6 @@ class Store:
                 done = apply(partial(self.is_done, table, stamp=stamp, renewable=renewable, kept=kept), shards[table])
                 whole[table] = {shard for shard, is_done in zip(shards[table], done, strict=True) if is_done}
         return sorted(set.intersection(*whole.values()))
-
-
-def stamp_of(metadata: Mapping[bytes, bytes], path: str) -> dict[str, Any]:
-    """The stamp in the metadata of a shard. Raises StoreError if the shard is of a newer format, KeyError or ValueError if there is none."""
-    found = dict(json.loads(metadata[STAMP_KEY]))
-    version = found.pop("format", FORMAT)
-    if not isinstance(version, int) or version > FORMAT:
-        raise StoreError(f"expected {path} of format {FORMAT} or older, found {version!r}: install a newer facecluster")
-    return found
 
 
 def _line(error: BaseException) -> str:

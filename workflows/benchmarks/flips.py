@@ -79,7 +79,8 @@ def cost(store: Store, turns: int = 5) -> dict[str, float]:
             for key, value in ((f"write {name}", written - start), (f"read {name}", read - written)):
                 least[key] = min(least.get(key, value), value)
     megabytes = sum(len(file) for file in files) / 1e6
-    ratios = {f"{what}, with digests over without": round(least[f"{what} sealed"] / least[f"{what} plain"], 3) for what in ("write", "read")}
+    ratios = {what: round(least[f"{what} sealed"] / least[f"{what} plain"], 3) for what in ("write", "read")}
+    ratios = {f"{what}, with digests over without": ratio for what, ratio in ratios.items()}
     more = 1000 * (least["write sealed"] + least["read sealed"] - least["write plain"] - least["read plain"])
     return {"megabytes": round(megabytes, 1), **ratios, "more processor time, ms a megabyte written and read": round(more / megabytes, 2)}
 
@@ -93,7 +94,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(str(shutil.copytree(args.store, Path(folder) / "store")))
         shards = sum(map(len, tables(store).values()))
-        result = {"shards": shards, "flips": args.flips, **flip_bits(store, args.flips), **cost(store), "busy with other work": round(os.getloadavg()[0], 1)}
+        result = {"shards": shards, "flips": args.flips, **flip_bits(store, args.flips), **cost(store)}
+        result["busy with other work"] = round(os.getloadavg()[0], 1)
     print(json.dumps(result))
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + "\n")
