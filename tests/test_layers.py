@@ -17,7 +17,7 @@ import facecluster
 
 ROOT = Path(facecluster.__file__).parent
 LAYERS = [
-    {"errors"},
+    {"errors", "permissions"},
     {"store", "geometry"},
     {"photos"},
     {"models"},

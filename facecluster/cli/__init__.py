@@ -70,3 +70,6 @@ def main() -> None:
 
     The results are kept in a store: a folder that the first run makes and the other commands read.
     """
+    from facecluster.permissions import keep_private
+
+    keep_private()

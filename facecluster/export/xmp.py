@@ -29,6 +29,7 @@ from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
+from facecluster.permissions import as_user
 from facecluster.photos.companions import CompanionFinder
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.images import local_path
@@ -237,7 +238,8 @@ def _sidecar_name(name: str, among: Callable[[], Counter[str]]) -> str:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with as_user():
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise InputError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
 
@@ -245,7 +247,8 @@ def _make_folder(folder: Path) -> None:
 def _replace(path: Path, data: bytes, before: bytes | None) -> None:
     """Write a file that held `before`, or did not exist; not if another program has saved it since."""
     try:
-        replaced = replace_file(str(path), data, before)
+        with as_user():
+            replaced = replace_file(str(path), data, before)
     except OSError as e:
         raise InputError(f"expected to write {path}, found: {e.strerror}. Check permissions and space") from e
     if not replaced:

@@ -2,8 +2,8 @@
 
 They are values of keys in the footer of the Parquet file, 64 hex digits each; other readers see some more keys. A file can't hold a digest
 of itself: that of the file is made as if its digits were zeros, that of the footer as if those and its own were. So some columns can be
-read and checked without the rest: Parquet's own checksums of pages (written too) leave out the pages' headers. A shard of an earlier version
-has no digests. One key more says that there are some, so that a change in the name of one can't pass for an earlier version.
+read and checked without the rest. Parquet's own checksums of pages are written too; they leave out the pages' headers. A shard of an
+earlier version has no digests. One key more says that there are some: a change in the name of one can't pass for an earlier version.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
 from facecluster.errors import StampError, StoreError, shell
+from facecluster.permissions import make_private_folder, private_opener
 from facecluster.store.digest import read_metadata, read_parquet, sealed_parquet
 from facecluster.store.schemas import in_schema
 from facecluster.store.stamps import FORMAT, STAMP_KEY, Stamp, stamp_of
@@ -138,7 +139,10 @@ class Store:
                 raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another folder with -o")
             if self._lacks_bucket():
                 raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another folder with -o")
-            self.fs.makedirs(self.root, exist_ok=True)
+            if self.is_local:
+                make_private_folder(self.root)
+            else:
+                self.fs.makedirs(self.root, exist_ok=True)
             self.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), STORE_FILE)
         except StoreError:
             raise
@@ -184,10 +188,10 @@ class Store:
         if not self.is_local:
             self.fs.pipe_file(path, data)
             return
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_private_folder(os.path.dirname(path), self.root)
         beside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
         try:
-            with open(beside, "wb") as f:
+            with open(beside, "wb", opener=private_opener) as f:
                 f.write(data)
                 f.flush()
                 os.fsync(f.fileno())
