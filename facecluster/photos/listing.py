@@ -23,7 +23,7 @@ from urllib.parse import quote_from_bytes
 import fsspec
 
 from facecluster.errors import InputError
-from facecluster.photos.archives.opened import changed
+from facecluster.photos.archives.opened import changed, in_64_bits
 from facecluster.photos.archives.uris import archive_kind, split_member
 from facecluster.photos.files import local_path
 from facecluster.photos.find_members import photos_in_archive
@@ -214,7 +214,7 @@ def _file(path: str) -> FoundFile:
         return FoundFile(uri_of(path), error="broken link" if os.path.islink(path) else f"can't be read: {e.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return FoundFile(uri_of(path), error="not a file")
-    return FoundFile(uri_of(path), status.st_size, status.st_mtime_ns)
+    return FoundFile(uri_of(path), status.st_size, in_64_bits(status.st_mtime_ns))
 
 
 def uri_of(path: str) -> str:

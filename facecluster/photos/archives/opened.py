@@ -67,7 +67,7 @@ def state_of(uri: str) -> tuple[int, int]:
     with saying_why(path):
         if path is not None:
             status = os.stat(path)
-            return status.st_size, status.st_mtime_ns
+            return status.st_size, in_64_bits(status.st_mtime_ns)
         fs, place = fsspec.core.url_to_fs(uri)
         info = fs.info(place)
         return int(info.get("size") or 0), changed(info)
@@ -148,5 +148,10 @@ def changed(info: dict[str, Any]) -> int:
         if isinstance(value, datetime):
             value = value.timestamp()
         if isinstance(value, (int, float)):
-            return round(value * 1e6) * 1000
+            return in_64_bits(round(value * 1e6) * 1000)
     return 0
+
+
+def in_64_bits(nanoseconds: int) -> int:
+    """A time that fits the tables: a file may be dated after 2262, the last year whose nanoseconds since 1970 do."""
+    return max(-(2**63), min(nanoseconds, 2**63 - 1))
