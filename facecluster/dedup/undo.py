@@ -39,6 +39,7 @@ def undo(entries: Sequence[UndoEntry], *, dry_run: bool = False, tick: Callable[
             result.passed_over.append((entry.uri, str(e)))
         except OSError as e:
             result.passed_over.append((entry.uri, e.strerror or str(e)))
+            result.failed += 1
         if tick is not None:
             tick(1)
     return result

@@ -24,7 +24,7 @@ from xml.dom.minidom import Document
 
 import numpy as np
 
-from facecluster.errors import FaceclusterError, InputError
+from facecluster.errors import FaceclusterError, InputError, WriteError
 from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
@@ -49,6 +49,7 @@ class SidecarResult:
     state: str  # new, merged, unchanged, skipped
     faces: int
     why: str = ""  # the reason why it was skipped
+    failed: bool = False  # the system refused to write it
 
 
 def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]]) -> bytes | None:
@@ -174,9 +175,9 @@ def export(
                     raise InputError("expected a photo on this machine, found one elsewhere: use -o DIR in place of --beside")
                 yield _export_one(photo, uri, beside, faces, target, dry_run, make_folder=out is not None)
             except FaceclusterError as e:
-                yield SidecarResult(uri, "", "skipped", len(faces), str(e))
+                yield SidecarResult(uri, "", "skipped", len(faces), str(e), isinstance(e, WriteError))
             except OSError as e:  # a path that is too long, a disk that is gone: one photo never ends the export
-                yield SidecarResult(uri, "", "skipped", len(faces), f"expected to read and write beside it, found: {e.strerror}")
+                yield SidecarResult(uri, "", "skipped", len(faces), f"expected to read and write beside it, found: {e.strerror}", True)
 
 
 def named_faces(faces: list[Face], ids: bool) -> list[tuple[Face, str]]:
@@ -241,7 +242,7 @@ def _make_folder(folder: Path) -> None:
         with as_user():
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise InputError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
+        raise WriteError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
 
 
 def _replace(path: Path, data: bytes, before: bytes | None) -> None:
@@ -250,6 +251,6 @@ def _replace(path: Path, data: bytes, before: bytes | None) -> None:
         with as_user():
             replaced = replace_file(str(path), data, before)
     except OSError as e:
-        raise InputError(f"expected to write {path}, found: {e.strerror}. Check permissions and space") from e
+        raise WriteError(f"expected to write {path}, found: {e.strerror}. Check permissions and space") from e
     if not replaced:
         raise InputError(f"expected {path} as it was read, found another, which a program saved meanwhile: export again")
