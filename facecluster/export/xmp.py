@@ -190,6 +190,8 @@ def _export_one(
 ) -> SidecarResult:
     there = next((p for p in (target, beside) if p is not None and p.is_file()), None)
     try:
+        if there is not None and there.stat().st_size > xmp_packet.MAX_BYTES:
+            raise InputError(f"expected a sidecar of at most {xmp_packet.MAX_BYTES >> 20} MiB, found {there}: move it away")
         before = there.read_bytes() if there is not None else None
     except OSError as e:
         raise InputError(f"expected a readable sidecar, found {there}: {e.strerror}. Check its permissions") from e

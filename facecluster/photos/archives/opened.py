@@ -20,7 +20,7 @@ from facecluster.photos.archives.recordio import RecordArchive
 from facecluster.photos.archives.tar import TarArchive
 from facecluster.photos.archives.uris import Member, NotAnArchiveError, Range
 from facecluster.photos.archives.zip import ZipArchive
-from facecluster.photos.files import check_size, local_path, saying_why
+from facecluster.photos.files import check_size, checked_scheme, local_path, saying_why
 
 _OPEN = 4  # archives that stay open
 
@@ -68,6 +68,7 @@ def state_of(uri: str) -> tuple[int, int]:
         if path is not None:
             status = os.stat(path)
             return status.st_size, in_64_bits(status.st_mtime_ns)
+        checked_scheme(uri)
         fs, place = fsspec.core.url_to_fs(uri)
         info = fs.info(place)
         return int(info.get("size") or 0), changed(info)
