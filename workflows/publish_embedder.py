@@ -9,7 +9,7 @@ the accuracy by condition (benchmarks/embedder_conditions.py). All are made firs
 
 The reading is fitted on the faces that training held out (five people and a twentieth of the strangers; see embedder_faces.py): on faces
 that the model learnt from, its cosines are better than they will be for its users. The evaluation file is measured, and nothing is fitted
-to it. The probability is a logistic fit on as many pairs of one person as of a named person and anyone else.
+to it. The mask attribute is fitted to the bundled embedder's weights: afterwards run train_mask.py. The probability is a logistic fit on as many pairs of one person as of a named person and anyone else.
 """
 
 from __future__ import annotations

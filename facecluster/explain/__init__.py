@@ -6,4 +6,6 @@ from facecluster.explain.faces import ChosenFaces, choose_faces
 from facecluster.explain.overlay import overlay
 from facecluster.explain.regions import REGIONS, region_areas, shares
 
-__all__ = ["ATTENTION", "OCCLUSION", "REGIONS", "ChosenFaces", "FaceMaps", "choose_faces", "explain_faces", "overlay", "region_areas", "shares"]
+__all__ = [
+    "ATTENTION", "OCCLUSION", "REGIONS", "ChosenFaces", "FaceMaps", "choose_faces", "explain_faces", "overlay", "region_areas", "shares",
+]  # fmt: skip

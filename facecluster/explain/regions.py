@@ -31,7 +31,7 @@ def region_of() -> NDArray[np.int64]:
 def _distance(at: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance of points (..., 2) from the line between two points."""
     along = end - start
-    t = np.clip((at - start) @ along / max(along @ along, 1e-12), 0, 1)
+    t = np.clip((at - start) @ along / max(float(along @ along), 1e-12), 0, 1)
     return np.asarray(np.linalg.norm(at - start - t[..., None] * along, axis=-1))
 
 

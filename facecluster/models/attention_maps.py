@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from facecluster.models.attention import Block
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.vit import VisionTransformer
 
@@ -33,7 +34,7 @@ class Trace:
     def maps(self, found: Tensor) -> Tensor:
         """Weights of tokens (n, tokens) as maps (n, side, side), each with sum 1; all the same where all are 0."""
         grid = found[:, self.ahead :].clamp(min=0) + 1e-12
-        return (grid / grid.sum(dim=1, keepdim=True)).unflatten(1, (self.side, self.side))
+        return (grid / grid.sum(dim=1, keepdim=True)).view(-1, self.side, self.side)
 
 
 def trace(network: Network, images: Tensor) -> Trace:
@@ -42,6 +43,7 @@ def trace(network: Network, images: Tensor) -> Trace:
     tokens = network.embed_tokens(images)
     x, weights = tokens, []
     for block in network.blocks:
+        assert isinstance(block, Block)
         x, found = block.with_weights(x)
         weights.append(found)
     parts, vectors = network.token_parts(x)
@@ -51,7 +53,7 @@ def trace(network: Network, images: Tensor) -> Trace:
 
 def pooling(found: Trace, target: Tensor) -> Tensor:
     """How long the part of each token of the last stage is: (n, tokens)."""
-    return found.parts.norm(dim=2)
+    return torch.linalg.vector_norm(found.parts, dim=2)
 
 
 def rollout(found: Trace, target: Tensor) -> Tensor:
@@ -85,7 +87,7 @@ def sensitivity(found: Trace, target: Tensor) -> Tensor:
     It bounds, to first order, what the product with the target loses if the token is turned about.
     """
     (slope,) = torch.autograd.grad(along(found, target), [found.tokens], retain_graph=True)
-    return slope.norm(dim=2) * found.tokens.norm(dim=2)
+    return torch.linalg.vector_norm(slope, dim=2) * torch.linalg.vector_norm(found.tokens, dim=2)
 
 
 def rollout_and_sensitivity(found: Trace, target: Tensor) -> Tensor:

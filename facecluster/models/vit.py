@@ -75,8 +75,8 @@ class VisionTransformer(nn.Module):
             first[:, 0] = 1
             return first * (self.norm(x)[:, :1] @ self.head.weight.T), self._pool(x)
         deviation = (x.mean(dim=1, keepdim=True).var(dim=-1, correction=0, keepdim=True) + _EPS).sqrt()
-        centred = (x - x.mean(dim=-1, keepdim=True)) / deviation / x.shape[1]
-        return centred * self.fc_norm.weight @ self.head.weight.T, self._pool(x)
+        centred, gain = (x - x.mean(dim=-1, keepdim=True)) / deviation / x.shape[1], self.fc_norm.get_parameter("weight")
+        return centred * gain @ self.head.weight.T, self._pool(x)
 
 
 def is_vit(names: Iterable[str]) -> bool:
