@@ -126,7 +126,7 @@ def main() -> None:
         "model": {
             "name": "mask", "task": "attribute", "format": "probe", "sha256": embedder.sha256, "licence": "Apache-2.0",
             "source": "workflows/train_mask.py",
-            "limits": "Masks over mouth and nose only. The figures below say on what bare faces it errs: film stills (imfdb-age) most of all.",
+            "limits": "Masks over mouth and nose only. The figures below say on which bare faces it errs: film stills (imfdb-age).",
         },
         "attribute": {"name": "mask"},
         "probe": {

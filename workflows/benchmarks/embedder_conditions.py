@@ -4,7 +4,8 @@
         --weights trained=runs/embedder/embedder.safetensors
 
 Pairs are those of embedder.py, but the first face of a pair is in the condition and the second is clean, as in a collection with one bad
-photo of somebody. First faces are every second one with a name; all faces are second faces. Each condition has its own threshold: TAR is
+photo of somebody. First faces are every second one with a name; all faces are second faces. Intervals (95 %) are bootstrap ones: people of
+the first faces are drawn anew, the threshold stays. Each condition has its own threshold: TAR is
 the share of pairs of one person that is accepted where one in a thousand pairs of two people is. Masks and dark glasses are drawn, as in
 training; the other changes are plain.
 
@@ -23,6 +24,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from embedder_faces import MASK, occlude  # noqa: E402
 from embedder_teacher import Teacher  # noqa: E402
 
+Tar = dict[str, Any]  # tar, interval [low, high]; of children pairs_accepted; cosine_to_teacher
 FAR = 1e-3
 TURNED = 0.15
 BLUR, SIDE = 3.0, 40  # px: sd of the blur in a crop of 112 px; side of a small crop
@@ -72,13 +75,20 @@ CONDITIONS: dict[str, Callable[[Crops], Crops]] = {
 }
 
 
-def accepted(x: Vectors, rows: NDArray[np.intp], clean: Vectors, names: NDArray[np.str_]) -> tuple[float, float]:
-    """TAR at FAR, and the threshold, of the vectors x (m, dim) of the faces `rows` (m,) with all others, clean (n, dim)."""
+def accepted(x: Vectors, rows: NDArray[np.intp], clean: Vectors, names: NDArray[np.str_]) -> tuple[Tar, float]:
+    """TAR at FAR with its interval, and the threshold, of vectors x (m, dim) of the faces `rows` (m,) with all others, clean (n, dim)."""
     cosine = x @ clean.T
     known = ((names[rows, None] != "") | (names != "")) & (rows[:, None] != np.arange(len(names)))
     same = names[rows, None] == names
     bound = float(np.quantile(cosine[known & ~same], 1 - FAR))
-    return round(float((cosine[known & same] > bound).mean()), 4), bound
+    right, pairs = ((cosine > bound) & known & same).sum(axis=1), (known & same).sum(axis=1)
+    people, of = np.unique(names[rows], return_inverse=True)
+    right, pairs = np.bincount(of, right), np.bincount(of, pairs)  # of each person; strangers have none
+    right, pairs = right[people != ""], pairs[people != ""]
+    drawn = np.random.default_rng(0).integers(0, len(pairs), (5_000, len(pairs)))
+    low, high = np.quantile(right[drawn].sum(axis=1) / pairs[drawn].sum(axis=1), [0.025, 0.975])
+    interval = [round(float(low), 4), round(float(high), 4)]
+    return {"tar": round(float(right.sum() / pairs.sum()), 4), "interval": interval}, bound
 
 
 def turned(crops: Crops, detector: Path) -> tuple[NDArray[np.intp], float]:
@@ -114,16 +124,16 @@ class Conditions:
         found |= {name: (self.first, embed(crops)) for name, crops in self.changed.items()}
         return found | {name: (rows, clean[rows]) for name, rows in (("turned away", self.turned), ("children", self.children))}
 
-    def accuracy(self, vectors: dict[str, tuple[NDArray[np.intp], Vectors]]) -> dict[str, dict[str, float]]:
+    def accuracy(self, vectors: dict[str, tuple[NDArray[np.intp], Vectors]]) -> dict[str, Tar]:
         """TAR by condition, and the share of the pairs of two children that is accepted."""
         clean = vectors["all"][1]
         tars = {name: accepted(x, rows, clean, self.names) for name, (rows, x) in vectors.items() if name not in ("all", "children")}
         i, j = np.triu_indices(len(self.children), 1)
         young = vectors["children"][1]
         children = float(((young @ young.T)[i, j] > tars["clean"][1]).mean())
-        return {name: {"tar": tar} for name, (tar, _) in tars.items()} | {"children": {"pairs_accepted": round(children, 4)}}
+        return {name: tar for name, (tar, _) in tars.items()} | {"children": {"pairs_accepted": round(children, 4)}}
 
-    def measure(self, embed: Callable[[Crops], Vectors]) -> dict[str, dict[str, float]]:
+    def measure(self, embed: Callable[[Crops], Vectors]) -> dict[str, Tar]:
         """`accuracy` of a model, with its mean cosine to the teacher by condition."""
         ours = self.vectors(embed)
         cosines = {name: float((x * self.theirs[name][1]).sum(axis=1).mean()) for name, (_, x) in ours.items()}
