@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group("models")
 def command() -> None:
-    """Use other models than the bundled ones: to find faces (--detector NAME) and to tell people apart (--model NAME).
+    """Use other models than the bundled ones: to find faces (--detector NAME), to tell people apart (--model NAME), for attributes.
 
     They are kept in a folder of yours, which FACECLUSTER_MODELS names.
     """

@@ -1,4 +1,4 @@
-"""Maps of where an embedder looks: by its attention if it has any, else by covering parts of the face.
+"""Maps of where an embedder looks: from inside of a network with attention, of any other by covering parts of the face.
 
 A map is (side, side), not negative, with sum 1. It is the mean of those of the face and of its mirror image, turned back, as the vector is.
 """
@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from facecluster.geometry import CROP
-from facecluster.models.attention_maps import SHIPPED, trace
+from facecluster.models.attention_maps import METHODS, SHIPPED, trace
 from facecluster.models.registry import Embedder, load_embedder, load_network
 
-ATTENTION, OCCLUSION = "attention", "occlusion"
+OCCLUSION = "occlusion"
 GRID = 7  # patches a side of the occlusion map
 _BATCH = 16  # faces: gradients of attention take memory
 
@@ -22,13 +22,13 @@ class FaceMaps:
     """Where a model looks.
 
     Attributes:
-        method: ATTENTION or OCCLUSION.
+        method: that is used: OCCLUSION if the model has no attention.
     """
 
-    def __init__(self, model: str = "bundled", *, occlusion: bool = False, device: str = "cpu") -> None:
-        """`occlusion`: cover parts of the face even if the model has attention. Raises ModelError if the model can't be loaded."""
-        self._network = None if occlusion else load_network(model)
-        self.method = OCCLUSION if self._network is None else ATTENTION
+    def __init__(self, model: str = "bundled", *, method: str = SHIPPED, device: str = "cpu") -> None:
+        """`method`: one of models.attention_maps.METHODS, or OCCLUSION. Raises ModelError if the model can't be loaded."""
+        self._network = None if method == OCCLUSION else load_network(model)
+        self.method = OCCLUSION if self._network is None else method
         self._embedder = load_embedder(model, device) if self._network is None else None
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -47,7 +47,7 @@ class FaceMaps:
         assert self._network is not None
         found = trace(self._network, images)
         target = torch.nn.functional.normalize(found.vectors.detach())
-        return np.asarray(found.maps(SHIPPED(found, target)).detach().double().numpy())
+        return np.asarray(found.maps(METHODS[self.method](found, target)).detach().double().numpy())
 
 
 def occlusion_maps(embedder: Embedder, crops: NDArray[np.uint8], side: int = GRID) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from facecluster.photos.images import decode_crop
 if TYPE_CHECKING:
     from facecluster.explain import FaceMaps
 
-_KEPT = 512  # pictures: about 100 kB each
+_KEPT = 512  # pictures: about 90 kB each
 
 
 class Looks:

@@ -60,14 +60,14 @@ def test_maps_of_a_mirrored_face_are_mirrored() -> None:
     crops = np.random.default_rng(0).integers(0, 256, (1, 112, 112, 3), np.uint8)
     maps = FaceMaps()
     one, two = maps(np.ascontiguousarray(crops)), maps(np.ascontiguousarray(crops[:, :, ::-1]))
-    assert maps.method == "attention" and np.allclose(one, two[:, :, ::-1], atol=1e-6) and not np.allclose(one, two, atol=1e-3)
+    assert maps.method == "sensitivity" and np.allclose(one, two[:, :, ::-1], atol=1e-6) and not np.allclose(one, two, atol=1e-3)
 
 
 def test_the_command(tmp_path: Path) -> None:
     store, ids, truth = grouped(tmp_path, (4, 3), singles=1)
     out = tmp_path / "out"
     one = json.loads(call("explain", store.url, ids[0], "-o", str(out), "--json").stdout)
-    assert [f["face_id"] for f in one["faces"]] == [ids[0]] and one["method"] == "attention"
+    assert [f["face_id"] for f in one["faces"]] == [ids[0]] and one["method"] == "sensitivity"
     with Image.open(out / one["faces"][0]["picture"]) as picture:
         assert picture.size == (336, 336)
     assert sum(one["shares"].values()) == pytest.approx(1, abs=1e-3)
@@ -77,6 +77,8 @@ def test_the_command(tmp_path: Path) -> None:
     photo = json.loads(call("explain", store.url, "/photos/3.jpg", "--json").stdout)
     assert [f["face_id"] for f in photo["faces"]] == [ids[3]]
     every = call("explain", store.url, "--max-faces", "5").stdout
-    assert every.startswith("5 faces of 8, model bundled, by attention\n") and "eyes" in every
+    assert every.startswith("5 faces of 8, model bundled, by sensitivity\n") and "eyes" in every
+    rollout = json.loads(call("explain", store.url, ids[0], "--method", "rollout", "--json").stdout)
+    assert rollout["method"] == "rollout" and rollout["shares"] != one["shares"]
     assert "found 'nobody'" in refused("explain", store.url, "nobody")
     assert '"where": "' + str(out) in (tmp_path / "store" / "exports.json").read_text()  # so that forget can name it

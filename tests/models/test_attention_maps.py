@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from test_vit import SMALL, TINY, weights_of
 
-from facecluster.models import attention_maps
-from facecluster.models.attention_maps import Network, Trace, gradient_rollout, rollout, trace
+from facecluster.models.attention_maps import METHODS, Network, Trace, gradient_rollout, rollout, trace
 from facecluster.models.registry import load_network
 from facecluster.models.vit import VisionTransformer
 
@@ -36,7 +35,7 @@ def test_a_trace_is_the_network_and_its_weights_are_the_formula() -> None:
             e = np.exp(np.einsum("bihd,bjhd->bhij", q, k) / 8)
             assert np.allclose(weights.detach(), e / e.sum(-1, keepdims=True), atol=1e-5)
             x = block(x).detach()
-        assert found.side == side and attention_maps.SHIPPED(found, expected.detach()).shape == (2, x.shape[1])
+        assert found.side == side and all(m(found, expected.detach()).shape == (2, x.shape[1]) for m in METHODS.values())
 
 
 def example() -> Trace:

@@ -91,8 +91,11 @@ def baselines(crops: Crops, effects: Maps, first: NDArray[np.bool_]) -> dict[str
 def measure(maps: Maps, effects: Maps, first: NDArray[np.bool_]) -> dict[str, object]:
     """Correlations on both halves, and of what goes beyond the means over the first."""
     values = correlations(maps, effects)
+    found: dict[str, object] = {"first_half": stated(values[first]), "second_half": stated(values[~first])}
+    if np.ptp(maps, axis=0).max() == 0:  # one map for all faces says nothing of this one
+        return found
     own = correlations(maps / maps[first].mean(axis=0), effects / effects[first].mean(axis=0))
-    return {"first_half": stated(values[first]), "second_half": stated(values[~first]), "of_this_face": stated(own[~first])}
+    return found | {"of_this_face": stated(own[~first])}
 
 
 def main() -> None:
@@ -116,13 +119,12 @@ def main() -> None:
         ", mean of the person": lambda: network_maps(crops, means),
     }  # fmt: skip
     maps = {name + suffix: found for suffix, make in ways.items() for name, found in make().items()}
-    shipped = next(name for name, method in METHODS.items() if method is SHIPPED)
     result = {
-        "faces": len(rows), "patches": GRID**2, "shipped": f"{shipped}, own vector",
+        "faces": len(rows), "patches": GRID**2, "shipped": f"{SHIPPED}, own vector",
         "rank_correlation": {name: measure(found, effects, first) for name, found in maps.items()},
         "shares": {"areas": region_areas()} | {
             name: dict(zip(REGIONS, shares(found).mean(axis=0).round(4).tolist(), strict=True))
-            for name, found in (("map", maps[f"{shipped}, own vector"]), ("covering", effects / effects.sum(axis=(1, 2), keepdims=True)))
+            for name, found in (("map", maps[f"{SHIPPED}, own vector"]), ("covering", effects / effects.sum(axis=(1, 2), keepdims=True)))
         },
         "machine": machine(options.threads),
     }  # fmt: skip
