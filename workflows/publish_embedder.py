@@ -10,6 +10,8 @@ the accuracy by condition (benchmarks/embedder_conditions.py). All are made firs
 The reading is fitted on the faces that training held out (five people and a twentieth of the strangers; see embedder_faces.py): on faces
 that the model learnt from, its cosines are better than they will be for its users. The evaluation file is measured, and nothing is fitted
 to it. The probability is a logistic fit on as many pairs of one person as of a named person and anyone else.
+
+The mask attribute is fitted to the weights of the bundled embedder: after it is replaced, run train_mask.py.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -115,7 +118,7 @@ def sources(files: Sequence[Path]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in found.most_common())
 
 
-def accuracy_section(measured: dict[str, dict[str, float]], teacher: dict[str, dict[str, float]]) -> str:
+def accuracy_section(measured: dict[str, dict[str, Any]], teacher: dict[str, dict[str, Any]]) -> str:
     """What the evaluation faces say of the model, by condition."""
     lines = [
         f'"{name}" = {{ tar = {values["tar"]}, teacher = {teacher[name]["tar"]}, cosine_to_teacher = {values["cosine_to_teacher"]} }}'

@@ -38,6 +38,8 @@ _COMMANDS = {
     "forget": "Forget a person, a photo or a face.",
     "curate": "Make a clean data set: labels checked, duplicates out, split by person.",
     "evaluate": "Measure the people found against known answers.",
+    "explain": "Show where the embedder looks on faces.",
+    "attributes": "Measure attributes of faces: masks, where the head points, others by models of yours.",
     "demo": "Try it on synthetic people: needs no photos and no network.",
     "plan": "Say what a job takes before it starts: time, memory, disk, network, cost.",
     "models": "Use other models than the bundled ones.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import json_option, model_option, renamed_option
+from facecluster.cli.options import json_option, model_option, renamed_option, where_option
 from facecluster.cli.printing import printable
 from facecluster.cli.progress import progress_bar
 
@@ -61,6 +61,7 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
     "--shard-size", old="--shard", type=click.IntRange(1), default=1_000, show_default=True,
     help="Faces in each file of webdataset and parquet.",
 )  # fmt: skip
+@where_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the splits and the order.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @model_option
@@ -69,7 +70,7 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 def command(
     store: str, out: str | None, formats: tuple[str, ...], labels: str, groups: str | None, shares: str, max_faces: int | None,
     min_faces: int, min_quality: float, min_margin: float | None, keep_duplicates: bool, relabel: bool, image_format: str, shard_size: int,
-    seed: int, dry_run: bool, model: str, as_json: bool,
+    where: tuple[str, ...], seed: int, dry_run: bool, model: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a clean data set of the faces of STORE. Faces with wrong labels, unknown people, near-duplicates and poor faces are left out;
     people are split into train, val and test; a manifest says for every face why it is in or out.
@@ -82,13 +83,16 @@ def command(
     """
     import tempfile
 
+    import pyarrow as pa
+
     from facecluster.curate import CleanConfig, CurateConfig, curate, read_labelled_faces
     from facecluster.curate.datasheet import datasheet
     from facecluster.curate.labelled_faces import read_two_columns
     from facecluster.curate.split import parse_shares
+    from facecluster.faces.attribute_filter import faces_where
     from facecluster.faces.embed import EmbedConfig
     from facecluster.faces.fit_reading import card_in
-    from facecluster.store import Store
+    from facecluster.store import FaceIds, Store
     from facecluster.store.copies import remember_copy
 
     place = Store(store)
@@ -98,11 +102,13 @@ def command(
     config = CurateConfig(
         clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),
         min_quality=min_quality, max_faces=max_faces or 0, min_faces=min_faces, keep_duplicates=keep_duplicates, relabel=relabel,
-        shares=tuple(parse_shares(shares).items()), seed=seed,
+        shares=tuple(parse_shares(shares).items()), seed=seed, where=where,
     )  # fmt: skip
+    met = faces_where(place, where)
     by_group = None if groups is None else read_two_columns(groups, "person", "group")
     with tempfile.TemporaryFile() as spool:
-        plan = curate(read_labelled_faces(place, card.name, spool, labels), config)
+        source = read_labelled_faces(place, card.name, spool, labels)
+        plan = curate(source, config, None if met is None else FaceIds.among(met).has(pa.array(source.face_ids, pa.string())))
         sheet = datasheet(plan, by_group)
         target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run)
         if target is not None and not dry_run:

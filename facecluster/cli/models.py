@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group("models")
 def command() -> None:
-    """Use other models than the bundled ones: to find faces (--detector NAME) and to tell people apart (--model NAME).
+    """Use other models than the bundled ones: to find faces (--detector NAME), to tell people apart (--model NAME), for attributes.
 
     They are kept in a folder of yours, which FACECLUSTER_MODELS names.
     """
@@ -60,7 +60,7 @@ def list_models(as_json: bool) -> None:
 
 
 def _line(about: About, state: str, width: int) -> None:
-    click.echo(f"{printable(about.name):<{width}}  {about.task:<8}  {printable(state)}")
+    click.echo(f"{printable(about.name):<{width}}  {about.task:<9}  {printable(state)}")
 
 
 @command.command("info")
@@ -143,6 +143,8 @@ def add(file: str, card: str | None, name: str | None, replace: bool, **said: An
         given = {"sha256": sha256_of(path)} | sections.get("model", {}) | ({"name": name} if name else {})
         sections = {**sections, "model": given}
     added = add_model(path, sections, replace=replace)
+    if added.about.task == "attribute":
+        return click.echo(f"added the model of attributes {added.about.name}: facecluster attributes STORE --model {added.about.name}")
     option = "--detector" if added.about.task == "detector" else "--model"
     click.echo(f"added the {added.about.task} {added.about.name}: facecluster run PHOTOS -o STORE {option} {added.about.name}")
 

@@ -50,6 +50,10 @@ threshold_option = click.option(
     help="Detection score from which a face counts. Higher gives fewer false faces and misses more.", show_default="the model card's",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+where_option = click.option(
+    "--where", metavar="CONDITION", multiple=True,
+    help="Only faces with this attribute, as 'mask<0.5' or 'yaw>=-20' ('facecluster attributes' measures them). Can be repeated.",
+)  # fmt: skip
 min_probability_option = renamed_option(
     "--min-probability", old="--sure", type=click.FloatRange(0, 1), default=0.0, show_default=True,
     help="A face that belongs to its person with a lower probability counts as unknown.",

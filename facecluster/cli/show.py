@@ -7,7 +7,7 @@ import json
 import click
 
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option
+from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option, where_option
 from facecluster.cli.printing import printable
 
 
@@ -17,6 +17,7 @@ from facecluster.cli.printing import printable
 @click.option("--and", "also", metavar="PERSON", multiple=True, help="Only photos that also show this person. Can be repeated.")
 @click.option("--not", "without", metavar="PERSON", multiple=True, help="Only photos that do not show this person. Can be repeated.")
 @min_probability_option
+@where_option
 @click.option("--copy-to", metavar="DIR", help="Folder to copy the photos to.")
 @click.option("--link-to", metavar="DIR", help="Folder to make links to the photos in.")
 @click.option("--dry-run", is_flag=True, help="Print what would be copied or linked, and do nothing.")
@@ -24,8 +25,8 @@ from facecluster.cli.printing import printable
 @json_option
 @handle_errors
 def command(
-    store: str, person: str, also: tuple[str, ...], without: tuple[str, ...], min_probability: float, copy_to: str | None,
-    link_to: str | None, dry_run: bool, model: str | None, as_json: bool,
+    store: str, person: str, also: tuple[str, ...], without: tuple[str, ...], min_probability: float,
+    where: tuple[str, ...], copy_to: str | None, link_to: str | None, dry_run: bool, model: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """List the photos in STORE that show PERSON (a name, a lasting id p-..., or the number in the report); copy them to a folder, or make
     links there.
@@ -37,6 +38,7 @@ def command(
     from facecluster.export.folders import copy_photos
     from facecluster.export.output_folder import OutputFolder
     from facecluster.export.photo_library import read_photo_library
+    from facecluster.faces.attribute_filter import faces_where
     from facecluster.report.text import plural
     from facecluster.store import Store
 
@@ -47,7 +49,10 @@ def command(
     library = read_photo_library(place, model_name(model), min_probability=min_probability, include_ignored=True)
     wanted = {library.recognition.find(text) for text in (person, *also)}
     barred = {library.recognition.find(text) for text in without}
+    met = faces_where(place, where)
     found = library.photos_with(wanted, barred)
+    if met is not None:
+        found = library.photos_in_which(found, wanted, set(met.to_pylist()))
     photos, gone = [p for p in found if not p.gone], [p for p in found if p.gone]
     left_out = []
     out = OutputFolder(copy_to or link_to or "", "show", dry_run=dry_run) if copy_to or link_to else None

@@ -1,6 +1,7 @@
 """The plan of a data set: which faces are included, under which person, in which split, and why the others are not.
 
-A face is left out for the first of these reasons that holds: it has no label; it is of low quality; its label is wrong (another person, a
+A face is left out for the first of these reasons that holds: it has no label; it does not meet a condition on
+attributes; it is of low quality; its label is wrong (another person, a
 person without a label, a bystander, a second person in the label); it is a near-duplicate of a better face that is included; its person has
 too few faces; its person has better and more varied ones. The plan follows from the faces, the labels, the settings and the seed alone.
 
@@ -24,9 +25,10 @@ from facecluster.curate.near_duplicates import group_near_duplicates
 from facecluster.photos.images import decode_crop
 
 Ints = NDArray[np.int64]
+UNWANTED = "attribute"  # does not meet a condition on it
 INCLUDED, POOR, SECOND, DUPLICATE, TOO_FEW, TOO_MANY = "in", "low quality", "second person", "copy", "too few", "over the cap"
 _LABEL_REASONS = {WRONG: "wrong label", STRANGER: "stranger", BYSTANDER: "bystander"}
-REASONS = (INCLUDED, UNLABELLED, POOR, *_LABEL_REASONS.values(), SECOND, DUPLICATE, TOO_FEW, TOO_MANY)
+REASONS = (INCLUDED, UNLABELLED, UNWANTED, POOR, *_LABEL_REASONS.values(), SECOND, DUPLICATE, TOO_FEW, TOO_MANY)
 # keys of the settings in datasheet.json, where they differ from the names of the fields
 _CLEAN_KEYS = {"min_margin": "low", "max_deviation": "spread", "other_weight": "share"}
 _CURATE_KEYS = {"min_quality": "least_quality", "max_faces": "cap", "min_faces": "floor", "keep_duplicates": "keep_copies"}
@@ -44,10 +46,11 @@ class CurateConfig:
     relabel: bool = False  # a face of another person moves to that person, and is not left out
     shares: tuple[tuple[str, float], ...] = (("train", 0.8), ("val", 0.1), ("test", 0.1))
     seed: int = 0
+    where: tuple[str, ...] = ()  # conditions on attributes that faces met to be included
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, with the keys of datasheet.json."""
-        found = {_CURATE_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        found = {_CURATE_KEYS.get(name, name): value for name, value in asdict(self).items() if name != "where" or value}
         clean = {_CLEAN_KEYS.get(name, name): value for name, value in asdict(self.clean).items()}
         return {**found, "clean": clean, "shares": dict(self.shares)}
 
@@ -71,13 +74,15 @@ class Plan:
         return np.flatnonzero(self.reason == INCLUDED).astype(np.int64)
 
 
-def curate(source: LabelledFaces, config: CurateConfig | None = None) -> Plan:
-    """Decide about every face of `source`."""
+def curate(source: LabelledFaces, config: CurateConfig | None = None, wanted: NDArray[np.bool_] | None = None) -> Plan:
+    """Decide about every face of `source`. `wanted`: (n,) faces that meet config.where, by which other labels are checked all the same."""
     config = config or CurateConfig()
     quality = source.measures["quality"]
     poor = quality < config.min_quality
     labels = check_labels(source.vectors, source.label, config.clean, photos=source.photo if source.photo_labels else None, poor=poor)
     reason, person = _label_reasons(source, labels, poor, config)
+    if wanted is not None:
+        reason[~wanted & (reason != UNLABELLED)] = UNWANTED
     group = group_near_duplicates(source.vectors, lambda row: decode_crop(source.crops[row]), source.phash)
     original = _originals(group, reason, quality)
     if not config.keep_duplicates:

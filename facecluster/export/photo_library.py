@@ -7,7 +7,7 @@ could not be used, is left out with its faces; one that is gone, but not dropped
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
@@ -180,6 +180,11 @@ class PhotoLibrary:
         for one in people:
             found &= np.isin(self.photos.numbers, of[person == one])
         return sorted(self.photos.some(self.photos.numbers[found]), key=lambda p: (not p.taken_at, p.taken_at, p.uris[0]))
+
+    def photos_in_which(self, photos: Sequence[Photo], people: set[int], faces: Collection[str]) -> list[Photo]:
+        """Those of some photos in which each of `people` has a face among `faces`."""
+        who = {id(self.recognition.people[i]) for i in people}
+        return [p for p in photos if who <= {id(f.person) for f in self.faces(p) if f.face_id in faces}]
 
     def __iter__(self) -> Iterator[tuple[Photo, list[Face]]]:
         for photo in self.photos:

@@ -12,6 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) for (..., tokens, d) queries and keys: (..., tokens, tokens), rows sum to 1."""
+    return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # type: ignore[no-any-return]
+
+
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) v for (..., tokens, d) queries, keys and values; returns (..., tokens, d).
 
@@ -19,8 +24,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     training (the fused backward pass took 36 % of a step), and 1.1 times the faces a second of the whole network without gradients.
     """
     if q.device.type == "cpu":
-        weights: Tensor = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
-        return weights.to(v.dtype) @ v
+        return attention_weights(q, k).to(v.dtype) @ v
     return F.scaled_dot_product_attention(q, k, v)
 
 
@@ -40,9 +44,22 @@ class SelfAttention(nn.Module):
 
     def mix(self, qkv: Tensor) -> Tensor:
         """Attention of concatenated queries, keys and values (n, tokens, 3 dim): (n, tokens, dim)."""
+        return self._out(attention(*self._split(qkv)))
+
+    def with_weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward`, and the weights of the values (n, heads, tokens, tokens): by the formula on every device, for looking into it."""
+        q, k, v = self._split(self.qkv(x))
+        weights = attention_weights(q, k)
+        return self._out(weights @ v), weights
+
+    def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the heads, each (n, heads, tokens, dim / heads)."""
         n, tokens, dim = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
         q, k, v = qkv.view(n, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        return self.out(attention(q, k, v).transpose(1, 2).reshape(n, tokens, dim))  # type: ignore[no-any-return]
+        return q, k, v
+
+    def _out(self, found: Tensor) -> Tensor:
+        return self.out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -58,3 +75,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+    def with_weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward`, and the weights of its attention (n, heads, tokens, tokens)."""
+        found, weights = self.attention.with_weights(self.norm1(x))
+        x = x + found
+        return x + self.mlp(self.norm2(x)), weights

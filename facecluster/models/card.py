@@ -44,7 +44,7 @@ class About:
     """What every card says."""
 
     name: str
-    task: str  # embedder or detector
+    task: str  # embedder, detector or attribute
     sha256: str  # of the weights file
     licence: str
     limits: str = ""  # of the licence, in plain words; empty: none are stated
@@ -117,7 +117,9 @@ def read_card(path: Path) -> Card:
     raw = read_toml(path)
     about = about_of(raw, path)
     if about.task != "embedder":
-        raise ModelError(f"expected the card of an embedder, found that of a {about.task} at {path}: give it with --{about.task}")
+        use = "to 'facecluster attributes' with --model" if about.task == "attribute" else f"with --{about.task}"
+        kind = "model of attributes" if about.task == "attribute" else about.task
+        raise ModelError(f"expected the card of an embedder, found that of a {kind} at {path}: give it {use}")
     try:
         dim, reading = int(raw["model"]["dim"]), raw.get("reading")
         blank = Card(

@@ -69,8 +69,13 @@ class AttentionEmbedder(nn.Module):
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The feature map of the stem (n, 128, 14, 14) and of face parts (n, 49, parts), 0 to 6; distillation compares both."""
         stem = self.stem((images - 127.5) / 127.5)
-        x = self.tokens(stem).flatten(2).transpose(1, 2) + self.position
-        return stem, torch.clamp(self.parts(self.norm(self.blocks(x))), 0, 6)
+        return stem, self._face_parts(self.blocks(self._tokens(stem)))
+
+    def _tokens(self, stem: Tensor) -> Tensor:
+        return self.tokens(stem).flatten(2).transpose(1, 2) + self.position  # type: ignore[no-any-return]
+
+    def _face_parts(self, x: Tensor) -> Tensor:
+        return torch.clamp(self.parts(self.norm(x)), 0, 6)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pool(self.features(images)[1])
@@ -78,3 +83,12 @@ class AttentionEmbedder(nn.Module):
     def pool(self, parts: Tensor) -> Tensor:
         """Weighted sum of (n, 49, parts) over the grid positions, projected to (n, dim)."""
         return self.head((parts * self.place).sum(dim=1))  # type: ignore[no-any-return]
+
+    def embed_tokens(self, images: Tensor) -> Tensor:
+        """The tokens (n, 49, width) that enter the first block."""
+        return self._tokens(self.stem((images - 127.5) / 127.5))
+
+    def token_parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of tokens (n, 49, width) that leave the last block: what each adds to the vector (n, 49, dim), and the vector (n, dim)."""
+        parts = self._face_parts(x)
+        return (parts * self.place) @ self.head.weight.T, self.pool(parts)

@@ -15,6 +15,7 @@ from facecluster.errors import ModelError
 
 VARIABLE = "FACECLUSTER_MODELS"
 BUNDLED = "bundled"
+ATTRIBUTES = ("mask", "pose")  # bundled models of attributes, by name
 WEIGHTS = Path(__file__).parent / "weights"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -36,6 +37,8 @@ def card_path(model: str, bundled: str = "embedder") -> Path:
     """The card of "bundled", of a model in the folder by its name, or at a path (.toml). Raises ModelError for a name without one."""
     if model == BUNDLED:
         return WEIGHTS / f"{bundled}.toml"
+    if model in ATTRIBUTES:
+        return WEIGHTS / f"{model}.toml"
     if model.endswith(".toml"):
         return Path(model)
     path = models_folder() / f"{model}.toml"
@@ -49,8 +52,9 @@ def card_path(model: str, bundled: str = "embedder") -> Path:
 
 def check_name(name: str) -> None:
     """Raise ModelError unless a new model may have this name: it names files, and tables of a store."""
-    if not _NAME.fullmatch(name) or name == BUNDLED or name.endswith(".toml"):
-        raise ModelError(f"expected a name of letters, digits, '.', '_' and '-', not 'bundled', found {name!r}: choose one with --name")
+    if not _NAME.fullmatch(name) or name in (BUNDLED, *ATTRIBUTES) or name.endswith(".toml"):
+        expected = "expected a name of letters, digits, '.', '_' and '-', not 'bundled', 'mask' or 'pose'"
+        raise ModelError(f"{expected}, found {name!r}: choose one with --name")
 
 
 def installed() -> list[str]:

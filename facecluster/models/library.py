@@ -21,8 +21,9 @@ from safetensors import SafetensorError, safe_open
 
 from facecluster.errors import InputError, ModelError
 from facecluster.models import vit
+from facecluster.models.attribute import load_attribute
 from facecluster.models.card import About, Input, about_of, is_onnx, read_toml
-from facecluster.models.folder import BUNDLED, card_path, check_name, installed, models_folder
+from facecluster.models.folder import ATTRIBUTES, BUNDLED, card_path, check_name, installed, models_folder
 from facecluster.models.onnx_decoders import USUAL_THRESHOLD, family_of
 from facecluster.models.onnx_detector import load_detector
 from facecluster.models.onnx_session import OnnxSession, sha256_of
@@ -54,7 +55,7 @@ def find_model(name: str, task: str | None = None) -> Model:
 
 def models() -> list[Model]:
     """The bundled models and those of the user's folder; a card that can't be read is among them, with its problem."""
-    found = [find_model(BUNDLED, "embedder"), find_model(BUNDLED, "detector")]
+    found = [find_model(BUNDLED, "embedder"), find_model(BUNDLED, "detector"), *map(find_model, ATTRIBUTES)]
     for name in installed():
         path = card_path(name)
         try:
@@ -156,10 +157,13 @@ def add(file: Path, card: Mapping[str, Any], *, replace: bool = False) -> Model:
 
 def _try(card: Path) -> None:
     """Run a model once, so that one that does not fit its card is not added."""
-    if read_toml(card)["model"].get("task") == "detector":
+    task, face = read_toml(card)["model"].get("task"), np.full((1, 112, 112, 3), 127, np.uint8)
+    if task == "detector":
         load_detector(str(card)).search([np.full((64, 64, 3), 127, np.uint8)])
+    elif task == "attribute":
+        load_attribute(str(card), "cpu").measure(face, np.zeros((1, 5, 2)))
     else:
-        load_embedder(str(card), "cpu").embed(np.full((1, 112, 112, 3), 127, np.uint8))
+        load_embedder(str(card), "cpu").embed(face)
 
 
 def remove(name: str) -> list[str]:

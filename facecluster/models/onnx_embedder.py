@@ -34,7 +34,7 @@ class OnnxEmbedder:
             raise ValueError(f"expected crops (n, {CROP}, {CROP}, 3) uint8, found {crops.shape} {crops.dtype}")
         out = np.zeros((len(crops), self.card.dim), dtype=np.float32)
         for i in range(0, len(crops), _BATCH):
-            faces = _resized(crops[i : i + _BATCH], self.side)
+            faces = resized(crops[i : i + _BATCH], self.side)
             total = self._vectors(faces)
             if mirror:
                 total = total + self._vectors(np.ascontiguousarray(faces[:, :, ::-1]))
@@ -53,7 +53,8 @@ class OnnxEmbedder:
         return found.astype(np.float64)
 
 
-def _resized(faces: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def resized(faces: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Square pictures (n, h, h, 3) at another size."""
     if side == faces.shape[1]:
         return faces
     planes = torch.from_numpy(np.ascontiguousarray(faces)).permute(0, 3, 1, 2)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from facecluster.models.onnx_embedder import OnnxEmbedder
 
 __all__ = ["WEIGHTS", "AttentionModel", "Card", "Embedder", "best_device", "card_of", "load_embedder", "read_card"]
 
+T = TypeVar("T")
 BATCH = 64  # crops a forward pass: batches of 128 and more do not fit the cache and are slower
 
 
@@ -127,14 +128,30 @@ def load_embedder(model: str = "bundled", device: str = "auto") -> Embedder:
     card = read_card(path)
     if card.input is not None:
         return OnnxEmbedder(path, card, best_device(device))
+    return _fitting(path, lambda: AttentionModel(_network(path, card), card, device))
+
+
+def load_network(model: str = "bundled") -> AttentionEmbedder | vit.VisionTransformer | None:
+    """The network of an embedder in float32, ready to be looked into; None: an ONNX file. Raises ModelError if it can't be loaded."""
+    path = card_path(model)
+    card = read_card(path)
+    return None if card.input is not None else _fitting(path, lambda: _network(path, card).eval())
+
+
+def _network(path: Path, card: Card) -> AttentionEmbedder | vit.VisionTransformer:
+    weights = load_weights(path.with_suffix(".safetensors"), card.sha256)
+    if card.settings.get("kind") == vit.KIND:
+        if weights["head.weight"].shape[0] != card.dim:
+            raise ValueError(f"vectors of {weights['head.weight'].shape[0]} numbers, not {card.dim}")
+        return vit.VisionTransformer.from_weights(weights)
+    network = AttentionEmbedder(dim=card.dim, **card.settings)
+    network.load_state_dict(weights)
+    return network
+
+
+def _fitting(path: Path, make: Callable[[], T]) -> T:
+    """What `make` gives. Raises ModelError if weights and card do not fit each other."""
     try:
-        weights = load_weights(path.with_suffix(".safetensors"), card.sha256)
-        if card.settings.get("kind") == vit.KIND:
-            if weights["head.weight"].shape[0] != card.dim:
-                raise ValueError(f"vectors of {weights['head.weight'].shape[0]} numbers, not {card.dim}")
-            return AttentionModel(vit.VisionTransformer.from_weights(weights), card, device)
-        network = AttentionEmbedder(dim=card.dim, **card.settings)
-        network.load_state_dict(weights)
-        return AttentionModel(network, card, device)
+        return make()
     except (RuntimeError, TypeError, KeyError, ValueError) as e:
         raise ModelError(f"expected weights and ranges that fit the card {path}, found: {str(e).splitlines()[0]}") from e

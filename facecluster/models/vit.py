@@ -52,12 +52,31 @@ class VisionTransformer(nn.Module):
         return network
 
     def forward(self, images: Tensor) -> Tensor:
+        return self._pool(self.blocks(self.embed_tokens(images)))
+
+    def embed_tokens(self, images: Tensor) -> Tensor:
+        """The tokens (n, tokens, width) that enter the first block; the first is the class token, if there is one."""
         x: Tensor = self.patch_embed["proj"]((images - 127.5) / 127.5).flatten(2).transpose(1, 2)
         if self.cls_token is not None:
             x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
-        x = self.blocks(x + self.pos_embed)
+        return x + self.pos_embed
+
+    def _pool(self, x: Tensor) -> Tensor:
         pooled = self.norm(x)[:, 0] if self.cls_token is not None else self.fc_norm(x.mean(dim=1))
         return self.head(pooled)  # type: ignore[no-any-return]
+
+    def token_parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of tokens (n, tokens, width) that leave the last block: what each adds to the vector (n, tokens, dim), and the vector (n, dim).
+
+        A class token is all of it. Without one, a token's part is its share of the mean, normalised by the deviation of the whole mean.
+        """
+        if self.cls_token is not None:
+            first = torch.zeros_like(x[..., :1])
+            first[:, 0] = 1
+            return first * (self.norm(x)[:, :1] @ self.head.weight.T), self._pool(x)
+        deviation = (x.mean(dim=1, keepdim=True).var(dim=-1, correction=0, keepdim=True) + _EPS).sqrt()
+        centred, gain = (x - x.mean(dim=-1, keepdim=True)) / deviation / x.shape[1], self.fc_norm.get_parameter("weight")
+        return centred * gain @ self.head.weight.T, self._pool(x)
 
 
 def is_vit(names: Iterable[str]) -> bool:

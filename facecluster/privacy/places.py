@@ -79,6 +79,7 @@ PLACES = (
     Place("dedup/pixels", "hashes of pixels", tables.change_contents),
     Place("dedup/traces", "traces of JPEG", tables.change_contents),
     Place("embeddings/*", "vectors", tables.change_faces),
+    Place("attributes/*", "attributes", tables.change_faces),
     Place("faces", "faces with box, landmarks and crop", tables.change_faces),
     Place("photos", "rows of photos", tables.change_photos),
     Place(GONE_TABLE, "places that are gone", tables.change_gone),

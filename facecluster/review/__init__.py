@@ -2,6 +2,7 @@
 
 apply_decisions  the groups of a run after the decisions since, without a new grouping (pure)
 face_details     what the page shows of faces: photo, date, crop
+looks            pictures of where the model looks on a face
 people_view      the current people, with everything that lists need
 questions        pairs of faces to ask about, and how much the answers resolve
 actions          actions on the page -> decisions

@@ -152,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_static(url.path[1:]), f"{STATIC[url.path]}; charset=utf-8")
         elif url.path.startswith("/crop/"):
             self._crop(url.path[len("/crop/") :])
+        elif url.path.startswith("/look/"):
+            self._crop(url.path[len("/look/") :], look=True)
         elif url.path in api.GET_ROUTES:
             self._json(api.GET_ROUTES[url.path](self.server.session, dict(parse_qsl(url.query))))
         else:
@@ -169,13 +171,16 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({"error": "expected a JSON object, found something else"}, HTTPStatus.BAD_REQUEST)
         self._json(api.act(self.server.session, request))
 
-    def _crop(self, face: str) -> None:
+    def _crop(self, face: str, *, look: bool = False) -> None:
+        """The crop of a face, or with `look` the picture of where the model looks on it."""
         view = self.server.session.view()
         rows = view.current.find_rows(face)
         crop = view.run_data.details.crop(rows[0]) if rows else b""
         kind = next((k for start, k in _MIME.items() if crop.startswith(start)), "")
         if not kind:
             return self._json({"error": "this face has no picture"}, HTTPStatus.NOT_FOUND)
+        if look:
+            return self._send(self.server.session.looks(view).picture(face, crop), "image/png")
         # the crop of a face never changes: the browser may cache it for an hour
         self._send(crop, kind, extra={"Cache-Control": "private, max-age=3600, immutable"})
 

@@ -23,6 +23,7 @@ from facecluster.people.runs import POINTER, Faces, read_faces
 from facecluster.photos.places import GONE_TABLE, of_current_photos
 from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
+from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
 from facecluster.store import IDENTITIES, FaceIds, Store
@@ -44,6 +45,7 @@ class Session:
         self._open: tuple[PeopleView, Ints] | None = None
         self._skipped: set[tuple[str, str]] = set()
         self._question_thread: threading.Thread | None = None
+        self._looks: Looks | None = None
         self.view()
 
     def view(self) -> PeopleView:
@@ -58,6 +60,13 @@ class Session:
     def version(self, view: PeopleView) -> str:
         """A text that changes with every decision and every run."""
         return f"{view.run_data.run.number}-{len(view.journal.decisions)}"
+
+    def looks(self, view: PeopleView) -> Looks:
+        """Pictures of where the model of the run looks."""
+        with self._lock:
+            if self._looks is None or self._looks.model != view.run_data.run.model:
+                self._looks = Looks(view.run_data.run.model)
+            return self._looks
 
     def act(self, request: Mapping[str, Any]) -> list[Decision]:
         """Carry out a request: append its decisions to the journal, which is on disk when this returns.

@@ -55,7 +55,8 @@ def test_a_model_is_added_listed_and_removed(tmp_path: Path, folder: Path) -> No
     assert (card["model"]["dim"], card["model"]["task"], card["input"]["size"], card["input"]["std"]) == (32, "embedder", 112, [128.0] * 3)
     listed = json.loads(call("models", "list", "--json").output)
     assert [(m["name"], m["task"], m["problem"]) for m in listed["models"]] == [
-        ("bundled", "embedder", None), ("bundled", "detector", None), ("arc", "embedder", None)]  # fmt: skip
+        ("bundled", "embedder", None), ("bundled", "detector", None), ("mask", "attribute", None), ("pose", "attribute", None),
+        ("arc", "embedder", None)]  # fmt: skip
     assert listed["to_pull"][0]["name"] == "yunet"
     assert "licence      mine" in call("models", "info", "arc").output and "arc" in call("models", "list").output
     assert "found 'arc' among the models" in refused("models", "add", str(tmp_path / "arc.onnx"), *SAID)

@@ -161,6 +161,15 @@ def test_odd_paths(page: Page) -> None:
     assert status == 409 and "p-00000000" in json.loads(answer)["error"]
 
 
+def test_where_the_model_looks_is_a_picture_that_needs_the_token(page: Page) -> None:
+    face = page.people()[0]["best"]
+    assert page.send("GET", f"/look/{face}")[0] == 403
+    status, headers, body = page.send("GET", f"/look/{face}", Cookie=page.cookie)
+    assert (status, headers["Content-Type"], body[:4]) == (200, "image/png", b"\x89PNG")
+    assert page.send("GET", f"/look/{face}", Cookie=page.cookie)[2] == body
+    assert page.send("GET", "/look/none", Cookie=page.cookie)[0] == 404
+
+
 def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
     pages = {path: page.send("GET", path, Cookie=page.cookie) for path in ["/", *STATIC]}
     for path, (status, headers, body) in pages.items():

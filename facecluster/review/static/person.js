@@ -17,12 +17,18 @@ function tile(face, person, choices) {
     },
   });
   const not = () => app.act({ act: "split", person: person.id, faces: [face.id] }, `Not ${label(person)}`).then(() => { selected.delete(face.id); choices(); });
+  const look = ({ target }) => {
+    const on = target.getAttribute("aria-pressed") !== "true";
+    target.setAttribute("aria-pressed", on);
+    target.closest("li").querySelector("img").src = `/${on ? "look" : "crop"}/${encodeURIComponent(face.id)}`;
+  };
   return el(
     "li", { class: "face", "data-id": face.id },
     el("label", {}, crop(face.id), box),
     el("p", { class: "dim cut", title: face.uri }, face.photo || "unknown photo"),
     el("p", { class: "dim" }, [person ? `${percent(face.sure)} sure` : "", face.taken].filter(Boolean).join(" · ")),
     person ? el("button", { type: "button", class: "small", key: `not-${face.id}`, "aria-label": `The face in ${face.photo} is not ${label(person)}`, onclick: not }, "Not this person") : null,
+    el("button", { type: "button", class: "small", key: `look-${face.id}`, "aria-pressed": "false", "aria-label": `Where the model looks on the face in ${face.photo}`, onclick: look }, "Where the model looks"),
   );
 }
 
