@@ -94,6 +94,30 @@ def _give(view: PeopleView, request: Request) -> list[Decision]:
     return [*made, view.current.link("same", [representative, *faces])]
 
 
+def _subjects(view: PeopleView, request: Request) -> tuple[int, list[int], list[str]]:
+    """The person that suggestions are about, and the people and faces that were suggested."""
+    people = [_person(view, p) for p in _texts(request, "people")] if request.get("people") else []
+    faces = _texts(request, "faces") if request.get("faces") else []
+    if not people and not faces:
+        raise InputError("expected people or faces, found none: select some")
+    return _person(view, _text(request, "person")), list(dict.fromkeys(people)), faces
+
+
+def _join(view: PeopleView, request: Request) -> list[Decision]:
+    """People and single faces are the person."""
+    _, people, faces = _subjects(view, request)
+    made = _merge(view, {"people": [request["person"], *request["people"]]}) if people else []
+    return [*made, *(_give(view, {"person": request["person"], "faces": faces}) if faces else [])]
+
+
+def _apart(view: PeopleView, request: Request) -> list[Decision]:
+    """People and single faces are not the person: `not-same` of the most representative faces."""
+    person, people, faces = _subjects(view, request)
+    mine = view.current.representatives(person)[0]
+    others = [view.current.representatives(p)[0] for p in people] + faces
+    return [view.current.link("not-same", [mine, other]) for other in others]
+
+
 def _ignore(view: PeopleView, request: Request) -> list[Decision]:
     return [view.current.ignore(_person(view, p)) for p in _texts(request, "people")]
 
@@ -120,5 +144,5 @@ def _undo(view: PeopleView, request: Request) -> list[Decision]:
 
 _MAKERS: dict[str, Callable[[PeopleView, Request], list[Decision]]] = {
     "name": _name, "merge": _merge, "split": _split, "same": _link, "not-same": _link, "give": _give, "ignore": _ignore,
-    "unignore": _unignore, "undo": _undo,
+    "unignore": _unignore, "undo": _undo, "join": _join, "apart": _apart,
 }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from facecluster.decisions import Decision
-from facecluster.errors import InputError
+from facecluster.errors import InputError, StoreError
 from facecluster.report.text import one_line
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
 from facecluster.review.questions import QUESTION_TEXTS
@@ -20,6 +20,7 @@ from facecluster.review.session import Session
 Query = Mapping[str, str]
 Answer = dict[str, Any]
 MAX_QUESTIONS = 20  # in one answer
+MAX_SUGGESTIONS = 60
 
 
 def state(session: Session, query: Query) -> Answer:
@@ -58,17 +59,28 @@ def people(session: Session, query: Query) -> Answer:
 def person(session: Session, query: Query) -> Answer:
     """A page of a person's faces, by falling probability. Raises InputError if there is no such person."""
     view = session.view()
-    person_id = query.get("id", "")
-    number = view.current.people.index(person_id)
-    if number is None:
-        found = repr(one_line(person_id[:20]))
-        raise InputError(f"expected a person of the store, found {found}, who is there no more: go back to the list")
+    number = _known_person(view, query)
     rows = view.rows_of(number)
     if query.get("order") == "unsure":
         rows = rows[::-1]
     start, end = _window(query)
     faces = [_face(view, row) for row in rows[start:end].tolist()]
     return {"version": session.version(view), "total": len(rows), "person": _card(view, number), "faces": faces}
+
+
+def suggestions(session: Session, query: Query) -> Answer:
+    """Who else may be a person: people and single faces, by falling probability. Raises InputError if there is no such person."""
+    view = session.view()
+    number = _known_person(view, query)
+    try:
+        found = session.suggestions(view, number, max(1, min(_number(query, "limit", 12), MAX_SUGGESTIONS)))
+    except StoreError as e:
+        return {"version": session.version(view), "person": _card(view, number), "suggestions": [], "note": one_line(str(e))}
+    sides = [
+        _side(view, row, more=True) | {"probability": round(p, 3)}
+        for row, p in zip(found.row.tolist(), found.probability.tolist(), strict=True)
+    ]
+    return {"version": session.version(view), "person": _card(view, number), "suggestions": sides, "note": ""}
 
 
 def nobody(session: Session, query: Query) -> Answer:
@@ -126,8 +138,18 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
     "/api/state": state, "/api/people": people, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
+    "/api/suggestions": suggestions,
     "/api/questions": questions, "/api/history": history,
 }  # fmt: skip
+
+
+def _known_person(view: PeopleView, query: Query) -> int:
+    person_id = query.get("id", "")
+    number = view.current.people.index(person_id)
+    if number is None:
+        found = repr(one_line(person_id[:20]))
+        raise InputError(f"expected a person of the store, found {found}, who is there no more: go back to the list")
+    return number
 
 
 def _number(query: Query, key: str, default: int) -> int:

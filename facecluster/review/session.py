@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,11 @@ from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
+from facecluster.review.suggestions import Suggester
 from facecluster.store import IDENTITIES, FaceIds, Store
+
+if TYPE_CHECKING:
+    from facecluster.people.suggestions import Suggestions
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
 
@@ -44,6 +48,7 @@ class Session:
         self._open: tuple[PeopleView, Ints] | None = None
         self._skipped: set[tuple[str, str]] = set()
         self._question_thread: threading.Thread | None = None
+        self._suggester: Suggester | None = None
         self.view()
 
     def view(self) -> PeopleView:
@@ -98,6 +103,19 @@ class Session:
             return asked, left, share
         return asked, left[~later], np.concatenate([share[:1], share[1:][~later]])
 
+    def suggestions(self, view: PeopleView, person: int, top: int) -> Suggestions:
+        """Who else may be a person of the view. Raises FaceclusterError if the store has no vectors."""
+        with self._lock:
+            if self._suggester is None or self._suggester.run_data is not view.run_data:
+                self._close_suggester()
+                self._suggester = Suggester(self.store, view.run_data)
+            return self._suggester.suggest(view, person, top)
+
+    def _close_suggester(self) -> None:
+        if self._suggester is not None:
+            self._suggester.close()
+        self._suggester = None
+
     def _find_questions(self, run_data: RunData) -> None:
         try:
             found = find_questions(self.store, run_data)
@@ -126,7 +144,9 @@ class Session:
         return run_data
 
     def close(self) -> None:
-        """Delete the temporary file of crops."""
+        """Delete the temporary files."""
+        with self._lock:
+            self._close_suggester()
         if self._view is not None:
             self._view.run_data.details.close()
 

@@ -1,0 +1,76 @@
+"""Suggestions for the page: who else may be a person, without those whom decisions already tell.
+
+Odd inputs: a store whose vectors are gone has no suggestions, and a note gives the reason.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.review.known_pairs import KnownPairs
+from facecluster.review.people_view import PeopleView, RunData
+from facecluster.store import FaceIds, Store
+
+if TYPE_CHECKING:
+    from facecluster.people.suggestions import FaceIndex, Grouped, Suggestions
+
+LIKELY = 0.05  # what is less probable is not suggested
+
+
+class Suggester:
+    """The vectors of a run, open until `close`; not for several threads at once."""
+
+    def __init__(self, store: Store, run_data: RunData) -> None:
+        """Read the vectors. Raises FaceclusterError if there are none."""
+        self.run_data = run_data
+        self._open = ExitStack()
+        self._groups: Grouped | None = None
+        self._known: KnownPairs | None = None
+        try:
+            self._index = self._read(store)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, store: Store) -> FaceIndex:
+        from facecluster.grouping.identify_config import IdentifyConfig  # imported here: loading it would delay the first page
+        from facecluster.grouping.shelved_vectors import crew_for, shelve_vectors
+        from facecluster.people.suggestions import FaceIndex
+
+        data = self.run_data
+        table = f"embeddings/{data.run.model}"
+        crew = self._open.enter_context(crew_for(store, table))
+        ids, vectors = shelve_vectors(crew, store, table)
+        at = ids.rows_of(FaceIds.of(data.faces.ids).arrow())
+        usable = (at >= 0) & ~data.unclear
+        rows = np.maximum(at, 0)
+        same = len(rows) == len(ids) and bool((rows == np.arange(len(rows))).all())
+        return FaceIndex(
+            vectors if same else replace(vectors, rows=rows), usable, data.faces.identity, data.details.photo,
+            IdentifyConfig.from_stamp(data.run.settings),
+        )  # fmt: skip
+
+    def suggest(self, view: PeopleView, person: int, top: int) -> Suggestions:
+        """The groups and single faces that are most probably a person of the view."""
+        faces, people = view.current.faces, view.current.people
+        if self._groups is None or self._groups.identity is not faces.identity:
+            self._groups = self._index.grouped(faces.identity, faces.probability, self._groups)
+        if self._known is None or self._known.view is not view:
+            self._known = KnownPairs(view)
+        apart, single = self._known.apart_from(person)
+        no_groups: NDArray[np.bool_] = np.array(people.ignored, bool)
+        no_groups[[*apart]] = True
+        no_faces = np.zeros(len(faces.ids), bool)
+        no_faces[[*single]] = True
+        found = self._index.suggest(self._groups, person, no_groups, no_faces, top)
+        keep = found.probability >= LIKELY
+        return replace(found, group=found.group[keep], row=found.row[keep], probability=found.probability[keep])
+
+    def close(self) -> None:
+        """Delete temporary files."""
+        self._open.close()
