@@ -12,6 +12,7 @@ Odd inputs: an index without groups suggests nothing; a face without a vector is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ Floats = NDArray[np.float64]
 
 _CANDIDATES = 128  # groups and faces that are measured one by one
 _FACES = 4  # of a group, whose cohort statistics stand for all of it
+_TARGET_FACES = 64  # of a person whom others are compared with, likewise
 _SAMPLE = 1_024  # faces that the spread of the collection's impostors is measured on
 _BLOCK = 1 << 16  # vectors at a time: 32 MB
 
@@ -35,9 +37,10 @@ _BLOCK = 1 << 16  # vectors at a time: 32 MB
 class Suggestions:
     """Struct of arrays (m,), by falling probability."""
 
+    target: Ints  # index of the target that it may be
     group: Ints  # number of the group; -1 = a single face
     row: Ints  # the single face; of a group its first face in `order`
-    probability: Floats  # that it shows the person, 0 to 1
+    probability: Floats  # that it shows the target's person, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,29 @@ class Grouped:
     def sizes(self) -> Ints:
         """Faces with a vector (p,)."""
         return np.diff(self.start)
+
+    def rows_of(self, group: int) -> Ints:
+        """Rows of a group's faces with a vector, by falling probability."""
+        return self.order[self.start[group] : self.start[group + 1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A person whom others are compared with."""
+
+    group: int  # number of the group; -1 = none of the index
+    sum: NDArray[np.float32]  # (dim,) of the vectors
+    size: int  # faces with a vector
+    base: float  # mean over the faces (cohort.CohortStats)
+    reach: float
+    photos: Ints  # numbers of those that show the person
+    closed_groups: frozenset[int] = frozenset()  # groups that decisions keep apart from the person
+    closed_faces: frozenset[int] = frozenset()  # rows of single faces likewise
+
+    @property
+    def length(self) -> float:
+        """Length of the mean vector."""
+        return float(np.linalg.norm(self.sum)) / max(self.size, 1)
 
 
 class FaceIndex:
@@ -89,13 +115,18 @@ class FaceIndex:
         self._measure(np.unique(rows[np.isnan(self._base[rows])]))
         return self._base[rows], self._reach[rows]
 
-    def outside(self, x: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Base and reach (m,) of faces `x` (m, dim) that are not of the index."""
-        config = self.config
-        found = compare_with_cohort(
-            x, np.full(len(x), -1, np.int32), self._cohort, self.count, mean=config.impostor_mean, sd=config.impostor_sd
-        )
-        return found.base, found.reach
+    def target(self, groups: Grouped, number: int) -> Target:
+        """A group, to suggest others for."""
+        rows = groups.rows_of(number)
+        base, reach = self.stats(rows[:: max(1, len(rows) // _TARGET_FACES)])
+        photos = np.unique(self.photos[rows])
+        return Target(number, groups.sums[number], len(rows), _mean(base), _mean(reach), photos[photos >= 0])
+
+    def outside_target(self, x: NDArray[np.float32]) -> Target:
+        """Someone with faces `x` (m, dim) that are not of the index."""
+        config, none = self.config, np.full(len(x), -1, np.int32)
+        found = compare_with_cohort(x, none, self._cohort, self.count, mean=config.impostor_mean, sd=config.impostor_sd)
+        return Target(-1, x.sum(axis=0), len(x), _mean(found.base), _mean(found.reach), np.zeros(0, np.int64))
 
     def _measure(self, rows: Ints) -> float:
         config = self.config
@@ -126,94 +157,86 @@ class FaceIndex:
             sums[mine[edges]] += np.add.reduceat(self.vectors[rows[part]], edges, axis=0)
         return Grouped(identity, order.astype(np.int64), start.astype(np.int64), sums)
 
-    def suggest(
-        self, groups: Grouped, person: int | NDArray[np.float32], no_groups: NDArray[np.bool_], no_faces: NDArray[np.bool_], top: int
-    ) -> Suggestions:
-        """The `top` groups and single faces that are most probably the person.
+    def suggest(self, groups: Grouped, targets: Sequence[Target], hidden: NDArray[np.bool_], top: int) -> Suggestions:
+        """The `top` groups and single faces that are most probably one of the targets, each with its likeliest target.
 
         Args:
             groups: of the faces of this index.
-            person: number of a group; or vectors (m, dim) of faces that are not of the index.
-            no_groups: (p,) groups that are not suggested.
-            no_faces: (n,) single faces that are not suggested.
+            targets: t people; each costs a row of cosines.
+            hidden: (p,) groups that are not suggested.
             top: how many.
         """
-        target = self._group_target(groups, person) if isinstance(person, int) else self._target(person, *self.outside(person))
         sizes = groups.sizes
-        cosine = np.full(len(sizes), -2.0)
-        some = sizes > 0
-        cosine[some] = (groups.sums[some] @ target.sum) / (sizes[some] * target.size)
-        lengths = np.linalg.norm(groups.sums, axis=1) / np.maximum(sizes, 1)
-        out = no_groups | ~some
-        out[person if isinstance(person, int) else []] = True
-        alone = np.flatnonzero((groups.identity < 0) & self.usable & ~no_faces)
-        single = np.concatenate([np.zeros(0), *(self.vectors[alone[s]] @ target.sum / target.size for s in _blocks(len(alone)))])
-        ones = np.ones(len(alone), np.int64)
-        rough = target.log_odds(
-            np.r_[cosine, single], np.r_[lengths, ones], target.base, target.reach, np.r_[sizes, ones], np.zeros(1), self
+        count, alone = len(sizes), np.flatnonzero((groups.identity < 0) & self.usable)
+        sums = np.array([t.sum for t in targets], np.float32).reshape(len(targets), -1)
+        parts = [groups.sums @ sums.T / np.maximum(sizes, 1)[:, None], *(self.vectors[alone[s]] @ sums.T for s in _blocks(len(alone)))]
+        cosines = np.concatenate(parts) / np.array([max(t.size, 1) for t in targets], np.float32)
+        units = _Units(
+            np.r_[np.maximum(sizes, 1), np.ones(len(alone), np.int64)],
+            np.r_[np.linalg.norm(groups.sums, axis=1) / np.maximum(sizes, 1), np.ones(len(alone))],
         )
-        rough[: len(sizes)][out] = -np.inf
-        best = np.argsort(-rough, kind="stable")[: min(_CANDIDATES, int(np.isfinite(rough).sum()))]
-        return self._refined(groups, target, best, alone, np.r_[cosine, single][best], np.r_[lengths, ones][best], top)
-
-    def _refined(
-        self, groups: Grouped, target: _Target, best: Ints, alone: Ints, cosine: Floats, lengths: Floats, top: int
-    ) -> Suggestions:
-        """The candidates `best` (numbers of groups, and after them of the faces `alone`) with their own faces' statistics."""
-        count = len(groups.sizes)
-        members = [groups.order[groups.start[c] : groups.start[c + 1]] if c < count else alone[c - count : c - count + 1] for c in best]
-        sizes = np.array([len(m) for m in members], np.int64)
-        looked = [m[:: max(1, len(m) // _FACES)][:_FACES] for m in members]
-        at = np.repeat(np.arange(len(best)), [len(m) for m in looked])
-        base, reach = self.stats(np.concatenate([np.zeros(0, np.int64), *looked]))
-        n = np.maximum(np.bincount(at, minlength=len(best)), 1)
-        base, reach = np.bincount(at, base, len(best)) / n, np.bincount(at, reach, len(best)) / n
-        within = ((sizes * lengths) ** 2 - sizes) / np.maximum(sizes * (sizes - 1), 1)
-        apart = np.where(np.minimum(sizes, target.size) > 2, (within + target.within) / 2 - cosine, 0)
-        log_odds = target.log_odds(cosine, lengths, base, reach, sizes, apart, self)
-        shared = np.array([len(np.intersect1d(self.photos[m][self.photos[m] >= 0], target.photos)) for m in members])
-        log_odds += np.log(self.config.same_photo_odds) * np.minimum(1, shared / np.maximum(np.minimum(sizes, target.size), 1))
-        sure = 1 / (1 + np.exp(-np.clip(log_odds, -700, 700)))
+        best, whose = np.full(count + len(alone), -np.inf), np.zeros(count + len(alone), np.int64)
+        for i, target in enumerate(targets):
+            odds = self._log_odds([target], cosines[:, i], units, target.base, target.reach, np.zeros(1))
+            odds[[g for g in (target.group, *target.closed_groups) if g >= 0]] = -np.inf
+            odds[count + np.flatnonzero(np.isin(alone, [*target.closed_faces]))] = -np.inf
+            whose[odds > best] = i
+            best = np.maximum(best, odds)
+        best[:count][hidden | (sizes == 0)] = -np.inf
+        likeliest = np.argsort(-best, kind="stable")[: min(_CANDIDATES, int(np.isfinite(best).sum()))]
+        members = [groups.rows_of(c) if c < count else alone[c - count : c - count + 1] for c in likeliest.tolist()]
+        mine = whose[likeliest]
+        log_odds = self._refined([targets[t] for t in mine], members, cosines[likeliest, mine], units.of(likeliest))
         by = np.argsort(-log_odds, kind="stable")[:top]
         row = np.array([int(m[0]) for m in members], np.int64)
-        return Suggestions(np.where(best[by] < count, best[by], -1), row[by], sure[by])
+        sure = 1 / (1 + np.exp(-np.clip(log_odds[by], -700, 700)))
+        return Suggestions(mine[by], np.where(likeliest[by] < count, likeliest[by], -1), row[by], sure)
 
-    def _group_target(self, groups: Grouped, person: int) -> _Target:
-        rows = groups.order[groups.start[person] : groups.start[person + 1]]
-        base, reach = self.stats(rows[:: max(1, len(rows) // 64)])
-        photos = np.unique(self.photos[rows])
-        return _Target(groups.sums[person], len(rows), float(base.mean()), float(reach.mean()), photos[photos >= 0])
+    def _refined(self, targets: Sequence[Target], members: Sequence[Ints], cosine: Floats, units: _Units) -> Floats:
+        """Log-odds (m,) that candidates with these rows are the targets beside them, with the statistics of their own faces."""
+        looked = [m[:: max(1, len(m) // _FACES)][:_FACES] for m in members]
+        at = np.repeat(np.arange(len(members)), [len(m) for m in looked])
+        base, reach = self.stats(np.concatenate([np.zeros(0, np.int64), *looked]))
+        n = np.maximum(np.bincount(at, minlength=len(members)), 1)
+        base, reach = np.bincount(at, base, len(members)) / n, np.bincount(at, reach, len(members)) / n
+        theirs = _Units(np.array([t.size for t in targets], np.int64), np.array([t.length for t in targets]))
+        smaller = np.minimum(units.sizes, theirs.sizes)
+        apart = np.where(smaller > 2, (units.within + theirs.within) / 2 - cosine, 0)
+        log_odds = self._log_odds(targets, cosine, units, base, reach, apart)
+        photos = [np.unique(self.photos[m]) for m in members]
+        shared = np.array([len(np.intersect1d(p, t.photos)) for p, t in zip(photos, targets, strict=True)])
+        return np.asarray(log_odds + np.log(self.config.same_photo_odds) * np.minimum(1, shared / np.maximum(smaller, 1)))
 
-    def _target(self, x: NDArray[np.float32], base: Floats, reach: Floats) -> _Target:
-        return _Target(x.sum(axis=0), len(x), float(base.mean()), float(reach.mean()), np.zeros(0, np.int64))
+    def _log_odds(
+        self, targets: Sequence[Target], cosine: Floats, units: _Units, base: Floats | float, reach: Floats | float, apart: Floats
+    ) -> Floats:
+        """Log-odds (m,) that groups with these mean cosines and statistics are the targets (one for all, or m), if no photo shows both."""
+        usual = IdentifyConfig()  # as `assess`: the settings of a run do not change who is one person
+        own_base, own_reach, length = (np.array([getattr(t, key) for t in targets]) for key in ("base", "reach", "length"))
+        expected = usual.impostor_weight * (own_reach + reach) / 2 * length * units.lengths
+        above = (cosine - (own_base + base) / 2 - usual.merge * self.sd - expected) / self.sd
+        sizes = np.broadcast_to(np.array([t.size for t in targets], np.int64), len(units.sizes))
+        return one_person_log_odds(above, apart / self.sd, sizes, units.sizes)
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """The person whom the others are compared with."""
+class _Units:
+    """Groups and single faces: struct of arrays (m,)."""
 
-    sum: NDArray[np.float32]  # (dim,) of the vectors
-    size: int
-    base: float  # mean over the faces
-    reach: float
-    photos: Ints  # that show the person
+    sizes: Ints
+    lengths: Floats  # of the mean vectors
 
     @property
-    def length(self) -> float:
-        return float(np.linalg.norm(self.sum)) / self.size
+    def within(self) -> Floats:
+        """Mean cosine of two faces of one."""
+        return np.asarray(((self.sizes * self.lengths) ** 2 - self.sizes) / np.maximum(self.sizes * (self.sizes - 1), 1))
 
-    @property
-    def within(self) -> float:
-        return ((self.size * self.length) ** 2 - self.size) / max(self.size * (self.size - 1), 1)
+    def of(self, some: Ints) -> _Units:
+        return _Units(self.sizes[some], self.lengths[some])
 
-    def log_odds(
-        self, cosine: Floats, lengths: Floats, base: Floats | float, reach: Floats | float, sizes: Ints, apart: Floats, index: FaceIndex
-    ) -> Floats:
-        """Log-odds (m,) that groups of these sizes, mean cosines and mean statistics are the person, if no photo shows both."""
-        usual = IdentifyConfig()
-        expected = usual.impostor_weight * (self.reach + reach) / 2 * self.length * lengths
-        above = (cosine - (self.base + base) / 2 - usual.merge * index.sd - expected) / index.sd
-        return one_person_log_odds(above, apart / index.sd, np.full(len(sizes), self.size), sizes)
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _blocks(n: int) -> list[slice]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from facecluster.decisions import Decision, new_id
+from facecluster.decisions.journal import is_person_id
 from facecluster.errors import InputError
 from facecluster.review.people_view import PeopleView
 
@@ -94,28 +95,33 @@ def _give(view: PeopleView, request: Request) -> list[Decision]:
     return [*made, view.current.link("same", [representative, *faces])]
 
 
-def _subjects(view: PeopleView, request: Request) -> tuple[int, list[int], list[str]]:
-    """The person that suggestions are about, and the people and faces that were suggested."""
-    people = [_person(view, p) for p in _texts(request, "people")] if request.get("people") else []
-    faces = _texts(request, "faces") if request.get("faces") else []
-    if not people and not faces:
-        raise InputError("expected people or faces, found none: select some")
-    return _person(view, _text(request, "person")), list(dict.fromkeys(people)), faces
+def _pairs(view: PeopleView, request: Request) -> list[tuple[int, str, int]]:
+    """Answers to suggestions: a person, and the lasting id of another one (with the number) or a face_id (with -1)."""
+    pairs = request.get("pairs")
+    if not isinstance(pairs, list) or not 0 < len(pairs) <= MAX_ITEMS or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+        raise InputError(f"expected 1 to {MAX_ITEMS} pairs, found none: load the page again")
+    made = []
+    for pair in pairs:
+        person, other = (_text({"id": text}, "id") for text in pair)
+        made.append((_person(view, person), other, _person(view, other) if is_person_id(other) else -1))
+    return made
 
 
 def _join(view: PeopleView, request: Request) -> list[Decision]:
-    """People and single faces are the person."""
-    _, people, faces = _subjects(view, request)
-    made = _merge(view, {"people": [request["person"], *request["people"]]}) if people else []
-    return [*made, *(_give(view, {"person": request["person"], "faces": faces}) if faces else [])]
+    """Other people and single faces are these people."""
+    pairs, ids = _pairs(view, request), view.current.people.person_ids
+    made = [d for person, _, other in pairs if other >= 0 for d in _merge(view, {"people": [ids[person], ids[other]]})]
+    for person in dict.fromkeys(person for person, _, other in pairs if other < 0):
+        faces = [face for one, face, other in pairs if one == person and other < 0]
+        made += _give(view, {"person": ids[person], "faces": faces})
+    return made
 
 
 def _apart(view: PeopleView, request: Request) -> list[Decision]:
-    """People and single faces are not the person: `not-same` of the most representative faces."""
-    person, people, faces = _subjects(view, request)
-    mine = view.current.representatives(person)[0]
-    others = [view.current.representatives(p)[0] for p in people] + faces
-    return [view.current.link("not-same", [mine, other]) for other in others]
+    """Other people and single faces are not these people: `not-same` of the most representative faces."""
+    best = view.current.representatives
+    pairs = [(best(person)[0], face if other < 0 else best(other)[0]) for person, face, other in _pairs(view, request)]
+    return [view.current.link("not-same", pair) for pair in pairs]
 
 
 def _ignore(view: PeopleView, request: Request) -> list[Decision]:

@@ -21,6 +21,7 @@ Query = Mapping[str, str]
 Answer = dict[str, Any]
 MAX_QUESTIONS = 20  # in one answer
 MAX_SUGGESTIONS = 60
+MAX_ASKED = 60  # people whom one answer has suggestions for
 
 
 def state(session: Session, query: Query) -> Answer:
@@ -69,18 +70,28 @@ def person(session: Session, query: Query) -> Answer:
 
 
 def suggestions(session: Session, query: Query) -> Answer:
-    """Who else may be a person: people and single faces, by falling probability. Raises InputError if there is no such person."""
+    """Who else may be a person: people and single faces, by falling probability. Without an id, for a page of people with names.
+
+    Raises:
+        InputError: there is no such person.
+    """
     view = session.view()
-    number = _known_person(view, query)
+    limit = max(1, min(_number(query, "limit", 12), MAX_SUGGESTIONS))
+    if query.get("id"):
+        asked, total = [_known_person(view, query)], 1
+    else:
+        named = view.filter_people(show="named")
+        start, total = _number(query, "offset", 0), len(named)
+        asked = named[start : start + MAX_ASKED].tolist()
+    answer = {"version": session.version(view), "total": total, "people": [_card(view, i) for i in asked], "suggestions": [], "note": ""}
     try:
-        found = session.suggestions(view, number, max(1, min(_number(query, "limit", 12), MAX_SUGGESTIONS)))
+        found = session.suggestions(view, asked, limit) if asked else None
     except StoreError as e:
-        return {"version": session.version(view), "person": _card(view, number), "suggestions": [], "note": one_line(str(e))}
-    sides = [
-        _side(view, row, more=True) | {"probability": round(p, 3)}
-        for row, p in zip(found.row.tolist(), found.probability.tolist(), strict=True)
-    ]
-    return {"version": session.version(view), "person": _card(view, number), "suggestions": sides, "note": ""}
+        return answer | {"note": one_line(str(e))}
+    if found is None:
+        return answer
+    made = zip(found.target.tolist(), found.row.tolist(), found.probability.tolist(), strict=True)
+    return answer | {"suggestions": [{"of": t, **_side(view, row, more=True), "probability": round(p, 3)} for t, row, p in made]}
 
 
 def nobody(session: Session, query: Query) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from facecluster.review.people_view import PeopleView
 
 
@@ -35,11 +37,18 @@ class KnownPairs:
         names = {self.view.folded_names[p], self.view.folded_names[q]}
         return (p, q) in self.different or (len(names) == 2 and "" not in names)
 
-    def apart_from(self, person: int) -> tuple[set[int], set[int]]:
-        """The people and the rows of single faces that decisions keep apart from a person."""
-        identity, cannot_link = self.view.current.faces.identity, self.links.cannot_link
-        mine = [root for root, rows in self.rows.items() if any(identity[row] == person for row in rows)]
-        there = [row for root in mine for other in cannot_link.get(root, ()) for row in self.rows.get(other, ())]
-        name = self.view.folded_names[person]
-        named = {p for p, other in enumerate(self.view.folded_names) if name and other and other != name}
-        return named | {int(identity[row]) for row in there} - {-1, person}, {row for row in there if identity[row] < 0}
+    def apart_from(self, people: Sequence[int]) -> list[tuple[frozenset[int], frozenset[int]]]:
+        """For each of some people, the people and the rows of single faces that decisions keep apart from them."""
+        identity, names = self.view.current.faces.identity, self.view.folded_names
+        roots: dict[int, list[str]] = {person: [] for person in people}
+        for root, rows in self.rows.items():
+            for person in {int(identity[row]) for row in rows} & roots.keys():
+                roots[person].append(root)
+        named = [(p, name) for p, name in enumerate(names) if name]
+        found = []
+        for person in people:
+            there = [row for r in roots[person] for other in self.links.cannot_link.get(r, ()) for row in self.rows.get(other, ())]
+            others = {p for p, name in named if name != names[person]} if names[person] else set()
+            closed = others | {int(identity[row]) for row in there} - {-1, person}
+            found.append((frozenset(closed), frozenset(row for row in there if identity[row] < 0)))
+        return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,13 +103,13 @@ class Session:
             return asked, left, share
         return asked, left[~later], np.concatenate([share[:1], share[1:][~later]])
 
-    def suggestions(self, view: PeopleView, person: int, top: int) -> Suggestions:
-        """Who else may be a person of the view. Raises FaceclusterError if the store has no vectors."""
+    def suggestions(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:
+        """Who else may be one of some people of the view. Raises FaceclusterError if the store has no vectors."""
         with self._lock:
             if self._suggester is None or self._suggester.run_data is not view.run_data:
                 self._close_suggester()
                 self._suggester = Suggester(self.store, view.run_data)
-            return self._suggester.suggest(view, person, top)
+            return self._suggester.suggest(view, people, top)
 
     def _close_suggester(self) -> None:
         if self._suggester is not None:

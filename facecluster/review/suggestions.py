@@ -5,12 +5,12 @@ Odd inputs: a store whose vectors are gone has no suggestions, and a note gives 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facecluster.review.known_pairs import KnownPairs
 from facecluster.review.people_view import PeopleView, RunData
@@ -41,6 +41,7 @@ class Suggester:
         from facecluster.grouping.identify_config import IdentifyConfig  # imported here: loading it would delay the first page
         from facecluster.grouping.shelved_vectors import crew_for, shelve_vectors
         from facecluster.people.suggestions import FaceIndex
+        from facecluster.photos.frames import picture_numbers
 
         data = self.run_data
         table = f"embeddings/{data.run.model}"
@@ -51,25 +52,26 @@ class Suggester:
         rows = np.maximum(at, 0)
         same = len(rows) == len(ids) and bool((rows == np.arange(len(rows))).all())
         return FaceIndex(
-            vectors if same else replace(vectors, rows=rows), usable, data.faces.identity, data.details.photo,
-            IdentifyConfig.from_stamp(data.run.settings),
+            vectors if same else replace(vectors, rows=rows), usable, data.faces.identity,
+            picture_numbers(store, data.faces.ids), IdentifyConfig.from_stamp(data.run.settings),
         )  # fmt: skip
 
-    def suggest(self, view: PeopleView, person: int, top: int) -> Suggestions:
-        """The groups and single faces that are most probably a person of the view."""
-        faces, people = view.current.faces, view.current.people
+    def suggest(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:
+        """The groups and single faces that are most probably one of some people of the view."""
+        faces = view.current.faces
         if self._groups is None or self._groups.identity is not faces.identity:
             self._groups = self._index.grouped(faces.identity, faces.probability, self._groups)
         if self._known is None or self._known.view is not view:
             self._known = KnownPairs(view)
-        apart, single = self._known.apart_from(person)
-        no_groups: NDArray[np.bool_] = np.array(people.ignored, bool)
-        no_groups[[*apart]] = True
-        no_faces = np.zeros(len(faces.ids), bool)
-        no_faces[[*single]] = True
-        found = self._index.suggest(self._groups, person, no_groups, no_faces, top)
+        apart = self._known.apart_from(people)
+        targets = [
+            replace(self._index.target(self._groups, p), closed_groups=groups, closed_faces=rows)
+            for p, (groups, rows) in zip(people, apart, strict=True)
+        ]
+        found = self._index.suggest(self._groups, targets, np.array(view.current.people.ignored, bool), top)
         keep = found.probability >= LIKELY
-        return replace(found, group=found.group[keep], row=found.row[keep], probability=found.probability[keep])
+        parts = {f.name: getattr(found, f.name)[keep] for f in fields(found)}
+        return replace(found, **parts)
 
     def close(self) -> None:
         """Delete temporary files."""

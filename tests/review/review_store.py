@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 from people_store import add, call, people, photo_id
 from report import report_store as syn
 
-from facecluster.store import Store
+from facecluster.people import People, current_run, read_people
+from facecluster.people.runs import read_faces, write_run
+from facecluster.store import IDENTITIES, Store, table_of
 
 NASTY = "<img src=x onerror=alert(1)>"
 
@@ -37,3 +40,21 @@ def grouped(
         syn.write_faces(store, shard, list(zip(ids[part], photos[part], strict=True)), crops[part])
     call("cluster", store.url)
     return store, ids, truth
+
+
+def divided(store: Store) -> tuple[list[str], str]:
+    """A new run that a grouping could have made: faces of the largest person are two groups, and one is nobody. Gives the face_ids of the
+    smaller group, and the single face."""
+    run = current_run(store)
+    assert run is not None
+    faces, people = read_faces(store, run), read_people(store, run)
+    rows = np.flatnonzero(faces.identity == 0)
+    identity = faces.identity.copy()
+    identity[rows[:4]], identity[rows[4]] = len(people.faces), -1
+    counts = [*np.bincount(identity[identity >= 0])]
+    table = table_of(IDENTITIES, {"face_id": list(faces.ids), "identity": identity.astype(np.int32),
+                                  "probability": faces.probability.astype(np.float32),
+                                  "outlier_score": np.zeros(len(identity), np.float32)})  # fmt: skip
+    new = People([*people.person_ids, "p-0000abcd"], [*people.names, None], counts, [False] * len(counts))
+    write_run(store, replace(run, number=run.number + 1), table, faces.boxes, new, {"table": "identities"})
+    return [faces.ids[row] for row in rows[:4]], faces.ids[rows[4]]

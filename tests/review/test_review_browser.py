@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import need
 from people_store import call
-from review_store import grouped
+from review_store import divided, grouped
 
 from facecluster.decisions import read
 from facecluster.people import current_run, people_with_current_names
@@ -448,3 +448,35 @@ def test_an_update_keeps_the_focus_wherever_its_element_goes(shown: Shown) -> No
       });
     """
     assert shown.browser.execute_async_script(script) == []
+
+
+def test_suggestions_by_key(shown: Shown) -> None:
+    """The other group and the single face of a person who was named are suggested, and answered with one key each; undo takes one back."""
+    first = shown.people()[0][0]
+    group, single = divided(shown.store)
+    shown.until(lambda: "p-0000abcd" in [p[0] for p in shown.people()])
+    shown.key(f"name-{first}").send_keys("Anna" + keys("ENTER"))
+    shown.until(lambda: shown.one("#more").is_displayed() and len(shown.all("#more img")) > 1)
+    shot(shown.browser, "review-named")
+    shown.one("#more a").click()
+    asked = [f"{first}/p-0000abcd", f"{first}/{single}"]
+    likeliest = lambda: [e.get_attribute("data-id") for e in shown.all(".suggestion")][:2]  # noqa: E731
+    shown.until(lambda: likeliest() == asked)
+    shot(shown.browser, "review-suggestions")
+    shown.key(f"all-{asked[1]}").click()
+    shown.said("2 suggestions accepted for Anna")
+    assert len(shown.all(".face")) == 12
+    shown.one("body").send_keys("u")
+    shown.until(lambda: likeliest() == asked)
+    shown.one("body").send_keys("yn")
+    shown.said("Not Anna")
+    journal = read(shown.store).decisions
+    assert [d.act for d in journal] == ["name", "merge", "same", "undo", "merge", "not-same"]
+    assert {*journal[4].others} == {*group} and single in journal[5].faces
+    assert asked[1] not in likeliest() and len(shown.all(".face")) == 11
+    shown.go("suggestions", "h1")
+    assert asked[1] not in likeliest()
+    shown.one("body").send_keys("u")
+    shown.until(lambda: likeliest()[:1] == asked[1:])
+    shot(shown.browser, "review-suggestions-all")
+    quiet(shown.browser, shown.review.server.server_port)

@@ -11,8 +11,9 @@ written to the journal. A face counts as named if its person has the name of its
 
 by hand      name the largest group without a name (after whoever most of its faces show), until enough faces are named; when no group is
              left, move the single faces one by one
-suggestions  name the largest group without a name. As long as some of the _SHOWN suggestions for it are right: accept all above the first
-             wrong one (one act), or say no to the first if it is wrong (one act), unless fewer than _WORTH right ones follow
+suggestions  whatever names most faces: name the largest group without a name; accept all above the first wrong one of _SHOWN
+             suggestions that the page shows for everybody who has a name; or say no to the first one, if it is wrong, for half of what
+             follows it
 """
 
 from __future__ import annotations
@@ -33,14 +34,12 @@ from PIL import Image
 
 from facecluster import pipeline
 from facecluster.faces.embed import EmbedConfig, embed_faces
-from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.link import LinkConfig
 from facecluster.review import api
 from facecluster.review.session import Session
 from facecluster.store import PHOTOS, Store, embeddings_schema, table_of
 
-_SHOWN = 24  # suggestions on the page
-_WORTH = 2  # right suggestions below a wrong one for which the user says no to it
+_SHOWN = 60  # suggestions on the page
 _ENOUGH = 0.95
 _HELD_OUT, _MORE = 60, 24  # faces of a person in either part
 _PEOPLE = 25  # of the training part
@@ -108,16 +107,13 @@ class User:
         view = self.session.view()
         return [view.current.faces.ids[row] for row in view.rows_of(number).tolist()]
 
-    def name_next(self) -> str | None:
-        """Name the largest group that has no name; gives the lasting id of its person, None if all have names."""
+    def name_next(self) -> bool:
+        """Name the largest group that has no name; False if all have names."""
         people = self.session.view().current.people
         number = next((i for i, name in enumerate(people.names) if not name), None)
-        if number is None:
-            return None
-        name, person = self.whose(self.faces_of(number)), people.person_ids[number]
-        self.act(act="name", person=person, name=name)
-        now = self.session.view().current.people
-        return next(p for p, n in zip(now.person_ids, now.names, strict=True) if n == name)
+        if number is not None:
+            self.act(act="name", person=people.person_ids[number], name=self.whose(self.faces_of(number)))
+        return number is not None
 
     def move_next(self) -> None:
         """Move a single face to its person."""
@@ -126,27 +122,36 @@ class User:
         person = next(p for p, n in zip(view.current.people.person_ids, view.current.people.names, strict=True) if n == self.truth[face])
         self.act(act="give", person=person, faces=[face])
 
-    def take_suggestions(self, person: str) -> None:
-        """Answer the suggestions for a person, as long as it is worth it."""
-        while self.named < _ENOUGH:
-            view = self.session.view()
-            number = view.current.people.index(person)
-            assert number is not None
-            found = api.suggestions(self.session, {"id": person, "limit": str(_SHOWN)})["suggestions"]
-            who = view.current.people.names[number]
-            right = [self.whose(self._members(side)) == who for side in found]
-            until = right.index(False) if False in right else len(right)
-            chosen = found[:until] or found[:1]
-            subjects = {
-                "person": person, "people": [s["person"]["id"] for s in chosen if s["person"]],
-                "faces": [s["face"]["id"] for s in chosen if not s["person"]],
-            }  # fmt: skip
-            if until:
-                self.act(act="join", **subjects)
-            elif sum(right) >= _WORTH:
-                self.act(act="apart", **subjects)
-            else:
-                return
+    def suggested(self) -> tuple[list[tuple[str, str]], list[int], list[bool]]:
+        """The page of suggestions for all who have names: pairs to answer, faces of each, and whether it is right."""
+        answer = api.suggestions(self.session, {"limit": str(_SHOWN)})
+        pairs, faces, right = [], [], []
+        for side in answer["suggestions"]:
+            person, other = answer["people"][side["of"]], side["person"]
+            members = self._members(side)
+            pairs.append((person["id"], other["id"] if other else side["face"]["id"]))
+            faces.append(len(members))
+            right.append(self.whose(members) == person["name"])
+        return pairs, faces, right
+
+    def best_act(self) -> None:
+        """Whatever names most faces: the next group, all suggestions above the first wrong one, or no to that one and then the next."""
+        pairs, faces, right = self.suggested()
+        until = right.index(False) if False in right else len(right)
+        after = right.index(False, until + 1) if False in right[until + 1 :] else len(right)
+        group = next((f for f, n in zip(*self._shown(), strict=True) if not n), 0)
+        gains = {"name": group, "join": sum(faces[:until]), "apart": sum(faces[until + 1 : after]) / 2 if until == 0 else 0}
+        act = max(gains, key=lambda key: gains[key])
+        if not gains[act]:
+            self.move_next()
+        elif act == "name":
+            self.name_next()
+        else:
+            self.act(act=act, pairs=[list(pair) for pair in (pairs[:until] if act == "join" else pairs[:1])])
+
+    def _shown(self) -> tuple[list[int], list[str | None]]:
+        people = self.session.view().current.people
+        return people.faces, people.names
 
     def _members(self, side: dict[str, Any]) -> list[str]:
         if side["person"] is None:
@@ -160,11 +165,10 @@ def run(store: Store, truth: dict[str, str], *, suggestions: bool) -> dict[str, 
     """One evening of the user's."""
     user = User(store, truth)
     while user.named < _ENOUGH:
-        person = user.name_next()
-        if person is None:
+        if suggestions:
+            user.best_act()
+        elif not user.name_next():
             user.move_next()
-        elif suggestions:
-            user.take_suggestions(person)
     user.session.close()
     shares = {f"{share:.0%}": next(i + 1 for i, got in enumerate(user.curve) if got >= share) for share in (0.5, 0.8, 0.9, 0.95)}
     return {"acts": len(user.curve), "of these": dict(user.acts), "acts to name": shares}

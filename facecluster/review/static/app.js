@@ -6,12 +6,14 @@ import { app, count, el } from "./parts.js";
 import { draw as drawPeople } from "./people.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
+import { draw as drawSuggestions, key as suggestionKey, leave as leaveSuggestions } from "./suggestions.js";
 import { update } from "./update.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
-const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, nobody: drawNobody, unclear: drawUnclear, history: drawHistory };
+const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, nobody: drawNobody, unclear: drawUnclear, history: drawHistory };
+const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey }; // of pages: gives whether a key means something there
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
@@ -85,6 +87,7 @@ app.refresh = async () => {
   const current = () => mine === turn;
   const [page, query] = route();
   if (page !== "questions") leave();
+  if (keys[page] !== suggestionKey) leaveSuggestions();
   for (const link of document.querySelectorAll("nav [data-page]")) {
     if (link.dataset.page === (page === "person" ? "people" : page)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -144,11 +147,12 @@ document.addEventListener("keydown", (event) => {
   const letter = event.key.toLowerCase();
   if (letter === "u" && !undo.disabled) undo.click();
   else if (letter === "/" && document.getElementById("search")) document.getElementById("search").focus();
-  else if (!answerKey(letter)) return;
+  else if (!keys[route()[0]]?.(letter)) return;
   event.preventDefault();
 });
 window.addEventListener("hashchange", () => {
   app.fail(null);
+  document.getElementById("more").hidden = true;
   app.refresh();
 });
 setInterval(checkForChanges, CHECK_INTERVAL);

@@ -21,6 +21,7 @@ export function el(tag, attributes = {}, ...children) {
 
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 export const percent = (share) => `${share >= 1 ? 100 : Math.min(99.9, Math.round(share * 1000) / 10)} %`;
+export const likely = (p) => (p >= 0.95 ? "almost surely" : p >= 0.8 ? "very probably" : p >= 0.5 ? "probably" : "perhaps");
 export const label = (person) => person.name || `Unnamed ${person.id}`;
 
 export function crop(face, size = 112) {
@@ -30,13 +31,13 @@ export function crop(face, size = 112) {
   });
 }
 
-/** An input for a name: Enter or leaving the field saves it, Escape restores the old name. */
-export function nameField(person, key) {
+/** An input for a name: Enter or leaving the field saves it, Escape restores the old name. `named` is called when it is saved. */
+export function nameField(person, key, named = () => {}) {
   const save = ({ target }) => {
     const name = target.value.trim();
     if (app.updating || name === target.dataset.saved) return; // a field that leaves the page says nothing
     target.dataset.saved = name;
-    app.act({ act: "name", person: person.id, name }, name ? `Named ${name}` : "Name removed");
+    app.act({ act: "name", person: person.id, name }, name ? `Named ${name}` : "Name removed").then((done) => done && name && named(person.id, name));
   };
   return el("input", {
     type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,

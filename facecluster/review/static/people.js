@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { app, choice, count, crop, el, label, nameField, pager, percent, tray } from "./parts.js";
+import { offerMore } from "./suggestions.js";
 
 const LIMIT = 60;
 let searching; // timer
@@ -20,7 +21,7 @@ function card(person) {
   return el(
     "li", { class: "card", draggable: "true", "data-id": person.id, ...dragging(person) },
     el("a", { class: "open", href: `#/person/${person.id}`, "aria-label": `${label(person)}, ${count(person.faces, "face")}`, key: `open-${person.id}`, draggable: "false" }, crop(person.best)),
-    el("div", { class: "row" }, box, nameField(person, `name-${person.id}`)),
+    el("div", { class: "row" }, box, nameField(person, `name-${person.id}`, offerMore)),
     el("p", { class: "dim" }, `${count(person.faces, "face")}, ${count(person.photos, "photo")}`),
     el("p", { class: "dim" }, `${percent(person.sure)} sure${years ? ` · ${years}` : ""}`),
   );

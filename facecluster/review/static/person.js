@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { app, choice, count, crop, el, label, moveTo, nameField, pager, percent, tray } from "./parts.js";
+import { forPerson } from "./suggestions.js";
 
 const LIMIT = 100;
 const selected = new Set();
@@ -51,7 +52,7 @@ function reset(whose) {
 }
 
 export async function draw(query, current) {
-  const found = await get("person", { ...query, limit: LIMIT });
+  const [found, also] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset ? null : forPerson(query.id)]);
   if (!current()) return;
   const person = found.person;
   reset(person.id);
@@ -68,6 +69,7 @@ export async function draw(query, current) {
       "div", { class: "filters" }, el("label", {}, el("span", {}, "Name"), nameField(person, "person-name")),
       choice("Order", "order", [["", "surest first"], ["unsure", "least sure first"]], query.order, (order) => to({ order })), away,
     ),
+    person.ignored ? null : also,
     el("ul", { class: "tiles", "aria-label": `Faces of ${label(person)}` }, ...found.faces.map((face) => tile(face, person, choices))),
     pager({ order: query.order, offset: query.offset }, found.total, LIMIT, to),
   ];
