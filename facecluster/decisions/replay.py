@@ -41,6 +41,7 @@ class ResolvedDecisions:
     ignored: list[Claim] = field(default_factory=list)
     persons: list[Claim] = field(default_factory=list)  # lasting ids
     merges: list[Claim] = field(default_factory=list)  # with the lasting id that is kept
+    not_named: list[Claim] = field(default_factory=list)  # names that are not theirs
     notes: list[str] = field(default_factory=list)
     links: LinkedFaces = field(default_factory=LinkedFaces)
     decisions: int = 0  # number of decisions in force
@@ -157,6 +158,10 @@ class _Replayer:
 
     def ignore(self, d: Decision) -> bool:
         self.resolved.ignored.append(Claim(tuple(self._left(d.faces)), of=d.id))
+        return True
+
+    def not_named(self, d: Decision) -> bool:
+        self.resolved.not_named.append(Claim(tuple(self._left(d.faces)), d.name or "", d.id))
         return True
 
     def claim_person(self, d: Decision, faces: Sequence[str]) -> None:

@@ -113,6 +113,10 @@ class CurrentPeople:
         """Decision to list the person apart in reports, and to ask nothing about the person in review."""
         return self._about(person, act="ignore")
 
+    def not_named(self, person: int, name: str) -> Decision:
+        """Decision that the person is not who is called `name`: pictures of known people do not suggest it again."""
+        return self._about(person, act="not-named", name=clean_name(name))
+
     def unignore(self, person: int) -> list[Decision]:
         """Undo the decisions that ignore the person; none if nobody ignores the person."""
         return [Decision(act="undo", of=claim.of) for claim in self._ignored_of(person)]
@@ -161,6 +165,10 @@ class CurrentPeople:
 
     def _ignored_of(self, person: int) -> list[Claim]:
         return [claim for claim, group in self._placed(self.resolved.ignored) if group == person]
+
+    def named_otherwise(self) -> list[tuple[str, int]]:
+        """Names that are not theirs, with the person."""
+        return [(claim.text, group) for claim, group in self._placed(self.resolved.not_named) if group >= 0]
 
     def _side(self, person: int, claim: Claim | None = None) -> set[str] | None:
         """If merges hold the person together, the faces on the side of `claim`, or else on the side that keeps the id; else None."""

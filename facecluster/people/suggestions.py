@@ -157,7 +157,9 @@ class FaceIndex:
             sums[mine[edges]] += np.add.reduceat(self.vectors[rows[part]], edges, axis=0)
         return Grouped(identity, order.astype(np.int64), start.astype(np.int64), sums)
 
-    def suggest(self, groups: Grouped, targets: Sequence[Target], hidden: NDArray[np.bool_], top: int) -> Suggestions:
+    def suggest(
+        self, groups: Grouped, targets: Sequence[Target], hidden: NDArray[np.bool_], top: int, *, faces: bool = True
+    ) -> Suggestions:
         """The `top` groups and single faces that are most probably one of the targets, each with its likeliest target.
 
         Args:
@@ -165,9 +167,10 @@ class FaceIndex:
             targets: t people; each costs a row of cosines.
             hidden: (p,) groups that are not suggested.
             top: how many.
+            faces: whether single faces are suggested.
         """
         sizes = groups.sizes
-        count, alone = len(sizes), np.flatnonzero((groups.identity < 0) & self.usable)
+        count, alone = len(sizes), np.flatnonzero((groups.identity < 0) & self.usable & faces)
         sums = np.array([t.sum for t in targets], np.float32).reshape(len(targets), -1)
         parts = [groups.sums @ sums.T / np.maximum(sizes, 1)[:, None], *(self.vectors[alone[s]] @ sums.T for s in _blocks(len(alone)))]
         cosines = np.concatenate(parts) / np.array([max(t.size, 1) for t in targets], np.float32)

@@ -96,7 +96,7 @@ def _give(view: PeopleView, request: Request) -> list[Decision]:
 
 
 def _pairs(view: PeopleView, request: Request) -> list[tuple[int, str, int]]:
-    """Answers to suggestions: a person, and the lasting id of another one (with the number) or a face_id (with -1)."""
+    """Answers to suggestions about people of the store: a person, and another one (lasting id and number) or a face (face_id and -1)."""
     pairs = request.get("pairs")
     if not isinstance(pairs, list) or not 0 < len(pairs) <= MAX_ITEMS or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
         raise InputError(f"expected 1 to {MAX_ITEMS} pairs, found none: load the page again")
@@ -107,10 +107,20 @@ def _pairs(view: PeopleView, request: Request) -> list[tuple[int, str, int]]:
     return made
 
 
+def _known(view: PeopleView, request: Request) -> list[tuple[int, str]]:
+    """Answers to suggestions from pictures of known people: a person of the store, and the name."""
+    pairs = request.get("known") or []
+    if not isinstance(pairs, list) or len(pairs) > MAX_ITEMS or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+        raise InputError(f"expected up to {MAX_ITEMS} pairs, found others: load the page again")
+    return [(_person(view, _text({"person": person}, "person")), _text({"name": name}, "name")) for name, person in pairs]
+
+
 def _join(view: PeopleView, request: Request) -> list[Decision]:
     """Other people and single faces are these people."""
-    pairs, ids = _pairs(view, request), view.current.people.person_ids
-    made = [d for person, _, other in pairs if other >= 0 for d in _merge(view, {"people": [ids[person], ids[other]]})]
+    ids = view.current.people.person_ids
+    made = [view.current.name(person, name) for person, name in _known(view, request)]
+    pairs = _pairs(view, request) if request.get("pairs") or not made else []
+    made += [d for person, _, other in pairs if other >= 0 for d in _merge(view, {"people": [ids[person], ids[other]]})]
     for person in dict.fromkeys(person for person, _, other in pairs if other < 0):
         faces = [face for one, face, other in pairs if one == person and other < 0]
         made += _give(view, {"person": ids[person], "faces": faces})
@@ -120,8 +130,10 @@ def _join(view: PeopleView, request: Request) -> list[Decision]:
 def _apart(view: PeopleView, request: Request) -> list[Decision]:
     """Other people and single faces are not these people: `not-same` of the most representative faces."""
     best = view.current.representatives
-    pairs = [(best(person)[0], face if other < 0 else best(other)[0]) for person, face, other in _pairs(view, request)]
-    return [view.current.link("not-same", pair) for pair in pairs]
+    made = [view.current.not_named(person, name) for person, name in _known(view, request)]
+    pairs = _pairs(view, request) if request.get("pairs") or not made else []
+    sides = [(best(person)[0], face if other < 0 else best(other)[0]) for person, face, other in pairs]
+    return made + [view.current.link("not-same", side) for side in sides]
 
 
 def _ignore(view: PeopleView, request: Request) -> list[Decision]:

@@ -85,13 +85,23 @@ def suggestions(session: Session, query: Query) -> Answer:
         asked = named[start : start + MAX_ASKED].tolist()
     answer = {"version": session.version(view), "total": total, "people": [_card(view, i) for i in asked], "suggestions": [], "note": ""}
     try:
-        found = session.suggestions(view, asked, limit) if asked else None
+        found = session.suggestions(view, asked, limit)
+        known = session.proposals(view)
     except StoreError as e:
         return answer | {"note": one_line(str(e))}
-    if found is None:
-        return answer
-    made = zip(found.target.tolist(), found.row.tolist(), found.probability.tolist(), strict=True)
-    return answer | {"suggestions": [{"of": t, **_side(view, row, more=True), "probability": round(p, 3)} for t, row, p in made]}
+    made = [
+        {"of": t, "probability": round(p, 3), **_side(view, row, more=True)}
+        for t, row, p in zip(found.target.tolist(), found.row.tolist(), found.probability.tolist(), strict=True)
+    ]
+    if query.get("id"):
+        known = [p for p in known if p.group == asked[0]]
+    elif _number(query, "offset", 0):
+        known = []
+    more = [
+        {"of": -1, "known": p.name, "probability": round(p.probability, 3), **_side(view, int(view.best_face[p.group]), more=True)}
+        for p in known[:limit]
+    ]
+    return answer | {"suggestions": sorted(made + more, key=lambda s: -s["probability"])[:limit]}
 
 
 def nobody(session: Session, query: Query) -> Answer:

@@ -29,6 +29,7 @@ from facecluster.review.suggestions import Suggester
 from facecluster.store import IDENTITIES, FaceIds, Store
 
 if TYPE_CHECKING:
+    from facecluster.people.known_names import Proposal
     from facecluster.people.suggestions import Suggestions
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
@@ -49,6 +50,7 @@ class Session:
         self._skipped: set[tuple[str, str]] = set()
         self._question_thread: threading.Thread | None = None
         self._suggester: Suggester | None = None
+        self._proposed: tuple[PeopleView, list[Proposal]] | None = None
         self.view()
 
     def view(self) -> PeopleView:
@@ -106,10 +108,20 @@ class Session:
     def suggestions(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:
         """Who else may be one of some people of the view. Raises FaceclusterError if the store has no vectors."""
         with self._lock:
-            if self._suggester is None or self._suggester.run_data is not view.run_data:
-                self._close_suggester()
-                self._suggester = Suggester(self.store, view.run_data)
-            return self._suggester.suggest(view, people, top)
+            return self._suggester_of(view).suggest(view, people, top)
+
+    def proposals(self, view: PeopleView) -> list[Proposal]:
+        """The names of known people that groups without a name may have. Raises FaceclusterError if the store has no vectors."""
+        with self._lock:
+            if self._proposed is None or self._proposed[0] is not view:
+                self._proposed = view, self._suggester_of(view).propose(view)
+            return self._proposed[1]
+
+    def _suggester_of(self, view: PeopleView) -> Suggester:
+        if self._suggester is None or self._suggester.run_data is not view.run_data:
+            self._close_suggester()
+            self._suggester = Suggester(self.store, view.run_data)
+        return self._suggester
 
     def _close_suggester(self) -> None:
         if self._suggester is not None:

@@ -10,16 +10,19 @@ from facecluster.store.schemas import (
     FOLLOWED,
     GONE,
     IDENTITIES,
+    KNOWN,
     LINKS_K,
     PHOTOS,
     embeddings_schema,
     in_schema,
+    known_schema,
     links_schema,
     table_of,
 )
 from facecluster.store.store import FORGETTING, FORMAT, KIND, STORE_FILE, ShardResult, Stamp, Store, settings_hash
 
 __all__ = [
-    "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "LINKS_K", "PHOTOS",
-    "STORE_FILE", "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
+    "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "KNOWN", "LINKS_K",
+    "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "known_schema", "links_schema",
+    "settings_hash", "table_of",
 ]  # fmt: skip

@@ -56,9 +56,14 @@ def labelled(data: Path) -> tuple[NDArray[np.float32], list[str]]:
         for row in table:
             seen[row["subject"]] += 1
             if row["subject"] in wanted and seen[row["subject"]] <= most:
-                crops.append(np.asarray(Image.open(io.BytesIO(row["crop"])).convert("RGB")))
+                crops.append(row["crop"])
                 subjects.append(f"{name} {row['subject']}")  # each file numbers its people anew
-    return embed_faces(np.stack(crops), EmbedConfig()), subjects
+    return embedded(crops), subjects
+
+
+def embedded(crops: list[bytes]) -> NDArray[np.float32]:
+    """The vectors (n, dim) of crops."""
+    return embed_faces(np.stack([np.asarray(Image.open(io.BytesIO(crop)).convert("RGB")) for crop in crops]), EmbedConfig())
 
 
 def write_store(store: Store, vectors: NDArray[np.float32]) -> list[str]:

@@ -8,7 +8,7 @@ const WORDS = {
   merge: "Merged", split: "Split off", same: "Confirmed as one person", "not-same": "Confirmed as different people", ignore: "Ignored",
 };
 
-export const describe = (d) => (d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : WORDS[d.act] || d.act);
+export const describe = (d) => (d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : d.act === "not-named" ? `Not ${d.name}` : WORDS[d.act] || d.act);
 
 function line(d) {
   const undo = () => app.act({ act: "undo", of: d.id }, `Undone: ${describe(d)}`);

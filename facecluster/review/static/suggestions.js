@@ -6,35 +6,37 @@ import { app, count, crop, el, label, likely, tray } from "./parts.js";
 const answered = new Set(); // pairs that were answered since the page was drawn
 let shown = []; // pairs in order
 
-const keyOf = (found) => `${found.of.id}/${found.person ? found.person.id : found.face.id}`;
+const keyOf = (found) => `${found.known ? `known ${found.known}` : found.of.id}/${found.person ? found.person.id : found.face.id}`;
+const who = (found) => found.known || label(found.of); // whom it may be
 const left = () => shown.filter((found) => !answered.has(keyOf(found)));
 
 /** Answer some suggestions at once; they leave the page without waiting for the server. */
 function answer(act, some) {
   if (!some.length) return;
-  const of = some[0].of;
-  const same = some.every((found) => found.of.id === of.id);
-  const what = some.length === 1 ? `${act === "join" ? "Also" : "Not"} ${label(of)}` : `${count(some.length, "suggestion")} accepted${same ? ` for ${label(of)}` : ""}`;
+  const same = some.every((found) => who(found) === who(some[0]));
+  const what = some.length === 1 ? `${act === "join" ? (some[0].known ? "Named" : "Also") : "Not"} ${who(some[0])}` : `${count(some.length, "suggestion")} accepted${same ? ` for ${who(some[0])}` : ""}`;
   for (const found of some) {
     answered.add(keyOf(found));
     document.querySelector(`[data-id="${keyOf(found)}"]`)?.remove();
   }
-  app.act({ act, pairs: some.map((found) => [found.of.id, found.person ? found.person.id : found.face.id]) }, what).then(() => some.forEach((found) => answered.delete(keyOf(found))));
+  const pairs = some.filter((found) => !found.known).map((found) => [found.of.id, found.person ? found.person.id : found.face.id]);
+  const known = some.filter((found) => found.known).map((found) => [found.known, found.person.id]);
+  app.act({ act, pairs, known }, what).then(() => some.forEach((found) => answered.delete(keyOf(found))));
 }
 
 const upTo = (found) => left().slice(0, left().indexOf(found) + 1);
 
 function item(found, several) {
-  const { face, person, others, of } = found;
+  const { face, person, others, of, known } = found;
   const key = keyOf(found);
-  const who = label(of);
-  const button = (name, text, letter, act) =>
-    el("button", { type: "button", key: `${name}-${key}`, "aria-label": `${text}: ${who}${person ? `, ${label(person)}` : `, the face in ${face.photo}`}`, "aria-keyshortcuts": letter, onclick: act }, text, el("kbd", {}, letter));
+  const name = who(found);
+  const button = (does, text, letter, act) =>
+    el("button", { type: "button", key: `${does}-${key}`, "aria-label": `${text}: ${name}${person ? `, ${label(person)}` : `, the face in ${face.photo}`}`, "aria-keyshortcuts": letter, onclick: act }, text, el("kbd", {}, letter));
   return el(
     "li", { class: "suggestion", "data-id": key, "data-face": face.id },
-    several ? el("a", { class: "of", href: `#/person/${of.id}`, "aria-label": who }, crop(of.best, 64), el("span", { class: "name" }, who)) : null,
+    several && !known ? el("a", { class: "of", href: `#/person/${of.id}`, "aria-label": name }, crop(of.best, 64), el("span", { class: "name" }, name)) : null,
     el("div", { class: "faces" }, crop(face.id), ...others.map((id) => crop(id, 52))),
-    el("p", {}, several ? `Is this also ${who}? ` : "", el("span", { class: "dim", title: `${Math.round(found.probability * 100)} %` }, `${likely(found.probability)}, ${person ? `${person.name ? `${person.name}, ` : ""}${count(person.faces, "face")}` : "a single face"}`)),
+    el("p", {}, known ? `Is this ${name}? ` : several ? `Is this also ${name}? ` : "", el("span", { class: "dim", title: `${Math.round(found.probability * 100)} %` }, `${likely(found.probability)}, ${person ? `${person.name ? `${person.name}, ` : ""}${count(person.faces, "face")}` : "a single face"}${known ? ", from your pictures" : ""}`)),
     el(
       "div", { class: "row" }, button("yes", "Yes", "Y", () => answer("join", [found])), button("no", "No", "N", () => answer("apart", [found])),
       shown[0] === found ? null : button("all", "Yes to all up to here", "A", () => answer("join", upTo(found))),
@@ -44,7 +46,7 @@ function item(found, several) {
 
 /** The suggestions of an answer of the server, as a list; null if there are none. */
 export function list(found, several) {
-  shown = found.suggestions.map((s) => ({ ...s, of: found.people[s.of] })).filter((s) => !answered.has(keyOf(s)));
+  shown = found.suggestions.map((s) => ({ ...s, of: found.people[s.of] || null })).filter((s) => !answered.has(keyOf(s)));
   if (!shown.length) return null;
   return el("ol", { class: "suggestions", id: "suggestions", "aria-label": "Suggestions, the likeliest first" }, ...shown.map((s) => item(s, several)));
 }
@@ -70,11 +72,12 @@ export async function draw(query, current) {
   tray();
   const offset = Number(query.offset) || 0;
   const more = offset + found.people.length < found.total;
+  const items = list(found, true);
   return [
     el("h1", {}, TITLE),
-    el("p", { class: "dim" }, found.total ? "Faces that may be people with a name. The likeliest come first: look until one is wrong, then accept all above it." : "Give names to people first: then this page shows who else they may be."),
+    el("p", { class: "dim" }, shown.length || found.total ? "Faces that may be people with a name. The likeliest come first: look until one is wrong, then accept all above it." : "Give names to people first: then this page shows who else they may be."),
     found.note ? el("p", { class: "note" }, found.note) : null,
-    list(found, true) || el("p", { class: "note" }, found.total ? "No suggestions for these people." : "Nobody has a name yet."),
+    items || el("p", { class: "note" }, found.total ? "No suggestions for these people." : "Nobody has a name yet."),
     more || offset
       ? el(
         "nav", { class: "pager", "aria-label": "People" },
@@ -89,7 +92,7 @@ export async function draw(query, current) {
 export async function forPerson(id) {
   const found = await get("suggestions", { id, limit: 12 });
   const items = list(found, false);
-  return items && el("section", { id: "also", "aria-labelledby": "also-title" }, el("h2", { id: "also-title" }, `Is this also ${label(found.people[0])}?`), items);
+  return items && el("section", { id: "also", "aria-labelledby": "also-title" }, el("h2", { id: "also-title" }, found.people[0].name ? `Is this also ${found.people[0].name}?` : "Who is this? Who else?"), items);
 }
 
 /** After a name was given: says on the page of people who else that may be. */
