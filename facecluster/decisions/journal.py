@@ -34,7 +34,8 @@ FILE = "decisions.jsonl"
 SHORT_ID = 8  # digits of an id that are shown
 LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)  # what a line of any content raises
-ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", "undo")
+ASIDE = ("not-a-face", "too-unclear", "ignore-face")  # acts about single faces, which are nobody's from then on
+ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", *ASIDE, "undo")
 _NAMED = ("name", "not-named")  # acts with a name
 
 Box = tuple[float, float, float, float]

@@ -109,6 +109,11 @@ class CurrentPeople:
             raise InputError(f"expected two or more faces, found {found}: give their face_ids, as in the report's faces.csv")
         return Decision(act=act, faces=wanted, boxes=self.boxes(wanted))
 
+    def aside(self, act: str, faces: Sequence[str]) -> Decision:
+        """Decision (`act` is one of ASIDE) that single faces, with their copies, are nobody's."""
+        wanted = self._ids(row for face in faces for row in self.face_rows(face))
+        return Decision(act=act, faces=wanted, boxes=self.boxes(wanted))
+
     def ignore(self, person: int) -> Decision:
         """Decision to list the person apart in reports, and to ask nothing about the person in review."""
         return self._about(person, act="ignore")

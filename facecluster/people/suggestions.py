@@ -47,7 +47,7 @@ class Suggestions:
 class Grouped:
     """The groups at one moment: p groups of the n faces of an index."""
 
-    identity: Ints  # (n,) -1 = nobody
+    identity: Ints  # (n,) -1 = nobody; -2 = nobody, and never suggested
     order: Ints  # rows with a vector by group, those of one group by falling probability
     start: Ints  # (p + 1,) where each group begins in `order`
     sums: NDArray[np.float32]  # (p, dim) of the vectors
@@ -137,7 +137,7 @@ class FaceIndex:
         return found.sd
 
     def grouped(self, identity: Ints, probability: NDArray[np.floating], before: Grouped | None = None) -> Grouped:
-        """The groups `identity` (n,) of the faces; only the groups that are not those of `before` are added up."""
+        """The groups `identity` (n,; -1 and less = nobody) of the faces; only the groups that are not those of `before` are added up."""
         order = np.lexsort((-probability, identity))
         order = order[(identity[order] >= 0) & self.usable[order]]
         count = int(identity.max(initial=-1)) + 1
@@ -170,7 +170,7 @@ class FaceIndex:
             faces: whether single faces are suggested.
         """
         sizes = groups.sizes
-        count, alone = len(sizes), np.flatnonzero((groups.identity < 0) & self.usable & faces)
+        count, alone = len(sizes), np.flatnonzero((groups.identity == -1) & self.usable & faces)
         sums = np.array([t.sum for t in targets], np.float32).reshape(len(targets), -1)
         parts = [groups.sums @ sums.T / np.maximum(sizes, 1)[:, None], *(self.vectors[alone[s]] @ sums.T for s in _blocks(len(alone)))]
         cosines = np.concatenate(parts) / np.array([max(t.size, 1) for t in targets], np.float32)

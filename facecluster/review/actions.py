@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from facecluster.decisions import Decision, new_id
+from facecluster.decisions import ASIDE, Decision, clean_name, new_id
 from facecluster.decisions.journal import is_person_id
 from facecluster.errors import InputError
 from facecluster.review.people_view import PeopleView
@@ -83,16 +83,22 @@ def _link(view: PeopleView, request: Request) -> list[Decision]:
 
 
 def _give(view: PeopleView, request: Request) -> list[Decision]:
-    """Move faces to a person: `same` with the person's most representative face."""
-    person = _person(view, _text(request, "person"))
+    """Move faces to a person: `same` with the person's most representative face. With a `name` that nobody has, they are a new person."""
     faces = _texts(request, "faces")
-    representative = view.current.representatives(person)[0]
+    name = clean_name(_text(request, "name")) if "name" in request else ""
+    there = [i for i, n in enumerate(view.folded_names) if name and n == name.casefold()]
+    if "name" in request and not name:
+        raise InputError("expected a name, found none: fill it in")
+    person = -1 if name and not there else there[0] if there else _person(view, _text(request, "person"))
     made = []
     for group in sorted({int(view.current.faces.identity[view.current.face_row(f)]) for f in faces} - {-1, person}):
         mine = [f for f in faces if int(view.current.faces.identity[view.current.face_row(f)]) == group]
         if len(mine) < view.current.people.faces[group]:
             made.append(view.current.split(group, mine))  # else `same` would merge their whole old person
-    return [*made, view.current.link("same", [representative, *faces])]
+    if person >= 0:
+        return [*made, view.current.link("same", [view.current.representatives(person)[0], *faces])]
+    same = [view.current.link("same", faces)] if len(faces) > 1 else []
+    return [*made, *same, Decision(act="name", faces=tuple(faces), name=name, boxes=view.current.boxes(faces))]
 
 
 def _pairs(view: PeopleView, request: Request) -> list[tuple[int, str, int]]:
@@ -136,6 +142,12 @@ def _apart(view: PeopleView, request: Request) -> list[Decision]:
     return made + [view.current.link("not-same", side) for side in sides]
 
 
+def _aside(view: PeopleView, request: Request) -> list[Decision]:
+    """Single faces are no face, too unclear, or not to be asked about."""
+    faces = _texts(request, "faces")
+    return [view.current.aside(str(request["act"]), faces)]
+
+
 def _ignore(view: PeopleView, request: Request) -> list[Decision]:
     return [view.current.ignore(_person(view, p)) for p in _texts(request, "people")]
 
@@ -162,5 +174,5 @@ def _undo(view: PeopleView, request: Request) -> list[Decision]:
 
 _MAKERS: dict[str, Callable[[PeopleView, Request], list[Decision]]] = {
     "name": _name, "merge": _merge, "split": _split, "same": _link, "not-same": _link, "give": _give, "ignore": _ignore,
-    "unignore": _unignore, "undo": _undo, "join": _join, "apart": _apart,
+    "unignore": _unignore, "undo": _undo, "join": _join, "apart": _apart, **dict.fromkeys(ASIDE, _aside),
 }  # fmt: skip

@@ -16,6 +16,7 @@ from facecluster.report.text import one_line
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
 from facecluster.review.questions import QUESTION_TEXTS
 from facecluster.review.session import Session
+from facecluster.review.whole_photo import number_of, photo_answer
 
 Query = Mapping[str, str]
 Answer = dict[str, Any]
@@ -104,6 +105,12 @@ def suggestions(session: Session, query: Query) -> Answer:
     return answer | {"suggestions": sorted(made + more, key=lambda s: -s["probability"])[:limit]}
 
 
+def photo(session: Session, query: Query) -> Answer:
+    """A photo with its faces, by its photo_id or a face_id. Raises InputError if there is none."""
+    view = session.view()
+    return {"version": session.version(view), **photo_answer(view, number_of(view, query.get("id", "")))}
+
+
 def nobody(session: Session, query: Query) -> Answer:
     """A page of the faces of nobody that are clear, by falling quality."""
     view = session.view()
@@ -159,7 +166,7 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
     "/api/state": state, "/api/people": people, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
-    "/api/suggestions": suggestions,
+    "/api/suggestions": suggestions, "/api/photo": photo,
     "/api/questions": questions, "/api/history": history,
 }  # fmt: skip
 

@@ -65,7 +65,8 @@ def open_questions(asked: Questions, view: PeopleView) -> Ints:
     together = (identity[asked.a] == identity[asked.b]) & (identity[asked.a] >= 0)
     within = np.array([kind != "same" for kind in asked.kind], bool)
     ignored = np.append(np.array(view.current.people.ignored, bool), False)  # index -1 (nobody) is the last
-    keep = np.flatnonzero((together == within) & ~ignored[identity[asked.a]] & ~ignored[identity[asked.b]])
+    aside = np.isin(asked.a, [*view.aside]) | np.isin(asked.b, [*view.aside])
+    keep = np.flatnonzero(~aside & (together == within) & ~ignored[identity[asked.a]] & ~ignored[identity[asked.b]])
     known = KnownPairs(view)
     found = [i for i in keep.tolist() if not known.answers(ids[asked.a[i]], ids[asked.b[i]], people=asked.kind[i] == "same")]
     return np.array(found, dtype=np.int64)

@@ -58,11 +58,11 @@ class Suggester:
         )  # fmt: skip
 
     def _now(self, view: PeopleView) -> Grouped:
-        faces = view.current.faces
-        if self._groups is None or self._groups.identity is not faces.identity:
-            self._groups = self._index.grouped(faces.identity, faces.probability, self._groups)
-        if self._known is None or self._known.view is not view:
+        if self._groups is None or self._known is None or self._known.view is not view:
             self._known = KnownPairs(view)
+            identity = view.current.faces.identity.copy()
+            identity[[row for row in view.aside if identity[row] < 0]] = -2
+            self._groups = self._index.grouped(identity, view.current.faces.probability, self._groups)
         return self._groups
 
     def suggest(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:
