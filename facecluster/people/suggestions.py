@@ -169,6 +169,9 @@ class FaceIndex:
             top: how many.
             faces: whether single faces are suggested.
         """
+        if not targets:
+            none: Ints = np.zeros(0, np.int64)
+            return Suggestions(none, none, none, np.zeros(0))
         sizes = groups.sizes
         count, alone = len(sizes), np.flatnonzero((groups.identity == -1) & self.usable & faces)
         sums = np.array([t.sum for t in targets], np.float32).reshape(len(targets), -1)

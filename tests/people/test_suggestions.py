@@ -34,6 +34,7 @@ def test_the_right_ones_come_first_and_are_likely() -> None:
     # of several people the likeliest counts
     both = found.suggest(groups, [found.target(groups, 5), found.target(groups, 0)], hidden, 2)
     assert both.target.tolist() == [1, 1] and both.row.tolist() == some.row[:2].tolist()
+    assert len(found.suggest(groups, [], hidden, 2).row) == 0
     # someone whose faces are elsewhere
     outside = found.suggest(groups, [found.outside_target(found.vectors[:3])], hidden, 3)
     assert {*outside.group[:2].tolist()} == {0, 1} and outside.row[2] == 11
