@@ -15,6 +15,7 @@ import io
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,7 @@ def faces_of(store: Store) -> None:
 
 
 def screenshots(store: Store) -> None:
-    """The report's first page, and the review page."""
+    """The report's first page, and pages of the review."""
     options = webdriver.ChromeOptions()
     for word in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
                  "--window-size=1180,1000", "--hide-scrollbars"):
@@ -157,10 +158,23 @@ def screenshots(store: Store) -> None:
         loaded = "const i = [...document.images].slice(0, 7); return i.length > 6 && i.every(x => x.complete && x.naturalWidth)"
         WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded))
         small(browser.get_screenshot_as_png(), "review.png")
+        face = crowd(store)
+        for name, page in (("review-photo.png", f"photo/{face}"), ("review-suggestions.png", "suggestions")):
+            browser.execute_script("location.hash = arguments[0]", f"#/{page}")
+            shown = "const i = [...document.querySelectorAll('main img')]; return i.length > 0 && i.every(x => x.complete && x.naturalWidth)"
+            WebDriverWait(browser, 30).until(lambda b, page=page: page in b.current_url and b.execute_script(shown))
+            small(browser.get_screenshot_as_png(), name)
     finally:
         browser.quit()
         server.terminate()
         server.wait()
+
+
+def crowd(store: Store) -> str:
+    """A face of the photo with most faces."""
+    faces = store.read_all("faces", FACES, ["face_id", "photo_id"]).to_pylist()
+    count = Counter(row["photo_id"] for row in faces)
+    return max((row["face_id"] for row in faces), key=lambda face: (count[next(p for p in count if p.startswith(face[:24]))], face))
 
 
 def small(png: bytes, name: str) -> None:

@@ -15,7 +15,7 @@ from facecluster.cli.printing import printable
 @click.command("known")
 @click.argument("pictures")
 @click.argument("store")
-@click.option("--sure", type=click.FloatRange(0, 1), default=0.95, show_default=True,
+@click.option("--name-from", "sure", type=click.FloatRange(0, 1), default=0.95, show_default=True,
               help="Probability from which a group gets a name without a question.")  # fmt: skip
 @device_option
 @json_option
