@@ -56,7 +56,7 @@ export async function draw(query, current) {
   shown = found;
   offer();
   const missing = ({ target }) => {
-    target.hidden = true;
+    target.classList.add("none"); // the faces stay where they would be
     document.getElementById("missing").hidden = false;
   };
   return [
