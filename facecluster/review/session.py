@@ -50,7 +50,7 @@ class Session:
         self._skipped: set[tuple[str, str]] = set()
         self._question_thread: threading.Thread | None = None
         self._suggester: Suggester | None = None
-        self._proposed: tuple[PeopleView, list[Proposal]] | None = None
+        self._proposed: tuple[PeopleView, tuple[object, ...], list[Proposal]] | None = None
         self.view()
 
     def view(self) -> PeopleView:
@@ -113,9 +113,10 @@ class Session:
     def proposals(self, view: PeopleView) -> list[Proposal]:
         """The names of known people that groups without a name may have. Raises FaceclusterError if the store has no vectors."""
         with self._lock:
-            if self._proposed is None or self._proposed[0] is not view:
-                self._proposed = view, self._suggester_of(view).propose(view)
-            return self._proposed[1]
+            state = _file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
+            if self._proposed is None or self._proposed[0] is not view or self._proposed[1] != state:
+                self._proposed = view, state, self._suggester_of(view).propose(view)
+            return self._proposed[2]
 
     def _suggester_of(self, view: PeopleView) -> Suggester:
         if self._suggester is None or self._suggester.run_data is not view.run_data:

@@ -56,7 +56,8 @@ def photo_answer(view: PeopleView, number: int) -> dict[str, Any]:
     turned = (row["turn"] or 0) % 180 == 90
     width, height = (row["height"], row["width"]) if turned else (row["width"], row["height"])
     return {
-        "id": ids[number], "uris": [one_line(place["uri"]) for place in where_it_is(places)[:5]], "gone": bool(row["gone"]),
+        "id": ids[number], "uris": [one_line(place["uri"]) for place in where_it_is(places)[:5]],
+        "gone": bool(row["gone"]), "video": is_video_name(row["uri"]),
         "taken": "" if row["taken_at"] is None else row["taken_at"].isoformat(timespec="seconds"),
         "width": width or 0, "height": height or 0, "faces": shown,
         "at": at + 1, "of": len(order), "previous": ids[int(order[at - 1])] if at > 0 else "",

@@ -63,7 +63,7 @@ export async function draw(query, current) {
     el("h1", {}, found.taken ? new Date(found.taken).toLocaleString([], { dateStyle: "long", timeStyle: "short" }) : "A photo without a date"),
     el("p", { class: "dim path" }, found.uris[0] + (found.uris.length > 1 ? ` and ${count(found.uris.length - 1, "copy", "copies")}` : "")),
     el("nav", { class: "pager", "aria-label": "Photos" }, link(found.previous, "← Previous", "previous"), el("span", {}, `Photo ${found.at} of ${found.of}`), link(found.next, "Next →", "next")),
-    el("p", { class: "note", id: "missing", hidden: !found.gone }, `The photo can't be shown: there is no file that can be read at ${found.uris[0]}. Its faces are kept in the store.`),
+    el("p", { class: "note", id: "missing", hidden: !found.gone }, `${found.video ? "Frames of videos are not shown here" : "The photo can't be shown: there is no file that can be read"}: ${found.uris[0]}. Its faces are kept in the store.`),
     el(
       "div", { class: "whole", id: `whole-${found.id}` },
       el("img", { src: `/photo/${encodeURIComponent(found.id)}`, alt: `Photo with ${count(found.faces.length, "face")}`, width: found.width || 400, height: found.height || 300, onerror: missing }),
