@@ -55,7 +55,7 @@ def take_in(
     try:
         known = _embedded(pictures, detect_config(store), embed, device, found, tick)
         model, stamp = card_of(embed.model).name, {**embed.stamp(), "table": "known"}
-        known = _joined(read_known(store, model, stamp), known)
+        known = _joined(read_known(store, model), known)
         if known is not None:
             write_known(store, model, known, stamp)
             _name_groups(store, session, sure, found)

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.people.suggestions import FaceIndex, Grouped
 from facecluster.store import KNOWN, Stamp, Store, known_schema, table_of
+
+if TYPE_CHECKING:
+    from facecluster.people.suggestions import FaceIndex, Grouped
 
 FOLDER = "known"
 _SHARD = "00000"
@@ -48,10 +51,14 @@ class Proposal:
     probability: float
 
 
-def read_known(store: Store, model: str, stamp: Stamp | None = None) -> Known | None:
-    """The known people of a store; None if there are none, or (with `stamp`) if their vectors are of other weights."""
+def read_known(store: Store, model: str) -> Known | None:
+    """The known people of a store; None if there are none, or if their vectors are of other weights than those of its faces."""
     table = f"{FOLDER}/{model}"
-    if store.shards(table) != [_SHARD] or (stamp is not None and store.stamp(table, _SHARD) != stamp):
+    if store.shards(table) != [_SHARD]:
+        return None
+    mine, faces = store.stamp(table, _SHARD) or {}, f"embeddings/{model}"
+    theirs = next((store.stamp(faces, shard) for shard in store.shards(faces)), None) or {}
+    if any(mine.get(key) != theirs[key] for key in ("weights", "mirror") if key in theirs):
         return None
     rows = store.read(table, _SHARD)
     vectors = np.asarray(rows["embedding"].combine_chunks().flatten(), np.float32).reshape(rows.num_rows, -1)

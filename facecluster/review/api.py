@@ -22,6 +22,7 @@ Query = Mapping[str, str]
 Answer = dict[str, Any]
 MAX_QUESTIONS = 20  # in one answer
 MAX_SUGGESTIONS = 60
+MAX_NAMES = 8
 MAX_ASKED = 60  # people whom one answer has suggestions for
 
 
@@ -56,6 +57,14 @@ def people(session: Session, query: Query) -> Answer:
     )  # fmt: skip
     start, end = _window(query)
     return {"version": session.version(view), "total": len(found), "people": [_card(view, i) for i in found[start:end].tolist()]}
+
+
+def names(session: Session, query: Query) -> Answer:
+    """Names that go on from what is typed, those that begin with it first: of people of the store, and of known people."""
+    view, wanted = session.view(), " ".join(query.get("q", "")[:200].casefold().split())
+    found = dict.fromkeys([*(n for n in view.current.people.names if n), *session.known_names(view)])
+    fitting = sorted((name.casefold().find(wanted) > 0, name.casefold(), name) for name in found if wanted in name.casefold())
+    return {"version": session.version(view), "names": [name for _, _, name in fitting[:MAX_NAMES]]}
 
 
 def person(session: Session, query: Query) -> Answer:
@@ -165,7 +174,7 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
 
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
-    "/api/state": state, "/api/people": people, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
+    "/api/state": state, "/api/people": people, "/api/names": names, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
     "/api/suggestions": suggestions, "/api/photo": photo,
     "/api/questions": questions, "/api/history": history,
 }  # fmt: skip

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from facecluster.decisions import FILE, Decision, append, journal_objects
 from facecluster.errors import InputError, StoreError, shell
 from facecluster.people import current_run, read_people, read_unclear
+from facecluster.people.known_names import read_known
 from facecluster.people.runs import POINTER, Faces, read_faces
 from facecluster.photos.places import GONE_TABLE, of_current_photos
 from facecluster.review.actions import decisions_for
@@ -109,6 +110,11 @@ class Session:
         """Who else may be one of some people of the view. Raises FaceclusterError if the store has no vectors."""
         with self._lock:
             return self._suggester_of(view).suggest(view, people, top)
+
+    def known_names(self, view: PeopleView) -> list[str]:
+        """The names of known people whom pictures were given of."""
+        known = read_known(self.store, view.run_data.run.model)
+        return [*dict.fromkeys(known.names)] if known else []
 
     def proposals(self, view: PeopleView) -> list[Proposal]:
         """The names of known people that groups without a name may have. Raises FaceclusterError if the store has no vectors."""

@@ -24,17 +24,19 @@ from hypothesis import strategies as st
 from people_store import call, refused
 from PIL import Image
 from report import report_store as syn
-from review_store import NASTY, grouped, real_photo
+from review_store import NASTY, divided, grouped, real_photo
 
 from facecluster.decisions import FILE, Decision, active, append, read, replay
+from facecluster.grouping import shelved_vectors
 from facecluster.people import current_run, people_with_current_names, read_people
 from facecluster.people.known_names import Known, write_known
 from facecluster.people.runs import Faces, People, Run, write_run
 from facecluster.people.stand_ins import read_vectors
-from facecluster.review import open_review
+from facecluster.review import api, open_review
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.people_view import MAX_ENTRIES
 from facecluster.review.server import STATIC
+from facecluster.review.session import Session
 from facecluster.store import IDENTITIES, Store, table_of
 
 
@@ -272,6 +274,7 @@ def test_names_of_known_people_are_asked_and_a_no_lasts(page: Page) -> None:
     write_known(page.store, "bundled", known, {"table": "known"})
     with closing(served(page.store)) as pages:
         again = next(pages)
+        assert again.get("names", q="z") == {"version": "1-0", "names": ["Zoë"]} and again.get("names", q="y")["names"] == []
         asked = [s for s in again.get("suggestions")["suggestions"] if s.get("known")]
         assert [(s["known"], s["person"]["id"]) for s in asked] == [("Zoë", second)]
         again.act(act="join", known=[["Zoë", second]])
@@ -281,6 +284,20 @@ def test_names_of_known_people_are_asked_and_a_no_lasts(page: Page) -> None:
         assert again.get("suggestions")["suggestions"] == []
         call("cluster", page.store.url)
         assert again.get("suggestions")["suggestions"] == [] and again.get("suggestions", id=second)["people"][0]["id"] == second
+
+
+def test_suggestions_are_the_same_from_vectors_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a store of more than 200,000 faces: its vectors are mapped from temporary files, which go with the session."""
+    store = grouped(tmp_path)[0]
+    divided(store)
+    answers = []
+    for most in (shelved_vectors.EXACT, 0):
+        monkeypatch.setattr(shelved_vectors, "EXACT", most)
+        session = Session(store)
+        person = api.people(session, {"order": "small"})["people"][0]["id"]
+        answers.append(api.suggestions(session, {"id": person}))
+        session.close()
+    assert answers[0] == answers[1] and answers[0]["suggestions"][0]["probability"] > 0.9
 
 
 def test_a_merge_of_three_is_undone_at_once(page: Page) -> None:

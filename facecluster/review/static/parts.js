@@ -94,8 +94,8 @@ export function suggest({ target }) {
   clearTimeout(suggesting);
   suggesting = setTimeout(async () => {
     if (!target.value.trim()) return;
-    const found = await get("people", { q: target.value, show: "named", limit: 8 }).catch(() => ({ people: [] }));
-    document.getElementById("known").replaceChildren(...found.people.map((p) => el("option", { value: p.name })));
+    const found = await get("names", { q: target.value }).catch(() => ({ names: [] }));
+    document.getElementById("known").replaceChildren(...found.names.map((name) => el("option", { value: name })));
   }, 150);
 }
 
