@@ -61,8 +61,10 @@ def read_known(store: Store, model: str) -> Known | None:
     if any(mine.get(key) != theirs[key] for key in ("weights", "mirror") if key in theirs):
         return None
     rows = store.read(table, _SHARD)
+    if not rows.num_rows:  # all were forgotten
+        return None
     vectors = np.asarray(rows["embedding"].combine_chunks().flatten(), np.float32).reshape(rows.num_rows, -1)
-    return Known(rows["name"].to_pylist(), rows["source"].to_pylist(), vectors) if rows.num_rows else None
+    return Known(rows["name"].to_pylist(), rows["source"].to_pylist(), vectors)
 
 
 def known_names(store: Store) -> set[str]:

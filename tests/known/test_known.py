@@ -15,8 +15,9 @@ from PIL import Image
 
 from facecluster.decisions import read
 from facecluster.demo import make_collection
+from facecluster.errors import InputError
 from facecluster.faces.embed import EmbedConfig
-from facecluster.known.sources import Picture, name_of_file
+from facecluster.known.sources import Picture, find_pictures, name_of_file
 from facecluster.known.take_in import take_in
 from facecluster.known.vcard import contacts
 from facecluster.people import people_with_current_names, read_current_people
@@ -136,3 +137,25 @@ def test_a_folder_with_contacts_through_the_command(tmp_path: Path) -> None:
         if group >= 0 and face[:24] in rows and (name := now.people.names[group]):
             assert ["Ann", "Bo", "Cy"].index(name) == rows[face[:24]]
     assert "name one" in refused("known", str(tmp_path / "none"), store)
+
+
+def test_the_people_of_another_store(tmp_path: Path) -> None:
+    """Named people give their surest faces, ignored ones none; a store of another model is refused in one line."""
+    theirs, ids, truth = ungrouped_store(tmp_path / "theirs", (9, 8, 6))
+    mine, _, _ = ungrouped_store(tmp_path / "mine", (9, 8, 6))  # the same people
+    for store in (theirs, mine):
+        call("cluster", store.url)
+    face = {t: next(i for i, who in zip(ids, truth, strict=True) if who == t) for t in range(3)}
+    call("name", theirs.url, face[0], "Ann")
+    call("name", theirs.url, face[1], "Bo")
+    call("ignore", theirs.url, face[1])
+    call("cluster", theirs.url)
+    answer = json.loads(call("known", theirs.url, mine.url, "--json").stdout)
+    assert (answer["pictures"], answer["people"]) == (9, 1)
+    assert [(g["name"], g["faces"], g["named"]) for g in answer["groups"]] == [("Ann", 9, True)]
+    kept = read_known(mine, "bundled")
+    assert kept is not None and {*kept.sources} == {f"{theirs.url}#{i}" for i, t in zip(ids, truth, strict=True) if t == 0}
+    with pytest.raises(InputError, match="vectors of the model other"):
+        list(find_pictures(theirs.url, "other"))
+    call("forget", mine.url, "Ann", "--yes")
+    assert read_known(mine, "bundled") is None
