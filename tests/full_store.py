@@ -16,6 +16,7 @@ from people_store import add, call, other_card, people, photo_id
 from PIL import Image
 
 from facecluster.matching.index import open_index
+from facecluster.people.known_names import Known, write_known
 from facecluster.photos.fingerprint import fingerprint_photo, looks_stamp, looks_table
 from facecluster.store import FACES, FILES, PHOTOS, Store, embeddings_schema, table_of
 
@@ -98,6 +99,8 @@ def _use(full: Full) -> None:
     call("name", store.url, first[0], NAMES[0])
     call("ignore", store.url, first[2])
     call("same", store.url, full.ids[7], full.ids[8])
+    pictures = Known([NAMES[0], NAMES[1]], [f"/pictures/{NAMES[0]}.jpg", "/pictures/b.jpg"], -full.vectors["bundled"][[0, -1]])
+    write_known(store, "bundled", pictures, {"table": "known"})
     call("cluster", store.url, "--full")
     call("report", store.url)
     open_index(store, "bundled")

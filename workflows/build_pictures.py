@@ -15,6 +15,7 @@ import io
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from facecluster.photos.images import decode_crop, open_photo, read_file
 from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+KNOWN = ["Grace", "Hedy", "Isaac"]  # whom pictures are given of
 NAMES = ["Ada", "Blaise", "Carl", "Dorothy", "Emmy"]
 PROGRAM = [sys.executable, "-c", "from facecluster.cli import main; main(prog_name='facecluster')"]
 SIDE, EDGE = 520, 30  # px of a drawing and of its border
@@ -141,7 +143,7 @@ def faces_of(store: Store) -> None:
 
 
 def screenshots(store: Store) -> None:
-    """The report's first page, and the review page."""
+    """The report's first page, and pages of the review."""
     options = webdriver.ChromeOptions()
     for word in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
                  "--window-size=1180,1000", "--hide-scrollbars"):
@@ -157,10 +159,37 @@ def screenshots(store: Store) -> None:
         loaded = "const i = [...document.images].slice(0, 7); return i.length > 6 && i.every(x => x.complete && x.naturalWidth)"
         WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded))
         small(browser.get_screenshot_as_png(), "review.png")
+        face = crowd(store)
+        for name, page in (("review-photo.png", f"photo/{face}"), ("review-suggestions.png", "suggestions")):
+            browser.execute_script("delete document.getElementById('main').dataset.version; location.hash = arguments[0]", f"#/{page}")
+            shown = "const m = document.getElementById('main'); return m.dataset.version && [...document.images].every(x => x.naturalWidth)"
+            WebDriverWait(browser, 30).until(lambda b, shown=shown: b.execute_script(shown))
+            short = "for (const p of document.querySelectorAll('.path')) p.textContent = p.textContent.replace(/^.*(?=.photos.)/, '')"
+            browser.execute_script(short)  # not where the pictures were made
+            small(browser.get_screenshot_as_png(), name)
     finally:
         browser.quit()
         server.terminate()
         server.wait()
+
+
+def crowd(store: Store) -> str:
+    """A face of the photo with most faces."""
+    faces = store.read_all("faces", FACES, ["face_id", "photo_id"]).to_pylist()
+    count = Counter(row["photo_id"] for row in faces)
+    return max((row["face_id"] for row in faces), key=lambda face: (count[next(p for p in count if p.startswith(face[:24]))], face))
+
+
+def give_known(store: Store, folder: Path) -> None:
+    """Give a picture of each of three people without a name, and ask about all of them."""
+    people = store.read_all("identities/bundled", IDENTITIES, ["face_id", "identity"]).to_pydict()
+    faces = store.read_all("faces", FACES, ["photo_id"]).to_pydict()["photo_id"]
+    uris = {r["photo_id"][:24]: r["uri"] for r in store.read_all("photos", PHOTOS).to_pylist() if faces.count(r["photo_id"]) == 1}
+    for number, name in enumerate(KNOWN, start=len(NAMES)):
+        mine = [face[:24] for face, i in zip(people["face_id"], people["identity"], strict=True) if i == number and face[:24] in uris]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(uris[mine[0]], folder / name)
+    call("known", str(folder), store.url, "--name-from", "1")
 
 
 def small(png: bytes, name: str) -> None:
@@ -186,6 +215,7 @@ def main() -> None:
     call("report", store.url)
     stages(store)
     faces_of(store)
+    give_known(store, options.work / "known")
     screenshots(store)
 
 

@@ -51,6 +51,7 @@ KINDS = (
     Kind("runs/*/identities", pa.schema([*IDENTITIES, BOX]), _NO_RUN),
     Kind("runs/*/people", PEOPLE, _NO_RUN),
     Kind("runs/*/retired", RETIRED, "Ids that were retired before that run are no longer known"),
+    Kind("known/*", None, "Known people of these pictures are lost: give them again with 'facecluster known'"),
     Kind("attributes/*", None, "'facecluster attributes' makes it anew"),
     Kind("dedup/*", None, "'facecluster run' and 'dedup' make it anew"),
     Kind("linking*", None, _SCRATCH),

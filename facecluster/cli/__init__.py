@@ -22,6 +22,7 @@ _COMMANDS = {
     "report": "Write the report of a store.",
     "review": "Name, merge and split people in the browser.",
     "name": "Give a person a name.",
+    "known": "Name people whom you have pictures of.",
     "merge": "Say that two people are one.",
     "split": "Say that some faces are not of the person they are with.",
     "same": "Say that faces are of one person.",

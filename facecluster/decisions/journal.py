@@ -35,7 +35,9 @@ FILE = "decisions.jsonl"
 SHORT_ID = 8  # digits of an id that are shown
 LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)  # what a line of any content raises
-ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "undo")
+ASIDE = ("not-a-face", "too-unclear", "ignore-face")  # acts about single faces, which are nobody's from then on
+ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", *ASIDE, "undo")
+_NAMED = ("name", "not-named")  # acts with a name
 
 Box = tuple[float, float, float, float]
 
@@ -47,7 +49,8 @@ class Decision:
     act: str  # one of ACTS
     faces: tuple[str, ...] = ()  # face_ids; for a person the faces of highest probability first
     others: tuple[str, ...] = ()  # merge: faces of the other person; split: faces of the person who keeps the id
-    name: str | None = None  # act "name": the name; '' removes it
+    name: str | None = None  # act "name": the name; '' removes it. "not-named": the name that is not theirs
+    origin: str | None = None  # what made the decision, if not the user: "known" = pictures of known people
     person: str | None = None  # lasting id of the person that `faces` belong to; split: that `others` belong to
     replaces: tuple[str, ...] = ()  # ids of earlier decisions that this one replaces, with all that those replaced
     keeps: bool = False  # the faces of the replaced names stay with this person
@@ -60,7 +63,7 @@ class Decision:
 
     def to_line(self) -> str:
         """The decision as JSON on one line, empty fields left out."""
-        named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "person", "of", "batch")}
+        named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "person", "of", "batch", "origin")}
         lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
         more = (*lists.items(), ("keeps", self.keeps), ("batch_size", self.batch_size), ("boxes", boxes))
@@ -135,7 +138,7 @@ def parse(row: Any) -> Decision:
     """The decision in a line's JSON. Raises one of _UNREADABLE."""
     if row["act"] not in ACTS:
         raise ValueError(f"unknown act {row['act']!r}")
-    texts = {k: row.get(k) for k in ("name", "person", "of", "batch")}
+    texts = {k: row.get(k) for k in ("name", "person", "of", "batch", "origin")}
     lists = {k: row.get(k, []) for k in ("faces", "others", "replaces")}
     wrong = [k for k, v in texts.items() if not isinstance(v, str | None)]
     wrong += [k for k, v in lists.items() if not isinstance(v, list) or not all(isinstance(i, str) for i in v)]
@@ -148,7 +151,7 @@ def parse(row: Any) -> Decision:
         if not all(map(math.isfinite, (x, y, w, h))):
             raise ValueError(f"{box!r} is no box")
         boxes[face] = (x, y, w, h)
-    need = {"name": texts["name"] is not None, "undo": texts["of"] is not None}.get(row["act"], True)
+    need = texts["of"] is not None if row["act"] == "undo" else row["act"] not in _NAMED or texts["name"] is not None
     if not need or (row["act"] != "undo" and not lists["faces"]):
         raise ValueError(f"{row['act']!r} without its faces, name or target")
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts

@@ -5,6 +5,9 @@ or a merge links only the CORE_FACES faces of highest probability: the user look
 in the group can still leave it. Two different names are always two people. A split removes its faces from earlier names, ignorings and
 merges; what was said about nothing but these faces goes to those who stayed.
 
+A face that is set aside (no face, too unclear, not to be asked about) is taken out of all earlier decisions; a later one that names it
+brings it back.
+
 A decision that replaces another replaces all that this one replaced, even if this one was undone. If it `keeps` the faces of what it
 replaces, these stay with the person: a rename, or the removal of a name, takes nobody apart.
 
@@ -41,6 +44,8 @@ class ResolvedDecisions:
     ignored: list[Claim] = field(default_factory=list)
     persons: list[Claim] = field(default_factory=list)  # lasting ids
     merges: list[Claim] = field(default_factory=list)  # with the lasting id that is kept
+    aside: dict[str, str] = field(default_factory=dict)  # face_id -> act (one of ASIDE) of a face that is nobody's
+    not_named: list[Claim] = field(default_factory=list)  # names that are not theirs
     notes: list[str] = field(default_factory=list)
     links: LinkedFaces = field(default_factory=LinkedFaces)
     decisions: int = 0  # number of decisions in force
@@ -84,6 +89,7 @@ class _Replayer:
         self.other_sides: dict[str, list[frozenset[str]]] = {}  # face_id -> the other sides of the splits in force that it is in
         self.name_of: dict[str, str] = {}  # face_id -> the newest name given to it, casefolded; '' = the name was removed
         self.spelling: dict[str, str] = {}  # casefolded name -> the newest spelling
+        self.placed: set[str] = set()  # faces of later decisions about people: they are not set aside
         self.head: dict[str, str] = {}  # casefolded name -> a face that its other faces are linked to
         self.anchor: dict[str, str] = {}  # id of a decision -> a face that the faces of the replaced decisions are linked to
 
@@ -112,6 +118,7 @@ class _Replayer:
         self.name_of.update(dict.fromkeys(faces, key))
         if not key or not faces:
             return not key
+        self.placed.update(faces)
         self.resolved.names.append(Claim(tuple(faces), self.spelling.setdefault(key, d.name or ""), d.id))
         head = self.links.link_all(faces[:CORE_FACES])
         assert head is not None
@@ -122,6 +129,7 @@ class _Replayer:
     def merge(self, d: Decision) -> bool:
         one, two = (tuple(self._left(faces)) for faces in (d.faces, d.others))
         self.claim_person(d, one)
+        self.placed.update(one, two)
         a, b = self.links.link_all(one[:CORE_FACES]), self.links.link_all(two[:CORE_FACES])
         if b is not None:
             self.anchor[d.id] = b
@@ -132,7 +140,7 @@ class _Replayer:
 
     def split(self, d: Decision) -> bool:
         complete = self.same(d)
-        heads = list({self.links.root(face): face for face in d.faces}.values())
+        heads = list({self.links.root(face): face for face in d.faces if face not in self.resolved.aside}.values())
         stayed = self._left(d.others)
         for head in heads:
             # joined again with one of those who stayed: all of them are one person again, not only those whom that decision named
@@ -149,14 +157,29 @@ class _Replayer:
         return complete
 
     def same(self, d: Decision) -> bool:
-        self.links.link_all(d.faces)
-        return len({self.links.root(face) for face in d.faces}) == 1
+        faces = [f for f in d.faces if f not in self.resolved.aside]
+        self.placed.update(faces)
+        self.links.link_all(faces)
+        return len({self.links.root(face) for face in faces}) < 2
 
     def not_same(self, d: Decision) -> bool:
         return all([self.links.separate(a, b) for i, a in enumerate(d.faces) for b in d.faces[:i]])
 
     def ignore(self, d: Decision) -> bool:
         self.resolved.ignored.append(Claim(tuple(self._left(d.faces)), of=d.id))
+        return True
+
+    def not_a_face(self, d: Decision) -> bool:
+        for face in d.faces:
+            if face not in self.placed and face not in self.resolved.aside:
+                self.resolved.aside[face] = d.act
+                self.split_off.setdefault(face, [])
+        return True
+
+    too_unclear = ignore_face = not_a_face
+
+    def not_named(self, d: Decision) -> bool:
+        self.resolved.not_named.append(Claim(tuple(self._left(d.faces)), d.name or "", d.id))
         return True
 
     def claim_person(self, d: Decision, faces: Sequence[str]) -> None:

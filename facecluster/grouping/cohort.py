@@ -107,7 +107,7 @@ def cohort_stats(
     """
     x, crew = as_vectors(vectors), LocalCrew() if crew is None else crew
     n, shelf = len(x), crew.shelf
-    rows = _cohort(content_keys(x, crew) if contents is None else contents, labels, cohort_size)
+    rows = cohort_rows(content_keys(x, crew) if contents is None else contents, labels, cohort_size)
     if len(rows) < 3:
         return prior_stats(n, mean=mean, sd=sd)
     group = np.unique(labels, return_inverse=True)[1].reshape(-1)
@@ -115,12 +115,37 @@ def cohort_stats(
     member[group[rows]] = np.arange(len(rows))
     shared = shelf.keep(f"{name}/cohort", x[rows]), shelf.keep(f"{name}/columns", member[group])
     found = crew.map(_look, [(shelf, f"{name}/{start}", x, *shared, start) for start in range(0, n, _PART)])
-    own = np.concatenate([load(part) for (part,) in found])
     shelf.drop(shared)
-    trust = len(rows) / (len(rows) + PRIOR)
+    return _stats(np.concatenate([load(part) for (part,) in found]), len(rows), n, mean, sd)
+
+
+def compare_with_cohort(
+    x: NDArray[np.float32], columns: NDArray[np.int32], cohort: NDArray[np.float32], n: int, *, mean: float, sd: float
+) -> CohortStats:
+    """The statistics of faces `x` (m, dim) of a collection of n faces, against a cohort (c, dim) that was chosen before.
+
+    Args:
+        x: rows of length 1.
+        columns: (m,) which face of the cohort is of the same group as the face; -1 = none.
+        cohort: rows of length 1, as `cohort_rows` chooses them.
+        n: faces of the collection.
+        mean: of the cosine of faces of two people, from the model's card.
+        sd: of the same.
+    """
+    if len(cohort) < 3 or not len(x):
+        stats = prior_stats(n, mean=mean, sd=sd)
+        return CohortStats(np.resize(stats.base, len(x)), np.resize(stats.reach, len(x)), sd)
+    shelf = LocalCrew().shelf
+    found = [_look(shelf, f"{start}", x, cohort, columns, start) for start in range(0, len(x), _PART)]
+    return _stats(np.concatenate([load(part) for (part,) in found]), len(cohort), n, mean, sd)
+
+
+def _stats(own: NDArray[np.float64], cohort: int, n: int, mean: float, sd: float) -> CohortStats:
+    """Statistics from the quantiles (m, 2) of cosines to so many faces of the `cohort`, in a collection of n faces."""
+    trust = cohort / (cohort + PRIOR)
     spread = trust * np.maximum(own[:, 1] - own[:, 0], 0) / (_HIGH - _LOW) + (1 - trust) * sd
     base = trust * own[:, 0] + (1 - trust) * (mean + _LOW * sd)
-    return CohortStats(to_grid(base), to_grid(spread * (_z(n) - _LOW)), math.fsum(spread.tolist()) / n)
+    return CohortStats(to_grid(base), to_grid(spread * (_z(n) - _LOW)), math.fsum(spread.tolist()) / len(own))
 
 
 def _look(shelf: Shelf, name: str, x: Vectors, cohort: Stored, columns: Stored, first: int) -> tuple[Stored, ...]:
@@ -152,7 +177,7 @@ def _z(n: int) -> float:
     return NormalDist().inv_cdf(1 - 1 / max(n, 10))
 
 
-def _cohort(contents: NDArray[np.uint64], labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
+def cohort_rows(contents: NDArray[np.uint64], labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
     """Rows of one face of each cluster, `most` at most, chosen by their content keys (n,)."""
     order = np.argsort(contents, kind="stable")
     firsts = order[np.unique(labels[order], return_index=True)[1]]

@@ -149,7 +149,7 @@ def _open_pairs(
     sd, found = linkage.cohort.sd, []
     edges = edge_shards(linkage.crew, "edges", links, linkage.cohort, None, 0.0, floor=_FLOOR)
     for a, b, excess in linkage.measured_by_shard(x, group.astype(np.int32), edges):
-        log_odds = _one_person(excess / sd, _separation(x, group, sizes, a, b) / sd, sizes[a], sizes[b])
+        log_odds = one_person_log_odds(excess / sd, _separation(x, group, sizes, a, b) / sd, sizes[a], sizes[b])
         if photo is not None:
             shared = shared_photos(photo, group.astype(np.int32), a.astype(np.int32), b.astype(np.int32))
             log_odds += np.log(same_photo_odds) * np.minimum(1, shared / np.minimum(sizes[a], sizes[b]))
@@ -177,7 +177,7 @@ def _complete(group: Ints, likely: NDArray[np.float64], more: NDArray[np.float64
     return out
 
 
-def _one_person(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:
+def one_person_log_odds(above: NDArray[np.float64], apart: NDArray[np.float64], size_a: Ints, size_b: Ints) -> NDArray[np.float64]:
     """Log-odds that two clusters of these sizes are one person, if no photo shows both."""
     smaller, alone = np.minimum(size_a, size_b), np.maximum(size_a, size_b) == 1
     large = np.maximum(0, 1 - 2 / smaller)

@@ -41,7 +41,11 @@ def detect_config(store: Store) -> DetectConfig:
 def probe_photo(uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Probe:
     """Find, align and embed the faces of a photo. Raises PhotoError if it can't be used."""
     check_no_video(uri)
-    data = read_file(uri)
+    return probe_data(read_file(uri), uri, detect, embed, device=device)
+
+
+def probe_data(data: bytes, uri: str, detect: DetectConfig, embed: EmbedConfig, *, device: str = "auto") -> Probe:
+    """The same for the bytes of a photo; `uri` says where they are from."""
     photo = open_for_search(data, uri, detect)
     found = detect_faces(photo.pixels, detect, scale=photo.scale, device=device)
     crops = geometry.align(photo.pixels, found.landmarks)

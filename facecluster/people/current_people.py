@@ -109,9 +109,18 @@ class CurrentPeople:
             raise InputError(f"expected two or more faces, found {found}: give their face_ids, as in the report's faces.csv")
         return Decision(act=act, faces=wanted, boxes=self.boxes(wanted))
 
+    def aside(self, act: str, faces: Sequence[str]) -> Decision:
+        """Decision (`act` is one of ASIDE) that single faces, with their copies, are nobody's."""
+        wanted = self._ids(row for face in faces for row in self.face_rows(face))
+        return Decision(act=act, faces=wanted, boxes=self.boxes(wanted))
+
     def ignore(self, person: int) -> Decision:
         """Decision to list the person apart in reports, and to ask nothing about the person in review."""
         return self._about(person, act="ignore")
+
+    def not_named(self, person: int, name: str) -> Decision:
+        """Decision that the person is not who is called `name`: pictures of known people do not suggest it again."""
+        return self._about(person, act="not-named", name=clean_name(name))
 
     def unignore(self, person: int) -> list[Decision]:
         """Undo the decisions that ignore the person; none if nobody ignores the person."""
@@ -161,6 +170,10 @@ class CurrentPeople:
 
     def _ignored_of(self, person: int) -> list[Claim]:
         return [claim for claim, group in self._placed(self.resolved.ignored) if group == person]
+
+    def named_otherwise(self) -> list[tuple[str, int]]:
+        """Names that are not theirs, with the person."""
+        return [(claim.text, group) for claim, group in self._placed(self.resolved.not_named) if group >= 0]
 
     def _side(self, person: int, claim: Claim | None = None) -> set[str] | None:
         """If merges hold the person together, the faces on the side of `claim`, or else on the side that keeps the id; else None."""

@@ -37,10 +37,18 @@ class PreparedDecisions:
     photos: NDArray[np.int64]  # (n,) number of each face's photo, or frame of a video
     must_link: NDArray[np.int64]  # (m, 2) rows
     cannot_link: NDArray[np.int64]  # (c, 2) rows
+    aside: NDArray[np.bool_]  # (n,) faces that the user set aside
     followed: Followed  # faces of photos that were edited
     meant: Followed  # the same, and the faces that stand for deleted ones
     notes: list[str] = field(default_factory=list)
     file: people_csv.UserFile = field(default_factory=people_csv.UserFile)
+
+    def without_aside(self, recognisability: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        """The recognisability (n,) of the faces (None: all are clear), 0 for those that were set aside: they are in no group."""
+        if not self.aside.any():
+            return recognisability
+        clear = np.ones(len(self.aside), np.float32) if recognisability is None else recognisability
+        return np.where(self.aside, np.float32(0), clear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,9 @@ def prepare_decisions(
     resolved = replay(with_current_ids(decisions, ids, boxes, meant))
     must, cannot = constraint_pairs(resolved, ids.rows, vectors)
     photos = picture_numbers(store, ids)
-    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, followed, meant, [*notes, *resolved.notes], file)
+    aside = FaceIds.among([*resolved.aside]).has(ids.arrow()) if resolved.aside else np.zeros(len(ids), bool)
+    notes += resolved.notes
+    return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, aside, followed, meant, notes, file)
 
 
 def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> list[Decision]:

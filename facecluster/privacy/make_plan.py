@@ -40,7 +40,7 @@ def make_plan(store: Store, who: Sequence[str]) -> tuple[ForgetPlan, list[str]]:
         contents=sorted({*targets.photos, *contents.to_pylist()}), people=sorted(_ids(known, targets)),
     )  # fmt: skip
     decisions = read(store).decisions
-    plan = replace(plan, names=sorted(_names(store, known, targets, decisions, plan)))
+    plan = replace(plan, names=sorted(_names(store, known, targets, decisions, plan) | targets.names))
     faces = _faces(store, plan)
     plan = replace(plan, marks=sorted(_marks(store, forgotten, plan, looks, faces)), covers=_covers(plan, looks, faces))
     plan = replace(plan, thumbs=sorted(thumbnail_keys(store, plan)))

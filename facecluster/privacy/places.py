@@ -78,6 +78,7 @@ PLACES = (
     Place(ORIGINS_TABLE, "origins of files", tables.change_contents),
     Place("dedup/pixels", "hashes of pixels", tables.change_contents),
     Place("dedup/traces", "traces of JPEG", tables.change_contents),
+    Place("known/*", "pictures of known people", tables.change_known),
     Place("embeddings/*", "vectors", tables.change_faces),
     Place("attributes/*", "attributes", tables.change_faces),
     Place("faces", "faces with box, landmarks and crop", tables.change_faces),

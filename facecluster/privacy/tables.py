@@ -53,6 +53,16 @@ def change_contents(store: Store, table: str, plan: ForgetPlan, write: bool) -> 
     return drop_rows(store, table, ["content", "photo_id"], goes, write=write)  # pixels calls it photo_id
 
 
+def change_known(store: Store, table: str, plan: ForgetPlan, write: bool) -> int:
+    """Pictures of known people: those of a forgotten name, and those of a photo or face that goes."""
+
+    def goes(rows: pa.Table) -> Bools:
+        pairs = zip(rows["name"].to_pylist(), rows["source"].to_pylist(), strict=True)
+        return np.array([plan.has_name(n) or s in plan.uris or plan.has_face(s.rpartition("#")[2]) for n, s in pairs], bool)
+
+    return drop_rows(store, table, ["name", "source"], goes, write=write)
+
+
 def change_gone(store: Store, table: str, plan: ForgetPlan, write: bool) -> int:
     return drop_rows(store, table, ["uri"], lambda rows: isin(rows["uri"], plan.uris), write=write)
 

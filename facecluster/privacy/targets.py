@@ -18,6 +18,7 @@ import pyarrow as pa
 from facecluster.decisions.journal import is_face_id
 from facecluster.errors import InputError
 from facecluster.people import CurrentPeople, all_runs, current_run, read_current_people, read_people
+from facecluster.people.known_names import known_names
 from facecluster.people.runs import read_faces
 from facecluster.people.stand_ins import read_stand_ins
 from facecluster.photos.followed import read_followed
@@ -34,6 +35,7 @@ class Targets:
     faces: set[str] = field(default_factory=set)  # face_ids
     photos: set[str] = field(default_factory=set)  # photo_ids
     uris: set[str] = field(default_factory=set)  # places of the photos
+    names: set[str] = field(default_factory=set)  # of known people (facecluster known)
     people: set[int] = field(default_factory=set)  # index in the current run
     lines: list[str] = field(default_factory=list)  # what each word means, for the user
     ungrouped: int = 0  # faces that came in since the last grouping, if people are among the words: some may be of them
@@ -65,7 +67,12 @@ def find_targets(store: Store, who: Sequence[str]) -> tuple[Targets, CurrentPeop
             found.faces |= faces
             found.lines.append(f"the face {text}")
         else:
-            found.lines.append(_add_person(store, found, text, known))
+            called = {name for name in known_names(store) if fold(name) == fold(text)}
+            found.names |= called
+            if called and (known is None or fold(text) not in {fold(name) for name in known.people.names if name}):
+                found.lines.append(f"the pictures of {text}, who has no group")
+            else:
+                found.lines.append(_add_person(store, found, text, known))
     if known is not None and found.people:
         found.ungrouped = _ungrouped(store, known)
     if known is not None:  # who has no other face is forgotten too

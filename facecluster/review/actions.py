@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from facecluster.decisions import Decision, new_id
+from facecluster.decisions import ASIDE, Decision, clean_name, new_id
+from facecluster.decisions.journal import is_person_id
 from facecluster.errors import InputError
 from facecluster.review.people_view import PeopleView
 
@@ -82,16 +83,70 @@ def _link(view: PeopleView, request: Request) -> list[Decision]:
 
 
 def _give(view: PeopleView, request: Request) -> list[Decision]:
-    """Move faces to a person: `same` with the person's most representative face."""
-    person = _person(view, _text(request, "person"))
+    """Move faces to a person: `same` with the person's most representative face. With a `name` that nobody has, they are a new person."""
     faces = _texts(request, "faces")
-    representative = view.current.representatives(person)[0]
+    name = clean_name(_text(request, "name")) if "name" in request else ""
+    there = [i for i, n in enumerate(view.folded_names) if name and n == name.casefold()]
+    if "name" in request and not name:
+        raise InputError("expected a name, found none: fill it in")
+    person = -1 if name and not there else there[0] if there else _person(view, _text(request, "person"))
     made = []
     for group in sorted({int(view.current.faces.identity[view.current.face_row(f)]) for f in faces} - {-1, person}):
         mine = [f for f in faces if int(view.current.faces.identity[view.current.face_row(f)]) == group]
         if len(mine) < view.current.people.faces[group]:
             made.append(view.current.split(group, mine))  # else `same` would merge their whole old person
-    return [*made, view.current.link("same", [representative, *faces])]
+    if person >= 0:
+        return [*made, view.current.link("same", [view.current.representatives(person)[0], *faces])]
+    same = [view.current.link("same", faces)] if len(faces) > 1 else []
+    person_id = f"p-{new_id()[:8]}"  # so that the person has one, whatever faces come later
+    return [*made, *same, Decision(act="name", faces=tuple(faces), name=name, person=person_id, boxes=view.current.boxes(faces))]
+
+
+def _pairs(view: PeopleView, request: Request) -> list[tuple[int, str, int]]:
+    """Answers to suggestions about people of the store: a person, and another one (lasting id and number) or a face (face_id and -1)."""
+    pairs = request.get("pairs")
+    if not isinstance(pairs, list) or not 0 < len(pairs) <= MAX_ITEMS or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+        raise InputError(f"expected 1 to {MAX_ITEMS} pairs, found none: load the page again")
+    made = []
+    for pair in pairs:
+        person, other = (_text({"id": text}, "id") for text in pair)
+        made.append((_person(view, person), other, _person(view, other) if is_person_id(other) else -1))
+    return made
+
+
+def _known(view: PeopleView, request: Request) -> list[tuple[int, str]]:
+    """Answers to suggestions from pictures of known people: a person of the store, and the name."""
+    pairs = request.get("known") or []
+    if not isinstance(pairs, list) or len(pairs) > MAX_ITEMS or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+        raise InputError(f"expected up to {MAX_ITEMS} pairs, found others: load the page again")
+    return [(_person(view, _text({"person": person}, "person")), _text({"name": name}, "name")) for name, person in pairs]
+
+
+def _join(view: PeopleView, request: Request) -> list[Decision]:
+    """Other people and single faces are these people."""
+    ids = view.current.people.person_ids
+    made = [view.current.name(person, name) for person, name in _known(view, request)]
+    pairs = _pairs(view, request) if request.get("pairs") or not made else []
+    made += [d for person, _, other in pairs if other >= 0 for d in _merge(view, {"people": [ids[person], ids[other]]})]
+    for person in dict.fromkeys(person for person, _, other in pairs if other < 0):
+        faces = [face for one, face, other in pairs if one == person and other < 0]
+        made += _give(view, {"person": ids[person], "faces": faces})
+    return made
+
+
+def _apart(view: PeopleView, request: Request) -> list[Decision]:
+    """Other people and single faces are not these people: `not-same` of the most representative faces."""
+    best = view.current.representatives
+    made = [view.current.not_named(person, name) for person, name in _known(view, request)]
+    pairs = _pairs(view, request) if request.get("pairs") or not made else []
+    sides = [(best(person)[0], face if other < 0 else best(other)[0]) for person, face, other in pairs]
+    return made + [view.current.link("not-same", side) for side in sides]
+
+
+def _aside(view: PeopleView, request: Request) -> list[Decision]:
+    """Single faces are no face, too unclear, or not to be asked about."""
+    faces = _texts(request, "faces")
+    return [view.current.aside(str(request["act"]), faces)]
 
 
 def _ignore(view: PeopleView, request: Request) -> list[Decision]:
@@ -120,5 +175,5 @@ def _undo(view: PeopleView, request: Request) -> list[Decision]:
 
 _MAKERS: dict[str, Callable[[PeopleView, Request], list[Decision]]] = {
     "name": _name, "merge": _merge, "split": _split, "same": _link, "not-same": _link, "give": _give, "ignore": _ignore,
-    "unignore": _unignore, "undo": _undo,
+    "unignore": _unignore, "undo": _undo, "join": _join, "apart": _apart, **dict.fromkeys(ASIDE, _aside),
 }  # fmt: skip

@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 
 from facecluster.decisions import Decision
-from facecluster.errors import InputError
+from facecluster.errors import InputError, StoreError
 from facecluster.report.text import one_line
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
 from facecluster.review.questions import QUESTION_TEXTS
 from facecluster.review.session import Session
+from facecluster.review.whole_photo import number_of, photo_answer
 
 Query = Mapping[str, str]
 Answer = dict[str, Any]
 MAX_QUESTIONS = 20  # in one answer
+MAX_SUGGESTIONS = 60
+MAX_NAMES = 8
+MAX_ASKED = 60  # people whom one answer has suggestions for
 
 
 def state(session: Session, query: Query) -> Answer:
@@ -55,20 +59,65 @@ def people(session: Session, query: Query) -> Answer:
     return {"version": session.version(view), "total": len(found), "people": [_card(view, i) for i in found[start:end].tolist()]}
 
 
+def names(session: Session, query: Query) -> Answer:
+    """Names that go on from what is typed, those that begin with it first: of people of the store, and of known people."""
+    view, wanted = session.view(), " ".join(query.get("q", "")[:200].casefold().split())
+    found = dict.fromkeys([*(n for n in view.current.people.names if n), *session.known_names(view)])
+    fitting = sorted((name.casefold().find(wanted) > 0, name.casefold(), name) for name in found if wanted in name.casefold())
+    return {"version": session.version(view), "names": [name for _, _, name in fitting[:MAX_NAMES]]}
+
+
 def person(session: Session, query: Query) -> Answer:
     """A page of a person's faces, by falling probability. Raises InputError if there is no such person."""
     view = session.view()
-    person_id = query.get("id", "")
-    number = view.current.people.index(person_id)
-    if number is None:
-        found = repr(one_line(person_id[:20]))
-        raise InputError(f"expected a person of the store, found {found}, who is there no more: go back to the list")
+    number = _known_person(view, query)
     rows = view.rows_of(number)
     if query.get("order") == "unsure":
         rows = rows[::-1]
     start, end = _window(query)
     faces = [_face(view, row) for row in rows[start:end].tolist()]
     return {"version": session.version(view), "total": len(rows), "person": _card(view, number), "faces": faces}
+
+
+def suggestions(session: Session, query: Query) -> Answer:
+    """Who else may be a person: people and single faces, by falling probability. Without an id, for a page of people with names.
+
+    Raises:
+        InputError: there is no such person.
+    """
+    view = session.view()
+    limit = max(1, min(_number(query, "limit", 12), MAX_SUGGESTIONS))
+    if query.get("id"):
+        asked, total = [_known_person(view, query)], 1
+    else:
+        named = view.filter_people(show="named")
+        start, total = _number(query, "offset", 0), len(named)
+        asked = named[start : start + MAX_ASKED].tolist()
+    answer = {"version": session.version(view), "total": total, "people": [_card(view, i) for i in asked], "suggestions": [], "note": ""}
+    try:
+        found = session.suggestions(view, asked, limit)
+        known = session.proposals(view)
+    except StoreError as e:
+        return answer | {"note": one_line(str(e))}
+    made = [
+        {"of": t, "probability": round(p, 3), **_side(view, row, more=True)}
+        for t, row, p in zip(found.target.tolist(), found.row.tolist(), found.probability.tolist(), strict=True)
+    ]
+    if query.get("id"):
+        known = [p for p in known if p.group == asked[0]]
+    elif _number(query, "offset", 0):
+        known = []
+    more = [
+        {"of": -1, "known": p.name, "probability": round(p.probability, 3), **_side(view, int(view.best_face[p.group]), more=True)}
+        for p in known[:limit]
+    ]
+    return answer | {"suggestions": sorted(made + more, key=lambda s: -s["probability"])[:limit]}
+
+
+def photo(session: Session, query: Query) -> Answer:
+    """A photo with its faces, by its photo_id or a face_id. Raises InputError if there is none."""
+    view = session.view()
+    return {"version": session.version(view), **photo_answer(view, number_of(view, query.get("id", "")))}
 
 
 def nobody(session: Session, query: Query) -> Answer:
@@ -125,9 +174,19 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
 
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
-    "/api/state": state, "/api/people": people, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
+    "/api/state": state, "/api/people": people, "/api/names": names, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
+    "/api/suggestions": suggestions, "/api/photo": photo,
     "/api/questions": questions, "/api/history": history,
 }  # fmt: skip
+
+
+def _known_person(view: PeopleView, query: Query) -> int:
+    person_id = query.get("id", "")
+    number = view.current.people.index(person_id)
+    if number is None:
+        found = repr(one_line(person_id[:20]))
+        raise InputError(f"expected a person of the store, found {found}, who is there no more: go back to the list")
+    return number
 
 
 def _number(query: Query, key: str, default: int) -> int:

@@ -41,6 +41,8 @@ def apply_decisions(identity: Ints, rows: Mapping[str, int], resolved: ResolvedD
         split_off: faces that were split off.
     """
     regrouping = _Regrouping(resolved)
+    identity = identity.copy()
+    identity[[row for face in resolved.aside if (row := rows.get(face, -1)) >= 0]] = -1
     links = resolved.links
     linked = [(row, links.root(face), face in split_off) for face in sorted(links.parent) if (row := rows.get(face, -1)) >= 0]
     inside: dict[int, dict[str, tuple[int, int]]] = {}  # group -> set -> (faces, faces that were not split off)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow.compute as pc
@@ -38,7 +39,8 @@ class FaceDetails:
         self._lock = threading.Lock()
         self._spool = tempfile.TemporaryFile()
         self._spooled: dict[int, tuple[Ints, Ints]] = {}  # of a shard: start and size of its crops in the file
-        places, faces = places_by_photo(store, ["taken_at"], look=True), FaceIds.of(ids)
+        places, faces = places_by_photo(store, ["taken_at", "orientation", "turn", "width", "height"], look=True), FaceIds.of(ids)
+        self.places = places
         self._uris, self._taken = places.first("uri"), np.asarray(places.first("taken_at"), "datetime64[s]")  # of the photos
         for number, shard in enumerate(self._shards):
             part = store.read("faces", shard, ["face_id", "photo_id", "quality"])
@@ -60,6 +62,12 @@ class FaceDetails:
             return "", "", ""
         uri = self._uris[photo].as_py()
         return short_name(uri, 40), uri, iso_date(self._taken[photo])
+
+    @cached_property
+    def shown(self) -> Ints:
+        """Numbers of the photos with faces, by date and then by place, at the end those without a date."""
+        order = self.places.by_date()
+        return order[np.isin(order, self.photo)]
 
     def crop(self, row: int) -> bytes:
         """The crop of a face as stored; b'' if it does not exist. Raises StoreError if the shard can't be read."""

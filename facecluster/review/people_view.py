@@ -5,7 +5,7 @@ Lists have pages of at most MAX_ENTRIES entries, so the size of an answer does n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,6 +60,7 @@ class PeopleView:
     photos: Ints  # number of photos
     years: NDArray[np.int16]  # (p, 2) first and last, 0 = unknown
     folded_names: list[str] = field(default_factory=list)  # casefolded
+    aside: Mapping[int, str] = field(default_factory=dict)  # rows of faces that were set aside -> act (one of ASIDE)
 
     @property
     def count(self) -> int:
@@ -72,13 +73,17 @@ class PeopleView:
 
     def nobody(self) -> Ints:
         """Rows of the faces of nobody that are clear, by falling quality."""
-        return self._alone(~self.run_data.unclear, self.run_data.details.quality)
+        return self._alone(~self.run_data.unclear, self.run_data.details.quality, kept=())
 
     def unclear(self) -> Ints:
         """Rows of the faces that are too unclear to tell and that no decision gave to a person, by falling recognisability."""
-        return self._alone(self.run_data.unclear, self.run_data.recognisability)
+        return self._alone(self.run_data.unclear, self.run_data.recognisability, kept=("too-unclear",))
 
-    def _alone(self, wanted: NDArray[np.bool_], key: NDArray[np.floating]) -> Ints:
+    def _alone(self, wanted: NDArray[np.bool_], key: NDArray[np.floating], kept: Collection[str]) -> Ints:
+        """Rows of faces of nobody that are wanted or were set aside by one of the acts `kept`, and by no other."""
+        wanted = wanted.copy()
+        for row, act in self.aside.items():
+            wanted[row] = act in kept
         rows = np.flatnonzero((self.current.faces.identity < 0) & wanted)
         return np.asarray(rows[np.argsort(-key[rows], kind="stable")], dtype=np.int64)
 
@@ -166,4 +171,5 @@ def _summarise(
         order=order.astype(np.int64), start=start.astype(np.int64), confidence=total / np.maximum(np.diff(start), 1),
         best_face=best_first[start[:-1]].astype(np.int64), photos=np.bincount(pairs, minlength=count).astype(np.int64), years=years,
         folded_names=[(n or "").casefold() for n in current.people.names],
+        aside={row: act for face, act in resolved.aside.items() if (row := run_data.rows.get(face, -1)) >= 0},
     )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.errors import FaceclusterError
+from facecluster.review.known_pairs import KnownPairs
 from facecluster.review.people_view import PeopleView, RunData
 from facecluster.store import FaceIds, Store
 
@@ -64,40 +65,11 @@ def open_questions(asked: Questions, view: PeopleView) -> Ints:
     together = (identity[asked.a] == identity[asked.b]) & (identity[asked.a] >= 0)
     within = np.array([kind != "same" for kind in asked.kind], bool)
     ignored = np.append(np.array(view.current.people.ignored, bool), False)  # index -1 (nobody) is the last
-    keep = np.flatnonzero((together == within) & ~ignored[identity[asked.a]] & ~ignored[identity[asked.b]])
-    known = _KnownPairs(view)
+    aside = np.isin(asked.a, [*view.aside]) | np.isin(asked.b, [*view.aside])
+    keep = np.flatnonzero(~aside & (together == within) & ~ignored[identity[asked.a]] & ~ignored[identity[asked.b]])
+    known = KnownPairs(view)
     found = [i for i in keep.tolist() if not known.answers(ids[asked.a[i]], ids[asked.b[i]], people=asked.kind[i] == "same")]
     return np.array(found, dtype=np.int64)
-
-
-class _KnownPairs:
-    """What decisions say about two faces and about their people."""
-
-    def __init__(self, view: PeopleView) -> None:
-        self.view, self.links = view, view.resolved.links
-        people: dict[str, set[int]] = {}
-        for face in list(self.links.parent):
-            if (person := self._person(face)) >= 0:
-                people.setdefault(self.links.root(face), set()).add(person)
-        cannot_link = self.links.cannot_link
-        self.different = {
-            (p, q) for root, mine in people.items() for other in cannot_link.get(root, ()) for p in mine for q in people.get(other, ())
-        }
-
-    def _person(self, face: str) -> int:
-        row = self.view.run_data.rows.get(face, -1)
-        return int(self.view.current.faces.identity[row]) if row >= 0 else -1
-
-    def answers(self, one: str, two: str, *, people: bool) -> bool:
-        """Whether decisions tell if two faces (with `people`: or their people) are one person."""
-        parent, root = self.links.parent, self.links.root
-        if one in parent and two in parent and (root(one) == root(two) or root(two) in self.links.cannot_link.get(root(one), ())):
-            return True
-        p, q = self._person(one), self._person(two)
-        if not people or p < 0 or q < 0:
-            return False
-        names = {self.view.folded_names[p], self.view.folded_names[q]}
-        return (p, q) in self.different or (len(names) == 2 and "" not in names)
 
 
 def coverage(asked: Questions, left: Ints, view: PeopleView) -> NDArray[np.float64]:

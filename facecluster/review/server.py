@@ -21,6 +21,7 @@ from facecluster.errors import FaceclusterError, InputError
 from facecluster.review import api
 from facecluster.review.access import refusal_reason
 from facecluster.review.session import Session
+from facecluster.review.whole_photo import number_of, picture
 from facecluster.store import Store
 
 HOST = "127.0.0.1"
@@ -28,7 +29,7 @@ MAX_BODY = 1 << 20  # bytes of a request
 STATIC = {
     "/review.css": "text/css", "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
     "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
-    "/history.js": "text/javascript",
+    "/history.js": "text/javascript", "/suggestions.js": "text/javascript", "/photo.js": "text/javascript",
 }  # fmt: skip
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -43,6 +44,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_KEPT = {"Cache-Control": "private, max-age=3600, immutable"}
 _MIME = {b"RIFF": "image/webp", b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 
@@ -154,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._crop(url.path[len("/crop/") :])
         elif url.path.startswith("/look/"):
             self._crop(url.path[len("/look/") :], look=True)
+        elif url.path.startswith("/photo/"):
+            view = self.server.session.view()
+            self._send(picture(view, number_of(view, url.path[len("/photo/") :])), "image/jpeg", extra=_KEPT)
         elif url.path in api.GET_ROUTES:
             self._json(api.GET_ROUTES[url.path](self.server.session, dict(parse_qsl(url.query))))
         else:
@@ -182,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         if look:
             return self._send(self.server.session.looks(view).picture(face, crop), "image/png")
         # the crop of a face never changes: the browser may cache it for an hour
-        self._send(crop, kind, extra={"Cache-Control": "private, max-age=3600, immutable"})
+        self._send(crop, kind, extra=_KEPT)
 
     def _body(self) -> bytes:
         """The body of the request. If it is too long or its length is unknown: b'', and the connection is closed."""

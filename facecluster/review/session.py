@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from facecluster.decisions import FILE, Decision, append, journal_objects
 from facecluster.errors import InputError, StoreError, shell
 from facecluster.people import current_run, read_people, read_unclear
+from facecluster.people.known_names import read_known
 from facecluster.people.runs import POINTER, Faces, read_faces
 from facecluster.photos.places import GONE_TABLE, of_current_photos
 from facecluster.review.actions import decisions_for
@@ -26,7 +27,12 @@ from facecluster.review.face_details import FaceDetails
 from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
+from facecluster.review.suggestions import Suggester
 from facecluster.store import IDENTITIES, FaceIds, Store
+
+if TYPE_CHECKING:
+    from facecluster.people.known_names import Proposal
+    from facecluster.people.suggestions import Suggestions
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
 
@@ -46,6 +52,8 @@ class Session:
         self._skipped: set[tuple[str, str]] = set()
         self._question_thread: threading.Thread | None = None
         self._looks: Looks | None = None
+        self._suggester: Suggester | None = None
+        self._proposed: tuple[PeopleView, tuple[object, ...], list[Proposal]] | None = None
         self.view()
 
     def view(self) -> PeopleView:
@@ -107,6 +115,35 @@ class Session:
             return asked, left, share
         return asked, left[~later], np.concatenate([share[:1], share[1:][~later]])
 
+    def suggestions(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:
+        """Who else may be one of some people of the view. Raises FaceclusterError if the store has no vectors."""
+        with self._lock:
+            return self._suggester_of(view).suggest(view, people, top)
+
+    def known_names(self, view: PeopleView) -> list[str]:
+        """The names of known people whom pictures were given of."""
+        known = read_known(self.store, view.run_data.run.model)
+        return [*dict.fromkeys(known.names)] if known else []
+
+    def proposals(self, view: PeopleView) -> list[Proposal]:
+        """The names of known people that groups without a name may have. Raises FaceclusterError if the store has no vectors."""
+        with self._lock:
+            state = _file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
+            if self._proposed is None or self._proposed[0] is not view or self._proposed[1] != state:
+                self._proposed = view, state, self._suggester_of(view).propose(view)
+            return self._proposed[2]
+
+    def _suggester_of(self, view: PeopleView) -> Suggester:
+        if self._suggester is None or self._suggester.run_data is not view.run_data:
+            self._close_suggester()
+            self._suggester = Suggester(self.store, view.run_data)
+        return self._suggester
+
+    def _close_suggester(self) -> None:
+        if self._suggester is not None:
+            self._suggester.close()
+        self._suggester = None
+
     def _find_questions(self, run_data: RunData) -> None:
         try:
             found = find_questions(self.store, run_data)
@@ -135,7 +172,9 @@ class Session:
         return run_data
 
     def close(self) -> None:
-        """Delete the temporary file of crops."""
+        """Delete the temporary files."""
+        with self._lock:
+            self._close_suggester()
         if self._view is not None:
             self._view.run_data.details.close()
 

@@ -10,10 +10,12 @@ from facecluster.store.schemas import (
     FOLLOWED,
     GONE,
     IDENTITIES,
+    KNOWN,
     LINKS_K,
     PHOTOS,
     embeddings_schema,
     in_schema,
+    known_schema,
     links_schema,
     table_of,
 )
@@ -21,7 +23,7 @@ from facecluster.store.stamps import FORMAT, Stamp, settings_hash, stamp_of
 from facecluster.store.store import FORGETTING, KIND, STORE_FILE, TEMPORARY, ShardResult, Store
 
 __all__ = [
-    "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "LINKS_K", "PHOTOS",
-    "STORE_FILE", "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash",
-    "TEMPORARY", "stamp_of", "table_of",
+    "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "KNOWN", "LINKS_K",
+    "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store", "TEMPORARY", "embeddings_schema", "in_schema", "known_schema", "links_schema",
+    "settings_hash", "stamp_of", "table_of",
 ]  # fmt: skip

@@ -81,6 +81,12 @@ FACES = pa.schema(
         _field("at_ms", pa.int64(), "of a video: milliseconds from its start to the frame of the box; null: a photo", nullable=True),
     ]
 )
+KNOWN = pa.schema(
+    [
+        _field("name", pa.string(), "of a person, as the user gave it"),
+        _field("source", pa.string(), "the picture: a path, of a contact FILE#NUMBER, of a face in another store STORE#FACE_ID"),
+    ]
+)
 LINKS_K = 64  # neighbours kept for a face
 IDENTITIES = pa.schema(
     [
@@ -101,6 +107,11 @@ def embeddings_schema(dim: int) -> pa.Schema:
             _field("embedding", pa.list_(pa.float16(), dim), "vector of length 1; cosine is the dot product"),
         ]
     )
+
+
+def known_schema(dim: int) -> pa.Schema:
+    """Schema of a table of known people whose vectors have `dim` numbers: those of embeddings."""
+    return pa.schema([*KNOWN, embeddings_schema(dim).field("embedding")])
 
 
 def links_schema(k: int) -> pa.Schema:

@@ -232,8 +232,24 @@ STEP = st.one_of(
     st.builds(name, st.sampled_from(["Ada", "Bob", "Eve"]), FACE, FACE),
     st.builds(lambda a, b: Decision(act="merge", faces=(a,), others=(b,)), FACE, FACE),
     st.builds(lambda a, b: Decision(act="split", faces=(a,), others=(b,)), FACE, FACE),
+    st.builds(lambda a: Decision(act="not-a-face", faces=(a,)), FACE),
     st.builds(lambda n: Decision(act="undo", of=str(n)), st.integers(0, 8)),
 )
+
+
+def test_a_face_that_is_set_aside_leaves_all_that_was_said_before() -> None:
+    aside = Decision(act="too-unclear", faces=("b",))
+    resolved = replay(numbered(name("Ada", "a", "b", "c"), same("b", "d"), aside))
+    assert resolved.aside == {"b": "too-unclear"} and resolved.names[0].faces == ("a", "c") and resolved.notes == []
+    assert resolved.must_link_sets() == [["a", "c"]]
+    again = replay(numbered(aside, same("b", "d")))  # what is said later brings it back
+    assert again.aside == {} and again.must_link_sets() == [["b", "d"]]
+    assert replay(numbered(aside, Decision(act="undo", of="0"))).aside == {}
+
+
+def test_names_that_are_not_theirs() -> None:
+    resolved = replay(numbered(Decision(act="not-named", faces=("a", "b"), name="Ada"), name("Bo", "a", "b")))
+    assert [(c.text, c.faces) for c in resolved.not_named] == [("Ada", ("a", "b"))] and resolved.names[0].text == "Bo"
 
 
 @given(st.lists(STEP, max_size=9))

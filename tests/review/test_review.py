@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +22,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from people_store import call, refused
+from PIL import Image
 from report import report_store as syn
-from review_store import NASTY, grouped
+from review_store import NASTY, divided, grouped, real_photo
 
 from facecluster.decisions import FILE, Decision, active, append, read, replay
+from facecluster.grouping import shelved_vectors
 from facecluster.people import current_run, people_with_current_names, read_people
+from facecluster.people.known_names import Known, write_known
 from facecluster.people.runs import Faces, People, Run, write_run
-from facecluster.review import open_review
+from facecluster.people.stand_ins import read_vectors
+from facecluster.review import api, open_review
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.people_view import MAX_ENTRIES
 from facecluster.review.server import STATIC
+from facecluster.review.session import Session
 from facecluster.store import IDENTITIES, Store, table_of
 
 
@@ -225,6 +232,83 @@ def test_not_this_person_and_moved_to_another(page: Page) -> None:
     assert any(sorted(page.faces(p["id"])) == sorted(nobody) for p in page.people() if p["faces"] == 2)
 
 
+def test_single_faces_are_set_aside_and_a_new_person_is_named_from_faces(page: Page) -> None:
+    one = page.people()[0]["id"]
+    faces, nobody = page.faces(one), [f["id"] for f in page.get("nobody")["faces"]]
+    page.act(act="not-a-face", faces=[faces[0], nobody[0]])
+    page.act(act="too-unclear", faces=[faces[1]])
+    assert page.faces(one) == faces[2:] and [f["id"] for f in page.get("nobody")["faces"]] == nobody[1:]
+    assert [f["id"] for f in page.get("unclear")["faces"]] == [faces[1]]
+    shown = page.get("photo", id=faces[0])["faces"]
+    assert [(f["id"], f["aside"], f["person"]) for f in shown] == [(faces[0], "not-a-face", "")]
+    page.act(act="give", person=one, faces=[faces[1]])  # said later: it is hers after all
+    assert {*page.faces(one)} == {*faces[1:]} and page.get("unclear")["faces"] == []
+    page.act(act="give", name="Eve", faces=faces[4:7])
+    eve = next(p for p in page.people() if p["name"] == "Eve")
+    assert sorted(page.faces(eve["id"])) == sorted(faces[4:7]) and len(page.faces(one)) == len(faces) - 4
+    page.act(act="give", name="EVE", faces=[faces[7]])
+    assert len(page.faces(eve["id"])) == 4
+    before = page.lines()
+    for wrong in ({"act": "give", "name": " ", "faces": faces[:1]}, {"act": "join", "pairs": []}, {"act": "apart", "pairs": [[1, 2]]},
+                  {"act": "join", "known": [["x"]]}, {"act": "join", "pairs": [[one, "nothing"]]}, {"act": "not-a-face"}):  # fmt: skip
+        assert page.post(**wrong)[0] == 409 and page.lines() == before
+
+
+def test_a_photo_is_shown_upright_and_turned(page: Page, tmp_path: Path) -> None:
+    """The file is turned by its EXIF, and the store says that faces are upright after another quarter turn clockwise."""
+    face = page.faces(page.people()[0]["id"])[0]
+    real_photo(page.store, face, tmp_path / "a.jpg", turn=90)
+    call("cluster", page.store.url)
+    with closing(served(page.store)) as pages:
+        again = next(pages)
+        answer = again.get("photo", id=face)
+        status, headers, body = again.send("GET", f"/photo/{answer['id']}", Cookie=again.cookie)
+    assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+    picture = Image.open(io.BytesIO(body))
+    assert (picture.size, answer["width"], answer["height"]) == ((300, 400), 300, 400)
+    x, y, w, h = (v * side for v, side in zip(answer["faces"][0]["box"], (300, 400, 300, 400), strict=True))
+    red = np.asarray(picture.convert("RGB"), int)[..., 1] < 128
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    assert np.allclose([x, y, x + w, y + h], [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], atol=3)
+    assert answer["at"] > 0 and answer["uris"] == [str(tmp_path / "a.jpg")]
+    status, _, body = page.send("GET", "/photo/nothing", Cookie=page.cookie)
+    assert status == 409 and "expected a photo" in json.loads(body)["error"]
+
+
+def test_names_of_known_people_are_asked_and_a_no_lasts(page: Page) -> None:
+    """A picture near the second person: the name is suggested, and after 'no' never again, also after 'cluster'."""
+    second = page.people()[1]["id"]
+    rows = read_vectors(page.store, "embeddings/bundled", page.faces(second)[:1])
+    known = Known(["Zoë"], ["/pictures/Zoë.jpg"], np.stack([*rows.values()]))
+    write_known(page.store, "bundled", known, {"table": "known"})
+    with closing(served(page.store)) as pages:
+        again = next(pages)
+        assert again.get("names", q="z") == {"version": "1-0", "names": ["Zoë"]} and again.get("names", q="y")["names"] == []
+        asked = [s for s in again.get("suggestions")["suggestions"] if s.get("known")]
+        assert [(s["known"], s["person"]["id"]) for s in asked] == [("Zoë", second)]
+        again.act(act="join", known=[["Zoë", second]])
+        assert again.people()[1]["name"] == "Zoë"
+        again.act(act="undo")
+        again.act(act="apart", known=[["Zoë", second]])
+        assert again.get("suggestions")["suggestions"] == []
+        call("cluster", page.store.url)
+        assert again.get("suggestions")["suggestions"] == [] and again.get("suggestions", id=second)["people"][0]["id"] == second
+
+
+def test_suggestions_are_the_same_from_vectors_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a store of more than 200,000 faces: its vectors are mapped from temporary files, which go with the session."""
+    store = grouped(tmp_path)[0]
+    divided(store)
+    answers = []
+    for most in (shelved_vectors.EXACT, 0):
+        monkeypatch.setattr(shelved_vectors, "EXACT", most)
+        session = Session(store)
+        person = api.people(session, {"order": "small"})["people"][0]["id"]
+        answers.append(api.suggestions(session, {"id": person}))
+        session.close()
+    assert answers[0] == answers[1] and answers[0]["suggestions"][0]["probability"] > 0.9
+
+
 def test_a_merge_of_three_is_undone_at_once(page: Page) -> None:
     people = [p["id"] for p in page.people()]
     page.act(act="merge", people=people[1:4])
@@ -397,6 +481,7 @@ acts = st.lists(
         some.map(lambda f: Decision(act="split", faces=tuple(f[:2]), others=tuple(f[2:]))),
         st.tuples(some, some).map(lambda fs: Decision(act="merge", faces=tuple(fs[0]), others=tuple(fs[1]))),
         st.tuples(some, st.sampled_from(["Ann", "Bob", "Zoë"])).map(lambda fn: Decision(act="name", faces=tuple(fn[0]), name=fn[1])),
+        some.map(lambda f: Decision(act="ignore-face", faces=tuple(f[:2]))),
         st.integers(0, 5).map(lambda i: Decision(act="undo", of=str(i))),
     ),
     max_size=7,
@@ -416,6 +501,7 @@ def test_groups_follow_any_decisions(made: list[Decision]) -> None:
     out = apply_decisions(GROUPS, rows, resolved, left)
     for tied in resolved.must_link_sets():
         assert len({int(out[rows[f]]) for f in tied}) == 1 and out[rows[tied[0]]] >= 0
+    assert all(out[rows[face]] == -1 for face in resolved.aside)
     root = resolved.links.root
     for a in FACES:
         for b in FACES:

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from conftest import need
 from people_store import call
-from review_store import grouped
+from review_store import divided, grouped, real_photo
 
 from facecluster.decisions import read
-from facecluster.people import current_run, people_with_current_names
+from facecluster.people import current_run, people_with_current_names, read_current_people
 from facecluster.people.runs import read_faces
 from facecluster.review import open_review, server, session
 from facecluster.review.people_view import RunData
@@ -325,6 +325,7 @@ def test_narrow_light_and_dark(shown: Shown) -> None:
     browser = shown.browser
     person = shown.people()[0][0]
     pages = {"people": ".card", f"person/{person}": ".face", "questions": ".pair", "nobody": ".face", "history": "h1"}
+    pages |= {"suggestions": "h1", f"photo/{shown.all('.card')[0].get_attribute('data-face')}": ".mark"}
     shown.key(f"name-{person}").send_keys("W" * 60 + keys("ENTER"))
     shown.said(f"Named {'W' * 60}")
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True})
@@ -386,7 +387,7 @@ def type_slowly(shown: Shown, text: str, pause: float) -> None:
 
 
 def test_names_that_are_typed_fast_are_whole(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """20 names at 60 ms a key, with Enter and three tabs between them, while each answer of the server takes 300 ms."""
+    """20 names at 60 ms a key, with Enter, which goes on to the next card, while each answer of the server takes 300 ms."""
     store, _, _ = grouped(tmp_path, (9, 9, 9, 8, 8, 8, 7, 7, 7, 6, 6, 6, 5, 5, 5, 4, 4, 4, 3, 3, 3, 3), singles=0)
     shown = Shown(browser, store)
     try:
@@ -401,7 +402,7 @@ def test_names_that_are_typed_fast_are_whole(browser: Any, tmp_path: Path, monke
         names = {person: f"person{chr(97 + i)}{chr(122 - i)}x" for i, person in enumerate(people[:20])}
         shown.key(f"name-{people[0]}").click()
         for name in names.values():
-            type_slowly(shown, f"{name}\n\t\t\t", 0.06)
+            type_slowly(shown, f"{name}\n", 0.06)
         shown.until(lambda: len(read(store).decisions) >= 20)
         shown.said(f"Named {names[people[19]]}")
     finally:
@@ -448,3 +449,94 @@ def test_an_update_keeps_the_focus_wherever_its_element_goes(shown: Shown) -> No
       });
     """
     assert shown.browser.execute_async_script(script) == []
+
+
+def test_suggestions_by_key(shown: Shown) -> None:
+    """The other group and the single face of a person who was named are suggested, and answered with one key each; undo takes one back."""
+    first = shown.people()[0][0]
+    group, single = divided(shown.store)
+    shown.until(lambda: "p-0000abcd" in [p[0] for p in shown.people()])
+    shown.key(f"name-{first}").send_keys("Anna" + keys("ENTER"))
+    shown.until(lambda: shown.one("#more").is_displayed() and len(shown.all("#more img")) > 1)
+    shot(shown.browser, "review-named")
+    shown.one("#more a").click()
+    asked = [f"{first}/p-0000abcd", f"{first}/{single}"]
+    likeliest = lambda: [e.get_attribute("data-id") for e in shown.all(".suggestion")][:2]  # noqa: E731
+    shown.until(lambda: likeliest() == asked)
+    shot(shown.browser, "review-suggestions")
+    shown.key(f"all-{asked[1]}").click()
+    shown.said("2 suggestions accepted for Anna")
+    assert len(shown.all(".face")) == 12
+    shown.one("body").send_keys("u")
+    shown.until(lambda: likeliest() == asked)
+    shown.one("body").send_keys("yn")
+    shown.said("Not Anna")
+    journal = read(shown.store).decisions
+    assert [d.act for d in journal] == ["name", "merge", "same", "undo", "merge", "not-same"]
+    assert {*journal[4].others} == {*group} and single in journal[5].faces
+    assert asked[1] not in likeliest() and len(shown.all(".face")) == 11
+    shown.go("suggestions", "h1")
+    assert asked[1] not in likeliest()
+    shown.one("body").send_keys("u")
+    shown.until(lambda: likeliest()[:1] == asked[1:])
+    shot(shown.browser, "review-suggestions-all")
+    quiet(shown.browser, shown.review.server.server_port)
+
+
+def test_the_whole_photo_and_what_is_said_of_its_faces(browser: Any, tmp_path: Path) -> None:
+    """A photo on disk that EXIF turns: faces stand where their colours are; they are named, set aside and brought back there."""
+    store, ids, truth = grouped(tmp_path, (6, 5, 4), singles=2)
+    mine, alone = ids[1], ids[-1]
+    real_photo(store, mine, tmp_path / "turned.jpg")
+    shown = Shown(browser, store)
+    try:
+        first, second = (p[0] for p in shown.people()[:2])
+        shown.key(f"name-{first}").send_keys("Anna" + keys("ENTER"))
+        shown.said("Named Anna")
+        assert browser.switch_to.active_element.get_attribute("data-key") == f"name-{second}"
+        shown.key(f"open-{first}").send_keys(keys("ENTER"))
+        shown.until(lambda: shown.all(".face"))
+        shown.key(f"photo-{mine}").send_keys(" ")
+        sides = "const box = (css) => document.querySelector(css).getBoundingClientRect(), [m, i] = [box('.mark'), box('.whole img')];"
+        shares = sides + "return [(m.x - i.x) / i.width, (m.y - i.y) / i.height, m.width / i.width, m.height / i.height]"
+        shown.until(lambda: shown.all(".mark") and browser.execute_script("return document.querySelector('.whole img').naturalWidth"))
+        assert np.allclose(browser.execute_script(shares), [50 / 400, 60 / 300, 100 / 400, 120 / 300], atol=0.02)
+        assert shown.one(".mark span").text == "Anna" and str(tmp_path / "turned.jpg") in shown.one(".path").text
+        shot(browser, "review-photo")
+        shown.key("not-a-face").click()
+        shown.until(lambda: shown.one(".mark span").text == "not a face")
+        shown.one("h1").click()
+        shown.one("body").send_keys(keys("ARROW_RIGHT"))  # a photo that is no file
+        shown.until(lambda: shown.one("#missing").is_displayed() and "no file" in shown.one("#missing").text)
+        shown.one("body").send_keys(" ")
+        shown.until(lambda: shown.one(".mark span").text == "not a face")
+        shown.go(f"photo/{alone}", ".mark")
+        shown.until(lambda: shown.one(".mark span").text == "unknown")
+        shown.key(f"whose-{alone}").send_keys("Anna" + keys("ENTER"))
+        shown.until(lambda: shown.one(".mark span").text == "Anna")
+    finally:
+        shown.stop()
+    call("cluster", store.url)
+    known, _, _ = read_current_people(store)
+    group = dict(zip(known.faces.ids, known.faces.identity.tolist(), strict=True))
+    assert group[mine] == -1 and known.people.names[group[alone]] == "Anna" == known.people.names[group[ids[2]]]
+
+
+def test_ranges_and_all_are_selected(shown: Shown) -> None:
+    chains = import_module("selenium.webdriver.common.action_chains")
+    ids = [p[0] for p in shown.people()]
+    shown.key(f"tick-{ids[1]}").click()
+    shift = import_module("selenium.webdriver.common.keys").Keys.SHIFT
+    chains.ActionChains(shown.browser).key_down(shift).click(shown.key(f"tick-{ids[4]}")).key_up(shift).perform()
+    assert [shown.key(f"tick-{i}").is_selected() for i in ids] == [False, True, True, True, True, False]
+    shown.one("h1").click()
+    shown.one("body").send_keys(keys("CONTROL") + "a")
+    assert all(shown.key(f"tick-{i}").is_selected() for i in ids) and "6 people" in shown.one("#tray p").text
+    shown.go("nobody", ".face")
+    assert not shown.all("#tray p")
+    faces = [e.get_attribute("data-id") for e in shown.all(".face")]
+    shown.key("select-all").click()
+    shown.key("ignore-face").click()
+    shown.until(lambda: not shown.all(".face"))
+    shown.one("body").send_keys("u")
+    shown.until(lambda: [e.get_attribute("data-id") for e in shown.all(".face")] == faces)

@@ -2,16 +2,19 @@
 
 import { get, post } from "./api.js";
 import { describe, draw as drawHistory } from "./history.js";
-import { app, count, el } from "./parts.js";
+import { app, count, el, selectAll } from "./parts.js";
 import { draw as drawPeople } from "./people.js";
+import { draw as drawPhoto, key as photoKey, leave as leavePhoto } from "./photo.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
+import { draw as drawSuggestions, key as suggestionKey, leave as leaveSuggestions } from "./suggestions.js";
 import { update } from "./update.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
-const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, nobody: drawNobody, unclear: drawUnclear, history: drawHistory };
+const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory };
+const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey }; // of pages: gives whether a key means something there
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
@@ -85,6 +88,8 @@ app.refresh = async () => {
   const current = () => mine === turn;
   const [page, query] = route();
   if (page !== "questions") leave();
+  if (keys[page] !== suggestionKey) leaveSuggestions();
+  if (page !== "photo") leavePhoto();
   for (const link of document.querySelectorAll("nav [data-page]")) {
     if (link.dataset.page === (page === "person" ? "people" : page)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -113,7 +118,21 @@ function redraw(parts) {
   app.updating = true;
   update(main, parts);
   app.updating = false;
+  for (const mark of main.querySelectorAll("[data-box]")) place(mark);
   if (inside && !main.contains(active)) main.focus({ preventScroll: true });
+}
+
+/** Put the mark of a face on the photo: its box is in shares of the picture. Not an attribute: the page's policy refuses styles there. */
+function place(mark) {
+  const sides = mark.dataset.box.split(" ");
+  ["left", "top", "width", "height"].forEach((side, i) => { mark.style[side] = `${sides[i] * 100}%`; });
+}
+
+/** Open the photo of the face that has the focus, or that the mouse is on; returns whether there is one. */
+function openPhoto() {
+  const face = (document.activeElement.closest("[data-face]") || document.querySelector("[data-face]:hover"))?.dataset.face;
+  if (face) app.go(`photo/${face}`);
+  return Boolean(face);
 }
 
 const typing = (e) => e && (e.tagName === "SELECT" || (e.tagName === "INPUT" && e.type !== "checkbox"));
@@ -140,15 +159,18 @@ document.getElementById("skip").addEventListener("click", (event) => {
   main.focus();
 });
 document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key === "a" && !typing(event.target) && selectAll()) event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing(event.target)) return;
   const letter = event.key.toLowerCase();
+  if (letter === " " && /^(BUTTON|INPUT)$/.test(event.target.tagName)) return; // it presses that
   if (letter === "u" && !undo.disabled) undo.click();
   else if (letter === "/" && document.getElementById("search")) document.getElementById("search").focus();
-  else if (!answerKey(letter)) return;
+  else if (!keys[route()[0]]?.(letter) && !(letter === " " && openPhoto())) return;
   event.preventDefault();
 });
 window.addEventListener("hashchange", () => {
   app.fail(null);
+  document.getElementById("more").hidden = true;
   app.refresh();
 });
 setInterval(checkForChanges, CHECK_INTERVAL);

@@ -5,10 +5,10 @@ import { app, count, crop, el, pager, tray } from "./parts.js";
 
 const LIMIT = 60;
 const WORDS = {
-  merge: "Merged", split: "Split off", same: "Confirmed as one person", "not-same": "Confirmed as different people", ignore: "Ignored",
+  "not-a-face": "Not a face", "too-unclear": "Too unclear", "ignore-face": "Ignored a face", merge: "Merged", split: "Split off", same: "Confirmed as one person", "not-same": "Confirmed as different people", ignore: "Ignored",
 };
 
-export const describe = (d) => (d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : WORDS[d.act] || d.act);
+export const describe = (d) => (d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : d.act === "not-named" ? `Not ${d.name}` : WORDS[d.act] || d.act);
 
 function line(d) {
   const undo = () => app.act({ act: "undo", of: d.id }, `Undone: ${describe(d)}`);

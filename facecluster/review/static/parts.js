@@ -21,6 +21,7 @@ export function el(tag, attributes = {}, ...children) {
 
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 export const percent = (share) => `${share >= 1 ? 100 : Math.min(99.9, Math.round(share * 1000) / 10)} %`;
+export const likely = (p) => (p >= 0.95 ? "almost surely" : p >= 0.8 ? "very probably" : p >= 0.5 ? "probably" : "perhaps");
 export const label = (person) => person.name || `Unnamed ${person.id}`;
 
 export function crop(face, size = 112) {
@@ -30,23 +31,60 @@ export function crop(face, size = 112) {
   });
 }
 
-/** An input for a name: Enter or leaving the field saves it, Escape restores the old name. */
-export function nameField(person, key) {
+/** An input for a name: Enter (which goes on to the next card) or leaving the field saves it, Escape restores the old name. `named` is called when it is saved. */
+export function nameField(person, key, named = () => {}) {
   const save = ({ target }) => {
     const name = target.value.trim();
     if (app.updating || name === target.dataset.saved) return; // a field that leaves the page says nothing
     target.dataset.saved = name;
-    app.act({ act: "name", person: person.id, name }, name ? `Named ${name}` : "Name removed");
+    app.act({ act: "name", person: person.id, name }, name ? `Named ${name}` : "Name removed").then((done) => done && name && named(person.id, name));
   };
   return el("input", {
     type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,
     onchange: save,
     onkeydown: (event) => {
-      if (event.key === "Enter") save(event);
+      if (event.key === "Enter") {
+        save(event);
+        nextField(event.target);
+      }
       if (event.key === "Escape") event.target.value = event.target.dataset.saved;
     },
     oninput: suggest,
   });
+}
+
+/** After a name: on to that of the next card. */
+function nextField(field) {
+  const fields = [...document.querySelectorAll(".card input[type=text]")];
+  const next = fields[fields.indexOf(field) + 1];
+  if (fields.includes(field) && next) next.select();
+}
+
+let ticked = ""; // the item that was ticked last
+
+/** A box to select an item of a list (its ids); with the shift key all from the one that was ticked last. `set(id, checked)` keeps them. */
+export function tick(ids, id, checked, name, set) {
+  const click = (event) => {
+    const [from, to] = [ids.indexOf(ticked), ids.indexOf(id)];
+    const some = event.shiftKey && from >= 0 ? ids.slice(Math.min(from, to), Math.max(from, to) + 1) : [id];
+    ticked = id;
+    for (const one of some) {
+      const box = document.querySelector(`[data-key="tick-${one}"]`);
+      if (box) box.checked = event.target.checked;
+      set(one, event.target.checked);
+    }
+  };
+  return el("input", { type: "checkbox", checked, "aria-label": name, key: `tick-${id}`, onclick: click });
+}
+
+/** A button to select all of a list that is on the page. */
+export const allButton = () => el("button", { type: "button", class: "small", key: "select-all", "aria-keyshortcuts": "Control+A", onclick: selectAll }, "Select all on this page");
+
+/** Tick all that is on the page; returns whether there is anything to tick. */
+export function selectAll() {
+  const boxes = document.querySelectorAll('#main [data-key^="tick-"]:not(:checked)');
+  for (const box of boxes) box.click();
+  return boxes.length > 0;
 }
 
 let suggesting;
@@ -56,8 +94,8 @@ export function suggest({ target }) {
   clearTimeout(suggesting);
   suggesting = setTimeout(async () => {
     if (!target.value.trim()) return;
-    const found = await get("people", { q: target.value, show: "named", limit: 8 }).catch(() => ({ people: [] }));
-    document.getElementById("known").replaceChildren(...found.people.map((p) => el("option", { value: p.name })));
+    const found = await get("names", { q: target.value }).catch(() => ({ names: [] }));
+    document.getElementById("known").replaceChildren(...found.names.map((name) => el("option", { value: name })));
   }, 150);
 }
 
@@ -93,19 +131,38 @@ export function tray(...children) {
   update(place, children.filter(Boolean));
 }
 
+/** Buttons to set faces aside. */
+export function aside(faces, done = () => {}) {
+  const button = (act, text) => el("button", { type: "button", key: act, onclick: async () => (await app.act({ act, faces: faces() }, `${count(faces().length, "face")}: ${text.toLowerCase()}`)) && done() }, text);
+  return [button("not-a-face", "Not a face"), button("too-unclear", "Too unclear"), button("ignore-face", "Ignore")];
+}
+
+/** A field to say whose faces these are: somebody in the list, or a new name. `person`: whom the name is given to, if it is all of them. */
+export function giveName(faces, name = "", person = "", done = () => {}) {
+  const give = async (field) => {
+    const wanted = field.value.trim();
+    if (!wanted || wanted === name) return field.focus();
+    const action = person ? { act: "name", person, name: wanted } : { act: "give", name: wanted, faces: faces() };
+    if (await app.act(action, `Named ${wanted}`)) done();
+  };
+  const input = el("input", {
+    type: "text", value: name, placeholder: "Name", "aria-label": "Whose face is this?", list: "known", autocomplete: "off", maxlength: 200, key: `whose-${faces()[0]}`, "data-saved": name,
+    oninput: suggest, onkeydown: (event) => { if (event.key === "Enter") give(event.target); }, // a listener that gives false would undo the key
+  });
+  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give-name-to", onclick: ({ target }) => give(target.previousElementSibling) }, "Name"));
+}
+
 /** A field and a button to move faces to a person. */
 export function moveTo(faces, done) {
   const input = el("input", {
     type: "text", placeholder: "Name of a person", "aria-label": "Name of the person whom these faces show", list: "known", autocomplete: "off", key: "give-name",
-    oninput: suggest, onkeydown: (event) => event.key === "Enter" && move(event.target),
+    oninput: suggest, onkeydown: (event) => { if (event.key === "Enter") move(event.target); },
   });
   const move = async (field) => {
     const wanted = field.value.trim().toLocaleLowerCase();
     if (!wanted) return field.focus();
-    const found = await get("people", { q: wanted, show: wanted.startsWith("p-") ? "" : "named", limit: 50 });
-    const person = found.people.find((p) => p.id === wanted || p.name.toLocaleLowerCase() === wanted);
-    if (!person) return app.fail(new Error(`No person is called ${field.value}. Split the faces off, then name the new person.`));
-    if (await app.act({ act: "give", person: person.id, faces: faces() }, `Moved to ${label(person)}`)) done();
+    const to = /^p-[0-9a-f]{8}$/.test(wanted) ? { person: wanted } : { name: field.value.trim() };
+    if (await app.act({ act: "give", ...to, faces: faces() }, `Moved to ${field.value.trim()}`)) done();
   };
-  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: ({ target }) => move(target.previousElementSibling) }, "Move to this person"));
+  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: ({ target }) => move(target.previousElementSibling) }, "Move to this person or new name"));
 }

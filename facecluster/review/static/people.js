@@ -1,26 +1,25 @@
 // People as cards: name, select and merge, drag one card onto another, ignore, search and filter.
 
 import { get } from "./api.js";
-import { app, choice, count, crop, el, label, nameField, pager, percent, tray } from "./parts.js";
+import { allButton, app, choice, count, crop, el, label, nameField, pager, percent, tick, tray } from "./parts.js";
+import { offerMore } from "./suggestions.js";
 
 const LIMIT = 60;
 let searching; // timer
 const selected = new Map(); // id -> person, on all pages of the list
 
-function card(person) {
-  const box = el("input", {
-    type: "checkbox", checked: selected.has(person.id), "aria-label": `Select ${label(person)}`, key: `tick-${person.id}`,
-    onchange: ({ target }) => {
-      if (target.checked) selected.set(person.id, person);
-      else selected.delete(person.id);
-      choices();
-    },
+function card(person, i, people) {
+  const box = tick(people.map((p) => p.id), person.id, selected.has(person.id), `Select ${label(person)}`, (id, checked) => {
+    if (checked) selected.set(id, people.find((p) => p.id === id));
+    else selected.delete(id);
+    choices();
   });
   const years = person.years[1] ? (person.years[0] === person.years[1] ? `${person.years[0]}` : `${person.years[0]} to ${person.years[1]}`) : "";
   return el(
-    "li", { class: "card", draggable: "true", "data-id": person.id, ...dragging(person) },
+    "li", { class: "card", draggable: "true", "data-id": person.id, "data-face": person.best, ...dragging(person) },
     el("a", { class: "open", href: `#/person/${person.id}`, "aria-label": `${label(person)}, ${count(person.faces, "face")}`, key: `open-${person.id}`, draggable: "false" }, crop(person.best)),
-    el("div", { class: "row" }, box, nameField(person, `name-${person.id}`)),
+    el("div", { class: "row" }, box, nameField(person, `name-${person.id}`, offerMore)),
+    person.name.length > 12 ? el("p", { class: "full" }, person.name) : null,
     el("p", { class: "dim" }, `${count(person.faces, "face")}, ${count(person.photos, "photo")}`),
     el("p", { class: "dim" }, `${percent(person.sure)} sure${years ? ` · ${years}` : ""}`),
   );
@@ -109,6 +108,7 @@ export async function draw(query, current) {
   return [
     el("h1", {}, "People"),
     filters(query, to),
+    found.total ? allButton() : null,
     el("p", { class: "dim", id: "found" }, found.total ? count(found.total, "person", "people") : "No people found. Change the search or the filters."),
     el("ul", { class: "cards", "aria-label": "People" }, ...found.people.map(card)),
     pager(query, found.total, LIMIT, to),

@@ -1,20 +1,18 @@
 // The faces of a person, unknown faces, or faces too unclear to tell: select and split off, "not this person", move to another person.
 
 import { get } from "./api.js";
-import { app, choice, count, crop, el, label, moveTo, nameField, pager, percent, tray } from "./parts.js";
+import { allButton, app, aside, choice, count, crop, el, label, moveTo, nameField, pager, percent, tick, tray } from "./parts.js";
+import { forPerson } from "./suggestions.js";
 
 const LIMIT = 100;
 const selected = new Set();
 let shown = ""; // the person whose faces are selected
 
-function tile(face, person, choices) {
-  const box = el("input", {
-    type: "checkbox", checked: selected.has(face.id), "aria-label": `Select the face in ${face.photo}`, key: `tick-${face.id}`,
-    onchange: ({ target }) => {
-      if (target.checked) selected.add(face.id);
-      else selected.delete(face.id);
-      choices();
-    },
+function tile(face, faces, person, choices) {
+  const box = tick(faces.map((f) => f.id), face.id, selected.has(face.id), `Select the face in ${face.photo}`, (id, checked) => {
+    if (checked) selected.add(id);
+    else selected.delete(id);
+    choices();
   });
   const not = () => app.act({ act: "split", person: person.id, faces: [face.id] }, `Not ${label(person)}`).then(() => { selected.delete(face.id); choices(); });
   const look = ({ target }) => {
@@ -23,9 +21,9 @@ function tile(face, person, choices) {
     target.closest("li").querySelector("img").src = `/${on ? "look" : "crop"}/${encodeURIComponent(face.id)}`;
   };
   return el(
-    "li", { class: "face", "data-id": face.id },
+    "li", { class: "face", "data-id": face.id, "data-face": face.id },
     el("label", {}, crop(face.id), box),
-    el("p", { class: "dim cut", title: face.uri }, face.photo || "unknown photo"),
+    el("a", { class: "dim cut", title: face.uri, href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `The whole photo ${face.photo}` }, face.photo || "unknown photo"),
     el("p", { class: "dim" }, [person ? `${percent(face.sure)} sure` : "", face.taken].filter(Boolean).join(" · ")),
     person ? el("button", { type: "button", class: "small", key: `not-${face.id}`, "aria-label": `The face in ${face.photo} is not ${label(person)}`, onclick: not }, "Not this person") : null,
     el("button", { type: "button", class: "small", key: `look-${face.id}`, "aria-pressed": "false", "aria-label": `Where the model looks on the face in ${face.photo}`, onclick: look }, "Where the model looks"),
@@ -47,6 +45,7 @@ function offer(person, choices) {
       ? el("button", { type: "button", key: "split", onclick: () => act({ act: "split", person: person.id, faces: faces() }, `${count(selected.size, "face")} split off`) }, "Split off as another person")
       : el("button", { type: "button", key: "same", disabled: selected.size < 2, onclick: () => act({ act: "same", faces: faces() }, `${count(selected.size, "face")} are one person`) }, "These are one person"),
     moveTo(faces, () => clear(choices)),
+    ...aside(faces, () => clear(choices)),
     el("button", { type: "button", key: "untick", onclick: () => { clear(choices); app.refresh(); } }, "Clear selection"),
   );
 }
@@ -57,7 +56,7 @@ function reset(whose) {
 }
 
 export async function draw(query, current) {
-  const found = await get("person", { ...query, limit: LIMIT });
+  const [found, also] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset ? null : forPerson(query.id)]);
   if (!current()) return;
   const person = found.person;
   reset(person.id);
@@ -74,7 +73,9 @@ export async function draw(query, current) {
       "div", { class: "filters" }, el("label", {}, el("span", {}, "Name"), nameField(person, "person-name")),
       choice("Order", "order", [["", "surest first"], ["unsure", "least sure first"]], query.order, (order) => to({ order })), away,
     ),
-    el("ul", { class: "tiles", "aria-label": `Faces of ${label(person)}` }, ...found.faces.map((face) => tile(face, person, choices))),
+    person.ignored ? null : also,
+    allButton(),
+    el("ul", { class: "tiles", "aria-label": `Faces of ${label(person)}` }, ...found.faces.map((face) => tile(face, found.faces, person, choices))),
     pager({ order: query.order, offset: query.offset }, found.total, LIMIT, to),
   ];
 }
@@ -88,7 +89,8 @@ async function drawAlone(page, title, text, query, current) {
   return [
     el("h1", {}, title),
     el("p", { class: "dim" }, `${count(found.total, "face")} ${text}`),
-    el("ul", { class: "tiles", "aria-label": title }, ...found.faces.map((face) => tile(face, null, choices))),
+    found.total ? allButton() : null,
+    el("ul", { class: "tiles", "aria-label": title }, ...found.faces.map((face) => tile(face, found.faces, null, choices))),
     pager(query, found.total, LIMIT, (next) => app.go(page, next)),
   ];
 }

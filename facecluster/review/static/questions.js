@@ -1,7 +1,7 @@
 // Two faces side by side: are they the same person? Keys: Y, N and S.
 
 import { get } from "./api.js";
-import { app, count, crop, el, label, percent, tray } from "./parts.js";
+import { app, aside, count, crop, el, label, percent, tray } from "./parts.js";
 
 let asked = null;
 let busy = false;
@@ -9,13 +9,14 @@ let busy = false;
 function side(found, name) {
   const { face, person, others } = found;
   return el(
-    "figure", { "data-id": face.id },
-    crop(face.id, 224),
+    "figure", { "data-id": face.id, "data-face": face.id },
+    el("a", { href: `#/photo/${face.id}`, "aria-label": `The whole photo ${face.photo}`, key: `photo-${face.id}` }, crop(face.id, 224)),
     el(
       "figcaption", {}, el("strong", {}, person ? label(person) : "Unknown"),
       el("span", { class: "dim" }, person ? count(person.faces, "face") : "a single face"),
       el("span", { class: "dim cut", title: face.uri }, [face.photo, face.taken].filter(Boolean).join(" · ")),
     ),
+    el("div", { class: "row" }, ...aside(() => [face.id]).map((button) => { button.dataset.key += `-${face.id}`; button.className = "small"; return button; })),
     others.length ? el("div", { class: "others", role: "img", "aria-label": `More faces of ${name}` }, ...others.map((id) => crop(id, 56))) : null,
   );
 }

@@ -1,0 +1,8 @@
+"""Known people: pictures that the user has of people by name, which give groups these names.
+
+vcard     contacts of a vCard file, with their photos (pure)
+sources   a folder, a vCard file or another store -> pictures or vectors, with names
+take_in   pictures -> vectors in the store's table `known`, and groups that get names
+
+The pictures stay where they are: the store keeps vectors, the name, and where each came from.
+"""

@@ -1,0 +1,112 @@
+"""Where known people come from: a folder, a vCard file, or another store.
+
+A folder has a folder for each person, or pictures named after them: `Anna.jpg`, `Anna_2.jpg`, `Anna (3).jpg`. vCard files in it are taken
+too.
+
+Odd inputs: a name that is no name (empty, or of the form of an id) is a line for the user; so is a vCard file that can't be read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.decisions import clean_name
+from facecluster.errors import InputError, PhotoError
+from facecluster.known.vcard import contacts
+from facecluster.people import read_current_people
+from facecluster.people.stand_ins import read_vectors
+from facecluster.photos.images import read_file
+from facecluster.photos.listing import find_files
+from facecluster.store import Store
+from facecluster.store.store import STORE_FILE
+
+FROM_STORE = 16  # faces of a person that are taken from another store: the surest
+_NUMBERED = re.compile(r"[\s_.-]*(\(\d+\)|(?<=[\s_.-])\d+)$")  # what ends the name of a file besides the person's name
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a person by name."""
+
+    name: str
+    source: str  # a path; of a contact the path of the file, #, and its number
+    data: bytes = b""  # of the picture, if it is not a file of its own
+    vector: NDArray[np.float32] | None = None  # of a face in another store
+    error: str = ""  # the reason why it can't be used
+
+
+def find_pictures(place: str, model: str) -> Iterator[Picture]:
+    """All pictures of a folder, a vCard file or another store; `model` of whose vectors those of a store must be.
+
+    Raises:
+        InputError: nothing is there, or the store has no vectors of this model.
+    """
+    if os.path.isfile(os.path.join(place, STORE_FILE)):
+        yield from _of_store(Store(place), model)
+    elif os.path.isfile(place) and place.lower().endswith(".vcf"):
+        yield from _of_contacts(place)
+    elif os.path.isdir(place):
+        yield from _of_folder(place)
+    else:
+        raise InputError(f"expected a folder with pictures of people, a contacts file (.vcf) or a store, found {place!r}: name one")
+
+
+def name_of_file(stem: str) -> str:
+    """The person whom a picture of this name, without its ending, shows: `Anna_Maria (2)` is Anna Maria."""
+    return " ".join(_NUMBERED.sub("", stem).replace("_", " ").split())
+
+
+def _named(name: str, source: str, data: bytes = b"", error: str = "") -> Picture:
+    try:
+        clean = clean_name(name)
+    except InputError as e:
+        return Picture("", source, error=str(e))
+    return Picture(clean, source, data, None, error if clean else "expected the name of a person, found none: rename the file or folder")
+
+
+def _of_folder(folder: str) -> Iterator[Picture]:
+    top = os.path.abspath(folder)
+    cards = sorted(os.path.join(at, f) for at, _, names in os.walk(top) for f in names if f.lower().endswith(".vcf"))
+    try:
+        for file in find_files([top]):
+            inside = os.path.relpath(file.uri, top).split(os.sep)
+            name = inside[0] if len(inside) > 1 else name_of_file(os.path.splitext(inside[0])[0])
+            yield _named(name, file.uri, error=file.error or "")
+    except InputError:
+        if not cards:
+            raise
+    for card in cards:
+        yield from _of_contacts(card)
+
+
+def _of_contacts(path: str) -> Iterator[Picture]:
+    try:
+        data = read_file(path)
+    except PhotoError as e:
+        yield Picture("", path, error=str(e))
+        return
+    for number, (name, photo) in enumerate(contacts(data), start=1):
+        error = "" if photo else "expected a photo in base64, found a damaged one: export the contact again"
+        yield _named(name, f"{path}#{number}", photo, error)
+
+
+def _of_store(store: Store, model: str) -> Iterator[Picture]:
+    table = f"embeddings/{model}"
+    store.check()
+    if not store.shards(table):
+        raise InputError(f"expected vectors of the model {model} in {store.url}, found none: 'facecluster embed' makes them")
+    known, run, _ = read_current_people(store)
+    if run.model != model:
+        raise InputError(f"expected a store that was grouped with the model {model}, found one of {run.model}: group it with {model}")
+    for person, name in enumerate(known.people.names):
+        if name and not known.people.ignored[person]:
+            faces = known.representatives(person)[:FROM_STORE]
+            found = read_vectors(store, table, faces)
+            yield from (Picture(name, f"{store.url}#{face}", vector=found[face]) for face in faces if face in found)
+

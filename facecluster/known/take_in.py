@@ -1,0 +1,121 @@
+"""Pictures of known people -> vectors in the store's table `known`, and names for the groups that these people are.
+
+A group without a name gets one if it is a known person with a probability of SURE or more; the decision says so (`origin`). Groups that
+are less sure are suggestions in review. Pictures that were taken in before count on; one that is given again replaces itself.
+
+Odd inputs: a picture without a face, or with several, is a line for the user and does not count; so is one that can't be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecluster.decisions import Decision, append, new_id
+from facecluster.errors import PhotoError
+from facecluster.faces.detect import DetectConfig
+from facecluster.faces.embed import EmbedConfig
+from facecluster.known.sources import Picture
+from facecluster.matching.probe import detect_config, probe_data, probe_photo
+from facecluster.models.registry import card_of
+from facecluster.people.known_names import Known, Proposal, read_known, write_known
+from facecluster.review.session import Session
+from facecluster.store import Store
+
+SURE = 0.95  # probability from which a group gets a name without a question
+ORIGIN = "known"
+
+
+@dataclass(slots=True)
+class TakenIn:
+    """What became of the pictures, and the names that groups got or may have."""
+
+    pictures: int = 0  # that count
+    people: int = 0  # with such a picture
+    notes: list[str] = field(default_factory=list)  # a line for each picture that does not count
+    named: list[tuple[Proposal, str, int]] = field(default_factory=list)  # with the lasting id and number of faces of the group
+    asked: list[tuple[Proposal, str, int]] = field(default_factory=list)
+    batch: str = ""  # of the decisions
+
+
+def take_in(
+    store: Store, pictures: Iterable[Picture], embed: EmbedConfig, *, device: str = "auto", sure: float = SURE,
+    tick: Callable[[int], None] = lambda n: None,
+) -> TakenIn:  # fmt: skip
+    """Take pictures into a store that has people, and name the groups that are sure.
+
+    Raises:
+        StoreError: the store was never grouped, or can't be written.
+    """
+    found = TakenIn()
+    session = Session(store)
+    try:
+        known = _embedded(pictures, detect_config(store), embed, device, found, tick)
+        model, stamp = card_of(embed.model).name, {**embed.stamp(), "table": "known"}
+        known = _joined(read_known(store, model), known)
+        if known is not None:
+            write_known(store, model, known, stamp)
+            _name_groups(store, session, sure, found)
+    finally:
+        session.close()
+    return found
+
+
+def _embedded(
+    pictures: Iterable[Picture], detect: DetectConfig, embed: EmbedConfig, device: str, found: TakenIn, tick: Callable[[int], None]
+) -> Known | None:
+    names, sources, vectors = [], [], list[NDArray[np.float32]]()
+    for picture in pictures:
+        try:
+            vectors.append(_vector(picture, detect, embed, device))
+        except PhotoError as e:
+            found.notes.append(f"{picture.source}: {e}")
+        else:
+            names.append(picture.name)
+            sources.append(picture.source)
+        tick(1)
+    found.pictures, found.people = len(names), len({name.casefold() for name in names})
+    return Known(names, sources, np.stack(vectors)) if names else None
+
+
+def _vector(picture: Picture, detect: DetectConfig, embed: EmbedConfig, device: str) -> NDArray[np.float32]:
+    if picture.error:
+        raise PhotoError(picture.error)
+    if picture.vector is not None:
+        return picture.vector
+    if picture.data:
+        probe = probe_data(picture.data, picture.source, detect, embed, device=device)
+    else:
+        probe = probe_photo(picture.source, detect, embed, device=device)
+    if (faces := len(probe.vectors)) != 1:
+        raise PhotoError(f"expected one face, found {faces or 'none'}: cut the picture to {picture.name or 'the person'}")
+    return np.asarray(probe.vectors[0], np.float32)
+
+
+def _joined(before: Known | None, now: Known | None) -> Known | None:
+    if before is None or now is None:
+        return now or before
+    again = {*now.sources}
+    kept = [i for i, source in enumerate(before.sources) if source not in again]
+    return Known(
+        [before.names[i] for i in kept] + now.names, [before.sources[i] for i in kept] + now.sources,
+        np.concatenate([before.vectors[kept], now.vectors]),
+    )  # fmt: skip
+
+
+def _name_groups(store: Store, session: Session, sure: float, found: TakenIn) -> None:
+    view = session.view()
+    people = view.current.people
+    made: list[Decision] = []
+    found.batch = new_id()
+    for proposal in session.proposals(view):
+        about = proposal, people.person_ids[proposal.group], people.faces[proposal.group]
+        if proposal.probability >= sure:
+            found.named.append(about)
+            made.append(replace(view.current.name(proposal.group, proposal.name), batch=found.batch, origin=ORIGIN))
+        else:
+            found.asked.append(about)
+    append(store, made)

@@ -1,0 +1,77 @@
+"""Contacts of a vCard file (2.1, 3.0 and 4.0: RFC 2426, RFC 6350) that have a name and a photo. Pure.
+
+Odd inputs: a contact without a name is left out; so is a photo that is only an address elsewhere (nothing is fetched). A photo that can't
+be decoded is b''. Text of an unknown encoding is read as UTF-8.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import quopri
+import re
+from collections.abc import Iterator
+
+Property = tuple[str, dict[str, str], str]
+
+
+def contacts(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """The name and the bytes of the photo of each contact that has both, in order; several photos of one come one after the other."""
+    name, photos = "", list[bytes]()
+    for key, parameters, value in _properties(data.decode("utf-8", "replace")):
+        if key == "BEGIN":
+            name, photos = "", []
+        elif key == "FN":
+            name = name or _text(value, parameters)
+        elif key == "N" and not name:
+            parts = [_text(part, parameters) for part in re.split(r"(?<!\\);", value)]
+            name = " ".join(part for part in (*parts[1:2], *parts[:1]) if part)
+        elif key == "PHOTO" and (photo := _photo(value, parameters)) is not None:
+            photos.append(photo)
+        elif key == "END" and name:
+            yield from ((name, photo) for photo in photos)
+
+
+def _properties(text: str) -> Iterator[Property]:
+    """The properties of the file, with upper-case names and parameters; a line that begins with a blank goes on with the one before."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line[:1] in (" ", "\t") and lines:
+            lines[-1] += line[1:]
+        elif lines and lines[-1].endswith("=") and "QUOTED-PRINTABLE" in lines[-1].partition(":")[0].upper():
+            lines[-1] = lines[-1][:-1] + line
+        else:
+            lines.append(line)
+    for line in lines:
+        head, colon, value = line.partition(":")
+        name, *rest = head.split(";")
+        if colon:
+            pairs = (part.partition("=") for part in rest)
+            parameters = {key.upper() if sign else "TYPE": (found if sign else key).upper().strip('"') for key, sign, found in pairs}
+            bare = {part.upper() for part in rest if "=" not in part} & {"BASE64", "QUOTED-PRINTABLE"}  # as 2.1 allows
+            yield name.rpartition(".")[2].upper(), parameters | ({"ENCODING": bare.pop()} if bare else {}), value
+
+
+def _text(value: str, parameters: dict[str, str]) -> str:
+    if parameters.get("ENCODING") == "QUOTED-PRINTABLE":
+        value = quopri.decodestring(value.encode()).decode(_charset(parameters), "replace")
+    return " ".join(re.sub(r"\\(.)", lambda m: " " if m[1] in "nN" else m[1], value).split())
+
+
+def _charset(parameters: dict[str, str]) -> str:
+    try:
+        return "".encode(parameters.get("CHARSET", "utf-8")).decode() or parameters.get("CHARSET", "utf-8")
+    except LookupError:
+        return "utf-8"
+
+
+def _photo(value: str, parameters: dict[str, str]) -> bytes | None:
+    """The bytes of a photo; None if it is an address elsewhere."""
+    if value.startswith("data:"):
+        value = value.partition(",")[2]
+    elif parameters.get("ENCODING") not in ("B", "BASE64"):
+        return None
+    try:
+        return base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

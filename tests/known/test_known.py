@@ -1,0 +1,161 @@
+"""Known people: contacts are read from text as the formats state it, and pictures drawn by the demo give groups their names."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people_store import call, refused, ungrouped_store
+from PIL import Image
+
+from facecluster.decisions import read
+from facecluster.demo import make_collection
+from facecluster.errors import InputError
+from facecluster.faces.embed import EmbedConfig
+from facecluster.known.sources import Picture, find_pictures, name_of_file
+from facecluster.known.take_in import take_in
+from facecluster.known.vcard import contacts
+from facecluster.people import people_with_current_names, read_current_people
+from facecluster.people.known_names import read_known
+from facecluster.store import Store
+
+PHOTO = b"\xff\xd8\xff" + bytes(range(90))
+CODED = base64.b64encode(PHOTO).decode()
+CARDS = f"""BEGIN:VCARD\r
+VERSION:2.1\r
+FN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:Zo=C3=AB =\r
+Lang\r
+PHOTO;ENCODING=BASE64;JPEG:{CODED[:40]}\r
+ {CODED[40:80]}\r
+ {CODED[80:]}\r
+\r
+END:VCARD\r
+BEGIN:VCARD
+VERSION:3.0
+N:Lovelace\\;x;Ada;;;
+item1.PHOTO;ENCODING=b;TYPE=JPEG:{CODED}
+PHOTO;VALUE=URI:https://example.org/a.jpg
+END:VCARD
+BEGIN:VCARD
+VERSION:4.0
+FN:Grace\\, Hopper
+PHOTO:data:image/jpeg;base64,{CODED}
+PHOTO;ENCODING=b:@@@
+END:VCARD
+BEGIN:VCARD
+PHOTO;ENCODING=b:{CODED}
+END:VCARD
+"""
+
+
+def test_contacts_of_all_three_versions() -> None:
+    found = list(contacts(CARDS.encode()))
+    assert found == [("Zoë Lang", PHOTO), ("Ada Lovelace;x", PHOTO), ("Grace, Hopper", PHOTO), ("Grace, Hopper", b"")]
+    assert list(contacts(bytes(range(256)) * 3)) == []
+
+
+@pytest.mark.parametrize(
+    "stem, name",
+    [("Anna", "Anna"), ("Anna_2", "Anna"), ("Anna (3)", "Anna"), ("Anna-Maria_12", "Anna-Maria"), ("Anna_Maria 2", "Anna Maria"),
+     ("R2D2", "R2D2"), ("12", "12")],
+)  # fmt: skip
+def test_names_of_files(stem: str, name: str) -> None:
+    assert name_of_file(stem) == name
+
+
+def vectors_of(store: Store, faces: list[str]) -> list[np.ndarray]:
+    rows = store.read_all("embeddings/bundled", store.read("embeddings/bundled", "00000").schema)
+    at = {face: i for i, face in enumerate(rows["face_id"].to_pylist())}
+    flat = np.asarray(rows["embedding"].combine_chunks().flatten(), np.float32).reshape(len(at), -1)
+    return [flat[at[face]] for face in faces]
+
+
+def test_sure_groups_get_names_others_are_asked_about_and_forget_takes_all_of_it_out(tmp_path: Path) -> None:
+    """Pictures are vectors here: near a person, near nobody, and one that can't be used."""
+    store, ids, truth = ungrouped_store(tmp_path, (9, 8, 6, 5))
+    call("cluster", store.url)
+    near = [vectors_of(store, [i for i, t in zip(ids, truth, strict=True) if t == person])[:2] for person in range(2)]
+    nobody = np.random.default_rng(4).normal(size=128).astype(np.float32)
+    pictures = [
+        *(Picture("Anna", f"/elsewhere/Anna_{n}.jpg", vector=v) for n, v in enumerate(near[0])),
+        Picture("Bo", "/b.vcf#1", vector=near[1][0]), Picture("Nobody", "/n.jpg", vector=nobody / np.linalg.norm(nobody)),
+        Picture("Cy", "/c.jpg", error="expected a photo, found none"),
+    ]  # fmt: skip
+    found = take_in(store, pictures, EmbedConfig())
+    assert (found.pictures, found.people, found.notes) == (4, 3, ["/c.jpg: expected a photo, found none"])
+    assert {(p.name, faces) for p, _, faces in found.named} == {("Anna", 9), ("Bo", 8)}
+    known = people_with_current_names(store)
+    assert known is not None and dict(zip(known[0].faces, known[0].names, strict=True)) == {9: "Anna", 8: "Bo", 6: None, 5: None}
+    assert sorted((d.act, d.name, d.origin) for d in read(store).decisions) == [("name", "Anna", "known"), ("name", "Bo", "known")]
+    assert len(store.read_all("photos", store.read("photos", "00000").schema)) == len(ids)  # the pictures are no photos
+    # again: nothing twice, and a group that is not called so keeps no name
+    call("undo", store.url, found.batch)
+    asked = take_in(store, pictures[:2], EmbedConfig(), sure=1.0)
+    kept = read_known(store, "bundled")
+    assert asked.named == [] and {p.name for p, _, _ in asked.asked} == {"Anna", "Bo"}
+    assert kept is not None and sorted(kept.names) == ["Anna", "Anna", "Bo", "Nobody"]
+    call("forget", store.url, "Anna", "--yes")
+    kept = read_known(store, "bundled")
+    assert kept is not None and sorted(kept.names) == ["Bo", "Nobody"]
+    assert refused("forget", store.url, "Anna", "--yes")
+    call("forget", store.url, "Nobody", "--yes")  # who has pictures but no group
+    assert "Anna" not in "".join(p.read_text(errors="ignore") for p in Path(store.url).rglob("*") if p.is_file())
+
+
+
+def test_a_folder_with_contacts_through_the_command(tmp_path: Path) -> None:
+    """Drawn people: a folder for one, a file for another, contacts for a third; an empty picture and a group photo are told in a line."""
+    truth = make_collection(str(tmp_path / "demo"), people=6, photos=4, seed=3)
+    store = str(tmp_path / "store")
+    call("run", truth.photos, "-o", store)
+    crowd = Counter(face.photo for face in truth.faces)
+    alone = {p: [f.photo for f in truth.faces if f.person == p and crowd[f.photo] == 1] for p in range(6)}
+    several = next(photo for photo, n in crowd.items() if n > 1)
+    known = tmp_path / "known"
+    (known / "Ann").mkdir(parents=True)
+    shutil.copy(Path(truth.photos, alone[0][0]), known / "Ann")
+    shutil.copy(Path(truth.photos, alone[1][0]), known / f"Bo_2{Path(alone[1][0]).suffix}")
+    shutil.copy(Path(truth.photos, several), known / f"All{Path(several).suffix}")
+    Image.new("RGB", (300, 200)).save(known / "Empty.png")
+    coded = base64.b64encode(Path(truth.photos, alone[2][0]).read_bytes()).decode()
+    (known / "all.vcf").write_text(f"BEGIN:VCARD\nVERSION:3.0\nFN:Cy\nPHOTO;ENCODING=b:{coded}\nEND:VCARD\n")
+    before = {p: p.read_bytes() for p in known.rglob("*") if p.is_file()}
+    answer = json.loads(call("known", str(known), store, "--json").stdout)
+    assert (answer["pictures"], answer["people"]) == (3, 3)
+    assert [note.rsplit("/", 1)[1].split(": ")[0].split(".")[0] for note in answer["not_used"]] == ["All", "Empty"]
+    assert [p.read_bytes() for p in before] == [*before.values()]
+    named = {g["name"] for g in answer["groups"] if g["named"]}
+    assert named and named <= {"Ann", "Bo", "Cy"}
+    rows = {face.photo_id[:24]: face.person for face in truth.faces if crowd[face.photo] == 1}
+    now = read_current_people(Store(store))[0]
+    for face, group in zip(now.faces.ids, now.faces.identity.tolist(), strict=True):
+        if group >= 0 and face[:24] in rows and (name := now.people.names[group]):
+            assert ["Ann", "Bo", "Cy"].index(name) == rows[face[:24]]
+    assert "name one" in refused("known", str(tmp_path / "none"), store)
+
+
+def test_the_people_of_another_store(tmp_path: Path) -> None:
+    """Named people give their surest faces, ignored ones none; a store of another model is refused in one line."""
+    theirs, ids, truth = ungrouped_store(tmp_path / "theirs", (9, 8, 6))
+    mine, _, _ = ungrouped_store(tmp_path / "mine", (9, 8, 6))  # the same people
+    for store in (theirs, mine):
+        call("cluster", store.url)
+    face = {t: next(i for i, who in zip(ids, truth, strict=True) if who == t) for t in range(3)}
+    call("name", theirs.url, face[0], "Ann")
+    call("name", theirs.url, face[1], "Bo")
+    call("ignore", theirs.url, face[1])
+    call("cluster", theirs.url)
+    answer = json.loads(call("known", theirs.url, mine.url, "--json").stdout)
+    assert (answer["pictures"], answer["people"]) == (9, 1)
+    assert [(g["name"], g["faces"], g["named"]) for g in answer["groups"]] == [("Ann", 9, True)]
+    kept = read_known(mine, "bundled")
+    assert kept is not None and {*kept.sources} == {f"{theirs.url}#{i}" for i, t in zip(ids, truth, strict=True) if t == 0}
+    with pytest.raises(InputError, match="vectors of the model other"):
+        list(find_pictures(theirs.url, "other"))
+    call("forget", mine.url, "Ann", "--yes")
+    assert read_known(mine, "bundled") is None
