@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import webbrowser
 
@@ -36,7 +37,8 @@ def command(store: str, port: int, no_browser: bool) -> None:
         click.echo("Ctrl-C ends it", err=True)
         if not no_browser:
             # a browser that runs in the terminal would block the server
-            threading.Thread(target=webbrowser.open, args=(review.url,), daemon=True).start()
+            with contextlib.suppress(OSError):  # a store that can't be written: the address is printed
+                threading.Thread(target=webbrowser.open, args=(review.write_opener().as_uri(),), daemon=True).start()
         review.serve()
     except KeyboardInterrupt:
         click.echo(f"\nall decisions are saved. To group by them: 'facecluster cluster {shell(store)}'", err=True)

@@ -91,7 +91,7 @@ PLACES = (
 )
 # what says nothing of a single face or photo: the list of copies elsewhere, marks, what archives there are, figures fitted to many faces
 WITHOUT = (STORE_FILE, FORGETTING, COPIES, "*.lock", "archives/*", f"{FORGOTTEN_TABLE}/*", "calibration/*", "recognisability/*",
-           "runs/current.json", "dedup/undo.key")  # fmt: skip
+           "runs/current.json", "dedup/undo.key", "review-*.html")  # fmt: skip
 _PARTS = ("decisions/*", "dedup/plan*.csv", "dedup/undo-*.jsonl")  # of these places
 
 

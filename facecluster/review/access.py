@@ -1,6 +1,7 @@
 """Which requests are allowed. Pure.
 
-The URL that the command prints contains a random token. The page behind it sets a cookie (HttpOnly, SameSite=Strict). Without the cookie
+The URL that the command prints contains a random token. A browser that the command opens gets a file instead, which only its owner can read,
+with a code that works once: what stands on a command line can be read by every user of the machine. The page behind both sets a cookie (HttpOnly, SameSite=Strict). Without the cookie
 no other request is answered. An action also needs the token in a header, which other sites can't read. These are refused: a Host header
 other than the server's own address (against DNS rebinding), a foreign Origin, and a request that the browser marks as coming from another
 site.
@@ -17,7 +18,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlsplit
 
 
-def refusal_reason(method: str, path: str, headers: Message, *, hosts: Collection[str], cookie: str, token: str) -> str:
+def refusal_reason(method: str, path: str, headers: Message, *, hosts: Collection[str], cookie: str, token: str, once: str = "") -> str:
     """The reason why a request is refused; '' if it is allowed.
 
     Args:
@@ -27,10 +28,11 @@ def refusal_reason(method: str, path: str, headers: Message, *, hosts: Collectio
         hosts: allowed values of the Host header.
         cookie: name of the cookie that holds the token.
         token: the secret.
+        once: another secret that opens the page; empty if there is none.
     """
 
-    def matches(text: str) -> bool:
-        return hmac.compare_digest(text.encode("utf-8", "replace"), token.encode())
+    def matches(text: str, secret: str = token) -> bool:
+        return bool(secret) and hmac.compare_digest(text.encode("utf-8", "replace"), secret.encode())
 
     if headers.get("Host", "") not in hosts:
         return "this address is not the one that 'facecluster review' printed"
@@ -41,7 +43,8 @@ def refusal_reason(method: str, path: str, headers: Message, *, hosts: Collectio
     opens = method == "GET" and url.path == "/"
     if not opens and headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return "the request comes from another site"
-    if opens and matches(dict(parse_qsl(url.query)).get("token", "")):
+    query = dict(parse_qsl(url.query))
+    if opens and (matches(query.get("token", "")) or matches(query.get("once", ""), once)):
         return ""
     if not matches(_cookie_value(headers.get("Cookie", ""), cookie)):
         return "open the whole address that 'facecluster review' printed, with its token"

@@ -10,14 +10,18 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from facecluster.errors import FaceclusterError, InputError
+from facecluster.permissions import private_opener
 from facecluster.review import api
 from facecluster.review.access import refusal_reason
 from facecluster.review.session import Session
@@ -55,6 +59,21 @@ class Review:
     server: _Server
     url: str  # includes the token
 
+    def write_opener(self) -> Path:
+        """Write a file that opens the page in a browser, once; only its owner can read it, and it is deleted when it was used.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        store = self.server.session.store
+        folder = store.root if store.is_local else tempfile.gettempdir()
+        code, path = secrets.token_urlsafe(24), Path(folder, f"review-{secrets.token_hex(8)}.html")
+        address = f"http://{HOST}:{self.server.server_port}/?once={code}"
+        with open(path, "x", opener=private_opener) as file:
+            file.write(f'<!doctype html><meta name="referrer" content="no-referrer"><script>location.replace("{address}")</script>\n')
+        self.server.once, self.server.opener = code, path
+        return path
+
     def serve(self) -> None:
         """Answer requests until `stop` is called from another thread, or until a KeyboardInterrupt."""
         self.server.serve_forever(poll_interval=0.2)
@@ -66,6 +85,7 @@ class Review:
     def close(self) -> None:
         """Free the port and delete the temporary file of crops."""
         self.server.ended = True
+        self.server.use_opener()
         self.server.server_close()
         self.server.session.close()
 
@@ -93,6 +113,8 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     session: Session
     token: str
+    once = ""  # opens the page, and then no more
+    opener: Path | None = None
     ended = False
 
     @property
@@ -104,6 +126,13 @@ class _Server(ThreadingHTTPServer):
     def cookie(self) -> str:
         """Name of the cookie. It contains the port, because all ports of a machine share cookies."""
         return f"facecluster-{self.server_port}"
+
+    def use_opener(self) -> None:
+        """The file that opens the page was used: it does not open it again."""
+        self.once, path, self.opener = "", self.opener, None
+        if path is not None:
+            with suppress(OSError):
+                path.unlink()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an error, unless the page was only closed in the middle of an answer."""
@@ -132,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         server = self.server
-        why = refusal_reason(self.command, self.path, self.headers, hosts=server.hosts, cookie=server.cookie, token=server.token)
+        secrets_of = {"cookie": server.cookie, "token": server.token, "once": server.once}
+        why = refusal_reason(self.command, self.path, self.headers, hosts=server.hosts, **secrets_of)
         try:
             if why:
                 self._body()  # read the body, or it would be taken for the next request
@@ -147,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self) -> None:
         url = urlsplit(self.path)
         if url.path == "/":
+            if "once" in dict(parse_qsl(url.query)):
+                self.server.use_opener()
             page = _static("index.html").replace(b"TOKEN", self.server.token.encode())
             cookie = f"{self.server.cookie}={self.server.token}; Path=/; HttpOnly; SameSite=Strict"
             self._send(page, "text/html; charset=utf-8", extra={"Set-Cookie": cookie})

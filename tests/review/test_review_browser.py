@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -540,3 +541,24 @@ def test_ranges_and_all_are_selected(shown: Shown) -> None:
     shown.until(lambda: not shown.all(".face"))
     shown.one("body").send_keys("u")
     shown.until(lambda: [e.get_attribute("data-id") for e in shown.all(".face")] == faces)
+
+
+def test_the_file_that_opens_the_page_works_once_and_holds_the_only_secret(shown: Shown) -> None:
+    """A browser's command line can be read by every user of the machine: it has the path of a file that only its owner can read."""
+    path = shown.review.write_opener()
+    assert path.stat().st_mode & 0o077 == 0
+    text = path.read_text()
+    assert shown.review.server.token not in text
+    shown.browser.delete_all_cookies()
+    shown.browser.get("about:blank")
+    shown.browser.get(path.as_uri())
+    shown.until(lambda: shown.all("main h1"))
+    assert not path.exists()
+    assert "once" not in shown.browser.current_url
+    shown.browser.delete_all_cookies()
+    address = re.search(r'replace\("([^"]+)"', text)
+    assert address
+    shown.browser.get(address[1])
+    assert "open the whole address" in shown.browser.page_source
+    shown.browser.get(shown.review.url)  # what the command printed still opens it
+    shown.until(lambda: shown.all("main h1"))
