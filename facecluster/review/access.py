@@ -1,10 +1,10 @@
 """Which requests are allowed. Pure.
 
-The URL that the command prints contains a random token. A browser that the command opens gets a file instead, which only its owner can read,
-with a code that works once: what stands on a command line can be read by every user of the machine. The page behind both sets a cookie (HttpOnly, SameSite=Strict). Without the cookie
-no other request is answered. An action also needs the token in a header, which other sites can't read. These are refused: a Host header
-other than the server's own address (against DNS rebinding), a foreign Origin, and a request that the browser marks as coming from another
-site.
+The URL that the command prints contains a random token. A browser that the command opens gets a file instead, which only its owner can
+read, with a code that works once: what stands on a command line can be read by every user of the machine. The page behind both sets a
+cookie (HttpOnly, SameSite=Strict). Without the cookie no other request is answered. An action also needs the token in a header, which
+other sites can't read. These are refused: a Host header other than the server's own address (against DNS rebinding), a foreign Origin,
+and a request that the browser marks as coming from another site.
 
 Odd inputs: a header that is missing or can't be read counts as empty; an empty token is never valid.
 """
