@@ -2,6 +2,7 @@
 
 FaceclusterError
 ├── InputError     an input can't be used: no photos, a missing folder, an option out of bounds
+│   ├── WriteError    a file outside the store can't be written: no space, no permission
 │   └── ArgumentError an argument of a Python function: a wrong type, shape or value; also a ValueError and a TypeError
 ├── PhotoError     one photo can't be used; becomes the `error` of its row and never stops a run
 ├── StoreError     the store is missing, not a store, in use, or damaged
@@ -21,6 +22,10 @@ class FaceclusterError(Exception):
 
 class InputError(FaceclusterError):
     """An input can't be used."""
+
+
+class WriteError(InputError):
+    """A file outside the store can't be written, because the system refuses it."""
 
 
 class ArgumentError(InputError, ValueError, TypeError):

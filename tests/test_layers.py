@@ -17,7 +17,7 @@ import facecluster
 
 ROOT = Path(facecluster.__file__).parent
 LAYERS = [
-    {"errors"},
+    {"errors", "permissions"},
     {"store", "geometry"},
     {"photos"},
     {"models"},
@@ -148,7 +148,7 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(said: str | None, 
 
 
 PHOTO_READERS = (  # all others ask photos/places.py; the last of these asks only in which shard a photo is
-    "photos/places.py", "photos/collect.py", "faces/detect.py", "dedup/fingerprints.py",
+    "photos/places.py", "photos/collect.py", "faces/detect.py", "dedup/fingerprints.py", "check/shards.py",  # asks for the schema only
 )  # fmt: skip
 
 
@@ -173,3 +173,30 @@ def test_one_module_knows_which_photos_count() -> None:
     found = {name for name, path in files.items() if reads_photos(ast.parse(path.read_bytes()))}
     assert found <= set(PHOTO_READERS), f"read by other modules: {sorted(found - set(PHOTO_READERS))}"
     assert "photos/places.py" in found
+
+
+PICKLES = ("pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
+
+
+def unpickles(tree: ast.Module) -> list[int]:
+    """Lines that import a module that unpickles, or load in a way that does."""
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            lines += [node.lineno for name in names if name.split(".")[0] in PICKLES]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("load", "read_pickle"):
+            given = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
+            of = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+            if given.get("allow_pickle") or node.func.attr == "read_pickle" or (of == "torch" and given.get("weights_only") is not True):
+                lines.append(node.lineno)
+    return lines
+
+
+def test_nothing_is_unpickled() -> None:
+    """A pickle runs code when it is loaded. Dask's own messages between its processes are the exception; they are not loaded here."""
+    for code in ("import pickle", "from joblib import load", "torch.load(x)", "np.load(x, allow_pickle=True)"):
+        assert unpickles(ast.parse(code))
+    assert not unpickles(ast.parse("torch.load(x, weights_only=True)\nnp.load(x)"))
+    found = {str(p.relative_to(ROOT)): lines for p in sorted(ROOT.rglob("*.py")) if (lines := unpickles(ast.parse(p.read_bytes())))}
+    assert found == {}

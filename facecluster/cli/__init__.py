@@ -43,6 +43,7 @@ _COMMANDS = {
     "demo": "Try it on synthetic people: needs no photos and no network.",
     "plan": "Say what a job takes before it starts: time, memory, disk, network, cost.",
     "models": "Use other models than the bundled ones.",
+    "check": "Say whether a store is as it was written, and repair it.",
     "doctor": "Print what this machine has, and what to install for more.",
 }
 
@@ -71,3 +72,6 @@ def main() -> None:
 
     The results are kept in a store: a folder that the first run makes and the other commands read.
     """
+    from facecluster.permissions import keep_private
+
+    keep_private()

@@ -65,7 +65,7 @@ def command(
     Example: facecluster dedup ~/people --undo ~/people/dedup/undo-20260506-070809.jsonl
     """
     from facecluster.dedup import ApplyOptions, DedupConfig
-    from facecluster.errors import InputError
+    from facecluster.errors import InputError, WriteError
     from facecluster.store import Store
     from facecluster.store.copies import remember_copy
 
@@ -95,6 +95,8 @@ def command(
         click.echo(json.dumps(found, indent=1))
     else:
         print_found(found, store, dry_run)
+    if found.get("failed"):
+        raise WriteError(f"expected to move every file, found that the system refused {found['failed']:,}: correct that and run this again")
 
 
 def _people(place: Store, model: str) -> dict[str, Any]:
@@ -196,4 +198,5 @@ def _undo(place: Store, path: str, dry_run: bool) -> dict[str, Any]:
 
 
 def _said(applied: Applied, dry_run: bool) -> dict[str, Any]:
-    return {"dry_run": dry_run, "done": applied.done, "done_bytes": applied.bytes, "passed_over": applied.passed_over}
+    found = {"dry_run": dry_run, "done": applied.done, "done_bytes": applied.bytes}
+    return found | {"passed_over": applied.passed_over, "failed": applied.failed}

@@ -48,7 +48,7 @@ def command(
     \b
     Example: facecluster export ~/people --format xmp -o sidecars --dry-run
     """
-    from facecluster.errors import InputError, shell
+    from facecluster.errors import InputError, WriteError, shell
     from facecluster.export.output_folder import OutputFolder, relative_paths
     from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
@@ -96,6 +96,8 @@ def command(
         click.echo(f"{what}: {those} gone, see 'facecluster prune {shell(store)} --dry-run'", err=True)
     if as_json:
         click.echo(json.dumps(row, indent=1))
+    if row["failed"]:
+        raise WriteError(f"expected to write every file, found that the system refused {row['failed']:,}: correct that and export again")
 
 
 def _xmp(
@@ -104,10 +106,11 @@ def _xmp(
     from facecluster.export import embedded, xmp
     from facecluster.report.text import plural
 
-    rows, counts = [], dict.fromkeys(("new", "merged", "unchanged", "skipped"), 0)
+    rows, counts, failed = [], dict.fromkeys(("new", "merged", "unchanged", "skipped"), 0), 0
     results = embedded.export(library, ids=ids, dry_run=dry_run) if embed else xmp.export(library, out, names, ids=ids, dry_run=dry_run)
     for done in results:
         counts[done.state] += 1
+        failed += done.failed
         if as_json and done.state != "unchanged":
             rows.append({"photo": done.photo, "sidecar": done.sidecar, "state": done.state, "faces": done.faces, "why": done.why or None})
         if done.state == "skipped":
@@ -121,7 +124,7 @@ def _xmp(
                    "skipped")  # fmt: skip
         if embed and not dry_run and counts["new"] + counts["merged"]:
             click.echo("each photo as it was is beside it as ..._original; 'facecluster run' takes note of the changed files", err=True)
-    return {"counts": counts, "sidecars": rows}
+    return {"counts": counts, "sidecars": rows, "failed": failed}
 
 
 def _files(library: PhotoLibrary, out: OutputFolder, kind: str, root: str, names: Mapping[str, str], link: bool) -> dict[str, Any]:
@@ -155,4 +158,5 @@ def _files(library: PhotoLibrary, out: OutputFolder, kind: str, root: str, names
             for name in sorted(out.claimed):
                 click.echo(f"  {printable(name)}")
     left_out = [{"photo": row.uri, "why": row.why} for row in skipped]
-    return {"files": sorted(out.claimed), "written": out.written, "stale": deleted, "left_out": left_out}
+    failed = sum(row.failed for row in skipped)
+    return {"files": sorted(out.claimed), "written": out.written, "stale": deleted, "left_out": left_out, "failed": failed}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facecluster.errors import InputError
+from facecluster.store import TEMPORARY
 
 MARK = ".facecluster-curate.json"
 
@@ -41,7 +42,7 @@ class OutputFolder:
             raise InputError(f"expected a folder for the data set, found a file: {self.folder}. Choose another with -o")
         if mark.exists():
             self._check(mark, plan)
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
+        elif self.folder.is_dir() and any(not TEMPORARY.fullmatch(path.name) for path in self.folder.iterdir()):
             raise InputError(f"expected an empty folder for the data set, found other files in {self.folder}: choose another with -o")
         elif not dry_run:
             self._write(mark, json.dumps({"kind": "facecluster curate", "plan": plan}).encode() + b"\n")

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from facecluster.decisions import journal_objects
 from facecluster.errors import InputError, StoreError
+from facecluster.permissions import private_opener
 from facecluster.store import Store
 from facecluster.store.replace_file import sync_folder
 
@@ -229,7 +230,7 @@ def _move_objects_into_file(store: Store) -> None:
 
 
 def _append_local(path: str, data: bytes) -> None:
-    with open(path, "ab+", buffering=0) as f:
+    with open(path, "ab+", buffering=0, opener=private_opener) as f:
         size = f.tell()
         if size:
             f.seek(-1, os.SEEK_END)

@@ -48,6 +48,7 @@ class Applied:
     done: list[tuple[str, str]] = field(default_factory=list)  # (uri, what was done)
     passed_over: list[tuple[str, str]] = field(default_factory=list)  # (uri, why)
     bytes: int = 0  # freed by the files done
+    failed: int = 0  # of those passed over, files that the system refused to move, link or write
 
 
 def apply_plan(
@@ -85,6 +86,7 @@ def apply_plan(
             applied.passed_over.append((row.uri, str(e)))
         except OSError as e:
             applied.passed_over.append((row.uri, e.strerror or str(e)))
+            applied.failed += 1
         if tick is not None:
             tick(1)
     return applied

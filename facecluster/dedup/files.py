@@ -19,6 +19,7 @@ from functools import partial
 from urllib.parse import quote_from_bytes
 
 from facecluster.errors import FaceclusterError
+from facecluster.permissions import as_user
 from facecluster.photos.images import local_path
 from facecluster.store.replace_file import place, swap_in, sync_folder
 
@@ -75,7 +76,8 @@ def free_name(path: str, also: Callable[[str], Sequence[str]] = lambda name: ())
 
     A name that would be too long is cut. `also` gives other paths that must be free for a name to be taken.
     """
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with as_user():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
     stem, extension = os.path.splitext(path)
     for number in range(1, _MAX_NAMES + 1):
         name = path if number == 1 else _fitting_name(stem, f"-{number}{extension}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from facecluster.dedup.apply import Applied
 from facecluster.dedup.files import FileError, check_unchanged, hash_of, is_link_to, move, path_of, remove_leftovers, replace
 from facecluster.dedup.undo_file import UndoEntry
+from facecluster.permissions import as_user
 from facecluster.photos.images import local_path
 
 OCCUPIED = "another file is in its place now: nothing was overwritten"
@@ -38,6 +39,7 @@ def undo(entries: Sequence[UndoEntry], *, dry_run: bool = False, tick: Callable[
             result.passed_over.append((entry.uri, str(e)))
         except OSError as e:
             result.passed_over.append((entry.uri, e.strerror or str(e)))
+            result.failed += 1
         if tick is not None:
             tick(1)
     return result
@@ -60,7 +62,8 @@ def _undo(entry: UndoEntry, dry_run: bool) -> str:
             replace(aside, path, entry.sha256, keeper)
             os.unlink(aside)
         else:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with as_user():
+                os.makedirs(os.path.dirname(path), exist_ok=True)
             try:
                 move(aside, path, entry.sha256)
             except FileExistsError:

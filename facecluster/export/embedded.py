@@ -24,6 +24,7 @@ from facecluster.errors import FaceclusterError, InputError
 from facecluster.export import face_regions, xmp_packet
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.export.xmp import SidecarResult, merge_sidecar, named_faces
+from facecluster.permissions import umask_of_user
 from facecluster.photos.images import content_id, local_path, read_file
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "HEIF", "AVIF", "JPEG2000", "JXL")
@@ -120,7 +121,7 @@ def _run(program: str, commands: Sequence[Sequence[str]], folder: str | None = N
     # in a session of its own, Ctrl-C does not reach it: it finishes its few photos
     process = subprocess.Popen(
         [program, "-config", "", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
-        start_new_session=True,
+        start_new_session=True, umask=umask_of_user(),
     )  # fmt: skip
     try:
         out, errors = process.communicate()

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from facecluster.errors import InputError, PhotoError
+from facecluster.errors import InputError, PhotoError, WriteError
 from facecluster.export.folder_names import README, class_folders, file_key, readme, safe_file_name
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Photo, PhotoLibrary
@@ -32,6 +32,7 @@ class CopyResult:
     why: str = ""  # the reason why it was left out
     of: str = ""  # uri of the photo that it belongs to; '' for a photo
     gone: bool = False  # the photo is at none of its places
+    failed: bool = False  # the system refused to write it
 
 
 def export(
@@ -54,7 +55,7 @@ def copy_photos(
     taken: dict[str, str] = {}
     finder = CompanionFinder()
     for photo, folder in wanted:
-        name, why = "", ""
+        name, why, failed = "", "", False
         for uri in photo.uris:
             path = local_path(uri)
             its = finder.of(path) if path is not None and not photo.gone else []
@@ -63,14 +64,14 @@ def copy_photos(
             try:
                 _copy_or_link(photo, uri, name, out, link)
             except (PhotoError, InputError) as e:
-                why = why or str(e)
+                why, failed = why or str(e), failed or isinstance(e, WriteError)
                 continue
             yield CopyResult(uri, name)
             yield from _copy_companions(uri, dict(zip(its, names, strict=True)), out, link)
             break
         else:
             if not (photo.gone and _keep_earlier(photo, name, out)):
-                yield CopyResult(photo.uris[0], name, why, gone=photo.gone)
+                yield CopyResult(photo.uris[0], name, why, gone=photo.gone, failed=failed)
         if tick:
             tick(1)
 
@@ -104,7 +105,7 @@ def _copy_companions(photo: str, names: Mapping[str, str], out: OutputFolder, li
             else:
                 out.write(name, read_file(path))
         except (PhotoError, InputError) as e:
-            yield CopyResult(path, name, str(e), of=photo)
+            yield CopyResult(path, name, str(e), of=photo, failed=isinstance(e, WriteError))
         else:
             yield CopyResult(path, name, of=photo)
 

@@ -13,12 +13,12 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from facecluster.errors import InputError
+from facecluster.errors import InputError, WriteError
 from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import local_path
 
@@ -35,6 +35,7 @@ class OutputFolder:
         self.dry_run = dry_run
         self.claimed: dict[str, str] = {}  # files of this export: name -> SHA-256 of the content, or "-> target" of a link
         self.written = 0  # files that were missing or different
+        self._failed: set[str] = set()  # files that could not be written: what an earlier export wrote there stays
         self._listed = self._read_manifest()
 
     def _read_manifest(self) -> dict[str, dict[str, str]]:
@@ -69,10 +70,14 @@ class OutputFolder:
         if path is None or self.dry_run:
             return
         beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
-        with self._errors(name):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(data)
-            os.replace(beside, path)
+        try:
+            with self._errors(name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                beside.write_bytes(data)
+                os.replace(beside, path)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
     def write_parts(self, name: str, parts: Iterable[bytes]) -> None:
         """The same with a file of any size, whose parts are made one after the other."""
@@ -120,7 +125,7 @@ class OutputFolder:
 
     def finish(self) -> int:
         """Delete stale files and write the manifest; returns the number of files deleted."""
-        stale = [n for n in self.earlier() if n not in self.claimed]
+        stale = [n for n in self.earlier() if n not in self.claimed and n not in self._failed]
         gone = [n for n in stale if self._is_unchanged(n)]
         if self.dry_run:
             return len(gone)
@@ -172,7 +177,10 @@ class OutputFolder:
             yield
         except OSError as e:
             found = e.strerror or e
-            raise InputError(f"expected to write {self.folder / name}, found: {found}. Correct that, or choose another -o") from e
+            self.written -= name in self.claimed
+            self.claimed.pop(name, None)
+            self._failed.add(name)
+            raise WriteError(f"expected to write {self.folder / name}, found: {found}. Correct that, or choose another -o") from e
 
 
 @contextmanager

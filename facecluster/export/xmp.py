@@ -24,11 +24,12 @@ from xml.dom.minidom import Document
 
 import numpy as np
 
-from facecluster.errors import FaceclusterError, InputError
+from facecluster.errors import FaceclusterError, InputError, WriteError
 from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
+from facecluster.permissions import as_user
 from facecluster.photos.companions import CompanionFinder
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.images import local_path
@@ -48,6 +49,7 @@ class SidecarResult:
     state: str  # new, merged, unchanged, skipped
     faces: int
     why: str = ""  # the reason why it was skipped
+    failed: bool = False  # the system refused to write it
 
 
 def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]]) -> bytes | None:
@@ -173,9 +175,9 @@ def export(
                     raise InputError("expected a photo on this machine, found one elsewhere: use -o DIR in place of --beside")
                 yield _export_one(photo, uri, beside, faces, target, dry_run, make_folder=out is not None)
             except FaceclusterError as e:
-                yield SidecarResult(uri, "", "skipped", len(faces), str(e))
+                yield SidecarResult(uri, "", "skipped", len(faces), str(e), isinstance(e, WriteError))
             except OSError as e:  # a path that is too long, a disk that is gone: one photo never ends the export
-                yield SidecarResult(uri, "", "skipped", len(faces), f"expected to read and write beside it, found: {e.strerror}")
+                yield SidecarResult(uri, "", "skipped", len(faces), f"expected to read and write beside it, found: {e.strerror}", True)
 
 
 def named_faces(faces: list[Face], ids: bool) -> list[tuple[Face, str]]:
@@ -188,6 +190,8 @@ def _export_one(
 ) -> SidecarResult:
     there = next((p for p in (target, beside) if p is not None and p.is_file()), None)
     try:
+        if there is not None and there.stat().st_size > xmp_packet.MAX_BYTES:
+            raise InputError(f"expected a sidecar of at most {xmp_packet.MAX_BYTES >> 20} MiB, found {there}: move it away")
         before = there.read_bytes() if there is not None else None
     except OSError as e:
         raise InputError(f"expected a readable sidecar, found {there}: {e.strerror}. Check its permissions") from e
@@ -237,16 +241,18 @@ def _sidecar_name(name: str, among: Callable[[], Counter[str]]) -> str:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with as_user():
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise InputError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
+        raise WriteError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
 
 
 def _replace(path: Path, data: bytes, before: bytes | None) -> None:
     """Write a file that held `before`, or did not exist; not if another program has saved it since."""
     try:
-        replaced = replace_file(str(path), data, before)
+        with as_user():
+            replaced = replace_file(str(path), data, before)
     except OSError as e:
-        raise InputError(f"expected to write {path}, found: {e.strerror}. Check permissions and space") from e
+        raise WriteError(f"expected to write {path}, found: {e.strerror}. Check permissions and space") from e
     if not replaced:
         raise InputError(f"expected {path} as it was read, found another, which a program saved meanwhile: export again")

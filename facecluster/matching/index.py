@@ -144,18 +144,22 @@ def _first_uris(store: Store) -> tuple[FaceIds, pa.Array]:
 
 def _save(store: Store, folder: str, index: Index, parts: Iterable[faiss.Index], sources: str) -> dict[str, Any]:
     """Write the files of an index under unique names, then the manifest that points to them; then remove the files of older indexes."""
-    faces, files, size = f"faces-{index.digest}.arrow", [], 0
+    faces, files, size, sums = f"faces-{index.digest}.arrow", [], 0, {}
     for number, part in enumerate(parts):
         data = faiss.serialize_index(part).data
         files.append(_vectors_file(index.digest, number))
+        sums[files[-1]] = hashlib.sha256(data).hexdigest()
         store.write_bytes(bytes(data), folder, files[-1])
         size += data.nbytes
     sink = pa.BufferOutputStream()
     table = pa.table({"face_id": index.face_ids, "uri": index.uris})
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    store.write_bytes(sink.getvalue().to_pybytes(), folder, faces)
+    found = sink.getvalue().to_pybytes()
+    sums[faces] = hashlib.sha256(found).hexdigest()
+    store.write_bytes(found, folder, faces)
     manifest = {"digest": index.digest, "faces": len(index.face_ids), "sources": sources, "bytes": size, "files": len(files)}
+    manifest |= {"sha256": sums}
     store.write_bytes(json.dumps(manifest, sort_keys=True).encode(), folder, _MANIFEST)
     store.fs.invalidate_cache(store.path(folder))
     for path in store.fs.ls(store.path(folder), detail=False):

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facecluster.errors import InputError, StoreError
+from facecluster.errors import InputError, StoreError, shell
 from facecluster.people.face_ids import read_face_boxes
 from facecluster.people.find_person import label
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
@@ -166,7 +166,7 @@ def read_run(store: Store, number: int) -> Run | None:
 
 def read_people(store: Store, run: Run) -> People:
     """The people of a run with the names that they had then."""
-    table = store.read_all(f"{run.folder}/people", PEOPLE).sort_by("identity")
+    table = _read_whole(store, f"{run.folder}/people", PEOPLE).sort_by("identity")
     ids, names, faces, ignored = (table[name].to_pylist() for name in ("person_id", "name", "faces", "ignored"))
     past = store.read_all(f"{run.folder}/retired", RETIRED).to_pylist()
     return People(ids, names, faces, ignored, [RetiredId(**row | {"faces": tuple(row["faces"])}) for row in past])
@@ -174,10 +174,19 @@ def read_people(store: Store, run: Run) -> People:
 
 def read_faces(store: Store, run: Run) -> Faces:
     """The faces of a run."""
-    table = store.read_all(run.identities, pa.schema([*IDENTITIES, BOX]), ["face_id", "identity", "probability", "box"]).combine_chunks()
+    columns = ["face_id", "identity", "probability", "box"]
+    table = _read_whole(store, run.identities, pa.schema([*IDENTITIES, BOX]), columns).combine_chunks()
     boxes = np.asarray(table["box"].combine_chunks().flatten(), np.float32).reshape(-1, 4)
     identity, probability = np.asarray(table["identity"], np.int64), np.asarray(table["probability"], np.float64)
     return Faces(FaceIds.of(table["face_id"]), identity, probability, boxes)
+
+
+def _read_whole(store: Store, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """A table of a run, which has a shard even if it has no rows."""
+    if not store.shards(table):
+        repair = f"facecluster check {shell(store.url)} --repair"
+        raise StoreError(f"expected {store.path(table)} with a shard, found none. Next: '{repair}' makes an earlier run the current one")
+    return store.read_all(table, schema, columns)
 
 
 def write_run(store: Store, run: Run, identities: pa.Table, boxes: NDArray[np.float32], people: People, stamp: Stamp) -> None:

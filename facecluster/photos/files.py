@@ -16,6 +16,8 @@ from facecluster.errors import PhotoError
 from facecluster.photos.web import fetch
 
 MAX_BYTES = 2**31  # of a file
+# places that photos may be at: a store that somebody else made must not make this machine connect in other ways, or open chains of them
+SCHEMES = ("file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "hf", "http", "https", "memory")
 
 
 def local_path(uri: str) -> str | None:
@@ -33,11 +35,19 @@ def open_plain(uri: str) -> BinaryIO:
     with saying_why(path):
         if path is None:
             # not fsspec.open, which takes "::" in a name for a chain of filesystems
-            kind = fsspec.get_filesystem_class(uri.split("://")[0])
+            kind = fsspec.get_filesystem_class(checked_scheme(uri))
             return cast(BinaryIO, kind(**kind._get_kwargs_from_urls(uri)).open(kind._strip_protocol(uri), "rb"))
         if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would block
             raise PhotoError("expected a photo, found something that is not a file")
         return open(path, "rb")
+
+
+def checked_scheme(uri: str) -> str:
+    """The scheme of a URI that is not local. Raises PhotoError if photos are not read from such places."""
+    scheme = uri.split(":", 1)[0].lower()
+    if scheme not in SCHEMES or "::" in uri.split("://")[0]:
+        raise PhotoError(f"expected a place of one of {', '.join(SCHEMES)}, found {scheme}: copy the photos to this machine")
+    return scheme
 
 
 def read_plain(uri: str) -> bytes:

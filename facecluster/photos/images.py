@@ -14,7 +14,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -44,6 +44,8 @@ from facecluster.photos.raw import is_raw, read_raw
 from facecluster.photos.tiff import TiffPhotoFile
 
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
+LARGE = 50_000_000  # pixels that are decoded: photos of more are decoded one at a time, whatever the threads of a process
+_ONE_LARGE = threading.Lock()
 MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
 STORED_FORMATS = ("WEBP", "JPEG", "PNG")  # of pictures in a store
 STORED_SIDE = 1024  # px, of pictures in a store at most
@@ -205,6 +207,12 @@ def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bo
         image.reduce_to(max_side)
     if width * height > limit:
         raise PhotoError(f"expected a photo of at most {limit // 1_000_000} megapixels, found one of {width} x {height}")
+    with _ONE_LARGE if math.prod(image.size) > LARGE else nullcontext():
+        return _load(image, (width, height), max_side, exact, stated)
+
+
+def _load(image: ImageFile.ImageFile, size: tuple[int, int], max_side: int, exact: bool, stated: int | None) -> Photo:
+    width, height = size  # before a draft
     orientation, taken_at = (1, None) if isinstance(image, _EXIF_AT_END) else read_exif(image)
     image.load()
     if isinstance(image, HeicImageFile | AvifPhotoFile):

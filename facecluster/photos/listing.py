@@ -22,10 +22,10 @@ from urllib.parse import quote_from_bytes
 
 import fsspec
 
-from facecluster.errors import InputError
-from facecluster.photos.archives.opened import changed
+from facecluster.errors import InputError, PhotoError
+from facecluster.photos.archives.opened import changed, in_64_bits
 from facecluster.photos.archives.uris import archive_kind, split_member
-from facecluster.photos.files import local_path
+from facecluster.photos.files import checked_scheme, local_path
 from facecluster.photos.find_members import photos_in_archive
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.lists import is_photo_elsewhere, read_list
@@ -214,7 +214,7 @@ def _file(path: str) -> FoundFile:
         return FoundFile(uri_of(path), error="broken link" if os.path.islink(path) else f"can't be read: {e.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return FoundFile(uri_of(path), error="not a file")
-    return FoundFile(uri_of(path), status.st_size, status.st_mtime_ns)
+    return FoundFile(uri_of(path), status.st_size, in_64_bits(status.st_mtime_ns))
 
 
 def uri_of(path: str) -> str:
@@ -271,6 +271,7 @@ def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:
 def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
     """Photos of an fsspec URL: a prefix, a glob or one object."""
     try:
+        checked_scheme(source)
         fs, path = fsspec.core.url_to_fs(source)
         if fs.isfile(path):
             listed, named = {path: fs.info(path)}, True
@@ -278,6 +279,8 @@ def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
             listed, named = fs.glob(path, detail=True), False
         else:
             listed, named = fs.find(path, detail=True), False
+    except PhotoError as e:
+        raise InputError(str(e)) from e
     except Exception as e:  # every remote filesystem has its own exceptions
         reason = " ".join(str(e).split())[:200] or type(e).__name__
         raise InputError(f"expected photos at {source}, found: {reason}. Check the URL and your access to it") from e

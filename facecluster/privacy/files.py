@@ -22,10 +22,8 @@ from facecluster.photos.files import local_path
 from facecluster.privacy.forget_plan import ForgetPlan
 from facecluster.report.report_folder import MANIFEST as REPORT_MANIFEST
 from facecluster.report.report_folder import remove_report
-from facecluster.store import Store
+from facecluster.store import TEMPORARY, Store
 from facecluster.store.replace_file import recover
-
-_TEMPORARY = re.compile(r"\..*\.tmp|.+\.[0-9a-f]{8}\.tmp")
 
 
 def change_people_csv(store: Store, name: str, plan: ForgetPlan, write: bool) -> int:
@@ -123,7 +121,7 @@ def drop_file(store: Store, name: str, plan: ForgetPlan, write: bool) -> int:
 def drop_temporary(store: Store, name: str, plan: ForgetPlan, write: bool) -> int:
     """What commands that were stopped left, anywhere in the store."""
     store.fs.invalidate_cache()
-    found = [path for path in store.fs.find(store.root) if _TEMPORARY.fullmatch(str(path).rsplit("/", 1)[-1])]
+    found = [path for path in store.fs.find(store.root) if TEMPORARY.fullmatch(str(path).rsplit("/", 1)[-1])]
     for path in found if write else ():
         store.fs.rm_file(path)
     return len(found)

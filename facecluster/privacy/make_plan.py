@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from facecluster.decisions import Decision, read
+from facecluster.decisions import Decision, new_id, read
 from facecluster.grouping.link import load_vectors
 from facecluster.people import CurrentPeople, all_runs, current_run, read_people
 from facecluster.people.previous_grouping import vectors_digest
@@ -36,7 +35,7 @@ def make_plan(store: Store, who: Sequence[str]) -> tuple[ForgetPlan, list[str]]:
     looks = every_look(store, ["uri", "photo_id", "content", "picture", "size", "mtime_ns", "width", "height"])
     contents = looks["content"].filter(pa.array(isin(looks["photo_id"], targets.photos)))
     plan = ForgetPlan(
-        id=uuid.uuid4().hex[:8], at=_now(), asked=mark_of_words(forgotten, who), salt=forgotten.salt.hex(),
+        id=new_id(), at=_now(), asked=mark_of_words(forgotten, who), salt=forgotten.salt.hex(),
         faces=sorted(targets.faces), photos=sorted(targets.photos), uris=sorted(targets.uris),
         contents=sorted({*targets.photos, *contents.to_pylist()}), people=sorted(_ids(known, targets)),
     )  # fmt: skip
@@ -139,7 +138,7 @@ def _journal(store: Store, known: CurrentPeople | None, decisions: Sequence[Deci
         changed = [now for d in decisions if (now := change(d, plan)) is not None]
         stay = groups_left(known.faces.identity, plan.of_faces(FaceIds.of(known.faces.ids).arrow()))
         made = decisions_for_names(changed, known, plan, read_stand_ins(store), stay)
-    lines = [replace(d, id=uuid.uuid4().hex[:8], at=plan.at).to_line() for d in made]
+    lines = [replace(d, id=new_id(), at=plan.at).to_line() for d in made]
     return {"instead": instead, "removed": removed, "said": said, "lines": lines}
 
 

@@ -85,6 +85,7 @@ PLACES = (
     Place(GONE_TABLE, "places that are gone", tables.change_gone),
     Place("files", "rows of files", tables.change_files),
     Place("files/sources.json", "sources", files.change_sources),
+    Place("damaged", "files that check had set aside", files.drop_folder),
     Place("*.tmp", "temporary files", files.drop_temporary),
 )
 # what says nothing of a single face or photo: the list of copies elsewhere, marks, what archives there are, figures fitted to many faces

@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from facecluster.errors import InputError
+from facecluster.permissions import PRIVATE_FILE, PRIVATE_FOLDER
 
 MANIFEST = "facecluster-report.json"
 KIND = "facecluster report"
@@ -44,8 +45,10 @@ def replace_folder(out: str) -> Iterator[Path]:
             try:
                 _recover(work, target)
                 check_output_folder(target)
-                (work / "new").mkdir()
+                (work / "new").mkdir(mode=PRIVATE_FOLDER)
                 yield work / "new"
+                for path in (work / "new").rglob("*"):
+                    path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
                 check_output_folder(target)  # again: a report takes minutes, and files may have appeared there meanwhile
                 _swap(work, target)
             finally:

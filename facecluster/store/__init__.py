@@ -17,9 +17,11 @@ from facecluster.store.schemas import (
     links_schema,
     table_of,
 )
-from facecluster.store.store import FORGETTING, FORMAT, KIND, STORE_FILE, ShardResult, Stamp, Store, settings_hash
+from facecluster.store.stamps import FORMAT, Stamp, settings_hash, stamp_of
+from facecluster.store.store import FORGETTING, KIND, STORE_FILE, TEMPORARY, ShardResult, Store
 
 __all__ = [
     "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "LINKS_K", "PHOTOS",
-    "STORE_FILE", "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash", "table_of",
+    "STORE_FILE", "ShardResult", "Stamp", "Store", "embeddings_schema", "in_schema", "links_schema", "settings_hash",
+    "TEMPORARY", "stamp_of", "table_of",
 ]  # fmt: skip

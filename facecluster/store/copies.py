@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from facecluster.store.store import FORMAT, Store
+from facecluster.store.stamps import FORMAT
+from facecluster.store.store import Store
 
 COPIES = "exports.json"
 

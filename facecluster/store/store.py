@@ -6,10 +6,9 @@ a stamp under the key `facecluster`: the settings that the shard was made with. 
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
+import re
 import uuid
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,25 +19,19 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
-from facecluster.errors import StampError, StoreError
+from facecluster.errors import StampError, StoreError, shell
+from facecluster.permissions import make_private_folder, private_opener
+from facecluster.store.digest import read_metadata, read_parquet, sealed_parquet
 from facecluster.store.schemas import in_schema
+from facecluster.store.stamps import FORMAT, STAMP_KEY, Stamp, stamp_of
 
-FORMAT = 1  # of the store; newer formats are refused
 STORE_FILE = "store.json"
 KIND = "facecluster store"
+TEMPORARY = re.compile(r"\..*\.tmp|.+\.[0-9a-f]{8}\.tmp")  # files that a command writes before it gives them their names
 FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
-
-
-Stamp = Mapping[str, Any]
-
-
-def settings_hash(stamp: Stamp) -> str:
-    """A short hash of settings, independent of their order."""
-    return hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,16 +135,22 @@ class Store:
                 return self.check()
             if self.fs.exists(self.root) and not self.fs.isdir(self.root):
                 raise StoreError(f"expected a folder for the store, found a file: {self.url}. Choose another folder with -o")
-            if self.fs.isdir(self.root) and self.fs.ls(self.root, detail=False):
+            if self.fs.isdir(self.root) and any(not TEMPORARY.fullmatch(name) for name in self._names_in_root()):
                 raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another folder with -o")
             if self._lacks_bucket():
                 raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another folder with -o")
-            self.fs.makedirs(self.root, exist_ok=True)
+            if self.is_local:
+                make_private_folder(self.root)
+            else:
+                self.fs.makedirs(self.root, exist_ok=True)
             self.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), STORE_FILE)
         except StoreError:
             raise
         except self.io_errors as e:
             raise StoreError(f"expected to write a store at {self.url}, found: {_line(e)}. Choose another folder with -o") from e
+
+    def _names_in_root(self) -> list[str]:
+        return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)]
 
     def _need_name(self) -> None:
         if not self.url:  # an empty path would mean the current folder
@@ -189,10 +188,10 @@ class Store:
         if not self.is_local:
             self.fs.pipe_file(path, data)
             return
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_private_folder(os.path.dirname(path), self.root)
         beside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
         try:
-            with open(beside, "wb") as f:
+            with open(beside, "wb", opener=private_opener) as f:
                 f.write(data)
                 f.flush()
                 os.fsync(f.fileno())
@@ -203,12 +202,9 @@ class Store:
 
     def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp) -> None:
         """Write a shard with its stamp."""
-        schema = data.schema.with_metadata({"facecluster": json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
-        buffer = io.BytesIO()
-        words = [f.name for f in schema if not pa.types.is_nested(f.type)]  # not numbers of vectors: long work for nothing
-        pq.write_table(data.cast(schema), buffer, compression="zstd", use_dictionary=words)
+        schema = data.schema.with_metadata({STAMP_KEY: json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
         try:
-            self.write_bytes(buffer.getvalue(), table, f"part-{shard}.parquet")
+            self.write_bytes(sealed_parquet(data.cast(schema)), table, f"part-{shard}.parquet")
         except self.io_errors as e:
             path = self.shard_path(table, shard)
             raise StoreError(f"expected to write {path}, found: {_line(e)}. Correct that and run again: finished shards are kept") from e
@@ -224,11 +220,15 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                # without Arrow's threads: one that lets go of bytes, a Python object, while the interpreter exits ends it with SIGABRT
-                # (apache/arrow issue 50482; docs/decisions.md). `pre_buffer` alone reads in threads, whatever `use_threads` says
-                return pq.ParquetFile(f, pre_buffer=False).read(columns=columns, use_threads=False)
+                found = read_parquet(f, columns)
+                stamp_of(found.schema.metadata or {STAMP_KEY: b"{}"}, path)
+                return found
         except (*self.io_errors, pa.ArrowException) as e:
-            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
+            raise self._damaged(path, e) from e
+
+    def _damaged(self, path: str, error: BaseException) -> StoreError:
+        repair = f"Next: 'facecluster check {shell(self.url)} --repair' says what is lost, and what can be made again"
+        return StoreError(f"expected a readable shard, found {path}: {_line(error)}. {repair}")
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
         """All shards of a table as one, or some of its columns; columns that an older version did not write are null."""
@@ -238,8 +238,7 @@ class Store:
             try:
                 parts.append(in_schema(wanted, self.read(table, shard, columns)))
             except (KeyError, pa.ArrowException) as e:
-                found = f"expected a shard with the columns of {table}, found {self.shard_path(table, shard)}: {_line(e)}"
-                raise StoreError(f"{found}. Delete it and run again: it will be made again") from e
+                raise self._damaged(self.shard_path(table, shard), e) from e
         return pa.concat_tables(parts) if parts else wanted.empty_table()
 
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
@@ -247,14 +246,11 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                metadata = pq.read_metadata(f).metadata or {}
-            found = json.loads(metadata[b"facecluster"])
+                return stamp_of(read_metadata(f), path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (*self.io_errors, KeyError, pa.ArrowException) as e:
-            raise StoreError(f"expected a readable shard, found {path}: {_line(e)}. Delete it and run again: it will be made again") from e
-        found.pop("format", None)
-        return dict(found)
+            raise self._damaged(path, e) from e
 
     def is_done(self, table: str, shard: str, stamp: Stamp, renewable: Collection[str] = (), kept: str | None = None) -> bool:
         """Whether a shard exists and was made with these settings. Raises StampError if it was made with others.

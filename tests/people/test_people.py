@@ -19,7 +19,7 @@ from people_store import call, refused
 import facecluster
 from facecluster.calibrate import StoreCalibration, write_calibration
 from facecluster.calibrate.logistic import Line
-from facecluster.decisions import FILE, read
+from facecluster.decisions import FILE, Decision, append, read
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.models.registry import card_of
 from facecluster.people import all_runs, current_run, read_current_people, read_people
@@ -695,3 +695,13 @@ def test_a_run_of_somebody_elses_store_leads_nowhere_else(grouped: Grouped, what
     before = {p for p in Path(store.url).parent.rglob("*")}
     assert "run.json" in refused("cluster", store.url, "--return-to", "1")
     assert {p for p in Path(store.url).parent.rglob("*")} <= before | {Path(store.url, "store.lock")}
+
+
+def test_a_clock_that_was_behind_hides_no_name(tmp_path: Path) -> None:
+    """Decisions are counted, not dated: show and export have a name that was given when the clock stood in the year 2001."""
+    store, ids, _ = syn.ungrouped_store(tmp_path, (6, 5))
+    call("cluster", store.url)
+    append(store, [Decision(act="name", faces=tuple(ids[:6]), name="Ada", at="2001-01-01T00:00:00Z")])
+    assert "Ada" in call("show", store.url, "Ada").output + call("people", store.url).output
+    call("export", store.url, "--format", "csv", "--out", str(tmp_path / "out"))
+    assert "Ada" in (tmp_path / "out" / "people.csv").read_text()

@@ -402,3 +402,14 @@ def test_killed_between_shards(photos: Path, store: Store, monkeypatch: pytest.M
 def test_shard_size_out_of_bounds(photos: Path, store: Store) -> None:
     with pytest.raises(InputError, match="shard size"):
         collect([str(photos)], store, shard_size=0)
+
+
+@pytest.mark.parametrize("year", [1901, 2400])
+def test_a_file_of_any_date_is_listed_once(photos: Path, store: Store, year: int) -> None:
+    put(photos, "a.jpg", "b.jpg")
+    time = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+    os.utime(photos / "a.jpg", (time, time))
+    collect([str(photos)], store)
+    assert len(planned(store)) == 2
+    detect(store)
+    assert collect([str(photos)], store).new == 0

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms
 from scipy.stats import spearmanr
 from test_images import coded, distance, scene
 
+from facecluster.photos import colours
 from facecluster.photos.colour_numbers import convert, of_cicp
 from facecluster.photos.images import open_photo
 
@@ -267,3 +268,26 @@ def test_cases_of_profiles(name: str) -> None:
     with Image.open(SHARED / "data" / "album" / "bbt" / "bbt1.jpg") as whole:
         wanted = whole.convert("RGB").resize((photo.width, photo.height), Image.Resampling.LANCZOS)
     assert distance(photo.pixels, grey_of(wanted) if "gray" in name else wanted) < 4
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "L", "RGB", "CMYK"])
+def test_reducing_some_rows_at_a_time_gives_the_same_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    picture = Image.fromarray(rng.integers(0, 256, (101, 67, 4), dtype=np.uint8)).convert("RGB" if mode == "P" else "RGBA").convert(mode)
+    target = {"P": "RGB", "1": "L"}.get(mode, mode)
+    whole = picture.convert(target).reduce(3)
+    monkeypatch.setattr(colours, "_AT_ONCE", 67 * 7)
+    assert colours._reduce(picture, target, 3).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["u2", "i4", "f4"])
+def test_grey_values_are_scaled_alike_in_bands(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    for low, high in ((0, 1), (0, 1000), (-50, 70_000), (0, 60_000)):
+        values = (low + (high - low) * rng.random((40, 30))).astype(kind)
+        if kind == "f4":
+            values[3, 4], values[20, 2] = np.nan, np.inf
+        whole = colours._to_8_bits(values)
+        with monkeypatch.context() as m:
+            m.setattr(colours, "_AT_ONCE", 90)
+            assert np.array_equal(colours._to_8_bits(values), whole)

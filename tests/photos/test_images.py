@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter
 
-from facecluster.errors import PhotoError, StoreError
+from facecluster.errors import InputError, PhotoError, StoreError
 from facecluster.photos.fingerprint import grey_thumbnail
 from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_photo, phash, read_file
+from facecluster.photos.listing import find_files
 
 HEIC = Path(__file__).parent / "data" / "gradient.heic"
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF", "BMP"]
@@ -418,7 +419,7 @@ def test_read_a_missing_file(tmp_path: Path) -> None:
             read_file(str(tmp_path / name))
     with pytest.raises(PhotoError, match="expected"):
         read_file("memory://none.jpg")
-    with pytest.raises(PhotoError, match="expected a readable file"):
+    with pytest.raises(PhotoError, match="found nosuchscheme"):
         read_file("nosuchscheme://none.jpg")
 
 
@@ -433,3 +434,16 @@ def test_a_picture_in_a_store_starts_no_program_and_is_small(kind: str) -> None:
         decode_crop(data)
     with pytest.raises(StoreError, match="expected a picture"):
         grey_thumbnail(data)
+
+
+@pytest.mark.parametrize("uri", ["ftp://host/a.jpg", "sftp://host/a.jpg", "smb://host/a.jpg", "github://a:b@c/d.jpg", "tar://host/a.jpg"])
+def test_a_place_that_a_strangers_store_names_is_not_connected_to(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connected(*_: object, **__: object) -> None:
+        raise AssertionError("connected")
+
+    monkeypatch.setattr("socket.create_connection", connected)
+    monkeypatch.setattr("fsspec.get_filesystem_class", connected)
+    with pytest.raises(PhotoError, match="copy the photos to this machine"):
+        read_file(uri)
+    with pytest.raises(InputError, match="copy the photos to this machine"):
+        list(find_files([uri]))

@@ -163,3 +163,9 @@ def test_a_url_that_cannot_be_opened(url: str) -> None:
     for use in (Store(url).create, Store(url).check, Store(url).lock):
         with pytest.raises(StoreError, match=f"found {url}"):
             use()
+
+
+def test_a_store_whose_first_write_was_killed_can_be_created(tmp_path: Path) -> None:
+    (tmp_path / "store.json.0a1b2c3d.tmp").write_bytes(b'{"ki')
+    Store(str(tmp_path)).create()
+    Store(str(tmp_path)).check()

@@ -74,11 +74,16 @@ def faces(path: Path, vectors: str) -> tuple[Vectors, Ints, NDArray[np.float32]]
     return x / np.linalg.norm(x, axis=1, keepdims=True), truth, sharpness(pixels)
 
 
-def generated(people: int, dim: int, seed: int, *, alike: float = 0.0, blur: float = 0.0) -> tuple[Vectors, Ints]:
-    """Long-tailed people, 7 of 10 with one face; `alike`: share of people with a double; `blur`: share of faces near a common point."""
+def generated(
+    people: int, dim: int, seed: int, *, alike: float = 0.0, blur: float = 0.0, common: Vectors | None = None
+) -> tuple[Vectors, Ints]:
+    """Long-tailed people, 7 of 10 with one face; `alike`: share of people with a double; `blur`: share of faces near a common point.
+
+    All people lean a little to one direction, which is drawn, or given as `common`.
+    """
     rng = np.random.default_rng(seed)
     counts = np.minimum(500, np.where(rng.random(people) < 0.7, 1, 1 + np.ceil(rng.pareto(1.05, people)))).astype(int)
-    centres = rng.normal(size=(people, dim)) + 0.25 * rng.normal(size=dim)
+    centres = rng.normal(size=(people, dim)) + 0.25 * (rng.normal(size=dim) if common is None else common)
     doubles = rng.random(people) < alike
     centres[doubles] = 0.7 * centres[np.roll(np.arange(people), 1)][doubles] + 0.7 * centres[doubles]
     truth = np.repeat(np.arange(people), counts)

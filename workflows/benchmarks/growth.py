@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import facecluster
 from facecluster import pipeline
@@ -72,12 +73,13 @@ def model(dim: int, folder: Path) -> str:
     return str(path)
 
 
-def write_store(url: str, n: int, embed: EmbedConfig) -> None:
-    """A store with the vectors and rows of n generated faces."""
+def write_store(url: str, n: int, embed: EmbedConfig, *, vectors: NDArray[np.float16] | None = None, crop: int = CROP) -> None:
+    """A store with the rows of n generated faces, and their vectors or those given."""
     from links import generated  # needs the peers of grouping.py
 
     dim = card_of(embed.model).dim
-    x, rng, store = generated(n, dim, 5)[0], np.random.default_rng(6), Store(url)
+    x = generated(n, dim, 5)[0] if vectors is None else vectors
+    rng, store = np.random.default_rng(6), Store(url)
     store.create()
     for number, first in enumerate(range(0, n, SHARD * A_PHOTO)):
         some = x[first : first + SHARD * A_PHOTO]
@@ -99,7 +101,7 @@ def write_store(url: str, n: int, embed: EmbedConfig) -> None:
             "face_id": face_ids, "photo_id": [ids[i // A_PHOTO] for i in rows.tolist()], "box": box,
             "landmarks": rng.uniform(50, 900, (faces, 10)).astype(np.float32), "score": rng.random(faces).astype(np.float32),
             "sharpness": 10 * rng.random(faces).astype(np.float32), "yaw": zeros, "quality": rng.random(faces).astype(np.float32),
-            "crop": [b"RIFF0000WEBPVP8 " + rng.bytes(CROP - 16) for _ in range(faces)], "at_ms": [None] * faces,
+            "crop": [b"RIFF0000WEBPVP8 " + rng.bytes(crop - 16) for _ in range(faces)], "at_ms": [None] * faces,
         }), {"table": "faces"})  # fmt: skip
         store.write(embed.table(), name, table_of(embeddings_schema(dim), {"face_id": face_ids, "embedding": some}), embed.stamp())
 

@@ -20,7 +20,7 @@ from facecluster.photos.archives.recordio import RecordArchive
 from facecluster.photos.archives.tar import TarArchive
 from facecluster.photos.archives.uris import Member, NotAnArchiveError, Range
 from facecluster.photos.archives.zip import ZipArchive
-from facecluster.photos.files import check_size, local_path, saying_why
+from facecluster.photos.files import check_size, checked_scheme, local_path, saying_why
 
 _OPEN = 4  # archives that stay open
 
@@ -67,7 +67,8 @@ def state_of(uri: str) -> tuple[int, int]:
     with saying_why(path):
         if path is not None:
             status = os.stat(path)
-            return status.st_size, status.st_mtime_ns
+            return status.st_size, in_64_bits(status.st_mtime_ns)
+        checked_scheme(uri)
         fs, place = fsspec.core.url_to_fs(uri)
         info = fs.info(place)
         return int(info.get("size") or 0), changed(info)
@@ -148,5 +149,10 @@ def changed(info: dict[str, Any]) -> int:
         if isinstance(value, datetime):
             value = value.timestamp()
         if isinstance(value, (int, float)):
-            return round(value * 1e6) * 1000
+            return in_64_bits(round(value * 1e6) * 1000)
     return 0
+
+
+def in_64_bits(nanoseconds: int) -> int:
+    """A time that fits the tables: a file may be dated after 2262, the last year whose nanoseconds since 1970 do."""
+    return max(-(2**63), min(nanoseconds, 2**63 - 1))

@@ -1,0 +1,6 @@
+"""Whether a store is as it was written, and what to do where it is not."""
+
+from facecluster.check.check_store import Checked, check
+from facecluster.check.findings import Finding
+
+__all__ = ["Checked", "Finding", "check"]

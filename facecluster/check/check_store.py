@@ -1,0 +1,47 @@
+"""`facecluster check`: read everything that a store holds, and say what is not as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from facecluster.check import records, shards
+from facecluster.check.findings import Finding
+from facecluster.check.repair import repair
+from facecluster.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` looked at and found."""
+
+    shards: int
+    findings: list[Finding] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)  # paths of findings
+
+    @property
+    def damage(self) -> list[Finding]:
+        """The findings that matter and were not repaired."""
+        return [finding for finding in self.findings if finding.serious and finding.path not in self.repaired]
+
+
+def check(store: Store, *, mend: bool = False, tick: Callable[[int, int], None] = lambda done, total: None) -> Checked:
+    """Read every shard, run, decision and index of a store, and compare it with its digest and with what belongs to it.
+
+    Args:
+        store: on a disk or an object store; with `mend` the caller holds its lock.
+        mend: repair what can be.
+        tick: called after each shard with how many were read, and of how many.
+
+    Raises:
+        StoreError: there is no store, or it is of a newer format.
+    """
+    findings = list(records.check_store_file(store))
+    found = shards.tables(store)
+    if findings and not found:
+        store.check()  # says that it is no store at all
+    findings += shards.check_shards(store, found, tick)
+    damaged = {finding.path for finding in findings if finding.serious}
+    findings += shards.check_references(store, found, damaged)
+    findings += records.check_records(store, {finding.path for finding in findings if finding.serious})
+    return Checked(sum(map(len, found.values())), findings, repair(store, findings) if mend else [])

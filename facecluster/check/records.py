@@ -1,0 +1,118 @@
+"""The files of a store that are no shards: runs, journal, index, figures, and what commands that were stopped left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from facecluster.check.findings import Finding, Repair
+from facecluster.decisions import read
+from facecluster.errors import StoreError
+from facecluster.people.runs import POINTER, read_run
+from facecluster.store import STORE_FILE, TEMPORARY, Store
+
+_FITTED = {  # JSON files that can be made again
+    "runs/unchanged.json": "The next 'facecluster cluster' looks again at what has changed",
+    "calibration/*.json": "Probabilities are those of the model card until 'facecluster cluster --calibrate'",
+    "recognisability/*.json": "'facecluster cluster' fits it anew",
+    "reading/*.json": "'facecluster cluster' fits it anew",
+    "files/sources.json": "'facecluster run' makes it anew from the photos that it is given",
+    "exports.json": "'facecluster forget' no longer knows where reports and exports outside the store were written",
+}
+
+
+def check_store_file(store: Store) -> Iterator[Finding]:
+    """store.json, without which nothing opens the store."""
+    try:
+        store.check()
+    except StoreError as e:
+        if "newer facecluster" in str(e):
+            raise
+        text = "it can't be read, or is not of a store"
+        yield Finding(path=STORE_FILE, problem=text, next="--repair writes it anew if there are tables", repair=Repair.NAME)
+
+
+def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
+    """The other files; `damaged` are the paths of shards that were found to be."""
+    store.fs.invalidate_cache()
+    paths = [str(path)[len(store.root) + 1 :] for path in sorted(map(str, store.fs.find(store.root)))]
+    yield from _check_runs(store, paths, damaged)
+    for note in _notes_of_journal(store):
+        yield Finding(path="decisions.jsonl", problem=note, next="What it said is lost: say it again", repair=Repair.NOTHING)
+    for path in paths:
+        kind = next((kind for kind in _FITTED if fnmatchcase(path, kind)), None)
+        if kind is not None and not _is_json(store, path):
+            yield Finding(path=path, problem="it is no JSON", next=_FITTED[kind], repair=Repair.ASIDE)
+        elif TEMPORARY.fullmatch(path.rsplit("/", 1)[-1]) and not path.startswith("damaged/"):
+            text = "a command that was stopped left it"
+            yield Finding(path=path, problem=text, next="Nothing needs it", repair=Repair.DELETE, serious=False)
+    yield from _check_index(store, [path for path in paths if fnmatchcase(path, "index/*/index.json")])
+
+
+def _check_runs(store: Store, paths: list[str], damaged: set[str]) -> Iterator[Finding]:
+    whole = whole_runs(store, paths, damaged)
+    for number, error in whole.items():
+        if error:
+            text = "That run is lost. 'facecluster cluster' makes a new one; names are in the journal"
+            yield Finding(path=f"runs/{number:05d}/run.json", problem=error, next=text, repair=Repair.ASIDE)
+    pointer = "/".join(POINTER)
+    errors: tuple[type[Exception], ...] = (*store.io_errors, KeyError, TypeError)
+    if not whole and pointer not in paths:
+        return
+    try:
+        now = json.loads(store.fs.cat_file(store.path(*POINTER)))["run"]
+        error = "" if whole.get(now) == "" else f"it names run {now!r}, which is damaged or not there"
+    except errors:
+        error = "it can't be read"
+    if error:
+        text = "--repair makes the newest whole run the current one; then 'facecluster cluster'"
+        yield Finding(path=pointer, problem=error, next=text, repair=Repair.POINT)
+
+
+def whole_runs(store: Store, paths: list[str], damaged: set[str]) -> dict[int, str]:
+    """What is wrong with each run of a store ('': nothing), by its number; folders without a run.json are no runs."""
+    found = {}
+    for path in [path for path in paths if fnmatchcase(path, "runs/*/run.json")]:
+        folder = path.split("/")[1]
+        if not folder.isdecimal():
+            continue
+        number, needed = int(folder), [f"runs/{folder}/{table}/part-00000.parquet" for table in ("identities", "people")]
+        missing = [name for name in needed if name not in paths or name in damaged]
+        try:
+            whole = read_run(store, number) is not None
+            found[number] = f"its {missing[0]} is damaged or not there" if missing else "" if whole else "it is not there"
+        except StoreError as e:
+            found[number] = str(e).split(", found: ")[-1].split(". Delete")[0]
+    return found
+
+
+def _notes_of_journal(store: Store) -> list[str]:
+    try:
+        return read(store).notes
+    except StoreError as e:
+        return [str(e)]
+
+
+def _is_json(store: Store, path: str) -> bool:
+    try:
+        json.loads(store.fs.cat_file(store.path(path)))
+        return True
+    except store.io_errors:
+        return False
+
+
+def _check_index(store: Store, manifests: list[str]) -> Iterator[Finding]:
+    errors: tuple[type[Exception], ...] = (*store.io_errors, AttributeError, StoreError)
+    for path in manifests:
+        folder, error = path.rsplit("/", 1)[0], ""
+        try:
+            sums = json.loads(store.fs.cat_file(store.path(path))).get("sha256", {})
+            for name, digest in sums.items():
+                if hashlib.sha256(store.fs.cat_file(store.path(folder, name))).hexdigest() != digest:
+                    error = f"its {name} has changed since it was written"
+        except errors as e:
+            error = " ".join(str(e).split())
+        if error:
+            yield Finding(path=path, problem=error, next="'facecluster match' makes the index anew", repair=Repair.ASIDE)

@@ -1,0 +1,71 @@
+"""Repairs: what is damaged goes into the folder `damaged` of the store, so that the commands make it anew. Nothing is deleted for good
+but what commands that were stopped left."""
+
+from __future__ import annotations
+
+import json
+
+from facecluster.check.findings import Finding, Repair
+from facecluster.check.records import whole_runs
+from facecluster.check.shards import kind_of
+from facecluster.people.runs import POINTER, make_current, read_run
+from facecluster.store import FORMAT, KIND, STORE_FILE, Store
+
+FOLDER = "damaged"
+
+
+def repair(store: Store, findings: list[Finding]) -> list[str]:
+    """Do what can be done about findings of `check`, under the store's lock; gives the paths that were repaired."""
+    done = []
+    for finding in findings:
+        if finding.repair is Repair.ASIDE:
+            for path in _with_it(store, finding.path):
+                _set_aside(store, path)
+        elif finding.repair is Repair.DELETE:
+            store.fs.rm_file(store.path(finding.path))
+        elif finding.repair is Repair.SEAL:
+            table, shard = finding.path.rsplit("/", 1)[0], finding.path.rsplit("/", 1)[1][5:-8]
+            store.write(table, shard, store.read(table, shard), store.stamp(table, shard) or {})
+        elif finding.repair is Repair.NAME and any(store.fs.isdir(store.path(table)) for table in ("files", "photos", "faces")):
+            store.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), STORE_FILE)
+        elif finding.repair is not Repair.POINT:
+            continue
+        done.append(finding.path)
+    if any(finding.repair is Repair.POINT or finding.path.startswith("runs/") for finding in findings):
+        _point_at_whole_run(store)
+    return done
+
+
+def _with_it(store: Store, path: str) -> list[str]:
+    """A damaged file, and what is of no use without it: all links, the rest of a run, the other files of an index."""
+    parts = path.split("/")
+    whole = parts[:2] if parts[0] in ("links", "index", "linking", "grouping") else parts[:2] if _is_of_run(parts) else parts
+    place = store.path(*whole)
+    store.fs.invalidate_cache()
+    found = map(str, store.fs.find(place)) if store.fs.isdir(place) else [place]
+    return sorted(name[len(store.root) + 1 :] for name in found)
+
+
+def _is_of_run(parts: list[str]) -> bool:
+    return parts[0] == "runs" and len(parts) > 2 and parts[2] != "retired"
+
+
+def _set_aside(store: Store, path: str) -> None:
+    if kind_of(path.rsplit("/", 1)[0]) is None and not store.exists(path):
+        return
+    if store.exists(path):
+        target = store.path(FOLDER, path)
+        store.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        store.fs.mv(store.path(path), target)
+
+
+def _point_at_whole_run(store: Store) -> None:
+    """Make the newest whole run the current one; without any, the store counts as never grouped."""
+    store.fs.invalidate_cache()
+    paths = [str(path)[len(store.root) + 1 :] for path in store.fs.find(store.root)]
+    whole = [number for number, error in whole_runs(store, paths, set()).items() if not error]
+    run = read_run(store, max(whole)) if whole else None
+    if run is not None:
+        make_current(store, run)
+    elif store.exists(*POINTER):
+        _set_aside(store, "/".join(POINTER))

@@ -1,0 +1,176 @@
+"""check: one changed bit anywhere in a shard is found or harmless, and repairs lose nothing that can be made again."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from full_store import build
+from people_store import call, refused
+
+from facecluster.check import Finding, check
+from facecluster.check.shards import check_shards, tables
+from facecluster.cli import main
+from facecluster.decisions import append, read
+from facecluster.decisions.journal import Decision
+from facecluster.errors import StoreError
+from facecluster.people import current_run, read_people
+from facecluster.store import Store
+
+FLIPS = 400
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = Path(build(tmp_path_factory.mktemp("full")).store.root)
+    for leftover in root.rglob("*.tmp"):
+        leftover.unlink()
+    return root
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Store:
+    return Store(str(shutil.copytree(made, tmp_path / "store")))
+
+
+def shard_paths(store: Store) -> list[Path]:
+    return [Path(store.shard_path(table, shard)) for table, shards in tables(store).items() for shard in shards]
+
+
+def flip(path: Path, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(bytes(data))
+
+
+def test_a_whole_store_has_no_findings(store: Store) -> None:
+    found = check(store)
+    assert found.findings == []
+    assert found.shards == len(shard_paths(store)) > 12
+
+
+def test_every_kind_of_table_is_known(store: Store) -> None:
+    """Else its shards would not be looked at."""
+    every = {p for p in Path(store.root).rglob("part-*.parquet")}
+    assert every == set(shard_paths(store))
+
+
+def test_each_flipped_bit_is_found(store: Store) -> None:
+    rng, paths = random.Random(1), shard_paths(store)
+    for i in range(FLIPS):
+        path = paths[i % len(paths)]
+        whole, bit = path.read_bytes(), rng.randrange(8 * path.stat().st_size)
+        flip(path, bit)
+        table = str(path.parent.relative_to(store.root))
+        assert [f.path for f in check_one(store, path)] == [f"{table}/{path.name}"], bit
+        path.write_bytes(whole)
+
+
+def check_one(store: Store, path: Path) -> list[Finding]:
+    return list(check_shards(store, {str(path.parent.relative_to(store.root)): [path.name[5:-8]]}, lambda done, total: None))
+
+
+def test_no_command_reads_a_changed_value(store: Store) -> None:
+    """Reading some columns, as commands do, without `check`: an error, or the same values."""
+    rng, paths = random.Random(2), [p for p in shard_paths(store) if p.stat().st_size]
+    errors = 0
+    for i in range(FLIPS):
+        path = paths[i % len(paths)]
+        table, shard = str(path.parent.relative_to(store.root)), path.name[5:-8]
+        names = store.read(table, shard).column_names
+        columns = rng.sample(names, rng.randint(1, len(names)))
+        before, whole = store.read(table, shard, columns), path.read_bytes()
+        flip(path, rng.randrange(8 * len(whole)))
+        try:
+            assert store.read(table, shard, columns).equals(before)
+        except StoreError:
+            errors += 1
+        path.write_bytes(whole)
+    assert errors > FLIPS / 2
+
+
+def test_a_shard_of_a_newer_format_is_not_read(store: Store) -> None:
+    stamp = store.stamp("photos", "00000")
+    assert stamp is not None
+    store.write("photos", "00000", store.read("photos", "00000"), {**stamp, "format": 99})
+    with pytest.raises(StoreError, match="format 1 or older, found 99: install a newer facecluster"):
+        store.read("photos", "00000", ["uri"])
+    with pytest.raises(StoreError, match="found 99"):
+        store.stamp("photos", "00000")
+
+
+def test_a_run_without_its_people_is_an_error_and_the_run_before_takes_its_place(store: Store) -> None:
+    run = current_run(store)
+    assert run is not None and run.number > 1
+    names = {name for name in read_people(store, run).names if name}
+    Path(store.shard_path(f"{run.folder}/people", "00000")).unlink()
+    for command in (["people"], ["questions"], ["show", "Ada Lovelace"], ["report"], ["cluster"], ["name", "Ada Lovelace", "Eve"]):
+        assert "facecluster check" in refused(command[0], store.url, *command[1:]), command
+    assert CliRunner().invoke(main, ["check", store.url]).exit_code == 1
+    call("check", store.url, "--repair")
+    again = current_run(store)
+    assert again is not None and again.number < run.number
+    call("cluster", store.url)
+    now = current_run(store)
+    assert now is not None
+    assert {name for name in read_people(store, now).names if name} == names
+
+
+def test_repair_sets_aside_and_deletes_only_leftovers(store: Store) -> None:
+    root = Path(store.root)
+    leftover = root / "photos" / "part-00007.parquet.0a1b2c3d.tmp"
+    leftover.write_bytes(b"half")
+    damaged = root / "embeddings" / "bundled" / "part-00000.parquet"
+    flip(damaged, 999)
+    bytes_then, journal = damaged.read_bytes(), (root / "decisions.jsonl").read_bytes()
+    result = call("check", store.url, "--repair", "--json")
+    rows = json.loads(result.stdout)["findings"]
+    assert {row["path"] for row in rows} == {str(path.relative_to(root)) for path in (damaged, leftover)}
+    assert all(row["repaired"] for row in rows)
+    assert not leftover.exists() and not damaged.exists()
+    assert (root / "damaged" / "embeddings" / "bundled" / "part-00000.parquet").read_bytes() == bytes_then
+    assert (root / "decisions.jsonl").read_bytes() == journal
+    assert check(store).findings == []
+
+
+def test_store_json_is_written_again_where_there_are_tables(store: Store, tmp_path: Path) -> None:
+    place = Path(store.root) / "store.json"
+    whole = place.read_bytes()
+    place.write_bytes(whole[:-4])
+    assert CliRunner().invoke(main, ["check", store.url]).exit_code == 1
+    call("check", store.url, "--repair")
+    store.check()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match="expected a store at"):
+        check(Store(str(tmp_path / "empty")))
+
+
+def test_lost_links_are_seen(store: Store) -> None:
+    data = store.read("links/bundled", "00000")
+    stamp = store.stamp("links/bundled", "00000") or {}
+    store.write("links/bundled", "00000", data.slice(0, 10), stamp)
+    found = check(store)
+    assert [(f.path, f.problem) for f in found.findings] == [("links/bundled", "shards of it are missing")]
+    call("check", store.url, "--repair")
+    assert store.shards("links/bundled") == []
+
+
+def test_a_line_of_the_journal_that_cannot_be_read_is_told(store: Store) -> None:
+    append(store, [Decision(act="ignore", faces=(read(store).decisions[0].faces[0],))])
+    path = Path(store.root) / "decisions.jsonl"
+    path.write_bytes(path.read_bytes()[:-6] + b"\n")
+    found = check(store)
+    assert [f.path for f in found.findings] == ["decisions.jsonl"]
+    assert len(found.damage) == 1
+
+
+def test_an_index_that_changed_is_set_aside(store: Store) -> None:
+    path = next((Path(store.root) / "index").rglob("vectors-*.faiss"))
+    flip(path, 8 * path.stat().st_size - 9)
+    assert [f.path for f in check(store).findings] == [f"index/{path.parent.name}/index.json"]
+    call("check", store.url, "--repair")
+    assert not path.exists()
