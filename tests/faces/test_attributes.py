@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from people_store import call, refused
 from review.review_store import grouped
 
+from facecluster.cli import main
 from facecluster.errors import InputError
 from facecluster.faces.attribute_filter import faces_where
 from facecluster.faces.attributes import measure_shard
@@ -90,5 +92,11 @@ def test_the_commands(tmp_path: Path) -> None:
     sheet = json.loads(call("curate", store.url, "--where", "yaw<5", "--min-quality", "0", "--keep-duplicates", "--json").stdout)
     assert sheet["why"]["attribute"] == 2 and sheet["faces"]["included"] == 7
     assert "expected an attribute" in refused("show", store.url, person, "--where", "mask<0.5")
+    path = Path(store.shard_path("attributes/pose", store.shards("attributes/pose")[0]))
+    path.write_bytes(path.read_bytes()[:-9])
+    found = json.loads(CliRunner().invoke(main, ["check", store.url, "--json"]).stdout)
+    assert any("facecluster attributes" in f["next"] for f in found["findings"])
+    path.unlink()
+    call("attributes", store.url, "--model", "pose")
     call("forget", store.url, order[0], "--yes")
     assert order[0] not in store.read("attributes/pose", store.shards("attributes/pose")[0])["face_id"].to_pylist()
