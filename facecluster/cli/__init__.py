@@ -41,6 +41,7 @@ _COMMANDS = {
     "demo": "Try it on synthetic people: needs no photos and no network.",
     "plan": "Say what a job takes before it starts: time, memory, disk, network, cost.",
     "models": "Use other models than the bundled ones.",
+    "train": "Train an embedder on faces with names, or fine-tune one on the people of a store.",
     "doctor": "Print what this machine has, and what to install for more.",
 }
 

@@ -127,14 +127,25 @@ def load_embedder(model: str = "bundled", device: str = "auto") -> Embedder:
     card = read_card(path)
     if card.input is not None:
         return OnnxEmbedder(path, card, best_device(device))
+    network = network_of(path, card)
+    try:
+        return AttentionModel(network, card, device)
+    except (RuntimeError, TypeError, KeyError, ValueError) as e:
+        raise ModelError(f"expected weights and ranges that fit the card {path}, found: {str(e).splitlines()[0]}") from e
+
+
+def network_of(path: Path, card: Card) -> AttentionEmbedder | vit.VisionTransformer:
+    """The network of a card at `path` in float32, its batch norms as they are. Raises ModelError if it can't be loaded."""
+    if card.input is not None:
+        raise ModelError(f"expected a model of torch, found an ONNX file beside {path}: choose one in safetensors")
     try:
         weights = load_weights(path.with_suffix(".safetensors"), card.sha256)
         if card.settings.get("kind") == vit.KIND:
             if weights["head.weight"].shape[0] != card.dim:
                 raise ValueError(f"vectors of {weights['head.weight'].shape[0]} numbers, not {card.dim}")
-            return AttentionModel(vit.VisionTransformer.from_weights(weights), card, device)
+            return vit.VisionTransformer.from_weights(weights)
         network = AttentionEmbedder(dim=card.dim, **card.settings)
         network.load_state_dict(weights)
-        return AttentionModel(network, card, device)
+        return network
     except (RuntimeError, TypeError, KeyError, ValueError) as e:
         raise ModelError(f"expected weights and ranges that fit the card {path}, found: {str(e).splitlines()[0]}") from e
