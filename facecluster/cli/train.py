@@ -27,7 +27,7 @@ _OPTIONS = [
     click.argument("data", required=False),
     click.option("-o", "--out", metavar="MODEL", required=True, help="Folder for the model, its log and its checkpoint."),
     click.option("--store", metavar="STORE", help="Learn from the people of a store, as DATA."),
-    click.option("--finetune", metavar="MODEL", help="Go on from this embedder (bundled, ...), and keep the result only if it is no worse."),
+    click.option("--finetune", metavar="MODEL", help="Go on from this embedder (bundled, ...), and keep the result if it is no worse."),
     click.option("--network", type=click.Choice(["hybrid", "vit"]), default="hybrid", show_default=True,
                  help="hybrid: the bundled architecture; vit: ViT-Ti/8."),
     click.option("--init", metavar="MODEL", help="Embedder whose weights to start from; it decides the network."),
@@ -151,10 +151,9 @@ def _learner(source: str, folder: Path) -> Any:
     def learn(config: TrainConfig, faces: LearningFaces, parts: Parts) -> None:
         import numpy as np
 
-        held = len(np.unique(faces.label[parts.held_out]))
+        rest = f"{len(parts.held_out):,} faces of {len(np.unique(faces.label[parts.held_out])):,} people"
         click.echo(
-            f"learning from {len(parts.learn):,} faces, {len(parts.people):,} people with names; held out: {len(parts.held_out):,} faces of "
-            f"{held:,} people", err=True,
+            f"learning from {len(parts.learn):,} faces, {len(parts.people):,} people with names; held out: {rest}", err=True,
         )  # fmt: skip
         if config.processes > 1:
             from facecluster.training.processes import start

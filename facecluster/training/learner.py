@@ -106,7 +106,7 @@ class Learner:
             parts["teacher"] = self.config.teacher_weight * likeness_loss(vectors, told)
         loss = torch.stack(list(parts.values())).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        said = {name: float(value) for name, value in parts.items()} | {"loss": float(loss)}
+        said = {name: float(value.detach()) for name, value in parts.items()} | {"loss": float(loss.detach())}
         if self.config.loss == "none":
             return said, rows, None
         gradient = centres.grad if centres.grad is not None else torch.zeros_like(centres)
