@@ -85,7 +85,7 @@ class HeldOutPairs:
         """True accept rates (draws, models, rates) for draws of the people, which are the same for all models."""
         rng = np.random.default_rng(seed)
         sides = [self.person[rows] for rows in (self.first, self.second)]
-        sorted_pairs = [np.argsort(-self._cosines(vectors), kind="stable") for vectors in models]
+        sorted_pairs = [np.lexsort((self.same, -self._cosines(vectors))) for vectors in models]  # of equal ones those of two people first
         out: list[list[list[float]]] = []
         n = len(self.names)
         while len(out) < _DRAWS:

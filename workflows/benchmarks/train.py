@@ -131,7 +131,8 @@ def measure_finetune(options: argparse.Namespace, judge: Any) -> dict[str, Any]:
         both = compare(HeldOutPairs(np.unique(names[rows], return_inverse=True)[1]), *(v[rows] for v in models))
         said[group] = {"before": both.before, "after": both.after, "difference, 95 %": [both.low, both.high]}
     rows = ~is_tuned
-    said["the other five and strangers"] = {"before": accuracy(models[0][rows], names[rows]), "after": accuracy(models[1][rows], names[rows])}
+    before, after = (accuracy(v[rows], names[rows]) for v in models)
+    said["the other five and strangers"] = {"before": before, "after": after}
     return said
 
 
