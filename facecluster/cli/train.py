@@ -59,7 +59,7 @@ _OPTIONS = [
     click.option("--seed", type=int, default=0, show_default=True, help="Of all that is drawn."),
     click.option("--threads", type=click.IntRange(1), help="Threads of each process.", show_default="as torch decides"),
     click.option("--processes", type=click.IntRange(1), default=1, show_default=True,
-                 help="Processes on this machine that learn together. On several machines use torchrun -m facecluster.cli train."),
+                 help="Processes on this machine that learn together. On several machines: torchrun --no-python facecluster train ..."),
     device_option,
     json_option,
 ]  # fmt: skip

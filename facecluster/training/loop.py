@@ -27,8 +27,8 @@ from facecluster.training.processes import World, joined, noted_interrupt, own_d
 
 CHECKPOINT = "checkpoint.pt"
 _SAVE_SECONDS, _LOG_STEPS = 60.0, 20
-_LOOKS = 10  # at people who are held out, over the whole budget
-_WATCHED = 600  # faces of theirs
+_LOOKS = 5  # at people who are held out, over the whole budget
+_WATCHED = 400  # faces of theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class _Watch:
         """Their true accept rate at a false accept rate of 1e-2; None without pairs of both kinds."""
         if not self.pairs:
             return None
-        return float(self.pairs.rates(model_of(network).embed(self.crops))[0])
+        return float(self.pairs.rates(model_of(network).embed(self.crops, mirror=False))[0])
 
 
 def model_of(network: Network) -> AttentionModel:
