@@ -109,6 +109,7 @@ def command(
     if _rank():
         _work(config, source, str(folder), faces)
         return
+    _remember(source, folder)
     learn = _learner(source, folder)
     found: Published | None
     compared: Comparison | None = None
@@ -143,6 +144,15 @@ def _read(source: str) -> LearningFaces:
         for line in faces.passed.lines():
             click.echo(printable(line), err=True)
     return faces
+
+
+def _remember(source: str, folder: Path) -> None:
+    """Keep in a store that a model of its people lies somewhere, so that `forget` can say so."""
+    from facecluster.store.copies import remember_copy
+    from facecluster.training.read_faces import store_at
+
+    if (store := store_at(source)) is not None:
+        remember_copy(store, "trained model", str(folder.absolute()))
 
 
 def _learner(source: str, folder: Path) -> Any:

@@ -47,8 +47,8 @@ def read_faces(data: str, tick: Tick | None = None) -> LearningFaces:
         StoreError: a store that can't be read, or was never grouped.
     """
     path = Path(data).expanduser()
-    if "://" in data or (path / STORE_FILE).is_file():
-        return read_store(Store(data))
+    if (store := store_at(data)) is not None:
+        return read_store(store)
     if path.is_file():
         return _read_parquet([path], path.name)
     if not path.is_dir():
@@ -57,6 +57,12 @@ def read_faces(data: str, tick: Tick | None = None) -> LearningFaces:
         shards = [f for f in files if f.stem != "manifest"]
         return _read_parquet(shards or files, path.name)
     return _read_folders(path, tick or (lambda n: None))
+
+
+def store_at(data: str) -> Store | None:
+    """The store at a path or an address; None if there is something else."""
+    path = Path(data).expanduser()
+    return Store(str(path) if "://" not in data else data) if "://" in data or (path / STORE_FILE).is_file() else None
 
 
 def read_store(store: Store, model: str | None = None) -> LearningFaces:

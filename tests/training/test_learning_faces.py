@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from curate import curate_store
-from people_store import call
-from training_faces import coded, faces, picture
+from people_store import call, refused
+from training_faces import coded, faces, picture, tiny_model
 
 from facecluster.demo.collection import make_collection
 from facecluster.errors import InputError
+from facecluster.models.card import read_card
+from facecluster.store import Store
+from facecluster.store.copies import read_copies
 from facecluster.training import faces as learning
 from facecluster.training.faces import HELD_OUT, TRAIN, LearningFaces, part
 from facecluster.training.read_faces import read_faces
@@ -92,6 +95,15 @@ def test_a_store_gives_the_people_whom_the_user_named(store: tuple[str, Path]) -
     ann = found.take(np.flatnonzero(found.label == 0)).astype(float)
     expected = np.stack([picture(0, i) for i in range(6)]).astype(float)
     assert np.abs(ann - expected).mean() < 12  # they are WebP
+
+
+def test_a_store_knows_where_a_model_of_its_people_lies(store: tuple[str, Path], tmp_path: Path) -> None:
+    said = refused("train", "--store", store[0], "-o", str(tmp_path / "m"), "--finetune", "bundled")
+    assert "found 2 in the people of a store" in said and "facecluster review" in said
+    budget = ("--steps", "1", "--batch", "2", "--hold-out", "0")
+    call("train", "--store", store[0], "-o", str(tmp_path / "m"), "--init", tiny_model(tmp_path), *budget)
+    assert [row["where"] for row in read_copies(Store(store[0])) if row["kind"] == "trained model"] == [str(tmp_path / "m")]
+    assert read_card(tmp_path / "m" / "card.toml").slope == 10.0  # nobody was held out: the reading is that of the model before
 
 
 @pytest.mark.parametrize("form", ["parquet", "imagefolder"])
