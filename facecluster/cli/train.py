@@ -41,7 +41,8 @@ _OPTIONS = [
     click.option("--reweight", metavar="BETA", type=click.FloatRange(0, 1), default=0.0, show_default=True,
                  help="Weigh people by the inverse of the effective number of their faces, as .999; 0: all faces alike."),
     click.option("--teacher", metavar="MODEL", help="Embedder to learn from besides the names; of faces without a name too."),
-    click.option("--teacher-weight", type=click.FloatRange(0), default=1.0, show_default=True, help="Of the teacher's part of the loss."),
+    click.option("--teacher-weight", type=click.FloatRange(0), help="Of the teacher's part of the loss.",
+                 show_default="1; 10 with --finetune"),
     click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate.", show_default="0.002; 0.0002 from other weights"),
     click.option("--batch", type=click.IntRange(2), default=128, show_default=True, help="Faces a step."),
     click.option("--augment/--no-augment", default=True, show_default=True, help="Change the faces afresh each time."),
@@ -76,7 +77,7 @@ def _options(function: Any) -> Any:
 @handle_errors
 def command(
     data: str | None, out: str, store: str | None, finetune: str | None, minutes: float | None, steps: int | None, hold_out: float | None,
-    share: float, name: str | None, licence: str, about: str, as_json: bool, **given: Any,
+    teacher_weight: float | None, share: float, name: str | None, licence: str, about: str, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train an embedder on DATA: folders by person (photos, or aligned faces of 112x112 px), a data set of 'facecluster curate', Parquet
     with columns crop and person, or a store whose people have names. Some people are held out; the card says how well it tells them apart.
@@ -100,7 +101,8 @@ def command(
     said = Said(name_of(folder, name), licence, about)
     config = TrainConfig(
         minutes=20.0 if minutes is None and steps is None else minutes, steps=steps,
-        hold_out=(0.3 if finetune else 0.1) if hold_out is None else hold_out, **given,
+        hold_out=(0.3 if finetune else 0.1) if hold_out is None else hold_out,
+        teacher_weight=(train.ANCHOR if finetune else 1.0) if teacher_weight is None else teacher_weight, **given,
     )  # fmt: skip
     if finetune:
         config = train.finetune_config(config, finetune)

@@ -23,6 +23,7 @@ from facecluster.training.publish import Published, Said, held_out_rows, publish
 
 LEAST_PEOPLE, LEAST_FACES = 6, 5  # with so many faces each, to fine-tune
 WORSE = 0.002  # of the true accept rate: a model that is worse by more than this is not kept
+ANCHOR = 10.0  # weight of the old model's vectors in the loss of fine-tuning
 SHARE = 0.5  # of the new weights in their mean with the old ones
 Learn = Callable[[TrainConfig, LearningFaces, Parts], None]
 

@@ -4,12 +4,12 @@
 
 named       the named people of faces_train.parquet, some held out by the command; from the bundled weights and from scratch
 imbalanced  of each of these people eight faces are kept apart; of the rest the k-th person, in a random order, gives 1 / k of what the
-            first one gives, two at least. From the bundled weights, as they are drawn, balanced, and re-weighted. Measured on the
+            first one gives, two at least. From the bundled weights, as they are drawn and balanced. Measured on the
             faces that were kept apart, by thirds of the people by what they gave, at the threshold of all
 finetune    ten people of faces_eval.parquet, as `--finetune bundled` does; measured on the other five and the strangers
 
-Every model is measured on faces_eval.parquet as benchmarks/embedder.py does: all pairs of faces of which one has a name. The command runs
-as a user runs it. What is measured goes to results/train.json; runs that are there already in --work go on from their checkpoints.
+The command runs as a user runs it. What is measured goes to results/train.json; runs that are there already in --work go on from their
+checkpoints.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ from facecluster.evaluation.face_pairs import cosines, pairs
 from facecluster.evaluation.verify import roc
 from facecluster.models.registry import load_embedder
 from facecluster.training.accuracy import PARTS, RATES, HeldOutPairs
+from facecluster.training.config import TrainConfig
 from facecluster.training.faces import LearningFaces
 from facecluster.training.log import CSV, read_log
-from facecluster.training.train import compare
+from facecluster.training.read_faces import read_faces
+from facecluster.training.train import compare, parts_of
 
 APART, FEWEST = 8, 2  # faces of a person that are measured; that are learnt, at least
 TUNED = 10  # people of the evaluation file who are learnt
-WAYS = {"as drawn": [], "balanced": ["--balance", "1"], "re-weighted": ["--reweight", "0.99"]}
+WAYS = {"as drawn": [], "balanced": ["--balance", "1"]}
 
 
 def named(data: Path) -> pa.Table:
@@ -88,16 +90,18 @@ def write(table: pa.Table, path: Path) -> Path:
     return path
 
 
-def measure_named(options: argparse.Namespace, judge: Any) -> dict[str, Any]:
+def measure_named(options: argparse.Namespace) -> dict[str, Any]:
     source = write(named(options.data), options.work / "named.parquet")
-    found = {}
+    faces = read_faces(str(source))
+    rows = parts_of(faces, TrainConfig()).held_out
+    before = HeldOutPairs(faces.label[rows]).accuracy(load_embedder("bundled", "cpu").embed(faces.take(rows)))
+    found: dict[str, Any] = {"before": None if before is None else before.to_dict()}
     for way, more in {"from the bundled weights": ["--init", "bundled"], "from scratch": []}.items():
-        out = options.work / way.replace(" ", "-")
-        found[way] = train(source, out, options, more) | {"evaluation": judge(str(out / "card.toml"))}
+        found[way] = train(source, options.work / way.replace(" ", "-"), options, more)
     return found
 
 
-def measure_imbalanced(options: argparse.Namespace, judge: Any) -> dict[str, Any]:
+def measure_imbalanced(options: argparse.Namespace) -> dict[str, Any]:
     table = named(options.data)
     learnt, apart, gives = imbalanced(table)
     source = write(table.take(learnt), options.work / "imbalanced.parquet")
@@ -111,11 +115,11 @@ def measure_imbalanced(options: argparse.Namespace, judge: Any) -> dict[str, Any
         out = options.work / f"imbalanced-{way.replace(' ', '-')}"
         said = train(source, out, options, ["--init", "bundled", "--hold-out", "0", *more])
         card = str(out / "card.toml")
-        found[way] = said | {"apart": by_thirds(load_embedder(card, "cpu").embed(every), people, gives), "evaluation": judge(card)}
+        found[way] = said | {"apart": by_thirds(load_embedder(card, "cpu").embed(every), people, gives)}
     return found
 
 
-def measure_finetune(options: argparse.Namespace, judge: Any) -> dict[str, Any]:
+def measure_finetune(options: argparse.Namespace) -> dict[str, Any]:
     table = pq.read_table(options.data / "faces_eval.parquet", columns=["subject", "crop"])
     people = sorted({name for name in table["subject"].to_pylist() if name})
     tuned = np.random.default_rng(0).permutation(people)[:TUNED].tolist()
@@ -150,16 +154,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "train.json")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    crops, names, _ = load_faces(options.data / "faces_eval.parquet")
-
-    def judge(model: str) -> dict[str, float]:
-        return accuracy(load_embedder(model, "cpu").embed(crops), names)
-
     result = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
     for name in options.only:
-        if name != "finetune" and "bundled" not in result:
-            result["bundled"] = judge("bundled")
-        result[name] = MEASURES[name](options, judge)
+        result[name] = MEASURES[name](options)
         options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
 
