@@ -198,14 +198,13 @@ def _shown() -> Iterator[Report | None]:
         return
     from tqdm import tqdm
 
-    form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}<{remaining}{postfix}"
+    form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}{postfix}"
     with tqdm(total=1.0, desc="learning", bar_format=form, mininterval=0) as bar:
 
         def report(status: Status) -> None:
-            if not bar.n and status.share:
-                bar.initial = status.share if status.step > 100 else 0.0
             held = "" if status.held_out_tar is None else f", held out {status.held_out_tar:.3f}"
-            words = f"step {status.step:,}, {status.faces_per_second:.0f} faces/s, loss {status.loss:.2f}{held}"
+            left = tqdm.format_interval(status.seconds_left)
+            words = f"{left} left, step {status.step:,}, {status.faces_per_second:.0f} faces/s, loss {status.loss:.2f}{held}"
             bar.set_postfix_str(words, refresh=False)
             bar.update(status.share - bar.n)
 

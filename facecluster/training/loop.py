@@ -37,6 +37,7 @@ class Status:
 
     step: int
     share: float  # of the budget that is spent, 0 to 1
+    seconds_left: float
     faces_per_second: float
     loss: float
     held_out_tar: float | None  # at a false accept rate of 1e-2, when last looked at
@@ -123,11 +124,17 @@ class _Run:
             if due or last:
                 log.draw()
             if report is not None:
-                report(Status(step, min(self.share, 1.0), fast, means["loss"], self.tar))
+                report(Status(step, min(self.share, 1.0), self._seconds_left(fast), fast, means["loss"], self.tar))
             self.sums, self.told, self.told_step = {}, time.monotonic(), step
         if now - self.saved > _SAVE_SECONDS:
             self.save()
             self.saved = time.monotonic()
+
+    def _seconds_left(self, faces_per_second: float) -> float:
+        """Of the budget that ends first."""
+        config, steps = self.config, np.inf if self.config.steps is None else self.config.steps - self.learner.step
+        by_time = np.inf if config.minutes is None else 60 * config.minutes - self.spent
+        return float(max(0.0, min(by_time, steps * config.batch / faces_per_second)))
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""

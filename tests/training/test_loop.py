@@ -43,6 +43,7 @@ def test_a_stop_changes_nothing(tmp_path: Path, config: TrainConfig, monkeypatch
         learn(config, some, parts, stopped, stop_after_three)
     assert read_checkpoint(stopped / loop.CHECKPOINT)["step"] == told[-1].step == 3
     learn(config, some, parts, stopped, told.append)
+    assert told[0].seconds_left > 0 and told[-1].seconds_left == 0 and told[-1].share == 1
     one, other = (read_checkpoint(p / loop.CHECKPOINT) for p in (whole, stopped))
     assert other["step"] == 6 and one["fixed"] == other["fixed"]
     for name in ("network", "mean"):
