@@ -53,7 +53,7 @@ _OPTIONS = [
                  help="Share of the faces whose people are held out.", show_default="0.1; 0.3 with --finetune"),
     click.option("--min-faces", type=click.IntRange(1), default=2, show_default=True, help="People with fewer faces are left out."),
     click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-                 help="With --finetune: of the new weights in their mean with the old ones."),
+                 help="With --finetune: of the new weights in their mean with the old ones; less is tried if the result is worse."),
     click.option("--name", metavar="NAME", help="Name of the model.", show_default="that of the folder"),
     click.option("--licence", metavar="TEXT", default="not stated", show_default=True, help="Licence of the model, for its card."),
     click.option("--about", metavar="TEXT", default="", help="A line about the data, for the card."),
@@ -221,7 +221,7 @@ def _print(found: Published | None, compared: Comparison | None, as_json: bool) 
         click.echo(json.dumps({"card": card, "held_out": held, "comparison": both}, indent=1))
         return
     if compared is not None:
-        click.echo(f"on {compared.faces:,} faces of {compared.people:,} people who were held out:")
+        click.echo(f"on {compared.faces:,} faces of {compared.people:,} people held out, with {compared.share:.3g} of the new weights:")
         for line in compared.lines():
             click.echo(f"  {line}")
     if found is None:

@@ -24,7 +24,8 @@ from facecluster.training.publish import Published, Said, held_out_rows, publish
 LEAST_PEOPLE, LEAST_FACES = 6, 5  # with so many faces each, to fine-tune
 WORSE = 0.002  # of the true accept rate: a model that is worse by more than this is not kept
 ANCHOR = 10.0  # weight of the old model's vectors in the loss of fine-tuning
-SHARE = 0.5  # of the new weights in their mean with the old ones
+SHARE = 0.5  # of the new weights in their mean with the old ones, at most
+FEWER = (1.0, 0.5, 0.25)  # of that share; the first with which the model is no worse is kept
 Learn = Callable[[TrainConfig, LearningFaces, Parts], None]
 
 
@@ -38,6 +39,7 @@ class Comparison:
     after: list[float]
     low: list[float]  # ends of the interval at 95 % of after - before, over draws of the people
     high: list[float]
+    share: float = 1.0  # of the new weights in the new model
 
     @property
     def is_kept(self) -> bool:
@@ -89,7 +91,7 @@ def finetune(
         out: folder for the model.
         said: what the user says of the model.
         learn: as for `train`.
-        share: of the new weights in the mean, 0 to 1.
+        share: of the new weights in the mean, 0 to 1; less of them is tried if the model is worse.
 
     Raises:
         InputError: too few people.
@@ -109,21 +111,26 @@ def finetune(
     new, facts = learnt_weights(config, out)
     path = card_path(config.init)
     old = load_weights(path.with_suffix(".safetensors"), card_of(config.init).sha256)
-    weights = average(old, new, share)
     crops = faces.take(rows)
-    found = compare(pairs, load_embedder(config.init, "cpu").embed(crops), model_of(from_weights(weights)).embed(crops))
-    if not found.is_kept:
+    before = load_embedder(config.init, "cpu").embed(crops)
+    for smaller in FEWER:
+        weights = average(old, new, share * smaller)
+        found = compare(pairs, before, model_of(from_weights(weights)).embed(crops), share * smaller)
+        if found.is_kept:
+            break
+    else:
         return None, found
-    facts |= {"share_of_new_weights": share, "before": {f"tar at far {r:g}": round(b, 4) for r, b in zip(RATES, found.before, strict=True)}}
+    old_rates = {f"tar at far {rate:g}": round(tar, 4) for rate, tar in zip(RATES, found.before, strict=True)}
+    facts |= {"share_of_new_weights": found.share, "before": old_rates}
     return publish(weights, out, config, faces, parts, said, facts), found
 
 
-def compare(pairs: HeldOutPairs, before: Any, after: Any) -> Comparison:
+def compare(pairs: HeldOutPairs, before: Any, after: Any, share: float = 1.0) -> Comparison:
     """Two models by their vectors (n, dim), of length 1, of the same faces."""
     draws = pairs.draws([before, after])
     low, high = np.quantile(draws[:, 1] - draws[:, 0], [0.025, 0.975], axis=0)
     old, new = (pairs.rates(vectors).tolist() for vectors in (before, after))
-    return Comparison(len(pairs.names), len(pairs.person), old, new, low.tolist(), high.tolist())
+    return Comparison(len(pairs.names), len(pairs.person), old, new, low.tolist(), high.tolist(), share)
 
 
 def learnt_weights(config: TrainConfig, out: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +20,7 @@ from facecluster.models.registry import load_embedder
 from facecluster.training import train
 from facecluster.training.accuracy import HeldOutPairs
 from facecluster.training.averaging import average
-from facecluster.training.train import compare
+from facecluster.training.train import Comparison, compare
 
 PEOPLE, FACES = 12, 5
 
@@ -31,9 +33,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(data: Path, out: Path, *more: str) -> dict[str, object]:
+def run(data: Path, out: Path, *more: str) -> dict[str, Any]:
     words = ("train", str(data), "-o", str(out), "--json", "--steps", "8", "--batch", "16", "--hold-out", "0.4", "--threads", "1", *more)
-    found: dict[str, object] = json.loads(call(*words).stdout)
+    found: dict[str, Any] = json.loads(call(*words).stdout)
     return found
 
 
@@ -79,10 +81,18 @@ def test_fine_tuning_keeps_the_new_model_unless_it_is_worse(data: Path, tmp_path
     assert (mine * theirs).sum(axis=1).min() > 0.999  # hardly any rate, so hardly any change
     raw = read_toml(tmp_path / "tuned" / "card.toml")
     assert raw["reading"]["slope"] == 10.0 and "that of tiny" in raw["reading"]["how"] and raw["recipe"]["freeze_norms"]
+    def only_a_little(*given: Any) -> Comparison:
+        return replace(compare(*given), before=[0.5, 0.5], after=[0.4, 0.6] if given[-1] > 0.3 else [0.499, 0.6])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "WORSE", 0.002)
+        patch.setattr(train, "compare", only_a_little)
+        said = run(data, tmp_path / "tuned", "--finetune", tiny, "--rate", "1e-9")  # learnt already: it goes on to the end
+    assert said["comparison"]["share"] == read_toml(tmp_path / "tuned" / "card.toml")["training"]["share_of_new_weights"] == 0.25
     monkeypatch.setattr(train, "WORSE", -2.0)  # now every model is worse
     words = ("--steps", "2", "--batch", "16", "--hold-out", "0.4")
     done = call("train", str(data), "-o", str(tmp_path / "no"), "--finetune", tiny, *words)
-    assert "is not kept, and the old one stays as it is" in done.stdout and "before" in done.stdout
+    assert "is not kept, and the old one stays as it is" in done.stdout and "with 0.125 of the new weights" in done.stdout
     assert not (tmp_path / "no" / "card.toml").exists()
 
 
