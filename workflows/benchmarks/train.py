@@ -67,7 +67,8 @@ def train(source: Path, out: Path, options: argparse.Namespace, more: Sequence[s
     budget = ["--minutes", str(options.minutes), "--threads", str(options.threads), "--batch", str(options.batch)]
     done = subprocess.run([*command, *budget, *more], stdout=subprocess.PIPE, text=True, check=True)
     last = read_log(out / CSV)[-1]
-    return json.loads(done.stdout) | {"faces_seen": int(last["faces"]), "minutes": round(float(last["minutes"]), 2)}
+    said = json.loads(done.stdout)
+    return said | {"kept": said.pop("card") is not None, "faces_seen": int(last["faces"]), "minutes": round(float(last["minutes"]), 2)}
 
 
 def by_thirds(vectors: NDArray[np.float32], people: list[str], gives: dict[str, int]) -> dict[str, list[float]]:
@@ -126,11 +127,11 @@ def measure_finetune(options: argparse.Namespace) -> dict[str, Any]:
     source = write(table.filter(pc.is_in(table["subject"], pa.array(tuned))), options.work / "ten.parquet")
     out = options.work / "finetuned"
     said = train(source, out, options, ["--finetune", "bundled"])
-    if said["card"] is None:
+    if not said["kept"]:
         return said
     crops, names, _ = load_faces(options.data / "faces_eval.parquet")
     crops, names = crops[names != ""], names[names != ""]
-    models = [load_embedder(m, "cpu").embed(crops) for m in ("bundled", said["card"])]
+    models = [load_embedder(m, "cpu").embed(crops) for m in ("bundled", str(out / "card.toml"))]
     is_tuned = np.isin(names, tuned)
     for group, rows in {"the ten": is_tuned, "the other five": ~is_tuned}.items():
         both = compare(HeldOutPairs(np.unique(names[rows], return_inverse=True)[1]), *(v[rows] for v in models))
