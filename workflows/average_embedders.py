@@ -12,28 +12,8 @@ import argparse
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from train_embedder import kept_blocks
 
-from facecluster.models.embedder import AttentionEmbedder
-
-
-def average(first: dict[str, Tensor], second: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """(1 - share) of the first weights plus `share` of the second, as float16; the first network's depth."""
-    depths = [int(AttentionEmbedder.from_weights(w).settings["depth"]) for w in (first, second)]  # type: ignore[call-overload]
-    own = {at: i for i, at in enumerate(sorted(kept_blocks(*depths)))}
-    matching = {}
-    for name, value in second.items():
-        parts = name.split(".")
-        if parts[0] == "blocks":
-            if int(parts[1]) not in own:
-                continue
-            parts[1] = str(own[int(parts[1])])
-        matching[".".join(parts)] = value
-    return {
-        k: (v.float() * (1 - share) + matching[k].float() * share).half().contiguous() if v.is_floating_point() else v
-        for k, v in first.items()
-    }
+from facecluster.training.averaging import average
 
 
 def main() -> None:

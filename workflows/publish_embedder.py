@@ -41,6 +41,7 @@ from safetensors.torch import load_file
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.int8 import measure_ranges
 from facecluster.models.registry import WEIGHTS, AttentionModel, Card, fold_batch_norm, load_embedder
+from facecluster.training.reading import fit_reading
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "benchmarks"))
 from embedder_conditions import Conditions  # noqa: E402
@@ -107,7 +108,7 @@ def read(network: AttentionEmbedder, args: argparse.Namespace) -> Card:
     )  # fmt: skip
     names = np.array([s or "" for s in pq.read_table(args.faces, columns=["subject"])["subject"].to_pylist()])[held]
     vectors = AttentionModel(copy.deepcopy(network), card).embed(crops[held])
-    slope, intercept, mean, sd = fit(vectors, names, np.random.default_rng(0))
+    slope, intercept, mean, sd = fit_reading(vectors, names, np.random.default_rng(0))
     print(f"{len(names)} held-out faces; slope {slope:.3f}, intercept {intercept:.3f}; strangers {mean:.4f} +- {sd:.4f}")
     return replace(card, slope=slope, intercept=intercept, impostor_mean=mean, impostor_sd=sd)
 
@@ -166,30 +167,6 @@ lineage = "{LINEAGE}"
 recipe = "{args.recipe}"
 held_out_cosine = {held_out}  # to the teacher, crop and mirror summed
 '''
-
-
-def fit(vectors: np.ndarray, names: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:  # type: ignore[type-arg]
-    """Slope and intercept of the logistic fit, by maximum likelihood; mean and sd of cosines of strangers. No name ("") is a stranger."""
-    i, j = np.triu_indices(len(names), 1)
-    same = (names[i] == names[j]) & (names[i] != "")
-    other = rng.choice(np.flatnonzero(~same), min((~same).sum(), 1_000_000), replace=False)
-    strangers = np.einsum("ij,ij->i", vectors[i[other]], vectors[j[other]])
-    one = np.flatnonzero(same)
-    two = rng.choice(np.flatnonzero(~same & ((names[i] != "") | (names[j] != ""))), len(one))
-    pick = np.r_[one, two]
-    cosine = torch.tensor(np.einsum("ij,ij->i", vectors[i[pick]], vectors[j[pick]]), dtype=torch.float64)
-    target = torch.tensor(same[pick], dtype=torch.float64)
-    w = torch.tensor([10.0, -4.0], dtype=torch.float64, requires_grad=True)
-    solver = torch.optim.LBFGS([w], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        solver.zero_grad()
-        value = torch.nn.functional.binary_cross_entropy_with_logits(w[0] * cosine + w[1], target)
-        value.backward()
-        return value
-
-    solver.step(loss)
-    return float(w[0].detach()), float(w[1].detach()), float(strangers.mean()), float(strangers.std())
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from embedder_faces import augment, load_faces, occlude
+from embedder_faces import load_faces
 from embedder_teacher import Teacher
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -40,6 +40,9 @@ from torch import Tensor, nn
 
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import has_bf16
+from facecluster.training.augment import augment, occlude
+from facecluster.training.averaging import kept_blocks
+from facecluster.training.optimisers import Muon, move_mean, rate
 
 BF16 = has_bf16("cpu")  # where the processor only emulates it, it is several times slower than float32
 
@@ -107,16 +110,6 @@ def held_out(model: AttentionEmbedder, crops: NDArray[np.uint8], target: Tensor)
     return float(F.cosine_similarity(torch.cat(rows), target).mean())
 
 
-def rate(spent: float, warm: float = 0.01, fall: float = 0.5) -> float:
-    """Share of the full learning rate after `spent` (0 to 1) of the budget: warm up, hold, then fall linearly to zero; no fall at 0."""
-    return min(1.0, (spent + 1e-4) / warm, max(0.0, (1 - spent) / fall) if fall else 1.0)
-
-
-def kept_blocks(before: int, depth: int) -> dict[int, int]:
-    """Where the blocks of a network are once it is grown: place in the deeper network -> place before."""
-    return {round((i + 1) * depth / before) - 1: i for i in range(before)}
-
-
 def grow(student: AttentionEmbedder, depth: int) -> AttentionEmbedder:
     """The same function in a deeper network: blocks that add nothing yet, spread evenly between those there are."""
     settings = dict(student.settings)
@@ -155,38 +148,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--replay", type=int, default=40_000, help="labelled faces to keep in memory (140 kB each)")
     parser.add_argument("--stop-after", type=int, help="steps; to try a setting")
     return parser.parse_args()
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum whose step is made orthogonal by Newton-Schulz iterations (Jordan et al., 2024), with AdamW's root mean square of a step.
-
-    torch.optim.Muon iterates in bfloat16, which takes 30 times as long as float32 where the processor only emulates it (510 against 17 ms
-    for 768 x 256 on two AVX2 cores, 25 such matrices a step).
-    """
-
-    def __init__(self, params: Sequence[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                mean = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
-                mean.lerp_(p.grad, 1 - group["momentum"])
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(orthogonal(p.grad.lerp(mean, group["momentum"])), alpha=-0.2 * group["lr"] * max(p.shape) ** 0.5)
-
-
-def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly: five steps of the quintic iteration with the coefficients of Jordan et al."""
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = (wide.bfloat16() if BF16 else wide) / wide.norm().clamp_min(1e-7)
-    for _ in range(5):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
-    return (x.T if wide is not matrix else x).to(matrix.dtype)
 
 
 class Run:
@@ -243,10 +204,7 @@ class Run:
         for o in self.optimisers:
             o.step()
         self.step += 1
-        kept = min(self.args.average, self.step / (self.step + 10))
-        with torch.no_grad():
-            for mine, theirs in zip(self.mean.state_dict().values(), self.model.student.state_dict().values(), strict=True):
-                mine.lerp_(theirs, 1 - kept) if mine.is_floating_point() else mine.copy_(theirs)
+        move_mean(self.mean, self.model.student, min(self.args.average, self.step / (self.step + 10)))
         if not math.isfinite(float(loss.detach())):
             raise SystemExit("the loss is no longer a number: lower the rates and start from an older checkpoint")
         return {k: float(v.detach()) for k, v in parts.items()}

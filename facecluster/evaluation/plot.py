@@ -48,66 +48,69 @@ def roc_svg(curves: Mapping[str, Roc], groups: Mapping[str, Mapping[str, Roc]] |
         panel, more = _roc_panel(f"The same by {column}: pairs within each value", styled, first)
         if len(kinds) > MOST:
             more.append(f"{len(kinds) - MOST} more values with fewer pairs: see evaluation.json")
-            panel.append(_text("dim", LEFT, BASE + 66 + LINE * MOST, more[-1]))
+            panel.append(text("dim", LEFT, BASE + 66 + LINE * MOST, more[-1]))
         parts += [f'<g transform="translate(0 {height})">', *panel, "</g>"]
         told += more
         height += BASE + 66 + LINE * len(more) + 20
-    return _svg("Receiver operating characteristic", ". ".join(told), parts, height)
+    return svg("Receiver operating characteristic", ". ".join(told), parts, height)
 
 
 def _roc_panel(title: str, curves: Mapping[str, tuple[str, Roc]], first: int) -> tuple[list[str], list[str]]:
     """Axes from 10 to the power of `first` to 1, curves by style, and a legend; returns the parts and the text of the legend."""
-    parts = _frame(title, "false accept rate (logarithmic)", "true accept rate")
+    parts = frame(title, "false accept rate (logarithmic)", "true accept rate")
     for power in range(first, 1):
-        x = _x(1 - power / first)
+        x = x_of(1 - power / first)
         label = "1" if power == 0 else f"1e{power}"
-        parts += [_line("axis", x, TOP, x, BASE), _text("dim mid", x, BASE + 18, label)]
+        parts += [line("axis", x, TOP, x, BASE), text("dim mid", x, BASE + 18, label)]
     told = []
     for style, (name, curve) in curves.items():
         far, tar, _ = thinned(curve)
         points = [(1 - math.log10(f) / first, t) for f, t in zip(far, tar, strict=True) if f >= 10.0**first * (1 - 1e-9)]
         # the curve is a step function: between two measured rates it has the value at the lower rate
-        path = "".join(f"H{_x(u):.1f}V{_y(t):.1f}" for u, t in points[1:])
+        path = "".join(f"H{x_of(u):.1f}V{y_of(t):.1f}" for u, t in points[1:])
         if points:
-            parts.append(f'<path class="{style}" d="M{_x(points[0][0]):.1f} {_y(points[0][1]):.1f}{path}"/>')
+            parts.append(f'<path class="{style}" d="M{x_of(points[0][0]):.1f} {y_of(points[0][1]):.1f}{path}"/>')
         reached = [(rate, curve.tar[i]) for rate, i in zip(RATES, curve.at(RATES), strict=True) if rate * curve.different >= 1]
-        parts += [f'<circle class="dot-{style}" cx="{_x(1 - math.log10(r) / first):.1f}" cy="{_y(t):.1f}" r="4"/>' for r, t in reached]
+        parts += [f'<circle class="dot-{style}" cx="{x_of(1 - math.log10(r) / first):.1f}" cy="{y_of(t):.1f}" r="4"/>' for r, t in reached]
         told.append(
             f"{name}: " + (", ".join(f"{t:.3f} at 1e{round(math.log10(r))}" for r, t in reached) or "too few pairs for a rate of 0.01")
         )
-    return parts + _legend(told, list(curves)), told
+    return parts + legend(told, list(curves)), told
 
 
 def reliability_svg(found: Mapping[str, Calibration]) -> str:
     """Observed share over stated probability, both 0 to 1, for up to three kinds of statements by name; the diagonal is perfect."""
-    parts = _frame("Observed share over stated probability", "stated probability", "share that was right")
+    parts = frame("Observed share over stated probability", "stated probability", "share that was right")
     for tenth in range(0, 11, 2):
-        parts.append(_text("dim mid", _x(tenth / 10), BASE + 18, f"{tenth / 10:g}"))
-    parts.append(_line("guide", _x(0), _y(0), _x(1), _y(1)))
+        parts.append(text("dim mid", x_of(tenth / 10), BASE + 18, f"{tenth / 10:g}"))
+    parts.append(line("guide", x_of(0), y_of(0), x_of(1), y_of(1)))
     told = []
     for style, (name, calibration) in zip("abc", found.items(), strict=False):
         points = [(bin_.stated, bin_.observed) for bin_ in calibration.bins]
-        parts.append(f'<polyline class="{style}" points="{" ".join(f"{_x(u):.1f},{_y(v):.1f}" for u, v in points)}"/>')
-        parts += [f'<circle class="dot-{style}" cx="{_x(u):.1f}" cy="{_y(v):.1f}" r="4"/>' for u, v in points]
+        parts.append(f'<polyline class="{style}" points="{" ".join(f"{x_of(u):.1f},{y_of(v):.1f}" for u, v in points)}"/>')
+        parts += [f'<circle class="dot-{style}" cx="{x_of(u):.1f}" cy="{y_of(v):.1f}" r="4"/>' for u, v in points]
         told.append(f"{name}: expected calibration error {calibration.ece:.3f} ({calibration.count:,} statements)")
-    parts += _legend(told, list("abc"))
-    return _svg("Reliability diagram", ". ".join(told), parts)
+    parts += legend(told, list("abc"))
+    return svg("Reliability diagram", ". ".join(told), parts)
 
 
-def _frame(title: str, across: str, up: str) -> list[str]:
-    parts = [_text("", LEFT, TOP - 16, title), _text("mid dim", (LEFT + RIGHT) / 2, BASE + 42, across)]
+def frame(title: str, across: str, up: str) -> list[str]:
+    """The axes: a title, what lies across and up, and a scale of 0 to 1 upwards."""
+    parts = [text("", LEFT, TOP - 16, title), text("mid dim", (LEFT + RIGHT) / 2, BASE + 42, across)]
     parts.append(f'<text class="mid dim" transform="translate(16 {(TOP + BASE) / 2}) rotate(-90)">{escape(up)}</text>')
     for fifth in range(6):
-        y = _y(fifth / 5)
-        parts += [_line("axis", LEFT, y, RIGHT, y), _text("dim end", LEFT - 8, y + 4, f"{fifth / 5:g}")]
+        y = y_of(fifth / 5)
+        parts += [line("axis", LEFT, y, RIGHT, y), text("dim end", LEFT - 8, y + 4, f"{fifth / 5:g}")]
     return parts
 
 
-def _legend(lines: list[str], styles: list[str]) -> list[str]:
-    return [_text(f"dot-{style}", LEFT, BASE + 66 + LINE * i, line) for i, (style, line) in enumerate(zip(styles, lines, strict=False))]
+def legend(lines: list[str], styles: list[str]) -> list[str]:
+    """A line of a legend for each curve, by style."""
+    return [text(f"dot-{style}", LEFT, BASE + 66 + LINE * i, told) for i, (style, told) in enumerate(zip(styles, lines, strict=False))]
 
 
-def _svg(title: str, description: str, parts: list[str], height: int = HEIGHT) -> str:
+def svg(title: str, description: str, parts: list[str], height: int = HEIGHT) -> str:
+    """The whole drawing, with a title and a description for readers who do not see it."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
         f'aria-labelledby="title desc"><title id="title">{escape(title)}</title><desc id="desc">{escape(description)}</desc>'
@@ -115,17 +118,21 @@ def _svg(title: str, description: str, parts: list[str], height: int = HEIGHT) -
     return "\n".join([head, f"<style>{_STYLE}{_GROUPS}</style>", *parts, "</svg>"]) + "\n"
 
 
-def _x(share: float) -> float:
+def x_of(share: float) -> float:
+    """The place across in px of a share, 0 to 1."""
     return LEFT + (RIGHT - LEFT) * share
 
 
-def _y(share: float) -> float:
+def y_of(share: float) -> float:
+    """The place upwards in px of a share, 0 to 1."""
     return BASE + (TOP - BASE) * share
 
 
-def _line(style: str, x0: float, y0: float, x1: float, y1: float) -> str:
+def line(style: str, x0: float, y0: float, x1: float, y1: float) -> str:
+    """A line in the style of a class, between two places in px."""
     return f'<line class="{style}" x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"/>'
 
 
-def _text(style: str, x: float, y: float, text: str) -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+def text(style: str, x: float, y: float, words: str) -> str:
+    """Words in the style of some classes, at a place in px."""
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(words)}</text>'

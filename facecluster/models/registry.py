@@ -138,6 +138,13 @@ def load_network(model: str = "bundled") -> AttentionEmbedder | vit.VisionTransf
     return None if card.input is not None else _fitting(path, lambda: _network(path, card).eval())
 
 
+def network_of(path: Path, card: Card) -> AttentionEmbedder | vit.VisionTransformer:
+    """The network of a card at `path` in float32, its batch norms as they are. Raises ModelError if it can't be loaded."""
+    if card.input is not None:
+        raise ModelError(f"expected a model of torch, found an ONNX file beside {path}: choose one in safetensors")
+    return _fitting(path, lambda: _network(path, card))
+
+
 def _network(path: Path, card: Card) -> AttentionEmbedder | vit.VisionTransformer:
     weights = load_weights(path.with_suffix(".safetensors"), card.sha256)
     if card.settings.get("kind") == vit.KIND:

@@ -84,6 +84,18 @@ def is_vit(names: Iterable[str]) -> bool:
     return {"patch_embed.proj.weight", "pos_embed", "blocks.0.attn.qkv.weight", "head.weight"} <= set(names)
 
 
+def to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of such a network by timm's names: what `from_weights` takes."""
+    return {_theirs(name): value for name, value in weights.items()}
+
+
+def _theirs(name: str) -> str:
+    for theirs, ours in _OURS:
+        if f".{ours}" in name:
+            return name.replace(f".{ours}", f".{theirs}")
+    return name
+
+
 def _ours(name: str) -> str:
     for theirs, ours in _OURS:
         if f".{theirs}" in name:

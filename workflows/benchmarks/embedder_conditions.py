@@ -38,9 +38,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from facecluster.geometry import CROP, yaw
+from facecluster.training.augment import MASK, occlude
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from embedder_faces import MASK, occlude  # noqa: E402
 from embedder_teacher import Teacher  # noqa: E402
 
 Tar = dict[str, Any]  # tar, interval [low, high]; of children pairs_accepted; cosine_to_teacher

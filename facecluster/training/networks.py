@@ -1,0 +1,69 @@
+"""The networks that can be learnt, and their weights in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from facecluster.models.embedder import CROP, AttentionEmbedder
+from facecluster.models.folder import card_path
+from facecluster.models.registry import card_of, network_of
+from facecluster.models.vit import KIND, VisionTransformer, to_timm
+
+Network = AttentionEmbedder | VisionTransformer
+TINY = {"width": 192, "depth": 12, "mlp_ratio": 4, "patch": 8, "dim": 512}  # ViT-Ti/8
+
+
+def build(name: str, init: str | None = None) -> Network:
+    """A network by its name, with random weights, or that of a model with its weights. Raises ModelError for a model of another kind."""
+    if init is not None:
+        return network_of(card_path(init), card_of(init))
+    if name == "hybrid":
+        return AttentionEmbedder()
+    tokens = (CROP // TINY["patch"]) ** 2
+    network = VisionTransformer(**TINY, positions=tokens + 1, has_class=True)
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+    assert network.cls_token is not None
+    for p in (network.pos_embed, network.cls_token):
+        nn.init.trunc_normal_(p, std=0.02)
+    return network
+
+
+def dim_of(network: Network) -> int:
+    """Numbers of a vector."""
+    return network.head.out_features
+
+
+def settings_of(network: Network) -> dict[str, object]:
+    """The section [network] of a card."""
+    if isinstance(network, VisionTransformer):
+        return {"kind": KIND}
+    return {k: v for k, v in network.settings.items() if k != "dim"}
+
+
+def named_weights(network: Network) -> dict[str, Tensor]:
+    """The weights by the names that files have, in float16."""
+    state = {k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    return to_timm(state) if isinstance(network, VisionTransformer) else state
+
+
+def from_weights(weights: dict[str, Tensor]) -> Network:
+    """The network of weights by the names that files have, in float32."""
+    floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    return AttentionEmbedder.from_weights(floats) if "position" in floats else VisionTransformer.from_weights(floats)
+
+
+def save(weights: dict[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors."""
+    save_file(weights, path)
+
+
+def images_of(crops: Tensor) -> Tensor:
+    """Crops (n, 112, 112, 3) uint8 as the networks want them: (n, 3, 112, 112) float32."""
+    return crops.permute(0, 3, 1, 2).to(torch.float32)

@@ -1,0 +1,145 @@
+"""`facecluster train`: from faces to a model that can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from facecluster.errors import InputError
+from facecluster.models.folder import BUNDLED, card_path
+from facecluster.models.registry import card_of, load_embedder, load_weights
+from facecluster.training.accuracy import RATES, HeldOutPairs
+from facecluster.training.averaging import average
+from facecluster.training.config import TrainConfig
+from facecluster.training.faces import LearningFaces, Parts, part
+from facecluster.training.loop import CHECKPOINT, model_of, read_checkpoint
+from facecluster.training.networks import build, from_weights, named_weights
+from facecluster.training.publish import Published, Said, held_out_rows, publish
+
+LEAST_PEOPLE, LEAST_FACES = 6, 5  # with so many faces each, to fine-tune
+WORSE = 0.002  # of the true accept rate: a model that is worse by more than this is not kept
+ANCHOR = 10.0  # weight of the old model's vectors in the loss of fine-tuning
+SHARE = 0.5  # of the new weights in their mean with the old ones, at most
+FEWER = (1.0, 0.5, 0.25)  # of that share; the first with which the model is no worse is kept
+Learn = Callable[[TrainConfig, LearningFaces, Parts], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on the same people, whom neither learnt here; lists are in the order of accuracy.RATES."""
+
+    people: int
+    faces: int
+    before: list[float]
+    after: list[float]
+    low: list[float]  # ends of the interval at 95 % of after - before, over draws of the people
+    high: list[float]
+    share: float = 1.0  # of the new weights in the new model
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the new model is worse at no rate by more than WORSE."""
+        return all(a >= b - WORSE for a, b in zip(self.after, self.before, strict=True))
+
+    def lines(self) -> list[str]:
+        """A line for each rate."""
+        return [
+            f"true accept rate at {rate:g}: {b:.4f} before, {a:.4f} after ({a - b:+.4f}, 95 % {low:+.4f} to {high:+.4f})"
+            for rate, b, a, low, high in zip(RATES, self.before, self.after, self.low, self.high, strict=True)
+        ]
+
+
+def parts_of(faces: LearningFaces, config: TrainConfig) -> Parts:
+    """Which faces are learnt and which people are held out. Faces of nobody known count only for what a teacher says of them."""
+    return part(faces, config.hold_out, config.seed, min_faces=config.min_faces, unnamed=config.teacher is not None)
+
+
+def train(config: TrainConfig, faces: LearningFaces, out: Path, said: Said, learn: Learn) -> Published:
+    """Learn, and publish the mean of the weights.
+
+    Args:
+        config: the recipe.
+        faces: to learn from; some people are held out.
+        out: folder for the model, which gets the checkpoint and the log too.
+        said: what the user says of the model.
+        learn: runs `loop.learn` for these faces, here or in several processes.
+    """
+    parts = parts_of(faces, config)
+    learn(config, faces, parts)
+    weights, facts = learnt_weights(config, out)
+    return publish(weights, out, config, faces, parts, said, facts)
+
+
+def finetune_config(config: TrainConfig, model: str) -> TrainConfig:
+    """The recipe that goes on from a model: a low rate, its own vectors as an anchor, its batch norms as they are."""
+    return replace(config, init=model, teacher=model, freeze_norms=True, min_faces=max(config.min_faces, LEAST_FACES))
+
+
+def finetune(
+    config: TrainConfig, faces: LearningFaces, out: Path, said: Said, learn: Learn, share: float = SHARE
+) -> tuple[Published | None, Comparison]:  # fmt: skip
+    """Learn the names of a collection; publish the mean of old and new weights, unless it is worse on people who are held out.
+
+    Args:
+        config: as `finetune_config` gives it.
+        faces: of the collection.
+        out: folder for the model.
+        said: what the user says of the model.
+        learn: as for `train`.
+        share: of the new weights in the mean, 0 to 1; less of them is tried if the model is worse.
+
+    Raises:
+        InputError: too few people.
+    """
+    assert config.init is not None
+    enough = int((faces.counts() >= config.min_faces).sum())
+    if enough < LEAST_PEOPLE:
+        want = f"{LEAST_PEOPLE} people or more with a name and {config.min_faces} faces each"
+        raise InputError(f"expected {want} to fine-tune, found {enough} in {faces.source}: name more people, as with 'facecluster review'")
+    parts = parts_of(faces, config)
+    rows = held_out_rows(parts)
+    pairs = HeldOutPairs(faces.label[rows])
+    if not pairs:
+        found_people = len(pairs.names)
+        raise InputError(f"expected two people or more to hold out, found {found_people}: give a larger --hold-out, or name more people")
+    learn(config, faces, parts)
+    new, facts = learnt_weights(config, out)
+    path = card_path(config.init)
+    old = load_weights(path.with_suffix(".safetensors"), card_of(config.init).sha256)
+    crops = faces.take(rows)
+    before = load_embedder(config.init, "cpu").embed(crops)
+    for smaller in FEWER:
+        weights = average(old, new, share * smaller)
+        found = compare(pairs, before, model_of(from_weights(weights)).embed(crops), share * smaller)
+        if found.is_kept:
+            break
+    else:
+        return None, found
+    old_rates = {f"tar at far {rate:g}": round(tar, 4) for rate, tar in zip(RATES, found.before, strict=True)}
+    facts |= {"share_of_new_weights": found.share, "before": old_rates}
+    return publish(weights, out, config, faces, parts, said, facts), found
+
+
+def compare(pairs: HeldOutPairs, before: Any, after: Any, share: float = 1.0) -> Comparison:
+    """Two models by their vectors (n, dim), of length 1, of the same faces."""
+    draws = pairs.draws([before, after])
+    low, high = np.quantile(draws[:, 1] - draws[:, 0], [0.025, 0.975], axis=0)
+    old, new = (pairs.rates(vectors).tolist() for vectors in (before, after))
+    return Comparison(len(pairs.names), len(pairs.person), old, new, low.tolist(), high.tolist(), share)
+
+
+def learnt_weights(config: TrainConfig, out: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The mean of the weights in a checkpoint, by the names that files have, and facts about the training."""
+    state = read_checkpoint(out / CHECKPOINT)
+    network = build(config.network, config.init)
+    network.load_state_dict(state["mean"])
+    facts = {"steps": state["step"], "faces_seen": state["step"] * config.batch, "minutes": round(state["spent"] / 60, 1)}
+    return named_weights(network), facts
+
+
+__all__ = ["BUNDLED", "Comparison", "compare", "finetune", "finetune_config", "parts_of", "train"]

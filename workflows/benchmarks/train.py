@@ -1,0 +1,164 @@
+"""Measure `facecluster train`: from bundled weights and from scratch, an imbalanced draw, and fine-tuning on ten people.
+
+    python workflows/benchmarks/train.py --data ../shared/data --work /tmp/train --minutes 6 --threads 1
+
+named       the named people of faces_train.parquet, some held out by the command; from the bundled weights and from scratch
+imbalanced  of each of these people eight faces are kept apart; of the rest the k-th person, in a random order, gives 1 / k of what the
+            first one gives, two at least. From the bundled weights, as they are drawn and balanced. Measured on the
+            faces that were kept apart, by thirds of the people by what they gave, at the threshold of all
+finetune    ten people of faces_eval.parquet, as `--finetune bundled` does; measured on the other five
+
+The command runs as a user runs it. What is measured goes to results/train.json; runs that are there already in --work go on from their
+checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from embedder import load_faces
+from numpy.typing import NDArray
+
+from facecluster.evaluation.face_pairs import cosines, pairs
+from facecluster.evaluation.verify import roc
+from facecluster.models.registry import load_embedder
+from facecluster.training.accuracy import PARTS, RATES, HeldOutPairs
+from facecluster.training.config import TrainConfig
+from facecluster.training.faces import LearningFaces
+from facecluster.training.log import CSV, read_log
+from facecluster.training.read_faces import read_faces
+from facecluster.training.train import compare, parts_of
+
+APART, FEWEST = 8, 2  # faces of a person that are measured; that are learnt, at least
+TUNED = 10  # people of the evaluation file who are learnt
+WAYS = {"as drawn": [], "balanced": ["--balance", "1"]}
+
+
+def named(data: Path) -> pa.Table:
+    """Crops and people of the named part of the training faces."""
+    table = pq.read_table(data / "faces_train.parquet", columns=["subject", "crop"])
+    return table.filter(pc.is_valid(table["subject"]))
+
+
+def imbalanced(table: pa.Table, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    """Rows to learn, rows kept apart, and how many faces each person gives."""
+    rng = np.random.default_rng(seed)
+    people = np.array(table["subject"].to_pylist())
+    rows = {name: rng.permutation(np.flatnonzero(people == name)) for name in rng.permutation(np.unique(people)).tolist()}
+    rows = {name: r for name, r in rows.items() if len(r) >= APART + 40}
+    gives = {name: max(FEWEST, round((len(r) - APART) / (k + 1))) for k, (name, r) in enumerate(rows.items())}
+    learnt = [rows[name][APART : APART + n] for name, n in gives.items()]
+    return np.concatenate(learnt), np.concatenate([r[:APART] for r in rows.values()]), gives
+
+
+def train(source: Path, out: Path, options: argparse.Namespace, more: Sequence[str]) -> dict[str, Any]:
+    """Run the command; what it says, and how much it saw."""
+    command = [sys.executable, "-c", "from facecluster.cli import main; main()", "train", str(source), "-o", str(out), "--json"]
+    budget = ["--minutes", str(options.minutes), "--threads", str(options.threads), "--batch", str(options.batch)]
+    done = subprocess.run([*command, *budget, *more], stdout=subprocess.PIPE, text=True, check=True)
+    last = read_log(out / CSV)[-1]
+    said = json.loads(done.stdout)
+    return said | {"kept": said.pop("card") is not None, "faces_seen": int(last["faces"]), "minutes": round(float(last["minutes"]), 2)}
+
+
+def by_thirds(vectors: NDArray[np.float32], people: list[str], gives: dict[str, int]) -> dict[str, list[float]]:
+    """True accept rates at RATES of all, and of head, body and tail at the threshold of all."""
+    first, second, same = pairs(people)
+    similar = cosines(vectors, first, second)
+    curve = roc(similar, same)
+    at = curve.at(RATES)
+    owner = np.array(people)[first[same]]
+    found = {"all": [round(float(curve.tar[i]), 4) for i in at]}
+    order = sorted(gives, key=lambda name: -gives[name])
+    for part, names in zip(PARTS, np.array_split(np.array(order), len(PARTS)), strict=True):
+        mine = similar[same][np.isin(owner, names)]
+        found[part] = [round(float((mine >= curve.threshold[i]).mean()), 4) for i in at]
+    return found
+
+
+def write(table: pa.Table, path: Path) -> Path:
+    pq.write_table(table, path)
+    return path
+
+
+def measure_named(options: argparse.Namespace) -> dict[str, Any]:
+    source = write(named(options.data), options.work / "named.parquet")
+    faces = read_faces(str(source))
+    rows = parts_of(faces, TrainConfig()).held_out
+    before = HeldOutPairs(faces.label[rows]).accuracy(load_embedder("bundled", "cpu").embed(faces.take(rows)))
+    found: dict[str, Any] = {"before": None if before is None else before.to_dict()}
+    for way, more in {"from the bundled weights": ["--init", "bundled"], "from scratch": []}.items():
+        found[way] = train(source, options.work / way.replace(" ", "-"), options, more)
+    return found
+
+
+def measure_imbalanced(options: argparse.Namespace) -> dict[str, Any]:
+    table = named(options.data)
+    learnt, apart, gives = imbalanced(table)
+    source = write(table.take(learnt), options.work / "imbalanced.parquet")
+    rest = table.take(apart)
+    people = rest["subject"].to_pylist()
+    crops = LearningFaces(rest["crop"].to_pylist(), people, "kept apart")
+    every = crops.take(np.arange(len(crops)))
+    found: dict[str, Any] = {"faces": len(learnt), "people": len(gives), "most": max(gives.values()), "fewest": min(gives.values())}
+    found["before"] = {"apart": by_thirds(load_embedder("bundled", "cpu").embed(every), people, gives)}
+    for way, more in WAYS.items():
+        out = options.work / f"imbalanced-{way.replace(' ', '-')}"
+        said = train(source, out, options, ["--init", "bundled", "--hold-out", "0", *more])
+        card = str(out / "card.toml")
+        found[way] = said | {"apart": by_thirds(load_embedder(card, "cpu").embed(every), people, gives)}
+    return found
+
+
+def measure_finetune(options: argparse.Namespace) -> dict[str, Any]:
+    table = pq.read_table(options.data / "faces_eval.parquet", columns=["subject", "crop"])
+    people = sorted({name for name in table["subject"].to_pylist() if name})
+    tuned = np.random.default_rng(0).permutation(people)[:TUNED].tolist()
+    source = write(table.filter(pc.is_in(table["subject"], pa.array(tuned))), options.work / "ten.parquet")
+    out = options.work / "finetuned"
+    said = train(source, out, options, ["--finetune", "bundled"])
+    if not said["kept"]:
+        return said
+    crops, names, _ = load_faces(options.data / "faces_eval.parquet")
+    crops, names = crops[names != ""], names[names != ""]
+    models = [load_embedder(m, "cpu").embed(crops) for m in ("bundled", str(out / "card.toml"))]
+    is_tuned = np.isin(names, tuned)
+    for group, rows in {"the ten": is_tuned, "the other five": ~is_tuned}.items():
+        both = compare(HeldOutPairs(np.unique(names[rows], return_inverse=True)[1]), *(v[rows] for v in models))
+        said[group] = {"before": both.before, "after": both.after, "difference, 95 %": [both.low, both.high]}
+    return said
+
+
+MEASURES = {"named": measure_named, "imbalanced": measure_imbalanced, "finetune": measure_finetune}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--only", choices=MEASURES, nargs="*", default=list(MEASURES))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "train.json")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    result = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    for name in options.only:
+        result[name] = MEASURES[name](options)
+        options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
