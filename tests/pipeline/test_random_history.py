@@ -13,7 +13,7 @@ import pytest
 WORKFLOW = Path(__file__).parents[2] / "workflows" / "random_history.py"
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, 6])  # one that was once wrong
 def test_a_random_history_is_as_it_is_meant(seed: int) -> None:
     words = [sys.executable, str(WORKFLOW), "--seeds", "1", "--first", str(seed), "--acts", "300"]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
