@@ -223,7 +223,10 @@ def _side(view: PeopleView, row: int, *, more: bool) -> Answer:
 
 
 def _decision(view: PeopleView, d: Decision) -> Answer:
+    people = view.current.people
+    number = people.index(d.person) if d.person else None
     return {
+        "who": "" if number is None else people.names[number] or "",  # as the person is called now
         "id": d.id, "batch": d.batch or "", "at": d.at, "act": d.act, "name": d.name, "person": d.person or "", "faces": len(d.faces),
         "face": next((f for f in d.faces if f in view.run_data.rows), ""),
         "other": next((f for f in d.others if f in view.run_data.rows), ""),

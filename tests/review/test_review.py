@@ -210,7 +210,7 @@ def test_each_action_is_one_line_of_the_journal_and_takes_effect_at_once(page: P
     assert len(page.people()) == 6 and page.people(show="ignored") == []
     assert page.lines() == 6
     held = page.get("history")["decisions"]
-    assert [d["act"] for d in held] == ["split", "name"]
+    assert [(d["act"], d["who"]) for d in held] == [("split", ""), ("name", "Ann Lee")]
     page.act(act="undo", of=held[1]["id"])
     assert page.people(show="named") == []
 

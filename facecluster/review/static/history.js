@@ -16,7 +16,7 @@ function line(d) {
   return el(
     "li", { "data-id": d.id },
     d.face ? crop(d.face, 48) : null, d.other ? crop(d.other, 48) : null,
-    el("span", { class: "grow" }, el("strong", {}, describe(d)), el("span", { class: "dim" }, ` ${count(d.faces, "face")} ${d.person}`)),
+    el("span", { class: "grow" }, el("strong", {}, describe(d)), el("span", { class: "dim" }, ` ${count(d.faces, "face")}${d.who && d.act !== "name" ? ` of ${d.who}` : ""}`)),
     el("time", { class: "dim", datetime: d.at }, Number.isNaN(time.getTime()) ? d.at : time.toLocaleString()),
     el("button", { type: "button", class: "small", key: `undo-${d.id}`, "aria-label": `Undo: ${describe(d)}`, onclick: undo }, "Undo"),
   );
