@@ -44,7 +44,8 @@ def embed(
         click.echo(f"warning: {line!r}", err=True)
     for line in done.notes:
         click.echo(f"note: {printable(line)}", err=True)
-    known = f", {done.collected.known:,} known before" if done.collected.known else ""
+    before = done.collected.new + done.collected.known - done.photos  # a run that was stopped leaves known photos to look at
+    known = f", {before:,} known before" if before > 0 else ""
     click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
     for line in done.collected.passed_over:
         click.echo(f"passed over: {printable(line)}", err=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from facecluster.cli import main
 from facecluster.demo import make_collection
+from facecluster.photos.collect import collect
 from facecluster.store import FACES, PHOTOS, Store, embeddings_schema, table_of
 
 
@@ -97,3 +99,15 @@ def first_person(store: Store) -> str:
 def test_other_settings_stop_the_run(whole: Store, photos: str) -> None:
     result = CliRunner().invoke(main, ["embed", photos, "-o", whole.url, "--threshold", "0.9"])
     assert result.exit_code == 1 and "threshold" in result.stderr
+
+
+def test_photos_that_a_stopped_run_only_planned_were_not_known(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.new("RGB", (64, 64), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    collect([str(tmp_path)], store)  # stopped after this
+    done = CliRunner().invoke(main, ["embed", str(tmp_path), "-o", store.url])
+    assert "3 photos looked at: 0 faces" in done.output, done.output
+    done = CliRunner().invoke(main, ["embed", str(tmp_path), "-o", store.url])
+    assert "0 photos looked at, 3 known before: 0 faces" in done.output, done.output
