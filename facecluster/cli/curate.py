@@ -9,7 +9,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, model_option, renamed_option, where_option
-from facecluster.cli.printing import printable
+from facecluster.cli.printing import print_decisions_to_come, printable
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def command(
 
     place = Store(store)
     place.check()
+    print_decisions_to_come(place)
     card = card_in(place, EmbedConfig(model=model))
     bounds = {} if min_margin is None else {"min_margin": min_margin}
     config = CurateConfig(

@@ -10,7 +10,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option, renamed_option
-from facecluster.cli.printing import printable
+from facecluster.cli.printing import print_decisions_to_come, printable
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def command(
         raise InputError(f"expected either -o DIR or (for xmp) --beside or --embed, found {several}: give one of them")
     place = Store(store)
     place.check()
+    print_decisions_to_come(place)
     library = read_photo_library(place, model_name(model), min_probability=min_probability)
     videos = 0
     if kind in _PHOTOS_ONLY:

@@ -12,6 +12,7 @@ from facecluster.errors import shell
 if TYPE_CHECKING:
     from facecluster.people import ReconciledRun
     from facecluster.photos.gone import GoneFolder
+    from facecluster.store import Store
 
 
 def printable(text: str) -> str:
@@ -27,6 +28,16 @@ def print_changes(reconciled: ReconciledRun, *, err: bool = False) -> None:
         click.echo(f"note: {printable(note)}", err=True)
     for line in reconciled.churn.lines():
         click.echo(printable(line), err=err)
+
+
+def print_decisions_to_come(store: Store) -> None:
+    """Say on stderr that what the user said since the last grouping is not in what is shown or written."""
+    from facecluster.people import decisions_to_come
+    from facecluster.report.text import plural
+
+    if found := decisions_to_come(store):
+        what = f"{plural(len(found), 'decision')} since the last grouping ({', '.join(sorted({d.act for d in found}))})"
+        click.echo(f"note: {what} will count after 'facecluster cluster {shell(store.url)}'", err=True)
 
 
 def gone_line(folder: GoneFolder) -> str:

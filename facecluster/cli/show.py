@@ -8,7 +8,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option, where_option
-from facecluster.cli.printing import printable
+from facecluster.cli.printing import print_decisions_to_come, printable
 
 
 @click.command("show")
@@ -46,6 +46,7 @@ def command(
         raise InputError("expected --copy-to or --link-to, found both: give one of them")
     place = Store(store)
     place.check()
+    print_decisions_to_come(place)
     library = read_photo_library(place, model_name(model), min_probability=min_probability, include_ignored=True)
     wanted = {library.recognition.find(text) for text in (person, *also)}
     barred = {library.recognition.find(text) for text in without}

@@ -28,6 +28,7 @@ from facecluster.people.previous_grouping import PreviousGrouping, find_previous
 from facecluster.people.reconcile import (
     PreparedDecisions,
     ReconciledRun,
+    decisions_to_come,
     is_all_taken_in,
     people_with_current_names,
     prepare_decisions,
@@ -43,7 +44,7 @@ from facecluster.photos.followed import read_followed
 
 __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
-    "all_runs", "choose_stand_ins", "current_run", "find_previous_grouping", "follow_faces", "named_faces",
+    "all_runs", "choose_stand_ins", "current_run", "decisions_to_come", "find_previous_grouping", "follow_faces", "named_faces",
     "people_with_current_names", "prepare_decisions", "read_confirmed_labels", "read_current_people", "read_followed", "read_people",
     "is_all_taken_in", "read_unclear", "reconcile", "return_to", "save_decisions", "save_run",
 ]  # fmt: skip

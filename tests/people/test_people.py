@@ -705,3 +705,16 @@ def test_a_clock_that_was_behind_hides_no_name(tmp_path: Path) -> None:
     assert "Ada" in call("show", store.url, "Ada").output + call("people", store.url).output
     call("export", store.url, "--format", "csv", "--out", str(tmp_path / "out"))
     assert "Ada" in (tmp_path / "out" / "people.csv").read_text()
+
+
+def test_what_is_written_says_that_a_merge_waits_for_the_next_grouping(tmp_path: Path) -> None:
+    store, ids, _ = syn.ungrouped_store(tmp_path, (6, 5))
+    call("cluster", store.url)
+    call("name", store.url, ids[0], "Ada")
+    said = "1 decision since the last grouping (merge) will count after 'facecluster cluster"
+    commands = (["show", store.url, "Ada"], ["export", store.url, "--format", "csv", "--out", str(tmp_path / "out")])
+    assert all("since the last grouping" not in call(*command).stderr for command in commands)
+    call("merge", store.url, ids[0], ids[-1])
+    assert all(said in call(*command).stderr for command in commands)
+    call("cluster", store.url)
+    assert all("since the last grouping" not in call(*command).stderr for command in commands)
