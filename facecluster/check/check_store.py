@@ -25,6 +25,11 @@ class Checked:
         return [finding for finding in self.findings if finding.serious and finding.path not in self.repaired]
 
 
+def is_store(store: Store) -> bool:
+    """Whether there is a store, or the tables of one whose store.json is lost."""
+    return not list(records.check_store_file(store)) or bool(shards.tables(store))
+
+
 def check(store: Store, *, mend: bool = False, tick: Callable[[int, int], None] = lambda done, total: None) -> Checked:
     """Read every shard, run, decision and index of a store, and compare it with its digest and with what belongs to it.
 
@@ -34,12 +39,10 @@ def check(store: Store, *, mend: bool = False, tick: Callable[[int, int], None] 
         tick: called after each shard with how many were read, and of how many.
 
     Raises:
-        StoreError: there is no store, or it is of a newer format.
+        StoreError: it is of a newer format, or can't be read now, or repairs can't be written.
     """
     findings = list(records.check_store_file(store))
     found = shards.tables(store)
-    if findings and not found:
-        store.check()  # says that it is no store at all
     findings += shards.check_shards(store, found, tick)
     damaged = {finding.path for finding in findings if finding.serious}
     findings += shards.check_references(store, found, damaged)

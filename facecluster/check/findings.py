@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+AGAIN = "Check again; if it stays so, copy the store to another disk"
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
 
 class Repair(StrEnum):
     """What --repair does with a file."""

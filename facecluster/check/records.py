@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from facecluster.check.findings import Finding, Repair
+from facecluster.check.findings import AGAIN, Finding, Repair, one_line
 from facecluster.decisions import read
 from facecluster.errors import StoreError
 from facecluster.people.runs import POINTER, read_run
@@ -39,8 +39,9 @@ def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
     store.fs.invalidate_cache()
     paths = [str(path)[len(store.root) + 1 :] for path in sorted(map(str, store.fs.find(store.root)))]
     yield from _check_runs(store, paths, damaged)
-    for note in _notes_of_journal(store):
-        yield Finding(path="decisions.jsonl", problem=note, next="What it said is lost: say it again", repair=Repair.NOTHING)
+    for note in read(store).notes:  # as a crash in the middle of a line leaves: every command passes over it
+        text = "What it said is lost: say it again"
+        yield Finding(path="decisions.jsonl", problem=note, next=text, repair=Repair.NOTHING, serious=False)
     for path in paths:
         kind = next((kind for kind in _FITTED if fnmatchcase(path, kind)), None)
         if kind is not None and not _is_json(store, path):
@@ -58,11 +59,11 @@ def _check_runs(store: Store, paths: list[str], damaged: set[str]) -> Iterator[F
             text = "That run is lost. 'facecluster cluster' makes a new one; names are in the journal"
             yield Finding(path=f"runs/{number:05d}/run.json", problem=error, next=text, repair=Repair.ASIDE)
     pointer = "/".join(POINTER)
-    errors: tuple[type[Exception], ...] = (*store.io_errors, KeyError, TypeError)
+    errors = (ValueError, KeyError, TypeError)
     if not whole and pointer not in paths:
         return
     try:
-        now = json.loads(store.fs.cat_file(store.path(*POINTER)))["run"]
+        now = json.loads(_bytes(store, pointer))["run"]
         error = "" if whole.get(now) == "" else f"it names run {now!r}, which is damaged or not there"
     except errors:
         error = "it can't be read"
@@ -80,6 +81,7 @@ def whole_runs(store: Store, paths: list[str], damaged: set[str]) -> dict[int, s
             continue
         number, needed = int(folder), [f"runs/{folder}/{table}/part-00000.parquet" for table in ("identities", "people")]
         missing = [name for name in needed if name not in paths or name in damaged]
+        _bytes(store, path)
         try:
             whole = read_run(store, number) is not None
             found[number] = f"its {missing[0]} is damaged or not there" if missing else "" if whole else "it is not there"
@@ -88,31 +90,33 @@ def whole_runs(store: Store, paths: list[str], damaged: set[str]) -> dict[int, s
     return found
 
 
-def _notes_of_journal(store: Store) -> list[str]:
-    try:
-        return read(store).notes
-    except StoreError as e:
-        return [str(e)]
-
-
 def _is_json(store: Store, path: str) -> bool:
     try:
-        json.loads(store.fs.cat_file(store.path(path)))
+        json.loads(_bytes(store, path))
         return True
-    except store.io_errors:
+    except ValueError:
         return False
 
 
+def _bytes(store: Store, path: str) -> bytes:
+    """The bytes of a file; none if it is not there. Raises StoreError if it can't be read: that may pass, and damages nothing."""
+    try:
+        return bytes(store.fs.cat_file(store.path(path)))
+    except FileNotFoundError:
+        return b""
+    except store.io_errors as e:
+        raise StoreError(f"expected to read {store.path(path)}, found: {one_line(e)}. {AGAIN}") from e
+
+
 def _check_index(store: Store, manifests: list[str]) -> Iterator[Finding]:
-    errors: tuple[type[Exception], ...] = (*store.io_errors, AttributeError, StoreError)
     for path in manifests:
         folder, error = path.rsplit("/", 1)[0], ""
         try:
-            sums = json.loads(store.fs.cat_file(store.path(path))).get("sha256", {})
+            sums = json.loads(_bytes(store, path)).get("sha256", {})
             for name, digest in sums.items():
-                if hashlib.sha256(store.fs.cat_file(store.path(folder, name))).hexdigest() != digest:
+                if hashlib.sha256(_bytes(store, f"{folder}/{name}")).hexdigest() != digest:
                     error = f"its {name} has changed since it was written"
-        except errors as e:
-            error = " ".join(str(e).split())
+        except (ValueError, AttributeError) as e:
+            error = one_line(e)
         if error:
             yield Finding(path=path, problem=error, next="'facecluster match' makes the index anew", repair=Repair.ASIDE)

@@ -4,11 +4,14 @@ but what commands that were stopped left."""
 from __future__ import annotations
 
 import json
+from itertools import count
 
-from facecluster.check.findings import Finding, Repair
+from facecluster.check.findings import Finding, Repair, one_line
 from facecluster.check.records import whole_runs
 from facecluster.check.shards import kind_of
+from facecluster.errors import StoreError
 from facecluster.people.runs import POINTER, make_current, read_run
+from facecluster.permissions import make_private_folder
 from facecluster.store import FORMAT, KIND, STORE_FILE, Store
 
 FOLDER = "damaged"
@@ -16,6 +19,13 @@ FOLDER = "damaged"
 
 def repair(store: Store, findings: list[Finding]) -> list[str]:
     """Do what can be done about findings of `check`, under the store's lock; gives the paths that were repaired."""
+    try:
+        return _repair(store, findings)
+    except store.io_errors as e:
+        raise StoreError(f"expected to write in {store.url}, found: {one_line(e)}. Correct that and repair again") from e
+
+
+def _repair(store: Store, findings: list[Finding]) -> list[str]:
     done = []
     for finding in findings:
         if finding.repair is Repair.ASIDE:
@@ -54,8 +64,10 @@ def _set_aside(store: Store, path: str) -> None:
     if kind_of(path.rsplit("/", 1)[0]) is None and not store.exists(path):
         return
     if store.exists(path):
-        target = store.path(FOLDER, path)
-        store.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        number = next(n for n in count() if not store.exists(FOLDER, path + (f".{n}" if n else "")))  # one of an earlier repair stays
+        target = store.path(FOLDER, path + (f".{number}" if number else ""))
+        if store.is_local:
+            make_private_folder(target.rsplit("/", 1)[0], store.root)
         store.fs.mv(store.path(path), target)
 
 

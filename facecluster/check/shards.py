@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facecluster.check.findings import Finding, Repair
+from facecluster.check.findings import AGAIN, Finding, Repair, one_line
 from facecluster.errors import StoreError
 from facecluster.people.runs import BOX, PEOPLE, RETIRED
 from facecluster.photos.followed import FOLLOWED_TABLE
@@ -89,14 +89,23 @@ def _check_shard(store: Store, table: str, shard: str) -> Iterator[Finding]:
     assert kind is not None
     try:
         data = bytes(store.fs.cat_file(store.path(path)))
+    except FileNotFoundError:  # deleted meanwhile
+        return
+    except store.io_errors as e:  # a fault of the disk or the network may pass: nothing is set aside for it
+        yield Finding(path=path, problem=f"can't be read now: {one_line(e)}", next=AGAIN, repair=Repair.NOTHING)
+        return
+    try:
         sealed, rows = check_file(data), read_parquet(io.BytesIO(data))
         stamp_of(rows.schema.metadata or {}, path)
         if kind.schema is not None:
             in_schema(kind.schema, rows)
         elif table.startswith("embeddings/"):
             _check_vectors(rows)
-    except (*store.io_errors, StoreError, KeyError, TypeError, pa.ArrowException) as e:
-        why = f"it lacks {e}" if isinstance(e, KeyError) else " ".join(str(e).split()) or type(e).__name__
+    except StoreError as e:  # of a newer format
+        yield Finding(path=path, problem=one_line(e), next="Nothing is done to it", repair=Repair.NOTHING)
+        return
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as e:  # the bytes are here: they are wrong
+        why = f"it lacks {e}" if isinstance(e, KeyError) else one_line(e)
         yield Finding(path=path, problem=why, next=kind.next, repair=kind.repair)
         return
     if not sealed:

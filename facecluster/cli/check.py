@@ -21,24 +21,27 @@ from facecluster.errors import shell
 @json_option
 @handle_errors
 def command(store: str, repair: bool, as_json: bool) -> None:
-    """Read everything in STORE, and say what is not as it was written.
+    """Read the tables, runs and decisions of STORE, and say what is not as it was written.
 
-    Each shard has a digest (SHA-256), so that one changed bit is found. Shards are also compared with each other; runs, decisions and the
-    index of match are read. For each damaged file this says what is lost, or which command makes it anew.
+    Each shard of a table has a digest (SHA-256), so that one changed bit in it is found; so have the files of match's index. The journal
+    of decisions and people.csv have none: they are read, but another name in them is not seen. For each damaged file this says what is
+    lost, or which command makes it anew.
 
     With --repair, damaged files go into the folder 'damaged' of the store, the newest whole run becomes the current one, and what
-    stopped commands left is deleted. Then 'facecluster run' makes the rest anew. Your decisions and names are never changed.
+    stopped commands left is deleted. The journal is never changed. A file that can't be read now, or is of a newer version, stays.
 
     Exit code: 0 if nothing is damaged, or all was repaired; else 1.
 
     Example: facecluster check ~/people
     """
-    from facecluster.check import check
+    from facecluster.check import check, is_store
     from facecluster.cli.progress import open_progress_bar
     from facecluster.report.text import plural
     from facecluster.store import Store
 
     place = Store(store)
+    if not is_store(place):
+        place.check()  # says that it is none
     with place.lock() if repair else nullcontext(), open_progress_bar("shards") as bar:
         found = check(place, mend=repair, tick=bar)
     if as_json:
@@ -55,9 +58,7 @@ def command(store: str, repair: bool, as_json: bool) -> None:
         for (problem, what), number in small.items():
             click.echo(f"{plural(number, 'file')}: {problem}. {what}" + (" (done)" if repair else ""))
         bad = len([f for f in found.findings if f.serious])
-        click.echo(f"{plural(found.shards, 'shard')} read: {'all as they were written' if not bad else plural(bad, 'problem')}")
-        if found.damage and not repair:
+        click.echo(f"{plural(found.shards, 'shard')} read: {'as they were written' if not bad else plural(bad, 'problem')}")
+        if not repair and any(f.repair != "nothing" for f in found.damage):
             click.echo(f"next: facecluster check {shell(store)} --repair")
-        elif repair and bad:
-            click.echo(f"next: facecluster run, with the photos in their places, into {shell(store)}")
     sys.exit(1 if found.damage else 0)

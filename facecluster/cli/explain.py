@@ -16,7 +16,8 @@ from facecluster.cli.progress import progress_bar
 @click.command("explain")
 @click.argument("store")
 @click.argument("who", nargs=-1)
-@click.option("-o", "--out", metavar="DIR", help="Folder for a picture of each face, with the map of where the model looks on it.")
+@click.option("-o", "--out", metavar="DIR", help="Folder for a picture of each face, with the map of where the model looks on it. Pictures "
+              "there that an earlier call made of other faces are deleted.")
 @click.option("--max-faces", type=click.IntRange(1), default=100, show_default=True, help="Most faces; of more, some spread evenly.")
 @click.option(
     "--method", type=click.Choice(["sensitivity", "rollout", "pooling", "occlusion"]), default="sensitivity", show_default=True,

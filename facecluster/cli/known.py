@@ -47,8 +47,9 @@ def command(pictures: str, store: str, sure: float, device: str, as_json: bool) 
     if run is None:
         raise StoreError(f"expected people in {store}, found none: run 'facecluster cluster {shell(store)}' first")
     embed = EmbedConfig(model=run.model)
-    check_vectors(place, embed, place.shards(embed.table())[:1])
-    found_pictures = list(find_pictures(pictures, run.model))
+    first = place.shards(embed.table())[:1]
+    check_vectors(place, embed, first)
+    found_pictures = list(find_pictures(pictures, run.model, place.stamp(embed.table(), first[0]) if first else None))
     with place.lock(), progress_bar("pictures", len(found_pictures)) as tick:
         found = take_in(place, found_pictures, embed, device=device, sure=sure, tick=tick)
     rows: list[dict[str, Any]] = [

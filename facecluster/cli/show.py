@@ -60,6 +60,7 @@ def command(
     if out is not None:
         left_out = [row for row in copy_photos(((p, "") for p in found), out, link=link_to is not None) if row.why]
         out.finish()
+    failed = sum(row.failed for row in left_out)
     if as_json:
         people = library.recognition.people
         rows = [{"photo_id": p.photo_id, "uris": p.uris, "taken_at": p.taken_at or None,
@@ -69,6 +70,7 @@ def command(
         skipped = [{"photo": row.uri, "why": row.why} for row in left_out]
         missing = [p.uris[0] for p in gone]
         click.echo(json.dumps(query | {"photos": rows, "gone": missing, "out": files, "left_out": skipped}, indent=1))
+        _need_all(failed)
         return
     for photo in photos:
         click.echo(printable(photo.uris[0]))
@@ -80,3 +82,11 @@ def command(
     if gone:
         those = plural(len(gone), "photo more that is", "photos more that are")
         click.echo(f"left out: {those} gone, see 'facecluster prune {shell(store)} --dry-run'", err=True)
+    _need_all(failed)
+
+
+def _need_all(failed: int) -> None:
+    from facecluster.errors import WriteError
+
+    if failed:
+        raise WriteError(f"expected to write every photo, found that the system refused {failed:,}: correct that and do it again")

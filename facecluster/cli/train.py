@@ -107,6 +107,8 @@ def command(
     if finetune:
         config = train.finetune_config(config, finetune)
     source = store or data or ""
+    if not _rank():
+        train.check_folder(folder)
     faces = _read(source)
     if _rank():
         _work(config, source, str(folder), faces)

@@ -69,12 +69,17 @@ class OutputFolder:
         path = self._path_to_write(name, digest)
         if path is None or self.dry_run:
             return
+        with self._errors(name):
+            self._put(path, data)
+
+    @staticmethod
+    def _put(path: Path, data: bytes) -> None:
+        """Write a file, whole or not at all."""
         beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
         try:
-            with self._errors(name):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                beside.write_bytes(data)
-                os.replace(beside, path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(data)
+            os.replace(beside, path)
         finally:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
@@ -93,7 +98,8 @@ class OutputFolder:
                 with self._errors(name):
                     os.replace(beside, path)
         finally:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
     def link(self, name: str, target: str) -> None:
         """Make a symbolic link to a file."""
@@ -101,10 +107,14 @@ class OutputFolder:
         if path is None or self.dry_run:
             return
         beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
-        with self._errors(name):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.symlink(target, beside)
-            os.replace(beside, path)
+        try:
+            with self._errors(name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.symlink(target, beside)
+                os.replace(beside, path)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
     def keep_existing(self, name: str, digest: str) -> bool:
         """Whether an earlier export wrote this content and the file still exists, by the manifest and its size. If so, the file is kept."""
@@ -141,8 +151,7 @@ class OutputFolder:
             rows[name] = {"to": self.kind, "is": digest, "size": str((self.folder / name).lstat().st_size)}
         text = json.dumps({"kind": "facecluster export", "files": rows}, indent=0, sort_keys=True)
         with self._errors(MANIFEST):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / MANIFEST).write_text(text, encoding="utf-8")
+            self._put(self.folder / MANIFEST, text.encode())
         return len(gone)
 
     def _path_to_write(self, name: str, digest: str) -> Path | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -208,7 +209,7 @@ def _export_one(
     if not dry_run:
         if make_folder:
             _make_folder(target.parent)
-        _replace(target, after if after is not None else before or b"", before if there == target else None)
+        _replace(target, after if after is not None else before or b"", before if there == target else None, among_photos=not make_folder)
     return SidecarResult(uri, str(target), "new" if before is None else "merged", len(faces))
 
 
@@ -241,16 +242,15 @@ def _sidecar_name(name: str, among: Callable[[], Counter[str]]) -> str:
 
 def _make_folder(folder: Path) -> None:
     try:
-        with as_user():
-            folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise WriteError(f"expected to make {folder}, found: {e.strerror}. Check permissions and space") from e
 
 
-def _replace(path: Path, data: bytes, before: bytes | None) -> None:
+def _replace(path: Path, data: bytes, before: bytes | None, *, among_photos: bool) -> None:
     """Write a file that held `before`, or did not exist; not if another program has saved it since."""
     try:
-        with as_user():
+        with as_user() if among_photos else nullcontext():
             replaced = replace_file(str(path), data, before)
     except OSError as e:
         raise WriteError(f"expected to write {path}, found: {e.strerror}. Check permissions and space") from e

@@ -12,6 +12,10 @@ import quopri
 import re
 from collections.abc import Iterator
 
+# of texts in vCard 2.1; of the names that Python has for codecs, most are of something else
+_CHARSETS = re.compile(
+    r"(?i)utf-8|us-ascii|iso-8859-(?:[1-9]|1[013456])|windows-125[0-8]|shift_jis|euc-jp|euc-kr|gb2312|gbk|gb18030|big5|koi8-[ru]"
+)
 Property = tuple[str, dict[str, str], str]
 
 
@@ -34,15 +38,16 @@ def contacts(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _properties(text: str) -> Iterator[Property]:
     """The properties of the file, with upper-case names and parameters; a line that begins with a blank goes on with the one before."""
-    lines: list[str] = []
+    lines: list[list[str]] = []  # parts of each, joined at the end: a photo has thousands
     for line in text.splitlines():
         if line[:1] in (" ", "\t") and lines:
-            lines[-1] += line[1:]
-        elif lines and lines[-1].endswith("=") and "QUOTED-PRINTABLE" in lines[-1].partition(":")[0].upper():
-            lines[-1] = lines[-1][:-1] + line
+            lines[-1].append(line[1:])
+        elif lines and lines[-1][-1].endswith("=") and "QUOTED-PRINTABLE" in lines[-1][0].partition(":")[0].upper():
+            lines[-1][-1] = lines[-1][-1][:-1]
+            lines[-1].append(line)
         else:
-            lines.append(line)
-    for line in lines:
+            lines.append([line])
+    for line in map("".join, lines):
         head, colon, value = line.partition(":")
         name, *rest = head.split(";")
         if colon:
@@ -59,10 +64,8 @@ def _text(value: str, parameters: dict[str, str]) -> str:
 
 
 def _charset(parameters: dict[str, str]) -> str:
-    try:
-        return "".encode(parameters.get("CHARSET", "utf-8")).decode() or parameters.get("CHARSET", "utf-8")
-    except LookupError:
-        return "utf-8"
+    stated = parameters.get("CHARSET", "utf-8")
+    return stated if _CHARSETS.fullmatch(stated) else "utf-8"
 
 
 def _photo(value: str, parameters: dict[str, str]) -> bytes | None:

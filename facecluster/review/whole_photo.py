@@ -86,6 +86,9 @@ def picture(view: PeopleView, number: int) -> bytes:
         if is_video_name(uri):
             why = why or f"{one_line(uri)} is a video, which this page does not show"
             continue
+        if uri.startswith(("http://", "https://")):  # it may be another's store, which must not make this machine ask anybody
+            why = why or f"{one_line(uri)} is on the web, from where this page fetches nothing"
+            continue
         try:
             photo = open_photo(read_file(uri), max_side=SIDE, orientation=place["orientation"])
         except PhotoError as e:

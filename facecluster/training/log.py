@@ -62,6 +62,12 @@ def read_log(path: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if all(v is not None for v in row.values())]
 
 
+def is_log(path: Path) -> bool:
+    """Whether a file begins as the log of a training."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(200).startswith(",".join(COLUMNS))
+
+
 def curves_svg(rows: Sequence[Mapping[str, str]]) -> str:
     """Loss, as a share of its largest value, and accuracy on people who are held out, over the steps."""
     last = max((int(row["step"]) for row in rows), default=1)

@@ -85,6 +85,9 @@ def _read_parquet(files: list[Path], source: str) -> LearningFaces:
     names: list[str | None] = []
     splits: dict[str, str] = {}
     for path in files:
+        split = _SPLITS.get(path.stem.split("-", 1)[0])
+        if split == UNUSED:
+            continue
         try:
             schema = pq.read_schema(path)
             crop, person = (next((c for c in wanted if c in schema.names), None) for wanted in (_CROPS, _PEOPLE))
@@ -97,7 +100,6 @@ def _read_parquet(files: list[Path], source: str) -> LearningFaces:
         crops += [(c.get("bytes") if isinstance(c, dict) else c) or b"" for c in table[crop].to_pylist()]
         of_file = [None if p is None or p == "" else str(p) for p in table[person].to_pylist()]
         names += of_file
-        split = _SPLITS.get(path.stem.split("-", 1)[0])
         if split:
             splits |= {name: split for name in of_file if name}
     return LearningFaces(crops, names, source, splits)
@@ -106,7 +108,7 @@ def _read_parquet(files: list[Path], source: str) -> LearningFaces:
 def _read_folders(top: Path, tick: Tick) -> LearningFaces:
     first = _folders(top)
     stated = {p.name for p in first} <= set(_SPLITS) and any(p.name == "train" for p in first)
-    people = [(_SPLITS[f.name], p) for f in first for p in _folders(f)] if stated else [("", p) for p in first]
+    people = [(_SPLITS[f.name], p) for f in first if _SPLITS[f.name] != UNUSED for p in _folders(f)] if stated else [("", p) for p in first]
     crops: list[bytes] = []
     names: list[str | None] = []
     splits: dict[str, str] = {}

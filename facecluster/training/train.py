@@ -13,10 +13,12 @@ from torch import Tensor
 from facecluster.errors import InputError
 from facecluster.models.folder import BUNDLED, card_path
 from facecluster.models.registry import card_of, load_embedder, load_weights
+from facecluster.store import STORE_FILE
 from facecluster.training.accuracy import RATES, HeldOutPairs
 from facecluster.training.averaging import average
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import LearningFaces, Parts, part
+from facecluster.training.log import CSV, EVENTS, SVG, is_log
 from facecluster.training.loop import CHECKPOINT, model_of, read_checkpoint
 from facecluster.training.networks import build, from_weights, named_weights
 from facecluster.training.publish import Published, Said, held_out_rows, publish
@@ -73,6 +75,19 @@ def train(config: TrainConfig, faces: LearningFaces, out: Path, said: Said, lear
     learn(config, faces, parts)
     weights, facts = learnt_weights(config, out)
     return publish(weights, out, config, faces, parts, said, facts)
+
+
+def check_folder(out: Path) -> None:
+    """Raise InputError unless a model may be written to a folder: it is missing, empty, or of an earlier training, and in no store."""
+    place = out.absolute()
+    if store := next((p for p in (place, *place.parents) if (p / STORE_FILE).is_file()), None):
+        raise InputError(f"expected a folder outside of stores, found one in {store}: choose another with -o, since 'forget' looks there")
+    if out.is_dir() and (out / CHECKPOINT).exists():
+        read_checkpoint(out / CHECKPOINT)
+        return
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.exists() and not out.is_dir() or names - {CSV, SVG, EVENTS} or (CSV in names and not is_log(out / CSV)):
+        raise InputError(f"expected an empty folder or a training in {out}, found other files: choose another folder with -o")
 
 
 def finetune_config(config: TrainConfig, model: str) -> TrainConfig:

@@ -6,9 +6,11 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from fsspec.implementations.local import LocalFileSystem
 from full_store import build
 from people_store import call, refused
 
@@ -145,8 +147,8 @@ def test_store_json_is_written_again_where_there_are_tables(store: Store, tmp_pa
     call("check", store.url, "--repair")
     store.check()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StoreError, match="expected a store at"):
-        check(Store(str(tmp_path / "empty")))
+    assert "expected a store at" in refused("check", str(tmp_path / "empty"), "--repair")
+    assert list((tmp_path / "empty").iterdir()) == []
 
 
 def test_lost_links_are_seen(store: Store) -> None:
@@ -165,7 +167,43 @@ def test_a_line_of_the_journal_that_cannot_be_read_is_told(store: Store) -> None
     path.write_bytes(path.read_bytes()[:-6] + b"\n")
     found = check(store)
     assert [f.path for f in found.findings] == ["decisions.jsonl"]
-    assert len(found.damage) == 1
+    assert found.damage == [] and call("check", store.url).exit_code == 0, "every command passes over it"
+
+
+def test_what_cannot_be_read_now_or_is_newer_is_not_set_aside(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stamp = store.stamp("faces", "00000")
+    store.write("faces", "00000", store.read("faces", "00000"), {**(stamp or {}), "format": 99})
+    newer, cat = Path(store.shard_path("faces", "00000")).read_bytes(), LocalFileSystem.cat_file
+
+    def broken(self: LocalFileSystem, path: str, *args: Any, **kwargs: Any) -> bytes:
+        if "embeddings/bundled" in path:
+            raise OSError(5, "Input/output error")
+        return bytes(cat(self, path, *args, **kwargs))
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", broken)
+    found = check(store, mend=True)
+    assert {f.path: f.repair for f in found.damage} == {
+        "embeddings/bundled/part-00000.parquet": "nothing", "faces/part-00000.parquet": "nothing",
+    }  # fmt: skip
+    assert Path(store.shard_path("faces", "00000")).read_bytes() == newer
+    assert Path(store.shard_path("embeddings/bundled", "00000")).exists() and not store.exists("damaged")
+
+
+def test_a_second_repair_keeps_what_the_first_set_aside(store: Store) -> None:
+    path = Path(store.shard_path("dedup/looks", "00000"))
+    whole = path.read_bytes()
+    for bit in (9_000, 9_001):
+        path.write_bytes(whole)
+        flip(path, bit)
+        call("check", store.url, "--repair")
+    assert len(list((Path(store.root) / "damaged" / "dedup" / "looks").iterdir())) == 2
+
+
+def test_a_repair_that_cannot_be_written_is_one_line(store: Store) -> None:
+    flip(Path(store.shard_path("dedup/looks", "00000")), 9_000)
+    (Path(store.root) / "damaged").write_bytes(b"in the way")
+    result = CliRunner().invoke(main, ["check", store.url, "--repair"], catch_exceptions=False)
+    assert result.exit_code == 1 and result.stderr.splitlines()[-1].startswith("facecluster: expected to write in")
 
 
 def test_an_index_that_changed_is_set_aside(store: Store) -> None:

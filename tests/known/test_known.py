@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import os
 import shutil
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -157,5 +160,28 @@ def test_the_people_of_another_store(tmp_path: Path) -> None:
     assert kept is not None and {*kept.sources} == {f"{theirs.url}#{i}" for i, t in zip(ids, truth, strict=True) if t == 0}
     with pytest.raises(InputError, match="vectors of the model other"):
         list(find_pictures(theirs.url, "other"))
+    vectors = theirs.read("embeddings/bundled", "00000")
+    theirs.write("embeddings/bundled", "00000", vectors, {"table": "embeddings", "weights": "others"})
+    assert "same weights of bundled" in refused("known", theirs.url, mine.url)
     call("forget", mine.url, "Ann", "--yes")
     assert read_known(mine, "bundled") is None
+
+
+def test_files_that_say_no_name_are_told_and_never_one_person(tmp_path: Path) -> None:
+    top = tmp_path / "known"
+    (top / "Ann").mkdir(parents=True)
+    jpeg = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(jpeg, "JPEG")
+    for name in (b"Ann/1.jpg", b"Bo_2.jpg", b"M\xfcller.jpg", b"IMG_1234.jpg", b"DSC00017.jpg", b"20240101_120000.jpg"):
+        (top / os.fsdecode(name)).write_bytes(jpeg.getvalue())
+    with zipfile.ZipFile(top / "old.zip", "w") as archive:
+        archive.writestr("Carl/1.jpg", jpeg.getvalue())
+    found = list(find_pictures(str(top), "bundled"))
+    assert sorted(p.name for p in found if not p.error) == ["Ann", "Bo"]
+    assert len([p for p in found if p.error]) == 5
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "UTF-16", "a\0b", "rot13", "zip"])
+def test_a_contact_of_an_odd_character_set_ends_nothing(charset: str) -> None:
+    card = f"BEGIN:VCARD\r\nFN;CHARSET={charset};ENCODING=QUOTED-PRINTABLE:J=C3=BCrg\r\nPHOTO;ENCODING=B:AAAA\r\nEND:VCARD\r\n"
+    assert [name for name, _ in contacts(card.encode())] == ["Jürg"]

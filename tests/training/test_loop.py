@@ -81,3 +81,26 @@ def test_settings_that_cannot_be() -> None:
     ):  # fmt: skip
         with pytest.raises(InputError, match=words):
             TrainConfig(**given)  # type: ignore[arg-type]
+
+
+def test_a_folder_with_other_files_is_refused_and_stays(tmp_path: Path) -> None:
+    from facecluster.training.train import check_folder
+
+    for name, data in (("log.csv", b"date,km\n1,2\n"), ("card.toml", b"[model]\n"), ("note.txt", b"mine")):
+        place = tmp_path / name.replace(".", "-")
+        place.mkdir()
+        (place / name).write_bytes(data)
+        with pytest.raises(InputError, match="other files"):
+            check_folder(place)
+        assert (place / name).read_bytes() == data
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "store.json").write_text("{}")
+    with pytest.raises(InputError, match="outside of stores"):
+        check_folder(store / "model")
+    (tmp_path / "empty").mkdir()
+    check_folder(tmp_path / "empty")
+    check_folder(tmp_path / "new")
+    torch.save({"model": {}}, tmp_path / "empty" / "checkpoint.pt")
+    with pytest.raises(InputError, match="found something else"):
+        check_folder(tmp_path / "empty")

@@ -1,6 +1,6 @@
 """Measure `facecluster train`: from bundled weights and from scratch, an imbalanced draw, and fine-tuning on ten people.
 
-    python workflows/benchmarks/train.py --data ../shared/data --work /tmp/train --minutes 6 --threads 1
+    python workflows/benchmarks/train.py --data FACES --work FOLDER --minutes 6 --threads 1
 
 named       the named people of faces_train.parquet, some held out by the command; from the bundled weights and from scratch
 imbalanced  of each of these people eight faces are kept apart; of the rest the k-th person, in a random order, gives 1 / k of what the
@@ -144,7 +144,7 @@ MEASURES = {"named": measure_named, "imbalanced": measure_imbalanced, "finetune"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, required=True, help="folder with faces_train.parquet and faces_eval.parquet")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=6)
     parser.add_argument("--threads", type=int, default=1)
