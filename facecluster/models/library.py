@@ -33,6 +33,7 @@ from facecluster.models.toml_text import to_toml
 _FAMILY_INPUT = {
     "yunet": {"colour": "BGR", "mean": 0.0, "std": 1.0},
     "scrfd": {"colour": "RGB", "mean": 127.5, "std": 128.0},
+    "retinaface": {"colour": "BGR", "mean": [104.0, 117.0, 123.0], "std": 1.0},
 }
 
 
@@ -97,7 +98,8 @@ def describe(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     outputs = session.run(np.zeros((1, side, side, 3), np.uint8))
     if len(outputs) != 1 or outputs[0].size < 16:
         found = ", ".join(f"{name} {shape}" for name, shape in session.shapes.items())
-        raise ModelError(f"expected one output with a vector, or those of a detector (yunet, scrfd), found {found} in {file}: use another")
+        known = f"those of a detector ({', '.join(_FAMILY_INPUT)})"
+        raise ModelError(f"expected one output with a vector, or {known}, found {found} in {file}: use another")
     wanted = {k: said[k] for k in ("colour", "mean", "std")} | {"size": side, "alignment": "arcface-112"}
     return {"model": about | {"dim": int(outputs[0].size)}, "input": wanted}
 

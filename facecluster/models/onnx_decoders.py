@@ -10,6 +10,11 @@ yunet   Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", as Open
 scrfd   Guo et al. 2021, "Sample and Computation Redistribution for Efficient Face Detection", as insightface decodes it (also its packs
         buffalo_l, buffalo_s and antelopev2). Scores, distances from the cell's corner (column, row) * stride to the box's left, top, right
         and bottom, and to the landmarks, in strides. Two anchors a cell at strides 8, 16, 32, or one at 8 to 128.
+retinaface
+        Deng et al. 2020, "RetinaFace: Single-Shot Multi-Level Face Localisation in the Wild", as the PyTorch version by biubug6
+        exports it (MobileNet-0.25 and ResNet-50). Three outputs over all strides one after the other: offsets of boxes, probabilities
+        of nothing and of a face, offsets of landmarks, for square priors of 16, 32 px at stride 8, 64, 128 at 16, 256, 512 at 32, centred
+        in the cell. centre = prior + .1 * offset * side, size = side * exp(.2 * offset), landmark = prior + .1 * offset * side.
 """
 
 from __future__ import annotations
@@ -27,7 +32,10 @@ Decode = Callable[[Sequence[Floats], int, int, float], Candidates]  # outputs, h
 _YUNET_STRIDES = (8, 16, 32)
 _YUNET = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _YUNET_STRIDES]
 _SCRFD_STRIDES = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}  # by number of outputs: strides, anchors a cell
-USUAL_THRESHOLD = {"yunet": 0.8, "scrfd": 0.5}  # lowest score of a face if the card states none; scrfd: as insightface has it
+_PRIORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))  # of RetinaFace: stride, sides in px
+_RETINAFACE = (4, 2, 10)  # numbers of its outputs
+# lowest score of a face if the card states none; scrfd: as insightface has it; retinaface: what its demo shows
+USUAL_THRESHOLD = {"yunet": 0.8, "scrfd": 0.5, "retinaface": 0.6}
 
 
 def _cells(height: int, width: int, stride: int, anchors: int = 1) -> NDArray[np.float32]:
@@ -66,7 +74,23 @@ def decode_scrfd(outputs: Sequence[Floats], height: int, width: int, threshold: 
     return Candidates(np.concatenate(boxes), np.concatenate(marks), np.concatenate(scores))
 
 
-DECODERS: dict[str, Decode] = {"yunet": decode_yunet, "scrfd": decode_scrfd}
+def decode_retinaface(outputs: Sequence[Floats], height: int, width: int, threshold: float) -> Candidates:
+    """As the module says; `outputs` are the offsets of boxes, the probabilities, and the offsets of landmarks."""
+    box, score, kps = (output.reshape(-1, n) for output, n in zip(outputs, _RETINAFACE, strict=True))
+    centres, sides = [], []
+    for stride, of_stride in _PRIORS:
+        cells = _cells(height, width, stride, len(of_stride))
+        centres.append((cells + 0.5) * stride)
+        sides.append(np.tile(np.asarray(of_stride, np.float32), len(cells) // len(of_stride)))
+    rows = np.flatnonzero(score[:, 1] >= threshold)
+    centre, side = np.concatenate(centres)[rows], np.concatenate(sides)[rows][:, None]
+    middle = centre + 0.1 * box[rows, :2] * side
+    size = side * np.exp(np.clip(0.2 * box[rows, 2:], -10, 10))
+    marks = centre[:, None] + 0.1 * kps[rows].reshape(-1, 5, 2) * side[:, None]
+    return Candidates(np.concatenate([middle - size / 2, size], axis=1), marks, score[rows, 1])
+
+
+DECODERS: dict[str, Decode] = {"yunet": decode_yunet, "scrfd": decode_scrfd, "retinaface": decode_retinaface}
 
 
 def divisor(outputs: int) -> int:
@@ -79,10 +103,15 @@ def family_of(shapes: dict[str, list[Any]]) -> str | None:
     if set(_YUNET) <= set(shapes):
         return "yunet"
     lengths = [shape[-1] if shape else None for shape in shapes.values()]
+    if sorted(map(str, lengths)) == sorted(map(str, _RETINAFACE)):
+        return "retinaface"
     third = len(lengths) // 3
     return "scrfd" if len(lengths) in _SCRFD_STRIDES and lengths == [1] * third + [4] * third + [10] * third else None
 
 
-def output_order(family: str, names: Sequence[str]) -> list[int]:
-    """Which of the graph's outputs, named in its order, the family's decoder takes."""
-    return [list(names).index(name) for name in _YUNET] if family == "yunet" else list(range(len(names)))
+def output_order(family: str, shapes: dict[str, list[Any]]) -> list[int]:
+    """Which of the graph's outputs, shapes by name in its order, the family's decoder takes."""
+    names = list(shapes)
+    if family == "retinaface":
+        return [next(i for i, name in enumerate(names) if shapes[name][-1] == length) for length in _RETINAFACE]
+    return [names.index(name) for name in _YUNET] if family == "yunet" else list(range(len(names)))

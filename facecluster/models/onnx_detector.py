@@ -43,7 +43,7 @@ class OnnxDetector:
         if family_of(self.session.shapes) != family:
             raise ModelError(f"expected outputs of the family {family}, found {self.session.shapes} in {path}: use another file, or card")
         self.threshold, self._decode, self._divisor = threshold, DECODERS[family], divisor(len(self.session.shapes))
-        self._order = output_order(family, list(self.session.shapes))
+        self._order = output_order(family, self.session.shapes)
         said = input_fingerprint(sha256 or "", wanted)
         self.fingerprint = hashlib.sha256(f"{said} {family}".encode()).hexdigest()
 

@@ -52,11 +52,12 @@ def expected_vectors(matrix: Floats, crops: NDArray[np.uint8], mean: Any, std: A
 
 def detector(
     path: Path, outputs: dict[str, tuple[int, int]], *, anchors: int = 1, batched: bool = True, size: tuple[int, int] | None = None,
-    gain: float = 1.0, seed: int = 0,
+    gain: float = 1.0, seed: int = 0, joined: dict[str, list[str]] | None = None,
 ) -> dict[str, tuple[Floats, Floats]]:  # fmt: skip
     """Each output (stride, numbers k): means of squares of stride px, times a matrix, as (1, cells * anchors, k) or without the 1.
 
-    Writes the file; returns matrix (3, anchors * k) and offset of each output. Outputs of one number are between 0 and 1.
+    Writes the file; returns matrix (3, anchors * k) and offset of each output. Outputs of one number are between 0 and 1. `joined`: outputs
+    that are others one after the other, in place of these; of two numbers they are probabilities.
     """
     node, rng = needs("onnx").helper.make_node, np.random.default_rng(seed)
     nodes, constants, made = [], {}, {}
@@ -74,6 +75,13 @@ def detector(
             nodes.append(node("Sigmoid", [f"{name}/r"], [name]))
         made[name] = constants[f"{name}/w"][:, :, 0, 0].T.astype(np.float64), constants[f"{name}/b"].astype(np.float64)
     shapes = {name: ([1, None, k] if batched else [None, k]) for name, (_, k) in outputs.items()}
+    for name, parts in (joined or {}).items():
+        k = outputs[parts[0]][1]
+        nodes.append(node("Concat", parts, [f"{name}/j" if k == 2 else name], axis=1))
+        if k == 2:
+            nodes.append(node("Softmax", [f"{name}/j"], [name], axis=2))
+    if joined:
+        shapes = {name: [1, None, outputs[parts[0]][1]] for name, parts in joined.items()}
     _save(path, nodes, {"x": [1, 3, *(size or ("h", "w"))]}, shapes, constants)
     return made
 

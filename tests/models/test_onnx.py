@@ -192,3 +192,31 @@ def test_the_kind_of_a_card_is_checked() -> None:
         load_detector(str(weights))
     with pytest.raises(ModelError, match="expected the card of an embedder, found that of a detector.*--detector"):
         card_of(str(weights.with_name("detector.toml")))
+
+
+def test_retinaface_is_decoded_as_published(tmp_path: Path) -> None:
+    """Priors of two sides a cell, variances .1 and .2, written a prediction at a time; the graph has its outputs in another order."""
+    strides, sides = (8, 16, 32), {8: (16, 32), 16: (64, 128), 32: (256, 512)}
+    names = {f"{kind}_{s}": (s, k) for kind, k in (("conf", 2), ("landms", 10), ("loc", 4)) for s in strides}
+    joined = {kind: [f"{kind}_{s}" for s in strides] for kind in ("conf", "landms", "loc")}
+    made = onnx_files.detector(tmp_path / "d.onnx", names, anchors=2, joined=joined, gain=0.01)
+    picture = np.random.default_rng(3).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    wanted = Input(colour="BGR", mean=(104.0, 117.0, 123.0), std=(1.0,) * 3)
+    found = OnnxDetector(tmp_path / "d.onnx", wanted, "retinaface", threshold=0.5).look([picture], 0.5)[0]
+    raw = onnx_files.raw_outputs(made, names, picture[..., ::-1].astype(np.float64) - (104, 117, 123))
+    expected = []
+    for s in strides:
+        for at in range((96 // s) * (160 // s) * 2):
+            cell, anchor = divmod(at, 2)
+            row, column = divmod(cell, 160 // s)
+            side, cx, cy = sides[s][anchor], (column + 0.5) * s, (row + 0.5) * s
+            conf, loc, kps = raw[f"conf_{s}"][at], raw[f"loc_{s}"][at], raw[f"landms_{s}"][at]
+            score = np.exp(conf[1]) / (np.exp(conf[0]) + np.exp(conf[1]))
+            x, y = cx + 0.1 * loc[0] * side, cy + 0.1 * loc[1] * side
+            w, h = side * np.exp(0.2 * loc[2]), side * np.exp(0.2 * loc[3])
+            if score >= 0.5 and 0 < x < 160 and 0 < y < 96:
+                points = [(cx, cy)[j % 2] + 0.1 * v * side for j, v in enumerate(kps)]
+                expected.append([score, x - w / 2, y - h / 2, w, h, *points])
+    assert len(expected) > 20
+    mine = np.concatenate([found.scores[:, None], found.boxes, found.landmarks.reshape(-1, 10)], axis=1)
+    np.testing.assert_allclose(mine, expected, atol=2e-3, rtol=1e-4)
