@@ -94,7 +94,7 @@ def _read_parquet(files: list[Path], source: str) -> LearningFaces:
             if crop is None or person is None:
                 found = ", ".join(schema.names)
                 raise InputError(f"expected columns crop and person (or image and label) in {path}, found {found}: rename them")
-            table = pq.read_table(path, columns=[crop, person])
+            table = pq.ParquetFile(path, pre_buffer=False).read(columns=[crop, person], use_threads=False)
         except (pa.ArrowInvalid, OSError) as e:
             raise InputError(f"expected a Parquet file of faces, found {path}: {' '.join(str(e).split())[:100]}. Give another") from e
         crops += [(c.get("bytes") if isinstance(c, dict) else c) or b"" for c in table[crop].to_pylist()]
