@@ -185,7 +185,7 @@ def run(store: Any, out: Path) -> None:
     target = Store(str(out / "kept"))
     object.__setattr__(done.run, "at", "")
     write_run(target, done.run, done.identities, prepared.boxes, done.people, done.stamp)
-    people_csv.write(target, done.people)
+    people_csv.write(target, done.people, people_csv.read_user_file(target, done.people))
     (out / "notes.json").write_text(json.dumps(done.notes))
 
 
@@ -201,7 +201,7 @@ def people(store: Any, out: Path) -> None:
 def unchanged(store: Any, out: Path) -> None:
     from facecluster.people.unchanged import find_unchanged, remember_state
 
-    remember_state(store, ["bounds"], [])
+    remember_state(store, ["bounds"], [], lambda: True)
     assert find_unchanged(store, ["bounds"]) is not None
 
 
