@@ -25,6 +25,7 @@ _FITTED = {  # JSON files that can be made again
 
 def check_store_file(store: Store) -> Iterator[Finding]:
     """store.json, without which nothing opens the store."""
+    _bytes(store, STORE_FILE)
     try:
         store.check()
     except StoreError as e:
@@ -55,9 +56,12 @@ def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
 def _check_runs(store: Store, paths: list[str], damaged: set[str]) -> Iterator[Finding]:
     whole = whole_runs(store, paths, damaged)
     for number, error in whole.items():
-        if error:
+        path = f"runs/{number:05d}/run.json"
+        if "newer facecluster" in error:
+            yield Finding(path=path, problem=error, next="Nothing is done to it", repair=Repair.NOTHING)
+        elif error:
             text = "That run is lost. 'facecluster cluster' makes a new one; names are in the journal"
-            yield Finding(path=f"runs/{number:05d}/run.json", problem=error, next=text, repair=Repair.ASIDE)
+            yield Finding(path=path, problem=error, next=text, repair=Repair.ASIDE)
     pointer = "/".join(POINTER)
     errors = (ValueError, KeyError, TypeError)
     if not whole and pointer not in paths:
@@ -86,7 +90,7 @@ def whole_runs(store: Store, paths: list[str], damaged: set[str]) -> dict[int, s
             whole = read_run(store, number) is not None
             found[number] = f"its {missing[0]} is damaged or not there" if missing else "" if whole else "it is not there"
         except StoreError as e:
-            found[number] = str(e).split(", found: ")[-1].split(". Delete")[0]
+            found[number] = str(e).split(", found: ")[-1].split(". Delete")[0].removesuffix(", or delete it")
     return found
 
 
@@ -102,7 +106,7 @@ def _bytes(store: Store, path: str) -> bytes:
     """The bytes of a file; none if it is not there. Raises StoreError if it can't be read: that may pass, and damages nothing."""
     try:
         return bytes(store.fs.cat_file(store.path(path)))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return b""
     except store.io_errors as e:
         raise StoreError(f"expected to read {store.path(path)}, found: {one_line(e)}. {AGAIN}") from e

@@ -41,7 +41,7 @@ def _repair(store: Store, findings: list[Finding]) -> list[str]:
         elif finding.repair is not Repair.POINT:
             continue
         done.append(finding.path)
-    if any(finding.repair is Repair.POINT or finding.path.startswith("runs/") for finding in findings):
+    if any(finding.repair is Repair.POINT for finding in findings):  # else the current run stays, which the user may have returned to
         _point_at_whole_run(store)
     return done
 

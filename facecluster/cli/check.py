@@ -51,12 +51,12 @@ def command(store: str, repair: bool, as_json: bool) -> None:
         ]
         click.echo(json.dumps({"shards": found.shards, "findings": rows}, indent=1))
     else:
-        small = Counter((f.problem, f.next) for f in found.findings if not f.serious)
+        small = Counter((f.problem, f.next, f.path in found.repaired) for f in found.findings if not f.serious)
         for f in found.findings:
             if f.serious:
                 click.echo(printable(f.line() + (" (repaired)" if f.path in found.repaired else "")))
-        for (problem, what), number in small.items():
-            click.echo(f"{plural(number, 'file')}: {problem}. {what}" + (" (done)" if repair else ""))
+        for (problem, what, done), number in small.items():
+            click.echo(printable(f"{plural(number, 'file')}: {problem}. {what}" + (" (done)" if done else "")))
         bad = len([f for f in found.findings if f.serious])
         click.echo(f"{plural(found.shards, 'shard')} read: {'as they were written' if not bad else plural(bad, 'problem')}")
         if not repair and any(f.repair != "nothing" for f in found.damage):

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from fsspec.implementations.local import LocalFileSystem
@@ -212,3 +213,37 @@ def test_an_index_that_changed_is_set_aside(store: Store) -> None:
     assert [f.path for f in check(store).findings] == [f"index/{path.parent.name}/index.json"]
     call("check", store.url, "--repair")
     assert not path.exists()
+
+
+def test_repairs_leave_the_run_that_the_user_returned_to(store: Store) -> None:
+    """Old shards are sealed and a bad note goes, in the folder `runs` too; nothing of it makes another run the current one."""
+    call("cluster", store.url, "--return-to", "1")
+    path = Path(store.shard_path("runs/00001/people", "00000"))
+    table, stamp = store.read("runs/00001/people", "00000"), store.stamp("runs/00001/people", "00000")
+    old = table.replace_schema_metadata({"facecluster": json.dumps({"format": 1, **(stamp or {})})})
+    pq.write_table(old, path)  # as versions before did
+    (Path(store.root) / "runs" / "unchanged.json").write_bytes(b"{")
+    call("check", store.url, "--repair")
+    run = current_run(store)
+    assert run is not None and run.number == 1
+    assert check(store).findings == []
+
+
+def test_a_run_that_cannot_be_read_now_or_is_newer_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = current_run(store)
+    assert run is not None and run.number > 1
+    facts = Path(store.root) / "runs" / "00001" / "run.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"format": 99}))
+    cat = LocalFileSystem.cat_file
+
+    def broken(self: LocalFileSystem, path: str, *args: Any, **kwargs: Any) -> bytes:
+        if f"{run.folder}/people" in path:
+            raise OSError(5, "Input/output error")
+        return bytes(cat(self, path, *args, **kwargs))
+
+    with monkeypatch.context() as m:
+        m.setattr(LocalFileSystem, "cat_file", broken)
+        found = check(store, mend=True)
+    stay = {f"{run.folder}/people/part-00000.parquet", "runs/00001/run.json"}
+    assert {f.path: f.repair for f in found.damage} == dict.fromkeys(stay, "nothing")
+    assert not store.exists("damaged") and current_run(store) == run
