@@ -10,12 +10,13 @@ import click
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import device_option, json_option
 from facecluster.cli.printing import printable
+from facecluster.known import SURE
 
 
 @click.command("known")
 @click.argument("pictures")
 @click.argument("store")
-@click.option("--name-from", "sure", type=click.FloatRange(0, 1), default=0.95, show_default=True,
+@click.option("--name-from", "sure", type=click.FloatRange(0, 1), default=SURE, show_default=True,
               help="Probability from which a group gets a name without a question.")  # fmt: skip
 @device_option
 @json_option

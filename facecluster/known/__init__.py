@@ -6,3 +6,5 @@ take_in   pictures -> vectors in the store's table `known`, and groups that get 
 
 The pictures stay where they are: the store keeps vectors, the name, and where each came from.
 """
+
+SURE = 0.95  # probability from which a group gets a name without a question

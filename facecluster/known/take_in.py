@@ -18,6 +18,7 @@ from facecluster.decisions import Decision, append, new_id
 from facecluster.errors import PhotoError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
+from facecluster.known import SURE
 from facecluster.known.sources import Picture
 from facecluster.matching.probe import detect_config, probe_data, probe_photo
 from facecluster.models.registry import card_of
@@ -25,7 +26,6 @@ from facecluster.people.known_names import Known, Proposal, read_known, write_kn
 from facecluster.review.session import Session
 from facecluster.store import Store
 
-SURE = 0.95  # probability from which a group gets a name without a question
 ORIGIN = "known"
 
 
