@@ -112,7 +112,8 @@ def _detect(images: Sequence[NDArray[np.uint8]], config: DetectConfig, scales: S
 
 def face_quality(scores: NDArray[Any], sides: NDArray[Any], sharp: NDArray[Any], yaw: NDArray[Any]) -> NDArray[np.float32]:
     """Quality of faces (n,), 0 to 1: score x size (1 from 80 px) x sharpness (1 from 8) x cosine of the yaw."""
-    return np.asarray(scores * np.minimum(1, sides / 80) * np.minimum(1, sharp / 8) * np.cos(np.radians(yaw)), dtype=np.float32)
+    front = np.maximum(0, np.cos(np.radians(yaw)))
+    return np.asarray(scores * np.minimum(1, sides / 80) * np.minimum(1, sharp / 8) * front, dtype=np.float32)
 
 
 def detect_shard(
