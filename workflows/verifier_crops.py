@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from detector_photos import Photo, load_photos
+from detector_photos import Photo, load_photos, read_photos
 from numpy.typing import NDArray
 
 from facecluster.geometry import iou
@@ -25,6 +25,7 @@ from facecluster.models.views import TIMES, Candidates, picture_of, resized
 STORED, STORED_SIDE = 1.25 * TIMES, 80  # wider than what is looked at, so that training can move and enlarge it
 FACE, NOTHING = 0.35, 0.15  # IoU with a face of the teacher's from which a candidate is one; below which it is none
 COLUMNS = ("crop", "label", "score", "side", "teacher", "photo", "thing", "tuning", "look")
+DRAWN = "negatives/drawn"  # each is drawn anew: one look at it is enough
 FAINTEST, PROPOSED, DOUBTFUL = 0.03, 0.06, 0.4
 
 
@@ -45,15 +46,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--more", type=Path, required=True)
+    parser.add_argument("--things", type=Path, help="further pictures without a face, all to learn from (drawn_things.py)")
     parser.add_argument("--weights", type=Path, help="another detector")
     parser.add_argument("--looks", type=int, default=2, help="looks at each photo: as it is, and then changed")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     detector, rng = Detector.load(options.weights), np.random.default_rng(0)
     columns: dict[str, list[NDArray[np.generic]]] = {name: [] for name in COLUMNS}
-    photos = load_photos(options.photos, options.more)
+    photos = load_photos(options.photos, options.more) + (read_photos(options.things) if options.things else [])
     for number, photo in enumerate(photos):
-        for look in range(1 if photo.held_out else options.looks):
+        for look in range(1 if photo.held_out or photo.source == DRAWN else options.looks):
             image, boxes = photo.image, photo.boxes
             if look:
                 image, boxes = changed(photo, rng)
