@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
+from fault_process import call
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -41,6 +44,19 @@ def _flip(root: Path) -> None:
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
     (root / "store" / "photos" / ".x.tmp").write_bytes(b"left")
+
+
+def _make_old(root: Path) -> None:
+    """Take the digests from the shards, and let others read the files, as in stores of earlier versions."""
+    for path in sorted((root / "store").rglob("part-*.parquet")):
+        call(_without_digests, path)
+        path.chmod(0o644)
+
+
+def _without_digests(path: Path) -> None:
+    table = pq.read_table(path, use_threads=False, pre_buffer=False)
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if not key.startswith(b"facecluster.")}
+    pq.write_table(table.replace_schema_metadata(kept), path, compression="zstd")
 
 
 def _reference_undo(root: Path) -> None:
@@ -95,5 +111,7 @@ CASES = (
     Case(name="explain", words=("explain", "{store}", "Ann", "-o", "{root}/out/maps", "--max-faces", "1"), slow=True),
     Case(name="attributes", words=("attributes", "{store}", "--model", "pose")),
     Case(name="check --repair", words=("check", "{store}", "--repair"), prepare=_flip),
+    Case(name="upgrade", words=("upgrade", "{store}"), prepare=_make_old),
+    Case(name="compact", words=("compact", "{store}"), before=(("embed", "{root}/new", "-o", "{store}"),)),
     Case(name="run --workers", words=("run", "{root}/new", "-o", "{store}", "--workers", "1"), workers=True, reads_photos=True, slow=True),
 )  # fmt: skip

@@ -194,6 +194,8 @@ def draw(seed: int, cases: Sequence[Case]) -> list[tuple[Case, str]]:
     case = cases[int(rng.permutation(len(cases))[seed % len(cases)])]
     kinds = list(KINDS)
     first = (seed * 7 + seed // len(cases)) % len(kinds)
+    if case.workers and rng.random() < 0.7:
+        first = kinds.index(str(rng.choice(["worker lost", "scheduler lost"])))
     return [(case, kind) for kind in kinds[first:] + kinds[:first]]
 
 

@@ -33,6 +33,7 @@ KIND = "facecluster store"
 TEMPORARY = re.compile(r"\..*\.tmp|.+\.[0-9a-f]{8}\.tmp")  # files that a command writes before it gives them their names
 _NOT_TIDIED = ("report", "damaged")  # folders of many files that are never written in place
 FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
+COMPACTING = "compacting.json"  # what `compact` is doing; there only while it does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
