@@ -199,8 +199,10 @@ def draw(seed: int, cases: Sequence[Case]) -> list[tuple[Case, str]]:
     return [(case, kind) for kind in kinds[first:] + kinds[:first]]
 
 
-def go(seeds: Sequence[int], cases: Sequence[Case], *, mounted: bool, kinds: Sequence[str] = (), tell: bool = True) -> dict[str, Any]:
-    """Have faults happen; gives what is stored as a result."""
+def go(
+    seeds: Sequence[int], cases: Sequence[Case], *, mounted: bool, kinds: Sequence[str] = (), tell: bool = True, out: str | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """Have faults happen; gives what is stored as a result, and writes it to `out` after each."""
     began, found = time.monotonic(), list[Happened]()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         os.chmod(folder, 0o755)
@@ -217,20 +219,27 @@ def go(seeds: Sequence[int], cases: Sequence[Case], *, mounted: bool, kinds: Seq
                     done = ground.happen(seed, case, kind)
                     if done is not None:
                         found.append(done)
+                        if out:
+                            result = json.dumps(_result(found, time.monotonic() - began), indent=1, ensure_ascii=False)
+                            Path(out).write_text(result + "\n", encoding="utf-8")
                         if tell:
                             print(json.dumps(asdict(done), ensure_ascii=False), file=sys.stderr, flush=True)
                         break
         finally:
             if mounted:
                 subprocess.run(["umount", "-l", str(root)], check=True)
+    return _result(found, time.monotonic() - began)
+
+
+def _result(found: Sequence[Happened], seconds: float) -> dict[str, Any]:
     return {
         "faults": len(found),
-        "seeds": [seeds[0], seeds[-1]],
+        "seeds": [found[0].seed, found[-1].seed] if found else [],
         "wrong": [asdict(done) for done in found if done.wrong],
         "kinds": dict(sorted(Counter(done.kind for done in found).items())),
         "commands": dict(sorted(Counter(done.case for done in found).items())),
         "ended_by_the_fault": sum(any(done.codes) for done in found),
-        "seconds": round(time.monotonic() - began),
+        "seconds": round(seconds),
         "machine": {"system": platform.platform(), "python": platform.python_version(), "processor": platform.machine()},
     }
 
@@ -258,8 +267,6 @@ if __name__ == "__main__":
     mounted = _in_namespace()
     load_everything()
     cases = [case for case in CASES if not (options.quick and case.slow) and (not options.case or case.name in options.case)]
-    result = go(range(options.first, options.first + options.faults), cases, mounted=mounted, kinds=options.kind)
-    if options.out:
-        Path(options.out).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    result = go(range(options.first, options.first + options.faults), cases, mounted=mounted, kinds=options.kind, out=options.out)
     print(json.dumps(result, ensure_ascii=False))
     sys.exit(bool(result["wrong"]))
