@@ -3,7 +3,7 @@
     photos/     photos of coloured squares: singles, doubles, a copy, a damaged one; two with a sidecar of the user's
     new/        photos that are not in the store yet
     pictures/   pictures of known people
-    sidecars/   an export, in which another program has changed a name
+    sidecars/   an export, in which another program has given a name
     out/        where exports go; a file of the user's is there already
     store/      two runs, names, an ignored person, a people.csv with a name that no run has taken over and a column of the user's
 """
@@ -94,4 +94,4 @@ def settle(root: Path) -> None:
     rows = [f"{face},{person}\n" for person, of in faces.items() for face in of]
     (root / "truth.csv").write_text("face_id,person\n" + "".join(rows), encoding="utf-8")
     for path in (root / "sidecars").rglob("*.xmp"):
-        path.write_text(path.read_text(encoding="utf-8").replace(">Bob<", ">Robert<"), encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(f">{unnamed[2]}<", ">Fay<"), encoding="utf-8")

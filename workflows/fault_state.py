@@ -97,8 +97,8 @@ def meaning(store: Store) -> dict[str, Any]:
     counted = {row["photo_id"] for row in photos.values() if not row["error"]}
     rows = store.read_all("faces", FACES, ["face_id", "photo_id"]).to_pylist()
     faces = sorted({row["face_id"] for row in rows if row["photo_id"] in counted})
-    table_csv = Path(store.url) / "people.csv"
-    said = [{k: v for k, v in row.items()} for row in csv.DictReader(io.StringIO(table_csv.read_text("utf-8-sig")))] if table_csv.exists() else []
+    of_user = Path(store.url) / "people.csv"
+    said = list(csv.DictReader(io.StringIO(of_user.read_text("utf-8-sig")))) if of_user.exists() else []
     return {
         "photos": {uri: [row[name] for name in facts] for uri, row in sorted(photos.items())},
         "faces": faces,

@@ -69,7 +69,7 @@ class Ground:
             person = list(call(_people_of, self.root))[("Ann", "Bob", "").index(face)]
             self._must([*words, store, person, *([face] if face else [])])
         self._must(["cluster", store, "--full"])
-        self._must(["export", store, "--format", "xmp", "-o", str(self.root / "sidecars")])
+        self._must(["export", store, "--format", "xmp", "--ids", "-o", str(self.root / "sidecars")])
         call(edit_people, self.root, EDITED)
         call(settle, self.root)
         shutil.copytree(self.root, self._kept, symlinks=True)
@@ -248,7 +248,8 @@ def _in_namespace() -> bool:
     """Start this program again where it may mount a tmpfs; gives whether it may, and is there."""
     if os.environ.get(SPACE):
         return os.environ[SPACE] == "yes"
-    may = os.geteuid() == 0 and shutil.which("unshare") is not None and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+    may = os.geteuid() == 0 and shutil.which("unshare") is not None
+    may = may and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
     os.environ[SPACE] = "yes" if may else "no"
     if may:
         os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv])

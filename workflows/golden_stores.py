@@ -3,8 +3,8 @@
     python workflows/golden_stores.py -o tests/upkeep/golden
 
 Each is made by a commit of this repository, checked out for the time being, and packed as NAME.tar.gz: a run of twelve faces in two shards,
-two names, an ignored person, a second run, one fact said that no run has taken in yet. There are no photos, and the faces are coloured squares.
-One that is there already stays as it is. Old code may need an old environment: that of now has run these.
+two names, an ignored person, a second run, a name that no run has taken in. There are no photos, and the faces are coloured squares. One
+that is there already stays as it is. Old code may need an old environment: that of now has run these.
 """
 
 from __future__ import annotations

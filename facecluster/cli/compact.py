@@ -13,7 +13,10 @@ from facecluster.cli.options import json_option
 
 @click.command("compact")
 @click.argument("store")
-@click.option("--keep-runs", type=click.IntRange(min=1), metavar="N", help="Remove all runs but the newest N and the current one.  [default: keep all]")
+@click.option(
+    "--keep-runs", type=click.IntRange(min=1), metavar="N",
+    help="Remove all but the newest N runs and the current one.  [default: keep all]"
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be merged, and change nothing.")
 @json_option
 @handle_errors

@@ -14,7 +14,8 @@ import click
 from facecluster.errors import FaceclusterError
 
 _REFUSED = (  # what a system says that can't or may not do what it is asked
-    "EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENODEV", "ENXIO", "ESTALE", "EBUSY", "ETIMEDOUT", "EHOSTDOWN",
+    "EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENODEV", "ENXIO", "ESTALE", "EBUSY", "ETIMEDOUT",
+    "EHOSTDOWN",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from contextlib import AbstractContextManager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class _Process:
         self._process.stdin.flush()
 
     def _answer(self) -> tuple[dict[str, Any], bytearray] | None:
-        assert self._process.stdout is not None
+        assert isinstance(self._process.stdout, BufferedReader)
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             return None

@@ -1,7 +1,7 @@
 """`facecluster upgrade`: write a store of an earlier version in today's format.
 
-Shards get the columns that today's have (null where nobody measured them) and digests; their rows and stamps stay. Files and folders get the
-modes that new ones have. What is done already is skipped, so an upgrade that was stopped goes on where it was.
+Shards get the columns that today's have (null where nobody measured them) and digests; their rows and stamps stay. Files and folders get
+the modes that new ones have. What is done already is skipped, so an upgrade that was stopped goes on where it was.
 
 Odd inputs: a damaged shard ends it with the line that every command says of it; what other programs put into the store gets the same modes.
 """

@@ -1,4 +1,4 @@
-"""Faults that happen to the commands as processes lose nothing, and a second run puts everything right; `workflows/faults.py` makes more."""
+"""Faults that happen to the commands as processes lose nothing, and a second run puts it right; `workflows/faults.py` makes more."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ print(json.dumps(found))
 
 
 def ran(*words: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=WORKFLOWS, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=WORKFLOWS, env=environment)
     assert done.stdout.strip(), done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from hostile_photos import encoded, hostile, many_passes
-from PIL import Image
 from people_store import call
+from PIL import Image
 
 from facecluster.errors import PhotoError
 from facecluster.photos import decode_process, images
@@ -83,7 +83,8 @@ def test_the_other_process_gives_the_same_photo() -> None:
 
 
 def test_a_decoder_that_dies_takes_nothing_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_process, "_PROGRAM", f"import os, sys; print('{{}}', flush=True); os.kill(os.getpid(), {int(signal.SIGSEGV)})")
+    dies = f"import os, sys; print('{{}}', flush=True); os.kill(os.getpid(), {int(signal.SIGSEGV)})"
+    monkeypatch.setattr(decode_process, "_PROGRAM", dies)
     decode_process.close_all()
     with pytest.raises(PhotoError, match="ends its decoder"):
         open_photo(encoded(Image.new("RGB", (30, 20)), "AVIF"))

@@ -23,8 +23,9 @@ def dead() -> int:
 
 
 def of_dead(path: Path, monkeypatch: pytest.MonkeyPatch, *digests: str, link: bool = False) -> Path:
+    pid = dead()
     with monkeypatch.context() as patch:
-        patch.setattr(os, "getpid", lambda pid=dead(): pid)
+        patch.setattr(os, "getpid", lambda: pid)
         return Path(temporary_name(str(path), digests, link=link))
 
 

@@ -145,7 +145,8 @@ def test_stopped_anywhere_it_goes_on(store: Store, monkeypatch: pytest.MonkeyPat
 def test_a_plan_that_is_none_is_made_anew(store: Store) -> None:
     before = rows(store)
     outside = {"shards": ["00000"], "into": "00009", "rows": {"../x": 3}}
-    for text in ("", "[]", "{}", '{"merges": [3]}', json.dumps({"merges": [outside]}), '{"merges": [{"shards": ["7"], "into": "7", "rows": {"a": 1}}]}'):
+    unknown = {"shards": ["7"], "into": "7", "rows": {"a": 1}}
+    for text in ("", "[]", "{}", '{"merges": [3]}', json.dumps({"merges": [outside]}), json.dumps({"merges": [unknown]})):
         store.write_bytes(text.encode(), COMPACTING)
         compact(store)
         assert rows(store) == before and not store.exists(COMPACTING)
@@ -168,7 +169,9 @@ def test_old_runs_go_only_when_they_are_to(store: Store) -> None:
 
 
 def test_vectors_stay_bits(store: Store) -> None:
-    before = np.concatenate([np.asarray(store.read("embeddings/bundled", s)["embedding"].combine_chunks().flatten()) for s in store.shards("photos")])
+    def vectors(shard: str) -> bytes:
+        return np.asarray(store.read("embeddings/bundled", shard)["embedding"].combine_chunks().flatten()).tobytes()
+
+    before = b"".join(map(vectors, store.shards("photos")))
     compact(store)
-    after = np.asarray(store.read("embeddings/bundled", store.shards("photos")[0])["embedding"].combine_chunks().flatten())
-    assert before.tobytes() == after.tobytes()
+    assert len(store.shards("photos")) == 1 and vectors(store.shards("photos")[0]) == before
