@@ -46,6 +46,7 @@ def may_do_all() -> bool:
     return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("strace") is not None and shutil.which("unshare") is not None
 
 
+@pytest.mark.timeout(1200)  # a minute on a core of its own; a busy machine gives less
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 def test_nothing_is_lost_and_a_second_run_puts_everything_right() -> None:
     found = ran("faults.py", "--faults", str(FAULTS), "--quick")
@@ -56,6 +57,7 @@ def test_nothing_is_lost_and_a_second_run_puts_everything_right() -> None:
     assert len(found["kinds"]) >= 9
 
 
+@pytest.mark.timeout(1200)  # a minute on a core of its own; a busy machine gives less
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 def test_a_program_that_writes_in_place_is_found_wrong() -> None:
     need(shutil.which("strace") is not None, "strace")
