@@ -3,8 +3,9 @@
     python workflows/soak.py --growths 1000
 
 Each growth adds a photo or two and runs. Between them people are named, and photos forgotten. Every hundred growths the store is compacted,
-which must change no table, and afterwards `cluster` must compute nothing. At the end a second store gets all photos in one run, and the same names and
-forgettings: photos, faces, vectors, people and names must be equal, and the first store must have few files. Faces are coloured squares.
+which must change no table, and afterwards `cluster` must compute nothing. At the end a second store gets all photos in one run, and the
+same names and forgettings: photos, faces, vectors, people and names must be equal, and the first store must have few files. Faces are
+coloured squares.
 """
 
 from __future__ import annotations
