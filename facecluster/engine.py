@@ -29,6 +29,8 @@ LOOK = 5.0  # seconds after which a run looks again how many workers there are
 KEPT = 2**29  # bytes that are free and not given back to the kernel
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt (malloc.h)
 
+_AGAIN = "What is done is kept: run the same command again to go on"
+
 T = TypeVar("T")
 Tick = Callable[[int], None]
 
@@ -127,14 +129,15 @@ class DaskEngine:
 
     def _join(self, scheduler: str) -> Any:
         client = self._connect(scheduler)
-        try:
-            client.wait_for_workers(1, timeout=FIRST_WORKER)
-        except TimeoutError as e:
-            raise InputError(
-                f"expected workers at {scheduler}, found none in {FIRST_WORKER:.0f} s: start some with 'dask worker {scheduler}'"
-            ) from e
-        # a worker that can't unpickle a task drops its connection and the task waits for ever; what is sent here is in every Python
-        found = client.run(pkgutil.resolve_name, "facecluster:__version__", on_error="return")
+        with self._staying():
+            try:
+                client.wait_for_workers(1, timeout=FIRST_WORKER)
+            except TimeoutError as e:
+                raise InputError(
+                    f"expected workers at {scheduler}, found none in {FIRST_WORKER:.0f} s: start some with 'dask worker {scheduler}'"
+                ) from e
+            # a worker that can't unpickle a task drops its connection and the task waits for ever; what is sent here is in every Python
+            found = client.run(pkgutil.resolve_name, "facecluster:__version__", on_error="return")
         for worker, version in found.items():
             if version != __version__:
                 raise EngineError(
@@ -220,11 +223,24 @@ class DaskEngine:
             yield result
             fill()
 
+    @contextmanager
+    def _staying(self) -> Iterator[None]:
+        """Raise EngineError if the connection to the cluster is cut off in the block."""
+        try:
+            yield
+        except OSError as e:  # distributed's CommClosedError is one
+            raise self._gone(e) from e
+
+    def _gone(self, error: BaseException) -> EngineError:
+        text = f"expected the Dask cluster {self._where} to stay, found it gone: {_line(error)}. Start it again. {_AGAIN}"
+        return EngineError(text)
+
     def _workers(self) -> tuple[int, bool]:
         """How many workers there are (1 if none), and whether one has a GPU. Asked anew after some seconds: they come and go."""
         if time.monotonic() >= self._looked + LOOK:
             self._looked = time.monotonic()
-            info = self._client.scheduler_info(n_workers=-1).get("workers", {}).values()
+            with self._staying():
+                info = self._client.scheduler_info(n_workers=-1).get("workers", {}).values()
             self._found = max(1, len(info)), any("GPU" in w.get("resources", {}) for w in info)
         return self._found
 
@@ -245,7 +261,6 @@ class DaskEngine:
         return [found[number] for number in range(len(found))]
 
     def _result(self, future: Any) -> Any:
-        again = "What is done is kept: run the same command again to go on"
         try:
             return future.result()
         except FaceclusterError:
@@ -253,12 +268,12 @@ class DaskEngine:
         except self._kit.KilledWorker as e:
             raise EngineError(
                 f"expected workers {self._where} that live, found that several died over one shard, mostly for want of memory: "
-                f"use fewer at a time. {again}"
+                f"use fewer at a time. {_AGAIN}"
             ) from e
         except Exception as e:
             if future.status == "error":  # ours: the step itself failed
                 raise
-            raise EngineError(f"expected the Dask cluster {self._where} to stay, found it gone: {_line(e)}. Start it again. {again}") from e
+            raise self._gone(e) from e
 
 
 def worker_environment(workers: int, cores: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ from facecluster.check.findings import AGAIN, Finding, Repair, one_line
 from facecluster.decisions import read
 from facecluster.errors import StoreError
 from facecluster.people.runs import POINTER, read_run
-from facecluster.store import STORE_FILE, TEMPORARY, Store
+from facecluster.store import COMPACTING, STORE_FILE, TEMPORARY, Store
 
 _FITTED = {  # JSON files that can be made again
     "runs/unchanged.json": "The next 'facecluster cluster' looks again at what has changed",
@@ -43,6 +43,9 @@ def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
     for note in read(store).notes:  # as a crash in the middle of a line leaves: every command passes over it
         text = "What it said is lost: say it again"
         yield Finding(path="decisions.jsonl", problem=note, next=text, repair=Repair.NOTHING, serious=False)
+    if COMPACTING in paths:
+        text = "It is whole, but for what belongs together: 'facecluster compact' finishes it"
+        yield Finding(path=COMPACTING, problem="a compaction was stopped", next=text, repair=Repair.NOTHING, serious=False)
     for path in paths:
         kind = next((kind for kind in _FITTED if fnmatchcase(path, kind)), None)
         if kind is not None and not _is_json(store, path):

@@ -45,6 +45,8 @@ _COMMANDS = {
     "plan": "Say what a job takes before it starts: time, memory, disk, network, cost.",
     "models": "Use other models than the bundled ones.",
     "check": "Say whether a store is as it was written, and repair it.",
+    "upgrade": "Write a store of an earlier version in today's format.",
+    "compact": "Merge the small shards of a store.",
     "train": "Train an embedder on faces with names, or fine-tune one on the people of a store.",
     "doctor": "Print what this machine has, and what to install for more.",
 }

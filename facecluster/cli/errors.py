@@ -13,6 +13,11 @@ import click
 
 from facecluster.errors import FaceclusterError
 
+_REFUSED = (  # what a system says that can't or may not do what it is asked
+    "EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENODEV", "ENXIO", "ESTALE", "EBUSY", "ETIMEDOUT",
+    "EHOSTDOWN",
+)  # fmt: skip
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -27,10 +32,10 @@ def handle_errors(function: F, code: int = 1) -> F:
             click.echo(f"facecluster: {' '.join(str(e).split())}", err=True)
             sys.exit(code)
         except OSError as e:
-            if e.errno != errno.ENAMETOOLONG:
+            text = _of_system(e)
+            if not text:
                 raise
-            found = f"one that is too long: {str(e.filename)[:200]!r}"
-            click.echo(f"facecluster: expected a path that this system takes, found {found}: choose another", err=True)
+            click.echo(f"facecluster: {text}", err=True)
             sys.exit(code)
         except KeyboardInterrupt:
             click.echo("\nfacecluster: stopped. What is done is kept: run the same command again to go on.", err=True)
@@ -38,3 +43,14 @@ def handle_errors(function: F, code: int = 1) -> F:
             os._exit(130)  # decoding threads would keep the process alive until their photo is done
 
     return run  # type: ignore[return-value]
+
+
+def _of_system(error: OSError) -> str:
+    """What an error of the system means to the user, on one line; '' if it is none of those that a user can correct."""
+    name = str(error.filename)[:200]
+    if error.errno == errno.ENAMETOOLONG:
+        return f"expected a path that this system takes, found one that is too long: {name!r}: choose another"
+    if errno.errorcode.get(error.errno or 0) not in _REFUSED:
+        return ""
+    where = "" if error.filename is None else f" ({name!r})"
+    return f"expected to read and write files, found: {error.strerror}{where}. Correct that and run it again: what is done is kept"

@@ -99,6 +99,7 @@ def _write(found: StoreEvaluation, out: str) -> None:
     from facecluster.errors import InputError
     from facecluster.evaluation.plot import reliability_svg, roc_svg
     from facecluster.store import Store
+    from facecluster.store.temporary_files import remove_left_over
 
     kinds = {"pairs of the truth": found.evaluation.verification, "listed pairs": found.pairs}
     by_column: dict[str, dict[str, Roc]] = {}
@@ -113,6 +114,7 @@ def _write(found: StoreEvaluation, out: str) -> None:
         "reliability.svg": reliability_svg({name: sure for name, sure in stated.items() if sure is not None}),
     }
     try:
+        remove_left_over(out)
         for name, text in files.items():
             Store(out).write_bytes(text.encode("utf-8", "backslashreplace"), name)
     except OSError as e:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from facecluster.errors import InputError
 from facecluster.store import TEMPORARY
+from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 MARK = ".facecluster-curate.json"
 
@@ -69,10 +69,11 @@ class OutputFolder:
         return True
 
     def _write(self, path: Path, data: bytes) -> None:
-        temporary = path.parent / f".{uuid.uuid4().hex[:8]}.tmp"
+        temporary = Path(temporary_name(str(path)))
         try:
             if path.parent not in self._made:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                remove_left_over(str(path.parent))
                 self._made.add(path.parent)
             with open(temporary, "wb") as f:
                 f.write(data)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from facecluster.dedup.files import FileError, check_unchanged, free_name, hash_of, link, move, path_of, uri_of
+from facecluster.dedup.files import FileError, check_unchanged, free_name, hash_of, link, move, path_of, remove_leftovers, uri_of
 from facecluster.dedup.folders import existing_folder, folder_rank, resolve_parents
 from facecluster.dedup.move_companions import CompanionMoves, Problem, said
 from facecluster.dedup.plan import MOVE, Row
@@ -71,6 +71,8 @@ def apply_plan(
     protect = [existing_folder(folder) for folder in how.protect]
     todo, applied = _ordered([r for r in rows if r.action == MOVE]), Applied()
     base = common_folder([r.uri for r in todo])
+    for folder in sorted({os.path.dirname(local_path(row.uri) or "") for row in todo}) if not dry_run else ():
+        remove_leftovers(folder)
     circles, keepers, companions = _circles(todo), dict[str, tuple[int, ...]](), CompanionMoves()
     for row in todo:
         try:

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import stat
-import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from urllib.parse import quote_from_bytes
@@ -22,6 +21,7 @@ from facecluster.errors import FaceclusterError
 from facecluster.permissions import as_user
 from facecluster.photos.images import local_path
 from facecluster.store.replace_file import place, swap_in, sync_folder
+from facecluster.store.temporary_files import left_over, remove_left_over, temporary_name
 
 HARD, SYMBOLIC = "hard", "symbolic"
 _MAX_BYTES = 255  # of a file's name
@@ -100,7 +100,8 @@ def move(source: str, target: str, sha256: str) -> None:
     except OSError as e:
         if e.errno != errno.EXDEV:
             raise
-        temporary = _temporary_name(target)
+        remove_left_over(os.path.dirname(target))
+        temporary = temporary_name(target)
         try:
             _copy(source, temporary, sha256)
             _rename(temporary, target)
@@ -129,7 +130,7 @@ def _rename(source: str, target: str) -> None:
 
 def replace(source: str, target: str, sha256: str, keeper: str) -> None:
     """Put a copy of a file with these bytes, with its times and permissions, in place of the link to `keeper` at `target`."""
-    temporary = _temporary_name(target)
+    temporary = temporary_name(target)
     try:
         _copy(source, temporary, sha256)
         _swap(temporary, target, partial(is_link_to, keeper=keeper))
@@ -151,7 +152,7 @@ def _copy(source: str, target: str, sha256: str) -> None:
 
 def link(keeper: str, path: str, kind: str, sha256: str | None = None) -> None:
     """Put a link to `keeper` at `path`: at a free name, or instead of a file with these bytes. Raises FileExistsError, FileError."""
-    temporary = _temporary_name(path, ".link")
+    temporary = temporary_name(path, link=True)
     try:
         if kind == HARD:
             os.link(keeper, temporary)
@@ -189,12 +190,13 @@ def remove_leftovers(folder: str) -> None:
 
     Under the name of a link may lie the photo that it was exchanged with, if the machine stopped before that was compared: it stays.
     """
+    remove_left_over(folder, own=True)
+    left = [path for path, _, link in left_over(folder, own=True) if link]
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        if found := _LEFTOVER.fullmatch(name):
-            path = os.path.join(folder, name)
-            if not found[1] or os.path.islink(path) or os.lstat(path).st_nlink > 1:
-                os.unlink(path)
-
-
-def _temporary_name(path: str, kind: str = "") -> str:
-    return os.path.join(os.path.dirname(path), f".facecluster-{uuid.uuid4().hex}{kind}.tmp")
+        if found := _LEFTOVER.fullmatch(name):  # of an earlier version
+            left.append(os.path.join(folder, name))
+            if not found[1]:
+                os.unlink(left.pop())
+    for path in left:
+        if os.path.islink(path) or os.lstat(path).st_nlink > 1:
+            os.unlink(path)

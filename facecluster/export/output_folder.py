@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
@@ -21,6 +20,7 @@ from typing import Any, BinaryIO
 from facecluster.errors import InputError, WriteError
 from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import local_path
+from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 MANIFEST = ".facecluster-export.json"
 _ITEMS = 2_000  # of a list in JSON that are written at a time
@@ -75,7 +75,7 @@ class OutputFolder:
     @staticmethod
     def _put(path: Path, data: bytes) -> None:
         """Write a file, whole or not at all."""
-        beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
+        beside = Path(temporary_name(str(path)))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(data)
@@ -86,7 +86,7 @@ class OutputFolder:
 
     def write_parts(self, name: str, parts: Iterable[bytes]) -> None:
         """The same with a file of any size, whose parts are made one after the other."""
-        digest, beside = hashlib.sha256(), (self.folder / name).with_name(f".{uuid.uuid4().hex[:8]}.tmp")
+        digest, beside = hashlib.sha256(), Path(temporary_name(str(self.folder / name)))
         try:
             with self._errors(name), nullcontext() if self.dry_run else _opened(beside) as file:
                 for part in parts:
@@ -106,7 +106,7 @@ class OutputFolder:
         path = self._path_to_write(name, f"-> {target}")
         if path is None or self.dry_run:
             return
-        beside = path.with_name(f".{uuid.uuid4().hex[:8]}.tmp")
+        beside = Path(temporary_name(str(path)))
         try:
             with self._errors(name):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +139,8 @@ class OutputFolder:
         gone = [n for n in stale if self._is_unchanged(n)]
         if self.dry_run:
             return len(gone)
+        for folder in {self.folder, *((self.folder / name).parent for name in (*self._listed, *self.claimed))}:
+            remove_left_over(str(folder))
         for name in gone:
             with self._errors(name):
                 (self.folder / name).unlink()

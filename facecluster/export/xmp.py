@@ -35,7 +35,7 @@ from facecluster.photos.companions import CompanionFinder
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.images import local_path
 from facecluster.photos.places import is_gone
-from facecluster.store.replace_file import replace_file
+from facecluster.store.replace_file import replace_file, tidy
 
 MAX_NAME = 255  # bytes of a file's name on most filesystems
 MIN_OVERLAP = 0.5  # IoU from which a region of another program shows the same face
@@ -163,6 +163,7 @@ def export(
         dry_run: write nothing, only report.
     """
     finder, among = CompanionFinder(), cache(lambda: Counter(os.path.splitext(name)[0] for name in names.values()))
+    tidied: set[Path] = set()
     for photo, found in library.with_files():
         faces = named_faces(found, ids)
         for uri in photo.uris:
@@ -174,6 +175,9 @@ def export(
                 target = beside if out is None else Path(out.folder, _sidecar_name(names[uri], among))
                 if target is None:
                     raise InputError("expected a photo on this machine, found one elsewhere: use -o DIR in place of --beside")
+                if not dry_run and target.parent not in tidied:
+                    tidy(str(target.parent))
+                    tidied.add(target.parent)
                 yield _export_one(photo, uri, beside, faces, target, dry_run, make_folder=out is not None)
             except FaceclusterError as e:
                 yield SidecarResult(uri, "", "skipped", len(faces), str(e), isinstance(e, WriteError))

@@ -22,7 +22,7 @@ from facecluster.errors import InputError
 from facecluster.evaluation.csv_file import Sheet, decoded, listed, sheet_of
 from facecluster.people.runs import People
 from facecluster.store import Store
-from facecluster.store.replace_file import recover, replace_file
+from facecluster.store.replace_file import recover, replace_file, tidy
 
 FILE = "people.csv"
 THEIRS = "people.csv.theirs"  # a file of the user's with rows of people who are no more
@@ -109,6 +109,7 @@ def read_user_file(store: Store, known: People) -> UserFile:
     path = store.path(FILE) if store.is_local else f"{store.url.rstrip('/')}/{FILE}"
     if store.is_local:
         recover(path)
+        tidy(store.root)
     data, written = _bytes(store, FILE), _bytes(store, *LAST_WRITTEN)
     if data is None or not data.strip() or (data == written and data.startswith(_OURS)):
         return UserFile(data)

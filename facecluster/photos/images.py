@@ -12,9 +12,7 @@ import io
 import math
 import re
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -32,6 +30,7 @@ from facecluster.errors import PhotoError, StoreError
 from facecluster.photos.archives.opened import open_member, read_member
 from facecluster.photos.archives.uris import Range, split_member
 from facecluster.photos.colours import to_rgb
+from facecluster.photos.decode_process import CanNotStart, decode
 from facecluster.photos.exif import read_exif, turn
 from facecluster.photos.files import local_path as local_path
 from facecluster.photos.files import open_plain, read_plain
@@ -41,6 +40,7 @@ from facecluster.photos.jpeg2000 import Jpeg2000PhotoFile
 from facecluster.photos.jxl import JxlImageFile
 from facecluster.photos.png import PngPhotoFile
 from facecluster.photos.raw import is_raw, read_raw
+from facecluster.photos.silence import silence_warnings
 from facecluster.photos.tiff import TiffPhotoFile
 
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
@@ -49,6 +49,8 @@ _ONE_LARGE = threading.Lock()
 MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
 STORED_FORMATS = ("WEBP", "JPEG", "PNG")  # of pictures in a store
 STORED_SIDE = 1024  # px, of pictures in a store at most
+SCANS = 16  # of a JPEG that is not large and is decoded in this process; programs write some ten of a progressive one
+_BOUNDED = (JpegImageFile, PngPhotoFile, WebPImageFile, GifImageFile, BmpImageFile)  # one pass over the pixels
 _EXIF_AT_END = (PngImageFile, JxlImageFile)  # known only when the pixels are
 _MAGIC: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImageFile),
@@ -111,16 +113,48 @@ def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: 
         orientation: EXIF's number, 1 to 8, to be used in place of the file's own; None: the file's own.
 
     Raises:
-        PhotoError: the bytes are no photo, or a damaged one, or one that is too large to decode.
+        PhotoError: the bytes are no photo, or a damaged one, or one that is too large to decode, or takes too long.
     """
-    name = "RAW"
+    if not is_bounded(data):
+        options = {"max_side": max_side, "min_short": min_short, "exact": exact, "orientation": orientation}
+        with suppress(CanNotStart):
+            found, pixels = decode(data, options, _ONE_LARGE)
+            taken_at = found.pop("taken_at")
+            return Photo(pixels, taken_at=taken_at and datetime.fromisoformat(taken_at), **found)
+    return open_here(data, max_side=max_side, min_short=min_short, exact=exact, orientation=orientation)
+
+
+def is_bounded(data: bytes) -> bool:
+    """Whether the time to decode a photo is bounded by the pixels of one that is not large: by its format, its passes and its size."""
     try:
-        with _silence_warnings():
+        with silence_warnings():
             if is_raw(data):
-                return _open_raw(data, max_side, min_short, exact, orientation)
+                return False
+        decoder = _decoder_for(data)
+        scans = data.count(b"\xff\xda") if decoder is JpegImageFile else 1
+        if decoder is JpegImageFile and scans == 1:
+            return True
+        if decoder not in _BOUNDED or scans > SCANS:
+            return False
+        with silence_warnings():
+            return math.prod(decoder(io.BytesIO(data)).size) <= LARGE
+    except Exception:  # it is damaged, which is said where it is decoded
+        return True
+
+
+def open_here(
+    data: bytes, *, max_side: int, min_short: int, exact: bool, orientation: int | None, large: AbstractContextManager[Any] | None = None
+) -> Photo:  # fmt: skip
+    """As `open_photo`, in this process; `large` is entered while a large photo is decoded."""
+    name = "RAW"
+    given = max_side, min_short, exact, orientation, large or _ONE_LARGE
+    try:
+        with silence_warnings():
+            if is_raw(data):
+                return _open_raw(data, *given)
             decoder = _decoder_for(data)
             name = str(decoder.format)
-            return _decode(decoder(io.BytesIO(data)), max_side, min_short, exact, orientation)
+            return _decode(decoder(io.BytesIO(data)), *given)
     except PhotoError:
         raise
     except MemoryError as e:
@@ -132,10 +166,12 @@ def open_photo(data: bytes, *, max_side: int = 1600, min_short: int = 0, exact: 
         raise PhotoError(f"expected a whole {name} photo, found a truncated or damaged one: {reason}") from e
 
 
-def _open_raw(data: bytes, max_side: int, min_short: int, exact: bool, stated: int | None) -> Photo:
+def _open_raw(
+    data: bytes, max_side: int, min_short: int, exact: bool, stated: int | None, large: AbstractContextManager[Any]
+) -> Photo:  # fmt: skip
     raw = read_raw(data)
     orientation = stated or raw.orientation
-    photo = _decode(_decoder_for(raw.data)(io.BytesIO(raw.data)), max_side, min_short, exact, orientation)
+    photo = _decode(_decoder_for(raw.data)(io.BytesIO(raw.data)), max_side, min_short, exact, orientation, large)
     width, height = (raw.width, raw.height) if (orientation >= 5) == (raw.orientation >= 5) else (raw.height, raw.width)
     scale = min(1.0, max(photo.pixels.shape) / max(width, height))
     taken_at = raw.taken_at or photo.taken_at
@@ -166,34 +202,9 @@ def _decoder_for(data: bytes) -> type[ImageFile.ImageFile]:
     raise PhotoError("expected a photo (JPEG, PNG, WebP, TIFF, GIF, AVIF, HEIC, BMP, JPEG 2000, JPEG XL, RAW), found something else")
 
 
-class _SilencedWarnings:
-    """Counts the threads that silence warnings. They share one list of filters: the first thread changes it, the last restores it."""
-
-    lock = threading.Lock()
-    inside = 0
-    catcher: warnings.catch_warnings[Any] | None = None
-
-
-@contextmanager
-def _silence_warnings() -> Iterator[None]:
-    """Silence the warnings of decoders; thread-safe."""
-    with _SilencedWarnings.lock:
-        _SilencedWarnings.inside += 1
-        if _SilencedWarnings.inside == 1:
-            _SilencedWarnings.catcher = warnings.catch_warnings()
-            _SilencedWarnings.catcher.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    try:
-        yield
-    finally:
-        with _SilencedWarnings.lock:
-            _SilencedWarnings.inside -= 1
-            if _SilencedWarnings.inside == 0 and _SilencedWarnings.catcher is not None:
-                _SilencedWarnings.catcher.__exit__(None, None, None)
-
-
-def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bool, stated: int | None) -> Photo:
+def _decode(
+    image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bool, stated: int | None, large: AbstractContextManager[Any]
+) -> Photo:  # fmt: skip
     width, height = image.size
     max_side = max(max_side, math.ceil(min_short * max(width, height) / max(1, min(width, height))))
     limit = MAX_PIXELS
@@ -207,7 +218,7 @@ def _decode(image: ImageFile.ImageFile, max_side: int, min_short: int, exact: bo
         image.reduce_to(max_side)
     if width * height > limit:
         raise PhotoError(f"expected a photo of at most {limit // 1_000_000} megapixels, found one of {width} x {height}")
-    with _ONE_LARGE if math.prod(image.size) > LARGE else nullcontext():
+    with large if math.prod(image.size) > LARGE else nullcontext():
         return _load(image, (width, height), max_side, exact, stated)
 
 

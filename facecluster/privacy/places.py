@@ -25,7 +25,7 @@ from facecluster.photos.places import GONE_TABLE
 from facecluster.privacy import files, runs, tables
 from facecluster.privacy.decisions import change
 from facecluster.privacy.forget_plan import ForgetPlan
-from facecluster.store import FORGETTING, STORE_FILE, Store
+from facecluster.store import COMPACTING, FORGETTING, STORE_FILE, Store
 from facecluster.store.copies import COPIES
 
 # frees a table or file of a store, by its name, of what goes, or (the last argument False) counts only; gives the number of rows or files
@@ -90,7 +90,7 @@ PLACES = (
     Place("*.tmp", "temporary files", files.drop_temporary),
 )
 # what says nothing of a single face or photo: the list of copies elsewhere, marks, what archives there are, figures fitted to many faces
-WITHOUT = (STORE_FILE, FORGETTING, COPIES, "*.lock", "archives/*", f"{FORGOTTEN_TABLE}/*", "calibration/*", "recognisability/*",
+WITHOUT = (STORE_FILE, FORGETTING, COMPACTING, COPIES, "*.lock", "archives/*", f"{FORGOTTEN_TABLE}/*", "calibration/*", "recognisability/*",
            "runs/current.json", "dedup/undo.key", "review-*.html")  # fmt: skip
 _PARTS = ("decisions/*", "dedup/plan*.csv", "dedup/undo-*.jsonl")  # of these places
 

@@ -37,7 +37,7 @@ def check_output_folder(out: Path) -> None:
 def replace_folder(out: str) -> Iterator[Path]:
     """A new folder to write the report to. It replaces `out` when the block ends, and is deleted if the block raises."""
     target = Path(os.path.realpath(out))
-    work = target.parent / f".{target.name}.partial"
+    work = _work_of(target)
     try:
         work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(work / "lock", timeout=0)
@@ -68,7 +68,7 @@ def remove_report(out: str) -> int:
         the number of files of the report.
     """
     target = Path(os.path.realpath(out))
-    work = target.parent / f".{target.name}.partial"
+    work = _work_of(target)
     if work.exists():
         with FileLock(work / "lock", timeout=0):
             _recover(work, target)
@@ -91,12 +91,16 @@ def write_manifest(folder: Path, made_from: str = "") -> None:
 
 
 def is_made_from(report: Path, made_from: str) -> bool:
-    """Whether a report was made from what has this hash, and none of its files is missing."""
-    files = _read_manifest(report)
-    if not files or not made_from:
+    """Whether a report was made from what has this hash, none of its files is missing, and no stopped run has left anything beside it."""
+    files, target = _read_manifest(report), Path(os.path.realpath(report))
+    if not files or not made_from or _work_of(target).exists():
         return False
     manifest = json.loads((report / MANIFEST).read_bytes())
     return manifest.get("made_from") == made_from and all((report / name).is_file() for name in files)
+
+
+def _work_of(target: Path) -> Path:
+    return target.parent / f".{target.name}.partial"
 
 
 def _read_manifest(report: Path) -> set[str] | None:

@@ -20,10 +20,10 @@ from facecluster.store.schemas import (
     table_of,
 )
 from facecluster.store.stamps import FORMAT, Stamp, settings_hash, stamp_of
-from facecluster.store.store import FORGETTING, KIND, STORE_FILE, TEMPORARY, ShardResult, Store
+from facecluster.store.store import COMPACTING, FORGETTING, KIND, STORE_FILE, TEMPORARY, ShardResult, Store
 
 __all__ = [
-    "ARCHIVES", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "KNOWN", "LINKS_K",
-    "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store", "TEMPORARY", "embeddings_schema", "in_schema", "known_schema", "links_schema",
-    "settings_hash", "stamp_of", "table_of",
+    "ARCHIVES", "COMPACTING", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "KNOWN",
+    "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store", "TEMPORARY", "embeddings_schema", "in_schema", "known_schema",
+    "links_schema", "settings_hash", "stamp_of", "table_of",
 ]  # fmt: skip

@@ -4,7 +4,8 @@ Comparing and then replacing leaves a moment in which a save is lost. So the two
 was replaced is compared then, and if it is not what was expected they change back. Where the system can't do that, the file is moved aside,
 compared, and the new one linked to the free name, which fails if somebody saved there meanwhile.
 Odd inputs: on a file system that has neither exchanges nor hard links the last step is a plain rename, with a moment of a few microseconds.
-After a crash of the second way the file may lie aside: `recover` puts it back.
+After a crash of the second way the file may lie aside: `recover` puts it back. After one of the first way a file of another name holds what
+was written, or what was replaced: its name has the digests of both, by which `tidy` removes it, or puts back what somebody else had saved.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import hashlib
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Callable
 from io import BufferedReader
+
+from facecluster.store.temporary_files import left_over, remove_left_over, temporary_name
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _CAN_NOT = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EMLINK, errno.EINVAL)
@@ -30,12 +32,14 @@ def replace_file(path: str, data: bytes, expected: bytes | None) -> bool:
     Returns:
         Whether it was replaced. If not, the file holds what somebody else saved.
     """
-    new = _beside(path, uuid.uuid4().hex[:16] + ".tmp")
+    part = temporary_name(path)
+    new = temporary_name(path, (_short(data), _short(expected or b"")))
     try:
-        with open(new, "wb") as f:
+        with open(part, "wb") as f:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
+        os.rename(part, new)
         recover(path)
         if expected is None:
             return place(new, path)
@@ -43,8 +47,30 @@ def replace_file(path: str, data: bytes, expected: bytes | None) -> bool:
             os.chmod(new, os.stat(path).st_mode & 0o777)
         return swap_in(new, path, lambda old: _read(old) == expected)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)
+        for left in (part, new):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(left)
+
+
+def tidy(folder: str) -> None:
+    """Remove what `replace_file` left in a folder when it was killed; what somebody else had saved is put back."""
+    remove_left_over(folder)
+    for left, digests, _ in left_over(folder):
+        with contextlib.suppress(OSError):
+            if not digests:
+                continue
+            if _short(_read(left)) in digests:
+                os.unlink(left)
+            elif (path := _replaced_by(folder, digests[0])) is not None:
+                _exchange(left, path)  # what was saved in the moment before the exchange
+                os.unlink(left)
+
+
+def _replaced_by(folder: str, digest: str) -> str | None:
+    """The file in a folder whose bytes have a digest."""
+    with os.scandir(folder or ".") as found:
+        files = [os.path.join(folder, entry.name) for entry in found if entry.is_file(follow_symlinks=False)]
+    return next((path for path in files if not os.path.basename(path).startswith(".facecluster-") and _short(_read(path)) == digest), None)
 
 
 def swap_in(new: str, path: str, is_expected: Callable[[str], bool]) -> bool:
@@ -126,7 +152,7 @@ def _remove_if(old: str, path: str, ours: tuple[int, int], is_expected: Callable
         if _digest(f) == before:
             return True
         f.seek(0)
-        late = _beside(path, uuid.uuid4().hex[:16] + ".tmp")
+        late = temporary_name(path)
         with open(late, "wb") as out:
             shutil.copyfileobj(f, out)
         if _identity(path) == ours:
@@ -196,6 +222,10 @@ def _exchange(one: str, two: str) -> None:
 def _digest(file: BufferedReader) -> bytes:
     file.seek(0)
     return hashlib.file_digest(file, "sha256").digest()
+
+
+def _short(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _read(path: str) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -27,11 +26,14 @@ from facecluster.permissions import make_private_folder, private_opener
 from facecluster.store.digest import read_metadata, read_parquet, sealed_parquet
 from facecluster.store.schemas import in_schema
 from facecluster.store.stamps import FORMAT, STAMP_KEY, Stamp, stamp_of
+from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 STORE_FILE = "store.json"
 KIND = "facecluster store"
 TEMPORARY = re.compile(r"\..*\.tmp|.+\.[0-9a-f]{8}\.tmp")  # files that a command writes before it gives them their names
+_NOT_TIDIED = ("report", "damaged")  # folders of many files that are never written in place
 FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
+COMPACTING = "compacting.json"  # what `compact` is doing; there only while it does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +176,19 @@ class Store:
             return nullcontext()
         lock = FileLock(self.path("store.lock"), timeout=0)
         try:
-            return lock.acquire()
+            held = lock.acquire()
+            self._tidy()
+            return held
         except Timeout:
             raise StoreError(f"expected a free store, found another run at work in {self.url}: wait for it to end, or stop it") from None
         except OSError as e:
             raise StoreError(f"expected to write in the store, found: {e}. Check its permissions") from e
+
+    def _tidy(self) -> None:
+        """Remove the temporary files of commands that were killed."""
+        for folder, folders, _ in os.walk(self.root):
+            folders[:] = [name for name in folders if name not in _NOT_TIDIED and not name.startswith(".")]
+            remove_left_over(folder)
 
     # -- files and shards ---------------------------------------------------------------------------------------------------------
 
@@ -189,7 +199,7 @@ class Store:
             self.fs.pipe_file(path, data)
             return
         make_private_folder(os.path.dirname(path), self.root)
-        beside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+        beside = temporary_name(path)
         try:
             with open(beside, "wb", opener=private_opener) as f:
                 f.write(data)

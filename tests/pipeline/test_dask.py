@@ -205,6 +205,16 @@ def test_a_listener_that_is_no_scheduler_is_one_clear_line(monkeypatch: pytest.M
             DaskEngine(scheduler=address)
 
 
+def test_a_scheduler_that_goes_while_it_is_joined_is_one_clear_line() -> None:
+    engine = object.__new__(DaskEngine)
+    engine._where = "at tcp://x:1"
+    with pytest.raises(EngineError, match="expected the Dask cluster at tcp://x:1 to stay, found it gone: in <TCP .*What is done is kept"):
+        with engine._staying():
+            raise distributed.comm.CommClosedError("in <TCP (closed)>: reset by peer")
+    with pytest.raises(InputError, match="no workers"), engine._staying():
+        raise InputError("no workers")
+
+
 def test_a_scheduler_without_workers_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "FIRST_WORKER", 0.5)
     cluster = Cluster(tmp_path, workers=False)

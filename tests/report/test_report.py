@@ -296,6 +296,17 @@ def test_a_run_killed_in_the_swap_is_cleaned_up(made: tuple[Store, Path, Summary
     assert (out / "notes.txt").read_text() == "mine" and (out / report_folder.MANIFEST).exists() and not work.exists()
 
 
+def test_a_report_is_not_up_to_date_while_a_killed_run_holds_files_of_the_user(made: tuple[Store, Path, Summary], tmp_path: Path) -> None:
+    out, work = tmp_path / "r", tmp_path / ".r.partial"
+    write_report(made[0], "identities/bundled", str(out), made_from="state")
+    assert report_folder.is_made_from(out, "state") and not report_folder.is_made_from(out, "another")
+    (work / "old").mkdir(parents=True)
+    (work / "old" / "notes.txt").write_text("mine")
+    assert not report_folder.is_made_from(out, "state")
+    write_report(made[0], "identities/bundled", str(out), made_from="state")
+    assert (out / "notes.txt").read_text() == "mine" and report_folder.is_made_from(out, "state")
+
+
 def test_a_swap_that_fails_puts_the_older_report_back(
     made: tuple[Store, Path, Summary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

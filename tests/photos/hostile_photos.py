@@ -1,0 +1,59 @@
+"""Small files that take a decoder long or much memory, if it lets them: the hostile set. For test_hostile_photos.py."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def many_passes(side: int, passes: int) -> bytes:
+    """A progressive JPEG whose last pass comes again and again."""
+    data = encoded(Image.new("RGB", (side, side), (90, 120, 30)), "JPEG", progressive=True, quality=50)
+    return data[:-2] + data[data.rfind(b"\xff\xda") : -2] * passes + data[-2:]
+
+
+def bomb_png(width: int, height: int) -> bytes:
+    """A PNG of one colour, a thousandth of its pixels large."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    packer, rows = zlib.compressobj(9), bytes(1 + width)
+    body = b"".join(packer.compress(rows) for _ in range(height)) + packer.flush()
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def tiled_tiff(side: int) -> bytes:
+    """A TIFF of one colour in compressed strips."""
+    return encoded(Image.new("L", (side, side), 77), "TIFF", compression="tiff_adobe_deflate")
+
+
+def hostile() -> dict[str, bytes]:
+    """The files, by what is wrong with them."""
+    flat = Image.fromarray(np.full((2000, 3000, 3), 99, np.uint8))
+    avif = encoded(flat, "AVIF", quality=10)
+    return {
+        "progressive JPEG of 700 passes": many_passes(4000, 700),
+        "progressive JPEG of 5,000 passes": many_passes(1000, 5000),
+        "PNG of 190 megapixels": bomb_png(19_000, 10_000),
+        "PNG of 900 megapixels": bomb_png(30_000, 30_000),
+        "TIFF of 144 megapixels": tiled_tiff(12_000),
+        "AVIF that is cut off": avif[: len(avif) // 2],
+        "AVIF": avif,
+        "TIFF whose directory is its own next": b"II*\0\x08\0\0\0" + b"\x01\0" + b"\0\x01\x03\0\x01\0\0\0\x10\0\0\0" + b"\x08\0\0\0",
+        "GIF of many frames": encoded(flat.convert("P"), "GIF", save_all=True, append_images=[flat.convert("P")] * 3),
+        "WebP that is cut off": encoded(flat, "WEBP")[:300],
+        "JPEG of nothing but marks": b"\xff\xd8" + b"\xff\xda" * 10_000,
+    }
