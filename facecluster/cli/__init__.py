@@ -37,6 +37,8 @@ _COMMANDS = {
     "dedup": "Find duplicate photos, and set them aside in a way that can be undone.",
     "prune": "Let photos that are gone no longer count.",
     "forget": "Forget a person, a photo or a face.",
+    "encrypt": "Encrypt a store, and make keys.",
+    "decrypt": "Write an encrypted store as one that is not.",
     "curate": "Make a clean data set: labels checked, duplicates out, split by person.",
     "evaluate": "Measure the people found against known answers.",
     "explain": "Show where the embedder looks on faces.",

@@ -19,6 +19,7 @@ from facecluster.photos.gone import GoneFolder
 from facecluster.report.report_data import PersonInfo, PersonToCheck
 from facecluster.report.write import Summary, current_summary, write_report
 from facecluster.store import FaceIds, Store
+from facecluster.store.copies import refuse_inside
 
 _RIGHT = 0.9  # people who are right with a lower probability are listed to be checked first
 REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a store that is not on this machine
@@ -43,6 +44,10 @@ def write_run_report(
         StoreError: a table is missing or damaged.
     """
     store.check()
+    if out is None and store.is_local and store.cipher is not None:
+        raise InputError("expected a folder for the report, found none: the store is encrypted, and a report is not. Give --out DIR")
+    if out is not None:
+        refuse_inside(store, out)
     target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
     made_from = "" if gone is None else state_of(store, [identities, card_of(model), [folder.places for folder in gone]])
     if made_from and (summary := current_summary(target, made_from)) is not None:
