@@ -26,6 +26,9 @@ _FITTED = {  # JSON files that can be made again
 }
 
 
+_LOOKED_AT = ("runs/current.json", "runs/*/run.json", "index/*", "grouping/*", "damaged/*")  # elsewhere, or needed by nobody
+
+
 def check_store_file(store: Store) -> Iterator[Finding]:
     """store.json, without which nothing opens the store."""
     try:
@@ -68,7 +71,7 @@ def _check_sealed(store: Store, paths: list[str]) -> Iterator[Finding]:
     if cipher is None:
         return
     for path in [path for path in paths if needs_sealing(path) and not fnmatchcase(path, "*part-*.parquet")]:
-        if any(fnmatchcase(path, kind) for kind in (*_FITTED, "runs/*/run.json", "index/*", "grouping/*", "damaged/*")):
+        if any(fnmatchcase(path, kind) for kind in (*_FITTED, *_LOOKED_AT)):
             continue
         data = bytes(store.fs.cat_file(store.path(path)))
         try:

@@ -194,6 +194,8 @@ class _Library:
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+        if not hasattr(parquet.EncryptionConfiguration, "uniform_encryption"):
+            raise ImportError("a pyarrow older than 21")
         self.AESGCM, self.SHA256, self.HKDF, self.InvalidTag, self.parquet = AESGCM, SHA256, HKDF, InvalidTag, parquet
 
 
