@@ -126,13 +126,14 @@ def say_gone(store: str) -> list[GoneFolder]:
 
 def report(
     store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None,
-    written_with_run: bool = False,
+    written_with_run: bool = False, faces: str = "show",
 ) -> str:  # fmt: skip
     """Write the report of a table of identities, and print where it is; returns the path of its first page.
 
     With `written_with_run` an encrypted store gets none, and that is printed.
     With `gone`, which says what is gone of the store, a report that is up to date stays as it is.
     """
+    from facecluster.report.hide_faces import Faces
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
     from facecluster.store.copies import remember_copy
@@ -141,7 +142,7 @@ def report(
         click.echo(f"no report, since the store is encrypted: 'facecluster report {shell(store)} --out DIR' writes one that is not")
         return ""
     with open_progress_bar("report pages") as progress:
-        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone)
+        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone, faces=Faces(faces))
     remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""
