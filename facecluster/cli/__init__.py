@@ -37,6 +37,7 @@ _COMMANDS = {
     "dedup": "Find duplicate photos, and set them aside in a way that can be undone.",
     "prune": "Let photos that are gone no longer count.",
     "forget": "Forget a person, a photo or a face.",
+    "expire": "Forget what is older than an age.",
     "encrypt": "Encrypt a store, and make keys.",
     "decrypt": "Write an encrypted store as one that is not.",
     "curate": "Make a clean data set: labels checked, duplicates out, split by person.",

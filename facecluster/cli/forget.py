@@ -50,20 +50,21 @@ def command(store: str, who: tuple[str, ...], yes: bool, dry_run: bool, as_json:
             found = "a forgetting that was stopped"
             raise InputError(f"expected a whole store, found {found}: finish it with 'facecluster forget {store} --yes'")
         receipt, lines = preview(place, who)
-        _print(receipt, lines, as_json, done=False)
+        print_receipt(receipt, lines, as_json, done=False)
         if not as_json:
             click.echo("nothing is changed. Forgetting can't be undone; to do it, add --yes", err=True)
         return
     with place.lock(forgetting=True):
         receipts = forget(place, who)
     for receipt in receipts:
-        _print(receipt, [], as_json, done=True)
+        print_receipt(receipt, [], as_json, done=True)
     if not as_json:
         shown = shell(store)
         click.echo(f"to group without them: 'facecluster cluster {shown}'; for a new report: 'facecluster report {shown}'", err=True)
 
 
-def _print(receipt: dict[str, Any], lines: list[str], as_json: bool, *, done: bool) -> None:
+def print_receipt(receipt: dict[str, Any], lines: list[str], as_json: bool, *, done: bool) -> None:
+    """Print what was forgotten, or would be."""
     from facecluster.report.text import plural
 
     if as_json:
