@@ -24,6 +24,7 @@ from facecluster.people.runs import POINTER, Faces, read_faces
 from facecluster.photos.places import GONE_TABLE, of_current_photos
 from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
+from facecluster.review.forgetting import forget_person
 from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
@@ -94,6 +95,14 @@ class Session:
             made = append(self.store, decisions_for(self.view(), request))
             self._checked_at = 0.0
             return made
+
+    def forget(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Forget a person, or say what would go: see `forget_person`."""
+        with self._lock:
+            found = forget_person(self, request)
+            if found["done"]:
+                self._fingerprint, self._questions, self._looks, self._checked_at = (), None, None, 0.0  # nothing is shown from before
+            return found
 
     def questions(self) -> tuple[Questions | None, Ints, NDArray[np.float64]]:
         """All questions (None while the thread looks for them), the open ones (q,), and the coverage now and after each (q + 1,)."""
