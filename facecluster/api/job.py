@@ -15,6 +15,7 @@ from facecluster.errors import ArgumentError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping.link import LinkConfig
+from facecluster.known.suppression import keep_out
 from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
@@ -84,6 +85,7 @@ def run(
             sources, place, detecting, embedding, bars=bars, engine=engine, device=device, retry_failed=retry_failed
         )  # fmt: skip
         grouped = cluster_faces(place, embedding, LinkConfig(), None, bars=bars, engine=engine)
+        kept_out = keep_out(place)
     page = None
     if report and place.cipher is None:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)
@@ -94,7 +96,7 @@ def run(
     return RunSummary(
         store=place.url, run=found.run.number, new_photos=done.photos, faces=grouped.faces, people=counts["people"],
         nobody=grouped.faces - sum(found.people.faces), failed=list(failed_photos(place)), changes=found.churn.lines(),
-        notes=[*done.warnings, *done.notes, *found.notes, *grouped.notes], report=page,
+        notes=[*done.warnings, *done.notes, *found.notes, *grouped.notes, *kept_out], report=page,
     )  # fmt: skip
 
 

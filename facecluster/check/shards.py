@@ -53,6 +53,7 @@ KINDS = (
     Kind("runs/*/people", PEOPLE, _NO_RUN),
     Kind("runs/*/retired", RETIRED, "Ids that were retired before that run are no longer known"),
     Kind("known/*", None, "Known people of these pictures are lost: give them again with 'facecluster known'"),
+    Kind("suppressed/*", None, "Take it from a copy of the store: without it forgotten people come in as new ones", Repair.NOTHING),
     Kind("attributes/*", None, "'facecluster attributes' makes it anew"),
     Kind("dedup/*", None, "'facecluster run' and 'dedup' make it anew"),
     Kind("linking*", None, _SCRATCH),

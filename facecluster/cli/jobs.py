@@ -76,6 +76,7 @@ def group(
     from facecluster.faces.fit_reading import card_in
     from facecluster.grouping.identify import IdentifyConfig
     from facecluster.grouping.link import LinkConfig
+    from facecluster.known.suppression import keep_out
     from facecluster.pipeline import cluster_faces
     from facecluster.store import Store
 
@@ -90,9 +91,10 @@ def group(
         config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
         options: dict[str, Any] = {"bars": progress_bar, "tell": tell, "dry_run": dry_run, "full": full, "engine": engine, **more}
         done = cluster_faces(place, embedding, LinkConfig(), config, **options)
+        kept_out = [] if dry_run else keep_out(place)
     for line in done.linked.lines():
         click.echo(line, err=True)
-    for note in done.notes:
+    for note in [*done.notes, *kept_out]:
         click.echo(f"note: {printable(note)}", err=True)
     return done
 

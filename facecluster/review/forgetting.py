@@ -1,4 +1,4 @@
-"""Forgetting a person from the page: first what would go, then, when the user has typed whom, the forgetting itself, as `facecluster forget`.
+"""Forgetting a person from the page: first what would go; then, when the user has typed whom, it is done as `facecluster forget` does.
 
 What the page held of the person, crops in its temporary file too, goes with the run that the forgetting replaces.
 """

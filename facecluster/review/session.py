@@ -32,7 +32,7 @@ from facecluster.review.suggestions import Suggester
 from facecluster.store import IDENTITIES, FaceIds, Store
 
 if TYPE_CHECKING:
-    from facecluster.people.known_names import Proposal
+    from facecluster.people.known_names import Known, Proposal
     from facecluster.people.suggestions import Suggestions
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
@@ -141,6 +141,11 @@ class Session:
             if self._proposed is None or self._proposed[0] is not view or self._proposed[1] != state:
                 self._proposed = view, state, self._suggester_of(view).propose(view)
             return self._proposed[2]
+
+    def proposals_of(self, view: PeopleView, known: Known) -> list[Proposal]:
+        """As `proposals`, of other people than those of the store's pictures."""
+        with self._lock:
+            return self._suggester_of(view).propose(view, known)
 
     def _suggester_of(self, view: PeopleView) -> Suggester:
         if self._suggester is None or self._suggester.run_data is not view.run_data:
