@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from facecluster.errors import StoreError
+from facecluster.errors import InputError, StoreError
 from facecluster.grouping.work import FolderShelf, load, load_rows
 from facecluster.store import Store
 from facecluster.store.cipher import BLOCK, HEAD, Cipher, file_key_id
@@ -127,6 +128,34 @@ def test_arrays_of_the_grouping(cipher: Cipher, tmp_path: Path) -> None:
     assert (load(kept) == array).all()
     for start, stop in ((0, 3), (30_000, 40_000), (49_990, 50_000), (7, 7)):
         assert (load_rows(kept, start, stop) == array[start:stop]).all() and len(load_rows(kept, start, stop)) == stop - start
+
+
+class Ring:
+    """Stands for the system's keyring."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def set_password(self, service: str, name: str, text: str) -> None:
+        self.kept[service, name] = text
+
+    def get_password(self, service: str, name: str) -> str | None:
+        return self.kept.get((service, name))
+
+
+def test_a_key_in_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(FILE_VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, "keyring", Ring())
+    first, last = make_key("keyring"), make_key("keyring")
+    assert first != last == key_id(first_key())
+    for made in (first, last):
+        Cipher(made, "x").check()
+    with pytest.raises(StoreError, match="expected the key 0123456789abcdef .* found none"):
+        Cipher("0123456789abcdef", "x").check()
+    monkeypatch.setitem(sys.modules, "keyring", None)  # as if it were not installed
+    with pytest.raises(InputError, match="pip install 'facecluster\\[keyring\\]'"):
+        make_key("keyring")
 
 
 def test_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
