@@ -246,7 +246,7 @@ def _vectors(made: Store, table: str, model: str, engine: Engine) -> tuple[FaceI
     """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store."""
     if not is_large(made, table):
         return *load_vectors(made, table), LocalCrew()
-    folder = FolderShelf(made.address(f"grouping/{model}"))
+    folder = FolderShelf(made.address(f"grouping/{model}"), "" if made.cipher is None else made.cipher.key_id)
     state = tables_hash(made, (table, "photos", GONE_TABLE), "vectors")[:16]
     folder.clear(but=state)  # what is left of other faces
     crew = EngineCrew(engine, folder.within(state))

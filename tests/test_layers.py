@@ -34,6 +34,7 @@ STAGES = {"photos.collect", "faces.detect", "faces.embed", "grouping.link", "gro
 DOORS: dict[str, str | tuple[str, ...]] = {
     "faiss": ("grouping/link.py", "grouping/link_lists.py", "matching/index.py"), "distributed": "engine.py", "click": "cli/",
     "hdbscan": "grouping/hdbscan_library.py", "onnxruntime": "models/onnx_session.py",
+    "cryptography": "store/cipher.py", "pyarrow.parquet.encryption": "store/cipher.py",
     "torch.distributed": "training/processes.py",
 }  # fmt: skip
 # what --help must not load: each takes more time than the whole of --help may

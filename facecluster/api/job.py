@@ -15,11 +15,13 @@ from facecluster.errors import ArgumentError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping.link import LinkConfig
+from facecluster.known.suppression import keep_out
 from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
 from facecluster.store import Store
 from facecluster.store.copies import remember_copy
+from facecluster.store.keys import first_key, key_id
 
 Progress = Callable[[str, int, int], None]  # what is counted, how many are done, how many there are
 
@@ -47,7 +49,7 @@ class RunSummary:
 def run(
     photos: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], store: str | os.PathLike[str], *, progress: Progress | None = None,
     threshold: float | None = None, model: str = "bundled", detector: str = "bundled", device: str = "auto", workers: int | None = None,
-    scheduler: str | None = None, retry_failed: bool = False, report: bool = True,
+    scheduler: str | None = None, retry_failed: bool = False, report: bool = True, encrypt: bool = False,
 ) -> RunSummary:  # fmt: skip
     """Find the faces in photos, group them into people, and write the report. What is done already is not done again.
 
@@ -63,7 +65,9 @@ def run(
         workers: work in this many processes (Dask); a script then needs `if __name__ == "__main__":`.
         scheduler: work on the Dask cluster at this address.
         retry_failed: try photos again that could not be used.
-        report: write the report: into the store, or to ./facecluster-report if the store is not on this machine.
+        report: write the report: into the store, or to ./facecluster-report if the store is not on this machine. An encrypted store gets
+            none: `facecluster report STORE --out DIR` writes one that is not encrypted.
+        encrypt: make an encrypted store, with the key that FACECLUSTER_KEY_FILE or FACECLUSTER_KEY gives.
 
     Raises:
         InputError: no photos, no faces in them, or an argument that can't be used.
@@ -75,14 +79,15 @@ def run(
     if threshold is not None and not 0 <= as_number(threshold, "threshold") <= 1:
         raise ArgumentError(f"expected a threshold from 0 to 1, found {threshold}: leave it out for the usual one")
     detecting, embedding, bars = DetectConfig(detector=detector, threshold=threshold), EmbedConfig(model=model), _bars(progress)
-    place.create()
+    place.create(key_id(first_key()) if encrypt else None)
     with place.lock(), DaskEngine(workers=workers, scheduler=scheduler) if workers or scheduler else nullcontext() as engine:
         done = embed_photos(
             sources, place, detecting, embedding, bars=bars, engine=engine, device=device, retry_failed=retry_failed
         )  # fmt: skip
         grouped = cluster_faces(place, embedding, LinkConfig(), None, bars=bars, engine=engine)
+        kept_out = keep_out(place)
     page = None
-    if report:
+    if report and place.cipher is None:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)
         page = write_run_report(place, grouped.table, model=model, progress=told, gone=gone_folders(place)).index
         remember_copy(place, "report", os.path.dirname(os.path.abspath(page)))
@@ -91,7 +96,7 @@ def run(
     return RunSummary(
         store=place.url, run=found.run.number, new_photos=done.photos, faces=grouped.faces, people=counts["people"],
         nobody=grouped.faces - sum(found.people.faces), failed=list(failed_photos(place)), changes=found.churn.lines(),
-        notes=[*done.warnings, *done.notes, *found.notes, *grouped.notes], report=page,
+        notes=[*done.warnings, *done.notes, *found.notes, *grouped.notes, *kept_out], report=page,
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def read_calibration(store: Store, card: Card) -> StoreCalibration:
     """
     path = store.path(*calibration_path(card))
     try:
-        found = json.loads(store.fs.cat_file(path))
+        found = json.loads(store.read_bytes(*calibration_path(card)))
         if found["format"] > FORMAT:
             raise StoreError(f"expected {path} of format {FORMAT}, found {found['format']}: install a newer facecluster")
         if found["weights"] != card.fingerprint:

@@ -9,6 +9,7 @@ from facecluster.check import records, shards
 from facecluster.check.findings import Finding, Repair
 from facecluster.check.repair import repair
 from facecluster.store import COMPACTING, Store
+from facecluster.store.store_file import find_key_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,12 @@ def check(store: Store, *, mend: bool = False, tick: Callable[[int, int], None] 
         StoreError: it is of a newer format, or can't be read now, or repairs can't be written.
     """
     findings = list(records.check_store_file(store))
+    if findings and find_key_id(store) is not None:  # nothing can be read before store.json says so again
+        if not mend:
+            return Checked(0, findings)
+        done = repair(store, findings)
+        again = check(store, mend=mend, tick=tick)
+        return Checked(again.shards, findings + again.findings, done + again.repaired)
     found = shards.tables(store)
     findings += shards.check_shards(store, found, tick)
     if not store.exists(COMPACTING):  # while rows stand twice, shards of one name need not fit

@@ -12,6 +12,9 @@ from facecluster.decisions import read
 from facecluster.errors import StoreError
 from facecluster.people.runs import POINTER, read_run
 from facecluster.store import COMPACTING, STORE_FILE, TEMPORARY, Store
+from facecluster.store.cipher import file_key_id
+from facecluster.store.digest import DamageError
+from facecluster.store.store_file import encryption_of, needs_sealing
 
 _FITTED = {  # JSON files that can be made again
     "runs/unchanged.json": "The next 'facecluster cluster' looks again at what has changed",
@@ -23,13 +26,21 @@ _FITTED = {  # JSON files that can be made again
 }
 
 
+_LOOKED_AT = ("runs/current.json", "runs/*/run.json", "index/*", "grouping/*", "damaged/*")  # elsewhere, or needed by nobody
+
+
 def check_store_file(store: Store) -> Iterator[Finding]:
     """store.json, without which nothing opens the store."""
-    _bytes(store, STORE_FILE)
+    try:
+        store.fs.cat_file(store.path(STORE_FILE))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except store.io_errors as e:
+        raise StoreError(f"expected to read {store.path(STORE_FILE)}, found: {one_line(e)}. {AGAIN}") from e
     try:
         store.check()
     except StoreError as e:
-        if "newer facecluster" in str(e):
+        if "newer facecluster" in str(e) or encryption_of(store) is not None:
             raise
         text = "it can't be read, or is not of a store"
         yield Finding(path=STORE_FILE, problem=text, next="--repair writes it anew if there are tables", repair=Repair.NAME)
@@ -53,7 +64,27 @@ def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
         elif TEMPORARY.fullmatch(path.rsplit("/", 1)[-1]) and not path.startswith("damaged/"):
             text = "a command that was stopped left it"
             yield Finding(path=path, problem=text, next="Nothing needs it", repair=Repair.DELETE, serious=False)
+    yield from _check_sealed(store, paths)
     yield from _check_index(store, [path for path in paths if fnmatchcase(path, "index/*/index.json")])
+
+
+def _check_sealed(store: Store, paths: list[str]) -> Iterator[Finding]:
+    """Of an encrypted store: files that are not, and files that nothing else here opens."""
+    cipher = store.cipher
+    if cipher is None:
+        return
+    for path in [path for path in paths if needs_sealing(path) and not fnmatchcase(path, "*part-*.parquet")]:
+        if any(fnmatchcase(path, kind) for kind in (*_FITTED, *_LOOKED_AT)):
+            continue
+        data = bytes(store.fs.cat_file(store.path(path)))
+        try:
+            if file_key_id(data) is None:
+                text = "it is not encrypted, as all files of this store are"
+                yield Finding(path=path, problem=text, next="Move it out of the store, or delete it", repair=Repair.NOTHING)
+            else:
+                cipher.open(data, path)
+        except DamageError as e:
+            yield Finding(path=path, problem=one_line(e), next="Take it from a copy of the store", repair=Repair.NOTHING)
 
 
 def _check_runs(store: Store, paths: list[str], damaged: set[str]) -> Iterator[Finding]:
@@ -108,9 +139,11 @@ def _is_json(store: Store, path: str) -> bool:
 def _bytes(store: Store, path: str) -> bytes:
     """The bytes of a file; none if it is not there. Raises StoreError if it can't be read: that may pass, and damages nothing."""
     try:
-        return bytes(store.fs.cat_file(store.path(path)))
+        return store.read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         return b""
+    except DamageError:
+        return b"damaged"
     except store.io_errors as e:
         raise StoreError(f"expected to read {store.path(path)}, found: {one_line(e)}. {AGAIN}") from e
 

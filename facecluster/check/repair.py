@@ -3,7 +3,6 @@ but what commands that were stopped left."""
 
 from __future__ import annotations
 
-import json
 from itertools import count
 
 from facecluster.check.findings import Finding, Repair, one_line
@@ -12,7 +11,8 @@ from facecluster.check.shards import kind_of
 from facecluster.errors import StoreError
 from facecluster.people.runs import POINTER, make_current, read_run
 from facecluster.permissions import make_private_folder
-from facecluster.store import FORMAT, KIND, STORE_FILE, Store
+from facecluster.store import STORE_FILE, Store
+from facecluster.store.store_file import Encryption, contents, find_key_id
 
 FOLDER = "damaged"
 
@@ -37,7 +37,8 @@ def _repair(store: Store, findings: list[Finding]) -> list[str]:
             table, shard = finding.path.rsplit("/", 1)[0], finding.path.rsplit("/", 1)[1][5:-8]
             store.write(table, shard, store.read(table, shard), store.stamp(table, shard) or {})
         elif finding.repair is Repair.NAME and any(store.fs.isdir(store.path(table)) for table in ("files", "photos", "faces")):
-            store.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), STORE_FILE)
+            key = find_key_id(store)
+            store.write_raw(contents(None if key is None else Encryption(key)), STORE_FILE)
         elif finding.repair is not Repair.POINT:
             continue
         done.append(finding.path)

@@ -18,6 +18,7 @@ from facecluster.photos.followed import FOLLOWED_TABLE
 from facecluster.photos.forgotten import TABLE as FORGOTTEN_TABLE
 from facecluster.photos.places import GONE_TABLE
 from facecluster.store import ARCHIVES, FACES, FILES, FOLLOWED, GONE, IDENTITIES, PHOTOS, Store, in_schema, stamp_of
+from facecluster.store.cipher import is_encrypted_parquet
 from facecluster.store.digest import DamageError, check_file, read_parquet
 
 _RUN_AGAIN = "'facecluster run' with the photos in their places makes it anew"
@@ -52,6 +53,7 @@ KINDS = (
     Kind("runs/*/people", PEOPLE, _NO_RUN),
     Kind("runs/*/retired", RETIRED, "Ids that were retired before that run are no longer known"),
     Kind("known/*", None, "Known people of these pictures are lost: give them again with 'facecluster known'"),
+    Kind("suppressed/*", None, "Take it from a copy of the store: without it forgotten people come in as new ones", Repair.NOTHING),
     Kind("attributes/*", None, "'facecluster attributes' makes it anew"),
     Kind("dedup/*", None, "'facecluster run' and 'dedup' make it anew"),
     Kind("linking*", None, _SCRATCH),
@@ -95,7 +97,11 @@ def _check_shard(store: Store, table: str, shard: str) -> Iterator[Finding]:
         yield Finding(path=path, problem=f"can't be read now: {one_line(e)}", next=AGAIN, repair=Repair.NOTHING)
         return
     try:
-        sealed, rows = check_file(data), read_parquet(io.BytesIO(data))
+        cipher = store.cipher
+        if cipher is not None and not is_encrypted_parquet(io.BytesIO(data)):
+            raise DamageError("it is not encrypted, as all files of this store are")
+        sealed = cipher is not None or check_file(data)  # what is encrypted is authenticated
+        rows = read_parquet(io.BytesIO(data)) if cipher is None else cipher.read_parquet(io.BytesIO(data))
         stamp_of(rows.schema.metadata or {}, path)
         if kind.schema is not None:
             in_schema(kind.schema, rows)

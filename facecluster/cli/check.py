@@ -24,8 +24,8 @@ def command(store: str, repair: bool, as_json: bool) -> None:
     """Read the tables, runs and decisions of STORE, and say what is not as it was written.
 
     Each shard of a table has a digest (SHA-256), so that one changed bit in it is found; so have the files of match's index. The journal
-    of decisions and people.csv have none: they are read, but another name in them is not seen. For each damaged file this says what is
-    lost, or which command makes it anew.
+    of decisions and people.csv have none: they are read, but another name in them is not seen. In an encrypted store all files are
+    authenticated, the journal line by line. For each damaged file this says what is lost, or which command makes it anew.
 
     With --repair, damaged files go into the folder 'damaged' of the store, the newest whole run becomes the current one, and what
     stopped commands left is deleted. The journal is never changed. A file that can't be read now, or is of a newer version, stays.

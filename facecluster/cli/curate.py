@@ -81,8 +81,6 @@ def command(
     \b
     Example: facecluster curate ~/people --labels folder -o dataset --format imagefolder --max-faces 50
     """
-    import tempfile
-
     import pyarrow as pa
 
     from facecluster.curate import CleanConfig, CurateConfig, curate, read_labelled_faces
@@ -93,10 +91,12 @@ def command(
     from facecluster.faces.embed import EmbedConfig
     from facecluster.faces.fit_reading import card_in
     from facecluster.store import FaceIds, Store
-    from facecluster.store.copies import remember_copy
+    from facecluster.store.copies import refuse_inside, remember_copy
+    from facecluster.store.scratch import scratch_file
 
     place = Store(store)
     place.check()
+    refuse_inside(place, out)
     print_decisions_to_come(place)
     card = card_in(place, EmbedConfig(model=model))
     bounds = {} if min_margin is None else {"min_margin": min_margin}
@@ -107,7 +107,7 @@ def command(
     )  # fmt: skip
     met = faces_where(place, where)
     by_group = None if groups is None else read_two_columns(groups, "person", "group")
-    with tempfile.TemporaryFile() as spool:
+    with scratch_file(place) as spool:
         source = read_labelled_faces(place, card.name, spool, labels)
         plan = curate(source, config, None if met is None else FaceIds.among(met).has(pa.array(source.face_ids, pa.string())))
         sheet = datasheet(plan, by_group)

@@ -67,7 +67,7 @@ def command(
     from facecluster.dedup import ApplyOptions, DedupConfig
     from facecluster.errors import InputError, WriteError
     from facecluster.store import Store
-    from facecluster.store.copies import remember_copy
+    from facecluster.store.copies import refuse_inside, remember_copy
 
     place = Store(store)
     place.check()
@@ -75,6 +75,9 @@ def command(
         raise InputError("expected --undo alone, found --apply, --move-to or --link with it: do one after the other")
     if plan_file is not None and not (move_to or link):
         raise InputError("expected a way to apply the plan, found none: give --move-to DIR, --link, or both")
+    if out is None and place.is_local and place.cipher is not None and undo_file is None:
+        raise InputError("expected --out DIR for an encrypted store, found none: plans, pages and undo files are not encrypted")
+    refuse_inside(place, out)
     folder = os.path.abspath(out or (place.path("dedup") if place.is_local else "facecluster-dedup"))
     with place.lock():
         if undo_file is not None:

@@ -62,9 +62,11 @@ def command(
     from facecluster.faces.fit_reading import card_in
     from facecluster.people import read_confirmed_labels
     from facecluster.store import Store
+    from facecluster.store.copies import refuse_inside
 
     place = Store(store)
     place.check()
+    refuse_inside(place, out)
     card = card_in(place, EmbedConfig(model=model))
     reading = results.calibration_of(place, card)
     if reading:

@@ -44,10 +44,11 @@ def command(
     from facecluster.models.registry import best_device
     from facecluster.people import current_run
     from facecluster.store import Store
-    from facecluster.store.copies import remember_copy
+    from facecluster.store.copies import refuse_inside, remember_copy
 
     place = Store(store)
     place.check()
+    refuse_inside(place, out)
     run = current_run(place)
     model = model or (run.model if run is not None else "bundled")
     chosen = choose_faces(place, who, max_faces)

@@ -53,7 +53,7 @@ def command(
     from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
     from facecluster.store import Store
-    from facecluster.store.copies import remember_copy
+    from facecluster.store.copies import refuse_inside, remember_copy
 
     if (beside or embed) and kind != "xmp":
         raise InputError(f"expected --{'beside' if beside else 'embed'} with --format xmp only, found --format {kind}: give -o DIR")
@@ -62,6 +62,7 @@ def command(
         raise InputError(f"expected either -o DIR or (for xmp) --beside or --embed, found {several}: give one of them")
     place = Store(store)
     place.check()
+    refuse_inside(place, out)
     print_decisions_to_come(place)
     library = read_photo_library(place, model_name(model), min_probability=min_probability)
     videos = 0

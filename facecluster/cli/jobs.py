@@ -12,6 +12,7 @@ import click
 from facecluster.cli import results
 from facecluster.cli.printing import print_changes, print_gone, printable
 from facecluster.cli.progress import open_progress_bar, progress_bar
+from facecluster.errors import shell
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
 def embed(
     photos: tuple[str, ...], store: str, *, model: str = "bundled", detector: str = "bundled", device: str = "auto",
     threshold: float | None = None, workers: int | None = None, scheduler: str | None = None, retry_failed: bool = False,
-    lists: tuple[str, ...] = (),
+    lists: tuple[str, ...] = (), encrypt: bool = False,
 ) -> None:  # fmt: skip
     """Detect and embed the faces of photos, and print what was done."""
     from facecluster.faces.detect import DetectConfig
     from facecluster.faces.embed import EmbedConfig
     from facecluster.pipeline import embed_photos
     from facecluster.store import Store
+    from facecluster.store.keys import first_key, key_id
 
     if not photos and not lists:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
     place = Store(store)
-    place.create()
+    place.create(key_id(first_key()) if encrypt else None)
     configs = DetectConfig(detector=detector, threshold=threshold), EmbedConfig(model=model)
     options: dict[str, Any] = {"bars": progress_bar, "device": device, "retry_failed": retry_failed, "lists": lists}
     with place.lock(), engine_of(workers, scheduler) as engine:
@@ -74,6 +76,7 @@ def group(
     from facecluster.faces.fit_reading import card_in
     from facecluster.grouping.identify import IdentifyConfig
     from facecluster.grouping.link import LinkConfig
+    from facecluster.known.suppression import keep_out
     from facecluster.pipeline import cluster_faces
     from facecluster.store import Store
 
@@ -88,9 +91,10 @@ def group(
         config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
         options: dict[str, Any] = {"bars": progress_bar, "tell": tell, "dry_run": dry_run, "full": full, "engine": engine, **more}
         done = cluster_faces(place, embedding, LinkConfig(), config, **options)
+        kept_out = [] if dry_run else keep_out(place)
     for line in done.linked.lines():
         click.echo(line, err=True)
-    for note in done.notes:
+    for note in [*done.notes, *kept_out]:
         click.echo(f"note: {printable(note)}", err=True)
     return done
 
@@ -123,18 +127,24 @@ def say_gone(store: str) -> list[GoneFolder]:
 
 
 def report(
-    store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None
+    store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None,
+    written_with_run: bool = False, faces: str = "show",
 ) -> str:  # fmt: skip
     """Write the report of a table of identities, and print where it is; returns the path of its first page.
 
+    With `written_with_run` an encrypted store gets none, and that is printed.
     With `gone`, which says what is gone of the store, a report that is up to date stays as it is.
     """
+    from facecluster.report.hide_faces import Faces
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
     from facecluster.store.copies import remember_copy
 
+    if out is None and written_with_run and Store(store).cipher is not None:
+        click.echo(f"no report, since the store is encrypted: 'facecluster report {shell(store)} --out DIR' writes one that is not")
+        return ""
     with open_progress_bar("report pages") as progress:
-        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone)
+        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone, faces=Faces(faces))
     remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""

@@ -89,6 +89,7 @@ _PHOTO_OPTIONS = [
     device_option,
     workers_option,
     scheduler_option,
+    click.option("--encrypt", is_flag=True, help="Make an encrypted store, with the key that FACECLUSTER_KEY_FILE names. See 'encrypt'."),
     click.option("--retry-failed", is_flag=True, help="Try photos again that could not be used before."),
 ]  # fmt: skip
 

@@ -13,9 +13,15 @@ from facecluster.cli.options import model_of_run_option
 @click.argument("store")
 @model_of_run_option
 @click.option("--out", metavar="DIR", help="Folder for the report.", show_default="report/ in the store")
+@click.option(
+    "--faces", type=click.Choice(["show", "blur", "none"]), default="show", show_default=True,
+    help="Show faces as they are, blurred beyond recognition, or not at all. But for 'show' the report shows no photos either.",
+)  # fmt: skip
 @handle_errors
-def command(store: str, model: str | None, out: str | None) -> None:
+def command(store: str, model: str | None, out: str | None, faces: str) -> None:
     """Write the report of STORE: pages to look at, faces.csv, people.csv, summary.json, Parquet.
+
+    Names, dates and paths stand in it, whatever --faces says: think before you pass it on.
 
     \b
     Example: facecluster report ~/people
@@ -24,4 +30,4 @@ def command(store: str, model: str | None, out: str | None) -> None:
 
     place = Store(store)
     place.check()
-    jobs.report(store, results.identity_table(place, model), out, model or "bundled")
+    jobs.report(store, results.identity_table(place, model), out, model or "bundled", faces=faces)

@@ -27,4 +27,4 @@ def command(memory: int, **options: Any) -> None:
     where = {"workers": options["workers"], "scheduler": options["scheduler"], "memory": memory}
     table = jobs.cluster(options["store"], options["model"], **where)
     gone = jobs.say_gone(options["store"])  # after grouping, which follows edited photos from their old places to the new ones
-    jobs.report(options["store"], table, model=options["model"], gone=gone)
+    jobs.report(options["store"], table, model=options["model"], gone=gone, written_with_run=True)

@@ -180,7 +180,7 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         if store.is_local:
             with FileLock(store.path("decisions.lock"), timeout=LOCK_TIMEOUT):
                 _move_objects_into_file(store)
-                _append_local(store.path(FILE), data)
+                _append_local(store, data)
         else:
             journal_objects.put(store, data)
     except Timeout:
@@ -218,7 +218,7 @@ def rewrite(store: Store, change: Callable[[Decision], Decision | None], unread:
                 lines = data.split(b"\n")
                 found = b"\n".join(new for line in lines if (new := kept(line) if line.strip() else line) is not None)
                 if found != data:
-                    store.write_bytes(found, *name.split("/"))
+                    store.write_raw(_sealed(store, found), *name.split("/"))
     except Timeout:
         raise StoreError(f"expected to write {FILE} in {store.url}, found another program writing it: stop that program") from None
     except store.io_errors as e:
@@ -228,11 +228,18 @@ def rewrite(store: Store, change: Callable[[Decision], Decision | None], unread:
 def _move_objects_into_file(store: Store) -> None:
     """Move the journal objects of a copied object store into the file; if this stops half way, lines that stand twice count once."""
     if found := journal_objects.contents(store):
-        _append_local(store.path(FILE), b"".join(data.rstrip(b"\n") + b"\n" for _, data in found))
+        _append_local(store, b"".join(data.rstrip(b"\n") + b"\n" for _, data in found))
         journal_objects.remove(store, [name for name, _ in found])
 
 
-def _append_local(path: str, data: bytes) -> None:
+def _sealed(store: Store, data: bytes) -> bytes:
+    """Lines as they are written: of an encrypted store each is encrypted."""
+    cipher = store.cipher
+    return data if cipher is None else cipher.seal_lines(data)
+
+
+def _append_local(store: Store, data: bytes) -> None:
+    path, data = store.path(FILE), _sealed(store, data)
     with open(path, "ab+", buffering=0, opener=private_opener) as f:
         size = f.tell()
         if size:
@@ -259,7 +266,8 @@ def _lines(store: Store) -> Iterator[tuple[str, bytes]]:
 def _parts(store: Store) -> list[tuple[str, bytes]]:
     """Names and bytes of the files and objects of the journal, in order."""
     try:
-        parts = [(FILE, bytes(store.fs.cat_file(store.path(FILE))))]
+        data, cipher = bytes(store.fs.cat_file(store.path(FILE))), store.cipher
+        parts = [(FILE, data if cipher is None else cipher.open_lines(data))]
     except FileNotFoundError:
         parts = []
     except store.io_errors as e:

@@ -36,15 +36,17 @@ def contents(store: Store) -> list[tuple[str, bytes]]:
     """Name and bytes of each object, in order of the names."""
     found = names(store)
     paths = [store.path(FOLDER, name) for name in found]
-    data = store.fs.cat(paths) if paths else {}
-    return [(f"{FOLDER}/{name}", bytes(data[path])) for name, path in zip(found, paths, strict=True)]
+    data, cipher = store.fs.cat(paths) if paths else {}, store.cipher
+    opened = [bytes(data[path]) if cipher is None else cipher.open_lines(bytes(data[path])) for path in paths]
+    return [(f"{FOLDER}/{name}", lines) for name, lines in zip(found, opened, strict=True)]
 
 
 def put(store: Store, data: bytes) -> None:
     """Add an object with these lines after all existing ones."""
     existing = names(store)
     number = int(existing[-1][:10]) + 1 if existing else 1
-    store.write_bytes(data, FOLDER, f"{number:010}-{uuid.uuid4().hex[:16]}.jsonl")
+    cipher = store.cipher
+    store.write_raw(data if cipher is None else cipher.seal_lines(data), FOLDER, f"{number:010}-{uuid.uuid4().hex[:16]}.jsonl")
 
 
 def remove(store: Store, found: list[str]) -> None:

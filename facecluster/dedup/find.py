@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from facecluster.dedup.same_scene import SAME, SAME_WITH_PEOPLE, found_share
 from facecluster.dedup.store_photos import Bars, Photos
 from facecluster.errors import InputError
 from facecluster.store import Store
+from facecluster.store.scratch import scratch_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def find_duplicates(store: Store, config: DedupConfig, *, bars: Bars, threads: i
     prefer, protect = ([existing_folder(f) for f in folders] for folders in (config.prefer, config.protect))
     photos = store_photos.read_photos(store)
     fingerprints.update_fingerprints(store, photos, bars=bars, threads=threads)
-    with tempfile.TemporaryFile() as spool:
+    with scratch_file(store) as spool:
         prints = fingerprints.read_fingerprints(store, photos, spool)
         facts = PhotoFacts(photos, prints, Origins(store, photos), PixelTraces(store, photos), prefer, protect)
         locations = FileLocations(photos, protect)

@@ -156,7 +156,7 @@ def without_lines(data: bytes, key: bytes, goes: Callable[[dict[str, Any]], bool
 def store_key(store: Store, *, make: bool = True) -> bytes:
     """The secret of a store for the codes of its undo files; made if there is none, or with `make` off a passing one."""
     try:
-        return bytes(store.fs.cat_file(store.path(*KEY)))
+        return store.read_bytes(*KEY)
     except FileNotFoundError:
         key = secrets.token_bytes(32)
         if make:

@@ -90,7 +90,7 @@ def _sample(store: Store, table: str, card: Card) -> NDArray[np.float32]:
 
 def _read(store: Store, parts: tuple[str, str]) -> dict[str, Any] | None:
     try:
-        found = json.loads(store.fs.cat_file(store.path(*parts)))
+        found = json.loads(store.read_bytes(*parts))
         ok = isinstance(found["faces"], int) and float(found["impostor_sd"]) > 0 and abs(float(found["impostor_mean"])) <= 1
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -94,7 +94,7 @@ def _of_store(
 
 def _read(store: Store, parts: Sequence[str]) -> dict[str, Any] | None:
     try:
-        found = json.loads(store.fs.cat_file(store.path(*parts)))
+        found = json.loads(store.read_bytes(*parts))
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) else None

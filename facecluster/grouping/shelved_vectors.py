@@ -35,7 +35,7 @@ def crew_for(store: Store, table: str) -> Iterator[LocalCrew]:
     if not is_large(store, table):
         yield LocalCrew()
         return
-    with temporary_shelf() as shelf:
+    with temporary_shelf("" if store.cipher is None else store.cipher.key_id) as shelf:
         yield LocalCrew(shelf)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -28,10 +29,13 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
+from facecluster.grouping.sealed_arrays import open_array, open_rows, seal_array
+
 T = TypeVar("T")
 Array: TypeAlias = NDArray[Any]
 
 _MAPPED = 512  # files that a process keeps open
+_SMALL = 1 << 20  # bytes of an array that it keeps in memory, where it can't be mapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ def load_rows(stored: Stored, start: int, stop: int) -> Array:
     if not isinstance(stored, Filed):
         return stored[start:stop]
     fs, path = fsspec.core.url_to_fs(stored.url)
+    if (rows := open_rows(partial(fs.cat_file, path), fs.size(path), stored.url, start, stop)) is not None:
+        return rows
     if isinstance(fs, LocalFileSystem):
         return load(stored)[start:stop]
     with fs.open(path, "rb", block_size=1 << 16) as file:
@@ -79,6 +85,8 @@ class _Files:
                 self.arrays.move_to_end(url)
                 return self.arrays[url]
         found = self._map(url)
+        if not isinstance(found, np.memmap) and found.nbytes > _SMALL:
+            return found
         with self.lock:
             self.arrays[url] = found
             while len(self.arrays) > _MAPPED:
@@ -87,6 +95,8 @@ class _Files:
 
     def _map(self, url: str) -> Array:
         fs, path = fsspec.core.url_to_fs(url)
+        if (opened := open_array(partial(fs.cat_file, path), fs.size(path), url)) is not None:
+            return opened
         if isinstance(fs, LocalFileSystem):
             return _mapped(path)
         with tempfile.NamedTemporaryFile(suffix=".npy") as copy:  # the mapping keeps what was deleted; Windows does not
@@ -151,9 +161,13 @@ class MemoryShelf:
 
 @dataclass(frozen=True, slots=True)
 class FolderShelf:
-    """Arrays are .npy files in a folder (a path or an fsspec URL) that all workers see. A file is whole or absent."""
+    """Arrays are .npy files in a folder (a path or an fsspec URL) that all workers see. A file is whole or absent.
+
+    With the id of a key they are encrypted; the key itself each worker looks for.
+    """
 
     folder: str
+    key_id: str = ""
 
     def keep(self, name: str, array: Array) -> Stored:
         url = self._url(name)
@@ -163,13 +177,19 @@ class FolderShelf:
             target.parent.mkdir(parents=True, exist_ok=True)
             beside = target.with_name(f".{uuid.uuid4().hex}")
             with beside.open("wb") as file:
-                np.save(file, array)
+                self._save(file, array)
             beside.replace(target)
         else:
             with fs.open(path, "wb") as file:
-                np.save(file, array)
+                self._save(file, array)
         _FILES.forget(url)
         return Filed(url)
+
+    def _save(self, file: Any, array: Array) -> None:
+        if self.key_id:
+            file.write(seal_array(array, self.key_id, self.folder))
+        else:
+            np.save(file, array)
 
     def find(self, name: str) -> Stored | None:
         url = self._url(name)
@@ -187,7 +207,7 @@ class FolderShelf:
                     fs.rm_file(path)
 
     def within(self, name: str) -> Shelf:
-        return FolderShelf(f"{self.folder.rstrip('/')}/{name}")
+        return FolderShelf(f"{self.folder.rstrip('/')}/{name}", self.key_id)
 
     def clear(self, *, but: str = "") -> None:
         """Delete the folder, or all in it but the part of a name."""
@@ -206,11 +226,11 @@ class FolderShelf:
 
 
 @contextmanager
-def temporary_shelf() -> Iterator[FolderShelf]:
-    """A shelf in a folder of this machine that is deleted at the end, with all that stands there."""
+def temporary_shelf(key_id: str = "") -> Iterator[FolderShelf]:
+    """A shelf in a folder of this machine that is deleted at the end, with all that stands there. `key_id`: of an encrypted store."""
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         try:
-            yield FolderShelf(folder)
+            yield FolderShelf(folder, key_id)
         finally:
             _FILES.forget_within(folder)
 

@@ -27,7 +27,7 @@ from facecluster.photos.found_file import FoundFile
 from facecluster.photos.images import local_path, read_file
 from facecluster.photos.listing import find_files
 from facecluster.store import Store
-from facecluster.store.store import STORE_FILE
+from facecluster.store.store_file import STORE_FILE
 
 FROM_STORE = 16  # faces of a person that are taken from another store: the surest
 _NUMBERED = re.compile(r"[\s_.-]*(\(\d+\)|(?<=[\s_.-])\d+)$")  # what ends the name of a file besides the person's name

@@ -105,7 +105,7 @@ def _hash_sources(store: Store, model: str) -> str:
 
 def _read_manifest(store: Store, folder: str) -> dict[str, Any]:
     try:
-        manifest = json.loads(store.fs.cat_file(store.path(folder, _MANIFEST)))
+        manifest = json.loads(store.read_bytes(folder, _MANIFEST))
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
@@ -175,16 +175,18 @@ def _vectors_file(digest: str, number: int) -> str:
 
 def _load(store: Store, folder: str, manifest: dict[str, Any]) -> Index:
     digest = str(manifest["digest"])
-    vectors = [store.path(folder, _vectors_file(digest, number)) for number in range(manifest.get("files", 1))]
+    places = [(folder, _vectors_file(digest, number)) for number in range(manifest.get("files", 1))]
+    vectors = [store.path(*place) for place in places]
     faces = store.path(folder, f"faces-{digest}.arrow")
-    if sum(map(store.fs.size, vectors)) != manifest["bytes"]:  # reading past the end of a mapped file would kill the process
+    # reading past the end of a mapped file would kill the process
+    if store.cipher is None and sum(map(store.fs.size, vectors)) != manifest["bytes"]:
         raise ValueError("the file of vectors is incomplete")
-    if store.is_local:
+    if store.is_local and store.cipher is None:
         parts = [faiss.read_index(path, faiss.IO_FLAG_MMAP) for path in vectors]
         table = pa.ipc.open_file(pa.memory_map(faces)).read_all()
     else:
-        parts = [faiss.deserialize_index(np.frombuffer(store.fs.cat_file(path), np.uint8)) for path in vectors]
-        table = pa.ipc.open_file(pa.BufferReader(store.fs.cat_file(faces))).read_all()
+        parts = [faiss.deserialize_index(np.frombuffer(store.read_bytes(*path), np.uint8)) for path in places]
+        table = pa.ipc.open_file(pa.BufferReader(store.read_bytes(folder, f"faces-{digest}.arrow"))).read_all()
     if sum(part.ntotal for part in parts) != len(table):
         raise ValueError("the files of the index do not fit together")
     return Index(table["face_id"].combine_chunks(), table["uri"].combine_chunks(), tuple(parts), digest)

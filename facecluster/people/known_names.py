@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.store import KNOWN, Stamp, Store, known_schema, table_of
@@ -53,7 +54,15 @@ class Proposal:
 
 def read_known(store: Store, model: str) -> Known | None:
     """The known people of a store; None if there are none, or if their vectors are of other weights than those of its faces."""
-    table = f"{FOLDER}/{model}"
+    rows = read_vectors_of(store, f"{FOLDER}/{model}", model)
+    if rows is None:
+        return None
+    vectors = np.asarray(rows["embedding"].combine_chunks().flatten(), np.float32).reshape(rows.num_rows, -1)
+    return Known(rows["name"].to_pylist(), rows["source"].to_pylist(), vectors)
+
+
+def read_vectors_of(store: Store, table: str, model: str) -> pa.Table | None:
+    """The rows of a table of one shard with vectors of a model; None if there are none, or they are of other weights than its faces."""
     if store.shards(table) != [_SHARD]:
         return None
     mine, faces = store.stamp(table, _SHARD) or {}, f"embeddings/{model}"
@@ -61,10 +70,7 @@ def read_known(store: Store, model: str) -> Known | None:
     if any(mine.get(key) != theirs[key] for key in ("weights", "mirror") if key in theirs):
         return None
     rows = store.read(table, _SHARD)
-    if not rows.num_rows:  # all were forgotten
-        return None
-    vectors = np.asarray(rows["embedding"].combine_chunks().flatten(), np.float32).reshape(rows.num_rows, -1)
-    return Known(rows["name"].to_pylist(), rows["source"].to_pylist(), vectors)
+    return rows if rows.num_rows else None  # all were forgotten
 
 
 def known_names(store: Store) -> set[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from facecluster.store import Store
+from facecluster.store.cipher import Cipher
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,10 @@ class OverlayStore(Store):
 
     base: Store
 
+    @property
+    def cipher(self) -> Cipher | None:
+        return self.base.cipher
+
     def holder(self, table: str) -> Store:
         return Store(self.url) if os.path.isdir(self.path(table)) else self.base
 
@@ -28,10 +33,10 @@ class OverlayStore(Store):
         return Store.shards(self.holder(table), table)
 
     def read(self, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
-        return self.holder(table).read(table, shard, columns)
+        return Store.read(self, table, shard, columns) if os.path.isdir(self.path(table)) else self.base.read(table, shard, columns)
 
     def stamp(self, table: str, shard: str) -> dict[str, Any] | None:
-        return self.holder(table).stamp(table, shard)
+        return Store.stamp(self, table, shard) if os.path.isdir(self.path(table)) else self.base.stamp(table, shard)
 
     def remove(self, table: str, keep: Collection[str] = ()) -> None:
         for shard in keep:

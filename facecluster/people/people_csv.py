@@ -79,7 +79,7 @@ def write(store: Store, people: People, read: UserFile) -> list[str]:
         notes.append(f"{FILE} has rows of unknown people ({rows}), which are skipped: the file as it was is kept as {THEIRS}")
     if _bytes(store, FILE) != data:
         if store.is_local:
-            replaced = replace_file(store.path(FILE), data, read.data)
+            replaced = _replace(store, data, read.data)
         elif replaced := _bytes(store, FILE) == read.data:
             store.write_bytes(data, FILE)
         if not replaced:
@@ -87,6 +87,15 @@ def write(store: Store, people: People, read: UserFile) -> list[str]:
     if _bytes(store, *LAST_WRITTEN) != data:
         store.write_bytes(data, *LAST_WRITTEN)
     return notes
+
+
+def _replace(store: Store, data: bytes, expected: bytes | None) -> bool:
+    """`replace_file` of the file, also if the store is encrypted."""
+    cipher = store.cipher
+    if cipher is None or expected is None:
+        return replace_file(store.path(FILE), data if cipher is None else cipher.seal(data, FILE), expected)
+    sealed = bytes(store.fs.cat_file(store.path(FILE)))
+    return cipher.open(sealed, FILE) == expected and replace_file(store.path(FILE), cipher.seal(data, FILE), sealed)
 
 
 def refresh(store: Store, people: People) -> bool:
@@ -166,6 +175,6 @@ def _flag(cell: str, sheet: Sheet, line: int) -> bool:
 
 def _bytes(store: Store, *parts: str) -> bytes | None:
     try:
-        return bytes(store.fs.cat_file(store.path(*parts)))
+        return store.read_bytes(*parts)
     except FileNotFoundError:
         return None

@@ -267,7 +267,7 @@ def _numbers(store: Store) -> list[int]:
 def _read_json(store: Store, *parts: str) -> dict[str, Any] | None:
     path = store.path(*parts)
     try:
-        found = json.loads(store.fs.cat_file(path))
+        found = json.loads(store.read_bytes(*parts))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as e:

@@ -84,7 +84,7 @@ def _code() -> str:
 
 def _read(store: Store) -> dict[str, Any] | None:
     try:
-        found = json.loads(store.fs.cat_file(store.path(*FILE)))
+        found = json.loads(store.read_bytes(*FILE))
     except store.io_errors:  # ValueError is one of them
         return None
     return found if isinstance(found, dict) and isinstance(found.get("notes"), list) else None

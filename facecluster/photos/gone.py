@@ -79,7 +79,7 @@ def _root(source: str) -> str:
 
 def _sources(store: Store) -> list[str]:
     try:
-        found = json.loads(store.fs.cat_file(store.path(*_SOURCES)))
+        found = json.loads(store.read_bytes(*_SOURCES))
     except (OSError, ValueError):
         return []
     return [source for source in found if isinstance(source, str)] if isinstance(found, list) else []

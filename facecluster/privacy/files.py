@@ -72,7 +72,7 @@ def change_undo_files(store: Store, name: str, plan: ForgetPlan, write: bool) ->
     """dedup/undo-*.jsonl: lines that name forgotten photos; gives their number. Those moves can't be undone any more."""
     paths, total = {path for uri in plan.uris for path in (uri, local_path(uri)) if path}, 0
     for path in _files_in(store, name, re.compile(r"undo-.*\.jsonl")):
-        data = bytes(store.fs.cat_file(store.path(path)))
+        data = store.read_bytes(path)
         kept, gone = without_lines(data, store_key(store, make=False), lambda line: not paths.isdisjoint(_texts(line)))
         total += gone
         if gone and write:
@@ -88,7 +88,7 @@ def drop_plans(store: Store, name: str, plan: ForgetPlan, write: bool) -> int:
     """dedup/plan*.csv that name forgotten photos: `dedup` makes plans anew."""
     total = 0
     for path in _files_in(store, name, re.compile(r"plan.*\.csv")):
-        text = bytes(store.fs.cat_file(store.path(path))).decode("utf-8", "surrogateescape")
+        text = store.read_bytes(path).decode("utf-8", "surrogateescape")
         cells = {cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row} if plan.uris else set[str]()
         if not cells.isdisjoint(plan.uris):
             total += 1
@@ -179,6 +179,6 @@ def _files_in(store: Store, folder: str, name: re.Pattern[str]) -> list[str]:
 
 def _read(store: Store, name: str) -> bytes | None:
     try:
-        return bytes(store.fs.cat_file(store.path(name)))
+        return store.read_bytes(name)
     except FileNotFoundError:
         return None

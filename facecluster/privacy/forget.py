@@ -38,7 +38,7 @@ def preview(store: Store, who: Sequence[str]) -> tuple[dict[str, Any], list[str]
         InputError: a word means nothing, or several things.
     """
     plan, lines = make_plan(store, who)
-    return _receipt(store, plan), lines
+    return receipt_of(store, plan), lines
 
 
 def forget(store: Store, who: Sequence[str]) -> list[dict[str, Any]]:
@@ -55,26 +55,27 @@ def forget(store: Store, who: Sequence[str]) -> list[dict[str, Any]]:
     receipts = []
     stopped = read_plan(store)
     if stopped is not None:
-        receipts.append(_carry_out(store, stopped))
+        receipts.append(carry_out(store, stopped))
     if who and (stopped is None or stopped.asked != mark_of_words(read_forgotten(store), who)):
         plan, _ = make_plan(store, who)
         write_plan(store, plan)
-        receipts.append(_carry_out(store, plan))
+        receipts.append(carry_out(store, plan))
     return receipts
 
 
-def _carry_out(store: Store, plan: ForgetPlan) -> dict[str, Any]:
+def carry_out(store: Store, plan: ForgetPlan) -> dict[str, Any]:
+    """Do what a plan says that was written down; gives the receipt, which is kept."""
     salt = bytes.fromhex(plan.salt)
     add_marks(store, salt, [bytes.fromhex(mark) for mark in plan.marks])
     free_all(store, plan, write=True)
-    receipt = _receipt(store, plan)
+    receipt = receipt_of(store, plan)
     name = f"receipt-{plan.at.replace('-', '').replace(':', '')}-{plan.id}.json"
     store.write_bytes(json.dumps(receipt, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape"), TABLE, name)
     store.fs.rm_file(store.path(FORGETTING))
     return receipt
 
 
-def _receipt(store: Store, plan: ForgetPlan) -> dict[str, Any]:
+def receipt_of(store: Store, plan: ForgetPlan) -> dict[str, Any]:
     """What was taken out, and what lies elsewhere; without names, ids and vectors."""
     return {
         "kind": "facecluster receipt", "format": FORMAT, "id": plan.id, "at": plan.at, "version": __version__,

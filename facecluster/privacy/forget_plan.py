@@ -96,7 +96,7 @@ class ForgetPlan:
 def read_plan(store: Store) -> ForgetPlan | None:
     """The forgetting of a store that was stopped; None if there is none."""
     try:
-        found: Mapping[str, Any] = json.loads(store.fs.cat_file(store.path(FORGETTING)))
+        found: Mapping[str, Any] = json.loads(store.read_bytes(FORGETTING))
         return ForgetPlan(**{key: value for key, value in found.items() if key != "format"})
     except FileNotFoundError:
         return None

@@ -30,7 +30,11 @@ _FACE = pa.schema([FACES.field(name) for name in ("face_id", "photo_id", "box", 
 
 def make_plan(store: Store, who: Sequence[str]) -> tuple[ForgetPlan, list[str]]:
     """What goes, and a line for each of the user's words. Raises InputError if a word means nothing, or several things."""
-    targets, known = find_targets(store, who)
+    return plan_for(store, *find_targets(store, who), who)
+
+
+def plan_for(store: Store, targets: Targets, known: CurrentPeople | None, who: Sequence[str]) -> tuple[ForgetPlan, list[str]]:
+    """What goes of these targets, and lines for the user; `who`: the words by which it is known that the same is asked again."""
     forgotten = read_forgotten(store)
     looks = every_look(store, ["uri", "photo_id", "content", "picture", "size", "mtime_ns", "width", "height"])
     contents = looks["content"].filter(pa.array(isin(looks["photo_id"], targets.photos)))

@@ -89,9 +89,10 @@ PLACES = (
     Place("damaged", "files that check had set aside", files.drop_folder),
     Place("*.tmp", "temporary files", files.drop_temporary),
 )
-# what says nothing of a single face or photo: the list of copies elsewhere, marks, what archives there are, figures fitted to many faces
+# vectors of forgotten people whom the user wants to be known again; and what says nothing of a single face or photo:
+# the list of copies elsewhere, marks, what archives there are, figures fitted to many faces
 WITHOUT = (STORE_FILE, FORGETTING, COMPACTING, COPIES, "*.lock", "archives/*", f"{FORGOTTEN_TABLE}/*", "calibration/*", "recognisability/*",
-           "runs/current.json", "dedup/undo.key", "review-*.html")  # fmt: skip
+           "runs/current.json", "dedup/undo.key", "review-*.html", "suppressed/*")  # fmt: skip
 _PARTS = ("decisions/*", "dedup/plan*.csv", "dedup/undo-*.jsonl")  # of these places
 
 

@@ -61,7 +61,7 @@ def find_targets(store: Store, who: Sequence[str]) -> tuple[Targets, CurrentPeop
             _add_photo(store, found, [uri] if uri else [], [text] if text in ids else [], looks)
             found.lines.append(f"the photo {text}")
         elif is_face_id(text):
-            faces = _same_face(store, [text])
+            faces = same_faces(store, [text])
             if not _any_exists(store, faces):
                 raise InputError(f"expected a face_id of {store.url}, found {text!r}, which no face has: the report's faces.csv lists them")
             found.faces |= faces
@@ -75,13 +75,20 @@ def find_targets(store: Store, who: Sequence[str]) -> tuple[Targets, CurrentPeop
                 found.lines.append(_add_person(store, found, text, known))
     if known is not None and found.people:
         found.ungrouped = _ungrouped(store, known)
-    if known is not None:  # who has no other face is forgotten too
-        gone = np.array([face in found.faces or face[:24] in {p[:24] for p in found.photos} for face in known.faces.ids], bool)
-        left = np.bincount(known.faces.identity[~gone & (known.faces.identity >= 0)], minlength=len(known.people.faces))
-        found.people |= set(np.flatnonzero((left == 0) & (np.array(known.people.faces) > 0)).tolist())
-        for i in sorted(found.people):
-            found.faces |= _earlier_faces(store, known, i)
+    add_people_without_faces(store, found, known)
     return found, known
+
+
+def add_people_without_faces(store: Store, found: Targets, known: CurrentPeople | None) -> None:
+    """Add those who have no face left to the people who go, and what earlier runs hold of all of these."""
+    if known is None:
+        return
+    photos = {photo[:24] for photo in found.photos}
+    gone = np.array([face in found.faces or face[:24] in photos for face in known.faces.ids], bool)
+    left = np.bincount(known.faces.identity[~gone & (known.faces.identity >= 0)], minlength=len(known.people.faces))
+    found.people |= set(np.flatnonzero((left == 0) & (np.array(known.people.faces) > 0)).tolist())
+    for i in sorted(found.people):
+        found.faces |= _earlier_faces(store, known, i)
 
 
 def _planned(store: Store) -> set[str]:
@@ -121,11 +128,11 @@ def _add_person(store: Store, found: Targets, text: str, known: CurrentPeople | 
     person = known.find(text)
     found.people.add(person)
     rows = np.flatnonzero(known.faces.identity == person).tolist()
-    found.faces |= _same_face(store, [known.faces.ids[row] for row in rows])
+    found.faces |= same_faces(store, [known.faces.ids[row] for row in rows])
     return f"the person {known.people.label(person)}: {len(rows):,} faces"
 
 
-def _same_face(store: Store, faces: Iterable[str]) -> set[str]:
+def same_faces(store: Store, faces: Iterable[str]) -> set[str]:
     """Faces, and the same ones under the ids from before and after edits of their photos."""
     tied: dict[str, set[str]] = {}
     for old, news in read_followed(store).items():
@@ -167,4 +174,4 @@ def _earlier_faces(store: Store, known: CurrentPeople, person: int) -> set[str]:
         groups = [i for i, other in enumerate(people.person_ids) if other in ids]
         rows = np.flatnonzero(np.isin(faces.identity, groups) & ~present.has(faces.ids)).tolist()
         found |= {faces.ids[row] for row in rows}
-    return _same_face(store, found) - set(present) if found else found
+    return same_faces(store, found) - set(present) if found else found

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from facecluster.report import plot, text
+from facecluster.report.hide_faces import Faces, shown
 from facecluster.report.pagination import PAGE_BYTES, Page, Pagination
 from facecluster.report.photos import MAX_URIS, Photo
 from facecluster.report.report_data import Person, PersonToCheck, ReportData
@@ -38,9 +39,11 @@ class PageWriter:
     """Writes the pages of a report to a folder."""
 
     def __init__(
-        self, data: ReportData, pagination: Pagination, counts: dict[str, int], created: str, to_check: Sequence[PersonToCheck] = ()
-    ) -> None:
+        self, data: ReportData, pagination: Pagination, counts: dict[str, int], created: str, to_check: Sequence[PersonToCheck] = (),
+        faces: Faces = Faces.SHOW,
+    ) -> None:  # fmt: skip
         self.data, self.pagination, self.counts, self.to_check = data, pagination, counts, to_check
+        self.faces = faces
         self.person = {p.identity: p for p in data.people}
         self.first_page = {p.identity: pages[0].path for p, pages in zip(data.people, pagination.people, strict=True)}
         self.env = jinja2.Environment(
@@ -57,6 +60,7 @@ class PageWriter:
             f"default-src 'none'; img-src data: file:; style-src {_hash(css)}; script-src {_hash(js)}; base-uri 'none'; form-action 'none'"
         )
         self.env.globals |= {"css": Markup(css), "js": Markup(js), "policy": Markup(policy), "counts": counts, "created": created}
+        self.env.globals["shows_photos"] = faces is Faces.SHOW
         self.env.globals |= {f"has_{name}": bool(getattr(pagination, name)) for name in ("photos", "nobody", "unclear", "failed")}
 
     def write(self, folder: Path) -> Iterator[str]:
@@ -112,7 +116,7 @@ class PageWriter:
         return rows
 
     def _crop(self, row: int) -> str | None:
-        return image_data_url(self.data.crops[row])
+        return None if self.faces is Faces.NONE else image_data_url(shown(self.data.crops[row], self.faces))
 
     def _faces(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         faces = [self._face(int(row)) for row in rows]
@@ -143,7 +147,7 @@ class PageWriter:
             room -= int(self.data.crops.size[row]) * 4 // 3
             faces.append(self._face_box(row, crop=room >= 0))
         sized = photo.width > 0 and photo.height > 0
-        urls = [url for url in map(text.file_url, photo.uris) if url is not None]
+        urls = [url for url in map(text.file_url, photo.uris) if url is not None] if self.faces is Faces.SHOW else []
         return {
             "index": index,
             "photo": photo,

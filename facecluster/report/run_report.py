@@ -16,9 +16,11 @@ from facecluster.models.registry import card_of
 from facecluster.people import People, current_run, people_with_current_names
 from facecluster.people.unchanged import state_of
 from facecluster.photos.gone import GoneFolder
+from facecluster.report.hide_faces import Faces
 from facecluster.report.report_data import PersonInfo, PersonToCheck
 from facecluster.report.write import Summary, current_summary, write_report
 from facecluster.store import FaceIds, Store
+from facecluster.store.copies import refuse_inside
 
 _RIGHT = 0.9  # people who are right with a lower probability are listed to be checked first
 REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a store that is not on this machine
@@ -27,6 +29,7 @@ REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a st
 def write_run_report(
     store: Store, identities: str, out: str | None = None, *, model: str = "bundled",
     progress: Callable[[int, int], None] | None = None, gone: Iterable[GoneFolder] | None = None,
+    faces: Faces = Faces.SHOW,
 ) -> Summary:  # fmt: skip
     """Write the report of a table of identities.
 
@@ -36,6 +39,7 @@ def write_run_report(
         out: a local folder; None for report/ in the store, or ./facecluster-report if the store is not on this machine.
         model: whose vectors were grouped: "bundled", or the path of a model card.
         progress: called with (pages written, all pages) after each page.
+        faces: how faces are shown: as they are, blurred, or not at all.
         gone: what is gone of the store now (`gone_folders`): a report that is up to date then stays as it is. None: it is written anew.
 
     Raises:
@@ -43,15 +47,19 @@ def write_run_report(
         StoreError: a table is missing or damaged.
     """
     store.check()
+    if out is None and store.is_local and store.cipher is not None:
+        raise InputError("expected a folder for the report, found none: the store is encrypted, and a report is not. Give --out DIR")
+    if out is not None:
+        refuse_inside(store, out)
     target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
-    made_from = "" if gone is None else state_of(store, [identities, card_of(model), [folder.places for folder in gone]])
+    made_from = "" if gone is None else state_of(store, [identities, card_of(model), [folder.places for folder in gone], faces.value])
     if made_from and (summary := current_summary(target, made_from)) is not None:
         return summary
     run = current_run(store)
     known = people_with_current_names(store) if run is not None and identities == run.identities else None
     to_check = people_to_check(store, identities, model)
     people = _person_infos(known[0]) if known else None
-    return write_report(store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from)
+    return write_report(store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from, faces=faces)
 
 
 def assess_people(store: Store, identities: str, model: str) -> tuple[FaceIds, NDArray[np.int64], Uncertainty]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from facecluster.report.hide_faces import Faces
 from facecluster.report.pages import PageWriter
 from facecluster.report.pagination import paginate
 from facecluster.report.report_data import PersonInfo, PersonToCheck, ReportData, read_report_data
@@ -45,6 +46,7 @@ def write_report(
     created: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
     made_from: str = "",
+    faces: Faces = Faces.SHOW,
 ) -> Summary:
     """Write the report of a store: pages that open from disk without a network, and tables.
 
@@ -58,6 +60,7 @@ def write_report(
         created: the time written in the report; now if None.
         progress: called with (pages written, all pages) after each page.
         made_from: a hash of what the report shows; kept in it, for `current_summary`.
+        faces: how faces are shown. Blurred or left out, photos are not shown either.
 
     Raises:
         InputError: `out` contains other files or can't be written, or another run writes there.
@@ -71,7 +74,7 @@ def write_report(
             data = read_report_data(store, identities, infos, spool)
             pagination = paginate(data)
             counts = _counts(data) | {"pages": len(pagination)}
-            pages = PageWriter(data, pagination, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), to_check)
+            pages = PageWriter(data, pagination, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), to_check, faces)
             for done, _ in enumerate(pages.write(folder), start=1):
                 if progress is not None:
                     progress(done, len(pagination))

@@ -13,6 +13,7 @@ import numpy as np
 from facecluster.decisions import Decision
 from facecluster.errors import InputError, StoreError
 from facecluster.report.text import one_line
+from facecluster.review import forgetting
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
 from facecluster.review.questions import QUESTION_TEXTS
 from facecluster.review.session import Session
@@ -167,6 +168,9 @@ def history(session: Session, query: Query) -> Answer:
 
 def act(session: Session, request: Mapping[str, Any]) -> Answer:
     """Carry out an action; returns the new decisions and the version after them."""
+    if request.get("act") == forgetting.ACT:
+        found = session.forget(request)
+        return {"version": session.version(session.view()), "made": [], "notes": [], **found}
     made = session.act(request)
     view = session.view()
     notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]

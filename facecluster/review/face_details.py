@@ -8,7 +8,6 @@ Odd inputs: a face that is in no shard any more has no photo and no crop; a phot
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,6 +20,7 @@ from facecluster.photos.places import places_by_photo
 from facecluster.report.photos import iso_date
 from facecluster.report.text import short_name
 from facecluster.store import FaceIds, Store
+from facecluster.store.scratch import scratch_file
 
 Ints = NDArray[np.int64]
 
@@ -37,7 +37,7 @@ class FaceDetails:
         self._row: Ints = np.zeros(n, dtype=np.int64)  # in the shard
         self._shards = store.shards("faces")
         self._lock = threading.Lock()
-        self._spool = tempfile.TemporaryFile()
+        self._spool = scratch_file(store)
         self._spooled: dict[int, tuple[Ints, Ints]] = {}  # of a shard: start and size of its crops in the file
         places, faces = places_by_photo(store, ["taken_at", "orientation", "turn", "width", "height"], look=True), FaceIds.of(ids)
         self.places = places

@@ -34,6 +34,7 @@ STATIC = {
     "/review.css": "text/css", "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
     "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
     "/history.js": "text/javascript", "/suggestions.js": "text/javascript", "/photo.js": "text/javascript",
+    "/forget.js": "text/javascript",
 }  # fmt: skip
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -105,6 +106,9 @@ def open_review(store: Store, port: int = 0) -> Review:
         raise InputError(f"expected port {port} of {HOST} to be free, found: {e}. Choose another port, or leave out --port") from e
     server.session, server.token = session, secrets.token_urlsafe(24)
     return Review(server, f"http://{HOST}:{server.server_port}/?token={server.token}")
+
+
+_FORGET_CACHED = {"Clear-Site-Data": '"cache"'}  # crops of who was forgotten, in the browser
 
 
 class _Server(ThreadingHTTPServer):
@@ -206,7 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
             request = None
         if not isinstance(request, dict):
             return self._json({"error": "expected a JSON object, found something else"}, HTTPStatus.BAD_REQUEST)
-        self._json(api.act(self.server.session, request))
+        answer = api.act(self.server.session, request)
+        self._json(answer, extra=_FORGET_CACHED if answer.get("done") else None)
 
     def _crop(self, face: str, *, look: bool = False) -> None:
         """The crop of a face, or with `look` the picture of where the model looks on it."""
@@ -229,9 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
             return b""
         return self.rfile.read(int(length))
 
-    def _json(self, answer: api.Answer, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _json(self, answer: api.Answer, status: HTTPStatus = HTTPStatus.OK, extra: dict[str, str] | None = None) -> None:
         text = json.dumps(answer, ensure_ascii=True, separators=(",", ":"))
-        self._send(text.encode(), "application/json", status)
+        self._send(text.encode(), "application/json", status, extra)
 
     def _send(self, data: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, extra: dict[str, str] | None = None) -> None:
         self.send_response(status)

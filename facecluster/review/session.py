@@ -24,6 +24,7 @@ from facecluster.people.runs import POINTER, Faces, read_faces
 from facecluster.photos.places import GONE_TABLE, of_current_photos
 from facecluster.review.actions import decisions_for
 from facecluster.review.face_details import FaceDetails
+from facecluster.review.forgetting import forget_person
 from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
@@ -31,7 +32,7 @@ from facecluster.review.suggestions import Suggester
 from facecluster.store import IDENTITIES, FaceIds, Store
 
 if TYPE_CHECKING:
-    from facecluster.people.known_names import Proposal
+    from facecluster.people.known_names import Known, Proposal
     from facecluster.people.suggestions import Suggestions
 
 REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this machine
@@ -95,6 +96,14 @@ class Session:
             self._checked_at = 0.0
             return made
 
+    def forget(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Forget a person, or say what would go: see `forget_person`."""
+        with self._lock:
+            found = forget_person(self, request)
+            if found["done"]:
+                self._fingerprint, self._questions, self._looks, self._checked_at = (), None, None, 0.0  # nothing is shown from before
+            return found
+
     def questions(self) -> tuple[Questions | None, Ints, NDArray[np.float64]]:
         """All questions (None while the thread looks for them), the open ones (q,), and the coverage now and after each (q + 1,)."""
         view = self.view()
@@ -132,6 +141,11 @@ class Session:
             if self._proposed is None or self._proposed[0] is not view or self._proposed[1] != state:
                 self._proposed = view, state, self._suggester_of(view).propose(view)
             return self._proposed[2]
+
+    def proposals_of(self, view: PeopleView, known: Known) -> list[Proposal]:
+        """As `proposals`, of other people than those of the store's pictures."""
+        with self._lock:
+            return self._suggester_of(view).propose(view, known)
 
     def _suggester_of(self, view: PeopleView) -> Suggester:
         if self._suggester is None or self._suggester.run_data is not view.run_data:

@@ -17,7 +17,7 @@ from facecluster.review.people_view import PeopleView, RunData
 from facecluster.store import FaceIds, Store
 
 if TYPE_CHECKING:
-    from facecluster.people.known_names import Proposal
+    from facecluster.people.known_names import Known, Proposal
     from facecluster.people.suggestions import FaceIndex, Grouped, Suggestions
 
 LIKELY = 0.05  # what is less probable is not suggested
@@ -79,11 +79,11 @@ class Suggester:
         parts = {f.name: getattr(found, f.name)[keep] for f in fields(found)}
         return replace(found, **parts)
 
-    def propose(self, view: PeopleView) -> list[Proposal]:
-        """The names of known people that groups without a name may have, by falling probability."""
+    def propose(self, view: PeopleView, given: Known | None = None) -> list[Proposal]:
+        """The names of known people that groups without a name may have, by falling probability; `given`: of others than the store's."""
         from facecluster.people.known_names import propose, read_known
 
-        known = read_known(self._store, self.run_data.run.model)
+        known = given or read_known(self._store, self.run_data.run.model)
         if known is None:
             return []
         groups, names, people = self._now(view), known.by_name(), view.current.people

@@ -20,7 +20,8 @@ from facecluster.store.schemas import (
     table_of,
 )
 from facecluster.store.stamps import FORMAT, Stamp, settings_hash, stamp_of
-from facecluster.store.store import COMPACTING, FORGETTING, KIND, STORE_FILE, TEMPORARY, ShardResult, Store
+from facecluster.store.store import COMPACTING, FORGETTING, ShardResult, Store
+from facecluster.store.store_file import KIND, STORE_FILE, TEMPORARY
 
 __all__ = [
     "ARCHIVES", "COMPACTING", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "KNOWN",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from facecluster.errors import InputError
 from facecluster.store.stamps import FORMAT
 from facecluster.store.store import Store
 
@@ -42,10 +43,19 @@ def remember_copy(store: Store, kind: str, where: str) -> bool:
     return True
 
 
+def refuse_inside(store: Store, folder: str | None) -> None:
+    """Raise InputError if a folder for pages, exports or data sets lies in an encrypted store: they can't be encrypted."""
+    if folder is None or not store.is_local or store.cipher is None:
+        return
+    root = os.path.realpath(store.root)
+    if os.path.commonpath([os.path.realpath(os.path.expanduser(folder)), root]) == root:
+        raise InputError(f"expected a folder outside the encrypted store, found {folder}: what is written there is not encrypted")
+
+
 def read_copies(store: Store) -> list[Mapping[str, Any]]:
     """What was written outside the store: kind, where, at (UTC); oldest first."""
     try:
-        found = json.loads(store.fs.cat_file(store.path(COPIES)).decode("utf-8", "surrogateescape"))
+        found = json.loads(store.read_bytes(COPIES).decode("utf-8", "surrogateescape"))
         return [row for row in found["exports"] if all(isinstance(row[key], str) for key in ("kind", "where", "at"))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []

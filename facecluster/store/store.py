@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -23,14 +22,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 from facecluster.errors import StampError, StoreError, shell
 from facecluster.permissions import make_private_folder, private_opener
-from facecluster.store.digest import read_metadata, read_parquet, sealed_parquet
+from facecluster.store.cipher import Cipher, is_encrypted_parquet
+from facecluster.store.digest import DamageError, read_metadata, read_parquet, sealed_parquet
 from facecluster.store.schemas import in_schema
 from facecluster.store.stamps import FORMAT, STAMP_KEY, Stamp, stamp_of
+from facecluster.store.store_file import check_store, create_store, encryption_of
 from facecluster.store.temporary_files import remove_left_over, temporary_name
 
-STORE_FILE = "store.json"
-KIND = "facecluster store"
-TEMPORARY = re.compile(r"\..*\.tmp|.+\.[0-9a-f]{8}\.tmp")  # files that a command writes before it gives them their names
 _NOT_TIDIED = ("report", "damaged")  # folders of many files that are never written in place
 FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
 COMPACTING = "compacting.json"  # what `compact` is doing; there only while it does
@@ -94,6 +92,12 @@ class Store:
         """Path of a shard; the name of a table may contain a folder (embeddings/<model>)."""
         return self.path(table, f"part-{shard}.parquet")
 
+    @property
+    def cipher(self) -> Cipher | None:
+        """What encrypts and opens the files of the store; None if it is not encrypted."""
+        found = encryption_of(self)
+        return None if found is None else Cipher(found.key_id, self.url)
+
     def holder(self, table: str) -> Store:
         """The store whose files of a table count."""
         return self
@@ -114,59 +118,15 @@ class Store:
     # -- the store as a whole ---------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise StoreError unless the store exists and this version can read it."""
-        self._need_name()
-        self.fs.invalidate_cache()
-        try:
-            found = json.loads(self.fs.cat_file(self.path(STORE_FILE)))
-        except (FileNotFoundError, NotADirectoryError):
-            raise StoreError(f"expected a store at {self.url}, found none: make one with 'facecluster run PHOTOS -o {self.url}'") from None
-        except self.io_errors as e:
-            why = _line(e)
-            raise StoreError(f"expected a readable {STORE_FILE} in {self.url}, found: {why}. Restore it or choose another store") from e
-        if not isinstance(found, dict) or found.get("kind") != KIND or not isinstance(found.get("format"), int):
-            raise StoreError(f"expected a facecluster store at {self.url}, found a {STORE_FILE} of something else: choose another folder")
-        if found["format"] > FORMAT:
-            raise StoreError(f"expected a store of format {FORMAT} or older, found {found['format']}: install a newer facecluster")
+        """Raise StoreError unless the store exists, this version can read it, and its key is there if it is encrypted."""
+        check_store(self)
 
-    def create(self) -> None:
-        """Create the store, or check it if it exists. A folder with other files is refused, and so is a bucket that does not exist."""
-        self._need_name()
-        try:
-            if self.exists(STORE_FILE):
-                return self.check()
-            if self.fs.exists(self.root) and not self.fs.isdir(self.root):
-                raise StoreError(f"expected a folder for the store, found a file: {self.url}. Choose another folder with -o")
-            if self.fs.isdir(self.root) and any(not TEMPORARY.fullmatch(name) for name in self._names_in_root()):
-                raise StoreError(f"expected a store or an empty folder, found other files in {self.url}: choose another folder with -o")
-            if self._lacks_bucket():
-                raise StoreError(f"expected a bucket for {self.url}, found none: make it first, or choose another folder with -o")
-            if self.is_local:
-                make_private_folder(self.root)
-            else:
-                self.fs.makedirs(self.root, exist_ok=True)
-            self.write_bytes(json.dumps({"kind": KIND, "format": FORMAT}).encode(), STORE_FILE)
-        except StoreError:
-            raise
-        except self.io_errors as e:
-            raise StoreError(f"expected to write a store at {self.url}, found: {_line(e)}. Choose another folder with -o") from e
+    def create(self, key_id: str | None = None) -> None:
+        """Create the store, or check it if it exists. A folder with other files is refused, and so is a bucket that does not exist.
 
-    def _names_in_root(self) -> list[str]:
-        return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)]
-
-    def _need_name(self) -> None:
-        if not self.url:  # an empty path would mean the current folder
-            raise StoreError("expected the name of a store, found an empty one: name a folder")
-
-    def _lacks_bucket(self) -> bool:
-        """Whether the store is in a bucket that does not exist. Creating folders would create the bucket, which others could see."""
-        bucket = self.root.split("/")[0]
-        if self.is_local or not bucket:
-            return False
-        try:
-            return not self.fs.exists(bucket)
-        except PermissionError:  # the user may have the right to write, but not to list
-            return False
+        `key_id`: of the key with which it is encrypted; a store that exists and is not is refused.
+        """
+        create_store(self, key_id)
 
     def lock(self, *, forgetting: bool = False) -> AbstractContextManager[Any]:
         """Lock the store for one run (local stores only; the system releases it when a run is killed). `forgetting`: go on with one."""
@@ -192,8 +152,23 @@ class Store:
 
     # -- files and shards ---------------------------------------------------------------------------------------------------------
 
+    def read_bytes(self, *parts: str) -> bytes:
+        """The bytes of a file, opened if the store is encrypted.
+
+        Raises:
+            FileNotFoundError, OSError, ValueError: it is not there, can't be read, or has changed since it was written (DamageError).
+            StoreError: the key is not there.
+        """
+        data, cipher = bytes(self.fs.cat_file(self.path(*parts))), self.cipher
+        return data if cipher is None else cipher.open(data, "/".join(parts))
+
     def write_bytes(self, data: bytes, *parts: str) -> None:
-        """Write a file atomically."""
+        """Write a file atomically, encrypted if the store is."""
+        cipher = self.cipher
+        self.write_raw(data if cipher is None else cipher.seal(data, "/".join(parts)), *parts)
+
+    def write_raw(self, data: bytes, *parts: str) -> None:
+        """Write a file atomically, as it is."""
         path = self.path(*parts)
         if not self.is_local:
             self.fs.pipe_file(path, data)
@@ -214,7 +189,10 @@ class Store:
         """Write a shard with its stamp."""
         schema = data.schema.with_metadata({STAMP_KEY: json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
         try:
-            self.write_bytes(sealed_parquet(data.cast(schema)), table, f"part-{shard}.parquet")
+            cipher, rows = self.cipher, data.cast(schema)
+            self.write_raw(sealed_parquet(rows) if cipher is None else cipher.sealed_parquet(rows), table, f"part-{shard}.parquet")
+        except StoreError:
+            raise
         except self.io_errors as e:
             path = self.shard_path(table, shard)
             raise StoreError(f"expected to write {path}, found: {_line(e)}. Correct that and run again: finished shards are kept") from e
@@ -230,11 +208,20 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                found = read_parquet(f, columns)
+                found = self._open_parquet(f, columns)
                 stamp_of(found.schema.metadata or {STAMP_KEY: b"{}"}, path)
                 return found
+        except StoreError:
+            raise
         except (*self.io_errors, pa.ArrowException) as e:
             raise self._damaged(path, e) from e
+
+    def _open_parquet(self, file: Any, columns: list[str] | None) -> pa.Table:
+        cipher = self.cipher
+        if cipher is None:
+            return read_parquet(file, columns)
+        _need_encrypted(file)
+        return cipher.read_parquet(file, columns)
 
     def _damaged(self, path: str, error: BaseException) -> StoreError:
         repair = f"Next: 'facecluster check {shell(self.url)} --repair' says what is lost, and what can be made again"
@@ -256,9 +243,14 @@ class Store:
         path = self.shard_path(table, shard)
         try:
             with self.fs.open(path, "rb") as f:
-                return stamp_of(read_metadata(f), path)
+                cipher = self.cipher
+                if cipher is not None:
+                    _need_encrypted(f)
+                return stamp_of(read_metadata(f) if cipher is None else cipher.read_metadata(f), path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except StoreError:
+            raise
         except (*self.io_errors, KeyError, pa.ArrowException) as e:
             raise self._damaged(path, e) from e
 
@@ -306,6 +298,11 @@ class Store:
                 done = apply(partial(self.is_done, table, stamp=stamp, renewable=renewable, kept=kept), shards[table])
                 whole[table] = {shard for shard, is_done in zip(shards[table], done, strict=True) if is_done}
         return sorted(set.intersection(*whole.values()))
+
+
+def _need_encrypted(file: Any) -> None:
+    if not is_encrypted_parquet(file):
+        raise DamageError("it is not encrypted, as all files of this store are")
 
 
 def _line(error: BaseException) -> str:

@@ -90,7 +90,7 @@ def _go_on(store: Store) -> None:
     if not store.exists(COMPACTING):
         return
     try:
-        rows = json.loads(store.fs.cat_file(store.path(COMPACTING)))["merges"]
+        rows = json.loads(store.read_bytes(COMPACTING))["merges"]
         plan = [Merge([str(s) for s in row["shards"]], str(row["into"]), {str(t): int(n) for t, n in row["rows"].items()}) for row in rows]
         fits = all(kind_of(table) is not None for merge in plan for table in merge.rows) and all(m.into in m.shards for m in plan)
     except (ValueError, KeyError, TypeError, AttributeError):

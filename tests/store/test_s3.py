@@ -21,7 +21,8 @@ from facecluster.decisions import Decision, append, read
 from facecluster.demo import make_collection
 from facecluster.errors import StoreError
 from facecluster.photos.listing import find_files
-from facecluster.store import FACES, PHOTOS, Store
+from facecluster.store import FACES, PHOTOS, Store, table_of
+from facecluster.store.keys import key_id
 
 TABLES = ("files", "photos", "faces", "embeddings/bundled", "links/bundled", "identities/bundled")
 ODD = ["a b.jpg", "smile 😀 %41&.jpg", "\"'#1.jpg", "<script>alert(1)<.jpg", "what?.jpg", "star*.jpg", "[1].jpg", "a::b.jpg"]
@@ -241,3 +242,31 @@ def test_archives_in_a_bucket(s3: Any, photos: Path, local: Store, tmp_path: Pat
         "tar:s3://bucket/packed/a.tar", "zip:s3://bucket/packed/b.zip"
     }  # fmt: skip
     assert f"0 photos looked at, {len(ours)} known before" in run("embed", "s3://bucket/packed", "-o", store.url)
+
+
+def test_an_encrypted_store_on_an_object_store_holds_nothing_plain(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables, journal objects and other files; encrypted in place and back."""
+    monkeypatch.setenv("FACECLUSTER_KEY", "5a" * 32)
+    store = Store("s3://bucket/sealed")
+    store.create(key_id(b"\x5a" * 32))
+    facts = {"photo_id": "Ada Lovelace", "uri": "/photos/Ada Lovelace.jpg", "size": 1, "mtime_ns": 1}
+    empty = {field.name: None if field.nullable else 0 for field in PHOTOS}
+    rows = table_of(PHOTOS, {name: [value] for name, value in (empty | facts).items()})
+    store.write("photos", "00000", rows, {"a": 1})
+    store.write_bytes(b"Ada Lovelace", "people.csv")
+    for name in ("Ada Lovelace", "Bob"):
+        append(store, [Decision(act="name", faces=("0" * 24 + "-0000",), name=name)])
+
+    def plain() -> list[str]:
+        return [path for path in s3.find("bucket/sealed") if b"Ada Lovelace" in s3.cat_file(path)]
+
+    def held() -> tuple[Any, ...]:
+        return store.read("photos", "00000")["uri"].to_pylist(), store.read_bytes("people.csv"), [d.name for d in read(store).decisions]
+
+    before = held()
+    assert before[2] == ["Ada Lovelace", "Bob"] and plain() == [] and len(s3.find("bucket/sealed")) == 5
+    call = CliRunner().invoke
+    assert call(main, ["decrypt", store.url], catch_exceptions=False).exit_code == 0
+    assert held() == before and len(plain()) >= 2
+    assert call(main, ["encrypt", store.url], catch_exceptions=False).exit_code == 0
+    assert held() == before and plain() == []

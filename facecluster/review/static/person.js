@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { allButton, app, aside, choice, count, crop, el, label, moveTo, nameField, pager, percent, tick, tray } from "./parts.js";
+import { forgetting } from "./forget.js";
 import { forPerson } from "./suggestions.js";
 
 const LIMIT = 100;
@@ -77,6 +78,7 @@ export async function draw(query, current) {
     allButton(),
     el("ul", { class: "tiles", "aria-label": `Faces of ${label(person)}` }, ...found.faces.map((face) => tile(face, found.faces, person, choices))),
     pager({ order: query.order, offset: query.offset }, found.total, LIMIT, to),
+    forgetting(person),
   ];
 }
 

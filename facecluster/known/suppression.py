@@ -1,0 +1,47 @@
+"""After a grouping: groups that are forgotten people again, on new photos. They are dropped, or the user is told, as chosen then.
+
+A group without a name is such a person with the probability that pictures of a known person would give it. From SURE on it is dropped; what
+is less sure, and more probable than not, is said, whatever was chosen.
+"""
+
+from __future__ import annotations
+
+from facecluster.errors import StoreError, shell
+from facecluster.known import SURE
+from facecluster.people import current_run
+from facecluster.people.suppressed import DROP, read_suppressed
+from facecluster.privacy import forget
+from facecluster.review.session import Session
+from facecluster.store import Store
+
+_SAID = 0.5
+
+
+def keep_out(store: Store) -> list[str]:
+    """Drop, or name in lines for the user, the groups of the current run that are forgotten people. The store must be locked."""
+    run = current_run(store)
+    found = None if run is None else read_suppressed(store, run.model)
+    if found is None:
+        return []
+    session = Session(store)
+    try:
+        view = session.view()
+        people = view.current.people
+        proposals = session.proposals_of(view, found.known)
+    except StoreError:  # the vectors are gone
+        return []
+    finally:
+        session.close()
+    dropped, lines = [], []
+    for proposal in [p for p in proposals if p.probability >= _SAID]:
+        person, faces = people.person_ids[proposal.group], people.faces[proposal.group]
+        if found.choices.get(proposal.name) == DROP and proposal.probability >= SURE:
+            dropped.append((person, faces))
+        else:
+            what = f"{person} ({faces:,} faces) is with a probability of {proposal.probability:.2f} someone whom you had forgotten"
+            lines.append(f"{what}: 'facecluster forget {shell(store.url)} {person} --yes' forgets them again; a name ends the question")
+    if dropped:
+        forget(store, [person for person, _ in dropped])
+        total = sum(faces for _, faces in dropped)
+        lines.append(f"{total:,} faces on new photos were of {len(dropped):,} forgotten people and are forgotten again, as you chose")
+    return lines

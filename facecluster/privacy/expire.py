@@ -1,0 +1,109 @@
+"""Forget by age: the faces of photos that were taken before a day, or these photos with all that is known of them.
+
+A photo's day is that of its date by the camera's clock, or, where it has none, that of its file's last change. Forgetting is that of
+`forget`: the same places are freed, the same marks keep a later run from bringing it back, and there is a receipt.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import date, datetime
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facecluster.errors import InputError
+from facecluster.people import current_run, read_current_people
+from facecluster.photos.places import every_look
+from facecluster.privacy.forget import carry_out, receipt_of
+from facecluster.privacy.forget_plan import ForgetPlan, isin, write_plan
+from facecluster.privacy.make_plan import plan_for
+from facecluster.privacy.targets import Targets, add_people_without_faces, same_faces
+from facecluster.store import Store
+
+What = Literal["faces", "photos"]
+
+_AGE = re.compile(r"(\d{1,4})([ymwd])")
+
+
+def day_before(age: str, today: date) -> date:
+    """The day that lies an age before today, or the day that is given.
+
+    Args:
+        age: years, months, weeks or days, as 2y, 18m, 6w or 90d; or a day, as 2024-12-31.
+        today: the day to count from.
+
+    Raises:
+        InputError: it is neither, or lies before the year 1.
+    """
+    found = _AGE.fullmatch(age.strip().lower())
+    try:
+        if found is None:
+            return date.fromisoformat(age.strip())
+        number, unit = int(found[1]), found[2]
+        if unit in "wd":
+            return date.fromordinal(today.toordinal() - number * (7 if unit == "w" else 1))
+        months = today.year * 12 + today.month - 1 - number * (12 if unit == "y" else 1)
+        year, month = divmod(months, 12)
+        return date(year, month + 1, min(today.day, calendar.monthrange(year, month + 1)[1]))
+    except (ValueError, OverflowError, calendar.IllegalMonthError):
+        raise InputError(f"expected an age (2y, 18m, 6w, 90d) or a day (2024-12-31), found {age!r}: correct it") from None
+
+
+def preview_expiry(store: Store, before: date, what: What = "faces") -> tuple[dict[str, Any], list[str]]:
+    """What `expire` would take out, as its receipt, and lines for the user. Nothing is written."""
+    plan, lines = _plan(store, before, what)
+    return receipt_of(store, plan), lines
+
+
+def expire(store: Store, before: date, what: What = "faces") -> dict[str, Any]:
+    """Forget what is older; gives the receipt. The store must be locked, and no forgetting be stopped half way.
+
+    Args:
+        store: an existing store.
+        before: photos of earlier days go.
+        what: "faces": their faces, with all that is of them; "photos": the photos too, as if they had never been in the store.
+    """
+    plan, _ = _plan(store, before, what)
+    write_plan(store, plan)
+    return carry_out(store, plan)
+
+
+def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]]:
+    looks = every_look(store, ["uri", "photo_id", "taken_at", "mtime_ns"])
+    old = _days(looks) < np.datetime64(before, "D")
+    ids = looks["photo_id"]
+    stay = set(ids.filter(pa.array(~old)).to_pylist())  # a copy of a photo that is not as old keeps it
+    photos = {photo for photo in ids.filter(pa.array(old)).to_pylist() if photo} - stay
+    found = Targets()
+    if what == "photos":
+        found.photos = photos
+        found.uris = set(looks["uri"].filter(pa.array(old & isin(ids, photos))).to_pylist())
+    else:
+        for shard in store.shards("faces"):
+            rows = store.read("faces", shard, ["face_id", "photo_id"])
+            found.faces |= set(rows["face_id"].filter(pa.array(isin(rows["photo_id"], photos))).to_pylist())
+        found.faces = same_faces(store, found.faces)
+    known = None if current_run(store) is None else read_current_people(store)[0]
+    add_people_without_faces(store, found, known)
+    undated = int(np.sum(old & isin(ids, photos) & np.asarray(pc.is_null(looks["taken_at"]), bool)))
+    found.lines = [f"{what} of photos from before {before}"]
+    if undated:
+        found.lines.append(f"{undated:,} of the photos have no date: their files were last changed before that day")
+    return plan_for(store, found, known, ["expire", before.isoformat(), what])
+
+
+def _days(looks: pa.Table) -> NDArray[np.datetime64]:
+    """The day of each photo (n,)."""
+    taken = np.asarray(looks["taken_at"].cast(pa.timestamp("s"), safe=False)).astype("datetime64[D]")
+    changed = np.asarray(pc.fill_null(looks["mtime_ns"], 0), np.int64).astype("datetime64[ns]").astype("datetime64[D]")
+    return np.where(np.isnat(taken), changed, taken)
+
+
+def today() -> date:
+    """This machine's day."""
+    return datetime.now().date()

@@ -1,0 +1,104 @@
+"""expire: what is older goes from every byte, by the camera's date or else the file's; what is younger stays as it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from full_store import NAMES, Full, build, needles_of, uri, where
+from people_store import call, refused
+
+import facecluster
+from facecluster.check import check
+from facecluster.errors import InputError
+from facecluster.privacy.expire import day_before
+from facecluster.store import Store
+
+OLD = range(9)  # all faces of the first person, two of the second
+UNDATED = 20
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Full:
+    """Photos of 2015 and 2024, one without a date, whose file is of 1970."""
+    full = build(tmp_path_factory.mktemp("full"))
+    rows = full.store.read("photos", "00000")
+    dates = [datetime(2015, 6, 1, 12) if i in OLD else datetime(2024, 6, 1, 12) for i in range(len(full.ids))]
+    at = rows.column_names.index("taken_at")
+    taken = pa.array([None if i == UNDATED else d for i, d in enumerate(dates)], rows.schema.field(at).type)
+    changed = pa.array([5 if i == UNDATED else 1_700_000_000_000_000_000 for i in range(len(dates))], pa.int64())
+    rows = rows.set_column(at, rows.schema.field(at), taken)
+    at = rows.column_names.index("mtime_ns")
+    full.store.write("photos", "00000", rows.set_column(at, rows.schema.field(at), changed), full.store.stamp("photos", "00000") or {})
+    return full
+
+
+@pytest.fixture
+def full(built: Full, tmp_path: Path) -> Full:
+    shutil.copytree(built.store.url, tmp_path / "store")
+    return replace(built, store=Store(str(tmp_path / "store")))
+
+
+@pytest.mark.parametrize("what", ["faces", "photos"])
+def test_what_is_older_goes_and_the_rest_stays(full: Full, what: str) -> None:
+    url, root = full.store.url, Path(full.store.url)
+    old = [*OLD, UNDATED]
+    others = [i for i in range(len(full.ids)) if i not in old]
+    before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    planned = json.loads(call("expire", url, "--older-than", "2020-01-01", "--what", what, "--json").output)
+    assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == before
+    assert planned["dry_run"] and planned["forgotten"] == {"people": 1, "faces": len(old), "photos": len(old) if what == "photos" else 0}
+    said = call("expire", url, "--older-than", "2020-01-01", "--what", what)
+    assert f"{what} of photos from before 2020-01-01" in said.output and "1 of the photos have no date" in said.output
+    receipt = json.loads(call("expire", url, "--older-than", "2020-01-01", "--what", what, "--yes", "--json").output)
+    assert receipt["forgotten"] == planned["forgotten"] and (root / "forgotten").is_dir()
+    needles = needles_of(full, old)
+    assert {name: where(root, some) for name, some in needles.items()} == {name: [] for name in needles}
+    assert where(root, needles_of(full, others)["crop"])
+    photos = set(full.store.read("photos", "00000")["uri"].to_pylist())
+    assert (uri(0) in photos) == (what == "faces") and uri(15) in photos
+    call("cluster", url)
+    people = {p.name for p in facecluster.open(url)}
+    assert NAMES[0] not in people and {NAMES[1], NAMES[3]} <= people
+    assert len(facecluster.open(url).faces) == len(others)
+    assert [f for f in check(full.store).findings if f.serious] == []
+    again = json.loads(call("expire", url, "--older-than", "2020-01-01", "--what", what, "--json").output)
+    assert again["forgotten"] == {"people": 0, "faces": 0, "photos": 0}
+
+
+def test_a_copy_that_is_younger_keeps_a_photo(full: Full) -> None:
+    rows = full.store.read("photos", "00000")
+    copy = rows.slice(0, 1)
+    at = copy.column_names.index("taken_at")
+    copy = copy.set_column(at, copy.schema.field(at), pa.array([datetime(2024, 1, 1)], copy.schema.field(at).type))
+    copy = copy.set_column(copy.column_names.index("uri"), copy.schema.field("uri"), pa.array(["/elsewhere.jpg"]))
+    full.store.write("photos", "00001", copy, full.store.stamp("photos", "00000") or {})
+    planned = json.loads(call("expire", full.store.url, "--older-than", "2020-01-01", "--json").output)
+    assert planned["forgotten"]["faces"] == len(OLD)  # one less than above
+
+
+def test_ages() -> None:
+    today = date(2024, 2, 29)
+    wanted = {"2y": date(2022, 2, 28), "4y": date(2020, 2, 29), "18m": date(2022, 8, 29), "1m": date(2024, 1, 29), "6w": date(2024, 1, 18),
+              "90d": date(2023, 12, 1), "0d": today, "2020-12-31": date(2020, 12, 31)}  # fmt: skip
+    assert {age: day_before(age, today) for age in wanted} == wanted
+    assert day_before("3m", date(2024, 5, 31)) == date(2024, 2, 29)
+    for wrong in ("", "2", "y", "2 years", "-1y", "9999y", "2020-13-01", "1h", "2y2m"):
+        with pytest.raises(InputError, match="expected an age"):
+            day_before(wrong, today)
+
+
+def test_nothing_begins_over_a_forgetting_that_was_stopped(full: Full) -> None:
+    (Path(full.store.root) / "forgetting.json").write_bytes(b"{}")
+    assert "half forgotten" in refused("expire", full.store.url, "--older-than", "2y", "--yes")
+
+
+def test_a_store_without_photos(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "empty"))
+    store.create()
+    assert json.loads(call("expire", store.url, "--older-than", "1d", "--yes", "--json").output)["forgotten"]["faces"] == 0
