@@ -42,8 +42,11 @@ from facecluster.people import (
     save_decisions,
     save_run,
 )
+from facecluster.people.drawn_faces import drop_undone
+from facecluster.people.make_drawn import update_drawn
 from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
+from facecluster.photos.drawn import drawn_shards
 from facecluster.photos.places import GONE_TABLE, current_photos
 from facecluster.store import FACES, FaceIds, Ids, ShardResult, Store
 from facecluster.store.fingerprint import tables_hash
@@ -102,6 +105,11 @@ def embed_photos(
     with bars("faces", sum(store.read("faces", s, ["score"]).num_rows for s in todo)) as tick:
         for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
             pass
+    drawn = update_drawn(store, detect, embed, device=device)
+    done.faces += len(drawn.made)
+    done.notes += [f"the face {face}, which you drew, is not there: {why}" for face, why in drawn.left_out.items() if why]
+    for shard in drawn_shards(store):  # of another model, or new weights
+        embedding(shard)
     return done
 
 
@@ -196,6 +204,8 @@ def _cluster(
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_in(store, embed, fit=True)
     check_vectors(store, embed)
+    if keep:
+        drop_undone(store)
     followed = follow_faces(store, made, embed.table())
     ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
     choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facecluster.decisions import Decision
+from facecluster.decisions import DRAW, Decision
 from facecluster.errors import InputError, StoreError
 from facecluster.report.text import one_line
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
@@ -115,9 +115,13 @@ def suggestions(session: Session, query: Query) -> Answer:
 
 
 def photo(session: Session, query: Query) -> Answer:
-    """A photo with its faces, by its photo_id or a face_id. Raises InputError if there is none."""
+    """A photo with its faces, by its photo_id or a face_id; with `every`, photos without a face are among its neighbours.
+
+    Raises:
+        InputError: there is none.
+    """
     view = session.view()
-    return {"version": session.version(view), **photo_answer(view, number_of(view, query.get("id", "")))}
+    return {"version": session.version(view), **photo_answer(view, number_of(view, query.get("id", "")), every=query.get("every") == "1")}
 
 
 def nobody(session: Session, query: Query) -> Answer:
@@ -170,6 +174,8 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
     made = session.act(request)
     view = session.view()
     notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]
+    if any(d.act == DRAW and not session.has_face(d.faces[0]) for d in made):
+        notes.append("It is shown when the other program that works in the store is done")
     return {"version": session.version(view), "made": [_decision(view, d) for d in made], "notes": notes}
 
 

@@ -16,19 +16,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions import FILE, Decision, append, journal_objects
+from facecluster.decisions import DRAW, FILE, Decision, append, journal_objects
 from facecluster.errors import InputError, StoreError, shell
 from facecluster.people import current_run, read_people, read_unclear
 from facecluster.people.known_names import read_known
-from facecluster.people.runs import POINTER, Faces, read_faces
-from facecluster.photos.places import GONE_TABLE, of_current_photos
+from facecluster.people.runs import POINTER, read_faces
+from facecluster.photos.places import GONE_TABLE
 from facecluster.review.actions import decisions_for
+from facecluster.review.drawing import DrawnFaces, drawing, with_drawn
 from facecluster.review.face_details import FaceDetails
+from facecluster.review.file_state import file_state
 from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
 from facecluster.review.suggestions import Suggester
-from facecluster.store import IDENTITIES, FaceIds, Store
+from facecluster.store import IDENTITIES, Store
 
 if TYPE_CHECKING:
     from facecluster.people.known_names import Proposal
@@ -53,6 +55,7 @@ class Session:
         self._question_thread: threading.Thread | None = None
         self._looks: Looks | None = None
         self._suggester: Suggester | None = None
+        self._drawn = DrawnFaces(store)
         self._proposed: tuple[PeopleView, tuple[object, ...], list[Proposal]] | None = None
         self.view()
 
@@ -63,11 +66,18 @@ class Session:
             if self._view is None or fingerprint != self._fingerprint:
                 self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]))
                 self._fingerprint = fingerprint
+                self._drawn.update(self._view)
+            elif self._drawn.is_due:
+                self._drawn.update(self._view)
             return self._view
 
     def version(self, view: PeopleView) -> str:
         """A text that changes with every decision and every run."""
         return f"{view.run_data.run.number}-{len(view.journal.decisions)}"
+
+    def has_face(self, face: str) -> bool:
+        """Whether a face can be shown."""
+        return face in self.view().run_data.rows
 
     def looks(self, view: PeopleView) -> Looks:
         """Pictures of where the model of the run looks."""
@@ -83,6 +93,8 @@ class Session:
             InputError: the request does not fit the current people.
             StoreError: the journal can't be written.
         """
+        if request.get("act") == DRAW:
+            return self._draw(request)
         with self._lock:
             if request.get("act") == "skip":
                 faces = [str(f) for f in request.get("faces") or ()]
@@ -93,6 +105,14 @@ class Session:
                 return []
             made = append(self.store, decisions_for(self.view(), request))
             self._checked_at = 0.0
+            return made
+
+    def _draw(self, request: Mapping[str, Any]) -> list[Decision]:
+        row, vectors = self._drawn.face(self.view(), request)  # takes seconds the first time: others need not wait
+        with self._lock:
+            made = append(self.store, [drawing(row)])
+            self._checked_at = 0.0
+            self._drawn.save(row, vectors)
             return made
 
     def questions(self) -> tuple[Questions | None, Ints, NDArray[np.float64]]:
@@ -128,7 +148,7 @@ class Session:
     def proposals(self, view: PeopleView) -> list[Proposal]:
         """The names of known people that groups without a name may have. Raises FaceclusterError if the store has no vectors."""
         with self._lock:
-            state = _file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
+            state = file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
             if self._proposed is None or self._proposed[0] is not view or self._proposed[1] != state:
                 self._proposed = view, state, self._suggester_of(view).propose(view)
             return self._proposed[2]
@@ -163,10 +183,9 @@ class Session:
             raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {shell(self.store.url)}' first")
         every, before = read_faces(self.store, run), read_people(self.store, run)
         clear, unclear = read_unclear(self.store, run.identities, self.store.read_all(run.identities, IDENTITIES))
-        ids = FaceIds.of(every.ids)
-        kept = np.flatnonzero(of_current_photos(self.store, ids.arrow()).to_numpy(zero_copy_only=False))
-        faces = Faces(ids[kept], every.identity[kept], every.probability[kept], every.boxes[kept])
-        run_data = RunData(run, faces, before, faces.rows, FaceDetails(self.store, faces.ids), clear[kept], unclear[kept])
+        faces, at = with_drawn(self.store, every)
+        clear, unclear = np.append(clear, 1.0)[at], np.append(unclear, False)[at]  # the last: drawn since
+        run_data = RunData(run, faces, before, faces.rows, FaceDetails(self.store, faces.ids), clear, unclear)
         self.close()  # crops of the previous run
         self._questions = None
         return run_data
@@ -186,16 +205,5 @@ class Session:
             self.store.fs.invalidate_cache()
             self._checked_at = time.monotonic()
         gone = self.store.shard_path(GONE_TABLE, "00000")
-        run = _file_state(self.store, self.store.path(*POINTER)), _file_state(self.store, gone)
-        return (run, _file_state(self.store, self.store.path(FILE)), *journal_objects.names(self.store))
-
-
-def _file_state(store: Store, path: str) -> tuple[object, ...]:
-    """Size and time of a file's last change; () if it does not exist."""
-    try:
-        info = store.fs.info(path)
-    except FileNotFoundError:
-        return ()
-    except OSError as e:
-        raise StoreError(f"expected to read {path}, found: {e}. Check its permissions") from e
-    return tuple(str(info.get(key)) for key in ("size", "mtime", "ino", "ETag", "LastModified", "updated"))
+        run = file_state(self.store, self.store.path(*POINTER)), file_state(self.store, gone), self._drawn.state()
+        return (run, file_state(self.store, self.store.path(FILE)), *journal_objects.names(self.store))

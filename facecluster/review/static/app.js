@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { describe, draw as drawHistory } from "./history.js";
-import { app, count, el, selectAll } from "./parts.js";
+import { app, count, el, place, selectAll } from "./parts.js";
 import { draw as drawPeople } from "./people.js";
 import { draw as drawPhoto, key as photoKey, leave as leavePhoto } from "./photo.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
@@ -47,10 +47,12 @@ function announce(text) {
   app.fail(null);
 }
 
+app.say = announce;
+
 let waiting = 0; // actions that the server has not answered
 let last = Promise.resolve();
 
-/** Carry out an action after those before it, announce it, and draw the result of all; returns whether it succeeded. */
+/** Carry out an action after those before it, announce it, and draw the result of all; returns the server's answer, or false if it failed. */
 app.act = (action, message) => {
   waiting += 1;
   turn += 1; // a page that is on its way does not know of it
@@ -58,7 +60,7 @@ app.act = (action, message) => {
     try {
       const made = await post(action);
       announce([message, ...made.notes].join(". "));
-      return true;
+      return made;
     } catch (error) {
       app.fail(error);
       return false;
@@ -120,12 +122,6 @@ function redraw(parts) {
   app.updating = false;
   for (const mark of main.querySelectorAll("[data-box]")) place(mark);
   if (inside && !main.contains(active)) main.focus({ preventScroll: true });
-}
-
-/** Put the mark of a face on the photo: its box is in shares of the picture. Not an attribute: the page's policy refuses styles there. */
-function place(mark) {
-  const sides = mark.dataset.box.split(" ");
-  ["left", "top", "width", "height"].forEach((side, i) => { mark.style[side] = `${sides[i] * 100}%`; });
 }
 
 /** Open the photo of the face that has the focus, or that the mouse is on; returns whether there is one. */
