@@ -42,6 +42,7 @@ def state(session: Session, query: Query) -> Answer:
         "unclear": len(view.unclear()),
         "years": years[years > 0].tolist(),
         "since": len(view.active_decisions) - view.run_data.run.decisions,
+        "regroup": _progress(session),
         "undo": _decision(view, view.active_decisions[-1]) if view.active_decisions else None,
         "notes": [one_line(note) for note in view.notes[:5]],
         "more_notes": max(len(view.notes) - 5, 0),
@@ -169,8 +170,34 @@ def history(session: Session, query: Query) -> Answer:
     return {"version": session.version(view), "total": len(newest), "decisions": [_decision(view, d) for d in newest[start:end]]}
 
 
+def regroup(session: Session, query: Query) -> Answer:
+    """How far a grouping in the background is, and what it changes if it waits for an answer."""
+    view, progress = session.view(), _progress(session)
+    found = session.changes(view) if progress["state"] == "asks" else None
+    since = len(view.active_decisions) - view.run_data.run.decisions
+    return {"version": session.version(view), "since": since, **progress, "changes": found}
+
+
+def _progress(session: Session) -> Answer:
+    now = session.regroup.progress
+    return {"state": now.state, "what": now.what, "done": now.done, "total": now.total, "error": one_line(now.error), "number": now.number}
+
+
+_REGROUP: dict[str, Callable[[Session], None]] = {
+    "start": lambda session: session.regroup.start(session.view().run_data.run), "yes": lambda session: session.regroup.answer(True),
+    "no": lambda session: session.regroup.answer(False), "stop": lambda session: session.regroup.stop(),
+    "forget": lambda session: session.regroup.forget(),
+}  # fmt: skip
+
+
 def act(session: Session, request: Mapping[str, Any]) -> Answer:
     """Carry out an action; returns the new decisions and the version after them."""
+    if request.get("act") == "regroup":
+        wanted = request.get("do")
+        if not isinstance(wanted, str) or wanted not in _REGROUP:
+            raise InputError(f"expected one of {', '.join(_REGROUP)}, found {wanted!r}: load the page again")
+        _REGROUP[wanted](session)
+        return {"version": session.version(session.view()), "made": [], "notes": []}
     made = session.act(request)
     view = session.view()
     notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]
@@ -181,7 +208,7 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
     "/api/state": state, "/api/people": people, "/api/names": names, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
-    "/api/suggestions": suggestions, "/api/photo": photo,
+    "/api/suggestions": suggestions, "/api/photo": photo, "/api/regroup": regroup,
     "/api/questions": questions, "/api/history": history,
 }  # fmt: skip
 

@@ -23,12 +23,14 @@ from facecluster.people.known_names import read_known
 from facecluster.people.runs import POINTER, read_faces
 from facecluster.photos.places import GONE_TABLE
 from facecluster.review.actions import decisions_for
+from facecluster.review.changes import changes
 from facecluster.review.drawing import DrawnFaces, drawing, with_drawn
 from facecluster.review.face_details import FaceDetails
 from facecluster.review.file_state import file_state
 from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
 from facecluster.review.questions import Questions, coverage, find_questions, open_questions
+from facecluster.review.regroup import Regroup
 from facecluster.review.suggestions import Suggester
 from facecluster.store import IDENTITIES, Store
 
@@ -56,6 +58,8 @@ class Session:
         self._looks: Looks | None = None
         self._suggester: Suggester | None = None
         self._drawn = DrawnFaces(store)
+        self.regroup = Regroup(store)
+        self._changes: tuple[int, str, dict[str, Any]] | None = None
         self._proposed: tuple[PeopleView, tuple[object, ...], list[Proposal]] | None = None
         self.view()
 
@@ -78,6 +82,13 @@ class Session:
     def has_face(self, face: str) -> bool:
         """Whether a face can be shown."""
         return face in self.view().run_data.rows
+
+    def changes(self, view: PeopleView) -> dict[str, Any]:
+        """What the grouping that waits for an answer changes."""
+        progress = self.regroup.progress
+        if self._changes is None or self._changes[:2] != (progress.number, self.version(view)):
+            self._changes = progress.number, self.version(view), changes(self.store, view, progress.asked)
+        return self._changes[2]
 
     def looks(self, view: PeopleView) -> Looks:
         """Pictures of where the model of the run looks."""
@@ -186,12 +197,16 @@ class Session:
         faces, at = with_drawn(self.store, every)
         clear, unclear = np.append(clear, 1.0)[at], np.append(unclear, False)[at]  # the last: drawn since
         run_data = RunData(run, faces, before, faces.rows, FaceDetails(self.store, faces.ids), clear, unclear)
-        self.close()  # crops of the previous run
+        self._close_files()  # crops of the previous run
         self._questions = None
         return run_data
 
     def close(self) -> None:
-        """Delete the temporary files."""
+        """End a grouping at work, and delete the temporary files."""
+        self.regroup.stop()
+        self._close_files()
+
+    def _close_files(self) -> None:
         with self._lock:
             self._close_suggester()
         if self._view is not None:

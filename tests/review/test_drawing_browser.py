@@ -21,7 +21,8 @@ RECT = "const r = document.querySelector('.whole img').getBoundingClientRect(); 
 
 def drag(browser: Any, share: list[float]) -> None:  # noqa: F811
     """Drag over the photo from one corner of a box to the other."""
-    actions, mouse = import_module("selenium.webdriver.common.action_chains"), import_module("selenium.webdriver.common.actions.pointer_input")
+    actions = import_module("selenium.webdriver.common.action_chains")
+    mouse = import_module("selenium.webdriver.common.actions.pointer_input")
     x, y, w, h = browser.execute_script(RECT)
     corners = [(x + w * share[0], y + h * share[1]), (x + w * (share[0] + share[2]), y + h * (share[1] + share[3]))]
     chain = actions.ActionChains(browser, duration=20, devices=[mouse.PointerInput("mouse", "mouse")])

@@ -7,14 +7,15 @@ import { draw as drawPeople } from "./people.js";
 import { draw as drawPhoto, key as photoKey, leave as leavePhoto } from "./photo.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
+import { draw as drawRegroup, key as regroupKey, showProgress } from "./regroup.js";
 import { draw as drawSuggestions, key as suggestionKey, leave as leaveSuggestions } from "./suggestions.js";
 import { update } from "./update.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
-const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory };
-const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey }; // of pages: gives whether a key means something there
+const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory, regroup: drawRegroup };
+const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey, regroup: regroupKey }; // of pages: gives whether a key means something there
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
@@ -80,6 +81,7 @@ function drawHeader(state) {
     ...(state.unclear ? [`${state.unclear.toLocaleString("en")} too unclear to tell`] : []),
     ...(state.since > 0 ? [`${count(state.since, "decision")} since run ${state.run}`] : []),
   ].join(" · ");
+  showProgress(state.regroup);
   document.getElementById("unclear").hidden = !state.unclear;
   undo.disabled = !state.undo;
   undo.setAttribute("aria-label", state.undo ? `Undo: ${describe(state.undo)}` : "Nothing to undo");
@@ -143,7 +145,8 @@ function busy() {
 async function checkForChanges() {
   if (document.hidden || waiting || busy()) return;
   const state = await get("state").catch((error) => app.fail(error));
-  if (state && drawn && state.version !== drawn) await app.refresh();
+  if (state && showProgress(state.regroup) && route()[0] === "regroup") await app.refresh();
+  else if (state && drawn && state.version !== drawn) await app.refresh();
 }
 
 undo.addEventListener("click", () => {
