@@ -14,6 +14,7 @@ from facecluster.decisions import DRAW, Decision
 from facecluster.errors import InputError, StoreError
 from facecluster.report.text import one_line
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
+from facecluster.review.question_list import Asked, QuestionList, gain
 from facecluster.review.questions import QUESTION_TEXTS
 from facecluster.review.session import Session
 from facecluster.review.whole_photo import number_of, photo_answer
@@ -143,23 +144,32 @@ def _faces(session: Session, view: PeopleView, rows: Ints, query: Query) -> Answ
 
 
 def questions(session: Session, query: Query) -> Answer:
-    """The next questions."""
+    """The next questions: those that are worth an answer; with `all`, the others too."""
     view = session.view()
-    asked, left, share = session.questions()
-    if asked is None:
-        return {"version": session.version(view), "ready": False, "total": 0, "questions": [], "coverage": 0.0, "note": ""}
-    found = []
-    for at, i in enumerate(left[:MAX_QUESTIONS].tolist()):
-        sides = [_side(view, int(row), more=asked.kind[i] == "same") for row in (asked.a[i], asked.b[i])]
-        found.append(
-            {"kind": asked.kind[i], "text": QUESTION_TEXTS[asked.kind[i]], "sides": sides,
-             "probability": round(float(asked.probability[i]), 3), "stake": int(asked.stake[i]),
-             "coverage": round(float(share[at + 1]), 4)}
-        )  # fmt: skip
+    found = session.questions()
+    if found is None:
+        return {"version": session.version(view), "ready": False, "total": 0, "questions": [], "decided": 0.0, "note": ""}
+    asked = found.asked if query.get("all") == "1" else found.asked[: found.enough]
     return {
-        "version": session.version(view), "ready": True, "total": len(left), "questions": found, "coverage": round(float(share[0]), 4),
-        "note": one_line(asked.note),
+        "version": session.version(view), "ready": True, "total": len(found.asked), "worth": found.enough, "rest": round(found.rest, 1),
+        "questions": [_question(view, found, a) for a in asked[:MAX_QUESTIONS]], "decided": round(found.decided, 4), "until": found.until,
+        "note": one_line(found.pairs.note),
     }  # fmt: skip
+
+
+def _question(view: PeopleView, found: QuestionList, a: Asked) -> Answer:
+    if a.proposal is not None:
+        person, name = view.current.people.index(a.proposal.person_id), a.proposal.name
+        assert person is not None
+        side = _side(view, int(view.best_face[person]), more=True)
+        made = {"kind": "known", "text": f"Is this {one_line(name)}?", "sides": [side], "known": name, "person": a.proposal.person_id}
+        made["skip"], probability = list(a.proposal.key), a.proposal.probability
+    else:
+        pairs, i = found.pairs, a.pair
+        sides = [_side(view, int(row), more=pairs.kind[i] == "same") for row in (pairs.a[i], pairs.b[i])]
+        made = {"kind": pairs.kind[i], "text": QUESTION_TEXTS[pairs.kind[i]], "sides": sides}
+        made["skip"], probability = [side["face"]["id"] for side in sides], float(pairs.probability[i])
+    return made | {"probability": round(probability, 3), "gain": gain(found, a, view)}
 
 
 def history(session: Session, query: Query) -> Answer:

@@ -67,7 +67,8 @@ class Regroup:
             if self.progress.state in (*WORKING, "asks"):
                 raise InputError("expected no grouping at work, found one: wait for it, or stop it")
             self.progress = Progress("running", "Starting", number=self.progress.number + 1)
-            self._thread = threading.Thread(target=self._follow, args=(arguments(self._store, run),), daemon=True)
+            words = self.progress, self._thread, arguments(self._store, run)
+            self._thread = threading.Thread(target=self._follow, args=words, daemon=True)
             self._thread.start()
 
     def answer(self, yes: bool) -> None:
@@ -102,21 +103,25 @@ class Regroup:
             if self.progress.state not in (*WORKING, "asks"):
                 self.progress = Progress(number=self.progress.number)
 
-    def _follow(self, words: list[str]) -> None:
-        code, error = self._run(words)
+    def _follow(self, progress: Progress, before: threading.Thread | None, words: list[str]) -> None:
+        if before is not None:  # whose program may still be ending after a no: it holds the store's lock
+            before.join()
+        if progress.state != "running":  # stopped meanwhile
+            return
+        code, error = self._run(progress, words)
         with self._lock:
-            saved = self.progress.state == "saving"
-            if code and self.progress.state != "declined":
-                self.progress.state, self.progress.error = "failed", error
-            elif saved or self.progress.state == "running":  # nothing changes: nothing was asked
-                self.progress.state, self.progress.what = ("report", "Writing the report") if saved else ("done", "")
+            saved = progress.state == "saving"
+            if code and progress.state != "declined":
+                progress.state, progress.error = "failed", error
+            elif saved or progress.state == "running":  # nothing changes: nothing was asked
+                progress.state, progress.what = ("report", "Writing the report") if saved else ("done", "")
         if saved and not code and self._store.exists("report", "index.html"):
-            code, error = self._run(["report", self._store.url])
+            code, error = self._run(progress, ["report", self._store.url])
         with self._lock:
-            if self.progress.state == "report":
-                self.progress.state, self.progress.error = "done", error if code else ""
+            if progress.state == "report":
+                progress.state, progress.error = "done", error if code else ""
 
-    def _run(self, words: list[str]) -> tuple[int, str]:
+    def _run(self, progress: Progress, words: list[str]) -> tuple[int, str]:
         """Run a command to its end; gives its exit code and the last line that it said."""
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
             process = subprocess.Popen(
@@ -125,26 +130,29 @@ class Regroup:
             )  # fmt: skip
             with self._lock:
                 self._process = process
+                stopped = progress.state == "declined"
+            if stopped:
+                process.kill()
             with process:
                 assert process.stdout is not None
                 for line in process.stdout:
-                    self._take(line)
+                    self._take(progress, line)
             with self._lock:
                 self._process = None
             return process.returncode, _last_line(errors)
 
-    def _take(self, line: str) -> None:
+    def _take(self, progress: Progress, line: str) -> None:
         try:
             event = json.loads(line)
         except ValueError:  # what a report prints
             return
         with self._lock:
-            if not isinstance(event, dict) or self.progress.state != "running":
+            if not isinstance(event, dict) or progress.state != "running":
                 return
             if event.get("event") == "progress":
-                self.progress.what, self.progress.done, self.progress.total = event["what"], event["done"], event["total"]
+                progress.what, progress.done, progress.total = event["what"], event["done"], event["total"]
             elif event.get("event") == "asks":
-                self.progress.state, self.progress.asked = "asks", event
+                progress.state, progress.asked = "asks", event
 
 
 def _last_line(errors: IO[str]) -> str:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facecluster.decisions import DRAW, FILE, Decision, append, journal_objects
-from facecluster.errors import InputError, StoreError, shell
+from facecluster.errors import FaceclusterError, InputError, StoreError, shell
 from facecluster.people import current_run, read_people, read_unclear
 from facecluster.people.known_names import read_known
 from facecluster.people.runs import POINTER, read_faces
@@ -29,7 +29,8 @@ from facecluster.review.face_details import FaceDetails
 from facecluster.review.file_state import file_state
 from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
-from facecluster.review.questions import Questions, coverage, find_questions, open_questions
+from facecluster.review.question_list import NameProposal, QuestionList, question_list
+from facecluster.review.questions import Questions, find_questions
 from facecluster.review.regroup import Regroup
 from facecluster.review.suggestions import Suggester
 from facecluster.store import IDENTITIES, Store
@@ -52,7 +53,8 @@ class Session:
         self._checked_at = 0.0
         self._view: PeopleView | None = None
         self._questions: Questions | None = None
-        self._open: tuple[PeopleView, Ints] | None = None
+        self._open: tuple[PeopleView, tuple[object, ...], QuestionList] | None = None
+        self._names: tuple[RunData, tuple[object, ...], list[NameProposal]] | None = None
         self._skipped: set[tuple[str, str]] = set()
         self._question_thread: threading.Thread | None = None
         self._looks: Looks | None = None
@@ -126,8 +128,8 @@ class Session:
             self._drawn.save(row, vectors)
             return made
 
-    def questions(self) -> tuple[Questions | None, Ints, NDArray[np.float64]]:
-        """All questions (None while the thread looks for them), the open ones (q,), and the coverage now and after each (q + 1,)."""
+    def questions(self) -> QuestionList | None:
+        """The open questions; None while the thread looks for them."""
         view = self.view()
         with self._lock:
             asked = self._questions
@@ -135,16 +137,26 @@ class Session:
                 if self._question_thread is None:
                     self._question_thread = threading.Thread(target=self._find_questions, args=(view.run_data,), daemon=True)
                     self._question_thread.start()
-                return None, np.zeros(0, np.int64), np.zeros(1)
-            if self._open is None or self._open[0] is not view:
-                self._open = view, open_questions(asked, view)
-            left = self._open[1]
-            share = coverage(asked, left, view)
-            ids = view.current.faces.ids
-            later = np.array([(ids[asked.a[i]], ids[asked.b[i]]) in self._skipped for i in left.tolist()], bool) if self._skipped else None
-        if later is None:
-            return asked, left, share
-        return asked, left[~later], np.concatenate([share[:1], share[1:][~later]])
+                return None
+            state = self._known_state(view)
+            if self._open is None or self._open[0] is not view or self._open[1] != state:
+                self._open = view, state, question_list(asked, view, self._name_proposals(view), self._skipped)
+            return self._open[2]
+
+    def _name_proposals(self, view: PeopleView) -> list[NameProposal]:
+        """The names of known people, proposed once for the groups of a run: answers only take some away."""
+        key = view.run_data, self._known_state(view)
+        if self._names is None or self._names[0] is not key[0] or self._names[1] != key[1]:
+            found: list[NameProposal] = []
+            if self.known_names(view):
+                with suppress(FaceclusterError):  # the store has no vectors: the page of suggestions says so
+                    ids = view.current.people.person_ids
+                    found = [NameProposal(ids[p.group], p.name, p.probability) for p in self._suggester_of(view).propose(view)]
+            self._names = *key, found
+        return self._names[2]
+
+    def _known_state(self, view: PeopleView) -> tuple[object, ...]:
+        return file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
 
     def suggestions(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:
         """Who else may be one of some people of the view. Raises FaceclusterError if the store has no vectors."""
@@ -159,7 +171,7 @@ class Session:
     def proposals(self, view: PeopleView) -> list[Proposal]:
         """The names of known people that groups without a name may have. Raises FaceclusterError if the store has no vectors."""
         with self._lock:
-            state = file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
+            state = self._known_state(view)
             if self._proposed is None or self._proposed[0] is not view or self._proposed[1] != state:
                 self._proposed = view, state, self._suggester_of(view).propose(view)
             return self._proposed[2]

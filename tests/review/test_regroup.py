@@ -106,6 +106,9 @@ def test_no_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     assert files(store, "identities") != {k: v for k, v in kept.items() if k.startswith("identities")}, "else it tests nothing"
     do(session, "no")
     wait(session, "declined")
+    do(session, "start")  # at once, while the first program ends
+    wait(session, "asks")
+    do(session, "no")
     session.regroup._thread.join(60)  # type: ignore[union-attr]
     assert files(store, "runs", "identities") == kept
     with pytest.raises(InputError, match="load the page again"):
