@@ -53,6 +53,9 @@ def test_a_missed_face_is_drawn_named_and_undone(browser: Any, tmp_path: Path) -
         at = [float(v) for v in shown.one("#drawn").get_attribute("data-box").split()]
         assert iou(np.array([at]), np.array([wide]))[0, 0] > 0.95
         shot(browser, "review-draw")
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True})
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         shown.key("take").click()
         shown.until(lambda: len(shown.all(".mark")) == marks + 1 and not shown.all("#drawn"))
         shown.until(lambda: browser.switch_to.active_element.get_attribute("data-key").startswith("whose-"))

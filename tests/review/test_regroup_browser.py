@@ -53,6 +53,10 @@ def test_the_groups_change_when_the_user_says_so(browser: Any, tmp_path: Path, m
         wait("#changes-joins")
         assert "joins Anna" in shown.one("#changes-joins").text and "1 face" in shown.one("#summary").text
         shot(browser, "review-regroup")
+        narrow = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         shown.key("no").click()
         wait("#ended")
         assert "stay as they were" in shown.one("#ended").text and sizes() == was

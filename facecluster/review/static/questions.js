@@ -57,7 +57,7 @@ export const leave = () => { asked = null; };
 /** How far it is, in a sentence. */
 function progress(found) {
   const now = `${percent(found.decided)} of the faces are decided.`;
-  if (!found.until) return now;
+  if (!found.until) return found.worth ? `${now} You can stop here, or go on.` : now;
   return `${now} About ${count(found.until, "answer")} until it is ${ENOUGH}.`;
 }
 

@@ -55,8 +55,8 @@ function faces(who) {
 const some = (who) => count(who.count, "face");
 
 const LISTS = [
-  ["joins", "Groups that join", (c) => [crop(c.who.face, 52), el("span", { class: "grow" }, `${called(c.who)} (${count(c.who.faces, "face")}) joins ${called(c.to)}`), crop(c.to.face, 52)]],
-  ["parts", "Groups that come apart", (c) => [el("span", { class: "grow" }, `${some(c.who)} of ${called(c.of)} become ${c.who.name ? c.who.name : "a person of their own"}`), faces(c.who)]],
+  ["joins", "Groups that join", (c) => [crop(c.who.face, 52), crop(c.to.face, 52), el("span", { class: "grow" }, `${called(c.who)} (${count(c.who.faces, "face")}) joins ${called(c.to)}`)]],
+  ["parts", "Groups that come apart", (c) => [el("span", { class: "grow" }, `${some(c.who)} of ${called(c.of)} ${c.who.count === 1 ? "becomes" : "become"} ${c.who.name ? c.who.name : "a person of their own"}`), faces(c.who)]],
   ["gains", "People who get faces", (c) => [el("span", { class: "grow" }, `${called(c.who)}: ${some(c.who)} more`), faces(c.who)]],
   ["losses", "People who lose faces", (c) => [el("span", { class: "grow" }, `${called(c.who)}: ${some(c.who)} fewer`), faces(c.who)]],
   ["new", "New people", (c) => [el("span", { class: "grow" }, `${called(c.who)}: ${some(c.who)}`), faces(c.who)]],
@@ -66,9 +66,11 @@ const LISTS = [
 function lists(changes) {
   const { counts } = changes;
   const said = [
-    counts.joined && `${count(counts.joined, "face")} of nobody join a person`, counts.moved && `${count(counts.moved, "face")} go to another person`,
-    counts.left && `${count(counts.left, "face")} leave theirs and are nobody's`, counts.joins && `${count(counts.joins, "group")} join another`,
-    counts.parts && `${count(counts.parts, "group")} come off another`,
+    counts.joined && count(counts.joined, "face of nobody joins a person", "faces of nobody join a person"),
+    counts.moved && count(counts.moved, "face goes to another person", "faces go to another person"),
+    counts.left && count(counts.left, "face leaves its person and is nobody's", "faces leave their person and are nobody's"),
+    counts.joins && count(counts.joins, "group joins another", "groups join others"),
+    counts.parts && count(counts.parts, "group comes off another", "groups come off others"),
   ].filter(Boolean);
   return [
     el("p", { id: "summary" }, said.length ? `${said.join(", ")}. ${count(counts.before, "person", "people")} before, ${counts.people.toLocaleString("en")} after.` : "All that you said is in the new groups, and nothing else changes."),
