@@ -27,6 +27,7 @@ LAYERS = [
     {"pipeline"},
     {"api"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 STAGES = {"photos.collect", "faces.detect", "faces.embed", "grouping.link", "grouping.identify"}

@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     help="Faces that are less probable than this to say who they are (blurred, tiny, no face at all) are in no group. 0 groups all.",
 )
 @click.option(
+    "--min-purity", type=click.FloatRange(0, 1), show_default="0.5",
+    help="Groups of which a smaller share is expected to be one person are nobody: blurred faces, profiles that look alike. 0 keeps all.",
+)
+@click.option(
     "--algorithm", type=click.Choice(["facecluster", "hdbscan"]), default="facecluster", show_default=True,
     help="'hdbscan' groups by the Python library hdbscan alone, for comparison.",
 )
@@ -69,8 +73,8 @@ if TYPE_CHECKING:
 @handle_errors
 def command(
     store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, min_recognisability: float | None,
-    algorithm: str, dry_run: bool, full: bool, calibrate: bool, reset_calibration: bool, list_runs: bool, return_to: int | None,
-    workers: int | None, scheduler: str | None, memory: int, ask: bool, as_json: bool,
+    min_purity: float | None, algorithm: str, dry_run: bool, full: bool, calibrate: bool, reset_calibration: bool, list_runs: bool,
+    return_to: int | None, workers: int | None, scheduler: str | None, memory: int, ask: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Group the faces of STORE into people, by the faces' similarity and your decisions.
 
@@ -102,7 +106,8 @@ def command(
     elif return_to is not None:
         _return(store, return_to, as_json)
     else:
-        changes = {"margin": margin, "merge": merge, "min_quality": min_quality, "min_recognisability": min_recognisability}
+        changes = {"margin": margin, "merge": merge, "min_quality": min_quality}
+        changes |= {"min_recognisability": min_recognisability, "min_purity": min_purity}
         reading, said = None, None
         if calibrate:
             fitted = calibration.calibrate(store, model, dry_run, **changes)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,10 @@ from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, t
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 VIDEO_SECONDS = 2.0
-GPU_PHOTOS = 16  # photos that a GPU searches together
+GPU_PHOTOS, CPU_PHOTOS = 16, 8  # photos that are searched together, at most
+CPU_PIXELS = 16_000_000  # of the photos that a processor searches together, unless one alone has more
+
+_Decoded: TypeAlias = tuple[dict[str, Any], Photo | Video | None]  # row of a photo, and what it shows, if that can be told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +125,8 @@ def detect_shard(
 ) -> ShardResult:
     """Detect the faces of one shard of `files`; a shard that is already done with this config is skipped.
 
-    `threads` threads read and decode photos ahead. At most a few photos are in memory, however large the shard is. A GPU gets
-    `GPU_PHOTOS` at a time.
+    `threads` threads read and decode photos ahead. At most a few photos are in memory, however large the shard is. Several are searched
+    together: many small pictures take less time in one batch.
     """
     stamp = config.stamp()
     if store.is_done("photos", shard, {**stamp, "table": "photos"}, kept=KEPT) and store.exists("faces", f"part-{shard}.parquet"):
@@ -134,7 +137,7 @@ def detect_shard(
     turns: dict[str, int] = {}
     forgotten, left_out = read_forgotten(store), list[str]()
     decoded = without_forgotten(_decoded(store.read("files", shard).to_pylist(), config, threads), forgotten, left_out, tick)
-    while batch := list(islice(decoded, 1 if best_device(device) == "cpu" else GPU_PHOTOS)):
+    for batch in searched_together(decoded, best_device(device)):
         new: dict[str, Photo] = {}
         videos: dict[str, Video] = {}
         row_of: dict[str, dict[str, Any]] = {}
@@ -208,10 +211,10 @@ class _SeenPhotos:
         self.faces[row["photo_id"]] = 0
 
 
-def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) -> Iterator[tuple[dict[str, Any], Photo | Video | None]]:
+def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) -> Iterator[_Decoded]:
     """Rows of photos and decoded photos (videos are only opened), in order, decoded a few ahead of the caller."""
     pool = ThreadPoolExecutor(threads)
-    ahead: deque[Future[tuple[dict[str, Any], Photo | Video | None]]] = deque()
+    ahead: deque[Future[_Decoded]] = deque()
     try:
         for file in files:
             ahead.append(pool.submit(_decode, file, config))
@@ -223,7 +226,28 @@ def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) ->
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(file: dict[str, Any], config: DetectConfig) -> tuple[dict[str, Any], Photo | Video | None]:
+def searched_together(decoded: Iterator[_Decoded], device: str) -> Iterator[list[_Decoded]]:
+    """Rows and photos, in order, in the lists in which a device searches them."""
+    if device != "cpu":
+        yield from iter(lambda: list(islice(decoded, GPU_PHOTOS)), [])
+        return
+    batch: list[_Decoded] = []
+    pixels = 0
+    for row, photo in decoded:
+        size = photo.pixels.shape[0] * photo.pixels.shape[1] if isinstance(photo, Photo) else 0
+        if batch and pixels + size > CPU_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+        batch.append((row, photo))
+        pixels += size
+        if len(batch) == CPU_PHOTOS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def _decode(file: dict[str, Any], config: DetectConfig) -> _Decoded:
     row = dict.fromkeys([*FILES.names, *PHOTOS.names]) | file | {"photo_id": "", "faces": 0}
     if file.get("error"):  # found by the search, as of a damaged archive
         return row, None

@@ -38,7 +38,7 @@ from facecluster.grouping.groups import Groups
 from facecluster.grouping.hierarchy import excess_of_mass_clusters
 from facecluster.grouping.identify_config import ALGORITHMS, IdentifyConfig
 from facecluster.grouping.incremental import core_faces, keep_previous
-from facecluster.grouping.probability import face_margins, membership_probabilities
+from facecluster.grouping.probability import face_margins, impure_groups, membership_probabilities
 from facecluster.grouping.same_photo import lesser_twins
 from facecluster.grouping.subset import pairs_within, rows_of_pairs
 from facecluster.grouping.trees import ClusterTree, cluster_tree, labels_by_size
@@ -71,7 +71,7 @@ def group(
         must: (m, 2) must-links: pairs of rows that are one person.
         cannot: (c, 2) cannot-links: pairs of rows that are two people. No effect on faces that must-links hold together.
         before: (n,) earlier labels, which stay except for `must` and `cannot`; -1 = new. See incremental.py.
-        recognisability: (n,) of the faces, 0 to 1; None = not known. It changes the probabilities, not the groups.
+        recognisability: (n,) of the faces, 0 to 1; None = not known. It changes the probabilities, and so which groups are kept.
 
     Raises:
         ArgumentError: an unknown algorithm, or `before` with the algorithm "hdbscan".
@@ -139,6 +139,10 @@ def group_links(
         done(1)
     people = labels_by_size(labels, config.min_cluster_size)
     margins = _margins(x, people, replace(rule, cohort=cohort, cannot=None), config, said, recognisability)
+    if config.algorithm != "hdbscan":
+        impure = impure_groups(margins, people, said, config.min_purity)
+        people = labels_by_size(np.where(impure, -1, people), config.min_cluster_size)
+        margins[impure] = np.nan
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)

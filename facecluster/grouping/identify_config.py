@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from facecluster.grouping.probability import INTERCEPT, SLOPE
 from facecluster.store import Stamp
 
 METHOD = 5  # version of the default algorithm: a store grouped by an older one is grouped from the start
@@ -35,10 +36,12 @@ class IdentifyConfig:
     pair_evidence: float = 2.4  # log-odds of one person that 1 sd of cosine is worth, from the model's card: slope x impostor_sd
     min_quality: float = 0.0  # faces below it start and connect no groups, but may join one
     min_recognisability: float = 0.5  # faces below it are in no group and in no cohort, unless the user says whose they are
+    # share of a group's faces that must be expected to be its person; other groups are nobody, unless the user has said who they are
+    min_purity: float = 0.5
     impostor_mean: float = 0.035  # cosine of two different people, from the model's card
     impostor_sd: float = 0.115
-    confidence_slope: float = 2.1  # log-odds that a face is its group's person, for each sd of its margin (fitted; docs/decisions.md)
-    confidence_intercept: float = 0.4  # the log-odds at margin 0
+    confidence_slope: float = SLOPE  # log-odds that a face is its group's person, for each sd of its margin (fitted; docs/decisions.md)
+    confidence_intercept: float = INTERCEPT  # the log-odds at margin 0
 
     @property
     def same_photo_penalty(self) -> float:
@@ -47,9 +50,12 @@ class IdentifyConfig:
 
     @classmethod
     def from_stamp(cls, settings: Mapping[str, Any]) -> IdentifyConfig:
-        """The settings of a stamp, whatever version wrote it: what it lacks has its default, what is no setting now is left out."""
+        """The settings of a stamp, whatever version wrote it: what it lacks has its default, what is no setting now is left out.
+
+        Without `min_purity` the store was grouped when every group was kept.
+        """
         keys = {f.name: _STAMP_KEYS.get(f.name, f.name) for f in fields(cls)}
-        return cls(**{name: settings[key] for name, key in keys.items() if key in settings})
+        return cls(**{"min_purity": 0.0} | {name: settings[key] for name, key in keys.items() if key in settings})
 
     def stamp(self, inputs: str) -> Stamp:
         """The settings as stores keep them. The default algorithm is not named: stores that were grouped before it had a name are of it."""

@@ -11,6 +11,7 @@ from facecluster.grouping.cohort import CohortStats, to_grid
 from facecluster.grouping.face_vectors import Vectors
 from facecluster.grouping.work import Crew, LocalCrew, Shelf, Stored, kept, load
 
+SLOPE, INTERCEPT = 2.1, 0.4  # log-odds for each sd of margin, and at margin 0: the default line
 _ROWS = 1 << 15  # faces of one task, or one large group
 _BLOCK = 1 << 14  # faces at a time: 16 MB
 _GROUP_SIZE_WEIGHT = 0.7  # sd of margin for e times as many faces in the group (fitted together with the default line)
@@ -97,6 +98,24 @@ def membership_probabilities(
     """(n,) that a face is its group's person; 0 for faces without a group."""
     log_odds = slope * np.nan_to_num(margins) + intercept
     return np.where(labels >= 0, 1 / (1 + np.exp(-np.clip(log_odds, -700, 700))), 0).astype(np.float32)
+
+
+def impure_groups(
+    margins: NDArray[np.float64], labels: NDArray[np.integer], said: NDArray[np.bool_], min_purity: float
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which faces (n,) are in a group of whose faces less than a share of `min_purity`, 0 to 1, is expected to be its person.
+
+    Blurred faces, profiles and things are similar to their kind, so they form groups that are nobody. A group with a face of `said` (n,),
+    which the user or an earlier grouping has put there, stays. The expectation is that of the default line, so a collection's own
+    calibration changes what is stated and not who is grouped.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    inside = labels >= 0
+    sizes = np.bincount(labels[inside], minlength=count)
+    right = np.bincount(labels[inside], to_grid(membership_probabilities(margins, labels, SLOPE, INTERCEPT)[inside]), minlength=count)
+    kept = np.bincount(labels[inside & said], minlength=count) > 0
+    impure = (right < min_purity * sizes) & ~kept
+    return np.asarray(inside & np.r_[impure, False][labels])
 
 
 def margins_of(probabilities: NDArray[np.floating], slope: float, intercept: float) -> NDArray[np.float64]:

@@ -66,7 +66,8 @@ class FaceDetector(Backbone):
             if above is not None:
                 merged = merged + F.interpolate(above, scale_factor=2.0, mode="nearest")
             above = merged
-            outputs.append(self.out(self.tower(smooth(merged)).to(self.out.weight.dtype)).flatten(2).transpose(1, 2))
+            seen = self.tower(smooth(merged)).to(self.out.weight.dtype).flatten(2).transpose(1, 2)
+            outputs.append(F.linear(seen, self.out.weight.flatten(1), self.out.bias))  # a 1x1 convolution, for which torch has no fast way
         return torch.cat(outputs[::-1], dim=1)
 
 
@@ -146,7 +147,8 @@ class Detector:
                 file, hashed = path.with_name(card["verifier"]["file"]), str(card["verifier"]["sha256"])
                 network = fold_batch_norms(FaceVerifier(widths=card["network"]["widths"], depth=card["network"]["depth"]))
                 network.load_state_dict(load_weights(file, hashed))
-                verifier = Verifier(network, card["verifier"]["weights"], device=device)
+                dtype = torch.bfloat16 if has_bf16(device) else torch.float32
+                verifier = Verifier(network, card["verifier"]["weights"], device=device, dtype=dtype)
                 sha256 = hashlib.sha256(f"{sha256} {hashed} {verifier.weights}".encode()).hexdigest()
         except OSError as e:
             raise ModelError(f"expected a detector's model card at {card_path}, found: {e.strerror}. Install facecluster again") from e

@@ -22,10 +22,11 @@ from facecluster.errors import InputError
 from facecluster.people import Run
 from facecluster.store import Store
 
-PROGRAM = (sys.executable, "-c", "from facecluster.cli import main; main()")
+PROGRAM = (sys.executable, "-m", "facecluster")
 END_SECONDS = 10.0  # that a program gets to stop
 _SETTINGS = {  # options of 'facecluster cluster', and what a run calls them
     "--margin": "margin", "--merge-margin": "merge", "--min-quality": "min_quality", "--min-recognisability": "min_recognisability",
+    "--min-purity": "min_purity",
 }  # fmt: skip
 WORKING = ("running", "saving", "report")  # states of a program at work
 STOPPED = "stopped: the current groups stay"

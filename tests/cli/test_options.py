@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -109,3 +111,8 @@ def test_a_default_that_the_help_states_is_the_real_one(name: str, option: str, 
 def test_version() -> None:
     done = CliRunner().invoke(main, ["--version"], prog_name="facecluster")
     assert done.exit_code == 0 and done.output == f"facecluster, version {__version__}\n"
+
+
+def test_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "facecluster", "--version"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout == f"facecluster, version {__version__}\n"

@@ -13,8 +13,19 @@ from PIL import Image
 
 from facecluster.demo import make_collection
 from facecluster.errors import StampError
-from facecluster.faces.detect import DetectConfig, Faces, detect_faces, detect_shard, open_for_search
+from facecluster.faces.detect import (
+    CPU_PHOTOS,
+    CPU_PIXELS,
+    GPU_PHOTOS,
+    DetectConfig,
+    Faces,
+    detect_faces,
+    detect_shard,
+    open_for_search,
+    searched_together,
+)
 from facecluster.geometry import iou
+from facecluster.models.detector import Detector
 from facecluster.photos.collect import collect
 from facecluster.photos.images import Photo
 from facecluster.store import FACES, PHOTOS, Store
@@ -151,3 +162,38 @@ def test_photos_that_an_earlier_detector_searched_keep_their_faces(group_photo: 
     store.write("photos", "00000", photos, DetectConfig().stamp() | {"threshold": 0.3, "table": "photos"})
     with pytest.raises(StampError, match="threshold"):
         detect_shard("00000", store=store, config=DetectConfig())
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_photos_are_searched_in_order_in_small_batches(device: str) -> None:
+    """Any photos, too: those that can't be used are in the batches, and one that is larger than a batch may be is searched alone."""
+    rng = np.random.default_rng(0)
+    sides = [None if rng.random() < 0.2 else int(rng.choice([10, 500, 2500, 5000])) for _ in range(60)]
+    blank = np.broadcast_to(np.uint8(0), (5000, 5000, 3))
+    photos = [
+        None if side is None else Photo(blank[:side, :side], side, side, 1.0, "PNG", 1, None)
+        for side in sides
+    ]  # fmt: skip
+    rows = [({"uri": str(i)}, photo) for i, photo in enumerate(photos)]
+    batches = list(searched_together(iter(rows), device))
+    assert [row for batch in batches for row, _ in batch] == [row for row, _ in rows]
+    sizes = [sum(0 if p is None else p.pixels.shape[0] * p.pixels.shape[1] for _, p in batch) for batch in batches]
+    assert max(map(len, batches)) == (CPU_PHOTOS if device == "cpu" else GPU_PHOTOS)
+    if device == "cpu":
+        assert all(size <= CPU_PIXELS or len([p for _, p in batch if p]) == 1 for size, batch in zip(sizes, batches, strict=True))
+        for i in range(len(batches) - 1):  # as many as may be
+            assert len(batches[i]) == CPU_PHOTOS or sizes[i] + sizes[i + 1] > CPU_PIXELS
+
+
+def test_neighbours_do_not_change_what_is_found(tmp_path: Path) -> None:
+    """A photo has the same faces whether it is searched alone or with others of other sizes."""
+    make_collection(str(tmp_path), people=6, photos=2, seed=4)
+    paths = sorted((tmp_path / "photos").rglob("*.jpg"))[:8]
+    images = [np.asarray(Image.open(p).convert("RGB")) for p in paths if p.stat().st_size > 5000]
+    images += [images[0][:300], np.ascontiguousarray(np.rot90(images[1])), np.zeros((1, 1, 3), np.uint8)]
+    detector = Detector.load()
+    for one, image in zip(detector.search(images), images, strict=True):
+        alone = detector.search([image])[0]
+        assert one.turn == alone.turn and len(one.faces.scores) == len(alone.faces.scores)
+        np.testing.assert_allclose(one.faces.boxes, alone.faces.boxes, atol=0.01)
+        np.testing.assert_allclose(one.faces.scores, alone.faces.scores, atol=1e-4)

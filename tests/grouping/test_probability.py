@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,3 +63,46 @@ def test_what_can_hardly_be_told_is_less_sure_and_in_the_same_group() -> None:
     order = np.random.default_rng(2).permutation(len(x))
     turned = group(x[order], *nearest(x[order], 20), CONFIG, recognisability=clear[order])
     np.testing.assert_array_equal(turned.margins, known.margins[order])
+
+
+def test_impure_groups_by_a_plain_look() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        n = int(rng.integers(1, 40))
+        labels = rng.integers(-1, 6, n)
+        margins = np.where(labels < 0, np.nan, rng.normal(rng.normal(size=7)[labels], 0.5))
+        said, least = rng.random(n) < 0.05, float(rng.random())
+        found = probability.impure_groups(margins, labels, said, least)
+        for group_ in range(-1, 6):
+            mine = np.flatnonzero(labels == group_)
+            right = sum(1 / (1 + math.exp(-(2.1 * m + 0.4))) for m in margins[mine])
+            assert found[mine].all() == found[mine].any() or not len(mine)
+            assert found[mine].any() == (group_ >= 0 and len(mine) > 0 and right < least * len(mine) and not said[mine].any())
+    assert not probability.impure_groups(np.full(3, np.nan), np.full(3, -1), np.zeros(3, bool), 1.0).any()
+
+
+def test_groups_that_are_nobody_are_dissolved_unless_the_user_made_them() -> None:
+    """Faces that resemble each other a little, as blurred ones do, beside people: their groups are kept, in order, without them."""
+    x, truth = people([12, 9, 6, 4] + [1] * 60)
+    rng = np.random.default_rng(4)
+    alike = rng.normal(size=(30, 128)) + 0.62 * rng.normal(size=128)
+    x = np.concatenate([x, alike / np.linalg.norm(alike, axis=1, keepdims=True)]).astype(np.float32)
+    links = nearest(x, 30)
+    clear = np.where(np.arange(len(x)) < len(truth), 0.999, 0.55)
+    every = group(x, *links, replace(CONFIG, min_purity=0.0), recognisability=clear)
+    kept = group(x, *links, CONFIG, recognisability=clear)
+    share = [every.probabilities[every.labels == g].mean() for g in range(every.labels.max() + 1)]
+    bad = [g for g, mean in enumerate(share) if mean < CONFIG.min_purity]
+    assert bad and all((every.labels[: len(truth)] != g).all() for g in bad) and len(bad) < len(share)
+    gone = np.isin(every.labels, bad)
+    assert (kept.labels[gone] == -1).all() and np.isnan(kept.margins[gone]).all() and not kept.probabilities[gone].any()
+    same = np.flatnonzero(~gone)
+    np.testing.assert_array_equal(every.labels[same][:, None] == every.labels[same], kept.labels[same][:, None] == kept.labels[same])
+    np.testing.assert_array_equal(every.probabilities[same], kept.probabilities[same])
+    sizes = np.bincount(kept.labels[kept.labels >= 0])
+    assert (np.diff(sizes) <= 0).all() and sizes.min() >= 2
+    pair = np.flatnonzero(every.labels == bad[0])[:2]
+    asked = group(x, *links, CONFIG, recognisability=clear, must=pair[None])
+    assert asked.labels[pair[0]] == asked.labels[pair[1]] >= 0
+    library = [group(x, *links, replace(CONFIG, algorithm="hdbscan", min_purity=least)).labels.tolist() for least in (0.0, 0.5)]
+    assert library[0] == library[1]
