@@ -42,8 +42,11 @@ from facecluster.people import (
     save_decisions,
     save_run,
 )
+from facecluster.people.drawn_faces import drop_undone
+from facecluster.people.make_drawn import update_drawn
 from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
+from facecluster.photos.drawn import drawn_shards
 from facecluster.photos.places import GONE_TABLE, current_photos
 from facecluster.store import FACES, FaceIds, Ids, ShardResult, Store
 from facecluster.store.fingerprint import tables_hash
@@ -102,6 +105,11 @@ def embed_photos(
     with bars("faces", sum(store.read("faces", s, ["score"]).num_rows for s in todo)) as tick:
         for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
             pass
+    drawn = update_drawn(store, detect, embed, device=device)
+    done.faces += len(drawn.made)
+    done.notes += [f"the face {face}, which you drew, is not there: {why}" for face, why in drawn.left_out.items() if why]
+    for shard in drawn_shards(store):  # of another model, or new weights
+        embedding(shard)
     return done
 
 
@@ -154,7 +162,7 @@ def cluster_faces(
         links: of the graph.
         identities: of the grouping; None for what the model's card and the store's calibration say.
         bars: shows progress.
-        tell: called with what changes, before the run that counts is replaced.
+        tell: called with what changes, before the run that counts is replaced; if it raises, the groups stay as they were.
         dry_run: leave the store as it is, to the byte.
         full: group all faces from the start, even if only a few came in since they were grouped.
         engine: where the links are made; None for this process. A dry run is always here: other machines do not see its tables.
@@ -196,6 +204,8 @@ def _cluster(
     """Write tables to `made`; runs and decisions are those of `store`."""
     card = card_in(store, embed, fit=True)
     check_vectors(store, embed)
+    if keep:
+        drop_undone(store)
     followed = follow_faces(store, made, embed.table())
     ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
     choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)
@@ -212,6 +222,7 @@ def _cluster(
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
     rules["recognisability"] = prepared.without_aside(recognisability_of(store, made, embed, ids, vectors))
+    kept = _shards_of(made, table)
     previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, full=full)
     start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
     with bars("steps of grouping", STEPS) if isinstance(crew, EngineCrew) and previous.groups is None else nullcontext() as tick:
@@ -221,11 +232,28 @@ def _cluster(
     if previous.note and not done.skipped:
         prepared.notes.append(previous.note)
     reconciled = reconcile(store, prepared, made, table, card.name)
-    tell(reconciled)
+    try:
+        tell(reconciled)
+    except BaseException:  # the user does not want it: the next grouping goes on from the one before
+        _put_back(made, table, kept)
+        raise
     if not keep:
         return Clustered(table, len(ids), reconciled, linked)
     notes = save_run(store, prepared, reconciled)
     return Clustered(reconciled.run.identities, len(ids), reconciled, linked, notes, partial(is_all_taken_in, store, prepared))
+
+
+def _shards_of(store: Store, table: str) -> dict[str, bytes]:
+    """The shards of a table as they are."""
+    holder = store.holder(table)
+    return {shard: bytes(holder.fs.cat_file(holder.shard_path(table, shard))) for shard in store.shards(table)}
+
+
+def _put_back(store: Store, table: str, shards: Mapping[str, bytes]) -> None:
+    """Make a table of a store what it was."""
+    for shard, data in shards.items():
+        store.write_bytes(data, table, f"part-{shard}.parquet")
+    store.remove(table, keep=shards.keys())
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from facecluster.people import Run
 from facecluster.photos.places import current_photos
 from facecluster.store import FACES, IDENTITIES, Store
 
-_FACES = pa.schema([pa.field(f.name, f.type) for f in FACES if f.name != "crop"])
+# a column that older stores lack would make `_without_crops` read whole shards: `origin` is left out
+_FACES = pa.schema([pa.field(f.name, f.type) for f in FACES if f.name not in ("crop", "origin")])
 
 
 def photos(store: Store) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecluster.cli import calibration, jobs
+from facecluster.cli import calibration, events, jobs
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, memory_option, model_option, renamed_option, scheduler_option, workers_option
 from facecluster.cli.plan import say_time_to_group
@@ -56,6 +56,11 @@ if TYPE_CHECKING:
     help="'hdbscan' groups by the Python library hdbscan alone, for comparison.",
 )
 @click.option("--dry-run", is_flag=True, help="Print how long it takes and what would change; change nothing.")
+@click.option(
+    "--ask", is_flag=True,
+    help="Say what changes, and ask whether it is to count; else the current run stays. With --json, progress, changes and result are JSON "
+    "objects, one a line, and the answer is a line 'yes' on stdin.",
+)
 @renamed_option("--full", old="--anew", is_flag=True, help="Group all faces from the start, even if only a few are new.")
 @click.option("--calibrate", is_flag=True, help="Before grouping, fit the stated probabilities to the names and decisions you gave.")
 @renamed_option("--reset-calibration", old="--uncalibrate", is_flag=True, help="Return to the probabilities of the model card.")
@@ -69,7 +74,7 @@ if TYPE_CHECKING:
 def command(
     store: str, model: str, margin: float | None, merge: float | None, min_quality: float | None, min_recognisability: float | None,
     min_purity: float | None, algorithm: str, dry_run: bool, full: bool, calibrate: bool, reset_calibration: bool, list_runs: bool,
-    return_to: int | None, workers: int | None, scheduler: str | None, memory: int, as_json: bool,
+    return_to: int | None, workers: int | None, scheduler: str | None, memory: int, ask: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Group the faces of STORE into people, by the faces' similarity and your decisions.
 
@@ -113,20 +118,32 @@ def command(
             there, reading = calibration.reset(store, model, dry_run)
             if not as_json:
                 click.echo("the model card's probabilities are in use again" if there else "there is no calibration: nothing to remove")
+        if ask and dry_run:
+            raise InputError("expected --ask or --dry-run, found both: a dry run has nothing to ask")
         where = {"workers": workers, "scheduler": scheduler, "memory": memory}
         if dry_run:
             say_time_to_group(store, model, workers, memory)
-        _group(store, model, as_json, dry_run, full, reading, said, where, algorithm=algorithm, **changes)
+        try:
+            _group(store, model, as_json, dry_run, full, reading, said, where, ask, algorithm=algorithm, **changes)
+        except events.DeclinedError:
+            if as_json:
+                events.say("declined")
+            else:
+                click.echo("nothing was changed: the current run stays")
 
 
 def _group(
     store: str, model: str, as_json: bool, dry_run: bool, full: bool, reading: StoreCalibration | None, said: dict[str, Any] | None,
-    where: dict[str, Any], **changes: Any,
+    where: dict[str, Any], ask: bool, **changes: Any,
 ) -> None:  # fmt: skip
     def print_before(reconciled: ReconciledRun) -> None:
         if not as_json:
             print_changes(reconciled)
+        if ask:
+            events.ask(reconciled, as_json)
 
+    if ask and as_json:
+        where["bars"] = events.event_bar
     done = jobs.group(store, model, print_before, dry_run=dry_run, full=full, reading=reading, **where, **changes)
     reconciled = done.reconciled
     if as_json:
@@ -136,7 +153,10 @@ def _group(
             "notes": [*reconciled.notes, *done.notes],
             "calibration": said, "links": {"faces": done.linked.faces, "skipped": True} if done.linked.skipped else asdict(done.linked),
         }  # fmt: skip
-        click.echo(json.dumps(found, indent=1))
+        if ask:
+            events.say("done", **found)
+        else:
+            click.echo(json.dumps(found, indent=1))
     elif dry_run:
         click.echo("nothing was changed: leave out --dry-run to do it")
     elif reconciled.changed:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from facecluster.engine import Engine
     from facecluster.people import ReconciledRun
     from facecluster.photos.gone import GoneFolder
-    from facecluster.pipeline import Clustered
+    from facecluster.pipeline import Bars, Clustered
 
 
 def embed(
@@ -56,7 +56,7 @@ def embed(
 def group(
     store: str, model: str, tell: Callable[[ReconciledRun], None], *, dry_run: bool = False, full: bool = False,
     reading: StoreCalibration | None = None, workers: int | None = None, scheduler: str | None = None, memory: int | None = None,
-    **changes: Any,
+    bars: Bars = progress_bar, **changes: Any,
 ) -> Clustered:  # fmt: skip
     """Group the faces of a store.
 
@@ -70,6 +70,7 @@ def group(
         workers: how many processes make the links; None: this one alone.
         scheduler: address of a Dask cluster that makes the links.
         memory: bytes of a process while it makes links; None for the default.
+        bars: show progress.
         changes: settings of the grouping; None stands for the default.
     """
     from facecluster.faces.embed import EmbedConfig
@@ -89,7 +90,7 @@ def group(
         card = card_in(place, embedding, None if dry_run else place, fit=True)
         fitted = (results.calibration_of(place, card) if reading is None else reading).identify_settings()
         config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
-        options: dict[str, Any] = {"bars": progress_bar, "tell": tell, "dry_run": dry_run, "full": full, "engine": engine, **more}
+        options: dict[str, Any] = {"bars": bars, "tell": tell, "dry_run": dry_run, "full": full, "engine": engine, **more}
         done = cluster_faces(place, embedding, LinkConfig(), config, **options)
         kept_out = [] if dry_run else keep_out(place)
     for line in done.linked.lines():

@@ -18,10 +18,11 @@ from facecluster.errors import shell
 @click.option("--no-browser", is_flag=True, help="Do not open the browser, only print the address.")
 @handle_errors
 def command(store: str, port: int, no_browser: bool) -> None:
-    """Name, merge and split the people of STORE in the browser, and answer the open questions. Ctrl-C ends it; nothing is lost.
+    """Name, merge and split the people of STORE in the browser, and answer the open questions. Faces that were missed are drawn on
+    their photos, and the faces are grouped again when you want it. Ctrl-C ends it; nothing is lost.
 
     The page is on 127.0.0.1. No other machine can reach it, and no other page can, because its address contains a token. Each decision is
-    saved in the store at once; 'facecluster cluster' groups by it.
+    saved in the store at once; a new grouping, there or with 'facecluster cluster', uses it.
 
     \b
     Example: facecluster review ~/people

@@ -8,10 +8,23 @@ constraints      these as must-links and cannot-links between the rows of a stor
 """
 
 from facecluster.decisions.constraints import constraint_pairs
-from facecluster.decisions.journal import ASIDE, FILE, SHORT_ID, Decision, Journal, active, append, clean_name, new_id, read, rewrite
+from facecluster.decisions.journal import (
+    ASIDE,
+    DRAW,
+    FILE,
+    SHORT_ID,
+    Decision,
+    Journal,
+    active,
+    append,
+    clean_name,
+    new_id,
+    read,
+    rewrite,
+)
 from facecluster.decisions.replay import CORE_FACES, Claim, ResolvedDecisions, replay
 
 __all__ = [
-    "ASIDE", "CORE_FACES", "FILE", "SHORT_ID", "Claim", "Decision", "Journal", "ResolvedDecisions", "active", "append", "clean_name",
-    "constraint_pairs", "new_id", "read", "replay", "rewrite",
+    "ASIDE", "CORE_FACES", "DRAW", "FILE", "SHORT_ID", "Claim", "Decision", "Journal", "ResolvedDecisions", "active", "append",
+    "clean_name", "constraint_pairs", "new_id", "read", "replay", "rewrite",
 ]  # fmt: skip

@@ -36,7 +36,8 @@ SHORT_ID = 8  # digits of an id that are shown
 LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)  # what a line of any content raises
 ASIDE = ("not-a-face", "too-unclear", "ignore-face")  # acts about single faces, which are nobody's from then on
-ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", *ASIDE, "undo")
+DRAW = "draw"  # the act by which the user draws the box of a face that the detector missed
+ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", *ASIDE, DRAW, "undo")
 _NAMED = ("name", "not-named")  # acts with a name
 
 Box = tuple[float, float, float, float]

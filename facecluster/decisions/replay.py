@@ -178,6 +178,9 @@ class _Replayer:
 
     too_unclear = ignore_face = not_a_face
 
+    def draw(self, d: Decision) -> bool:
+        return True  # it says that there is a face, not whose
+
     def not_named(self, d: Decision) -> bool:
         self.resolved.not_named.append(Claim(tuple(self._left(d.faces)), d.name or "", d.id))
         return True

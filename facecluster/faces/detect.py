@@ -16,7 +16,6 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster import geometry
@@ -34,7 +33,7 @@ from facecluster.photos.images import Photo, content_id, decode_crop, encode_cro
 from facecluster.photos.origin import ORIGINS_STAMP, ORIGINS_TABLE, origin_of, origins_table
 from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.photos.video import Video, is_video_name, looks, open_video
-from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, table_of
+from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, table_of_rows
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 VIDEO_SECONDS = 2.0
@@ -153,7 +152,7 @@ def detect_shard(
                     new[row["photo_id"]] = photo
         found = _detect([p.pixels for p in new.values()], config, [p.scale for p in new.values()], device)
         for (photo_id, photo), of_photo in zip(new.items(), found, strict=True):
-            rows = without_forgotten_faces(_face_rows(photo_id, photo, of_photo), row_of[photo_id], forgotten)
+            rows = without_forgotten_faces(face_rows(photo_id, photo, of_photo), row_of[photo_id], forgotten)
             faces += rows
             seen.faces[photo_id] = len(rows)
             turns[photo_id] = of_photo.turn
@@ -171,8 +170,8 @@ def detect_shard(
                 tick(1)
     drop_files(store, shard, left_out, forgotten)
     _write_for_dedup(store, shard, photos)
-    store.write("faces", shard, _table(FACES, faces), stamp)
-    store.write("photos", shard, _table(PHOTOS, photos), {**stamp, "table": "photos"})
+    store.write("faces", shard, table_of_rows(FACES, faces), stamp)
+    store.write("photos", shard, table_of_rows(PHOTOS, photos), {**stamp, "table": "photos"})
     return ShardResult(
         stage="detect", shard=shard, photos=len(photos), faces=len(faces), failed=sum(p["error"] is not None for p in photos)
     )
@@ -278,7 +277,7 @@ def _video_rows(photo_id: str, video: Video, config: DetectConfig, device: str) 
     try:
         for look in looks(video, config.video_seconds, config.max_side):
             found = _detect([look.picture.pixels], config, [look.picture.scale], device)[0]
-            rows = [row | {"at_ms": look.at_ms} for row in _face_rows(photo_id, look.picture, found)]
+            rows = [row | {"at_ms": look.at_ms} for row in face_rows(photo_id, look.picture, found)]
             vectors = embedder.embed(np.stack([decode_crop(row["crop"]) for row in rows]), mirror=False) if rows else np.zeros((0, 1))
             tracks.add(rows, vectors, cut=look.cut)
     except PhotoError as e:
@@ -288,7 +287,8 @@ def _video_rows(photo_id: str, video: Video, config: DetectConfig, device: str) 
     return [row | {"face_id": f"{photo_id[:24]}-{i:04x}"} for i, row in enumerate(tracks.rows())], None
 
 
-def _face_rows(photo_id: str, photo: Photo, found: Faces) -> list[dict[str, Any]]:
+def face_rows(photo_id: str, photo: Photo, found: Faces) -> list[dict[str, Any]]:
+    """The rows of `faces` for what was found in a photo, in px of its pixels."""
     if not len(found.scores):
         return []
     crops = geometry.align(photo.pixels, found.landmarks)
@@ -303,12 +303,3 @@ def _face_rows(photo_id: str, photo: Photo, found: Faces) -> list[dict[str, Any]
         }
         for i in range(len(crops))
     ]  # fmt: skip
-
-
-def _table(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
-    columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in schema.names}
-    for name in ("box", "landmarks"):
-        if name in columns:
-            width = schema.field(name).type.list_size
-            columns[name] = np.array(columns[name], dtype=np.float32).reshape(-1, width)
-    return table_of(schema, columns)

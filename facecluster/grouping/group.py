@@ -204,7 +204,11 @@ def group_kept_links(
 
 def kept_faces(crew: Crew, keep: NDArray[np.bool_], x: Vectors, links: Sequence[Links]) -> tuple[Vectors, list[Links]]:
     """The vectors of the faces `keep` (n,), and the links among them."""
-    some = replace(x, rows=crew.shelf.keep("kept/rows", np.flatnonzero(keep))) if isinstance(x, FaceVectors) else x[keep]
+    if isinstance(x, FaceVectors):
+        rows = np.flatnonzero(keep)
+        some: Vectors = replace(x, rows=crew.shelf.keep("kept/rows", rows if x.rows is None else load(x.rows)[rows]))
+    else:
+        some = x[keep]
     number = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last: of a missing neighbour
     numbers, first = crew.shelf.keep("kept/numbers", number), np.append(0, np.cumsum(keep))
     return some, [KeptLinks(int(first[shard.start]), shard, numbers) for shard in links]

@@ -93,7 +93,7 @@ def _excess(
 
 
 def membership_probabilities(
-    margins: NDArray[np.float64], labels: NDArray[np.int32], slope: float, intercept: float
+    margins: NDArray[np.float64], labels: NDArray[np.integer], slope: float, intercept: float
 ) -> NDArray[np.float32]:
     """(n,) that a face is its group's person; 0 for faces without a group."""
     log_odds = slope * np.nan_to_num(margins) + intercept

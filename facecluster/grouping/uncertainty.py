@@ -35,6 +35,7 @@ from facecluster.grouping.identify import IdentifyConfig, stored_links
 from facecluster.grouping.linked_pairs import pair_keys
 from facecluster.grouping.shelved_vectors import crew_for, shelve_vectors
 from facecluster.grouping.work import Crew, LocalCrew
+from facecluster.photos.drawn import is_drawn
 from facecluster.photos.frames import picture_numbers
 from facecluster.store import IDENTITIES, FaceIds, Store
 
@@ -127,6 +128,8 @@ def assess_store(store: Store, embeddings: str, links: str, identities: str, con
         ids, vectors = shelve_vectors(crew, store, embeddings)
         linked, shards = stored_links(store, links)
         table = store.read_all(identities, IDENTITIES).sort_by("face_id")
+        if linked != ids and len(linked) < len(ids) and is_drawn(ids.without(linked)).all():  # drawn since the grouping
+            vectors, ids = replace(vectors, rows=ids.rows_of(linked)), linked
         if linked != ids or FaceIds.of(table["face_id"]) != ids:
             what = f"expected people of the faces now in {store.url}, found others"
             raise InputError(f"{what}: run 'facecluster cluster {shell(store.url)}' first")

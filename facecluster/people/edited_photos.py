@@ -13,13 +13,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from facecluster.geometry import iou, turn_boxes
+from facecluster.photos.drawn import is_drawn
 
 OVERLAP = 0.4  # intersection over union from which an old and a new box are one face
 FLOOR = 0.3  # cosine below which boxes that overlap are not one face
@@ -53,6 +54,8 @@ class Match:
     pairs: list[tuple[int, int]]  # faces of the old and of the new photo
     score: float  # sum of their cosines
     best: float  # the largest of them
+    turned: int = 1  # EXIF's number of how the old photo is turned
+    laid: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))  # (n, 4) the old boxes, px of the new photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,9 @@ def match_photos(old: Photo, new: Photo, kind: str, likeness: Likeness = lambda 
     most = float(cosines[linear_sum_assignment(cosines, maximize=True)].sum())
     found: list[tuple[Match, Way]] = []
     for way in _ways(old, new, [divmod(int(k), len(new.ids)) for k in np.argsort(-cosines, axis=None)[:8]]):
-        match = _overlap(way.boxes, new, cosines, kind)
+        match = _overlap(way.boxes, new, cosines, kind, is_drawn(old.ids))
         if match is not None:
+            match = replace(match, turned=way.turned, laid=way.boxes)
             found.append((match, way))
             if way.whole and match.score > most - 1e-6 and match.best >= SURE_COSINE:  # no other way can be better
                 return match
@@ -131,10 +135,12 @@ def _ways(old: Photo, new: Photo, anchors: Sequence[tuple[int, int]]) -> Iterato
                 yield Way(turned, place, boxes * scale + (right, below, 0, 0), whole)
 
 
-def _overlap(laid: NDArray[np.float64], new: Photo, cosines: NDArray[np.float64], kind: str) -> Match | None:
+def _overlap(
+    laid: NDArray[np.float64], new: Photo, cosines: NDArray[np.float64], kind: str, drawn: NDArray[np.bool_]
+) -> Match | None:  # fmt: skip
     """The faces that overlap, greedily; None if they make up too little of either photo's faces, or their vectors differ too much.
 
-    Faces count by their areas: an edit makes a detector lose or find small ones.
+    Faces count by their areas: an edit makes a detector lose or find small ones. Drawn faces, which no detector finds, need not overlap.
     """
     overlap = iou(laid, new.boxes)
     overlap[cosines < FLOOR] = -1
@@ -146,9 +152,10 @@ def _overlap(laid: NDArray[np.float64], new: Photo, cosines: NDArray[np.float64]
     if not pairs:
         return None
     centres = laid[:, :2] + laid[:, 2:] / 2
-    inside = ((centres >= 0) & (centres < (new.width, new.height))).all(axis=1)
+    inside = np.asarray(((centres >= 0) & (centres < (new.width, new.height))).all(axis=1))
     mine, theirs = laid[:, 2:].prod(axis=1), new.boxes[:, 2:].prod(axis=1)
     at, to = map(list, zip(*pairs, strict=True))
+    inside[np.setdiff1d(np.flatnonzero(drawn), at)] = False
     share = min(mine[at].sum() / max(mine[inside].sum(), 1e-9), theirs[to].sum() / max(theirs.sum(), 1e-9))
     likeness = cosines[at, to]
     good = share >= MIN_SHARE[kind] and likeness.max() >= LEAST_COSINE[kind]

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.decisions import read
+from facecluster.people.carry_drawn import carry_drawn
 from facecluster.people.edited_photos import LEAST_COSINE, Match, Photo, match_photos
 from facecluster.people.runs import current_run, read_faces
 from facecluster.people.thumbnails import Thumbnails
@@ -72,6 +73,8 @@ def follow_faces(store: Store, made: Store, embeddings: str) -> int:
     for kind, before_it in (("name", moved), ("picture", old), ("faces", old)):
         found.match_all(_pairs_by_faces(photos, before_it, new - {b for _, b in found.matches}, kind))
     rows = found.faces()
+    if made.holder("faces") is made:  # a dry run writes no faces
+        rows += carry_drawn(made, [(photos[a], photos[b], m) for (a, b), m in found.matches.items()], embeddings)
     if rows:
         shard = f"{max(map(int, made.shards(FOLLOWED_TABLE)), default=-1) + 1:05d}"
         columns = dict(zip(FOLLOWED.names, map(list, zip(*rows, strict=True)), strict=True))

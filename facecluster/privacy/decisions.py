@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from facecluster.decisions import Decision, replay
+from facecluster.decisions import DRAW, Decision, replay
 from facecluster.people import CurrentPeople, People
 from facecluster.people.assign_ids import assign_names
 from facecluster.people.face_ids import with_current_ids
@@ -27,6 +27,8 @@ def change(d: Decision, plan: ForgetPlan) -> Decision | None:
         return None
     if d.act == "undo":
         return None if d.of in plan.removed else d
+    if d.act == DRAW and any(map(plan.has_face, d.faces)):  # no other face takes its place
+        return None
     faces, others = _left(d.faces, plan), _left(d.others, plan)
     least = 2 if d.act in ("same", "not-same") else 1
     if len(faces) < least or bool(d.others) != bool(others):

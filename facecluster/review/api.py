@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from facecluster.decisions import Decision
+from facecluster.decisions import DRAW, Decision
 from facecluster.errors import InputError, StoreError
 from facecluster.report.text import one_line
 from facecluster.review import forgetting
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
+from facecluster.review.question_list import Asked, QuestionList, gain
 from facecluster.review.questions import QUESTION_TEXTS
 from facecluster.review.session import Session
 from facecluster.review.whole_photo import number_of, photo_answer
@@ -43,6 +44,7 @@ def state(session: Session, query: Query) -> Answer:
         "unclear": len(view.unclear()),
         "years": years[years > 0].tolist(),
         "since": len(view.active_decisions) - view.run_data.run.decisions,
+        "regroup": _progress(session),
         "undo": _decision(view, view.active_decisions[-1]) if view.active_decisions else None,
         "notes": [one_line(note) for note in view.notes[:5]],
         "more_notes": max(len(view.notes) - 5, 0),
@@ -116,9 +118,13 @@ def suggestions(session: Session, query: Query) -> Answer:
 
 
 def photo(session: Session, query: Query) -> Answer:
-    """A photo with its faces, by its photo_id or a face_id. Raises InputError if there is none."""
+    """A photo with its faces, by its photo_id or a face_id; with `every`, photos without a face are among its neighbours.
+
+    Raises:
+        InputError: there is none.
+    """
     view = session.view()
-    return {"version": session.version(view), **photo_answer(view, number_of(view, query.get("id", "")))}
+    return {"version": session.version(view), **photo_answer(view, number_of(view, query.get("id", "")), every=query.get("every") == "1")}
 
 
 def nobody(session: Session, query: Query) -> Answer:
@@ -139,23 +145,32 @@ def _faces(session: Session, view: PeopleView, rows: Ints, query: Query) -> Answ
 
 
 def questions(session: Session, query: Query) -> Answer:
-    """The next questions."""
+    """The next questions: those that are worth an answer; with `all`, the others too."""
     view = session.view()
-    asked, left, share = session.questions()
-    if asked is None:
-        return {"version": session.version(view), "ready": False, "total": 0, "questions": [], "coverage": 0.0, "note": ""}
-    found = []
-    for at, i in enumerate(left[:MAX_QUESTIONS].tolist()):
-        sides = [_side(view, int(row), more=asked.kind[i] == "same") for row in (asked.a[i], asked.b[i])]
-        found.append(
-            {"kind": asked.kind[i], "text": QUESTION_TEXTS[asked.kind[i]], "sides": sides,
-             "probability": round(float(asked.probability[i]), 3), "stake": int(asked.stake[i]),
-             "coverage": round(float(share[at + 1]), 4)}
-        )  # fmt: skip
+    found = session.questions()
+    if found is None:
+        return {"version": session.version(view), "ready": False, "total": 0, "questions": [], "decided": 0.0, "note": ""}
+    asked = found.asked if query.get("all") == "1" else found.asked[: found.enough]
     return {
-        "version": session.version(view), "ready": True, "total": len(left), "questions": found, "coverage": round(float(share[0]), 4),
-        "note": one_line(asked.note),
+        "version": session.version(view), "ready": True, "total": len(found.asked), "worth": found.enough, "rest": round(found.rest, 1),
+        "questions": [_question(view, found, a) for a in asked[:MAX_QUESTIONS]], "decided": round(found.decided, 4), "until": found.until,
+        "note": one_line(found.pairs.note),
     }  # fmt: skip
+
+
+def _question(view: PeopleView, found: QuestionList, a: Asked) -> Answer:
+    if a.proposal is not None:
+        person, name = view.current.people.index(a.proposal.person_id), a.proposal.name
+        assert person is not None
+        side = _side(view, int(view.best_face[person]), more=True)
+        made = {"kind": "known", "text": f"Is this {one_line(name)}?", "sides": [side], "known": name, "person": a.proposal.person_id}
+        made["skip"], probability = list(a.proposal.key), a.proposal.probability
+    else:
+        pairs, i = found.pairs, a.pair
+        sides = [_side(view, int(row), more=pairs.kind[i] == "same") for row in (pairs.a[i], pairs.b[i])]
+        made = {"kind": pairs.kind[i], "text": QUESTION_TEXTS[pairs.kind[i]], "sides": sides}
+        made["skip"], probability = [side["face"]["id"] for side in sides], float(pairs.probability[i])
+    return made | {"probability": round(probability, 3), "gain": gain(found, a, view)}
 
 
 def history(session: Session, query: Query) -> Answer:
@@ -166,20 +181,48 @@ def history(session: Session, query: Query) -> Answer:
     return {"version": session.version(view), "total": len(newest), "decisions": [_decision(view, d) for d in newest[start:end]]}
 
 
+def regroup(session: Session, query: Query) -> Answer:
+    """How far a grouping in the background is, and what it changes if it waits for an answer."""
+    view, progress = session.view(), _progress(session)
+    found = session.changes(view) if progress["state"] == "asks" else None
+    since = len(view.active_decisions) - view.run_data.run.decisions
+    return {"version": session.version(view), "since": since, **progress, "changes": found}
+
+
+def _progress(session: Session) -> Answer:
+    now = session.regroup.progress
+    return {"state": now.state, "what": now.what, "done": now.done, "total": now.total, "error": one_line(now.error), "number": now.number}
+
+
+_REGROUP: dict[str, Callable[[Session], None]] = {
+    "start": lambda session: session.regroup.start(session.view().run_data.run), "yes": lambda session: session.regroup.answer(True),
+    "no": lambda session: session.regroup.answer(False), "stop": lambda session: session.regroup.stop(),
+    "forget": lambda session: session.regroup.forget(),
+}  # fmt: skip
+
+
 def act(session: Session, request: Mapping[str, Any]) -> Answer:
     """Carry out an action; returns the new decisions and the version after them."""
     if request.get("act") == forgetting.ACT:
         found = session.forget(request)
         return {"version": session.version(session.view()), "made": [], "notes": [], **found}
+    if request.get("act") == "regroup":
+        wanted = request.get("do")
+        if not isinstance(wanted, str) or wanted not in _REGROUP:
+            raise InputError(f"expected one of {', '.join(_REGROUP)}, found {wanted!r}: load the page again")
+        _REGROUP[wanted](session)
+        return {"version": session.version(session.view()), "made": [], "notes": []}
     made = session.act(request)
     view = session.view()
     notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]
+    if any(d.act == DRAW and not session.has_face(d.faces[0]) for d in made):
+        notes.append("It is shown when the other program that works in the store is done")
     return {"version": session.version(view), "made": [_decision(view, d) for d in made], "notes": notes}
 
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
     "/api/state": state, "/api/people": people, "/api/names": names, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
-    "/api/suggestions": suggestions, "/api/photo": photo,
+    "/api/suggestions": suggestions, "/api/photo": photo, "/api/regroup": regroup,
     "/api/questions": questions, "/api/history": history,
 }  # fmt: skip
 

@@ -39,7 +39,8 @@ class FaceDetails:
         self._lock = threading.Lock()
         self._spool = scratch_file(store)
         self._spooled: dict[int, tuple[Ints, Ints]] = {}  # of a shard: start and size of its crops in the file
-        places, faces = places_by_photo(store, ["taken_at", "orientation", "turn", "width", "height"], look=True), FaceIds.of(ids)
+        columns = ["taken_at", "orientation", "turn", "width", "height", "picture"]
+        places, faces = places_by_photo(store, columns, look=True), FaceIds.of(ids)
         self.places = places
         self._uris, self._taken = places.first("uri"), np.asarray(places.first("taken_at"), "datetime64[s]")  # of the photos
         for number, shard in enumerate(self._shards):
@@ -66,8 +67,12 @@ class FaceDetails:
     @cached_property
     def shown(self) -> Ints:
         """Numbers of the photos with faces, by date and then by place, at the end those without a date."""
-        order = self.places.by_date()
-        return order[np.isin(order, self.photo)]
+        return self.every[np.isin(self.every, self.photo)]
+
+    @cached_property
+    def every(self) -> Ints:
+        """Numbers of all photos in that order."""
+        return self.places.by_date()
 
     def crop(self, row: int) -> bytes:
         """The crop of a face as stored; b'' if it does not exist. Raises StoreError if the shard can't be read."""

@@ -11,25 +11,30 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facecluster.decisions import FILE, Decision, append, journal_objects
-from facecluster.errors import InputError, StoreError, shell
+from facecluster.decisions import DRAW, FILE, Decision, append, journal_objects
+from facecluster.errors import FaceclusterError, InputError, StoreError, shell
 from facecluster.people import current_run, read_people, read_unclear
 from facecluster.people.known_names import read_known
-from facecluster.people.runs import POINTER, Faces, read_faces
-from facecluster.photos.places import GONE_TABLE, of_current_photos
+from facecluster.people.runs import POINTER, read_faces
+from facecluster.photos.places import GONE_TABLE
 from facecluster.review.actions import decisions_for
+from facecluster.review.changes import changes
+from facecluster.review.drawing import DrawnFaces, drawing, with_drawn
 from facecluster.review.face_details import FaceDetails
+from facecluster.review.file_state import file_state
 from facecluster.review.forgetting import forget_person
 from facecluster.review.looks import Looks
 from facecluster.review.people_view import Ints, PeopleView, RunData, current_view
-from facecluster.review.questions import Questions, coverage, find_questions, open_questions
+from facecluster.review.question_list import NameProposal, QuestionList, question_list
+from facecluster.review.questions import Questions, find_questions
+from facecluster.review.regroup import Regroup
 from facecluster.review.suggestions import Suggester
-from facecluster.store import IDENTITIES, FaceIds, Store
+from facecluster.store import IDENTITIES, Store
 
 if TYPE_CHECKING:
     from facecluster.people.known_names import Known, Proposal
@@ -49,11 +54,15 @@ class Session:
         self._checked_at = 0.0
         self._view: PeopleView | None = None
         self._questions: Questions | None = None
-        self._open: tuple[PeopleView, Ints] | None = None
+        self._open: tuple[PeopleView, tuple[object, ...], QuestionList] | None = None
+        self._names: tuple[RunData, tuple[object, ...], list[NameProposal]] | None = None
         self._skipped: set[tuple[str, str]] = set()
         self._question_thread: threading.Thread | None = None
         self._looks: Looks | None = None
         self._suggester: Suggester | None = None
+        self._drawn = DrawnFaces(store)
+        self.regroup = Regroup(store)
+        self._changes: tuple[int, str, dict[str, Any]] | None = None
         self._proposed: tuple[PeopleView, tuple[object, ...], list[Proposal]] | None = None
         self.view()
 
@@ -64,11 +73,25 @@ class Session:
             if self._view is None or fingerprint != self._fingerprint:
                 self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]))
                 self._fingerprint = fingerprint
+                self._drawn.update(self._view)
+            elif self._drawn.is_due:
+                self._drawn.update(self._view)
             return self._view
 
     def version(self, view: PeopleView) -> str:
         """A text that changes with every decision and every run."""
         return f"{view.run_data.run.number}-{len(view.journal.decisions)}"
+
+    def has_face(self, face: str) -> bool:
+        """Whether a face can be shown."""
+        return face in self.view().run_data.rows
+
+    def changes(self, view: PeopleView) -> dict[str, Any]:
+        """What the grouping that waits for an answer changes."""
+        progress = self.regroup.progress
+        if self._changes is None or self._changes[:2] != (progress.number, self.version(view)):
+            self._changes = progress.number, self.version(view), changes(self.store, view, progress.asked)
+        return self._changes[2]
 
     def looks(self, view: PeopleView) -> Looks:
         """Pictures of where the model of the run looks."""
@@ -84,6 +107,8 @@ class Session:
             InputError: the request does not fit the current people.
             StoreError: the journal can't be written.
         """
+        if request.get("act") == DRAW:
+            return self._draw(request)
         with self._lock:
             if request.get("act") == "skip":
                 faces = [str(f) for f in request.get("faces") or ()]
@@ -102,10 +127,19 @@ class Session:
             found = forget_person(self, request)
             if found["done"]:
                 self._fingerprint, self._questions, self._looks, self._checked_at = (), None, None, 0.0  # nothing is shown from before
+                self._drawn = DrawnFaces(self.store)
             return found
 
-    def questions(self) -> tuple[Questions | None, Ints, NDArray[np.float64]]:
-        """All questions (None while the thread looks for them), the open ones (q,), and the coverage now and after each (q + 1,)."""
+    def _draw(self, request: Mapping[str, Any]) -> list[Decision]:
+        row, vectors = self._drawn.face(self.view(), request)  # takes seconds the first time: others need not wait
+        with self._lock:
+            made = append(self.store, [drawing(row)])
+            self._checked_at = 0.0
+            self._drawn.save(row, vectors)
+            return made
+
+    def questions(self) -> QuestionList | None:
+        """The open questions; None while the thread looks for them."""
         view = self.view()
         with self._lock:
             asked = self._questions
@@ -113,16 +147,26 @@ class Session:
                 if self._question_thread is None:
                     self._question_thread = threading.Thread(target=self._find_questions, args=(view.run_data,), daemon=True)
                     self._question_thread.start()
-                return None, np.zeros(0, np.int64), np.zeros(1)
-            if self._open is None or self._open[0] is not view:
-                self._open = view, open_questions(asked, view)
-            left = self._open[1]
-            share = coverage(asked, left, view)
-            ids = view.current.faces.ids
-            later = np.array([(ids[asked.a[i]], ids[asked.b[i]]) in self._skipped for i in left.tolist()], bool) if self._skipped else None
-        if later is None:
-            return asked, left, share
-        return asked, left[~later], np.concatenate([share[:1], share[1:][~later]])
+                return None
+            state = self._known_state(view)
+            if self._open is None or self._open[0] is not view or self._open[1] != state:
+                self._open = view, state, question_list(asked, view, self._name_proposals(view), self._skipped)
+            return self._open[2]
+
+    def _name_proposals(self, view: PeopleView) -> list[NameProposal]:
+        """The names of known people, proposed once for the groups of a run: answers only take some away."""
+        key = view.run_data, self._known_state(view)
+        if self._names is None or self._names[0] is not key[0] or self._names[1] != key[1]:
+            found: list[NameProposal] = []
+            if self.known_names(view):
+                with suppress(FaceclusterError):  # the store has no vectors: the page of suggestions says so
+                    ids = view.current.people.person_ids
+                    found = [NameProposal(ids[p.group], p.name, p.probability) for p in self._suggester_of(view).propose(view)]
+            self._names = *key, found
+        return self._names[2]
+
+    def _known_state(self, view: PeopleView) -> tuple[object, ...]:
+        return file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
 
     def suggestions(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:
         """Who else may be one of some people of the view. Raises FaceclusterError if the store has no vectors."""
@@ -137,7 +181,7 @@ class Session:
     def proposals(self, view: PeopleView) -> list[Proposal]:
         """The names of known people that groups without a name may have. Raises FaceclusterError if the store has no vectors."""
         with self._lock:
-            state = _file_state(self.store, self.store.shard_path(f"known/{view.run_data.run.model}", "00000"))
+            state = self._known_state(view)
             if self._proposed is None or self._proposed[0] is not view or self._proposed[1] != state:
                 self._proposed = view, state, self._suggester_of(view).propose(view)
             return self._proposed[2]
@@ -177,16 +221,19 @@ class Session:
             raise StoreError(f"expected people in {self.store.url}, found none: run 'facecluster cluster {shell(self.store.url)}' first")
         every, before = read_faces(self.store, run), read_people(self.store, run)
         clear, unclear = read_unclear(self.store, run.identities, self.store.read_all(run.identities, IDENTITIES))
-        ids = FaceIds.of(every.ids)
-        kept = np.flatnonzero(of_current_photos(self.store, ids.arrow()).to_numpy(zero_copy_only=False))
-        faces = Faces(ids[kept], every.identity[kept], every.probability[kept], every.boxes[kept])
-        run_data = RunData(run, faces, before, faces.rows, FaceDetails(self.store, faces.ids), clear[kept], unclear[kept])
-        self.close()  # crops of the previous run
+        faces, at = with_drawn(self.store, every)
+        clear, unclear = np.append(clear, 1.0)[at], np.append(unclear, False)[at]  # the last: drawn since
+        run_data = RunData(run, faces, before, faces.rows, FaceDetails(self.store, faces.ids), clear, unclear)
+        self._close_files()  # crops of the previous run
         self._questions = None
         return run_data
 
     def close(self) -> None:
-        """Delete the temporary files."""
+        """End a grouping at work, and delete the temporary files."""
+        self.regroup.stop()
+        self._close_files()
+
+    def _close_files(self) -> None:
         with self._lock:
             self._close_suggester()
         if self._view is not None:
@@ -200,16 +247,5 @@ class Session:
             self.store.fs.invalidate_cache()
             self._checked_at = time.monotonic()
         gone = self.store.shard_path(GONE_TABLE, "00000")
-        run = _file_state(self.store, self.store.path(*POINTER)), _file_state(self.store, gone)
-        return (run, _file_state(self.store, self.store.path(FILE)), *journal_objects.names(self.store))
-
-
-def _file_state(store: Store, path: str) -> tuple[object, ...]:
-    """Size and time of a file's last change; () if it does not exist."""
-    try:
-        info = store.fs.info(path)
-    except FileNotFoundError:
-        return ()
-    except OSError as e:
-        raise StoreError(f"expected to read {path}, found: {e}. Check its permissions") from e
-    return tuple(str(info.get(key)) for key in ("size", "mtime", "ino", "ETag", "LastModified", "updated"))
+        run = file_state(self.store, self.store.path(*POINTER)), file_state(self.store, gone), self._drawn.state()
+        return (run, file_state(self.store, self.store.path(FILE)), *journal_objects.names(self.store))

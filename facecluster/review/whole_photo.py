@@ -25,7 +25,7 @@ _QUALITY = 85  # of the JPEG
 
 
 def number_of(view: PeopleView, photo: str) -> int:
-    """Number of a photo by its photo_id, or by a face_id in it. Raises InputError if there is none with faces."""
+    """Number of a photo by its photo_id, or by a face_id in it. Raises InputError if there is none."""
     details = view.run_data.details
     rows = view.current.find_rows(photo)
     number = int(details.photo[rows[0]]) if rows else details.places.ids.rows.get(photo, -1)
@@ -34,8 +34,11 @@ def number_of(view: PeopleView, photo: str) -> int:
     return number
 
 
-def photo_answer(view: PeopleView, number: int) -> dict[str, Any]:
-    """What the page shows of a photo: where it is, when it was taken, its faces from left to right, and its neighbours."""
+def photo_answer(view: PeopleView, number: int, *, every: bool = False) -> dict[str, Any]:
+    """What the page shows of a photo: where it is, when it was taken, its faces from left to right, and its neighbours.
+
+    With `every`, photos without a face are among these.
+    """
     details, faces, people = view.run_data.details, view.current.faces, view.current.people
     places = next(details.places.rows(np.array([number])))
     row = places[0]
@@ -50,7 +53,7 @@ def photo_answer(view: PeopleView, number: int) -> dict[str, Any]:
             {"id": faces.ids[r], "box": boxes[r], "person": person, "name": name, "sure": round(float(faces.probability[r]), 3),
              "ignored": group >= 0 and people.ignored[group], "aside": view.aside.get(r, "") if group < 0 else ""}
         )  # fmt: skip
-    order = details.shown
+    order = details.every if every else details.shown
     at = int(np.flatnonzero(order == number)[0]) if number in order else -1
     ids = details.places.ids
     turned = (row["turn"] or 0) % 180 == 90

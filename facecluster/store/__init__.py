@@ -18,6 +18,7 @@ from facecluster.store.schemas import (
     known_schema,
     links_schema,
     table_of,
+    table_of_rows,
 )
 from facecluster.store.stamps import FORMAT, Stamp, settings_hash, stamp_of
 from facecluster.store.store import COMPACTING, FORGETTING, ShardResult, Store
@@ -26,5 +27,5 @@ from facecluster.store.store_file import KIND, STORE_FILE, TEMPORARY
 __all__ = [
     "ARCHIVES", "COMPACTING", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "KNOWN",
     "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store", "TEMPORARY", "embeddings_schema", "in_schema", "known_schema",
-    "links_schema", "settings_hash", "stamp_of", "table_of",
+    "links_schema", "settings_hash", "stamp_of", "table_of", "table_of_rows",
 ]  # fmt: skip

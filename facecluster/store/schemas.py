@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 
@@ -79,6 +80,7 @@ FACES = pa.schema(
         _field("quality", pa.float32(), "0 (useless) to 1, from score, size, sharpness and yaw"),
         _field("crop", pa.binary(), "aligned face, 112x112 RGB, WebP"),
         _field("at_ms", pa.int64(), "of a video: milliseconds from its start to the frame of the box; null: a photo", nullable=True),
+        _field("origin", pa.string(), "drawn: the user drew the box; null: a detector found the face", nullable=True),
     ]
 )
 KNOWN = pa.schema(
@@ -144,3 +146,12 @@ def table_of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
         else:
             arrays.append(pa.array(value, type=field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def table_of_rows(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A table of `schema` from rows; what is missing in one is null, and fixed-size lists may be arrays."""
+    columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in schema.names}
+    for field in schema:
+        if pa.types.is_fixed_size_list(field.type):
+            columns[field.name] = np.array(columns[field.name], np.float32).reshape(-1, field.type.list_size)
+    return table_of(schema, columns)

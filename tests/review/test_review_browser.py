@@ -326,6 +326,7 @@ def test_narrow_light_and_dark(shown: Shown) -> None:
     browser = shown.browser
     person = shown.people()[0][0]
     pages = {"people": ".card", f"person/{person}": ".face", "questions": ".pair", "nobody": ".face", "history": "h1"}
+    pages["regroup"] = '[data-key="start"]'
     pages |= {"suggestions": "h1", f"photo/{shown.all('.card')[0].get_attribute('data-face')}": ".mark"}
     shown.key(f"name-{person}").send_keys("W" * 60 + keys("ENTER"))
     shown.said(f"Named {'W' * 60}")

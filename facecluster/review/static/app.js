@@ -2,19 +2,20 @@
 
 import { get, post } from "./api.js";
 import { describe, draw as drawHistory } from "./history.js";
-import { app, count, el, selectAll } from "./parts.js";
+import { app, count, el, place, selectAll } from "./parts.js";
 import { draw as drawPeople } from "./people.js";
 import { draw as drawPhoto, key as photoKey, leave as leavePhoto } from "./photo.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
+import { draw as drawRegroup, key as regroupKey, showProgress } from "./regroup.js";
 import { draw as drawSuggestions, key as suggestionKey, leave as leaveSuggestions } from "./suggestions.js";
 import { update } from "./update.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
-const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory };
-const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey }; // of pages: gives whether a key means something there
+const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory, regroup: drawRegroup };
+const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey, regroup: regroupKey }; // of pages: gives whether a key means something there
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
@@ -47,10 +48,12 @@ function announce(text) {
   app.fail(null);
 }
 
+app.say = announce;
+
 let waiting = 0; // actions that the server has not answered
 let last = Promise.resolve();
 
-/** Carry out an action after those before it, announce it, and draw the result of all; returns whether it succeeded. */
+/** Carry out an action after those before it, announce it, and draw the result of all; returns the server's answer, or false if it failed. */
 app.act = (action, message) => {
   waiting += 1;
   turn += 1; // a page that is on its way does not know of it
@@ -58,7 +61,7 @@ app.act = (action, message) => {
     try {
       const made = await post(action);
       announce([message, ...made.notes].join(". "));
-      return true;
+      return made;
     } catch (error) {
       app.fail(error);
       return false;
@@ -78,6 +81,7 @@ function drawHeader(state) {
     ...(state.unclear ? [`${state.unclear.toLocaleString("en")} too unclear to tell`] : []),
     ...(state.since > 0 ? [`${count(state.since, "decision")} since run ${state.run}`] : []),
   ].join(" · ");
+  showProgress(state.regroup);
   document.getElementById("unclear").hidden = !state.unclear;
   undo.disabled = !state.undo;
   undo.setAttribute("aria-label", state.undo ? `Undo: ${describe(state.undo)}` : "Nothing to undo");
@@ -122,12 +126,6 @@ function redraw(parts) {
   if (inside && !main.contains(active)) main.focus({ preventScroll: true });
 }
 
-/** Put the mark of a face on the photo: its box is in shares of the picture. Not an attribute: the page's policy refuses styles there. */
-function place(mark) {
-  const sides = mark.dataset.box.split(" ");
-  ["left", "top", "width", "height"].forEach((side, i) => { mark.style[side] = `${sides[i] * 100}%`; });
-}
-
 /** Open the photo of the face that has the focus, or that the mouse is on; returns whether there is one. */
 function openPhoto() {
   const face = (document.activeElement.closest("[data-face]") || document.querySelector("[data-face]:hover"))?.dataset.face;
@@ -147,7 +145,8 @@ function busy() {
 async function checkForChanges() {
   if (document.hidden || waiting || busy()) return;
   const state = await get("state").catch((error) => app.fail(error));
-  if (state && drawn && state.version !== drawn) await app.refresh();
+  if (state && showProgress(state.regroup) && route()[0] === "regroup") await app.refresh();
+  else if (state && drawn && state.version !== drawn) await app.refresh();
 }
 
 undo.addEventListener("click", () => {

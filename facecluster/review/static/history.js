@@ -5,7 +5,7 @@ import { app, count, crop, el, pager, tray } from "./parts.js";
 
 const LIMIT = 60;
 const WORDS = {
-  "not-a-face": "Not a face", "too-unclear": "Too unclear", "ignore-face": "Ignored a face", merge: "Merged", split: "Split off", same: "Confirmed as one person", "not-same": "Confirmed as different people", ignore: "Ignored",
+  draw: "Drew a face", "not-a-face": "Not a face", "too-unclear": "Too unclear", "ignore-face": "Ignored a face", merge: "Merged", split: "Split off", same: "Confirmed as one person", "not-same": "Confirmed as different people", ignore: "Ignored",
 };
 
 export const describe = (d) => (d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : d.act === "not-named" ? `Not ${d.name}` : WORDS[d.act] || d.act);

@@ -1,10 +1,13 @@
-// The whole photo with its faces: names, "not a face", "too unclear", "ignore"; the photos before and after it. Keys: ← → and space.
+// The whole photo with its faces: names, "not a face", "too unclear", "ignore", a box for a face that was missed; the photos before and after
+// it. Keys: ← → and space, D to draw.
 
 import { get } from "./api.js";
+import { drawing, sketch, startDrawing, stopDrawing } from "./drawing.js";
 import { app, aside, count, el, giveName, tray } from "./parts.js";
 
 let shown = null; // the answer of the server
 let chosen = ""; // the face that the bar is about
+let every = false; // whether photos without a face are among those before and after
 
 const WORDS = { "not-a-face": "not a face", "too-unclear": "too unclear", "ignore-face": "ignored" };
 
@@ -35,26 +38,38 @@ function mark(face) {
   );
 }
 
-const link = (id, text, key) => (id ? el("a", { href: `#/photo/${id}`, key, "aria-keyshortcuts": key === "next" ? "ArrowRight" : "ArrowLeft" }, text) : el("span", { class: "dim" }, text));
+const address = (id) => `photo/${id}${every ? "?every=1" : ""}`;
+const link = (id, text, key) => (id ? el("a", { href: `#/${address(id)}`, key, "aria-keyshortcuts": key === "next" ? "ArrowRight" : "ArrowLeft" }, text) : el("span", { class: "dim" }, text));
 
-/** ← and → go to the photo before and after, space and Escape back. */
+const draws = () => startDrawing(shown, (face) => {
+  chosen = face;
+  app.refresh().then(() => document.querySelector("#tray input")?.focus());
+});
+
+/** ← and → go to the photo before and after, space and Escape back; D draws a box, which Escape takes away. */
 export function key(letter) {
   if (!shown) return false;
-  if (letter === " " || letter === "escape") history.back();
-  else if (letter === "arrowleft" && shown.previous) app.go(`photo/${shown.previous}`);
-  else if (letter === "arrowright" && shown.next) app.go(`photo/${shown.next}`);
+  if (letter === "d" && canDraw()) draws();
+  else if (letter === "escape" && drawing()) stopDrawing();
+  else if (letter === " " || letter === "escape") history.back();
+  else if (letter === "arrowleft" && shown.previous) app.go(address(shown.previous));
+  else if (letter === "arrowright" && shown.next) app.go(address(shown.next));
   else return false;
   return true;
 }
 
-export const leave = () => { shown = null; chosen = ""; };
+const canDraw = () => !document.querySelector("#missing:not([hidden])");
+
+export const leave = () => { shown = null; chosen = ""; stopDrawing(); };
 
 export async function draw(query, current) {
-  const found = await get("photo", { id: query.id });
+  every = Boolean(query.every);
+  const found = await get("photo", { id: query.id, every: query.every });
   if (!current()) return;
+  if (shown?.id !== found.id) stopDrawing();
   if (shown?.id !== found.id) chosen = found.faces.some((f) => f.id === query.id) ? query.id : "";
   shown = found;
-  offer();
+  if (!drawing()) offer();
   const missing = ({ target }) => {
     target.classList.add("none"); // the faces stay where they would be
     document.getElementById("missing").hidden = false;
@@ -65,10 +80,15 @@ export async function draw(query, current) {
     el("nav", { class: "pager", "aria-label": "Photos" }, link(found.previous, "← Previous", "previous"), el("span", {}, `Photo ${found.at} of ${found.of}`), link(found.next, "Next →", "next")),
     el("p", { class: "note", id: "missing", hidden: !found.gone }, `${found.video ? "Frames of videos are not shown here" : "The photo can't be shown: there is no file that can be read"}: ${found.uris[0]}. Its faces are kept in the store.`),
     el(
-      "div", { class: "whole", id: `whole-${found.id}` },
-      el("img", { src: `/photo/${encodeURIComponent(found.id)}`, alt: `Photo with ${count(found.faces.length, "face")}`, width: found.width || 400, height: found.height || 300, onerror: missing }),
-      ...found.faces.filter((face) => face.box.length).map(mark),
+      "div", { class: `whole${drawing() ? " drawing" : ""}`, id: `whole-${found.id}`, onpointerdown: (event) => canDraw() && sketch(event, draws) },
+      el("img", { src: `/photo/${encodeURIComponent(found.id)}`, draggable: "false", alt: `Photo with ${count(found.faces.length, "face")}`, width: found.width || 400, height: found.height || 300, onerror: missing }),
+      ...found.faces.filter((face) => face.box.length).map(mark), drawing(),
     ),
     el("p", { class: "dim" }, `${count(found.faces.length, "face")}. Choose one to name it, or to say that it is none.`),
+    el(
+      "div", { class: "row" },
+      el("button", { type: "button", key: "draw", "aria-keyshortcuts": "D", disabled: found.video || found.gone, onclick: draws }, "Draw a missed face", el("kbd", {}, "D")),
+      el("label", { class: "row" }, el("input", { type: "checkbox", key: "every", checked: every, onchange: ({ target }) => app.go(`photo/${found.id}`, { every: target.checked ? 1 : "" }) }), "Also photos without a face"),
+    ),
   ];
 }
