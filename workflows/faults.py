@@ -134,7 +134,11 @@ class Ground:
         done.wrong += lost(own, self.root, case, fault)
         again = self.words(case.again or case.words)
         second = self._run(case, again)
-        found = call(state, self.root, case.stores, rows=fault.rows)
+        try:
+            found = call(state, self.root, case.stores, rows=fault.rows)
+        except RuntimeError:
+            done.wrong.append(f"again: exit {second.code}: {_last(second)}; the stores can't be read")
+            return done
         if not fault.rows:
             expected = {k: {} if k.endswith((" files", " tables")) else v for k, v in expected.items()}
         wrong = differences(expected, found)

@@ -17,7 +17,7 @@ WORKFLOWS = Path(__file__).parents[2] / "workflows"
 FAULTS = 30
 # a store whose files are written in place: a command that is killed while it writes leaves half a file
 IN_PLACE = """
-import json, sys
+import json, os
 import faults
 from facecluster.store import Store
 from fault_cases import CASES
@@ -25,12 +25,13 @@ from fault_cases import CASES
 faults.load_everything()
 
 def write_bytes(store, data, *parts):
+    os.makedirs(os.path.dirname(store.path(*parts)), exist_ok=True)
     with open(store.path(*parts), "wb", buffering=0) as f:
         for start in range(0, len(data), 512):
             f.write(data[start : start + 512])
 
 Store.write_bytes = write_bytes
-found = faults.go(range(4), [case for case in CASES if case.name == "cluster --full"], mounted=False, kinds=["kill at write"], tell=False)
+found = faults.go(range(4), [case for case in CASES if case.name == "embed"], mounted=False, kinds=["kill at write"], tell=False)
 print(json.dumps(found))
 """
 
