@@ -247,7 +247,7 @@ def test_workers_make_the_same_encrypted_tables(tmp_path: Path, monkeypatch: pyt
     plain, store = Store(str(tmp_path / "plain")), Store(str(tmp_path / "store"))
     jobs.same_tables(plain, store)
     call("dedup", store.url, "--out", str(tmp_path / "dedup"))
-    assert (tmp_path / "dedup" / "plan.csv").is_file() and store.shards("dedup/pixels")
+    assert (tmp_path / "dedup" / "plan.csv").is_file() and store.shards("dedup/looks")
     assert call("match", f"{photos}/00.jpg", "--store", store.url).exit_code == 0
     assert [f for f in check(store).findings if f.serious] == []
     assert where_plain(tmp_path / "store", [photos.encode(), b"05.jpg", b"WEBP"]) == []
