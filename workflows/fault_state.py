@@ -21,8 +21,7 @@ import pyarrow.parquet as pq
 from facecluster.decisions import active, read
 from facecluster.people import current_run, read_current_people
 from facecluster.photos.places import current_photos
-from facecluster.store import FACES, Store
-from facecluster.store.store import TEMPORARY
+from facecluster.store import FACES, TEMPORARY, Store
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00| UTC)?")
 _STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # a time in the name of a file

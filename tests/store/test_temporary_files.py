@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from facecluster.store import temporary_files
+from facecluster.store import TEMPORARY, temporary_files
 from facecluster.store.replace_file import _short, tidy
-from facecluster.store import TEMPORARY
 from facecluster.store.temporary_files import left_over, remove_left_over, temporary_name
 
 
