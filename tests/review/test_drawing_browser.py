@@ -89,6 +89,7 @@ def test_a_missed_face_is_drawn_named_and_undone(browser: Any, tmp_path: Path) -
         shown.until(lambda: len(shown.all(".mark")) == marks + 1)
         again = drawn_faces(missed.store).to_pylist()[0]
         assert again["face_id"] != face and iou(np.array([again["box"]]), missed.box[None])[0, 0] > 0.75
+        shown.until(lambda: (browser.switch_to.active_element.get_attribute("data-key") or "").startswith("whose-"))
         # a face that is marked is not drawn twice
         browser.execute_script("document.activeElement.blur()")
         shown.one("h1").click()

@@ -43,7 +43,7 @@ const link = (id, text, key) => (id ? el("a", { href: `#/${address(id)}`, key, "
 
 const draws = () => startDrawing(shown, (face) => {
   chosen = face;
-  app.refresh().then(() => document.querySelector("#tray input")?.focus());
+  app.refresh().then(() => drawing() || document.querySelector("#tray input")?.focus()); // unless the next one is drawn by then
 });
 
 /** ← and → go to the photo before and after, space and Escape back; D draws a box, which Escape takes away. */
