@@ -22,7 +22,7 @@ export function drawing() {
 function show(found) {
   box = found;
   const there = document.getElementById("drawn");
-  if (!there) return app.refresh();
+  if (!there) return; // `startDrawing` shows it
   there.dataset.box = box.join(" ");
   place(there);
 }
@@ -42,7 +42,12 @@ export async function startDrawing(of, added) {
   const [w, h] = of.width ? [side / of.width, side / of.height] : [START, START];
   box = box || [(1 - w) / 2, (1 - h) / 2, w, h];
   offer();
-  await app.refresh();
+  for (let tries = 0; tries < 40 && box && !document.getElementById("drawn"); tries += 1) {
+    await app.refresh(); // which draws nothing if a later one overtakes it
+    if (!document.getElementById("drawn")) await new Promise((done) => { setTimeout(done, 50); });
+  }
+  if (!box) return;
+  show(box);
   document.getElementById("drawn")?.focus();
 }
 
