@@ -67,7 +67,8 @@ class FaceDetector(Backbone):
                 merged = merged + F.interpolate(above, scale_factor=2.0, mode="nearest")
             above = merged
             seen = self.tower(smooth(merged)).to(self.out.weight.dtype).flatten(2).transpose(1, 2)
-            outputs.append(F.linear(seen, self.out.weight.flatten(1), self.out.bias))  # a 1x1 convolution, for which torch has no fast way
+            # a 1x1 convolution, for which torch has no fast way; one picture after the other: sums of a batch are rounded by its size
+            outputs.append(torch.cat([F.linear(one, self.out.weight.flatten(1), self.out.bias) for one in seen.split(1)]))
         return torch.cat(outputs[::-1], dim=1)
 
 
@@ -177,13 +178,17 @@ class Detector:
         for size in dict.fromkeys(padded):
             equal = [i for i, s in enumerate(padded) if s == size]
             step = max(1, (BATCH_PIXELS_GPU if self.device != "cpu" else BATCH_PIXELS) // (size[0] * size[1]))
+            # in float32 a picture alone is computed otherwise than one of several: which it is must not depend on the photos beside it
+            is_exact = self.dtype == torch.float32 and self.device == "cpu"
+            least = 2 if is_exact and max(size) <= SQUARES[-1] else 1
+            step = 1 if is_exact and least == 1 else step
             points, strides = cell_centres(*size)
             for rows in (equal[i : i + step] for i in range(0, len(equal), step)):
-                batch = np.full((len(rows), *size, 3), 127, np.uint8)
-                for to, i in zip(batch, rows, strict=True):
+                batch = np.full((max(len(rows), least), *size, 3), 127, np.uint8)
+                for to, i in zip(batch, rows, strict=False):
                     to[: pictures[i].shape[0], : pictures[i].shape[1]] = pictures[i]
                 pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # channels-last memory without a copy
-                for i, raw in zip(rows, self.model(pixels.to(self.dtype)).float().cpu(), strict=True):
+                for i, raw in zip(rows, self.model(pixels.to(self.dtype)).float().cpu(), strict=False):
                     scores = raw[:, 0].sigmoid()
                     at = torch.nonzero(scores >= threshold)[:, 0]
                     boxes, landmarks = decode(raw[at, 1:], points[at], strides[at])

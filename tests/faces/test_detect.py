@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+import torch
 from PIL import Image
 
 from facecluster.demo import make_collection
@@ -191,9 +192,16 @@ def test_neighbours_do_not_change_what_is_found(tmp_path: Path) -> None:
     paths = sorted((tmp_path / "photos").rglob("*.jpg"))[:8]
     images = [np.asarray(Image.open(p).convert("RGB")) for p in paths if p.stat().st_size > 5000]
     images += [images[0][:300], np.ascontiguousarray(np.rot90(images[1])), np.zeros((1, 1, 3), np.uint8)]
-    detector = Detector.load()
-    for one, image in zip(detector.search(images), images, strict=True):
-        alone = detector.search([image])[0]
-        assert one.turn == alone.turn and len(one.faces.scores) == len(alone.faces.scores)
-        np.testing.assert_allclose(one.faces.boxes, alone.faces.boxes, atol=0.01)
-        np.testing.assert_allclose(one.faces.scores, alone.faces.scores, atol=1e-4)
+    for dtype in (torch.float32, torch.bfloat16):
+        detector = Detector.load()
+        detector.dtype = dtype
+        detector.model.to(dtype).out.float()
+        assert detector.verifier is not None
+        detector.verifier.dtype = dtype
+        network = detector.verifier.network.to(dtype)
+        network.hidden.float(), network.out.float()
+        for one, image in zip(detector.search(images), images, strict=True):
+            alone = detector.search([image])[0]
+            assert one.turn == alone.turn
+            for together, single in zip(one.faces, alone.faces, strict=True):
+                np.testing.assert_array_equal(together, single)

@@ -320,8 +320,10 @@ def test_verify(demo: tuple[str, Path], tmp_path: Path) -> None:
     same = verify(photo, photo, 0)
     assert same["cosine"] == pytest.approx(1) and same["probability"] > 0.95 and "very likely the same person" in same["words"]
     assert same["boxes"][0] == same["boxes"][1]
-    other = verify(photo, str(next(p for p in sorted(new.iterdir()) if "other" in p.name)), 1)
-    assert other["probability"] < 0.5
+    others = [str(p) for p in sorted(new.iterdir()) if "other" in p.name]
+    found = [CliRunner().invoke(main, ["verify", photo, p, "--json"]) for p in others]
+    said = [(r.exit_code, json.loads(r.stdout)["probability"]) for r in found if r.exit_code < 2]  # 2: no face found
+    assert len(said) > len(others) / 2 and all(code == (p < 0.5) and p < 0.95 for code, p in said) and 1 in [code for code, _ in said]
     Image.new("RGB", (64, 64), "white").save(tmp_path / "blank.png")
     assert verify(photo, str(tmp_path / "blank.png"), 2)["cosine"] is None
     result = CliRunner().invoke(main, ["verify", photo, str(tmp_path / "none.jpg")])

@@ -123,5 +123,5 @@ def test_published_weights_are_loaded_with_their_score(tmp_path: Path, monkeypat
     assert loaded.verifier is not None and loaded.verifier.weights == (0.5, 2.0, -1.25) and loaded.threshold == 0.61
     pictures = torch.rand(3, 3, SIDE, SIDE) * 255
     with torch.no_grad():
-        torch.testing.assert_close(loaded.verifier.network(pictures), network(pictures), rtol=0.02, atol=0.02)
+        torch.testing.assert_close(loaded.verifier.network.float()(pictures), network(pictures), rtol=0.02, atol=0.02)
     assert f"parameters = {sum(p.numel() for p in network.parameters())}" in card.read_text()

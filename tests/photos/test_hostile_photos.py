@@ -36,7 +36,8 @@ try:
 except PhotoError as e:
     said = str(e)
 decode_process.close_all()
-peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+own = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))  # ru_maxrss begins with the parent's
+peak = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps([said, peak / 1024, used.ru_utime + used.ru_stime]))
 """

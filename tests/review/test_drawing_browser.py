@@ -58,7 +58,7 @@ def test_a_missed_face_is_drawn_named_and_undone(browser: Any, tmp_path: Path) -
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         shown.key("take").click()
         shown.until(lambda: len(shown.all(".mark")) == marks + 1 and not shown.all("#drawn"))
-        shown.until(lambda: browser.switch_to.active_element.get_attribute("data-key").startswith("whose-"))
+        shown.until(lambda: (browser.switch_to.active_element.get_attribute("data-key") or "").startswith("whose-"))
         face = drawn_faces(missed.store)["face_id"].to_pylist()[0]
         browser.switch_to.active_element.send_keys("Anna" + keys("ENTER"))
         shown.until(lambda: shown.one(f'.mark[data-id="{face}"] span').text == "Anna")
