@@ -68,7 +68,7 @@ class FaceDetector(Backbone):
             above = merged
             seen = self.tower(smooth(merged)).to(self.out.weight.dtype).flatten(2).transpose(1, 2)
             # a 1x1 convolution, for which torch has no fast way; one picture after the other: sums of a batch are rounded by its size
-            outputs.append(torch.cat([F.linear(one, self.out.weight.flatten(1), self.out.bias) for one in seen.split(1)]))
+            outputs.append(torch.cat([F.linear(one, self.out.weight.flatten(1), self.out.bias) for one in torch.split(seen, 1)]))
         return torch.cat(outputs[::-1], dim=1)
 
 

@@ -41,7 +41,8 @@ class FaceVerifier(Backbone):
     def forward(self, pictures: Tensor) -> Tensor:
         maps = self.features(pictures)[-2:]
         x = torch.cat([features.flatten(1) for features in maps], dim=1).to(self.hidden.weight.dtype)
-        return torch.cat([self.out(F.relu(self.hidden(row))) for row in x.split(1)])  # one by one: sums of a batch are rounded by its size
+        rows = torch.split(x, 1)  # one by one: sums of a batch are rounded by its size
+        return torch.cat([self.out(F.relu(self.hidden(row))) for row in rows])
 
 
 class Verifier:
