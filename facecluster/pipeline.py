@@ -252,7 +252,7 @@ def _shards_of(store: Store, table: str) -> dict[str, bytes]:
 def _put_back(store: Store, table: str, shards: Mapping[str, bytes]) -> None:
     """Make a table of a store what it was."""
     for shard, data in shards.items():
-        store.write_bytes(data, table, f"part-{shard}.parquet")
+        store.write_raw(data, table, f"part-{shard}.parquet")  # encrypted already, if the store is
     store.remove(table, keep=shards.keys())
 
 

@@ -129,7 +129,7 @@ def say_gone(store: str) -> list[GoneFolder]:
 
 def report(
     store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None,
-    written_with_run: bool = False, faces: str = "show",
+    written_with_run: bool = False, faces: str | None = None,
 ) -> str:  # fmt: skip
     """Write the report of a table of identities, and print where it is; returns the path of its first page.
 
@@ -144,8 +144,9 @@ def report(
     if out is None and written_with_run and Store(store).cipher is not None:
         click.echo(f"no report, since the store is encrypted: 'facecluster report {shell(store)} --out DIR' writes one that is not")
         return ""
+    how = None if faces is None else Faces(faces)
     with open_progress_bar("report pages") as progress:
-        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone, faces=Faces(faces))
+        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone, faces=how)
     remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""

@@ -14,11 +14,11 @@ from facecluster.cli.options import model_of_run_option
 @model_of_run_option
 @click.option("--out", metavar="DIR", help="Folder for the report.", show_default="report/ in the store")
 @click.option(
-    "--faces", type=click.Choice(["show", "blur", "none"]), default="show", show_default=True,
+    "--faces", type=click.Choice(["show", "blur", "none"]), show_default="as in the report that is there, at first show",
     help="Show faces as they are, blurred beyond recognition, or not at all. But for 'show' the report shows no photos either.",
 )  # fmt: skip
 @handle_errors
-def command(store: str, model: str | None, out: str | None, faces: str) -> None:
+def command(store: str, model: str | None, out: str | None, faces: str | None) -> None:
     """Write the report of STORE: pages to look at, faces.csv, people.csv, summary.json, Parquet.
 
     Names, dates and paths stand in it, whatever --faces says: think before you pass it on.

@@ -30,6 +30,7 @@ from facecluster.errors import InputError, StoreError
 from facecluster.permissions import private_opener
 from facecluster.store import Store
 from facecluster.store.replace_file import sync_folder
+from facecluster.store.store_file import encryption_of, refuse_half
 
 FILE = "decisions.jsonl"
 SHORT_ID = 8  # digits of an id that are shown
@@ -179,7 +180,8 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         return made
     try:
         if store.is_local:
-            with FileLock(store.path("decisions.lock"), timeout=LOCK_TIMEOUT):
+            with journal_lock(store):
+                _refuse_half_converted(store)
                 _move_objects_into_file(store)
                 _append_local(store, data)
         else:
@@ -192,6 +194,18 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         place = store.path(FILE if store.is_local else journal_objects.FOLDER)
         raise StoreError(f"expected to write {place}, found: {e}. Check its permissions, and free some space") from e
     return made
+
+
+def journal_lock(store: Store) -> FileLock:
+    """What a program holds while it writes the journal of a store on a disk."""
+    return FileLock(store.path("decisions.lock"), timeout=LOCK_TIMEOUT)
+
+
+def _refuse_half_converted(store: Store) -> None:
+    """Raise StoreError while a store is being encrypted or decrypted: a line would be of the kind that the journal no longer is."""
+    found = encryption_of(store)
+    if found is not None:
+        refuse_half(found, store.url)
 
 
 def rewrite(store: Store, change: Callable[[Decision], Decision | None], unread: Callable[[bytes], bool]) -> None:
@@ -214,7 +228,7 @@ def rewrite(store: Store, change: Callable[[Decision], Decision | None], unread:
         return line if found == decision else None if found is None else found.to_line().encode()
 
     try:
-        with FileLock(store.path("decisions.lock"), timeout=LOCK_TIMEOUT) if store.is_local else nullcontext():
+        with journal_lock(store) if store.is_local else nullcontext():
             for name, data in _parts(store):
                 lines = data.split(b"\n")
                 found = b"\n".join(new for line in lines if (new := kept(line) if line.strip() else line) is not None)

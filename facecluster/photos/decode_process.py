@@ -43,9 +43,10 @@ class _Process:
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         try:
+            given = {name: value for name, value in os.environ.items() if not name.startswith("FACECLUSTER_KEY")}  # it opens no store
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                start_new_session=True, env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True, env=given | {"PYTHONPATH": path},
             )  # fmt: skip
         except OSError as e:
             raise CanNotStart from e

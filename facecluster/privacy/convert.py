@@ -11,11 +11,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from fnmatch import fnmatchcase
 
 import pyarrow as pa
 
 from facecluster.check import check
+from facecluster.decisions.journal import FILE as JOURNAL
+from facecluster.decisions.journal import journal_lock
 from facecluster.errors import StoreError, shell
 from facecluster.people.unchanged import FILE as UNCHANGED
 from facecluster.privacy.files import output_folders
@@ -130,6 +133,19 @@ def _paths(store: Store) -> Iterator[str]:
             yield path
 
 
+def _convert_file(store: Store, path: str, change: Callable[[str, bytes], bytes]) -> bool:
+    """Write a file anew as `change` gives it; whether it was not so already."""
+    data = bytes(store.fs.cat_file(store.path(path)))
+    try:
+        new = change(path, data)
+    except (ValueError, pa.ArrowException) as e:
+        why = " ".join(str(e).split())
+        raise StoreError(f"expected to open {store.path(path)}, found: {why}. Take it from a copy, and do this again") from e
+    if new != data:
+        store.write_raw(new, *path.split("/"))
+    return new != data
+
+
 def _convert(store: Store, change: Callable[[str, bytes], bytes], tick: Tick) -> int:
     """Write each file anew as `change` gives it, unless it is so already."""
     paths, written = list(_paths(store)), 0
@@ -137,15 +153,8 @@ def _convert(store: Store, change: Callable[[str, bytes], bytes], tick: Tick) ->
         if TEMPORARY.fullmatch(path.rsplit("/", 1)[-1]) or any(fnmatchcase(path, kind) for kind in _MADE_ANEW):
             store.fs.rm_file(store.path(path))
         else:
-            data = bytes(store.fs.cat_file(store.path(path)))
-            try:
-                new = change(path, data)
-            except (ValueError, pa.ArrowException) as e:
-                why = " ".join(str(e).split())
-                raise StoreError(f"expected to open {store.path(path)}, found: {why}. Take it from a copy, and do this again") from e
-            if new != data:
-                store.write_raw(new, *path.split("/"))
-                written += 1
+            with journal_lock(store) if path == JOURNAL and store.is_local else nullcontext():  # a page may append at any time
+                written += _convert_file(store, path, change)
         tick(number, len(paths))
     return written
 

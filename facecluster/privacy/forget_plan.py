@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.decisions import clean_name
-from facecluster.errors import InputError, StoreError
+from facecluster.errors import InputError, StoreError, shell
 from facecluster.photos.followed import PHOTO_CHARS
-from facecluster.store import FORGETTING, FORMAT, FaceIds, Store
+from facecluster.store import COMPACTING, FORGETTING, FORMAT, FaceIds, Store
 
 Bools = NDArray[np.bool_]
 
@@ -106,7 +106,9 @@ def read_plan(store: Store) -> ForgetPlan | None:
 
 
 def write_plan(store: Store, plan: ForgetPlan) -> None:
-    """Write down a forgetting before it begins."""
+    """Write down a forgetting before it begins. Raises StoreError if rows stand twice, since `compact` was stopped."""
+    if store.exists(COMPACTING):
+        raise StoreError(f"expected a whole store, found one half compacted: finish it with 'facecluster compact {shell(store.url)}'")
     store.write_bytes(plan.to_json(), FORGETTING)
 
 

@@ -83,10 +83,10 @@ def remove_report(out: str) -> int:
     return len(files)
 
 
-def write_manifest(folder: Path, made_from: str = "") -> None:
-    """Write the manifest that marks a folder as a report and lists its files. `made_from`: see `is_made_from`."""
+def write_manifest(folder: Path, made_from: str = "", faces: str = "") -> None:
+    """Write the manifest that marks a folder as a report and lists its files. `made_from`: see `is_made_from`; `faces`: `shown_faces`."""
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    found = {"kind": KIND, "format": 1, "made_from": made_from, "files": files}
+    found = {"kind": KIND, "format": 1, "made_from": made_from, "faces": faces, "files": files}
     (folder / MANIFEST).write_text(json.dumps(found, indent=0), encoding="utf-8")
 
 
@@ -97,6 +97,13 @@ def is_made_from(report: Path, made_from: str) -> bool:
         return False
     manifest = json.loads((report / MANIFEST).read_bytes())
     return manifest.get("made_from") == made_from and all((report / name).is_file() for name in files)
+
+
+def shown_faces(report: Path) -> str | None:
+    """How the report in a folder shows faces; None if it does not say, or there is none."""
+    if _read_manifest(report) is None:
+        return None
+    return str(json.loads((report / MANIFEST).read_bytes()).get("faces", "")) or None
 
 
 def _work_of(target: Path) -> Path:

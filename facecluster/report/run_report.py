@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from facecluster.people.unchanged import state_of
 from facecluster.photos.gone import GoneFolder
 from facecluster.report.hide_faces import Faces
 from facecluster.report.report_data import PersonInfo, PersonToCheck
+from facecluster.report.report_folder import shown_faces
 from facecluster.report.write import Summary, current_summary, write_report
 from facecluster.store import FaceIds, Store
 from facecluster.store.copies import refuse_inside
@@ -29,7 +32,7 @@ REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a st
 def write_run_report(
     store: Store, identities: str, out: str | None = None, *, model: str = "bundled",
     progress: Callable[[int, int], None] | None = None, gone: Iterable[GoneFolder] | None = None,
-    faces: Faces = Faces.SHOW,
+    faces: Faces | None = None,
 ) -> Summary:  # fmt: skip
     """Write the report of a table of identities.
 
@@ -39,7 +42,7 @@ def write_run_report(
         out: a local folder; None for report/ in the store, or ./facecluster-report if the store is not on this machine.
         model: whose vectors were grouped: "bundled", or the path of a model card.
         progress: called with (pages written, all pages) after each page.
-        faces: how faces are shown: as they are, blurred, or not at all.
+        faces: how faces are shown: as they are, blurred, or not at all; None: as in the report that is replaced, at first as they are.
         gone: what is gone of the store now (`gone_folders`): a report that is up to date then stays as it is. None: it is written anew.
 
     Raises:
@@ -52,6 +55,7 @@ def write_run_report(
     if out is not None:
         refuse_inside(store, out)
     target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
+    faces = _as_before(target) if faces is None else faces
     made_from = "" if gone is None else state_of(store, [identities, card_of(model), [folder.places for folder in gone], faces.value])
     if made_from and (summary := current_summary(target, made_from)) is not None:
         return summary
@@ -60,6 +64,12 @@ def write_run_report(
     to_check = people_to_check(store, identities, model)
     people = _person_infos(known[0]) if known else None
     return write_report(store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from, faces=faces)
+
+
+def _as_before(target: str) -> Faces:
+    """How the report in a folder shows faces: one that hides them must not show them after the next run."""
+    found = shown_faces(Path(os.path.realpath(target)))
+    return Faces(found) if found in {kind.value for kind in Faces} else Faces.SHOW
 
 
 def assess_people(store: Store, identities: str, model: str) -> tuple[FaceIds, NDArray[np.int64], Uncertainty]:

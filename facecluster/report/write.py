@@ -80,7 +80,7 @@ def write_report(
                     progress(done, len(pagination))
         write_tables(folder, data)
         write_summary(folder, store, identities, counts, when)
-        write_manifest(folder, made_from)
+        write_manifest(folder, made_from, faces.value)
     return Summary(index=os.path.join(out, "index.html"), **counts)
 
 

@@ -18,11 +18,13 @@ from people_store import call, refused
 from facecluster.check import check
 from facecluster.check.shards import tables
 from facecluster.cli import main
-from facecluster.decisions import read
+from facecluster.decisions import Decision, append, read
 from facecluster.errors import StoreError
 from facecluster.matching.index import open_index
-from facecluster.store import STORE_FILE, Store
+from facecluster.privacy.convert import _mark
+from facecluster.store import IDENTITIES, STORE_FILE, Store
 from facecluster.store.keys import FILE_VARIABLE, VARIABLE
+from facecluster.store.store_file import DECRYPTING, encryption_of
 
 OTHERS = ("tables", "dataset", "dedup/pages", "dedup/plan.csv", "dedup/undo-20260101-000000.jsonl", "note of the user.txt")
 
@@ -113,6 +115,9 @@ def test_commands_work_and_leave_nothing_plain(sealed: Full, tmp_path: Path) -> 
     call("cluster", url)
     call("cluster", url, "--full", "--merge-margin", "2")
     call("cluster", url, "--return-to", "3")
+    kept = store.read_all("identities/bundled", IDENTITIES)
+    assert CliRunner().invoke(main, ["cluster", url, "--full", "--merge-margin", "0.1", "--ask"], input="n\n").exit_code == 0
+    assert check(store).findings == [] and store.read_all("identities/bundled", IDENTITIES).equals(kept)
     assert "Ada Lovelace" in call("people", url).output
     call("questions", url)
     for _ in range(2):  # made, then read
@@ -253,3 +258,12 @@ def test_workers_make_the_same_encrypted_tables(tmp_path: Path, monkeypatch: pyt
     assert where_plain(tmp_path / "store", [photos.encode(), b"05.jpg", b"WEBP"]) == []
     with store.fs.open(store.shard_path("faces", store.shards("faces")[0]), "rb") as file:
         assert file.read(4) == b"PARE"
+
+
+def test_no_line_is_written_while_the_journal_changes_its_kind(sealed: Full) -> None:
+    store = sealed.store
+    _mark(store, replace(encryption_of(store, afresh=True), state=DECRYPTING))  # type: ignore[type-var]
+    with pytest.raises(StoreError, match="decrypt"):
+        append(store, [Decision(act="not-a-face", faces=(sealed.ids[0],))])
+    call("decrypt", store.url)
+    assert read(store).decisions

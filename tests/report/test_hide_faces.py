@@ -59,6 +59,10 @@ def test_a_report_that_is_there_is_made_anew_for_other_faces(full: Full, tmp_pat
     call("report", full.store.url, "--out", str(out))
     call("report", full.store.url, "--out", str(out), "--faces", "none")
     assert pictures(out) == []
+    call("report", full.store.url, "--out", str(out))  # as it was: whoever hid faces must not show them after the next run
+    assert pictures(out) == []
+    call("report", full.store.url, "--out", str(out), "--faces", "show")
+    assert pictures(out) != []
     shutil.rmtree(out)
 
 

@@ -148,6 +148,7 @@ def test_a_plan_that_is_none_is_made_anew(store: Store) -> None:
     unknown = {"shards": ["7"], "into": "7", "rows": {"a": 1}}
     for text in ("", "[]", "{}", '{"merges": [3]}', json.dumps({"merges": [outside]}), json.dumps({"merges": [unknown]})):
         store.write_bytes(text.encode(), COMPACTING)
+        assert "finish it with 'facecluster compact" in refused("forget", store.url, "Ada", "--yes")
         compact(store)
         assert rows(store) == before and not store.exists(COMPACTING)
 
