@@ -18,7 +18,8 @@ def constraint_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Must-links (m, 2) and cannot-links (c, 2) as row numbers, for the faces in `rows` (face_id -> row of `vectors`, (n, dim)).
 
-    The faces of a set are linked in a chain. Two separate sets get one cannot-link, because must-links carry it to all other faces.
+    The faces of a set are linked in a chain. A set of one face with a name is linked with itself: the user has said whose it is. Two
+    separate sets get one cannot-link, because must-links carry it to all other faces.
     """
     links = resolved.links
     sets: dict[str, list[int]] = {}
@@ -28,6 +29,7 @@ def constraint_pairs(
     must = [pair for members in sets.values() for pair in zip(sorted(members)[:-1], sorted(members)[1:], strict=True)]
     cannot = {tuple(sorted((sets[a][0], sets[b][0]))) for a in sets for b in links.cannot_link.get(a, ()) if b in sets}
     named = sorted((root for root in sets if root in links.name), key=lambda root: sets[root][0])
+    must += [(sets[root][0], sets[root][0]) for root in named if len(sets[root]) == 1 and links.name[root]]
     cannot |= _name_cannot_links([sets[root] for root in named], [links.name[root] for root in named], vectors)
     shaped = (np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2) for pairs in (must, cannot))
     return next(shaped), next(shaped)

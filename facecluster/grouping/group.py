@@ -68,7 +68,7 @@ def group(
         config: settings.
         photos: (n,) number of each face's photo: two faces of one photo are rarely one person.
         weak: (n,) faces of low quality: they start and connect no groups, but may join one.
-        must: (m, 2) must-links: pairs of rows that are one person.
+        must: (m, 2) must-links: pairs of rows that are one person; a row with itself: the user has said whose it is.
         cannot: (c, 2) cannot-links: pairs of rows that are two people. No effect on faces that must-links hold together.
         before: (n,) earlier labels, which stay except for `must` and `cannot`; -1 = new. See incremental.py.
         recognisability: (n,) of the faces, 0 to 1; None = not known. It changes the probabilities, and so which groups are kept.
@@ -102,6 +102,8 @@ def group_links(
     labels, scores, strengths, tree = np.full(n, -1, dtype=np.int64), np.zeros(n), None, None
     plain = content_keys(x, crew)
     contents, cohort = constrained_keys(plain, cannot), _first_cohort(x, old, config, plain, crew)
+    known = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces whose groups are no guess
+    must = None if must is None else must[must[:, 0] != must[:, 1]]
     said = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces that stay where they are
     rule = _linkage(cohort, config, cannot, photo, contents, crew)
     for turn, cohort_size in enumerate(() if n < 2 else _COHORT_SIZES if old is None else _COHORT_SIZES[-1:]):
@@ -137,16 +139,25 @@ def group_links(
             name=f"{turn}/cohort",
         )  # fmt: skip
         done(1)
-    people = labels_by_size(labels, config.min_cluster_size)
-    margins = _margins(x, people, replace(rule, cohort=cohort, cannot=None), config, said, recognisability)
-    if config.algorithm != "hdbscan":
-        impure = impure_groups(margins, people, said, config.min_purity)
-        people = labels_by_size(np.where(impure, -1, people), config.min_cluster_size)
-        margins[impure] = np.nan
+    people, margins = _people(x, labels, replace(rule, cohort=cohort, cannot=None), config, said, known, recognisability)
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)
     return Groups(people, margins.astype(np.float32), probabilities, scores.astype(np.float32), tree)
+
+
+def _people(
+    x: Vectors, labels: NDArray[np.integer], linkage: AverageLinkage, config: IdentifyConfig, said: NDArray[np.bool_],
+    known: NDArray[np.bool_], recognisability: NDArray[np.floating] | None,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:  # fmt: skip
+    """The people (n,) of clusters by falling size, without those that are expected to be nobody; and the margins (n,) of their faces."""
+    people = labels_by_size(labels, config.min_cluster_size)
+    margins = _margins(x, people, linkage, config, said, recognisability)
+    if config.algorithm == "hdbscan":
+        return people, margins
+    impure = impure_groups(margins, people, known, config.min_purity)
+    margins[impure] = np.nan
+    return labels_by_size(np.where(impure, -1, people), config.min_cluster_size), margins
 
 
 def _margins(

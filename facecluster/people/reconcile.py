@@ -195,7 +195,8 @@ def is_all_taken_in(store: Store, prepared: PreparedDecisions) -> bool:
 
 def _violations(prepared: PreparedDecisions, identity: NDArray[np.int64]) -> list[str]:
     """Notes on constraints that the grouping does not meet; there should be none."""
-    must, cannot = identity[prepared.must_link], identity[prepared.cannot_link]
+    pairs = prepared.must_link
+    must, cannot = identity[pairs[pairs[:, 0] != pairs[:, 1]]], identity[prepared.cannot_link]
     torn = int(((must[:, 0] != must[:, 1]) | (must < 0).any(axis=1)).sum())
     mixed = int(((cannot[:, 0] == cannot[:, 1]) & (cannot[:, 0] >= 0)).sum())
     lines = [

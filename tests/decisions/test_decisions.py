@@ -196,7 +196,7 @@ def test_names() -> None:
     must, cannot, notes = links(name("Ada", "a"), name("Bob", "b"), same("a", "b"))
     assert must == {"ab"} and cannot == set() and len(notes) == 1 and "'Ada'" in notes[0]
     must, cannot, notes = links(same("a", "b"), name("Ada", "a"), name("Bob", "b"))
-    assert must == set() and cannot == {"ab"} and len(notes) == 1 and "same" in notes[0]
+    assert must == {"aa", "bb"} and cannot == {"ab"} and len(notes) == 1 and "same" in notes[0]  # a name on one face: said whose it is
 
 
 def test_a_name_links_only_the_core_faces() -> None:

@@ -104,5 +104,8 @@ def test_groups_that_are_nobody_are_dissolved_unless_the_user_made_them() -> Non
     pair = np.flatnonzero(every.labels == bad[0])[:2]
     asked = group(x, *links, CONFIG, recognisability=clear, must=pair[None])
     assert asked.labels[pair[0]] == asked.labels[pair[1]] >= 0
+    alone = group(x, *links, CONFIG, recognisability=clear, must=pair[None, [0, 0]])  # one face with a name keeps its group as it is
+    assert alone.labels[pair[0]] >= 0
+    np.testing.assert_array_equal(alone.labels == alone.labels[pair[0]], every.labels == bad[0])
     library = [group(x, *links, replace(CONFIG, algorithm="hdbscan", min_purity=least)).labels.tolist() for least in (0.0, 0.5)]
     assert library[0] == library[1]
