@@ -14,6 +14,7 @@ import pytest
 from missed_face import Missed, missed_face
 from people_store import call
 from PIL import Image
+from sessions import close_sessions, session_of
 
 from facecluster.check import check
 from facecluster.decisions import active, read
@@ -42,20 +43,10 @@ def missed(made: Missed, tmp_path: Path) -> Missed:
     return Missed(Store(str(tmp_path / "store")), *(getattr(made, name) for name in list(Missed.__dataclass_fields__)[1:]))
 
 
-_OPEN: list[Session] = []
-
-
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
     yield
-    while _OPEN:
-        _OPEN.pop().close()
-
-
-def session_of(store: Store) -> Session:
-    """A session that is closed after the test."""
-    _OPEN.append(Session(store))
-    return _OPEN[-1]
+    close_sessions()
 
 
 def row_of(store: Store, face: str) -> dict[str, Any]:

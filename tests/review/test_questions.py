@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from people_store import people
 from review_store import divided, grouped
+from sessions import close_sessions, session_of
 
 from facecluster.decisions import read
 from facecluster.people.known_names import Known, write_known
@@ -21,19 +22,11 @@ from facecluster.review.questions import DECIDED, WORTH, Questions, coverage, op
 from facecluster.review.session import Session
 from facecluster.store import Store
 
-_OPEN: list[Session] = []
-
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
     yield
-    while _OPEN:
-        _OPEN.pop().close()
-
-
-def session_of(store: Store) -> Session:
-    _OPEN.append(Session(store))
-    return _OPEN[-1]
+    close_sessions()
 
 
 def ask(session: Session, **query: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from jobs import SETTINGS
 from people_store import call
 from review_store import divided, grouped
+from sessions import close_sessions, session_of
 
 from facecluster.decisions import read
 from facecluster.errors import InputError, StoreError
@@ -24,21 +25,13 @@ from facecluster.review.regroup import PROGRAM, arguments
 from facecluster.review.session import Session
 from facecluster.store import Store
 
-_OPEN: list[Session] = []
-
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for key, value in SETTINGS.items():
         monkeypatch.setenv(key, value)
     yield
-    while _OPEN:
-        _OPEN.pop().close()
-
-
-def session_of(store: Store) -> Session:
-    _OPEN.append(Session(store))
-    return _OPEN[-1]
+    close_sessions()
 
 
 def wait(session: Session, *states: str) -> dict[str, Any]:
