@@ -25,7 +25,7 @@ async function show(box, person) {
 
 /** A part of a person's page that is closed until it is wanted. */
 export function forgetting(person) {
-  const box = el("div", { key: `forgetting-${person.id}` });
+  const box = el("div", { key: `forgetting-${person.id}`, "data-own": "" });
   return el(
     "details", { class: "forget", key: `forget-${person.id}`, ontoggle: ({ target }) => { if (target.open) show(target.querySelector("div"), person); } },
     el("summary", {}, `Forget ${label(person)} …`), box,

@@ -37,7 +37,7 @@ export function update(place, wanted) {
   }
 }
 
-/** Make a node like another one of its kind, with its listeners (properties on*). */
+/** Make a node like another one of its kind, with its listeners (properties on*). What stands in one with data-own is left to itself. */
 function change(node, made) {
   if (node.nodeType !== 1) {
     if (node.data !== made.data) node.data = made.data;
@@ -45,9 +45,10 @@ function change(node, made) {
   }
   const untouched = node !== document.activeElement || node.value === node.dataset.saved;
   const sameImage = node.nodeName === "IMG" && node.getAttribute("src") === made.getAttribute("src"); // keeps the class of one that failed
-  for (const { name } of [...node.attributes]) if (!made.hasAttribute(name) && !(sameImage && name === "class")) node.removeAttribute(name);
+  const kept = (name) => (sameImage && name === "class") || (node.nodeName === "DETAILS" && name === "open"); // what the user opened stays open
+  for (const { name } of [...node.attributes]) if (!made.hasAttribute(name) && !kept(name)) node.removeAttribute(name);
   for (const { name, value } of made.attributes) {
-    if (node.getAttribute(name) !== value && !(sameImage && name === "class")) node.setAttribute(name, value);
+    if (node.getAttribute(name) !== value && !kept(name)) node.setAttribute(name, value);
   }
   for (const name of made.listeners || []) node[name] = made[name];
   for (const name of node.listeners || []) if (!(made.listeners || []).includes(name)) node[name] = null;
@@ -55,6 +56,6 @@ function change(node, made) {
   if ("disabled" in made && node.disabled !== made.disabled) node.disabled = made.disabled;
   if ("checked" in made && node.checked !== made.checked) node.checked = made.checked;
   const value = made.value;
-  update(node, [...made.childNodes]);
+  if (!("own" in node.dataset)) update(node, [...made.childNodes]);
   if ("value" in made && node.value !== value && untouched) node.value = value;
 }
