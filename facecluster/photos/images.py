@@ -11,6 +11,7 @@ import hashlib
 import io
 import math
 import re
+import struct
 import threading
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -296,9 +297,9 @@ def open_stored(data: bytes, mode: str) -> Image.Image:
         StoreError: it is none of these.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=STORED_FORMATS) as image:
+        with silence_warnings(), Image.open(io.BytesIO(data), formats=STORED_FORMATS) as image:
             if max(image.size) > STORED_SIDE:
                 raise StoreError(f"expected a picture of at most {STORED_SIDE} px a side in the store, found {image.size}: it is damaged")
             return image.convert(mode)
-    except (OSError, ValueError, SyntaxError) as e:  # what Pillow raises on damaged files
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as e:  # what Pillow raises
         raise StoreError(f"expected a picture in the store (WebP), found {data[:8]!r}...: the store is damaged") from e

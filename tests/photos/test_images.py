@@ -436,6 +436,18 @@ def test_a_picture_in_a_store_starts_no_program_and_is_small(kind: str) -> None:
         grey_thumbnail(data)
 
 
+@pytest.mark.parametrize("side", [10_000, 16_383])
+def test_a_picture_in_a_store_that_claims_many_pixels_is_one_line(side: int) -> None:
+    """Pillow warns of the first, and raises an error of its own for the second."""
+    out = io.BytesIO()
+    Image.new("RGB", (16, 16), "grey").save(out, "WEBP", quality=90)
+    data = bytearray(out.getvalue())
+    at = data.index(b"\x9d\x01\x2a") + 3
+    data[at : at + 4] = side.to_bytes(2, "little") * 2
+    with pytest.raises(StoreError, match="expected a picture"):
+        decode_crop(bytes(data))
+
+
 @pytest.mark.parametrize("uri", ["ftp://host/a.jpg", "sftp://host/a.jpg", "smb://host/a.jpg", "github://a:b@c/d.jpg", "tar://host/a.jpg"])
 def test_a_place_that_a_strangers_store_names_is_not_connected_to(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(*_: object, **__: object) -> None:
