@@ -40,7 +40,7 @@ def _look() -> tuple[dict[str, Any], list[str]]:
 
     from facecluster.models import registry
     from facecluster.models.detector import Detector
-    from facecluster.models.int8 import is_supported
+    from facecluster.models.int8_layers import is_supported
     from facecluster.photos.extras import EXTRAS, install_hint, is_installed
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
