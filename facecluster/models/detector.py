@@ -181,13 +181,14 @@ class Detector:
                     arithmetic=arithmetic or fastest(device, judged), ranges=judged,
                 )  # fmt: skip
                 sha256 = hashlib.sha256(f"{sha256} {hashed} {verifier.weights}".encode()).hexdigest()
+            return cls(
+                model, threshold=threshold, fingerprint=sha256, device=device, verifier=verifier, arithmetic=arithmetic, ranges=own
+            )
         except OSError as e:
             raise ModelError(f"expected a detector's model card at {card_path}, found: {e.strerror}. Install facecluster again") from e
         except (ValueError, KeyError, TypeError, RuntimeError) as e:
             found = str(e).splitlines()[0]
             raise ModelError(f"expected a detector's card with weights that fit at {card_path}, found: {found}. See the bundled one") from e
-        about = {"threshold": threshold, "fingerprint": sha256, "device": device}
-        return cls(model, **about, verifier=verifier, arithmetic=arithmetic, ranges=own)
 
     def detect(self, image: NDArray[np.uint8], *, threshold: float | None = None) -> Candidates:
         """Find the faces of one picture (h, w, 3), RGB.

@@ -1,35 +1,40 @@
 """The bundled detector's two networks in 8-bit integers (`facecluster.models.int8_layers`): about twice as fast as bfloat16.
 
-All activations end with a ReLU, so every map is bytes with a zero point of 0. Maps that are added to each other share one step; each is
-clamped to a share of the 255 levels, so that a sum of bytes can't overflow. What sums the clamps cut off was outside the measured ranges.
-Sums of integers are exact: a picture gives the same bytes alone and among others.
+All activations end with a ReLU, so every map is bytes with a zero point of 0. Maps that are added to each other share one step, which is
+that of their sum; a sum of bytes ends at 255. Sums of integers are exact: a picture gives the same bytes alone and among others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facecluster.models.backbone import Backbone, Conv
+from facecluster.models.backbone import Backbone
 from facecluster.models.int8_layers import QuantisedLayer, Ranges, Scale
 from facecluster.models.views import SIDE
 
 
 def maxima(network: nn.Module) -> tuple[Ranges, Callable[[], None]]:
-    """Highest outputs of a network's convolutions, filled in while it runs; and what ends that. Its batch norms are folded."""
+    """Highest values of a network's maps, filled in while it runs; and what ends that. Its batch norms are folded.
+
+    Names are those of the layers and stages that give the maps; `merged` is the pyramid's sums.
+    """
     found: Ranges = {}
 
-    def add_hook(name: str, module: nn.Module) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, out: Tensor) -> None:
-            found[name] = [0.0, max(float(out.max()), found.get(name, [0.0, 1e-6])[1])]
+    def see(name: str, values: Tensor) -> None:
+        found[name] = [0.0, max(float(values.max()), found.get(name, [0.0, 1e-6])[1])]
 
-        return module.register_forward_hook(hook)
-
-    hooks = [add_hook(name, module) for name, module in network.named_modules() if isinstance(module, Conv)]
+    hooks = []
+    for name, module in network.named_modules():
+        if re.fullmatch(r"(stem|stages|smooth)\.\d+|.*\.squeeze", name):
+            hooks.append(module.register_forward_hook(lambda _, __, out, name=name: see(name, out)))
+        if re.fullmatch(r"smooth\.\d+", name):
+            hooks.append(module.register_forward_pre_hook(lambda _, inputs: see("merged", inputs[0])))
 
     def end() -> None:
         for hook in hooks:
@@ -38,12 +43,9 @@ def maxima(network: nn.Module) -> tuple[Ranges, Callable[[], None]]:
     return found, end
 
 
-def _shared(highest: Sequence[float]) -> tuple[Scale, list[float]]:
-    """The scale of maps that are added to each other, whose highest values these are, and where each of them is clamped."""
-    step = sum(highest) / 255
-    levels = [max(1, int(value / step)) for value in highest]
-    levels[0] += 255 - sum(levels)
-    return Scale(step), [level * step for level in levels]
+def add(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of bytes, at most 255."""
+    return a + torch.minimum(b, torch.bitwise_not(a))  # not a: 255 - a
 
 
 class Int8Backbone:
@@ -60,14 +62,13 @@ class Int8Backbone:
         before = second
         for i, stage in enumerate(network.stages):
             parts: Any = list(stage)  # type: ignore[call-overload]
-            names = [f"stages.{i}.0", *(f"stages.{i}.{k}.look" for k in range(1, len(parts)))]
-            own, clamps = _shared([ranges[name][1] for name in names])
-            first = QuantisedLayer(parts[0].conv, before, own, clamps[0])
+            own = Scale.over(*ranges[f"stages.{i}"])
+            first = QuantisedLayer(parts[0].conv, before, own, "relu")
             pairs = []
-            for k, clamp in enumerate(clamps[1:], 1):
+            for k, pair in enumerate(parts[1:], 1):
                 squeezed = Scale.over(*ranges[f"stages.{i}.{k}.squeeze"])
-                look = QuantisedLayer(parts[k].look.conv, squeezed, own, clamp)
-                pairs.append((QuantisedLayer(parts[k].squeeze.conv, own, squeezed, "relu"), look))
+                squeeze = QuantisedLayer(pair.squeeze.conv, own, squeezed, "relu")
+                pairs.append((squeeze, QuantisedLayer(pair.look.conv, squeezed, own, "relu")))
             self.stages.append((first, pairs))
             self.scales.append(own)
             before = own
@@ -80,7 +81,7 @@ class Int8Backbone:
         for first, pairs in self.stages:
             x = first(x)
             for squeeze, look in pairs:
-                x = x + look(squeeze(x))
+                x = add(x, look(squeeze(x)))
             maps.append(x)
         return maps
 
@@ -91,10 +92,10 @@ class Int8Detector:
     def __init__(self, network: Any, ranges: Ranges) -> None:
         """Raises KeyError if a range is missing."""
         self.body = Int8Backbone(network, ranges)
-        merged, clamps = _shared([ranges[f"lateral.{i}"][1] for i in range(len(network.lateral))])
+        merged = Scale.over(*ranges["merged"])
         smoothed = Scale.over(0.0, max(ranges[f"smooth.{i}"][1] for i in range(len(network.smooth))))
-        laterals = zip(network.lateral, self.body.scales, clamps, strict=True)
-        self.lateral = [QuantisedLayer(layer.conv, scale, merged, clamp) for layer, scale, clamp in laterals]
+        laterals = zip(network.lateral, self.body.scales, strict=True)
+        self.lateral = [QuantisedLayer(layer.conv, scale, merged, "relu") for layer, scale in laterals]
         self.smooth = [QuantisedLayer(layer.conv, merged, smoothed, "relu") for layer in network.smooth]
         self.tower = QuantisedLayer(network.tower.conv, smoothed, None, "relu")
         self.weight, self.bias = network.out.weight.detach().float().flatten(1), network.out.bias.detach().float()
@@ -106,7 +107,7 @@ class Int8Detector:
         for features, lateral, smooth in zip(reversed(maps), reversed(self.lateral), reversed(self.smooth), strict=True):
             merged = lateral(features)
             if above is not None:
-                merged = merged + F.interpolate(above, scale_factor=2.0, mode="nearest")
+                merged = add(merged, F.interpolate(above, scale_factor=2.0, mode="nearest"))
             above = merged
             seen = self.tower(smooth(merged)).flatten(2).transpose(1, 2)
             outputs.append(torch.cat([F.linear(one, self.weight, self.bias) for one in torch.split(seen, 1)]))
@@ -130,6 +131,7 @@ class Int8Verifier:
         self.weight, self.bias = network.out.weight.detach().float(), network.out.bias.detach().float()
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        maps = zip(self.hidden, self.body.features(pictures)[-2:], strict=True)
-        hidden = F.relu(sum((layer(features.flatten(1)) for layer, features in maps), torch.zeros(())))
-        return (hidden[:, None] * self.weight).sum(dim=2) + self.bias  # not a matrix product, whose rounding goes by its size
+        above, top = self.body.features(pictures)[-2:]
+        hidden = F.relu(self.hidden[0](above.flatten(1)) + self.hidden[1](top.flatten(1)))
+        logits: Tensor = (hidden[:, None] * self.weight).sum(dim=2) + self.bias  # not a matrix product, whose rounding goes by its size
+        return logits
