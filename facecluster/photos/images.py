@@ -47,6 +47,7 @@ from facecluster.photos.tiff import TiffPhotoFile
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
 LARGE = 50_000_000  # pixels that are decoded: photos of more are decoded one at a time, whatever the threads of a process
 _ONE_LARGE = threading.Lock()
+MAX_PIXELS_AVIF = 80_000_000  # of an AVIF, which takes 10 to 17 bytes a pixel while it is decoded
 MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
 STORED_FORMATS = ("WEBP", "JPEG", "PNG")  # of pictures in a store
 STORED_SIDE = 1024  # px, of pictures in a store at most
@@ -217,6 +218,8 @@ def _decode(
             image.draft(None, (max(1, math.ceil(width * share)), max(1, math.ceil(height * share))))
     elif isinstance(image, Jpeg2000PhotoFile):
         image.reduce_to(max_side)
+    elif isinstance(image, AvifPhotoFile):
+        limit = MAX_PIXELS_AVIF
     if width * height > limit:
         raise PhotoError(f"expected a photo of at most {limit // 1_000_000} megapixels, found one of {width} x {height}")
     with large if math.prod(image.size) > LARGE else nullcontext():

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter
 
 from facecluster.errors import InputError, PhotoError, StoreError
+from facecluster.photos import images
 from facecluster.photos.fingerprint import grey_thumbnail
-from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_photo, phash, read_file
+from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_here, open_photo, phash, read_file
 from facecluster.photos.listing import find_files
 
 HEIC = Path(__file__).parent / "data" / "gradient.heic"
@@ -434,6 +435,20 @@ def test_a_picture_in_a_store_starts_no_program_and_is_small(kind: str) -> None:
         decode_crop(data)
     with pytest.raises(StoreError, match="expected a picture"):
         grey_thumbnail(data)
+
+
+def test_an_avif_may_have_fewer_pixels_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = []
+    for kind in ("AVIF", "PNG"):
+        out = io.BytesIO()
+        Image.new("RGB", (64, 48), "grey").save(out, kind)
+        files.append(out.getvalue())
+    options: dict[str, Any] = {"max_side": 1600, "min_short": 0, "exact": True, "orientation": None}
+    assert images.MAX_PIXELS_AVIF * 17 < 1.4e9 and open_here(files[0], **options).width == 64
+    monkeypatch.setattr(images, "MAX_PIXELS_AVIF", 3071)
+    with pytest.raises(PhotoError, match="megapixels, found one of 64 x 48"):
+        open_here(files[0], **options)
+    assert open_here(files[1], **options).width == 64
 
 
 @pytest.mark.parametrize("side", [10_000, 16_383])
