@@ -40,7 +40,8 @@ class Watched:
     def __init__(self, name: str, folder: Path) -> None:
         from fuzz_targets import TARGETS
 
-        self.target, self.folder, self.findings, self.runs, self.slowest = TARGETS[name], folder, dict[str, dict[str, Any]](), 0, 0.0
+        self.target, self.folder, self.findings = TARGETS[name], folder, dict[str, dict[str, Any]]()
+        self.runs, self.read, self.slowest = 0, 0, 0.0  # inputs; those of them that had a result; processor s
 
     def run(self, data: bytes) -> bool:
         """Read one input; gives whether that had a result."""
@@ -59,6 +60,7 @@ class Watched:
             except Exception as found:
                 self.note(found, data)
         self.slowest = max(self.slowest, time.process_time() - began)
+        self.read += error is None
         return error is None
 
     def note(self, error: Exception, data: bytes) -> None:
@@ -122,7 +124,7 @@ def led(name: str, seconds: int, state: Path) -> None:
         now = time.process_time() - began
         if now - told > 1 or watched.runs == 1:
             told = now
-            found = {"inputs": watched.runs, "seconds": round(now), "slowest, s": round(watched.slowest, 2)}
+            found = {"inputs": watched.runs, "read": watched.read, "seconds": round(now), "slowest, s": round(watched.slowest, 2)}
             (state / "result.json").write_text(json.dumps(found | {"findings": list(watched.findings.values())}), encoding="utf-8")
         if now > seconds:
             os._exit(0)

@@ -166,9 +166,15 @@ def _undo() -> list[bytes]:
 
 
 def _read_library(data: bytes, folder: Path) -> None:
-    read_people(data)
-    read_ini(data)
-    read_contacts(data)
+    errors: list[Exception] = []
+    for step in (read_people, read_ini, read_contacts):
+        try:
+            step(data)
+        except Exception as e:
+            expected(e)
+            errors.append(e)
+    if len(errors) == 3:
+        raise errors[0]
 
 
 # -- archives -------------------------------------------------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ def test_every_reader_ends_in_a_result_or_in_one_line() -> None:
     found = ran("fuzz.py", "--plain", str(INPUTS))["targets"]
     assert {name: row["findings"] for name, row in found.items() if row["findings"]} == {}
     assert len(found) == 19 and all(row["inputs"] > INPUTS for row in found.values())
-    half = {name: row["whole"] for name, row in found.items() if row["whole"][0] < row["whole"][1] / 2}
-    assert half == {}, "inputs that are no good lead nowhere"
+    few = {name: row["whole"] for name, row in found.items() if 3 * row["whole"][0] < row["whole"][1]}
+    assert few == {}, "inputs that are no good lead nowhere"
 
 
 def test_what_is_no_line_for_the_user_is_a_finding() -> None:
