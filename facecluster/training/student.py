@@ -25,12 +25,12 @@ class Student(nn.Module):
         """`shapes` of the teacher's maps (channels, height, width), by "map7" and "map14". Raises InputError: they fit no such network."""
         super().__init__()
         self.network, self.maps = network, list(shapes)
-        if shapes and not isinstance(network, AttentionEmbedder):
-            raise InputError("expected the hybrid network for map7 and map14, found a vision transformer: leave the maps out")
         for name, shape in shapes.items():
-            channels, side = (int(network.settings["parts"]), GRID) if name == "map7" else (-1, 2 * GRID)  # type: ignore[union-attr, call-overload]
-            if len(shape) != 3 or shape[1:] != (side, side) or channels not in (-1, shape[0]):
-                wanted = f"({channels if channels > 0 else 'channels'}, {side}, {side})"
+            if not isinstance(network, AttentionEmbedder):
+                raise InputError(f"expected the hybrid network for {name}, found a vision transformer: leave the teacher's maps out")
+            side, parts = (GRID, network.parts.out_features) if name == "map7" else (2 * GRID, None)
+            if shape[1:] != (side, side) or parts not in (None, shape[0]):
+                wanted = f"({parts or 'channels'}, {side}, {side})"
                 raise InputError(f"expected values {wanted} of the teacher for {name}, found {shape}: choose another of its values")
         self.adapt = nn.Conv2d(STEM, shapes["map14"][0], 1) if "map14" in shapes else None
 
