@@ -50,7 +50,7 @@ def _curves(named: Mapping[str, Any], logs: Mapping[str, Path]) -> tuple[list[st
     if told and named.get("before"):
         y = plot.y_of(named["before"]["tar at far 0.01"])
         parts.append(plot.line("guide", plot.LEFT, y, plot.RIGHT, y))
-        told.append(f"bundled model, before: {named['before']['tar at far 0.01']:.3f} of all their faces (the broken line)")
+        told.append(f"bundled model, before: {named['before']['tar at far 0.01']:.3f} of all their faces (the thin grey line)")
     return parts + plot.legend(told, list(STYLES)), told
 
 
