@@ -129,13 +129,14 @@ def say_gone(store: str) -> list[GoneFolder]:
 
 def report(
     store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None,
-    written_with_run: bool = False, faces: str | None = None,
+    written_with_run: bool = False, faces: str | None = None, lang: str = "auto",
 ) -> str:  # fmt: skip
     """Write the report of a table of identities, and print where it is; returns the path of its first page.
 
     With `written_with_run` an encrypted store gets none, and that is printed.
-    With `gone`, which says what is gone of the store, a report that is up to date stays as it is.
+    With `gone`, which says what is gone of the store, a report that is up to date stays as it is. `lang`: its language.
     """
+    from facecluster.language import language_of
     from facecluster.report.hide_faces import Faces
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
@@ -146,7 +147,8 @@ def report(
         return ""
     how = None if faces is None else Faces(faces)
     with open_progress_bar("report pages") as progress:
-        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone, faces=how)
+        shown: dict[str, Any] = {"gone": gone, "faces": how, "language": language_of(lang)}
+        summary = write_run_report(Store(store), table, out, model=model, progress=progress, **shown)
     remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""

@@ -13,12 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from facecluster.language import ENGLISH, Language
+from facecluster.language.script import language_script
+from facecluster.language.templates import environment
 from facecluster.report import plot, text
 from facecluster.report.hide_faces import Faces, shown
 from facecluster.report.pagination import PAGE_BYTES, Page, Pagination
@@ -40,28 +42,27 @@ class PageWriter:
 
     def __init__(
         self, data: ReportData, pagination: Pagination, counts: dict[str, int], created: str, to_check: Sequence[PersonToCheck] = (),
-        faces: Faces = Faces.SHOW,
+        faces: Faces = Faces.SHOW, language: Language = ENGLISH,
     ) -> None:  # fmt: skip
         self.data, self.pagination, self.counts, self.to_check = data, pagination, counts, to_check
-        self.faces = faces
+        self.faces, self.language = faces, language
         self.person = {p.identity: p for p in data.people}
         self.first_page = {p.identity: pages[0].path for p, pages in zip(data.people, pagination.people, strict=True)}
-        self.env = jinja2.Environment(
-            loader=jinja2.PackageLoader("facecluster.report"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.env.filters |= {"percent": text.percent, "confidence_word": text.confidence_word, "one_line": text.one_line}
-        self.env.filters["plural"] = text.plural
+        self.env = environment("facecluster.report", language)
+        self.env.filters |= {"confidence_word": text.confidence_word, "one_line": text.one_line, "label": self._label}
+        self.env.filters["sure"] = lambda probability: language.t(text.confidence_word(probability))
         css, js = (_template(name) for name in ("style.css", "report.js"))
+        js = language_script(language, js) + js
         policy = (
             f"default-src 'none'; img-src data: file:; style-src {_hash(css)}; script-src {_hash(js)}; base-uri 'none'; form-action 'none'"
         )
         self.env.globals |= {"css": Markup(css), "js": Markup(js), "policy": Markup(policy), "counts": counts, "created": created}
         self.env.globals["shows_photos"] = faces is Faces.SHOW
         self.env.globals |= {f"has_{name}": bool(getattr(pagination, name)) for name in ("photos", "nobody", "unclear", "failed")}
+
+    def _label(self, person: Person) -> str:
+        """The name, or "Person" and the number."""
+        return person.name or self.language.t("Person %(number)s", number=person.identity)
 
     def write(self, folder: Path) -> Iterator[str]:
         """Write one page after the other; yields the path of each page after it is written."""
@@ -101,7 +102,7 @@ class PageWriter:
         cards = [{"person": p, "href": self.first_page[p.identity], "crop": self._crop(p.best_face)} for p in people]
         shown = [s for s in self.to_check if s.identity in self.person and not self.person[s.identity].ignored] if n == 0 else []
         check_first = [{"person": self.person[s.identity], "href": self.first_page[s.identity], "shares": s} for s in shown]
-        bars = plot.bars(sizes) if n == 0 else []
+        bars = plot.bars(sizes, self.language) if n == 0 else []
         return {"cards": cards, "check_first": check_first, "bars": bars, "search_index": search_index, "plot": plot}
 
     def _search_index(self, page: Page) -> list[tuple[str, int, int]]:
@@ -109,7 +110,7 @@ class PageWriter:
         others = sorted(self.data.people[len(page.items) :], key=lambda p: not p.name)
         rows, room = [], SEARCH_BYTES
         for person in others:
-            rows.append((person.label, person.identity, len(person.rows)))
+            rows.append((self._label(person), person.identity, len(person.rows)))
             room -= len(str(htmlsafe_json_dumps(rows[-1])))
             if room < 0:
                 break
@@ -138,7 +139,7 @@ class PageWriter:
         return {
             "href": f"{self.pagination.photo_path[index]}#photo-{index}",
             "name": text.short_name(photos.first_uri[index].as_py()),
-            "date": photos.taken_at[index].as_py().replace("T", " "),
+            "date": photos.taken_at[index].as_py(),
         }
 
     def _photo(self, index: int, photo: Photo) -> dict[str, Any]:
@@ -165,7 +166,7 @@ class PageWriter:
         data = self.data
         person: Person | None = self.person.get(int(data.identity[row]))
         x, y, w, h = (round(float(v), 1) for v in data.box[row])
-        label = text.one_line(person.label) if person else "unknown"
+        label = text.one_line(self._label(person)) if person else self.language.tp("face", "unknown")
         return {
             "label": label,
             "short": label if len(label) <= 24 else label[:23] + "…",

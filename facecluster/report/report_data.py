@@ -85,11 +85,6 @@ class Person:
     person_id: str = ""  # lasting; '' if the grouping has none
     ignored: bool = False  # by the user: listed separately
 
-    @property
-    def label(self) -> str:
-        """The name, or "Person" and the number."""
-        return self.name or f"Person {self.identity}"
-
 
 @dataclass(frozen=True, slots=True)
 class ReportData:

@@ -14,6 +14,7 @@ from facecluster.faces.embed import EmbedConfig
 from facecluster.faces.fit_reading import card_in
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.uncertainty import Uncertainty, assess_store
+from facecluster.language import ENGLISH, Language
 from facecluster.models.registry import card_of
 from facecluster.people import People, current_run, people_with_current_names
 from facecluster.people.unchanged import state_of
@@ -32,7 +33,7 @@ REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a st
 def write_run_report(
     store: Store, identities: str, out: str | None = None, *, model: str = "bundled",
     progress: Callable[[int, int], None] | None = None, gone: Iterable[GoneFolder] | None = None,
-    faces: Faces | None = None,
+    faces: Faces | None = None, language: Language = ENGLISH,
 ) -> Summary:  # fmt: skip
     """Write the report of a table of identities.
 
@@ -43,6 +44,7 @@ def write_run_report(
         model: whose vectors were grouped: "bundled", or the path of a model card.
         progress: called with (pages written, all pages) after each page.
         faces: how faces are shown: as they are, blurred, or not at all; None: as in the report that is replaced, at first as they are.
+        language: of the pages.
         gone: what is gone of the store now (`gone_folders`): a report that is up to date then stays as it is. None: it is written anew.
 
     Raises:
@@ -56,14 +58,17 @@ def write_run_report(
         refuse_inside(store, out)
     target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
     faces = _as_before(target) if faces is None else faces
-    made_from = "" if gone is None else state_of(store, [identities, card_of(model), [folder.places for folder in gone], faces.value])
+    shown = [identities, card_of(model), [] if gone is None else [folder.places for folder in gone], faces.value, language.tag]
+    made_from = "" if gone is None else state_of(store, shown)
     if made_from and (summary := current_summary(target, made_from)) is not None:
         return summary
     run = current_run(store)
     known = people_with_current_names(store) if run is not None and identities == run.identities else None
     to_check = people_to_check(store, identities, model)
     people = _person_infos(known[0]) if known else None
-    return write_report(store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from, faces=faces)
+    return write_report(
+        store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from, faces=faces, language=language
+    )  # fmt: skip
 
 
 def _as_before(target: str) -> Faces:

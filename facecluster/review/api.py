@@ -216,7 +216,7 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
     view = session.view()
     notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]
     if any(d.act == DRAW and not session.has_face(d.faces[0]) for d in made):
-        notes.append("It is shown when the other program that works in the store is done")
+        notes.append(session.language.t("It is shown when the other program that works in the store is done"))
     return {"version": session.version(view), "made": [_decision(view, d) for d in made], "notes": notes}
 
 

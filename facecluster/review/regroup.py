@@ -55,8 +55,9 @@ def arguments(store: Store, run: Run) -> list[str]:
 class Regroup:
     """One grouping at a time; its methods may be called by any thread."""
 
-    def __init__(self, store: Store, program: Sequence[str] = PROGRAM) -> None:
-        self._store, self._program = store, program
+    def __init__(self, store: Store, program: Sequence[str] = PROGRAM, language: str = "en") -> None:
+        """`language`: of the report that is written afterwards."""
+        self._store, self._program, self._language = store, program, language
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
@@ -117,7 +118,7 @@ class Regroup:
             elif saved or progress.state == "running":  # nothing changes: nothing was asked
                 progress.state, progress.what = ("report", "Writing the report") if saved else ("done", "")
         if saved and not code and self._store.exists("report", "index.html"):
-            code, error = self._run(progress, ["report", self._store.url])
+            code, error = self._run(progress, ["report", self._store.url, "--lang", self._language])
         with self._lock:
             if progress.state == "report":
                 progress.state, progress.error = "done", error if code else ""

@@ -21,6 +21,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from facecluster.errors import FaceclusterError, InputError
+from facecluster.language import ENGLISH, Language
+from facecluster.language.script import language_module
+from facecluster.language.templates import environment
 from facecluster.permissions import private_opener
 from facecluster.review import api
 from facecluster.review.access import refusal_reason
@@ -92,14 +95,14 @@ class Review:
         self.server.session.close()
 
 
-def open_review(store: Store, port: int = 0) -> Review:
-    """Read a store and open a port on 127.0.0.1 (0 = any free port). No other machine can reach it.
+def open_review(store: Store, port: int = 0, language: Language = ENGLISH) -> Review:
+    """Read a store and open a port on 127.0.0.1 (0 = any free port). No other machine can reach it. The pages are in a language.
 
     Raises:
         StoreError: the store has no people.
         InputError: the port is in use.
     """
-    session = Session(store)
+    session = Session(store, language)
     try:
         server = _Server((HOST, port), _Handler)
     except OSError as e:
@@ -184,11 +187,14 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path == "/":
             if "once" in dict(parse_qsl(url.query)):
                 self.server.use_opener()
-            page = _static("index.html").replace(b"TOKEN", self.server.token.encode())
+            env = environment("facecluster.review", self.server.session.language, "static")
+            page = env.get_template("index.html").render(token=self.server.token).encode()
             cookie = f"{self.server.cookie}={self.server.token}; Path=/; HttpOnly; SameSite=Strict"
             self._send(page, "text/html; charset=utf-8", extra={"Set-Cookie": cookie})
         elif url.path in STATIC:
             self._send(_static(url.path[1:]), f"{STATIC[url.path]}; charset=utf-8")
+        elif url.path == "/text.js":
+            self._send(language_module(self.server.session.language).encode(), "text/javascript; charset=utf-8")
         elif url.path.startswith("/crop/"):
             self._crop(url.path[len("/crop/") :])
         elif url.path.startswith("/look/"):

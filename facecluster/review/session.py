@@ -18,6 +18,7 @@ import numpy as np
 
 from facecluster.decisions import DRAW, FILE, Decision, append, journal_objects
 from facecluster.errors import FaceclusterError, InputError, StoreError, shell
+from facecluster.language import ENGLISH, Language
 from facecluster.people import current_run, read_people, read_unclear
 from facecluster.people.known_names import read_known
 from facecluster.people.runs import POINTER, read_faces
@@ -46,9 +47,9 @@ REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this 
 class Session:
     """The people of a store while the page is served."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, language: Language = ENGLISH) -> None:
         """Raises StoreError if the store was never grouped."""
-        self.store = store
+        self.store, self.language = store, language
         self._lock = threading.RLock()
         self._fingerprint: tuple[object, ...] = ()
         self._checked_at = 0.0
@@ -61,7 +62,7 @@ class Session:
         self._looks: Looks | None = None
         self._suggester: Suggester | None = None
         self._drawn = DrawnFaces(store)
-        self.regroup = Regroup(store)
+        self.regroup = Regroup(store, language=language.tag)
         self._changes: tuple[int, str, dict[str, Any]] | None = None
         self._proposed: tuple[PeopleView, tuple[object, ...], list[Proposal]] | None = None
         self.view()

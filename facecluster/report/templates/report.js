@@ -14,15 +14,15 @@
   if (reverse) reverse.addEventListener("click", () => {
     const tiles = by("tiles");
     tiles.append(...[...tiles.children].reverse());
-    const least = reverse.textContent === "Least sure first";
-    by("order").textContent = least ? "the least sure first" : "the surest first";
-    reverse.textContent = least ? "Surest first" : "Least sure first";
+    const least = reverse.textContent === t("Least sure first");
+    by("order").textContent = least ? t("the least sure first") : t("the surest first");
+    reverse.textContent = least ? t("Surest first") : t("Least sure first");
   });
 
   const filter = by("filter");
   if (!filter) return;
   const cards = [...document.querySelectorAll(".cards > li")];
-  const elsewhere = JSON.parse(by("search-index").textContent);  // [name, number, faces] of people on other pages
+  const elsewhere = JSON.parse(by("search-index").textContent);  // [name, identity, faces] of people on other pages
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (text) => words.every((word) => text.includes(word));
@@ -31,12 +31,12 @@
       card.hidden = !fits(card.dataset.name);
       here += !card.hidden;
     }
-    const others = words.length ? elsewhere.filter(([name, number]) => fits(`${name.toLowerCase()} ${number}`)) : [];
-    by("found").textContent = words.length ? `${here + others.length} found` : "";
-    by("elsewhere").replaceChildren(...others.slice(0, 100).map(([name, number, faces]) => {
+    const others = words.length ? elsewhere.filter(([name, identity]) => fits(`${name.toLowerCase()} ${identity}`)) : [];
+    by("found").textContent = words.length ? tn("%(n)s found", "%(n)s found", here + others.length) : "";
+    by("elsewhere").replaceChildren(...others.slice(0, 100).map(([name, identity, faces]) => {
       const item = document.createElement("li"), link = document.createElement("a");
-      link.href = `people/person-${String(number).padStart(5, "0")}.html`;
-      link.textContent = `${name} (${faces})`;
+      link.href = `people/person-${String(identity).padStart(5, "0")}.html`;
+      link.textContent = `${name} (${number(faces)})`;
       item.append(link);
       return item;
     }));
