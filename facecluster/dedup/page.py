@@ -21,6 +21,7 @@ from facecluster.dedup.find import Findings
 from facecluster.dedup.groups import COPY, IN_BURST, KINDS, PIXELS
 from facecluster.dedup.plan import Plan, Row
 from facecluster.language import ENGLISH, Language, mark
+from facecluster.language.said import translated
 from facecluster.language.templates import environment
 from facecluster.report.pages import image_data_url
 from facecluster.report.report_folder import replace_folder, write_manifest
@@ -43,7 +44,7 @@ def write_page(
     css = (files("facecluster.dedup") / "templates" / "groups.css").read_text(encoding="utf-8")
     env = environment("facecluster.dedup", language)
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    env.filters |= {"one_line": one_line}
+    env.filters |= {"one_line": one_line, "sentence": lambda text: text[:1].upper() + text[1:]}
     env.globals |= {
         "css": Markup(css),
         "policy": Markup(f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"),
@@ -51,7 +52,8 @@ def write_page(
         "plan": plan, "plan_path": plan_path, "page_name": page_name, "counted": partial(_counted, language),
     }  # fmt: skip
     number = {photo_id: i for i, photo_id in enumerate(found.photos.ids)}
-    notes = sorted({**found.not_opened, **found.locations.changed}.items())
+    left_out = {**found.not_opened, **found.locations.changed}
+    notes = [(uri, translated(why, language)) for uri, why in sorted(left_out.items())]
     pages = _pages([list(rows) for _, rows in groupby(plan.rows, key=lambda row: row.group)])
     template = env.get_template("groups.html")
     with replace_folder(out) as folder:
@@ -90,8 +92,8 @@ def _group(found: Findings, number: dict[str, int], rows: list[Row], language: L
     return {
         "number": rows[0].group,
         "title": f"{language.t(_TITLES[least_certain])}, {language.tn('%(n)s file', '%(n)s files', len(rows))}",
-        "keeper": _item(found, number, rows[0]),
-        "pairs": [_item(found, number, row) for row in others[:MEMBERS]],
+        "keeper": _item(found, number, rows[0], language),
+        "pairs": [_item(found, number, row, language) for row in others[:MEMBERS]],
         "more": max(len(others) - MEMBERS, 0),
     }
 
@@ -107,8 +109,9 @@ def _counted(language: Language, kind: str, n: int) -> str:
     return language.tn("%(n)s near-duplicate", "%(n)s near-duplicates", n)
 
 
-def _item(found: Findings, number: dict[str, int], row: Row) -> dict[str, Any]:
+def _item(found: Findings, number: dict[str, int], row: Row, language: Language) -> dict[str, Any]:
     photo = number[row.sha256]
     thumb = image_data_url(found.fingerprints.thumbnails[photo]) if found.fingerprints.exists[photo] else None
-    stays = row.reason.removeprefix("stays: ") if row.reason.startswith("stays: ") else ""
-    return {"row": row, "stays": stays, "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri)}
+    why, reason = translated(row.why, language), translated(row.reason, language)
+    return {"row": row, "why": why, "reason": reason, "stays": row.reason.startswith("stays: "),
+            "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri)}  # fmt: skip
