@@ -78,7 +78,7 @@ class Language:
 
     def size(self, n: int) -> str:
         """A number of bytes in words: "812 bytes", "3.4 MB"."""
-        units = (10**9, "%(size)s GB"), (10**6, "%(size)s MB"), (10**3, "%(size)s kB")
+        units = (10**9, mark("%(size)s GB")), (10**6, mark("%(size)s MB")), (10**3, mark("%(size)s kB"))
         for size, text in units:
             if abs(n) >= size:
                 return self.form(text) % {"size": self.number(n / size, 1)}

@@ -80,7 +80,7 @@ def _message(block: str, number: int) -> Message | None:
     fields: dict[str, str] = {}
     places: list[str] = []
     fuzzy, now = False, ""
-    for line in map(str.strip, block.splitlines()):
+    for line in map(str.strip, block.split("\n")):
         if line.startswith("#"):
             fuzzy |= line.startswith("#,") and "fuzzy" in line
             places += line[2:].split() if line.startswith("#:") else []
@@ -98,7 +98,7 @@ def _message(block: str, number: int) -> Message | None:
 
 def write_po(header: str, messages: Iterable[Message]) -> str:
     """The text of a catalogue."""
-    lines = [line + "\n" for line in header.splitlines()]
+    lines = [line + "\n" for line in header.removesuffix("\n").split("\n")]
     blocks = ["\n".join(['msgid ""', 'msgstr ""', *map(_quoted, lines)])]
     return "\n\n".join([*blocks, *map(_block, messages)]) + "\n"
 

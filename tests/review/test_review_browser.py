@@ -21,6 +21,7 @@ from people_store import call
 from review_store import divided, grouped, real_photo
 
 from facecluster.decisions import read
+from facecluster.language import ENGLISH, Language
 from facecluster.people import current_run, people_with_current_names, read_current_people
 from facecluster.people.runs import read_faces
 from facecluster.review import open_review, server, session
@@ -62,9 +63,9 @@ def shot(browser: Any, name: str) -> None:
 class Shown:
     """A served store in the browser."""
 
-    def __init__(self, browser: Any, store: Store) -> None:
+    def __init__(self, browser: Any, store: Store, language: Language = ENGLISH) -> None:
         self.browser, self.store = browser, store
-        self.review = open_review(store)
+        self.review = open_review(store, language=language)
         self.thread = threading.Thread(target=self.review.serve, daemon=True)  # a test that fails must not keep the process
         self.thread.start()
         for log in ("browser", "performance"):

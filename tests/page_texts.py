@@ -1,0 +1,69 @@
+"""The texts that a page shows in a browser, and which of them are in no language, or in the wrong one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from importlib.resources import files
+from typing import Any
+
+from facecluster.language import Language
+from facecluster.language.po_file import Message, read_po
+
+SEEN = """
+const seen = [document.title], shown = (e) => e.checkVisibility ? e.checkVisibility() : true;
+for (const e of document.querySelectorAll("body *")) {
+  if (e.closest("script, style, noscript, datalist") || !shown(e)) continue;
+  for (const name of ["aria-label", "title", "alt", "placeholder"]) if (e.getAttribute(name)) seen.push(e.getAttribute(name));
+  for (const node of e.childNodes) if (node.nodeType === 3 && node.data.trim()) seen.push(node.data.trim());
+}
+return seen;
+"""
+
+
+def seen(browser: Any) -> list[str]:
+    """Every visible text of the page, its title, and what assistive technology reads of it."""
+    return [str(text) for text in browser.execute_script(SEEN)]
+
+
+def messages(tag: str = "de") -> dict[str, Message]:
+    """The messages of a catalogue that is shipped."""
+    return read_po((files("facecluster.language") / "catalogue" / f"{tag}.po").read_text(encoding="utf-8")).messages
+
+
+def marked_language() -> Language:
+    """A language that says every text of the catalogue in English, in brackets: what has none on a page is not translated."""
+    texts = {}
+    for key, m in messages().items():
+        if m.context in ("number", "date") or key.startswith("%(share)s %%"):
+            texts[key] = (m.text,)
+        else:
+            texts[key] = tuple(f"⟦{form}⟧" for form in ((m.text, m.many) if m.many else (m.text,)))
+    return Language("en", texts)
+
+
+def unmarked(texts: Iterable[str], own: Collection[str]) -> list[str]:
+    """The texts that have letters outside brackets, but for what is the user's `own`, ids, files, and single letters (keys)."""
+    found = []
+    for text in texts:
+        rest = text
+        for mine in sorted(own, key=len, reverse=True):
+            rest = rest.replace(mine, "")
+        while (less := re.sub(r"⟦[^⟦⟧]*⟧", "", rest)) != rest:
+            rest = less
+        rest = re.sub(r"\bp-[0-9a-f]{8}\b|\S+\.(?:jpg|csv|json|html)\b|\bfacecluster\b", "", rest)
+        if re.search(r"[^\W\d_]{2}", rest):
+            found.append(text)
+    return found
+
+
+def english(texts: Iterable[str], tag: str) -> list[str]:
+    """The texts that are English although the catalogue of a language says them otherwise."""
+    patterns = []
+    theirs = {form for m in messages(tag).values() for form in m.forms}  # "Name" is German too
+    for m in messages(tag).values():
+        for form in filter(None, (m.text, m.many)):
+            if form not in theirs and re.search(r"[a-z]{2}", re.sub(r"%\(\w+\)s", "", form)):
+                parts = [".+" if part.startswith("%(") else re.escape(part.replace("%%", "%")) for part in re.split(r"(%\(\w+\)s)", form)]
+                patterns.append("".join(parts))
+    return [text for text in texts if any(re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)]
