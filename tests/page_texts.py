@@ -43,18 +43,18 @@ def marked_language() -> Language:
 
 
 def unmarked(texts: Iterable[str], own: Collection[str]) -> list[str]:
-    """The texts that have letters outside brackets, but for what is the user's `own`, ids, files, and single letters (keys)."""
-    found = []
-    for text in texts:
-        rest = text
-        for mine in sorted(own, key=len, reverse=True):
-            rest = rest.replace(mine, "")
-        while (less := re.sub(r"⟦[^⟦⟧]*⟧", "", rest)) != rest:
-            rest = less
-        rest = re.sub(r"\bp-[0-9a-f]{8}\b|\S+\.(?:jpg|csv|json|html)\b|\bfacecluster\b", "", rest)
-        if re.search(r"[^\W\d_]{2}", rest):
-            found.append(text)
-    return found
+    """The lines that have letters outside brackets, but for what is the user's `own`, dates, ids, files, and single letters (keys).
+
+    A sentence with tags in it is several texts: brackets are matched over all of them.
+    """
+    rest = "\n".join(texts)
+    for mine in sorted(own, key=len, reverse=True):
+        rest = rest.replace(mine, "")
+    while (less := re.sub(r"⟦[^⟦⟧]*⟧", "", rest)) != rest:
+        rest = less
+    rest = re.sub(r"\bp-[0-9a-f]{8}\b|\S+\.(?:jpg|csv|json|html)\b|\bfacecluster( \w+)*( [A-Z_]+)*", "", rest)
+    rest = re.sub(r"\b[A-Z][a-z]+ \d+, \d{4}( at \d+:\d\d\s?[AP]M)?|\d+:\d+(:\d+)?\s?[AP]M|\bUTC\b", "", rest)
+    return [line for line in rest.split("\n") if re.search(r"[^\W\d_]{2}", line)]
 
 
 def english(texts: Iterable[str], tag: str) -> list[str]:
@@ -63,7 +63,7 @@ def english(texts: Iterable[str], tag: str) -> list[str]:
     theirs = {form for m in messages(tag).values() for form in m.forms}  # "Name" is German too
     for m in messages(tag).values():
         for form in filter(None, (m.text, m.many)):
-            if form not in theirs and re.search(r"[a-z]{2}", re.sub(r"%\(\w+\)s", "", form)):
+            if form not in theirs and len(re.sub(r"%\(\w+\)s|[^a-z]", "", form)) > 3:  # with a place on each side, "in" is any text
                 parts = [".+" if part.startswith("%(") else re.escape(part.replace("%%", "%")) for part in re.split(r"(%\(\w+\)s)", form)]
                 patterns.append("".join(parts))
     return [text for text in texts if any(re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from page_texts import english, marked_language, seen, unmarked
 from people_store import call
-from review_store import NASTY, grouped
+from review_store import NASTY, grouped, real_photo
 from test_review_browser import Shown, asked, browser, keys, shot  # noqa: F401
 
 from facecluster.language import Language, language_of
@@ -41,9 +41,10 @@ def every_page(shown: Shown) -> Iterator[str]:
     shown.browser.execute_script("document.querySelector('.forget').open = true")  # the bar of what is selected is over it
     shown.until(lambda: shown.all(".forget input"))
     yield "person"
+    real_photo(shown.store, face, Path(shown.store.root).with_name("real.jpg"))
     shown.go(f"photo/{face}", "#tray input")
     yield "photo"
-    shown.key("draw").click()
+    shown.browser.execute_script("arguments[0].click()", shown.key("draw"))  # the bar may be over it
     shown.until(lambda: shown.all("#drawn"))
     yield "drawing"
     more = {"suggestions": "main p", "questions": ".pair", "nobody": ".face", "history": ".history li", "unclear": "h1"}
