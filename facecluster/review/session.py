@@ -57,6 +57,7 @@ class Session:
         self._open: tuple[PeopleView, tuple[object, ...], QuestionList] | None = None
         self._names: tuple[RunData, tuple[object, ...], list[NameProposal]] | None = None
         self._skipped: set[tuple[str, str]] = set()
+        self._lines: dict[bytes, Decision] = {}  # of the journal, as they were read
         self._question_thread: threading.Thread | None = None
         self._looks: Looks | None = None
         self._suggester: Suggester | None = None
@@ -71,7 +72,7 @@ class Session:
         with self._lock:
             fingerprint = self._store_fingerprint()
             if self._view is None or fingerprint != self._fingerprint:
-                self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]))
+                self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]), self._lines)
                 self._fingerprint = fingerprint
                 self._drawn.update(self._view)
             elif self._drawn.is_due:
