@@ -13,6 +13,8 @@ from facecluster.photos.perceptual_hash import describe_turn
 if TYPE_CHECKING:
     from facecluster.dedup.find import Findings
 
+FIGURES = "; difference "  # begins what is said in figures about a copy
+
 
 def explain_match(found: Findings, keeper: int, member: Member) -> str:
     """How similar a photo is to its keeper, and in what they differ."""
@@ -36,8 +38,8 @@ def explain_match(found: Findings, keeper: int, member: Member) -> str:
         said.append("in colour" if colour > 0 else "without colour")
     said.append(("", "without the text of the other", "with text over it or beside it")[relation.captioned])
     said.append(_format(found, member.photo, keeper))
-    differs = f"difference {relation.difference:.2f} of the limit for copies; {relation.bits} of 63 bits of the hash differ"
-    return "; ".join([", ".join(s for s in said if s) or "compressed again", differs])
+    differs = f"{relation.difference:.2f} of the limit for copies; {relation.bits} of 63 bits of the hash differ"
+    return FIGURES.join([", ".join(s for s in said if s) or "compressed again", differs])
 
 
 def explain_keeper(found: Findings, keeper: int) -> str:

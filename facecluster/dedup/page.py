@@ -1,6 +1,6 @@
 """The page of duplicates: every pair side by side, how similar they are, and why one is kept. It opens from disk without a network.
 
-Pictures are the thumbnails of dedup/looks as data: URLs. Every text is escaped by the template; the only trusted text is groups.css, which
+Pictures are the thumbnails of dedup/looks as data: URLs. Every text is escaped by the template; the only trusted text is base.css and groups.css, which
 the Content-Security-Policy allows by its hash. The policy forbids scripts, other styles and any network.
 """
 
@@ -17,12 +17,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from facecluster.dedup.explain import FIGURES
 from facecluster.dedup.find import Findings
 from facecluster.dedup.folders import format_bytes
 from facecluster.dedup.groups import KINDS
 from facecluster.dedup.plan import Plan, Row
 from facecluster.report.pages import image_data_url
 from facecluster.report.report_folder import replace_folder, write_manifest
+from facecluster.report.styles import BASE_CSS, template
 from facecluster.report.text import file_url, one_line, plural, short_name
 
 PAIRS = 60  # on a page, about: 120 pictures of 5 KB
@@ -41,7 +43,7 @@ def write_page(found: Findings, plan: Plan, out: str, *, plan_path: str, created
     Raises:
         InputError: the folder holds other files, or can't be written.
     """
-    css = (files("facecluster.dedup") / "templates" / "groups.css").read_text(encoding="utf-8")
+    css = template(BASE_CSS) + (files("facecluster.dedup") / "templates" / "groups.css").read_text(encoding="utf-8")
     env = jinja2.Environment(
         loader=jinja2.PackageLoader("facecluster.dedup"),
         autoescape=True,
@@ -60,11 +62,11 @@ def write_page(found: Findings, plan: Plan, out: str, *, plan_path: str, created
     number = {photo_id: i for i, photo_id in enumerate(found.photos.ids)}
     notes = sorted({**found.not_opened, **found.locations.changed}.items())
     pages = _pages([list(rows) for _, rows in groupby(plan.rows, key=lambda row: row.group)])
-    template = env.get_template("groups.html")
+    made = env.get_template("groups.html")
     with replace_folder(out) as folder:
         for here, groups in enumerate(pages):
             shown_groups = [_group(found, number, rows) for rows in groups]
-            text = template.render(
+            text = made.render(
                 here=here, pages=len(pages), groups=shown_groups, notes=notes[:NOTES], more_notes=max(len(notes) - NOTES, 0)
             )
             (folder / page_name(here)).write_text(text, encoding="utf-8", errors="replace")
@@ -106,4 +108,10 @@ def _group(found: Findings, number: dict[str, int], rows: list[Row]) -> dict[str
 def _item(found: Findings, number: dict[str, int], row: Row) -> dict[str, Any]:
     photo = number[row.sha256]
     thumb = image_data_url(found.fingerprints.thumbnails[photo]) if found.fingerprints.exists[photo] else None
-    return {"row": row, "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri)}
+    words, found_figures, figures = row.why.partition(FIGURES)
+    if not row.why:
+        words = "The same file"
+    elif found_figures:  # a copy that was made anew
+        words = f"The same photo, {words}"
+    said = {"words": words[:1].upper() + words[1:], "figures": found_figures.removeprefix("; ") + figures}
+    return {"row": row, "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri), **said}

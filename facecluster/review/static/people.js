@@ -1,12 +1,13 @@
 // People as cards: name, select and merge, drag one card onto another, ignore, search and filter.
 
 import { get } from "./api.js";
-import { allButton, app, choice, count, crop, el, label, nameField, pager, percent, tick, tray } from "./parts.js";
+import { allButton, app, ask, choice, count, crop, el, label, nameField, pager, percent, tick, tray } from "./parts.js";
 import { offerMore } from "./suggestions.js";
 
 const LIMIT = 60;
 let searching; // timer
 const selected = new Map(); // id -> person, on all pages of the list
+let shown = []; // people on this page
 
 function card(person, i, people) {
   const box = tick(people.map((p) => p.id), person.id, selected.has(person.id), `Select ${label(person)}`, (id, checked) => {
@@ -14,14 +15,15 @@ function card(person, i, people) {
     else selected.delete(id);
     choices();
   });
-  const years = person.years[1] ? (person.years[0] === person.years[1] ? `${person.years[0]}` : `${person.years[0]} to ${person.years[1]}`) : "";
+  const [first, last] = person.years;
+  const years = last ? (first === last ? `${first}` : `${first}–${Math.floor(first / 100) === Math.floor(last / 100) ? `${last}`.slice(2) : last}`) : "";
   return el(
     "li", { class: "card", draggable: "true", "data-id": person.id, "data-face": person.best, ...dragging(person) },
-    el("a", { class: "open", href: `#/person/${person.id}`, "aria-label": `${label(person)}, ${count(person.faces, "face")}`, key: `open-${person.id}`, draggable: "false" }, crop(person.best)),
-    el("div", { class: "row" }, box, nameField(person, `name-${person.id}`, offerMore)),
-    person.name.length > 12 ? el("p", { class: "full" }, person.name) : null,
-    el("p", { class: "dim" }, `${count(person.faces, "face")}, ${count(person.photos, "photo")}`),
-    el("p", { class: "dim" }, `${percent(person.sure)} sure${years ? ` · ${years}` : ""}`),
+    el("a", { class: "open", href: `#/person/${person.id}`, "aria-label": `${label(person)}, ${count(person.faces, "face")}`, key: `open-${person.id}`, draggable: "false" }, crop(person.best, 160)),
+    box,
+    nameField(person, `name-${person.id}`, offerMore),
+    person.name.length > 14 ? el("p", { class: "full" }, person.name) : null,
+    el("p", { class: "dim cut", title: `${count(person.photos, "photo")}, ${percent(person.sure)} sure` }, `${count(person.faces, "face")}${years ? ` · ${years}` : ""}`),
   );
 }
 
@@ -41,15 +43,37 @@ const dragging = (person) => ({
     event.preventDefault();
     event.currentTarget.classList.remove("over");
     const other = event.dataTransfer.getData("text/x-person");
-    if (other && other !== person.id) merge([person.id, other]);
+    if (!other || other === person.id) return;
+    const others = selected.has(other) ? [...selected.values()] : shown.filter((p) => p.id === other);
+    merge([person, ...others.filter((p) => p.id !== person.id)]);
   },
 });
 
+/** Merge people. If several of them have a name, ask first whether they are one person, and under which name. */
 async function merge(people) {
-  if (await app.act({ act: "merge", people }, `Merged ${people.length} people`)) {
+  const named = [...new Map(people.filter((p) => p.name).map((p) => [p.name.toLocaleLowerCase(), p])).values()];
+  let kept = named[0] || people[0];
+  if (named.length > 1) {
+    const names = named.map((p) => p.name);
+    const title = `Are ${names.slice(0, -1).join(", ")} and ${names.at(-1)} the same person?`;
+    const text = "All their photos come together under one name. Undo takes it back.";
+    kept = await ask(title, text, named.slice(0, 8).map((p) => p.best), [...named.map((p) => [p, `Yes, call them ${p.name}`]), [null, "No, leave them apart"]]);
+  }
+  if (!kept) return;
+  const ids = [kept.id, ...people.map((p) => p.id).filter((id) => id !== kept.id)];
+  if (await app.act({ act: "merge", people: ids }, `Merged ${people.length} people`)) {
     selected.clear();
     choices();
+    if (document.activeElement === document.body) document.querySelector(`[data-key="open-${kept.id}"]`)?.focus();
   }
+}
+
+/** M merges the people who are selected. */
+export function key(letter) {
+  if (letter !== "m") return false;
+  if (selected.size > 1) merge([...selected.values()]);
+  else app.say("Select two people or more: X selects the one that has the focus");
+  return true;
 }
 
 async function ignore(act, message) {
@@ -63,10 +87,11 @@ function choices() {
   if (!selected.size) return tray();
   const people = [...selected.values()];
   const kept = people.find((p) => p.name) || people[0];
+  const named = new Set(people.map((p) => p.name.toLocaleLowerCase()).filter(Boolean));
   const away = people.every((p) => p.ignored);
   tray(
     el("p", {}, `${count(people.length, "person", "people")} selected: ${people.slice(0, 4).map(label).join(", ")}${people.length > 4 ? ", …" : ""}`),
-    el("button", { type: "button", key: "merge", disabled: people.length < 2, onclick: () => merge([...selected.keys()]) }, `Merge into ${label(kept)}`),
+    el("button", { type: "button", key: "merge", disabled: people.length < 2, "aria-keyshortcuts": "M", onclick: () => merge([...selected.values()]) }, named.size > 1 ? "Merge …" : `Merge into ${label(kept)}`, el("kbd", {}, "M")),
     away
       ? el("button", { type: "button", key: "unignore", onclick: () => ignore("unignore", "Back in the list") }, "Bring back")
       : el("button", { type: "button", key: "ignore", onclick: () => ignore("ignore", "Ignored") }, "Ignore"),
@@ -102,14 +127,17 @@ function filters(query, to) {
 export async function draw(query, current) {
   const found = await get("people", { ...query, limit: LIMIT });
   if (!current()) return;
+  shown = found.people;
   for (const person of found.people) if (selected.has(person.id)) selected.set(person.id, person);
   const to = (next) => app.go("people", next);
   choices();
   return [
     el("h1", {}, "People"),
     filters(query, to),
-    found.total ? allButton() : null,
-    el("p", { class: "dim", id: "found" }, found.total ? count(found.total, "person", "people") : "No people found. Change the search or the filters."),
+    el(
+      "div", { class: "row" }, el("p", { class: "dim", id: "found" }, found.total ? count(found.total, "person", "people") : "No people found. Change the search or the filters."),
+      found.total ? allButton() : null,
+    ),
     el("ul", { class: "cards", "aria-label": "People" }, ...found.people.map(card)),
     pager(query, found.total, LIMIT, to),
   ];

@@ -15,10 +15,9 @@ function side(found, name) {
     el("a", { href: `#/photo/${face.id}`, "aria-label": `The whole photo ${face.photo}`, key: `photo-${face.id}` }, crop(face.id, 224)),
     el(
       "figcaption", {}, el("strong", {}, person ? label(person) : "Unknown"),
-      el("span", { class: "dim" }, person ? count(person.faces, "face") : "a single face"),
-      el("span", { class: "dim cut", title: face.uri }, [face.photo, face.taken].filter(Boolean).join(" · ")),
+      el("span", { class: "dim cut", title: face.uri }, [person ? count(person.faces, "face") : "a single face", face.taken || face.photo].filter(Boolean).join(" · ")),
     ),
-    el("div", { class: "row" }, ...aside(() => [face.id]).map((button) => { button.dataset.key += `-${face.id}`; button.className = "small"; return button; })),
+    el("div", { class: "row aside" }, ...aside(() => [face.id]).map((button) => { button.dataset.key += `-${face.id}`; button.className = "small"; return button; })),
     others.length ? el("div", { class: "others", role: "img", "aria-label": `More faces of ${name}` }, ...others.map((id) => crop(id, 56))) : null,
   );
 }
