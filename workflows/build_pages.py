@@ -32,7 +32,10 @@ NAMES = ["Ada", "Blaise", "Carl", "Dorothy", "Emmy"]
 PROGRAM = [sys.executable, "-c", "from facecluster.cli import main; main(prog_name='facecluster')"]
 SIZE, WIDTH, QUALITY = (1180, 860), 800, 50  # px of the window; px and quality of a picture
 MOUSE = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"  # a browser without a window has none
-LOADED = "return [...document.images].filter((i) => i.loading !== 'lazy' || i.getBoundingClientRect().top < innerHeight).every((i) => i.complete)"
+LOADED = (
+    "const seen = (i) => i.loading !== 'lazy' || i.getBoundingClientRect().top < innerHeight;"
+    "return [...document.images].filter(seen).every((i) => i.complete)"
+)
 
 
 def call(*words: str) -> str:

@@ -1,7 +1,7 @@
 """The page of duplicates: every pair side by side, how similar they are, and why one is kept. It opens from disk without a network.
 
-Pictures are the thumbnails of dedup/looks as data: URLs. Every text is escaped by the template; the only trusted text is base.css and groups.css, which
-the Content-Security-Policy allows by its hash. The policy forbids scripts, other styles and any network.
+Pictures are the thumbnails of dedup/looks as data: URLs. Every text is escaped by the template; the only trusted text is base.css and
+groups.css, which the Content-Security-Policy allows by its hash. The policy forbids scripts, other styles and any network.
 """
 
 from __future__ import annotations

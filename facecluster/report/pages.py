@@ -1,7 +1,7 @@
 """The HTML pages of the report. A page reads only its own crops, so memory is bounded for any collection.
 
-The templates escape all text. The only trusted text is base.css, style.css and report.js. The Content-Security-Policy allows them by their hash, and
-forbids every other script and style and any network access.
+The templates escape all text. The only trusted text is base.css, style.css and report.js. The Content-Security-Policy allows them by
+their hash, and forbids every other script and style and any network access.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ from facecluster.store import Store
 HOST = "127.0.0.1"
 MAX_BODY = 1 << 20  # bytes of a request
 STATIC = {
-    "/base.css": "text/css", "/review.css": "text/css", "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
+    "/base.css": "text/css", "/review.css": "text/css",
+    "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
     "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
     "/history.js": "text/javascript", "/suggestions.js": "text/javascript", "/photo.js": "text/javascript",
     "/forget.js": "text/javascript",

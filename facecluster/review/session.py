@@ -154,6 +154,16 @@ class Session:
                 self._open = view, state, question_list(asked, view, self._name_proposals(view), self._skipped)
             return self._open[2]
 
+    def questions_now(self) -> QuestionList:
+        """The open questions, found in this thread if they are not known yet."""
+        view = self.view()
+        with self._lock:
+            if self._questions is None:
+                self._questions = find_questions(self.store, view.run_data)
+            found = self.questions()
+        assert found is not None
+        return found
+
     def _name_proposals(self, view: PeopleView) -> list[NameProposal]:
         """The names of known people, proposed once for the groups of a run: answers only take some away."""
         key = view.run_data, self._known_state(view)

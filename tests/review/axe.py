@@ -7,8 +7,6 @@ from typing import Any
 
 from conftest import needs
 
-SERIOUS = ("serious", "critical")
-
 
 def script() -> str:
     """axe-core, from the package that brings it for tests."""
@@ -21,6 +19,7 @@ def faults(browser: Any, source: str) -> list[str]:
         browser.execute_script(source)
     found = browser.execute_async_script(
         "const done = arguments[arguments.length - 1];"
-        "axe.run(document, { resultTypes: ['violations'] }).then((r) => done(r.violations), (e) => done([{ impact: 'critical', id: `${e}`, nodes: [] }]));"
+        "axe.run(document, { resultTypes: ['violations'] })"
+        ".then((r) => done(r.violations), (e) => done([{ impact: 'critical', id: `${e}`, nodes: [] }]));"
     )
     return [f"{v['impact']}: {v['id']}: {[n['html'][:120] for n in v['nodes'][:3]]}" for v in found]
