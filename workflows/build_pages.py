@@ -183,8 +183,8 @@ def main() -> None:
     with chromium() as browser:
         review_pages(browser, store, options.out)
         for name, path in (
-            ("report", report / "index.html"), ("report-person", next(iter(sorted((report / "people").glob("*.html"))))),
-            ("report-photos", next(iter(sorted((report / "photos").glob("*.html"))))), ("duplicates", duplicates(options.work)),
+            ("report", report / "index.html"), ("report-person", min((report / "people").glob("*.html"))),
+            ("report-photos", report / "photos" / "photos.html"), ("duplicates", duplicates(options.work)),
         ):  # fmt: skip
             browser.get(path.as_uri())
             keep(browser, name, options.out)

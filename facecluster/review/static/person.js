@@ -77,8 +77,8 @@ function offer(person, choices) {
       : el("button", { type: "button", key: "same", disabled: selected.size < 2, onclick: () => act({ act: "same", faces: faces() }, `${count(selected.size, "face")} are one person`) }, "These are one person"),
     moveTo(faces, () => clear(choices)),
     ...aside(faces, () => clear(choices)),
-    el("button", { type: "button", key: "look", "aria-pressed": `${seen}`, onclick: look }, "Where the model looks"),
-    el("button", { type: "button", key: "untick", onclick: () => { clear(choices); app.refresh(); } }, "Clear selection"),
+    el("button", { type: "button", class: "small", key: "look", "aria-pressed": `${seen}`, onclick: look }, "Where the model looks"),
+    el("button", { type: "button", class: "small", key: "untick", onclick: () => { clear(choices); app.refresh(); } }, "Clear selection"),
     targets(person, (to) => act({ act: "give", person: to.id, faces: faces() }, `${count(selected.size, "face")} moved to ${to.name}`)),
   );
 }

@@ -17,8 +17,8 @@ function side(found, name) {
       "figcaption", {}, el("strong", {}, person ? label(person) : "Unknown"),
       el("span", { class: "dim cut", title: face.uri }, [person ? count(person.faces, "face") : "a single face", face.taken || face.photo].filter(Boolean).join(" · ")),
     ),
-    el("div", { class: "row aside" }, ...aside(() => [face.id]).map((button) => { button.dataset.key += `-${face.id}`; button.className = "small"; return button; })),
     others.length ? el("div", { class: "others", role: "img", "aria-label": `More faces of ${name}` }, ...others.map((id) => crop(id, 56))) : null,
+    el("div", { class: "row aside" }, ...aside(() => [face.id]).map((button) => { button.dataset.key += `-${face.id}`; button.className = "small"; return button; })),
   );
 }
 
