@@ -110,12 +110,19 @@ def _hex(text: str) -> bool:
     return set(text) <= set("0123456789abcdef")
 
 
-def read(store: Store) -> Journal:
-    """The journal of a store. Raises StoreError if the file can't be read at all."""
+def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
+    """The journal of a store. Raises StoreError if the file can't be read at all.
+
+    Args:
+        store: of the journal.
+        known: the decisions of lines that were read before, which are not parsed again; afterwards it holds those of all lines.
+    """
     journal, seen, batches = Journal([]), set(), Counter[str | None]()
+    before = dict(known or {})
+    lines: dict[bytes, Decision] = {}
     for place, line in _lines(store):
         try:
-            decision = parse(json.loads(line))
+            decision = lines[line] = before.get(line) or parse(json.loads(line))
         except _UNREADABLE as e:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
@@ -124,6 +131,9 @@ def read(store: Store) -> Journal:
             seen.add(decision.id)
             journal.decisions.append(decision)
             batches[decision.batch] += 1
+    if known is not None:
+        known.clear()
+        known.update(lines)
     torn = {d.batch for d in journal.decisions if d.batch and batches[d.batch] < d.batch_size}
     if torn:
         journal.notes.extend(f"the batch {batch} is not whole and is skipped: make its decisions again" for batch in sorted(torn))

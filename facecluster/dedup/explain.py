@@ -15,6 +15,8 @@ from facecluster.photos.perceptual_hash import describe_turn
 if TYPE_CHECKING:
     from facecluster.dedup.find import Findings
 
+FIGURES = "; difference "  # begins what is said in figures about a copy
+
 
 def explain_match(found: Findings, keeper: int, member: Member) -> str:
     """How similar a photo is to its keeper, and in what they differ."""
@@ -44,10 +46,10 @@ def explain_match(found: Findings, keeper: int, member: Member) -> str:
     said.append(("", say("without the text of the other"), say("with text over it or beside it"))[relation.captioned])
     said.append(_format(found, member.photo, keeper))
     how = joined(", ", [s for s in said if s]) if any(said) else say("compressed again")
-    return say(
-        "%(how)s; difference %(share)s of the limit for copies; %(bits)s of 63 bits of the hash differ",
-        how=how, share=float(relation.difference), bits=relation.bits,
-    )  # fmt: skip
+    text = say(
+        "%(share)s of the limit for copies; %(bits)s of 63 bits of the hash differ", share=float(relation.difference), bits=relation.bits
+    )
+    return joined(FIGURES, [how, text])
 
 
 def explain_keeper(found: Findings, keeper: int) -> str:

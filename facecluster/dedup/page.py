@@ -1,7 +1,7 @@
 """The page of duplicates: every pair side by side, how similar they are, and why one is kept. It opens from disk without a network.
 
-Pictures are the thumbnails of dedup/looks as data: URLs. Every text is escaped by the template; the only trusted text is groups.css, which
-the Content-Security-Policy allows by its hash. The policy forbids scripts, other styles and any network.
+Pictures are the thumbnails of dedup/looks as data: URLs. Every text is escaped by the template; the only trusted text is base.css and
+groups.css, which the Content-Security-Policy allows by its hash. The policy forbids scripts, other styles and any network.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from typing import Any
 
 from markupsafe import Markup
 
+from facecluster.dedup.explain import FIGURES
 from facecluster.dedup.find import Findings
 from facecluster.dedup.groups import COPY, IN_BURST, KINDS, PIXELS
 from facecluster.dedup.plan import Plan, Row
 from facecluster.language import ENGLISH, Language, mark
-from facecluster.language.said import translated
+from facecluster.language.said import Joined, translated
 from facecluster.language.templates import environment
 from facecluster.report.pages import image_data_url
 from facecluster.report.report_folder import replace_folder, write_manifest
+from facecluster.report.styles import BASE_CSS, template
 from facecluster.report.text import file_url, one_line, short_name
 
 PAIRS = 60  # on a page, about: 120 pictures of 5 KB
@@ -41,7 +43,7 @@ def write_page(
     Raises:
         InputError: the folder holds other files, or can't be written.
     """
-    css = (files("facecluster.dedup") / "templates" / "groups.css").read_text(encoding="utf-8")
+    css = template(BASE_CSS) + (files("facecluster.dedup") / "templates" / "groups.css").read_text(encoding="utf-8")
     env = environment("facecluster.dedup", language)
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     env.filters |= {"one_line": one_line, "sentence": lambda text: text[:1].upper() + text[1:]}
@@ -55,11 +57,11 @@ def write_page(
     left_out = {**found.not_opened, **found.locations.changed}
     notes = [(uri, translated(why, language)) for uri, why in sorted(left_out.items())]
     pages = _pages([list(rows) for _, rows in groupby(plan.rows, key=lambda row: row.group)])
-    template = env.get_template("groups.html")
+    made = env.get_template("groups.html")
     with replace_folder(out) as folder:
         for here, groups in enumerate(pages):
             shown_groups = [_group(found, number, rows, language) for rows in groups]
-            text = template.render(
+            text = made.render(
                 here=here, pages=len(pages), groups=shown_groups, notes=notes[:NOTES], more_notes=max(len(notes) - NOTES, 0)
             )
             (folder / page_name(here)).write_text(text, encoding="utf-8", errors="replace")
@@ -112,6 +114,10 @@ def _counted(language: Language, kind: str, n: int) -> str:
 def _item(found: Findings, number: dict[str, int], row: Row, language: Language) -> dict[str, Any]:
     photo = number[row.sha256]
     thumb = image_data_url(found.fingerprints.thumbnails[photo]) if found.fingerprints.exists[photo] else None
-    why, reason = translated(row.why, language), translated(row.reason, language)
-    return {"row": row, "why": why, "reason": reason, "stays": row.reason.startswith("stays: "),
-            "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri)}  # fmt: skip
+    words, figures = translated(row.why, language), ""
+    if isinstance(row.why, Joined) and FIGURES in row.why:  # a copy that was made anew
+        how, figures = (translated(part, language) for part in row.why.parts)
+        words = language.t("The same photo, %(how)s", how=how)
+    said = {"words": words or language.t("The same file"), "figures": figures, "reason": translated(row.reason, language)}
+    stays = row.reason.startswith("stays: ")
+    return {"row": row, "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri), "stays": stays, **said}

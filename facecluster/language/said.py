@@ -31,13 +31,13 @@ class Said(str):
         return form % values
 
 
-class _Joined(Said):
-    """Texts one after the other."""
+class Joined(Said):
+    """Texts one after the other: `parts`."""
 
-    _parts: list[str]
+    parts: list[str]
 
     def translated(self, language: Language) -> str:
-        return self._text.join(translated(part, language) for part in self._parts)
+        return self._text.join(translated(part, language) for part in self.parts)
 
 
 def say(text: str, /, **values: Any) -> Said:
@@ -50,11 +50,11 @@ def say_n(one: str, many: str, n: int, /, **values: Any) -> Said:
     return _say(one, many, {"n": n, **values})
 
 
-def joined(separator: str, parts: Iterable[str]) -> Said:
+def joined(separator: str, parts: Iterable[str]) -> Joined:
     """Texts with a separator between them."""
     listed = list(parts)
-    made = _Joined(separator.join(listed))
-    made._text, made._many, made._values, made._parts = separator, "", {}, listed
+    made = Joined(separator.join(listed))
+    made._text, made._many, made._values, made.parts = separator, "", {}, listed
     return made
 
 

@@ -1,7 +1,7 @@
 """The HTML pages of the report. A page reads only its own crops, so memory is bounded for any collection.
 
-The templates escape all text. The only trusted text is style.css and report.js. The Content-Security-Policy allows them by their hash, and
-forbids every other script and style and any network access.
+The templates escape all text. The only trusted text is base.css, style.css and report.js. The Content-Security-Policy allows them by
+their hash, and forbids every other script and style and any network access.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from facecluster.report.hide_faces import Faces, shown
 from facecluster.report.pagination import PAGE_BYTES, Page, Pagination
 from facecluster.report.photos import MAX_URIS, Photo
 from facecluster.report.report_data import Person, PersonToCheck, ReportData
+from facecluster.report.styles import BASE_CSS, template
 
 SEARCH_BYTES = 350_000  # of the list that the search on the first page reads: enough for about 12,000 people without a name
 _MIME = ((b"RIFF", "image/webp"), (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
@@ -51,7 +51,7 @@ class PageWriter:
         self.env = environment("facecluster.report", language)
         self.env.filters |= {"confidence_word": text.confidence_word, "one_line": text.one_line, "label": self._label}
         self.env.filters["sure"] = lambda probability: language.t(text.confidence_word(probability))
-        css, js = (_template(name) for name in ("style.css", "report.js"))
+        css, js = template(BASE_CSS) + template("style.css"), template("report.js")
         js = language_script(language, js) + js
         policy = (
             f"default-src 'none'; img-src data: file:; style-src {_hash(css)}; script-src {_hash(js)}; base-uri 'none'; form-action 'none'"
@@ -89,11 +89,12 @@ class PageWriter:
         for n, page in enumerate(every.failed):
             yield self._page("failed.html", every.failed, n, failed=[data.failed[i] for i in page.items])
 
-    def _page(self, template: str, pages: list[Page], n: int, **values: Any) -> tuple[str, str]:
+    def _page(self, name: str, pages: list[Page], n: int, **values: Any) -> tuple[str, str]:
         path = pages[n].path
         pager = [p.path.rsplit("/", 1)[-1] for p in pages]
         up = "../" if "/" in path else ""
-        return path, self.env.get_template(template).render(up=up, pager=pager, here=n, **values)
+        section = "unclear" if values.get("unclear") else name.removesuffix(".html")
+        return path, self.env.get_template(name).render(section=section, up=up, pager=pager, here=n, **values)
 
     def _index(self, page: Page, n: int) -> dict[str, Any]:
         people = [self.data.people[i] for i in page.items]
@@ -180,10 +181,6 @@ class PageWriter:
             "w": max(w, 0.0),
             "h": max(h, 0.0),
         }
-
-
-def _template(name: str) -> str:
-    return (files("facecluster.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _hash(source: str) -> str:

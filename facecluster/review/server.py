@@ -25,6 +25,7 @@ from facecluster.language import ENGLISH, Language
 from facecluster.language.script import language_module
 from facecluster.language.templates import environment
 from facecluster.permissions import private_opener
+from facecluster.report.styles import BASE_CSS, template
 from facecluster.review import api
 from facecluster.review.access import refusal_reason
 from facecluster.review.session import Session
@@ -34,7 +35,8 @@ from facecluster.store import Store
 HOST = "127.0.0.1"
 MAX_BODY = 1 << 20  # bytes of a request
 STATIC = {
-    "/review.css": "text/css", "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
+    "/base.css": "text/css", "/review.css": "text/css",
+    "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
     "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
     "/history.js": "text/javascript", "/suggestions.js": "text/javascript", "/photo.js": "text/javascript",
     "/forget.js": "text/javascript",
@@ -254,4 +256,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _static(name: str) -> bytes:
+    if name == BASE_CSS:
+        return template(name).encode()
     return files("facecluster.review").joinpath("static", name).read_bytes()

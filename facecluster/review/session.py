@@ -58,6 +58,7 @@ class Session:
         self._open: tuple[PeopleView, tuple[object, ...], QuestionList] | None = None
         self._names: tuple[RunData, tuple[object, ...], list[NameProposal]] | None = None
         self._skipped: set[tuple[str, str]] = set()
+        self._lines: dict[bytes, Decision] = {}  # of the journal, as they were read
         self._question_thread: threading.Thread | None = None
         self._looks: Looks | None = None
         self._suggester: Suggester | None = None
@@ -72,7 +73,7 @@ class Session:
         with self._lock:
             fingerprint = self._store_fingerprint()
             if self._view is None or fingerprint != self._fingerprint:
-                self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]))
+                self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]), self._lines)
                 self._fingerprint = fingerprint
                 self._drawn.update(self._view)
             elif self._drawn.is_due:
@@ -153,6 +154,16 @@ class Session:
             if self._open is None or self._open[0] is not view or self._open[1] != state:
                 self._open = view, state, question_list(asked, view, self._name_proposals(view), self._skipped)
             return self._open[2]
+
+    def questions_now(self) -> QuestionList:
+        """The open questions, found in this thread if they are not known yet."""
+        view = self.view()
+        with self._lock:
+            if self._questions is None:
+                self._questions = find_questions(self.store, view.run_data)
+            found = self.questions()
+        assert found is not None
+        return found
 
     def _name_proposals(self, view: PeopleView) -> list[NameProposal]:
         """The names of known people, proposed once for the groups of a run: answers only take some away."""

@@ -2,8 +2,8 @@
 
 import { get, post } from "./api.js";
 import { describe, draw as drawHistory } from "./history.js";
-import { app, counted, el, place, selectAll } from "./parts.js";
-import { draw as drawPeople } from "./people.js";
+import { app, counted, el, place, selectAll, tickOne } from "./parts.js";
+import { draw as drawPeople, key as peopleKey } from "./people.js";
 import { draw as drawPhoto, key as photoKey, leave as leavePhoto } from "./photo.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
@@ -16,7 +16,7 @@ const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
 const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory, regroup: drawRegroup };
-const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey, regroup: regroupKey }; // of pages: gives whether a key means something there
+const keys = { people: peopleKey, questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey, regroup: regroupKey }; // of pages: gives whether a key means something there
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
@@ -159,13 +159,14 @@ document.getElementById("skip").addEventListener("click", (event) => {
   main.focus();
 });
 document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "a" && !typing(event.target) && selectAll()) event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing(event.target)) return;
   const letter = event.key.toLowerCase();
   if (letter === " " && /^(BUTTON|INPUT)$/.test(event.target.tagName)) return; // it presses that
   if (letter === "u" && !undo.disabled) undo.click();
   else if (letter === "/" && document.getElementById("search")) document.getElementById("search").focus();
-  else if (!keys[route()[0]]?.(letter) && !(letter === " " && openPhoto())) return;
+  else if (!keys[route()[0]]?.(letter) && !(letter === "x" && tickOne()) && !(letter === " " && openPhoto())) return;
   event.preventDefault();
 });
 window.addEventListener("hashchange", () => {

@@ -88,6 +88,28 @@ export function tick(ids, id, checked, name, set) {
   return el("input", { type: "checkbox", checked, "aria-label": name, key: `tick-${id}`, onclick: click });
 }
 
+/** Tick or untick the item that has the focus, or that the mouse is on; returns whether there is one. */
+export function tickOne() {
+  const item = document.activeElement.closest("#main [data-id]") || document.querySelector("#main li[data-id]:hover");
+  const box = item?.querySelector('[data-key^="tick-"]');
+  box?.click();
+  return Boolean(box);
+}
+
+/** A question in front of the page: faces, a text, and answers [value, text]. Gives the value of the one that was chosen; null for none (Escape). */
+export function ask(title, text, faces, answers) {
+  return new Promise((done) => {
+    const button = ([value, words]) => el("button", { type: "button", key: `answer-${value ?? "none"}`, onclick: () => { chosen = value; dialog.close(); } }, words);
+    let chosen = null;
+    const dialog = el(
+      "dialog", { "aria-labelledby": "asked", onclose: () => { dialog.remove(); done(chosen); } },
+      el("h2", { id: "asked" }, title), el("div", { class: "row" }, ...faces.map((face) => crop(face))), el("p", {}, text), el("div", { class: "answers" }, ...answers.map(button)),
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 /** A button to select all of a list that is on the page. */
 export const allButton = () => el("button", { type: "button", class: "small", key: "select-all", "aria-keyshortcuts": "Control+A", onclick: selectAll }, t("Select all on this page"));
 
@@ -144,7 +166,7 @@ export function tray(...children) {
 
 /** Buttons to set faces aside. */
 export function aside(faces, done = () => {}) {
-  const button = (act, text, said) => el("button", { type: "button", key: act, onclick: async () => (await app.act({ act, faces: faces() }, `${counted.faces(faces().length)}: ${said}`)) && done() }, text);
+  const button = (act, text, said) => el("button", { type: "button", class: "small", key: act, onclick: async () => (await app.act({ act, faces: faces() }, `${counted.faces(faces().length)}: ${said}`)) && done() }, text);
   return [button("not-a-face", t("Not a face"), t("not a face")), button("too-unclear", t("Too unclear"), t("too unclear")), button("ignore-face", t("Ignore"), t("ignored"))];
 }
 

@@ -4,11 +4,29 @@ import { get } from "./api.js";
 import { allButton, app, aside, choice, counted, crop, el, label, moveTo, nameField, pager, tick, tray } from "./parts.js";
 import { forgetting } from "./forget.js";
 import { forPerson } from "./suggestions.js";
-import { day, percent, t, tn } from "./text.js";
+import { day, percent, t, tn, tp } from "./text.js";
 
 const LIMIT = 100;
+const NAMED = { show: "named", limit: 9 }; // the largest people with a name
 const selected = new Set();
+const looks = new Set(); // faces on which the page shows where the model looks
 let shown = ""; // the person whose faces are selected
+let named = []; // people with a name, to whom faces can be given with a click or by dragging
+
+/** Buttons of people: the selected faces are given to them by a click, or by dropping them there. */
+function targets(person, give) {
+  const others = named.filter((p) => p.id !== person?.id).slice(0, 8);
+  const over = (on) => ({ currentTarget }) => currentTarget.classList.toggle("over", on);
+  const button = (to) => el(
+    "button", {
+      type: "button", class: "target", key: `to-${to.id}`, title: t("Give to %(name)s", { name: to.name }), onclick: () => give(to), ondragenter: over(true), ondragleave: over(false),
+      ondragover: (event) => event.dataTransfer.types.includes("text/x-faces") && event.preventDefault(),
+      ondrop: (event) => { event.preventDefault(); over(false)(event); give(to); },
+    },
+    crop(to.best, 32), el("span", { class: "cut" }, to.name),
+  );
+  return others.length ? el("div", { class: "targets", role: "group", "aria-label": t("Give the selected faces to") }, ...others.map(button)) : null;
+}
 
 function tile(face, faces, person, choices) {
   const box = tick(faces.map((f) => f.id), face.id, selected.has(face.id), t("Select the face in %(photo)s", { photo: face.photo }), (id, checked) => {
@@ -17,18 +35,24 @@ function tile(face, faces, person, choices) {
     choices();
   });
   const not = () => app.act({ act: "split", person: person.id, faces: [face.id] }, t("Not %(name)s", { name: label(person) })).then(() => { selected.delete(face.id); choices(); });
-  const look = ({ target }) => {
-    const on = target.getAttribute("aria-pressed") !== "true";
-    target.setAttribute("aria-pressed", on);
-    target.closest("li").querySelector("img").src = `/${on ? "look" : "crop"}/${encodeURIComponent(face.id)}`;
+  const picture = crop(face.id, 160);
+  if (looks.has(face.id)) picture.src = `/look/${encodeURIComponent(face.id)}`;
+  const drag = (event) => {
+    if (!selected.has(face.id)) {
+      for (const other of document.querySelectorAll("#main .face :checked")) other.checked = false;
+      selected.clear();
+      selected.add(face.id);
+      box.checked = true;
+    }
+    event.dataTransfer.setData("text/x-faces", face.id);
+    event.dataTransfer.effectAllowed = "move";
+    setTimeout(choices); // a change of the page at once would end the dragging
   };
   return el(
-    "li", { class: "face", "data-id": face.id, "data-face": face.id },
-    el("label", {}, crop(face.id), box),
-    el("a", { class: "dim cut", title: face.uri, href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": t("The whole photo %(photo)s", { photo: face.photo }) }, face.photo || t("unknown photo")),
-    el("p", { class: "dim" }, [person ? t("%(share)s sure", { share: percent(face.sure) }) : "", day(face.taken)].filter(Boolean).join(" · ")),
-    person ? el("button", { type: "button", class: "small", key: `not-${face.id}`, "aria-label": t("The face in %(photo)s is not %(name)s", { photo: face.photo, name: label(person) }), onclick: not }, t("Not this person")) : null,
-    el("button", { type: "button", class: "small", key: `look-${face.id}`, "aria-pressed": "false", "aria-label": t("Where the model looks on the face in %(photo)s", { photo: face.photo }), onclick: look }, t("Where the model looks")),
+    "li", { class: "face", draggable: "true", "data-id": face.id, "data-face": face.id, ondragstart: drag },
+    el("label", {}, picture, box),
+    person ? el("button", { type: "button", class: "not", key: `not-${face.id}`, "aria-label": t("The face in %(photo)s is not %(name)s", { photo: face.photo, name: label(person) }), title: t("Not %(name)s", { name: label(person) }), onclick: not }, "×") : null,
+    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : ""].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${day(face.taken)}` : ""}`, draggable: "false" }, day(face.taken) || face.photo || t("unknown photo")),
   );
 }
 
@@ -41,6 +65,12 @@ function offer(person, choices) {
   if (!selected.size) return tray();
   const faces = () => [...selected];
   const act = async (action, message) => (await app.act(action, message)) && clear(choices);
+  const seen = faces().every((face) => looks.has(face));
+  const look = () => {
+    for (const face of selected) looks[seen ? "delete" : "add"](face);
+    choices();
+    app.refresh();
+  };
   tray(
     el("p", {}, tn("%(n)s face selected", "%(n)s faces selected", selected.size)),
     person
@@ -48,7 +78,9 @@ function offer(person, choices) {
       : el("button", { type: "button", key: "same", disabled: selected.size < 2, onclick: () => act({ act: "same", faces: faces() }, tn("%(n)s face is one person", "%(n)s faces are one person", selected.size)) }, t("These are one person")),
     moveTo(faces, () => clear(choices)),
     ...aside(faces, () => clear(choices)),
-    el("button", { type: "button", key: "untick", onclick: () => { clear(choices); app.refresh(); } }, t("Clear selection")),
+    el("button", { type: "button", class: "small", key: "look", "aria-pressed": `${seen}`, onclick: look }, t("Where the model looks")),
+    el("button", { type: "button", class: "small", key: "untick", onclick: () => { clear(choices); app.refresh(); } }, t("Clear selection")),
+    targets(person, (to) => act({ act: "give", person: to.id, faces: faces() }, tn("%(n)s face moved to %(name)s", "%(n)s faces moved to %(name)s", selected.size, { name: to.name }))),
   );
 }
 
@@ -58,8 +90,9 @@ function reset(whose) {
 }
 
 export async function draw(query, current) {
-  const [found, also] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset ? null : forPerson(query.id)]);
+  const [found, also, others] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset ? null : forPerson(query.id), get("people", NAMED)]);
   if (!current()) return;
+  named = others.people;
   const person = found.person;
   reset(person.id);
   const choices = () => offer(person, choices);
@@ -70,7 +103,7 @@ export async function draw(query, current) {
   const to = (next) => app.go(`person/${person.id}`, next);
   return [
     el("h1", {}, label(person)),
-    el("p", { class: "dim" }, [t("%(faces)s in %(photos)s", { faces: counted.faces(person.faces), photos: counted.photos(person.photos) }), t("%(share)s sure", { share: percent(person.sure) }), person.id, ...(person.ignored ? [t("ignored")] : [])].join(", ")),
+    el("p", { class: "dim", title: t("%(share)s sure", { share: percent(person.sure) }) }, [t("%(faces)s in %(photos)s", { faces: counted.faces(person.faces), photos: counted.photos(person.photos) }), person.id, ...(person.ignored ? [tp("person", "ignored")] : [])].join(", ")),
     el(
       "div", { class: "filters" }, el("label", {}, el("span", {}, t("Name")), nameField(person, "person-name")),
       choice(t("Order"), "order", [["", t("surest first")], ["unsure", t("least sure first")]], query.order, (order) => to({ order })), away,
@@ -84,14 +117,15 @@ export async function draw(query, current) {
 }
 
 async function drawAlone(page, title, text, query, current) {
-  const found = await get(page, { ...query, limit: LIMIT });
+  const [found, others] = await Promise.all([get(page, { ...query, limit: LIMIT }), get("people", NAMED)]);
   if (!current()) return;
+  named = others.people;
   reset(page);
   const choices = () => offer(null, choices);
   choices();
   return [
     el("h1", {}, title),
-    el("p", { class: "dim" }, text(found.total)),
+    el("p", { class: "dim" }, found.total ? text(found.total) : t("There are none.")),
     found.total ? allButton() : null,
     el("ul", { class: "tiles", "aria-label": title }, ...found.faces.map((face) => tile(face, found.faces, null, choices))),
     pager(query, found.total, LIMIT, (next) => app.go(page, next)),

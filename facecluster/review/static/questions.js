@@ -21,11 +21,10 @@ function side(found, more) {
     el("a", { href: `#/photo/${face.id}`, "aria-label": t("The whole photo %(photo)s", { photo: face.photo }), key: `photo-${face.id}` }, crop(face.id, 224)),
     el(
       "figcaption", {}, el("strong", {}, person ? label(person) : tp("face", "Unknown")),
-      el("span", { class: "dim" }, person ? counted.faces(person.faces) : t("a single face")),
-      el("span", { class: "dim cut", title: face.uri }, [face.photo, day(face.taken)].filter(Boolean).join(" · ")),
+      el("span", { class: "dim cut", title: face.uri }, [person ? counted.faces(person.faces) : t("a single face"), day(face.taken) || face.photo].filter(Boolean).join(" · ")),
     ),
-    el("div", { class: "row" }, ...aside(() => [face.id]).map((button) => { button.dataset.key += `-${face.id}`; button.className = "small"; return button; })),
     others.length ? el("div", { class: "others", role: "img", "aria-label": more }, ...others.map((id) => crop(id, 56))) : null,
+    el("div", { class: "row aside" }, ...aside(() => [face.id]).map((button) => { button.dataset.key += `-${face.id}`; button.className = "small"; return button; })),
   );
 }
 
