@@ -42,8 +42,8 @@ class CurrentPeople:
     def find(self, text: str) -> int:
         """Index of the person that `text` means, as `find_person` says. Raises InputError if no person or several people match."""
         people = self.people
-        numbers = range(len(people.person_ids)) if self.by_number else ()
-        return find_person(text, people.person_ids, people.names, people.former, self._group_of_face, numbers=numbers)
+        identities = range(len(people.person_ids)) if self.by_number else ()
+        return find_person(text, people.person_ids, people.names, people.former, self._group_of_face, identities=identities)
 
     def find_rows(self, face_id: str) -> list[int]:
         """Rows of a face, also by a face_id from before its photo was edited: several if copies of the photo were."""

@@ -46,7 +46,7 @@ def paginate(data: ReportData) -> Pagination:
     face = data.crops.size * 4 // 3 + FACE_BYTES
     nobody = _pages("nobody/nobody", data.nobody, face[data.nobody], MAX_FACES)
     unclear = _pages("unclear/unclear", data.unclear, face[data.unclear], MAX_FACES)
-    people = [_pages(f"people/person-{p.identity:05d}", p.rows, face[p.rows], MAX_FACES) for p in data.people]
+    people = [_pages(f"people/person-{p.number:05d}", p.rows, face[p.rows], MAX_FACES) for p in data.people]
     photos = _pages("photos/photos", np.arange(len(data.photos)), photo_bytes(data), MAX_PHOTOS)
     cards = np.array([face[p.best_face] for p in data.people], np.int64)
     failed = np.array([200 + 2 * len(uri) + 2 * len(why) for uri, why in data.failed], np.int64)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import StoreError, shell
 from facecluster.people import read_unclear
+from facecluster.people.find_person import number_of
 from facecluster.photos.places import current_photos
 from facecluster.report.photos import Photos, iso_date
 from facecluster.store import FACES, IDENTITIES, Store, in_schema
@@ -88,7 +89,12 @@ class Person:
     @property
     def label(self) -> str:
         """The name, or "Person" and the number."""
-        return self.name or f"Person {self.identity}"
+        return self.name or f"Person {self.number}"
+
+    @property
+    def number(self) -> int:
+        """By which the person is called in this run, from 1."""
+        return number_of(self.identity)
 
 
 @dataclass(frozen=True, slots=True)
