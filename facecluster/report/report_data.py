@@ -60,6 +60,7 @@ class PersonInfo:
     name: str = ""  # given by the user
     person_id: str = ""  # lasting
     ignored: bool = False  # by the user
+    born: str = ""  # ISO 8601; '' = not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Person:
     last_date: str
     person_id: str = ""  # lasting; '' if the grouping has none
     ignored: bool = False  # by the user: listed separately
+    born: str = ""  # ISO 8601; '' = not known
 
     @property
     def label(self) -> str:
@@ -114,6 +116,10 @@ class ReportData:
     nobody: NDArray[np.int64]  # numbers of the faces of nobody that can be recognised, by falling quality
     unclear: NDArray[np.int64]  # numbers of the faces of nobody that can not, by falling recognisability
     failed: list[tuple[str, str]]  # (uri, reason), of files that are there
+
+    def by_date(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of faces by the date of their photos; those of one moment, and those without a date at the end, stay in their order."""
+        return np.asarray(rows[np.argsort(self.photos.taken[self.photo[rows]], kind="stable")], dtype=np.int64)
 
     @property
     def copies(self) -> int:
@@ -214,6 +220,7 @@ def _people(
                 last_date=iso_date(known[-1]) if len(known) else "",
                 person_id=info.person_id,
                 ignored=info.ignored,
+                born=info.born,
             )
         )
     return sorted(people, key=lambda p: (p.ignored, -len(p.rows), p.identity))

@@ -171,7 +171,7 @@ def test_folders(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     assert done["files"] == plan["files"] and done["written"] == len(done["files"]) == 7
     there = {p.relative_to(out).as_posix() for p in out.rglob("*.jpg")} | {"README.md"}
     assert there == set(done["files"])
-    assert there - {"README.md"} == {f"person 000{i + 1}/{n}" for i in (0, 1) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
+    assert there - {"README.md"} == {f"person 000{i}/{n}" for i in (1, 2) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
     assert run("export", store.url, "--format", "folders", "-o", out)["written"] == 0
 
 
