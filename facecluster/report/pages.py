@@ -142,7 +142,9 @@ class PageWriter:
         shapes = Shapes()
         photos = zip(page.items.tolist(), self.data.photos.some(page.items), strict=True)
         made = [(photo.taken_at, self.tiles.large(i, photo, shapes, self._crop)) for i, photo in photos]
-        return {"months": list(parts(made, 7)), "shapes": shapes}
+        for month in parts(made, 7):
+            month.items[0]["month"] = month.month  # the first of a month says which it is
+        return {"parts_by_year": list(parts(made, 4)), "shapes": shapes}
 
     def _photo_years(self) -> list[tuple[int, str]]:
         """The years of the photos, and where each begins."""

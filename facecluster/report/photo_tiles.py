@@ -19,7 +19,7 @@ from facecluster.report.pagination import PAGE_BYTES, Pagination
 from facecluster.report.photos import MAX_URIS, Photo
 from facecluster.report.report_data import Person, ReportData
 
-SHAPES = 0.4, 3.5  # width over height: of a tile at least and at most; others are cut at their sides
+SHAPES = 0.25, 6.0  # width over height: of a tile at least and at most; others are cut at their sides
 _SQUARE = 1.333  # of a photo of unknown size
 
 
@@ -82,7 +82,7 @@ class PhotoTiles:
             "index": index, "photo": photo, "url": urls[0] if urls and sized and not photo.video else None,
             "video": urls[0] if urls and photo.video else None, "name": self.link(index)["name"], "uris": photo.uris[:MAX_URIS],
             "more": max(len(photo.uris) - MAX_URIS, 0), "faces": faces, "font": round(max(photo.width, photo.height, 1) / 24, 1),
-            "shape": shapes.of(photo.width, photo.height),
+            "shape": shapes.of(photo.width, photo.height), "month": 0,
         }  # fmt: skip
 
     def _face_box(self, row: int, photo: Photo, crop: str | None) -> dict[str, Any]:

@@ -57,8 +57,8 @@ def test_rows_are_justified_and_keep_the_shapes(browser: Any, report: Path, widt
     for tiles in rows.values():
         heights = [tile[5] for tile in tiles]
         assert max(heights) - min(heights) < 1.5  # one height in a row
-    for _, _, _, _, w, h in browser.execute_script(RECTS):
-        assert min(abs(w / h - a / b) for a, b in SIZES) < 0.02
+    for (_, _, _, _, w, h), (a, b) in zip(browser.execute_script(RECTS), SIZES, strict=True):
+        assert w / h == pytest.approx(a / b, abs=0.02)
     full = [tiles for tiles in rows.values() if abs(tiles[-1][3] - inner) < 2]
     assert len(full) >= len(rows) - 2  # all but the last row of each month reach the right side
     assert browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
@@ -105,7 +105,7 @@ def test_the_years_of_a_person(browser: Any, report: Path) -> None:  # noqa: F81
     shot(browser, "person-years")
     labels = [e.get_attribute("aria-label") for e in browser.find_elements("css selector", ".years a")]
     assert labels == ["2012: 6 faces, 16 months", "2015: 3 faces, 4 years"]
-    browser.find_element("css selector", ".years a:last-of-type .all").click()
+    browser.find_element("css selector", ".years a:last-of-type .bar").click()
     assert browser.current_url.endswith("#y2015")
     top = browser.execute_script("return document.getElementById('y2015').getBoundingClientRect().top")
     assert top < browser.execute_script("return innerHeight")

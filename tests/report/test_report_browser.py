@@ -200,7 +200,8 @@ def test_search_and_order(browser: Any, report: Path) -> None:
 
 def test_the_search_leaves_nothing_over(browser: Any, report: Path) -> None:
     open_page(browser, report / "index.html")
-    look = "return [...document.querySelectorAll('main *')].filter((e) => e.getClientRects().length && e.id !== 'filter').map((e) => e.outerHTML)"
+    parts = "[...document.querySelectorAll('main *')].filter((e) => e.getClientRects().length && e.id !== 'filter')"
+    look = f"return {parts}.map((e) => e.outerHTML)"
     before = browser.execute_script(look)
     box = browser.find_element("id", "filter")
     for typed in ("zoe", "person 1", "nobody of this name"):
