@@ -26,6 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from facecluster.decisions import journal_objects
+from facecluster.decisions.birth import is_birth
 from facecluster.errors import InputError, StoreError
 from facecluster.permissions import private_opener
 from facecluster.store import Store
@@ -38,7 +39,8 @@ LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)  # what a line of any content raises
 ASIDE = ("not-a-face", "too-unclear", "ignore-face")  # acts about single faces, which are nobody's from then on
 DRAW = "draw"  # the act by which the user draws the box of a face that the detector missed
-ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", *ASIDE, DRAW, "undo")
+BORN = "born"  # the act that says when a person was born
+ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", BORN, *ASIDE, DRAW, "undo")
 _NAMED = ("name", "not-named")  # acts with a name
 
 Box = tuple[float, float, float, float]
@@ -52,6 +54,7 @@ class Decision:
     faces: tuple[str, ...] = ()  # face_ids; for a person the faces of highest probability first
     others: tuple[str, ...] = ()  # merge: faces of the other person; split: faces of the person who keeps the id
     name: str | None = None  # act "name": the name; '' removes it. "not-named": the name that is not theirs
+    date: str | None = None  # act "born": the date of birth, ISO 8601; '': it is not known any more
     origin: str | None = None  # what made the decision, if not the user: "known" = pictures of known people
     person: str | None = None  # lasting id of the person that `faces` belong to; split: that `others` belong to
     replaces: tuple[str, ...] = ()  # ids of earlier decisions that this one replaces, with all that those replaced
@@ -65,7 +68,7 @@ class Decision:
 
     def to_line(self) -> str:
         """The decision as JSON on one line, empty fields left out."""
-        named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "person", "of", "batch", "origin")}
+        named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "date", "person", "of", "batch", "origin")}
         lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
         more = (*lists.items(), ("keeps", self.keeps), ("batch_size", self.batch_size), ("boxes", boxes))
@@ -150,7 +153,7 @@ def parse(row: Any) -> Decision:
     """The decision in a line's JSON. Raises one of _UNREADABLE."""
     if row["act"] not in ACTS:
         raise ValueError(f"unknown act {row['act']!r}")
-    texts = {k: row.get(k) for k in ("name", "person", "of", "batch", "origin")}
+    texts = {k: row.get(k) for k in ("name", "date", "person", "of", "batch", "origin")}
     lists = {k: row.get(k, []) for k in ("faces", "others", "replaces")}
     wrong = [k for k, v in texts.items() if not isinstance(v, str | None)]
     wrong += [k for k, v in lists.items() if not isinstance(v, list) or not all(isinstance(i, str) for i in v)]
@@ -164,8 +167,9 @@ def parse(row: Any) -> Decision:
             raise ValueError(f"{box!r} is no box")
         boxes[face] = (x, y, w, h)
     need = texts["of"] is not None if row["act"] == "undo" else row["act"] not in _NAMED or texts["name"] is not None
+    need = need and (row["act"] != BORN or (texts["date"] is not None and is_birth(texts["date"])))
     if not need or (row["act"] != "undo" and not lists["faces"]):
-        raise ValueError(f"{row['act']!r} without its faces, name or target")
+        raise ValueError(f"{row['act']!r} without its faces, name, date or target")
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
     size = row.get("batch_size", 0)
     found |= {"keeps": row.get("keeps") is True, "batch_size": size if isinstance(size, int) else 0, "boxes": boxes}

@@ -1,4 +1,5 @@
-"""The histogram of group sizes: how many people have how many faces, in classes that double (a logarithmic axis)."""
+"""Bars: the years of a person; and the histogram of group sizes, how many people have how many faces, in classes that double (a logarithmic
+axis)."""
 
 from __future__ import annotations
 
@@ -24,6 +25,32 @@ class Bar:
     y: float
     width: float
     height: float
+
+
+STRIP, STRIP_WIDTH = 56, 30  # px: height of the bars of years, and width of a year
+
+
+@dataclass(frozen=True, slots=True)
+class Year:
+    """A year in a person's timeline, and its bar in px."""
+
+    year: int
+    count: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def timeline(years: NDArray[np.integer]) -> list[Year]:
+    """Bars of the years from the first to the last (n,), 0 = unknown; a year without anything has no bar. At most 120 years."""
+    known, counts = np.unique(years[years > 0], return_counts=True)
+    most, found = max(counts.tolist(), default=1), []
+    for year, count in zip(known.tolist(), counts.tolist(), strict=True):
+        place = min(year - int(known[0]), 119)
+        height = max(3.0, STRIP * count / most)
+        found.append(Year(year, count, place * STRIP_WIDTH + 2.0, round(STRIP - height, 1), STRIP_WIDTH - 4.0, round(height, 1)))
+    return found
 
 
 def size_classes(sizes: NDArray[np.integer]) -> list[tuple[int, int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.uncertainty import Uncertainty, assess_store
 from facecluster.language import ENGLISH, Language
 from facecluster.models.registry import card_of
-from facecluster.people import People, current_run, people_with_current_names
+from facecluster.people import People, current_run, read_current_people
 from facecluster.people.unchanged import state_of
 from facecluster.photos.gone import GoneFolder
 from facecluster.report.hide_faces import Faces
@@ -63,9 +63,9 @@ def write_run_report(
     if made_from and (summary := current_summary(target, made_from)) is not None:
         return summary
     run = current_run(store)
-    known = people_with_current_names(store) if run is not None and identities == run.identities else None
+    known = read_current_people(store)[0] if run is not None and identities == run.identities else None
     to_check = people_to_check(store, identities, model)
-    people = _person_infos(known[0]) if known else None
+    people = _person_infos(known.people, known.births) if known else None
     return write_report(
         store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from, faces=faces, language=language
     )  # fmt: skip
@@ -99,6 +99,6 @@ def people_to_check(store: Store, identities: str, model: str, top: int = 12) ->
     return [s for s in rows if s.purity * s.completeness < _RIGHT]
 
 
-def _person_infos(people: People) -> dict[int, PersonInfo]:
+def _person_infos(people: People, births: Mapping[int, str] = {}) -> dict[int, PersonInfo]:  # noqa: B006  only read
     rows = zip(people.names, people.person_ids, people.ignored, strict=True)
-    return {i: PersonInfo(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
+    return {i: PersonInfo(name or "", person, ignored, births.get(i, "")) for i, (name, person, ignored) in enumerate(rows)}

@@ -56,7 +56,7 @@ def write_report(
         store: where the tables are.
         identities: the table with the grouping, for instance "identities/bundled".
         out: a local folder: new, empty, or an older report, which is replaced (files in it that are not part of the report are kept).
-        names: names of people by identity; people without one are called "Person 0", "Person 1", ...
+        names: names of people by identity; people without one are called "Person 1", "Person 2", ...
         people: instead of `names`: names with lasting ids and whether the person is ignored.
         to_check: people to check first, in this order; shown above the others.
         created: the time written in the report; now if None.

@@ -193,7 +193,7 @@ def people(store: Any, out: Path) -> None:
     from facecluster.people import read_current_people
 
     known, _, notes = read_current_people(store)
-    asked = [known.find("Person 3"), known.find(known.people.person_ids[-1])]
+    asked = [known.find("Person 4"), known.find(known.people.person_ids[-1])]
     said = [known.merge(*asked), known.ignore(asked[0]), known.link("same", [known.faces.ids[0], known.faces.ids[-1]])]
     (out / "people.json").write_text(json.dumps([notes, [repr(d) for d in said]]))
 
