@@ -17,8 +17,10 @@ from facecluster.cli.options import model_of_run_option
     "--faces", type=click.Choice(["show", "blur", "none"]), show_default="as in the report that is there, at first show",
     help="Show faces as they are, blurred beyond recognition, or not at all. But for 'show' the report shows no photos either.",
 )  # fmt: skip
+@click.option("--explain", is_flag=True, help="On the page of each person, show where the model looks on the surest faces. A report that "
+              "is written later without --explain has no such pictures.")
 @handle_errors
-def command(store: str, model: str | None, out: str | None, faces: str | None) -> None:
+def command(store: str, model: str | None, out: str | None, faces: str | None, explain: bool) -> None:
     """Write the report of STORE: pages to look at, faces.csv, people.csv, summary.json, Parquet.
 
     Names, dates and paths stand in it, whatever --faces says: think before you pass it on.
@@ -30,4 +32,4 @@ def command(store: str, model: str | None, out: str | None, faces: str | None) -
 
     place = Store(store)
     place.check()
-    jobs.report(store, results.identity_table(place, model), out, model or "bundled", faces=faces)
+    jobs.report(store, results.identity_table(place, model), out, model or "bundled", faces=faces, explain=explain)

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from facecluster.report import plot, text
+from facecluster.report.face_notes import FaceNotes
 from facecluster.report.hide_faces import Faces, shown
 from facecluster.report.pagination import PAGE_BYTES, Page, Pagination
 from facecluster.report.photos import MAX_URIS, Photo
@@ -40,10 +41,10 @@ class PageWriter:
 
     def __init__(
         self, data: ReportData, pagination: Pagination, counts: dict[str, int], created: str, to_check: Sequence[PersonToCheck] = (),
-        faces: Faces = Faces.SHOW,
+        faces: Faces = Faces.SHOW, notes: FaceNotes | None = None,
     ) -> None:  # fmt: skip
         self.data, self.pagination, self.counts, self.to_check = data, pagination, counts, to_check
-        self.faces = faces
+        self.faces, self.notes = faces, notes or FaceNotes(data)
         self.person = {p.identity: p for p in data.people}
         self.first_page = {p.identity: pages[0].path for p, pages in zip(data.people, pagination.people, strict=True)}
         self.env = jinja2.Environment(
@@ -77,7 +78,8 @@ class PageWriter:
             yield self._page("index.html", every.index, n, **self._index(page, n))
         for person, pages in zip(data.people, every.people, strict=True):
             for n, page in enumerate(pages):
-                yield self._page("person.html", pages, n, person=person, **self._faces(page.items))
+                looks = self._looks(page.items) if n == 0 else []
+                yield self._page("person.html", pages, n, person=person, looks=looks, **self._faces(page.items))
         for n, page in enumerate(every.nobody):
             yield self._page("nobody.html", every.nobody, n, unclear=False, **self._faces(page.items))
         for n, page in enumerate(every.unclear):
@@ -118,6 +120,10 @@ class PageWriter:
     def _crop(self, row: int) -> str | None:
         return None if self.faces is Faces.NONE else image_data_url(shown(self.data.crops[row], self.faces))
 
+    def _looks(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Pictures of where the model looks on the first of these faces; if they were asked for."""
+        return [{"row": row, "url": image_data_url(picture)} for row, picture in self.notes.looks(rows)]
+
     def _faces(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         faces = [self._face(int(row)) for row in rows]
         photos = [self._photo_link(int(i)) for i in np.unique(self.data.photo[rows])]
@@ -131,6 +137,7 @@ class PageWriter:
             "probability": float(data.probability[row]),
             "quality": float(data.quality[row]),
             "photo": self._photo_link(int(data.photo[row])),
+            "notes": self.notes.of(row),
         }
 
     def _photo_link(self, index: int) -> dict[str, str]:

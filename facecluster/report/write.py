@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from facecluster.report.face_notes import FaceNotes, Look
 from facecluster.report.hide_faces import Faces
 from facecluster.report.pages import PageWriter
 from facecluster.report.pagination import paginate
@@ -47,6 +48,7 @@ def write_report(
     progress: Callable[[int, int], None] | None = None,
     made_from: str = "",
     faces: Faces = Faces.SHOW,
+    look: Look | None = None,
 ) -> Summary:
     """Write the report of a store: pages that open from disk without a network, and tables.
 
@@ -61,6 +63,7 @@ def write_report(
         progress: called with (pages written, all pages) after each page.
         made_from: a hash of what the report shows; kept in it, for `current_summary`.
         faces: how faces are shown. Blurred or left out, photos are not shown either.
+        look: makes pictures of where the model looks, for the surest faces of each person; None: there are none.
 
     Raises:
         InputError: `out` contains other files or can't be written, or another run writes there.
@@ -74,7 +77,8 @@ def write_report(
             data = read_report_data(store, identities, infos, spool)
             pagination = paginate(data)
             counts = _counts(data) | {"pages": len(pagination)}
-            pages = PageWriter(data, pagination, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), to_check, faces)
+            notes = FaceNotes(data, store, look) if faces is Faces.SHOW else None
+            pages = PageWriter(data, pagination, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), to_check, faces, notes)
             for done, _ in enumerate(pages.write(folder), start=1):
                 if progress is not None:
                     progress(done, len(pagination))

@@ -19,6 +19,15 @@
     reverse.textContent = least ? "Surest first" : "Least sure first";
   });
 
+  const only = by("only");
+  const choose = () => {
+    for (const tile of document.querySelectorAll("[data-words]")) tile.hidden = Boolean(only.value) && !tile.dataset.words.split("\n").includes(only.value);
+  };
+  if (only) {
+    only.addEventListener("change", choose);
+    choose(); // a browser that goes back keeps what was chosen
+  }
+
   const filter = by("filter");
   if (!filter) return;
   const cards = [...document.querySelectorAll(".cards > li")];

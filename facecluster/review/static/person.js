@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { allButton, app, aside, choice, count, crop, el, label, moveTo, nameField, pager, percent, tick, tray } from "./parts.js";
 import { forgetting } from "./forget.js";
+import { turn } from "./looks.js";
 import { forPerson } from "./suggestions.js";
 
 const LIMIT = 100;
@@ -16,16 +17,13 @@ function tile(face, faces, person, choices) {
     choices();
   });
   const not = () => app.act({ act: "split", person: person.id, faces: [face.id] }, `Not ${label(person)}`).then(() => { selected.delete(face.id); choices(); });
-  const look = ({ target }) => {
-    const on = target.getAttribute("aria-pressed") !== "true";
-    target.setAttribute("aria-pressed", on);
-    target.closest("li").querySelector("img").src = `/${on ? "look" : "crop"}/${encodeURIComponent(face.id)}`;
-  };
+  const look = ({ target }) => turn(target, target.closest("li").querySelector("img"), face.id);
   return el(
     "li", { class: "face", "data-id": face.id, "data-face": face.id },
     el("label", {}, crop(face.id), box),
     el("a", { class: "dim cut", title: face.uri, href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `The whole photo ${face.photo}` }, face.photo || "unknown photo"),
     el("p", { class: "dim" }, [person ? `${percent(face.sure)} sure` : "", face.taken].filter(Boolean).join(" · ")),
+    face.words.length ? el("p", { class: "dim" }, face.words.join(", ")) : null,
     person ? el("button", { type: "button", class: "small", key: `not-${face.id}`, "aria-label": `The face in ${face.photo} is not ${label(person)}`, onclick: not }, "Not this person") : null,
     el("button", { type: "button", class: "small", key: `look-${face.id}`, "aria-pressed": "false", "aria-label": `Where the model looks on the face in ${face.photo}`, onclick: look }, "Where the model looks"),
   );
