@@ -129,14 +129,15 @@ def say_gone(store: str) -> list[GoneFolder]:
 
 def report(
     store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None,
-    written_with_run: bool = False, faces: str | None = None, explain: bool = False,
+    written_with_run: bool = False, faces: str | None = None, explain: str | None = None,
 ) -> str:  # fmt: skip
     """Write the report of a table of identities, and print where it is; returns the path of its first page.
 
     With `written_with_run` an encrypted store gets none, and that is printed.
-    With `explain`, pages of people show where the model looks on some of their faces.
+    With `explain`, a model, pages of people show where it looks on some of their faces.
     With `gone`, which says what is gone of the store, a report that is up to date stays as it is.
     """
+    from facecluster.explain.small_pictures import SmallPictures
     from facecluster.report.hide_faces import Faces
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
@@ -145,11 +146,8 @@ def report(
     if out is None and written_with_run and Store(store).cipher is not None:
         click.echo(f"no report, since the store is encrypted: 'facecluster report {shell(store)} --out DIR' writes one that is not")
         return ""
-    how, look = None if faces is None else Faces(faces), None
-    if explain:
-        from facecluster.explain import SmallPictures
-
-        look = SmallPictures(model)
+    how = None if faces is None else Faces(faces)
+    look = None if explain is None else SmallPictures(explain)
     with open_progress_bar("report pages") as progress:
         summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone, faces=how, look=look)
     remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))

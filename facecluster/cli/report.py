@@ -17,8 +17,8 @@ from facecluster.cli.options import model_of_run_option
     "--faces", type=click.Choice(["show", "blur", "none"]), show_default="as in the report that is there, at first show",
     help="Show faces as they are, blurred beyond recognition, or not at all. But for 'show' the report shows no photos either.",
 )  # fmt: skip
-@click.option("--explain", is_flag=True, help="On the page of each person, show where the model looks on the surest faces. A report that "
-              "is written later without --explain has no such pictures.")
+@click.option("--explain", is_flag=True, help="On the page of each person, show where the model looks on the surest six faces. A "
+              "report that is written later without --explain has no such pictures.")
 @handle_errors
 def command(store: str, model: str | None, out: str | None, faces: str | None, explain: bool) -> None:
     """Write the report of STORE: pages to look at, faces.csv, people.csv, summary.json, Parquet.
@@ -28,8 +28,11 @@ def command(store: str, model: str | None, out: str | None, faces: str | None, e
     \b
     Example: facecluster report ~/people
     """
+    from facecluster.people import current_run
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    jobs.report(store, results.identity_table(place, model), out, model or "bundled", faces=faces, explain=explain)
+    run = current_run(place) if explain else None
+    looking = (model or (run.model if run is not None else "bundled")) if explain else None
+    jobs.report(store, results.identity_table(place, model), out, model or "bundled", faces=faces, explain=looking)

@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, default=DATA / "teachers" / "mobilefacenet.onnx")
     parser.add_argument("--ask", action="store_true", help="ask the teacher about the faces to learn from, too")
     parser.add_argument("--work", type=Path, required=True, help="folder for the teacher's vectors and the weights")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7, help="of the speed measurement; 0 leaves speed and memory out")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "attention.json")

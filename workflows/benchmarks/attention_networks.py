@@ -1,6 +1,6 @@
 """A small family of embedders in which one thing differs: the form of attention, the tokens, or how a face becomes tokens.
 
-As the bundled embedder, smaller: a convolutional stem, 3 blocks of 128 channels with two heads of attention, a head of 256 face parts.
+As the bundled embedder, much smaller: a convolutional stem, two blocks of 64 channels with one head of attention, 128 face parts.
 The family has a 14x14 grid of tokens (8x8 px each), so that cheaper attention has something to save; the bundled embedder has 7x7.
 """
 
@@ -18,8 +18,8 @@ from facecluster.models.attention import SelfAttention
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import fold_batch_norm
 
-WIDTH, PARTS, DIM = 128, 256, 128
-PRUNE_AFTER = 1  # blocks, of 3
+WIDTH, HEADS, DEPTH, PARTS, DIM = 64, 1, 2, 128, 128
+PRUNE_AFTER = 1  # blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Variant:
     says: str
     forms: tuple[Form, ...] = (plain,)  # of the blocks, in turn
     side: int = 14  # tokens a side
-    depth: int = 3
+    depth: int = DEPTH
     keep: int | None = None  # tokens after block PRUNE_AFTER
     patches: bool = False  # 8x8 px projected to a token, instead of the stem
     seed: int = 0
@@ -48,7 +48,7 @@ VARIANTS: Mapping[str, Variant] = {
     "windowed, shifted": Variant(says="windows of 7x7 tokens; those of the second block shifted by 3", forms=(windowed(7), windowed(7, 3))),
     "49 tokens, seed 1": Variant(says="other first weights and batches: how far chance goes", side=7, seed=1),
     "49 tokens, seed 2": Variant(says="other first weights and batches: how far chance goes", side=7, seed=2),
-    "patches, 5 blocks": Variant(says="8x8 px projected to a token, two blocks more", patches=True, depth=5),
+    "patches, 4 blocks": Variant(says="8x8 px projected to a token, two blocks more", patches=True, depth=4),
 }
 
 
@@ -68,7 +68,7 @@ class Member(AttentionEmbedder):
 
     def __init__(self, variant: Variant) -> None:
         torch.manual_seed(variant.seed)
-        super().__init__(dim=DIM, width=WIDTH, depth=variant.depth, heads=2, mlp_ratio=3, parts=PARTS, inner=(32, 0, 0))
+        super().__init__(dim=DIM, width=WIDTH, depth=variant.depth, heads=HEADS, mlp_ratio=3, parts=PARTS, inner=(0, 0, 0))
         self.keep = variant.keep
         if variant.patches:
             self.stem, self.tokens = nn.Sequential(), nn.Conv2d(3, WIDTH, 8, 8)
@@ -78,7 +78,7 @@ class Member(AttentionEmbedder):
         self.position = nn.Parameter(torch.randn(1, count, WIDTH) * 0.02)
         self.place = nn.Parameter(torch.randn(count, PARTS) * count**-0.5)
         for i, block in enumerate(self.blocks):
-            other = FormAttention(WIDTH, 2, variant.forms[i % len(variant.forms)])
+            other = FormAttention(WIDTH, HEADS, variant.forms[i % len(variant.forms)])
             other.load_state_dict(block.attention.state_dict())  # type: ignore[union-attr]
             block.attention = other  # type: ignore[assignment]
 
