@@ -26,7 +26,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).
 import torch  # noqa: E402
 from attention_forms import fused, plain  # noqa: E402
 from attention_networks import VARIANTS, Member, Variant, deployed  # noqa: E402
-from attention_speed import INT8, alone_memory, alone_speed, family_memory, family_speed, in_int8  # noqa: E402
+from attention_speed import INT8, alone_speed, family_speed, in_int8, memory  # noqa: E402
 from attention_training import judged, labelled, train, training_speed  # noqa: E402
 from embedder import accuracy, machine  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -114,7 +114,7 @@ def main() -> None:
     if options.rounds:
         result["faces_per_second"], result["alone_microseconds_a_face"] = family_speed(options.rounds), alone_speed(options.rounds)
         result["training_faces_per_second"] = training_speed(options.batch, options.rounds)
-        result["memory_mb"], result["alone_memory_mb"] = family_memory(), alone_memory()
+        result |= memory()
     result["machine"] = machine(1)
     save(options.out, result)
     print(json.dumps(result, indent=2))

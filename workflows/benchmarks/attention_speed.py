@@ -1,11 +1,11 @@
 """Processor time and memory of the family's forward passes, and of attention alone, in turns.
 
-    python attention_speed.py NAME BATCH      (of a variant, or FORM TOKENS after --alone) writes how far memory rises, in MB
+    python attention_speed.py      writes how far memory rises, in MB
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -98,24 +98,14 @@ def alone_speed(rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-def memory(*words: str) -> float:
-    """MB by which a pass raises a fresh process's memory at most (Linux). Large arrays go back to the system when they are freed."""
+def memory() -> dict[str, dict[str, dict[str, float]]]:
+    """MB by which passes of the family and attention alone (8 faces, bfloat16) raise memory at most (Linux).
+
+    Measured in a process of its own, where arrays of 4 kB and more go back to the system when they are freed.
+    """
     settings = {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_TRIM_THRESHOLD_": "4096", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), *words], env=os.environ | settings, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
-
-
-def family_memory() -> dict[str, dict[str, float]]:
-    """MB of a forward pass of each variant."""
-    names = [*(n for n, v in VARIANTS.items() if not v.seed), *(INT8 if is_supported() else ())]
-    return {name: {f"batch {batch}": memory(name, str(batch)) for batch in BATCHES} for name in names}
-
-
-def alone_memory() -> dict[str, dict[str, float]]:
-    """MB of attention alone, 8 faces in bfloat16."""
-    return {f"{tokens} tokens": {name: memory("--alone", name, str(tokens)) for name in FORMS} for tokens in TOKENS}
+    done = subprocess.run([sys.executable, str(Path(__file__).resolve())], env=os.environ | settings, stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(done.stdout))
 
 
 def _status(field: str) -> float:
@@ -134,18 +124,15 @@ def _rise(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("name")
-    parser.add_argument("count", type=int)
-    parser.add_argument("--alone", action="store_true")
-    options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.alone:
-        parts = _qkv(options.count, torch.bfloat16)
-        print(_rise(lambda: FORMS[options.name](*parts)))
-    else:
-        run, faces = run_of(options.name), noise(options.count)
-        print(_rise(lambda: run(faces)))
+    family: dict[str, dict[str, float]] = {}
+    for name, run in runs().items():
+        family[name] = {f"batch {batch}": _rise(partial(run, noise(batch))) for batch in BATCHES}
+    alone: dict[str, dict[str, float]] = {}
+    for tokens in TOKENS:
+        parts = _qkv(tokens, torch.bfloat16)
+        alone[f"{tokens} tokens"] = {name: _rise(partial(form, *parts)) for name, form in FORMS.items()}
+    print(json.dumps({"memory_mb": family, "alone_memory_mb": alone}))
 
 
 if __name__ == "__main__":
