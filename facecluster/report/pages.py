@@ -23,6 +23,7 @@ from facecluster.language.script import language_script
 from facecluster.language.templates import environment
 from facecluster.report import plot, text
 from facecluster.report.dates import MONTHS, age, ages, parts
+from facecluster.report.face_notes import FaceNotes
 from facecluster.report.hide_faces import Faces, shown
 from facecluster.report.pagination import Page, Pagination
 from facecluster.report.photo_tiles import PhotoTiles, Shapes
@@ -44,10 +45,10 @@ class PageWriter:
 
     def __init__(
         self, data: ReportData, pagination: Pagination, counts: dict[str, int], created: str, to_check: Sequence[PersonToCheck] = (),
-        faces: Faces = Faces.SHOW, language: Language = ENGLISH,
+        faces: Faces = Faces.SHOW, language: Language = ENGLISH, notes: FaceNotes | None = None,
     ) -> None:  # fmt: skip
         self.data, self.pagination, self.counts, self.to_check = data, pagination, counts, to_check
-        self.faces, self.language = faces, language
+        self.faces, self.language, self.notes = faces, language, notes or FaceNotes(data)
         self.person = {p.identity: p for p in data.people}
         self.tiles = PhotoTiles(data, pagination, self.person, faces, language)
         self.first_page = {p.identity: pages[0].path for p, pages in zip(data.people, pagination.people, strict=True)}
@@ -80,7 +81,8 @@ class PageWriter:
         for person, pages in zip(data.people, every.people, strict=True):
             years = self._years(person, pages)
             for n, page in enumerate(pages):
-                yield self._page("person.html", pages, n, person=person, years=years, plot=plot, **self._person(person, page))
+                looks = self._looks(person, page) if n == 0 else []
+                yield self._page("person.html", pages, n, person=person, years=years, plot=plot, looks=looks, **self._person(person, page))
         for n, page in enumerate(every.nobody):
             yield self._page("nobody.html", every.nobody, n, unclear=False, **self._faces(page.items))
         for n, page in enumerate(every.unclear):
@@ -142,7 +144,7 @@ class PageWriter:
         if not any(tile["url"] for tile in photos):
             shapes = Shapes()
         told = {part.year: ages(person.born, [face["photo"]["day"] for face in part.items], self.language) for part in years}
-        return {"parts": years, "ages": told, "photos": photos, "shapes": shapes}
+        return {"parts": years, "faces": faces, "ages": told, "photos": photos, "shapes": shapes}
 
     def _photos(self, page: Page) -> dict[str, Any]:
         """A page of photos by date."""
@@ -175,6 +177,15 @@ class PageWriter:
     def _crop(self, row: int) -> str | None:
         return None if self.faces is Faces.NONE else image_data_url(shown(self.data.crops[row], self.faces))
 
+    def _looks(self, person: Person, page: Page) -> list[dict[str, Any]]:
+        """Pictures of where the model looks on the surest faces of a person; if they were asked for."""
+        made = []
+        for row, picture in self.notes.looks(person.rows):
+            path = self.pagination.face_path[row]
+            href = f"{'' if path == page.path else path.rsplit('/', 1)[-1]}#face-{row}"
+            made.append({"href": href, "url": image_data_url(picture)})
+        return made
+
     def _faces(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         faces = [self._face(int(row)) for row in rows]
         photos = [self.tiles.link(int(i)) for i in np.unique(self.data.photo[rows])]
@@ -187,6 +198,7 @@ class PageWriter:
         return {
             "row": row, "crop": self._crop(row), "probability": float(data.probability[row]), "quality": float(data.quality[row]),
             "photo": photo, "age": age(person.born, photo["day"], self.language) if person else "",
+            "notes": self.notes.of(row, self.language),
         }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from facecluster.models.registry import card_of
 from facecluster.people import People, current_run, read_current_people
 from facecluster.people.unchanged import state_of
 from facecluster.photos.gone import GoneFolder
+from facecluster.report.face_notes import Look
 from facecluster.report.hide_faces import Faces
 from facecluster.report.report_data import PersonInfo, PersonToCheck
 from facecluster.report.report_folder import shown_faces
@@ -33,7 +35,7 @@ REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a st
 def write_run_report(
     store: Store, identities: str, out: str | None = None, *, model: str = "bundled",
     progress: Callable[[int, int], None] | None = None, gone: Iterable[GoneFolder] | None = None,
-    faces: Faces | None = None, language: Language = ENGLISH,
+    faces: Faces | None = None, language: Language = ENGLISH, look: Look | None = None,
 ) -> Summary:  # fmt: skip
     """Write the report of a table of identities.
 
@@ -45,10 +47,11 @@ def write_run_report(
         progress: called with (pages written, all pages) after each page.
         faces: how faces are shown: as they are, blurred, or not at all; None: as in the report that is replaced, at first as they are.
         language: of the pages.
+        look: makes pictures of where the model looks, for the surest faces of each person; None: there are none.
         gone: what is gone of the store now (`gone_folders`): a report that is up to date then stays as it is. None: it is written anew.
 
     Raises:
-        InputError: `out` contains other files or can't be written.
+        InputError: `out` contains other files or can't be written, or faces are hidden and `look` is given.
         StoreError: a table is missing or damaged.
     """
     store.check()
@@ -58,7 +61,13 @@ def write_run_report(
         refuse_inside(store, out)
     target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
     faces = _as_before(target) if faces is None else faces
-    shown = [identities, card_of(model), [] if gone is None else [folder.places for folder in gone], faces.value, language.tag]
+    if look is not None and faces is not Faces.SHOW:
+        raise InputError(
+            f"expected a report that shows faces, for pictures of where the model looks, found one in which they are hidden "
+            f"(--faces {faces.value}): leave out --explain, or give --faces show"
+        )
+    places = [] if gone is None else [folder.places for folder in gone]
+    shown = [identities, card_of(model), places, faces.value, look is not None, language.tag]
     made_from = "" if gone is None else state_of(store, shown)
     if made_from and (summary := current_summary(target, made_from)) is not None:
         return summary
@@ -66,9 +75,8 @@ def write_run_report(
     known = read_current_people(store)[0] if run is not None and identities == run.identities else None
     to_check = people_to_check(store, identities, model)
     people = _person_infos(known.people, known.births) if known else None
-    return write_report(
-        store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from, faces=faces, language=language
-    )  # fmt: skip
+    how: dict[str, Any] = {"progress": progress, "made_from": made_from, "faces": faces, "look": look, "language": language}
+    return write_report(store, identities, target, people=people, to_check=to_check, **how)
 
 
 def _as_before(target: str) -> Faces:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from facecluster.language import ENGLISH, Language
+from facecluster.report.face_notes import FaceNotes, Look
 from facecluster.report.hide_faces import Faces
 from facecluster.report.pages import PageWriter
 from facecluster.report.pagination import paginate
@@ -49,6 +50,7 @@ def write_report(
     made_from: str = "",
     faces: Faces = Faces.SHOW,
     language: Language = ENGLISH,
+    look: Look | None = None,
 ) -> Summary:
     """Write the report of a store: pages that open from disk without a network, and tables.
 
@@ -63,6 +65,7 @@ def write_report(
         progress: called with (pages written, all pages) after each page.
         made_from: a hash of what the report shows; kept in it, for `current_summary`.
         faces: how faces are shown. Blurred or left out, photos are not shown either.
+        look: makes pictures of where the model looks, for the surest faces of each person; None: there are none.
         language: of the pages; tables are the same in every language.
 
     Raises:
@@ -77,8 +80,9 @@ def write_report(
             data = read_report_data(store, identities, infos, spool)
             pagination = paginate(data)
             counts = _counts(data) | {"pages": len(pagination)}
+            notes = FaceNotes(data, store, look) if faces is Faces.SHOW else None
             moment = when.strftime("%Y-%m-%d %H:%M %Z").strip()
-            pages = PageWriter(data, pagination, counts, moment, to_check, faces, language)
+            pages = PageWriter(data, pagination, counts, moment, to_check, faces, language, notes)
             for done, _ in enumerate(pages.write(folder), start=1):
                 if progress is not None:
                     progress(done, len(pagination))

@@ -258,7 +258,8 @@ def _card(view: PeopleView, number: int) -> Answer:
 def _face(view: PeopleView, row: int) -> Answer:
     name, uri, taken = view.run_data.details.photo_of(row)
     faces = view.current.faces
-    return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": one_line(uri), "taken": taken[:10]}
+    return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": one_line(uri), "taken": taken[:10],
+            "words": [one_line(word) for word in view.run_data.details.labels.words(row)]}  # fmt: skip
 
 
 def _side(view: PeopleView, row: int, *, more: bool) -> Answer:

@@ -39,7 +39,7 @@ STATIC = {
     "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
     "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
     "/history.js": "text/javascript", "/suggestions.js": "text/javascript", "/photo.js": "text/javascript",
-    "/forget.js": "text/javascript",
+    "/forget.js": "text/javascript", "/looks.js": "text/javascript",
     "/drawing.js": "text/javascript", "/regroup.js": "text/javascript",
 }  # fmt: skip
 _POLICY = (

@@ -45,6 +45,15 @@
     (step ? next.querySelector("a") : next).focus({ preventScroll: Boolean(step) });
   });
 
+  const only = by("only");
+  const choose = () => {
+    for (const tile of document.querySelectorAll("[data-words]")) tile.hidden = Boolean(only.value) && !tile.dataset.words.split("\n").includes(only.value);
+  };
+  if (only) {
+    only.addEventListener("change", choose);
+    choose(); // a browser that goes back keeps what was chosen
+  }
+
   const filter = by("filter");
   if (!filter) return;
   const cards = [...document.querySelectorAll(".cards > li")];

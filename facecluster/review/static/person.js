@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { allButton, app, aside, choice, counted, crop, el, label, moveTo, nameField, pager, tick, tray } from "./parts.js";
 import { forgetting } from "./forget.js";
+import { turn } from "./looks.js";
 import { forPerson } from "./suggestions.js";
 import { day, percent, t, tn, tp } from "./text.js";
 
@@ -28,6 +29,11 @@ function targets(person, give) {
   return others.length ? el("div", { class: "targets", role: "group", "aria-label": t("Give the selected faces to") }, ...others.map(button)) : null;
 }
 
+const WORDS = { mask: t("mask"), "no mask": t("no mask"), "from the front": t("from the front"), "turned left": t("turned left"), "turned right": t("turned right") };
+
+/** What models of attributes say of a face. */
+const words = (face) => face.words.map((word) => WORDS[word] || word);
+
 function tile(face, faces, person, choices) {
   const box = tick(faces.map((f) => f.id), face.id, selected.has(face.id), t("Select the face in %(photo)s", { photo: face.photo }), (id, checked) => {
     if (checked) selected.add(id);
@@ -36,7 +42,7 @@ function tile(face, faces, person, choices) {
   });
   const not = () => app.act({ act: "split", person: person.id, faces: [face.id] }, t("Not %(name)s", { name: label(person) })).then(() => { selected.delete(face.id); choices(); });
   const picture = crop(face.id, 160);
-  if (looks.has(face.id)) picture.src = `/look/${encodeURIComponent(face.id)}`;
+  if (looks.has(face.id)) turn(picture, face.id, () => { looks.delete(face.id); choices(); app.refresh(); });
   const drag = (event) => {
     if (!selected.has(face.id)) {
       for (const other of document.querySelectorAll("#main .face :checked")) other.checked = false;
@@ -52,7 +58,7 @@ function tile(face, faces, person, choices) {
     "li", { class: "face", draggable: "true", "data-id": face.id, "data-face": face.id, ondragstart: drag },
     el("label", {}, picture, box),
     person ? el("button", { type: "button", class: "not", key: `not-${face.id}`, "aria-label": t("The face in %(photo)s is not %(name)s", { photo: face.photo, name: label(person) }), title: t("Not %(name)s", { name: label(person) }), onclick: not }, "×") : null,
-    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : ""].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${day(face.taken)}` : ""}`, draggable: "false" }, day(face.taken) || face.photo || t("unknown photo")),
+    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : ""].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${day(face.taken)}` : ""}`, draggable: "false" }, [day(face.taken) || face.photo || t("unknown photo"), ...words(face)].join(" · ")),
   );
 }
 

@@ -1,8 +1,9 @@
 // The whole photo with its faces: names, "not a face", "too unclear", "ignore", a box for a face that was missed; the photos before and after
-// it. Keys: ← → and space, D to draw.
+// it. Keys: ← → and space, D to draw, L for where the model looks.
 
 import { get } from "./api.js";
 import { drawing, sketch, startDrawing, stopDrawing } from "./drawing.js";
+import { lookOf } from "./looks.js";
 import { app, aside, el, giveName, tray } from "./parts.js";
 import { moment, number, t, tn, tp } from "./text.js";
 
@@ -23,6 +24,7 @@ function offer() {
     giveName(() => [face.id], face.name, face.person && !face.name ? face.person : ""),
     ...aside(() => [face.id]),
     face.person && !face.ignored ? el("button", { type: "button", key: "ignore-person", onclick: ignored }, t("I don't want to hear of this person")) : null,
+    ...lookOf(face.id, offer),
     face.person ? el("a", { href: `#/person/${face.person}` }, t("All photos of this person")) : null,
   );
 }
@@ -51,6 +53,7 @@ const draws = () => startDrawing(shown, (face) => {
 export function key(letter) {
   if (!shown) return false;
   if (letter === "d" && canDraw()) draws();
+  else if (letter === "l" && chosen) document.querySelector("#tray .look")?.click();
   else if (letter === "escape" && drawing()) stopDrawing();
   else if (letter === " " || letter === "escape") history.back();
   else if (letter === "arrowleft" && shown.previous) app.go(address(shown.previous));
