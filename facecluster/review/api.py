@@ -12,6 +12,7 @@ import numpy as np
 
 from facecluster.decisions import DRAW, Decision
 from facecluster.errors import InputError, StoreError
+from facecluster.language.said import say, translated
 from facecluster.report.text import one_line
 from facecluster.review import forgetting
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
@@ -154,7 +155,7 @@ def questions(session: Session, query: Query) -> Answer:
     return {
         "version": session.version(view), "ready": True, "total": len(found.asked), "worth": found.enough, "rest": round(found.rest, 1),
         "questions": [_question(view, found, a) for a in asked[:MAX_QUESTIONS]], "decided": round(found.decided, 4), "until": found.until,
-        "note": one_line(found.pairs.note),
+        "note": one_line(translated(found.pairs.note, session.language)),
     }  # fmt: skip
 
 
@@ -231,8 +232,8 @@ def _known_person(view: PeopleView, query: Query) -> int:
     person_id = query.get("id", "")
     number = view.current.people.index(person_id)
     if number is None:
-        found = repr(one_line(person_id[:20]))
-        raise InputError(f"expected a person of the store, found {found}, who is there no more: go back to the list")
+        found = one_line(person_id[:20])
+        raise InputError(say("expected a person of the store, found '%(id)s', who is there no more: go back to the list", id=found))
     return number
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from facecluster.errors import InputError
+from facecluster.language.said import say
 from facecluster.people import Run
 from facecluster.store import Store
 
@@ -67,7 +68,7 @@ class Regroup:
         """Begin a grouping with the settings of a run. Raises InputError if one is at work."""
         with self._lock:
             if self.progress.state in (*WORKING, "asks"):
-                raise InputError("expected no grouping at work, found one: wait for it, or stop it")
+                raise InputError(say("expected no grouping at work, found one: wait for it, or stop it"))
             self.progress = Progress("running", "Starting", number=self.progress.number + 1)
             words = self.progress, self._thread, arguments(self._store, run)
             self._thread = threading.Thread(target=self._follow, args=words, daemon=True)
@@ -77,7 +78,7 @@ class Regroup:
         """Say whether what is asked is to count. Raises InputError if nothing is asked."""
         with self._lock:
             if self.progress.state != "asks" or self._process is None or self._process.stdin is None:
-                raise InputError("expected a grouping that waits for an answer, found none: load the page again")
+                raise InputError(say("expected a grouping that waits for an answer, found none: load the page again"))
             self.progress.state = "saving" if yes else "declined"
             self._process.stdin.write("yes\n" if yes else "no\n")
             self._process.stdin.flush()

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from facecluster.errors import FaceclusterError, InputError
 from facecluster.language import ENGLISH, Language
+from facecluster.language.said import say, translated
 from facecluster.language.script import language_module
 from facecluster.language.templates import environment
 from facecluster.permissions import private_opener
@@ -176,13 +177,13 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if why:
                 self._body()  # read the body, or it would be taken for the next request
-                self._json({"error": why}, HTTPStatus.FORBIDDEN)
+                self._refuse(why, HTTPStatus.FORBIDDEN)
             else:
                 method()
         except InputError as e:
-            self._json({"error": str(e)}, HTTPStatus.CONFLICT)
+            self._refuse(e.args[0] if e.args else "", HTTPStatus.CONFLICT)
         except FaceclusterError as e:
-            self._json({"error": str(e)}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            self._refuse(e.args[0] if e.args else "", HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _get(self) -> None:
         url = urlsplit(self.path)
@@ -229,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         crop = view.run_data.details.crop(rows[0]) if rows else b""
         kind = next((k for start, k in _MIME.items() if crop.startswith(start)), "")
         if not kind:
-            return self._json({"error": "this face has no picture"}, HTTPStatus.NOT_FOUND)
+            return self._refuse(say("this face has no picture"), HTTPStatus.NOT_FOUND)
         if look:
             return self._send(self.server.session.looks(view).picture(face, crop), "image/png")
         # the crop of a face never changes: the browser may cache it for an hour
@@ -246,6 +247,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, answer: api.Answer, status: HTTPStatus = HTTPStatus.OK, extra: dict[str, str] | None = None) -> None:
         text = json.dumps(answer, ensure_ascii=True, separators=(",", ":"))
         self._send(text.encode(), "application/json", status, extra)
+
+    def _refuse(self, why: object, status: HTTPStatus) -> None:
+        """Answer with an error, in the language of the page if it is known there."""
+        self._json({"error": translated(why if isinstance(why, str) else str(why), self.server.session.language)}, status)
 
     def _send(self, data: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, extra: dict[str, str] | None = None) -> None:
         self.send_response(status)

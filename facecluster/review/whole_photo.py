@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from facecluster.errors import InputError, PhotoError
+from facecluster.language.said import say
 from facecluster.photos.images import open_photo, read_file
 from facecluster.photos.places import where_it_is
 from facecluster.photos.video import is_video_name
@@ -30,7 +31,8 @@ def number_of(view: PeopleView, photo: str) -> int:
     rows = view.current.find_rows(photo)
     number = int(details.photo[rows[0]]) if rows else details.places.ids.rows.get(photo, -1)
     if number < 0:
-        raise InputError(f"expected a photo of the store, found {one_line(photo[:30])!r}, which is there no more: go back to the list")
+        found = one_line(photo[:30])
+        raise InputError(say("expected a photo of the store, found '%(id)s', which is there no more: go back to the list", id=found))
     return number
 
 
