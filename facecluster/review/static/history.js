@@ -8,7 +8,9 @@ const WORDS = {
   draw: "Drew a face", "not-a-face": "Not a face", "too-unclear": "Too unclear", "ignore-face": "Ignored a face", merge: "Merged", split: "Split off", same: "Confirmed as one person", "not-same": "Confirmed as different people", ignore: "Ignored",
 };
 
-export const describe = (d) => (d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : d.act === "not-named" ? `Not ${d.name}` : WORDS[d.act] || d.act);
+const born = (d) => (d.date ? `Born ${d.date}` : "Date of birth removed");
+
+export const describe = (d) => (d.act === "born" ? born(d) : d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : d.act === "not-named" ? `Not ${d.name}` : WORDS[d.act] || d.act);
 
 function line(d) {
   const undo = () => app.act({ act: "undo", of: d.id }, `Undone: ${describe(d)}`);

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { allButton, app, aside, choice, count, crop, el, label, moveTo, nameField, pager, percent, tick, tray } from "./parts.js";
 import { forgetting } from "./forget.js";
 import { forPerson } from "./suggestions.js";
+import { birthField, timeline, when } from "./time.js";
 
 const LIMIT = 100;
 const selected = new Set();
@@ -25,7 +26,7 @@ function tile(face, faces, person, choices) {
     "li", { class: "face", "data-id": face.id, "data-face": face.id },
     el("label", {}, crop(face.id), box),
     el("a", { class: "dim cut", title: face.uri, href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `The whole photo ${face.photo}` }, face.photo || "unknown photo"),
-    el("p", { class: "dim" }, [person ? `${percent(face.sure)} sure` : "", face.taken].filter(Boolean).join(" · ")),
+    el("p", { class: "dim" }, [person ? `${percent(face.sure)} sure` : "", when(face)].filter(Boolean).join(" · ")),
     person ? el("button", { type: "button", class: "small", key: `not-${face.id}`, "aria-label": `The face in ${face.photo} is not ${label(person)}`, onclick: not }, "Not this person") : null,
     el("button", { type: "button", class: "small", key: `look-${face.id}`, "aria-pressed": "false", "aria-label": `Where the model looks on the face in ${face.photo}`, onclick: look }, "Where the model looks"),
   );
@@ -57,7 +58,7 @@ function reset(whose) {
 }
 
 export async function draw(query, current) {
-  const [found, also] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset ? null : forPerson(query.id)]);
+  const [found, also] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset || query.year ? null : forPerson(query.id)]);
   if (!current()) return;
   const person = found.person;
   reset(person.id);
@@ -72,12 +73,13 @@ export async function draw(query, current) {
     el("p", { class: "dim" }, `${count(person.faces, "face")} in ${count(person.photos, "photo")}, ${percent(person.sure)} sure, ${person.id}${person.ignored ? ", ignored" : ""}`),
     el(
       "div", { class: "filters" }, el("label", {}, el("span", {}, "Name"), nameField(person, "person-name")),
-      choice("Order", "order", [["", "surest first"], ["unsure", "least sure first"]], query.order, (order) => to({ order })), away,
+      choice("Order", "order", [["", "surest first"], ["unsure", "least sure first"], ["date", "by date"]], query.order, (order) => to({ order, year: query.year })), birthField(person), away,
     ),
+    timeline("person", found, query),
     person.ignored ? null : also,
     allButton(),
     el("ul", { class: "tiles", "aria-label": `Faces of ${label(person)}` }, ...found.faces.map((face) => tile(face, found.faces, person, choices))),
-    pager({ order: query.order, offset: query.offset }, found.total, LIMIT, to),
+    pager({ order: query.order, year: query.year, offset: query.offset }, found.total, LIMIT, to),
     forgetting(person),
   ];
 }
