@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from facecluster.errors import InputError
+from facecluster.language.said import say
 
 EARLIEST = 1800  # year: photos have no earlier dates
 
@@ -21,9 +22,10 @@ def read_birth(text: str, today: date | None = None) -> str:
     except ValueError:
         day = None
     if day is None:
-        raise InputError(f"expected a date of birth as year-month-day (2012-05-03), found {text[:40]!r}: write it so")
+        raise InputError(say("expected a date of birth as year-month-day (2012-05-03), found '%(found)s': write it so", found=text[:40]))
     if day.year < EARLIEST or day > (today or date.today()):
-        raise InputError(f"expected a date of birth from {EARLIEST} to today, found {found}: correct it")
+        text = say("expected a date of birth from %(first)s to today, found %(found)s: correct it", first=str(EARLIEST), found=found)
+        raise InputError(text)
     return found
 
 

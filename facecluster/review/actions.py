@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from facecluster.decisions import ASIDE, Decision, clean_name, new_id
+from facecluster.decisions.birth import read_birth
 from facecluster.decisions.journal import is_person_id
 from facecluster.errors import InputError
 from facecluster.language.said import say
@@ -156,6 +157,12 @@ def _ignore(view: PeopleView, request: Request) -> list[Decision]:
     return [view.current.ignore(_person(view, p)) for p in _texts(request, "people")]
 
 
+def _born(view: PeopleView, request: Request) -> list[Decision]:
+    """When a person was born; with an empty date that this is not known."""
+    day = _text(request, "date").strip()
+    return [view.current.born(_person(view, _text(request, "person")), read_birth(day) if day else "")]
+
+
 def _unignore(view: PeopleView, request: Request) -> list[Decision]:
     """Undo the decisions that ignore these people."""
     found = [d for person in _texts(request, "people") for d in view.current.unignore(_person(view, person))]
@@ -179,5 +186,5 @@ def _undo(view: PeopleView, request: Request) -> list[Decision]:
 
 _MAKERS: dict[str, Callable[[PeopleView, Request], list[Decision]]] = {
     "name": _name, "merge": _merge, "split": _split, "same": _link, "not-same": _link, "give": _give, "ignore": _ignore,
-    "unignore": _unignore, "undo": _undo, "join": _join, "apart": _apart, **dict.fromkeys(ASIDE, _aside),
+    "unignore": _unignore, "born": _born, "undo": _undo, "join": _join, "apart": _apart, **dict.fromkeys(ASIDE, _aside),
 }  # fmt: skip

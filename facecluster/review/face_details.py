@@ -57,6 +57,11 @@ class FaceDetails:
         years = self._taken.astype("datetime64[Y]").astype(np.int64) + 1970
         self.year = np.append(np.where(np.isnat(self._taken), 0, years), 0).astype(np.int16)[self.photo]  # 0: unknown
 
+    @cached_property
+    def taken(self) -> NDArray[np.datetime64]:
+        """When the photo of each face was taken (n,), in seconds; NaT: not known."""
+        return np.append(self._taken, np.datetime64("NaT", "s"))[self.photo]
+
     def photo_of(self, row: int) -> tuple[str, str, str]:
         """Short name, uri and date (ISO 8601, or '') of the photo of a face."""
         photo = int(self.photo[row])

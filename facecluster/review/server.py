@@ -30,7 +30,7 @@ from facecluster.report.styles import BASE_CSS, template
 from facecluster.review import api
 from facecluster.review.access import refusal_reason
 from facecluster.review.session import Session
-from facecluster.review.whole_photo import number_of, picture
+from facecluster.review.whole_photo import SMALL_SIDE, number_of, picture
 from facecluster.store import Store
 
 HOST = "127.0.0.1"
@@ -41,7 +41,7 @@ STATIC = {
     "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
     "/history.js": "text/javascript", "/suggestions.js": "text/javascript", "/photo.js": "text/javascript",
     "/forget.js": "text/javascript", "/looks.js": "text/javascript",
-    "/drawing.js": "text/javascript", "/regroup.js": "text/javascript",
+    "/drawing.js": "text/javascript", "/regroup.js": "text/javascript", "/time.js": "text/javascript", "/time.css": "text/css",
 }  # fmt: skip
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -205,6 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path.startswith("/photo/"):
             view = self.server.session.view()
             self._send(picture(view, number_of(view, url.path[len("/photo/") :])), "image/jpeg", extra=_KEPT)
+        elif url.path.startswith("/small/"):
+            view = self.server.session.view()
+            self._send(picture(view, number_of(view, url.path[len("/small/") :]), SMALL_SIDE), "image/jpeg", extra=_KEPT)
         elif url.path in api.GET_ROUTES:
             self._json(api.GET_ROUTES[url.path](self.server.session, dict(parse_qsl(url.query))))
         else:

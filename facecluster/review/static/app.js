@@ -10,12 +10,13 @@ import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
 import { draw as drawRegroup, key as regroupKey, showProgress } from "./regroup.js";
 import { draw as drawSuggestions, key as suggestionKey, leave as leaveSuggestions } from "./suggestions.js";
 import { number, t, tn } from "./text.js";
+import { drawAlbum } from "./time.js";
 import { update } from "./update.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
-const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory, regroup: drawRegroup };
+const pages = { people: drawPeople, person: drawPerson, album: drawAlbum, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory, regroup: drawRegroup };
 const keys = { people: peopleKey, questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey, regroup: regroupKey }; // of pages: gives whether a key means something there
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
@@ -96,7 +97,7 @@ app.refresh = async () => {
   if (keys[page] !== suggestionKey) leaveSuggestions();
   if (page !== "photo") leavePhoto();
   for (const link of document.querySelectorAll("nav [data-page]")) {
-    if (link.dataset.page === (page === "person" ? "people" : page)) link.setAttribute("aria-current", "page");
+    if (link.dataset.page === (page === "person" || page === "album" ? "people" : page)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   try {
@@ -112,7 +113,7 @@ app.refresh = async () => {
   } catch (error) {
     if (!current()) return;
     app.fail(error);
-    if (page === "person") redraw([el("h1", {}, t("This person does not exist any more")), el("a", { href: "#/people" }, t("Show all people"))]);
+    if (page === "person" || page === "album") redraw([el("h1", {}, t("This person does not exist any more")), el("a", { href: "#/people" }, t("Show all people"))]);
   }
 };
 

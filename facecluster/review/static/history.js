@@ -2,14 +2,16 @@
 
 import { get } from "./api.js";
 import { app, counted, crop, el, pager, tray } from "./parts.js";
-import { moment, t, tn } from "./text.js";
+import { day, moment, t, tn } from "./text.js";
 
 const LIMIT = 60;
 const WORDS = {
   draw: t("Drew a face"), "not-a-face": t("Not a face"), "too-unclear": t("Too unclear"), "ignore-face": t("Ignored a face"), merge: t("Merged"), split: t("Split off"), same: t("Confirmed as one person"), "not-same": t("Confirmed as different people"), ignore: t("Ignored"),
 };
 
-export const describe = (d) => (d.act === "name" ? (d.name ? t("Named %(name)s", { name: d.name }) : t("Name removed")) : d.act === "not-named" ? t("Not %(name)s", { name: d.name }) : WORDS[d.act] || d.act);
+const born = (d) => (d.date ? t("Born %(day)s", { day: day(d.date) }) : t("Date of birth removed"));
+
+export const describe = (d) => (d.act === "born" ? born(d) : d.act === "name" ? (d.name ? t("Named %(name)s", { name: d.name }) : t("Name removed")) : d.act === "not-named" ? t("Not %(name)s", { name: d.name }) : WORDS[d.act] || d.act);
 
 function line(d) {
   const undo = () => app.act({ act: "undo", of: d.id }, t("Undone: %(what)s", { what: describe(d) }));

@@ -5,7 +5,8 @@ import { allButton, app, aside, choice, counted, crop, el, label, moveTo, nameFi
 import { forgetting } from "./forget.js";
 import { turn } from "./looks.js";
 import { forPerson } from "./suggestions.js";
-import { day, percent, t, tn, tp } from "./text.js";
+import { percent, t, tn, tp } from "./text.js";
+import { birthField, timeline, when } from "./time.js";
 
 const LIMIT = 100;
 const NAMED = { show: "named", limit: 9 }; // the largest people with a name
@@ -58,7 +59,7 @@ function tile(face, faces, person, choices) {
     "li", { class: "face", draggable: "true", "data-id": face.id, "data-face": face.id, ondragstart: drag },
     el("label", {}, picture, box),
     person ? el("button", { type: "button", class: "not", key: `not-${face.id}`, "aria-label": t("The face in %(photo)s is not %(name)s", { photo: face.photo, name: label(person) }), title: t("Not %(name)s", { name: label(person) }), onclick: not }, "×") : null,
-    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : ""].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${day(face.taken)}` : ""}`, draggable: "false" }, [day(face.taken) || face.photo || t("unknown photo"), ...words(face)].join(" · ")),
+    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : ""].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${when(face)}` : ""}`, draggable: "false" }, [when(face) || face.photo || t("unknown photo"), ...words(face)].join(" · ")),
   );
 }
 
@@ -96,7 +97,7 @@ function reset(whose) {
 }
 
 export async function draw(query, current) {
-  const [found, also, others] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset ? null : forPerson(query.id), get("people", NAMED)]);
+  const [found, also, others] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset || query.year ? null : forPerson(query.id), get("people", NAMED)]);
   if (!current()) return;
   named = others.people;
   const person = found.person;
@@ -112,12 +113,13 @@ export async function draw(query, current) {
     el("p", { class: "dim", title: t("%(share)s sure", { share: percent(person.sure) }) }, [t("%(faces)s in %(photos)s", { faces: counted.faces(person.faces), photos: counted.photos(person.photos) }), person.id, ...(person.ignored ? [tp("person", "ignored")] : [])].join(", ")),
     el(
       "div", { class: "filters" }, el("label", {}, el("span", {}, t("Name")), nameField(person, "person-name")),
-      choice(t("Order"), "order", [["", t("surest first")], ["unsure", t("least sure first")]], query.order, (order) => to({ order })), away,
+      choice(t("Order"), "order", [["", t("surest first")], ["unsure", t("least sure first")], ["date", t("by date")]], query.order, (order) => to({ order, year: query.year })), birthField(person), away,
     ),
+    timeline("person", found, query),
     person.ignored ? null : also,
     allButton(),
     el("ul", { class: "tiles", "aria-label": t("Faces of %(name)s", { name: label(person) }) }, ...found.faces.map((face) => tile(face, found.faces, person, choices))),
-    pager({ order: query.order, offset: query.offset }, found.total, LIMIT, to),
+    pager({ order: query.order, year: query.year, offset: query.offset }, found.total, LIMIT, to),
     forgetting(person),
   ];
 }
