@@ -33,8 +33,9 @@ def test_faces_are_chosen_by_what_is_said_of_them(browser: Any, tmp_path: Path) 
     bare = browser.execute_script(TILES)
     choice.select_by_visible_text("all faces on this page")
     assert (len(masked), len(bare)) == (2, 1) and not set(masked) & set(bare) and browser.execute_script(TILES) == every
-    script = "return [...document.querySelectorAll('section[aria-labelledby=looks] img')].map((e) => [e.complete && e.naturalWidth, e.width])"
-    pictures = browser.find_elements("css selector", "section[aria-labelledby=looks] img")
+    images = "section[aria-labelledby=looks] img"
+    script = f"return [...document.querySelectorAll('{images}')].map((e) => [e.complete && e.naturalWidth, e.width])"
+    pictures = browser.find_elements("css selector", images)
     browser.execute_script("arguments[0].scrollIntoView()", pictures[-1])
     wait = import_module("selenium.webdriver.support.ui").WebDriverWait(browser, 20, 0.05)
     wait.until(lambda _: browser.execute_script(script) == [[224, 112]] * 4)

@@ -1,4 +1,4 @@
-"""Where the model looks, in a real browser: in the place of a face, beside the actions of a photo, and a clear line if it can't be shown."""
+"""Where the model looks, in a real browser: in the place of a face, beside the actions of a photo, and a line if it can't be shown."""
 
 from __future__ import annotations
 
