@@ -42,6 +42,7 @@ VARIANTS: Mapping[str, Variant] = {
     "linear": Variant(says="kernel elu + 1", forms=(linear,)),
     "windowed": Variant(says="windows of 7x7 tokens", forms=(windowed(7),)),
     "pruned": Variant(says="after the first block the 98 tokens that get most attention", keep=98),
+    "pruned, not trained so": Variant(says="the same with the weights of 'plain'", keep=98, weights_of="plain"),
     "49 tokens": Variant(says="the stem halves once more: 7x7 tokens, as the bundled embedder", side=7),
     "patches": Variant(says="8x8 px projected to a token, no convolutional stem", patches=True),
     "no attention": Variant(says="each token keeps its own value", forms=(alone,)),
