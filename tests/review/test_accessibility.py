@@ -43,7 +43,8 @@ def test_it_finds_faults(browser: Any) -> None:  # noqa: F811
     assert all(rule in found for rule in ("button-name", "image-alt", "color-contrast", "html-has-lang"))
 
 
-def test_pages_of_the_review(shown: Shown, tmp_path: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_pages_of_the_review(shown: Shown, tmp_path: Path, scheme: str, width: int) -> None:  # noqa: F811
     source = script()
     first = shown.people()[0][0]
     face = shown.all(".card")[0].get_attribute("data-face")
@@ -62,24 +63,23 @@ def test_pages_of_the_review(shown: Shown, tmp_path: Path) -> None:  # noqa: F81
         "nobody": ".face", "unclear": ".face", "history": ".history li", "regroup": '[data-key="start"]',
     }  # fmt: skip
     wrong = []
-    for scheme, width in LOOKS:
-        with look(shown.browser, scheme, width):
-            for path, css in pages.items():
-                shown.go(path, css)
-                wrong += [f"{path}, {scheme}, {width} px: {fault}" for fault in faults(shown.browser, source)]
-                both = [shown.key(f"tick-{p}") for p in (first, other)] if path == "people" else []
-                ticks = both or shown.all('#main [data-key^="tick-"]')[:2]
-                for tick in ticks:
-                    shown.browser.execute_script("arguments[0].click()", tick)
-                if ticks:  # the bar of what is selected
-                    wrong += [f"{path} with a selection, {scheme}, {width} px: {fault}" for fault in faults(shown.browser, source)]
-                if path == "people":
-                    shown.key("merge").click()
-                    shown.until(lambda: shown.all("dialog[open]"))
-                    wrong += [f"the question, {scheme}, {width} px: {fault}" for fault in faults(shown.browser, source)]
-                    shown.key("answer-none").click()
-                if ticks:
-                    shown.key("untick").click()
+    with look(shown.browser, scheme, width):
+        for path, css in pages.items():
+            shown.go(path, css)
+            wrong += [f"{path}, {scheme}, {width} px: {fault}" for fault in faults(shown.browser, source)]
+            both = [shown.key(f"tick-{p}") for p in (first, other)] if path == "people" else []
+            ticks = both or shown.all('#main [data-key^="tick-"]')[:2]
+            for tick in ticks:
+                shown.browser.execute_script("arguments[0].click()", tick)
+            if ticks:  # the bar of what is selected
+                wrong += [f"{path} with a selection, {scheme}, {width} px: {fault}" for fault in faults(shown.browser, source)]
+            if path == "people":
+                shown.key("merge").click()
+                shown.until(lambda: shown.all("dialog[open]"))
+                wrong += [f"the question, {scheme}, {width} px: {fault}" for fault in faults(shown.browser, source)]
+                shown.key("answer-none").click()
+            if ticks:
+                shown.key("untick").click()
     assert wrong == []
 
 
@@ -104,13 +104,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [report / "index.html", *kinds, Path(page)]
 
 
-def test_pages_on_disk(browser: Any, written: list[Path]) -> None:  # noqa: F811
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_pages_on_disk(browser: Any, written: list[Path], scheme: str, width: int) -> None:  # noqa: F811
     source, wrong = script(), []
-    for scheme, width in LOOKS:
-        with look(browser, scheme, width):
-            for page in written:
-                browser.get(page.as_uri())
-                wrong += [f"{page.name}, {scheme}, {width} px: {fault}" for fault in faults(browser, source)]
-                over = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert over <= 0, f"{page.name} is {over} px too wide"
+    with look(browser, scheme, width):
+        for page in written:
+            browser.get(page.as_uri())
+            wrong += [f"{page.name}, {scheme}, {width} px: {fault}" for fault in faults(browser, source)]
+            over = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert over <= 0, f"{page.name} is {over} px too wide"
     assert wrong == []
