@@ -22,8 +22,8 @@ from facecluster.review.regroup import Progress
 NAME = "<b>Ann</b> %(n)s $&"
 
 
-def every_page(shown: Shown) -> Iterator[str]:
-    """Show each page in all its parts, and name it; the store then has a person called NAME and decisions."""
+def every_page(shown: Shown, real: str) -> Iterator[str]:
+    """Show each page in all its parts, and name it; `real`: a face whose photo can be opened. The store then has a person called NAME and decisions."""
     first, second = (person[0] for person in shown.people()[:2])
     shown.key(f"name-{first}").send_keys(NAME + keys("ENTER"))
     shown.until(lambda: shown.all("#status:not(:empty)"))
@@ -41,8 +41,9 @@ def every_page(shown: Shown) -> Iterator[str]:
     shown.browser.execute_script("document.querySelector('.forget').open = true")  # the bar of what is selected is over it
     shown.until(lambda: shown.all(".forget input"))
     yield "person"
-    real_photo(shown.store, face, Path(shown.store.root).with_name("real.jpg"))
-    shown.go(f"photo/{face}", "#tray input")
+    shown.go(f"album/{first}", ".album")
+    yield "album"
+    shown.go(f"photo/{real}", "#tray input")
     yield "photo"
     shown.browser.execute_script("arguments[0].click()", shown.key("draw"))  # the bar may be over it
     shown.until(lambda: shown.all("#drawn"))
@@ -71,10 +72,11 @@ def every_page(shown: Shown) -> Iterator[str]:
 def served(browser: Any, tmp_path: Path) -> Iterator[Any]:  # noqa: F811
     pages = []
 
-    def serve(language: Language) -> Shown:
-        store, _, _ = grouped(tmp_path, (12, 10, 9, 8, 7, 4), singles=8)
+    def serve(language: Language) -> tuple[Shown, str]:
+        store, ids, _ = grouped(tmp_path, (12, 10, 9, 8, 7, 4), singles=8)
+        real_photo(store, ids[1], tmp_path / "real.jpg")
         pages.append(Shown(browser, store, language))
-        return pages[-1]
+        return pages[-1], ids[1]
 
     yield serve
     for page in pages:
@@ -83,18 +85,18 @@ def served(browser: Any, tmp_path: Path) -> Iterator[Any]:  # noqa: F811
 
 def test_every_text_comes_from_the_catalogue(served: Any) -> None:
     """In a language that puts brackets around its texts, nothing stands outside them but what is the user's."""
-    shown = served(marked_language())
-    for name in every_page(shown):
+    shown, real = served(marked_language())
+    for name in every_page(shown, real):
         found = seen(shown.browser)
-        assert unmarked(found, {NAME, f"/photos/{NASTY}.jpg", f"{NASTY}.jpg", NASTY, "/photos/", "why"}) == [], name
+        assert unmarked(found, {NAME, f"/photos/{NASTY}.jpg", f"{NASTY}.jpg", NASTY, "/photos/", "why", "real.jpg"}) == [], name
         assert sum("⟦" in text for text in found) > 10, name
 
 
 @pytest.mark.parametrize("tag, faces, thousand", [("de", "12 Gesichter", "1.200"), ("fr", "12 visages", "1\u202f200")])
 def test_no_english_is_left(served: Any, tag: str, faces: str, thousand: str) -> None:
-    shown = served(language_of(tag))
+    shown, real = served(language_of(tag))
     every = []
-    for name in every_page(shown):
+    for name in every_page(shown, real):
         found = seen(shown.browser)
         assert english(found, tag) == [], name
         every += found
@@ -106,9 +108,16 @@ def test_no_english_is_left(served: Any, tag: str, faces: str, thousand: str) ->
     assert any(NAME in text for text in every)
 
 
+def test_an_error_is_said_in_the_language_of_the_page(served: Any) -> None:
+    shown, _ = served(language_of("de"))
+    shown.browser.execute_script("location.hash = '#/person/p-00000000'")
+    shown.until(lambda: shown.one("#problem").text == "Die Person „p-00000000“ gibt es nicht mehr: Geh zurück zur Liste")
+    assert shown.one("h1").text == "Diese Person gibt es nicht mehr"
+
+
 def test_numbers_dates_and_forms_in_the_browser(served: Any) -> None:
     """What the script makes of numbers, dates and plural forms is what Python makes of them."""
-    shown, fr = served(language_of("fr")), language_of("fr")
+    (shown, _), fr = served(language_of("fr")), language_of("fr")
     made = shown.browser.execute_async_script("""
         const done = arguments[0];
         import("/text.js").then(({ number, percent, day, t, tn, tp }) => done([
