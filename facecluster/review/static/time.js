@@ -19,7 +19,7 @@ export function timeline(page, { person, years }, query) {
     const text = `${year || "Without a date"}: ${count(faces, "face")}${ages ? `, ${ages}` : ""}`;
     return el(
       "a", { class: `year h${Math.max(1, Math.round((faces / most) * 10))}`, key: `year-${value}`, href: address(page, person.id, { year: chosen ? "" : value, order: page === "person" ? "date" : "" }), title: text, "aria-label": text, "aria-current": chosen ? "true" : undefined },
-      el("span", {}, year ? `${year}` : "no date"), ages && year ? el("span", { class: "dim" }, ages) : null,
+      el("span", {}, year ? `${year}` : "no date"), years.some((y) => y.ages) ? el("span", { class: "dim cut" }, ages || "\u00a0") : null,
     );
   };
   const other = page === "person" ? el("a", { href: address("album", person.id, { year: query.year }), key: "album" }, "Photos by date") : el("a", { href: `#/person/${person.id}`, key: "faces" }, "Faces");
