@@ -2,9 +2,10 @@
 
     python workflows/benchmarks/report_pages.py REPORT [REPORT ...] -o results/report_pages.json
 
-Each report is a folder. Of each, the first page of people, of photos and of the first person (the largest) is opened five times in a headless
-Chromium (Debian's chromium and chromium-driver, and selenium), in turn with the other reports, so that a busy machine is the same for all. Times are
-the least of the five: until the first text or picture is painted, and the processor time of the page's main thread until it is loaded.
+Each report is a folder. Of each, the first page of people, of photos and of the first person (the largest) is opened five times in a
+headless Chromium (Debian's chromium and chromium-driver, and selenium), in turn with the other reports, so that a busy machine is the same
+for all. Times are the least of the five: until the first text or picture is painted, and the processor time of the page's main thread until
+it is loaded.
 """
 
 from __future__ import annotations
