@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 from facecluster.errors import InputError
@@ -17,10 +18,7 @@ def read_birth(text: str, today: date | None = None) -> str:
         InputError: it is no day, one before 1800, or one to come.
     """
     found = " ".join(text.split())
-    try:
-        day = date.fromisoformat(found) if len(found) == 10 else None
-    except ValueError:
-        day = None
+    day = _day(found)
     if day is None:
         raise InputError(say("expected a date of birth as year-month-day (2012-05-03), found '%(found)s': write it so", found=text[:40]))
     if day.year < EARLIEST or day > (today or date.today()):
@@ -31,10 +29,14 @@ def read_birth(text: str, today: date | None = None) -> str:
 
 def is_birth(text: str) -> bool:
     """Whether a text is a day in ISO 8601, or empty."""
+    return not text or _day(text) is not None
+
+
+def _day(text: str) -> date | None:
     try:
-        return not text or (len(text) == 10 and bool(date.fromisoformat(text)))
+        return date.fromisoformat(text) if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else None
     except ValueError:
-        return False
+        return None
 
 
 def months_old(born: str, day: str) -> int:

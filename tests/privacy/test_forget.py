@@ -98,7 +98,7 @@ def test_nothing_of_a_forgotten_photo_is_found_in_any_byte(full: Full) -> None:
     assert not (root / "dedup" / "plan.csv").exists()
 
 
-def test_names_and_ignorings_stay_when_all_faces_that_a_decision_named_are_forgotten(full: Full) -> None:
+def test_names_dates_and_ignorings_stay_when_all_faces_that_a_decision_named_are_forgotten(full: Full) -> None:
     """Dora's name was said of her four faces; two that came later are all that stays."""
     store, dora = full.store, faces_of(full, 3)
     vectors = np.asarray(full.vectors["bundled"][dora[:2]], np.float32) + np.float32(0.02)
@@ -108,8 +108,9 @@ def test_names_and_ignorings_stay_when_all_faces_that_a_decision_named_are_forgo
     person = next(p for p, (name, _, _) in before.items() if name == "Dora")
     assert before[person][2] == {full.ids[i] for i in dora} | set(more)
     call("ignore", store.url, "Dora")
+    call("born", store.url, full.ids[dora[0]], "1990-02-28")
     call("forget", store.url, *(full.ids[i] for i in dora), "--yes")
-    expected = before | {person: ("Dora", True, frozenset(more))}
+    expected = before | {person: ("Dora", (True, "1990-02-28"), frozenset(more))}
     assert known_people(store) == expected
     call("cluster", store.url, "--full")
     assert known_people(store) == expected

@@ -104,4 +104,4 @@ def test_tiles_have_the_shapes_of_their_photos() -> None:
     shapes = Shapes()
     sizes = ((400, 300), (300, 400), (800, 600), (0, 0), (9000, 100), (1, 900))
     assert [shapes.of(*size) for size in sizes] == ["r0", "r1", "r0", "r0", "r2", "r3"]
-    assert shapes.css == f".r0{{--r:1.333}}.r1{{--r:0.75}}.r2{{--r:{SHAPES[1]}}}.r3{{--r:{SHAPES[0]}}}" and Shapes().css == ""
+    assert shapes.css == f".r0{{--r:1.333}}.r1{{--r:0.75}}.r2{{--r:{SHAPES[1]:g}}}.r3{{--r:{SHAPES[0]:g}}}" and Shapes().css == ""

@@ -87,7 +87,7 @@ def test_a_photo_is_shown_large_and_the_keys_go_on_and_back(browser: Any, report
     large = "return document.querySelector('.photo:target')?.id"
     assert browser.execute_script(large) == "photo-0" and "1 face" in browser.find_element("css selector", ":target .more").text
     shot(browser, "large")
-    assert browser.execute_script(RECTS)[0][4] > 1.4 * small and "1 year" in browser.find_element("css selector", ":target .strip").text
+    assert browser.execute_script(RECTS)[0][4] > 1.4 * small and "16 months" in browser.find_element("css selector", ":target .strip").text
     for key, wanted in (("right", "photo-1"), ("right", "photo-2"), ("left", "photo-1")):
         browser.find_element("css selector", "body").send_keys(keys[key])
         assert browser.execute_script(large) == wanted

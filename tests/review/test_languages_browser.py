@@ -23,7 +23,7 @@ NAME = "<b>Ann</b> %(n)s $&"
 
 
 def every_page(shown: Shown, real: str) -> Iterator[str]:
-    """Show each page in all its parts, and name it; the store then has a person called NAME and decisions. `real`: a face whose photo is there."""
+    """Show each page in all its parts, and name it; then a person is called NAME. `real`: a face whose photo is there."""
     first, second = (person[0] for person in shown.people()[:2])
     shown.key(f"name-{first}").send_keys(NAME + keys("ENTER"))
     shown.until(lambda: shown.all("#status:not(:empty)"))

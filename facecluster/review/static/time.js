@@ -20,7 +20,7 @@ export function timeline(page, { person, years }, query) {
     const text = `${year || t("Without a date")}: ${counted.faces(faces)}${ages ? `, ${ages}` : ""}`;
     return el(
       "a", { class: `year h${Math.max(1, Math.round((faces / most) * 10))}`, key: `year-${value}`, href: address(page, person.id, { year: chosen ? "" : value, order: page === "person" ? "date" : "" }), title: text, "aria-label": text, "aria-current": chosen ? "true" : undefined },
-      el("span", {}, year ? `${year}` : t("no date")), ages && year ? el("span", { class: "dim" }, ages) : null,
+      el("span", {}, year ? `${year}` : t("no date")), years.some((y) => y.ages) ? el("span", { class: "dim cut" }, ages || "\u00a0") : null,
     );
   };
   const other = page === "person" ? el("a", { href: address("album", person.id, { year: query.year }), key: "album" }, t("Photos by date")) : el("a", { href: `#/person/${person.id}`, key: "faces" }, t("Faces"));
