@@ -331,16 +331,16 @@ def test_faces_are_given_to_a_person_by_dragging_and_by_a_button(shown: Shown) -
     tile = shown.all(".face")[1].find_element("css selector", "label")
     shown.key(f"photo-{ids[1]}").send_keys("x")
     hand = chains.ActionChains(shown.browser).click_and_hold(tile).move_by_offset(5, 5).pause(0.3)
-    hand.move_to_element(shown.one(".target")).pause(0.3).release().perform()
+    hand.move_to_element(shown.one(".target")).move_by_offset(2, 2).pause(0.3).release().perform()
     shown.said("2 faces moved to Anna")
     shown.until(lambda: len(shown.all(".face")) == len(ids) - 2)
     shown.key(f"photo-{ids[2]}").send_keys("x")
     shown.until(lambda: shown.all(".target"))
     shown.one(".target").send_keys(keys("ENTER"))
     shown.said("1 face moved to Anna")
-    known = read_current_people(shown.store)[0]
-    group = dict(zip(known.faces.ids, known.faces.identity.tolist(), strict=True))
-    assert {known.people.names[group[face]] for face in ids[:3]} == {"Anna"} and known.people.names[group[ids[3]]] is None
+    shown.go(f"person/{first}", ".face")
+    there = {e.get_attribute("data-id") for e in shown.all(".face")}
+    assert {*ids[:3]} <= there and ids[3] not in there
 
 
 def test_search_and_filters_are_in_the_address(shown: Shown) -> None:

@@ -30,6 +30,10 @@ import numpy as np
 from bounds import make_store
 from numpy.typing import NDArray
 
+from facecluster.decisions import append
+from facecluster.people import read_current_people
+from facecluster.store import Store
+
 PEOPLE, FACES, GROUPED = 5000, 100_000, 0.8
 ACTS = 20
 SERVE = """
@@ -131,11 +135,12 @@ def acts(server: Server) -> dict[str, Any]:
     return {kind: summary(times) for kind, times in found.items()}
 
 
-def many_decisions(server: Server, decisions: int) -> dict[str, float]:
+def many_decisions(server: Server, url: str, decisions: int) -> dict[str, float]:
     """Times of an act after many decisions."""
-    people = [p for o in range(0, decisions, 120) for p in server.ask(f"people?limit=120&order=small&offset={o}")["people"]][:decisions]
-    for i, person in enumerate(people):
-        server.ask("act", {"act": "name", "person": person["id"], "name": f"Somebody {i}"})
+    store = Store(url)
+    now = read_current_people(store)[0]
+    append(store, [now.name(i, f"Somebody {i}") for i in range(PEOPLE - decisions, PEOPLE)])
+    server.ask("state")
     rows = server.ask("people?limit=60&show=unnamed")["people"][:ACTS]
     return summary([
         server.time_of(("act", {"act": "name", "person": p["id"], "name": f"Else {i}"}), ("state", None), ("people?limit=60", None))
@@ -213,7 +218,7 @@ def main() -> None:
         found["acts"] = acts(server)
         if shutil.which("chromium"):
             found["browser"] = browser_times(server)
-        found[f"name, list, after {args.decisions} decisions"] = many_decisions(server, args.decisions)
+        found[f"name, list, after {args.decisions} decisions"] = many_decisions(server, str(used), args.decisions)
     text = json.dumps(found, indent=1)
     print(text)
     if args.out:

@@ -18,12 +18,15 @@ let named = []; // people with a name, to whom faces can be given with a click o
 /** Buttons of people: the selected faces are given to them by a click, or by dropping them there. */
 function targets(person, give) {
   const others = named.filter((p) => p.id !== person?.id).slice(0, 8);
-  const over = (on) => ({ currentTarget }) => currentTarget.classList.toggle("over", on);
+  const over = (event, on) => {
+    event.currentTarget.classList.toggle("over", on);
+    if (on && event.dataTransfer.types.includes("text/x-faces")) event.preventDefault(); // else nothing can be dropped here
+  };
   const button = (to) => el(
     "button", {
-      type: "button", class: "target", key: `to-${to.id}`, title: t("Give to %(name)s", { name: to.name }), onclick: () => give(to), ondragenter: over(true), ondragleave: over(false),
-      ondragover: (event) => event.dataTransfer.types.includes("text/x-faces") && event.preventDefault(),
-      ondrop: (event) => { event.preventDefault(); over(false)(event); give(to); },
+      type: "button", class: "target", key: `to-${to.id}`, title: t("Give to %(name)s", { name: to.name }), onclick: () => give(to),
+      ondragenter: (event) => over(event, true), ondragover: (event) => over(event, true), ondragleave: (event) => over(event, false),
+      ondrop: (event) => { event.preventDefault(); over(event, false); give(to); },
     },
     crop(to.best, 32), el("span", { class: "cut" }, to.name),
   );
