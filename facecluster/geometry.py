@@ -46,12 +46,18 @@ def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: fl
     """
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)[order]
+    (x0, y0), (w, h) = boxes[:, :2].T, np.clip(boxes[:, 2:], 0, None).T
+    x1, y1, areas = x0 + w, y0 + h, w * h
     alive = np.ones(len(order), dtype=bool)
     kept = []
     for i in range(len(order)):
         if alive[i]:
             kept.append(i)
-            alive[i + 1 :] &= iou(boxes[i : i + 1], boxes[i + 1 :])[0] <= threshold
+            rest = slice(i + 1, None)
+            across = np.minimum(x1[i], x1[rest]) - np.maximum(x0[i], x0[rest])
+            down = np.minimum(y1[i], y1[rest]) - np.maximum(y0[i], y0[rest])
+            inter = np.maximum(across, 0) * np.maximum(down, 0)
+            alive[rest] &= inter <= threshold * (areas[i] + areas[rest] - inter)
     return order[np.array(kept, dtype=np.intp)]
 
 

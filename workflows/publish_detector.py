@@ -1,20 +1,31 @@
 """Make trained detector weights the bundled ones: copy them beside their card, and stamp the card.
 
     python workflows/publish_detector.py --weights runs/detector/detector.safetensors --verifier runs/verifier/verifier.safetensors \
-        --threshold 0.55 --card facecluster/models/weights/detector.toml
+        --threshold 0.55 --photos photos_detect.parquet --card facecluster/models/weights/detector.toml
 
-Either of the two stages can be published alone.
+Either of the two stages can be published alone. The highest outputs of their layers, which the arithmetic in 8-bit integers needs, are
+measured on photos of the training: a hundred of them, spread over the file.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import re
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load
+
+from facecluster.models.detector import Detector
+from facecluster.models.int8_detector import maxima
+
+PHOTOS = 100  # on which ranges are measured
 
 
 def stamped(card: str, section: str, weights: Path, to: Path) -> str:
@@ -27,12 +38,32 @@ def stamped(card: str, section: str, weights: Path, to: Path) -> str:
     return f"{before}\n[{section}]{after}"
 
 
+def photos_of(path: Path) -> list[NDArray[np.uint8]]:
+    coded = pq.ParquetFile(path).read(columns=["image"])["image"].to_pylist()
+    return [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in coded[:: max(1, len(coded) // PHOTOS)]]
+
+
+def with_ranges(card: str, detector: Detector, photos: list[NDArray[np.uint8]]) -> str:
+    """The card with the highest outputs of both stages' layers while these photos are searched; earlier ones are replaced."""
+    assert detector.verifier is not None
+    (own, end), (judged, end_judged) = maxima(detector.model), maxima(detector.verifier.network)
+    for start in range(0, len(photos), 8):
+        detector.search(photos[start : start + 8])
+    end()
+    end_judged()
+    lines = ["[highest]  # outputs of the layers, on photos of the training: ranges of the arithmetic in 8-bit integers"]
+    for stage, found in (("detector", own), ("verifier", judged)):
+        lines += ["", f"[highest.{stage}]", *(f'"{name}" = {high:.3g}' for name, (_, high) in found.items())]
+    return card.split("\n[highest]", 1)[0].rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="float16 safetensors written by train_detector.py")
     parser.add_argument("--verifier", type=Path, help="float16 safetensors written by train_verifier.py")
     parser.add_argument("--card", type=Path, required=True)
     parser.add_argument("--threshold", type=float, required=True, help="default score, chosen on held-out photos")
+    parser.add_argument("--photos", type=Path, required=True, help="Parquet with a column `image`: photos of the training")
     options = parser.parse_args()
     card = options.card.read_text(encoding="utf-8")
     if options.weights:
@@ -43,6 +74,8 @@ def main() -> None:
             card = re.sub(r"(?m)^weights = .*", f"weights = {file.metadata()['weights']}", card)
     card = re.sub(r"(?m)^threshold = [\d.]+", f"threshold = {options.threshold}", card)
     options.card.write_text(card, encoding="utf-8")
+    detector = Detector.load(options.card.with_suffix(".safetensors"), arithmetic="float32")
+    options.card.write_text(with_ranges(card, detector, photos_of(options.photos)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def turned_logits(network: FaceVerifier, pictures: Tensor) -> NDArray[np.float64
 def beginning(detector: Path | None, earlier: Path | None) -> FaceVerifier:
     """The second stage to train: the detector's backbone with a new head, or an earlier second stage."""
     network = fold_batch_norms(FaceVerifier())
-    weights = Detector.load(detector).model.float().state_dict()
+    weights = Detector.load(detector, arithmetic="float32").model.float().state_dict()
     network.load_state_dict({k: v for k, v in weights.items() if k.startswith(("stem", "stages"))}, strict=False)
     if earlier:
         network.load_state_dict({name: value.float() for name, value in load_file(earlier).items()})

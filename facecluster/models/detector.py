@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from torch import Tensor, nn
 
 from facecluster.errors import ModelError
 from facecluster.models.backbone import Backbone, Conv, fold_batch_norms
+from facecluster.models.int8_detector import Int8Detector
+from facecluster.models.int8_layers import Ranges, is_supported
 from facecluster.models.registry import has_bf16, load_weights
 from facecluster.models.search import Found, search
 from facecluster.models.verifier import FaceVerifier, Verifier
@@ -35,7 +37,10 @@ from facecluster.models.views import Candidates
 STRIDES = (8, 16, 32)  # px of the picture for each cell
 OUTPUTS = 15  # logit, box (4), landmarks (10)
 SQUARES = (96, 128)  # px, sides to which small pictures are padded
-BATCH_PIXELS, BATCH_PIXELS_GPU = 600_000, 16_000_000  # of equal pictures that go through the network together
+COARSE = 64  # px of which the sides of other pictures are multiples: each new size costs the time of several looks
+BATCH_SMALL = 4  # small pictures that a CPU looks at together: of the square sizes, and of up to SMALL_EXACT px a side in int8
+SMALL_EXACT = 256
+BATCH_PIXELS_GPU = 16_000_000  # of equal pictures that a GPU looks at together
 WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
 
 Detections: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # as Candidates
@@ -101,37 +106,59 @@ def decode(codes: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, Tens
     return torch.cat((corners, sizes), dim=-1), marks
 
 
+def fastest(device: str, ranges: Ranges | None) -> str:
+    """The fastest arithmetic that a device has for a network: int8 needs the ranges of its layers."""
+    if device == "cpu" and ranges and is_supported():
+        return "int8"
+    return "bfloat16" if has_bf16(device) else "float32"
+
+
+def _ranges(card: dict[str, Any], stage: str) -> Ranges | None:
+    highest = card.get("highest", {}).get(stage)
+    return {str(name): [0.0, float(value)] for name, value in highest.items()} if highest else None
+
+
 def _padded_size(height: int, width: int) -> tuple[int, int]:
-    """Whole cells; small pieces get one of few square sizes, so that they are looked at together."""
+    """Whole cells; one of few sizes. Small pieces get a square one, so that they are looked at together."""
     for side in SQUARES:
         if max(height, width) <= side:
             return side, side
-    return height + -height % STRIDES[-1], width + -width % STRIDES[-1]
+    return height + -height % COARSE, width + -width % COARSE
 
 
 class Detector:
     """A face detector ready for use: a `FaceDetector`, whose batch norms are folded in place, and its threshold.
 
     Attributes:
+        model: the network in floating point.
+        arithmetic: of `run`, which looks at pictures (n, 3, h, w) uint8.
         threshold: default of the lowest score that `detect` reports, 0 to 1.
         verifier: the second stage; None: the network's own scores count.
         fingerprint: SHA-256 in hex that stands for all weights, for stamps; "" for a model that was not loaded from a file.
     """
 
     def __init__(
-        self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu", verifier: Verifier | None = None
-    ) -> None:
-        self.dtype = torch.bfloat16 if has_bf16(device) else torch.float32
-        self.model = fold_batch_norms(model).to(device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self, model: FaceDetector, *, threshold: float = 0.5, fingerprint: str = "", device: str = "cpu", verifier: Verifier | None = None,
+        arithmetic: str = "", ranges: Ranges | None = None,
+    ) -> None:  # fmt: skip
+        """`arithmetic`: float32, bfloat16, int8 with the `ranges` of the card, or "" for the fastest that there is."""
+        self.arithmetic = arithmetic or fastest(device, ranges)
+        dtype = torch.bfloat16 if self.arithmetic == "bfloat16" else torch.float32
+        self.model = fold_batch_norms(model).to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.out.float()  # positions need more digits than bfloat16 has
+        self.run: Callable[[Tensor], Tensor] = lambda pictures: self.model(pictures.to(dtype))
+        if self.arithmetic == "int8":
+            self.run = Int8Detector(self.model, ranges or {})
         self.verifier = verifier
         self.threshold = threshold
         self.fingerprint = fingerprint
         self.device = device
 
     @classmethod
-    def load(cls, path: Path | None = None, device: str = "cpu") -> Detector:
+    def load(cls, path: Path | None = None, device: str = "cpu", arithmetic: str = "") -> Detector:
         """Load a weights file (None: the bundled one) with the model card of the same name beside it (`.toml`).
+
+        `arithmetic` is that of both stages: float32, bfloat16, int8 if the card has ranges, or "" for the fastest that there is.
 
         Raises:
             ModelError: the weights or the card are missing, damaged, or do not belong together.
@@ -143,20 +170,25 @@ class Detector:
             sha256, threshold = str(card["model"]["sha256"]), float(card["reading"]["threshold"])
             model = fold_batch_norms(FaceDetector(**card["network"]))
             model.load_state_dict(load_weights(path, sha256))
+            own, judged = (_ranges(card, stage) for stage in ("detector", "verifier"))
             verifier = None
             if "verifier" in card:
                 file, hashed = path.with_name(card["verifier"]["file"]), str(card["verifier"]["sha256"])
                 network = fold_batch_norms(FaceVerifier(widths=card["network"]["widths"], depth=card["network"]["depth"]))
                 network.load_state_dict(load_weights(file, hashed))
-                dtype = torch.bfloat16 if has_bf16(device) else torch.float32
-                verifier = Verifier(network, card["verifier"]["weights"], device=device, dtype=dtype)
+                verifier = Verifier(
+                    network, card["verifier"]["weights"], device=device,
+                    arithmetic=arithmetic or fastest(device, judged), ranges=judged,
+                )  # fmt: skip
                 sha256 = hashlib.sha256(f"{sha256} {hashed} {verifier.weights}".encode()).hexdigest()
+            return cls(
+                model, threshold=threshold, fingerprint=sha256, device=device, verifier=verifier, arithmetic=arithmetic, ranges=own
+            )
         except OSError as e:
             raise ModelError(f"expected a detector's model card at {card_path}, found: {e.strerror}. Install facecluster again") from e
         except (ValueError, KeyError, TypeError, RuntimeError) as e:
             found = str(e).splitlines()[0]
             raise ModelError(f"expected a detector's card with weights that fit at {card_path}, found: {found}. See the bundled one") from e
-        return cls(model, threshold=threshold, fingerprint=sha256, device=device, verifier=verifier)
 
     def detect(self, image: NDArray[np.uint8], *, threshold: float | None = None) -> Candidates:
         """Find the faces of one picture (h, w, 3), RGB.
@@ -177,20 +209,29 @@ class Detector:
         found: list[Candidates] = [None] * len(pictures)  # type: ignore[list-item]
         for size in dict.fromkeys(padded):
             equal = [i for i, s in enumerate(padded) if s == size]
-            step = max(1, (BATCH_PIXELS_GPU if self.device != "cpu" else BATCH_PIXELS) // (size[0] * size[1]))
-            # in float32 a picture alone is computed otherwise than one of several: which it is must not depend on the photos beside it
-            is_exact = self.dtype == torch.float32 and self.device == "cpu"
-            least = 2 if is_exact and max(size) <= SQUARES[-1] else 1
-            step = 1 if is_exact and least == 1 else step
             points, strides = cell_centres(*size)
-            for rows in (equal[i : i + step] for i in range(0, len(equal), step)):
-                batch = np.full((max(len(rows), least), *size, 3), 127, np.uint8)
+            for rows, number in self._batches(equal, size):
+                batch = np.full((number, *size, 3), 127, np.uint8)
                 for to, i in zip(batch, rows, strict=False):
                     to[: pictures[i].shape[0], : pictures[i].shape[1]] = pictures[i]
                 pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # channels-last memory without a copy
-                for i, raw in zip(rows, self.model(pixels.to(self.dtype)).float().cpu(), strict=False):
+                for i, raw in zip(rows, self.run(pixels).float().cpu(), strict=False):
                     scores = raw[:, 0].sigmoid()
                     at = torch.nonzero(scores >= threshold)[:, 0]
                     boxes, landmarks = decode(raw[at, 1:], points[at], strides[at])
                     found[i] = Candidates(boxes.numpy(), landmarks.numpy(), scores[at].numpy())
         return found
+
+    def _batches(self, rows: list[int], size: tuple[int, int]) -> Iterator[tuple[list[int], int]]:
+        """Rows of pictures of one size that are looked at together, and of how many pictures the batch is; what is not filled stays grey.
+
+        A CPU compiles a network anew for each number, so there are at most two for a size.
+        """
+        is_exact = self.arithmetic == "int8"  # a picture gives the same alone and among others; in floating point only at the same number
+        step = BATCH_SMALL if max(size) <= (SMALL_EXACT if is_exact else SQUARES[-1]) else 1
+        if self.device != "cpu":
+            step = max(1, BATCH_PIXELS_GPU // (size[0] * size[1]))
+        while rows:
+            some = rows[:1] if is_exact and len(rows) < step else rows[:step]
+            yield some, step if self.device == "cpu" and not is_exact else len(some)
+            rows = rows[len(some) :]

@@ -21,7 +21,8 @@ from facecluster.models import vit
 from facecluster.models.card import Card, card_of, read_card
 from facecluster.models.embedder import CROP, AttentionEmbedder
 from facecluster.models.folder import WEIGHTS, card_path
-from facecluster.models.int8 import Int8Embedder, is_supported
+from facecluster.models.int8 import Int8Embedder
+from facecluster.models.int8_layers import is_supported
 from facecluster.models.onnx_embedder import OnnxEmbedder
 
 __all__ = ["WEIGHTS", "AttentionModel", "Card", "Embedder", "best_device", "card_of", "load_embedder", "read_card"]

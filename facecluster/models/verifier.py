@@ -8,7 +8,7 @@ Odd input: a candidate at the border of a photo is seen with grey beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from scipy.special import expit, logit, softmax
 from torch import Tensor, nn
 
 from facecluster.models.backbone import Backbone
+from facecluster.models.int8_detector import Int8Verifier
+from facecluster.models.int8_layers import Ranges
 from facecluster.models.views import SIDE, Candidates, Pixels, picture_of
 
 SURE = 4.0  # distance from 0 of the logit of a score from which one look is enough: scores under .018 and over .982
-BATCH = 128  # pictures that go through the network together
+BATCHES = 64, 16, 4  # pictures that go through the network together: few numbers, because each new one is compiled anew
 HIDDEN = 64  # numbers between the head's two layers
 
 
@@ -49,14 +51,23 @@ class Verifier:
     """A `FaceVerifier` ready for use, which scores what a detector proposes.
 
     Attributes:
+        network: the network in floating point, its batch norms folded.
         weights: weights of the detector's logit and of the network's, and an offset: together the logit of the score. Fitted on photos that
             neither was trained on, so the score is about the probability of a face on photos like those.
     """
 
-    def __init__(self, network: FaceVerifier, weights: Sequence[float], *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, network: FaceVerifier, weights: Sequence[float], *,
+        device: str = "cpu", arithmetic: str = "float32", ranges: Ranges | None = None,
+    ) -> None:  # fmt: skip
+        """`arithmetic`: float32, bfloat16, or int8 with the `ranges` of the network's card."""
+        self.weights, self.device = tuple(weights), device
+        dtype = torch.bfloat16 if arithmetic == "bfloat16" else torch.float32
         self.network = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.hidden.float(), self.network.out.float()
-        self.weights, self.device, self.dtype = tuple(weights), device, dtype
+        self.run: Callable[[Tensor], Tensor] = lambda pictures: self.network(pictures.to(dtype))
+        if arithmetic == "int8":
+            self.run = Int8Verifier(self.network, ranges or {})
 
     def __call__(self, photos: Sequence[Pixels], faces: Sequence[Candidates]) -> list[NDArray[np.float32]]:
         """Scores (n,), 0 to 1, of the candidates (n,) of each photo (h, w, 3), RGB. Unsure ones are looked at mirrored, too."""
@@ -87,9 +98,14 @@ class Verifier:
     def _logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """The network's logits (n, 6) of pictures (64, 64, 3)."""
         out = [np.zeros((0, 6))]
-        for start in range(0, len(pictures), BATCH):
-            some = pictures[start : start + BATCH]
-            several = [*some, some[0]] if len(some) == 1 else some  # one alone is computed otherwise, in float32
-            batch = torch.from_numpy(np.stack(several)).to(self.device).permute(0, 3, 1, 2).to(self.dtype)
-            out.append(self.network(batch)[: len(some)].double().cpu().numpy())
+        done = 0
+        while done < len(pictures):
+            left = len(pictures) - done
+            size = next((size for size in BATCHES if size <= left), BATCHES[-1])
+            some = pictures[done : done + size]
+            batch = np.full((size, SIDE, SIDE, 3), 127, np.uint8)
+            batch[: len(some)] = some
+            found = self.run(torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2))
+            out.append(found[: len(some)].double().cpu().numpy())
+            done += size
         return np.concatenate(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -96,15 +97,23 @@ def around(photo: Pixels, box: NDArray[np.float32], times: float, side: float) -
 
 def picture_of(photo: Pixels, box: NDArray[np.float32], times: float = TIMES, side: int = SIDE) -> Pixels | None:
     """The picture (side, side, 3) of a candidate: its box in the middle, `times` as large, grey outside the photo; None without a pixel."""
-    view = around(photo, box, times, side)
-    if view is None:
+    x, y, w, h = map(float, box)
+    size = times * max(w, h)
+    left, top = x + w / 2 - size / 2, y + h / 2 - size / 2  # where the picture begins, px of the photo
+    low = max(left, 0.0), max(top, 0.0)
+    high = min(left + size, float(photo.shape[1])), min(top + size, float(photo.shape[0]))
+    if high[0] - low[0] < 1 or high[1] - low[1] < 1:
         return None
-    scale = side / (times * float(box[2:].max()))
-    corner = box[:2] + box[2:] / 2 - times * box[2:].max() / 2  # where the picture begins, px of the photo
-    left, top = np.clip(np.round((view.offset - corner) * scale).astype(int), 0, side - 1)
+    (x0, y0), (x1, y1) = map(math.floor, low), map(math.ceil, high)
+    scale = side / size
+    across, down = max(round((x1 - x0) * scale), 1), max(round((y1 - y0) * scale), 1)
+    pixels = photo[y0:y1, x0:x1]
+    if (across, down) != (x1 - x0, y1 - y0):
+        pixels = resized(pixels, across, down)
+    to_x, to_y = min(max(round((x0 - left) * scale), 0), side - 1), min(max(round((y0 - top) * scale), 0), side - 1)
     out = np.full((side, side, 3), 127, np.uint8)
-    piece = view.pixels[: side - top, : side - left]
-    out[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    piece = pixels[: side - to_y, : side - to_x]
+    out[to_y : to_y + piece.shape[0], to_x : to_x + piece.shape[1]] = piece
     return out
 
 

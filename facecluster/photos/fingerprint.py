@@ -63,7 +63,7 @@ def fingerprint_photo(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     red, green, blue = (np.asarray(channel, np.int16) for channel in small.split())
     colour = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     out = io.BytesIO()
-    small.save(out, "WEBP", quality=QUALITY, method=4)
+    small.save(out, "WEBP", quality=QUALITY, method=2)
     return {
         "hashes": found.hashes, "doubts": found.weak_bits, "turns": found.turns,
         "contrast": float(grey.std()), "colour": float(colour.mean()),
@@ -94,7 +94,7 @@ def cover_faces(thumb: bytes, boxes: Sequence[Sequence[float]], width: int, heig
         left, top = max(int((x - w / 4) * across), 0), max(int((y - h / 4) * down), 0)
         pixels[top : max(math.ceil((y + 1.25 * h) * down), 0), left : max(math.ceil((x + 1.25 * w) * across), 0)] = colour
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "WEBP", quality=QUALITY, method=4)
+    Image.fromarray(pixels).save(out, "WEBP", quality=QUALITY, method=2)
     return out.getvalue()
 
 

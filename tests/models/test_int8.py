@@ -13,41 +13,42 @@ from torch import nn
 from facecluster.demo.face_space import FaceSpace
 from facecluster.models import registry
 from facecluster.models.embedder import AttentionEmbedder
-from facecluster.models.int8 import Int8Embedder, _QuantisedLayer, _Scale, is_supported, measure_ranges
+from facecluster.models.int8 import Int8Embedder, measure_ranges
+from facecluster.models.int8_layers import QuantisedLayer, Scale, is_supported
 from facecluster.models.registry import AttentionModel, Card, card_of, fold_batch_norm, load_embedder, load_weights
 
 pytestmark = pytest.mark.skipif(not is_supported(), reason="needs a processor with VNNI")
 
 
-def by_hand(layer: _QuantisedLayer, q: np.ndarray, weight: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def by_hand(layer: QuantisedLayer, q: np.ndarray, weight: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     """A linear layer on bytes: a sum of integers, then one multiplication for each output."""
     whole = np.rint(weight / layer.scales.numpy()[:, None]).astype(np.int64)
     total = (q.astype(np.int64) - layer.input.zero) @ whole.T
     return np.asarray(total * layer.scales.numpy() * layer.input.step + layer.bias.numpy())
 
 
-@pytest.mark.parametrize("activation", ["", "relu", "6"])
+@pytest.mark.parametrize("activation", ["", "relu", 6.0])
 def test_a_linear_layer_is_integer_arithmetic(activation: str) -> None:
     rng = np.random.default_rng(0)
     layer = nn.Linear(96, 40)
-    scale = _Scale.over(-1.3, 2.1)
-    low = _QuantisedLayer(layer, scale, None, activation, torch.float32)
+    scale = Scale.over(-1.3, 2.1)
+    low = QuantisedLayer(layer, scale, None, activation, torch.float32)
     q = rng.integers(0, 256, (33, 96), dtype=np.uint8)
     expected = by_hand(low, q, layer.weight.detach().numpy())
-    expected = np.clip(expected, 0 if activation else None, 6 if activation == "6" else None)
+    expected = np.clip(expected, 0 if activation else None, 6 if activation == 6 else None)
     assert np.allclose(low(torch.from_numpy(q)), expected, atol=1e-4)
-    out = _Scale.over(-4, 4)
+    out = Scale.over(-4, 4)
     rounded = np.clip(np.rint(by_hand(low, q, layer.weight.detach().numpy()) / out.step) + out.zero, 0, 255)
-    found = _QuantisedLayer(layer, scale, out, "", torch.float32)(torch.from_numpy(q)).numpy()
+    found = QuantisedLayer(layer, scale, out, "", torch.float32)(torch.from_numpy(q)).numpy()
     assert found.dtype == np.uint8 and np.abs(found - rounded).max() <= 1  # a half may round either way
 
 
 def test_a_convolution_pads_with_zero_not_with_the_byte_zero() -> None:
     convolution = nn.Conv2d(3, 8, 3, padding=1)
     x = torch.rand(2, 3, 12, 12) - 0.5
-    scale = _Scale.over(-0.5, 0.5)
+    scale = Scale.over(-0.5, 0.5)
     q = (x / scale.step + scale.zero).round().clamp(0, 255).to(torch.uint8).to(memory_format=torch.channels_last)
-    seen = _QuantisedLayer(convolution, scale, None, "", torch.float32)(q)
+    seen = QuantisedLayer(convolution, scale, None, "", torch.float32)(q)
     assert (seen - convolution((q.float() - scale.zero) * scale.step)).abs().max() < 0.01
     assert (seen - convolution(x)).abs().max() < 0.02
 

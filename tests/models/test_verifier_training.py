@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflows"))
@@ -116,12 +121,19 @@ def test_published_weights_are_loaded_with_their_score(tmp_path: Path, monkeypat
     torch.manual_seed(5)
     network = fold_batch_norms(FaceVerifier())
     train_verifier.save(network, [0.5, 2.0, -1.25], tmp_path / "made.safetensors")
+    coded = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)).save(coded, "PNG")
+    pq.write_table(pa.table({"image": [coded.getvalue()]}), tmp_path / "photos.parquet")
     options = ["--verifier", str(tmp_path / "made.safetensors"), "--threshold", "0.61", "--card", str(card)]
+    options += ["--photos", str(tmp_path / "photos.parquet")]
     monkeypatch.setattr(sys, "argv", ["publish_detector.py", *options])
     publish_detector.main()
     loaded = Detector.load(card.with_suffix(".safetensors"))
     assert loaded.verifier is not None and loaded.verifier.weights == (0.5, 2.0, -1.25) and loaded.threshold == 0.61
-    pictures = torch.rand(3, 3, SIDE, SIDE) * 255
+    seen = torch.rand(3, 3, SIDE, SIDE) * 255
     with torch.no_grad():
-        torch.testing.assert_close(loaded.verifier.network.float()(pictures), network(pictures), rtol=0.02, atol=0.02)
+        torch.testing.assert_close(loaded.verifier.network.float()(seen), network(seen), rtol=0.02, atol=0.02)
+    highest = tomllib.loads(card.read_text())["highest"]
+    before = tomllib.loads(WEIGHTS.with_suffix(".toml").read_text())["highest"]
+    assert all(highest[stage].keys() == before[stage].keys() and highest[stage] != before[stage] for stage in ("detector", "verifier"))
     assert f"parameters = {sum(p.numel() for p in network.parameters())}" in card.read_text()
