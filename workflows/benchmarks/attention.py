@@ -32,7 +32,8 @@ from embedder import accuracy, machine  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from facecluster.models.int8 import is_supported, measure_ranges  # noqa: E402
+from facecluster.models.int8 import measure_ranges  # noqa: E402
+from facecluster.models.int8_layers import is_supported  # noqa: E402
 from facecluster.models.registry import fold_batch_norm  # noqa: E402
 
 DATA = Path("../shared")

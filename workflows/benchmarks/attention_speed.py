@@ -20,7 +20,8 @@ from attention_forms import Form, fused, linear, plain, windowed
 from attention_networks import VARIANTS, Member, deployed
 from torch import Tensor
 
-from facecluster.models.int8 import Int8Embedder, Ranges, is_supported, measure_ranges
+from facecluster.models.int8 import Int8Embedder, measure_ranges
+from facecluster.models.int8_layers import Ranges, is_supported
 from facecluster.models.registry import fold_batch_norm
 
 BATCHES = (1, 64)  # faces
