@@ -27,7 +27,7 @@ NO_TEXTS = {
     "Content-Type", "Enter", "Escape", "Shift", "Control", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "POST", "Tab", "Delete",
     "Backspace", "Home", "End", "Space", "use strict",
     "steps of grouping", "data set", "Starting", "Writing the report", "very sure", "no mask", "from the front", "turned left",
-    "turned right",  # what the server says, as keys
+    "turned right", "trained model", "in the photos", "beside the photos",  # what the server says, as keys
 }  # fmt: skip
 
 

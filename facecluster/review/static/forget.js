@@ -4,7 +4,10 @@ import { post } from "./api.js";
 import { app, counted, el, label } from "./parts.js";
 import { t } from "./text.js";
 
-const COPIES = { report: t("report"), dedup: t("page of duplicates"), "data set": t("data set") };
+const COPIES = {
+  report: t("report"), dedup: t("page of duplicates"), "data set": t("data set"), explain: t("pictures of where the model looks"), "trained model": t("trained model"),
+};
+const WHERE = { "in the photos": t("in the photos"), "beside the photos": t("beside the photos") };
 
 const what = (found) => [counted.people(found.forgotten.people), counted.faces(found.forgotten.faces)].join(", ");
 
@@ -20,7 +23,7 @@ async function show(box, person) {
   });
   box.replaceChildren(
     el("p", {}, t("%(what)s would go, with crops, vectors, names, earlier runs and reports in the store. Photos are never touched. This can’t be undone.", { what: what(found) })),
-    ...found.copies.map((copy) => el("p", { class: "dim" }, t("A copy outside the store stays: %(kind)s, %(where)s", { kind: COPIES[copy.kind] || copy.kind, where: copy.where }))),
+    ...found.copies.map((copy) => el("p", { class: "dim" }, t("A copy outside the store stays: %(kind)s, %(where)s", { kind: COPIES[copy.kind] || copy.kind, where: WHERE[copy.where] || copy.where }))),
     el("p", {}, t("To do it, type %(name)s:", { name: found.confirm }), " ", input, el("button", { type: "button", onclick: forget }, t("Forget for good"))),
   );
   input.focus();
