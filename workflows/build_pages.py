@@ -124,7 +124,7 @@ def keep(browser: Any, name: str, out: Path) -> None:
     WebDriverWait(browser, 30).until(lambda b: b.execute_script(LOADED))
     # not where the pictures were made
     browser.execute_script(
-        "for (const p of document.querySelectorAll('.path, code')) p.textContent = p.textContent.replace(/^.*(?=.(photos|copies).)/, '')"
+        "for (const p of document.querySelectorAll('.path, code')) p.textContent = p.textContent.replace(/^.*(?=.(photos|copies|duplicates).)/, '')"
     )
     image = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)

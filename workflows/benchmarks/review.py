@@ -35,7 +35,7 @@ from facecluster.people import read_current_people
 from facecluster.store import Store
 
 PEOPLE, FACES, GROUPED = 5000, 100_000, 0.8
-ACTS = 20
+ACTS = 10
 SERVE = """
 import sys
 from facecluster.review import open_review
@@ -216,8 +216,11 @@ def main() -> None:
             "start_s": round(server.start, 2), "first_list_ms": round(server.time_of(("state", None), ("people?limit=60", None)), 1),
         }  # fmt: skip
         found["acts"] = acts(server)
+        print(json.dumps(found), file=sys.stderr, flush=True)
         if shutil.which("chromium"):
             found["browser"] = browser_times(server)
+            print(json.dumps(found["browser"]), file=sys.stderr, flush=True)
+            server.http.close()  # the server has closed it by now
         found[f"name, list, after {args.decisions} decisions"] = many_decisions(server, str(used), args.decisions)
     text = json.dumps(found, indent=1)
     print(text)
