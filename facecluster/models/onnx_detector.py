@@ -18,7 +18,8 @@ from facecluster.models.folder import BUNDLED, card_path
 from facecluster.models.onnx_decoders import DECODERS, USUAL_THRESHOLD, divisor, family_of, output_order
 from facecluster.models.onnx_session import OnnxSession
 from facecluster.models.search import Found, search
-from facecluster.models.views import Candidates, Pixels, resized
+from facecluster.models.views import Candidates, Pixels
+from facecluster.photos.resize import resized
 
 
 class FaceFinder(Protocol):

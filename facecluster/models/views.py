@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+
+from facecluster.photos.resize import resized
 
 Pixels = NDArray[np.uint8]
 SIDE = 64  # px of the picture of a candidate
@@ -129,15 +129,6 @@ def cut_view(
         pixels = resized(pixels, int(size[0]), int(size[1]))
     inner = np.r_[np.where(low > 0, low + 1, -np.inf), np.where(high < whole, high - 1, np.inf)]
     return View(pixels, (high - low) / size, low, inner, margin, largest)
-
-
-def resized(pixels: Pixels, width: int, height: int) -> Pixels:
-    """A smaller picture: bilinear with antialiasing. torch does this several times faster than Pillow."""
-    if not pixels.flags.writeable or min(pixels.strides) < 0:  # torch takes no such arrays
-        pixels = pixels.copy()
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    small = F.interpolate(planes, (height, width), mode="bilinear", antialias=True)
-    return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
 
 
 def look_at(look: Look, views: Sequence[Sequence[View]], threshold: float) -> list[Candidates]:
