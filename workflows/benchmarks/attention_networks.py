@@ -49,7 +49,6 @@ VARIANTS: Mapping[str, Variant] = {
     "windowed, shifted": Variant(says="windows of 7x7 tokens; those of the second block shifted by 3", forms=(windowed(7), windowed(7, 3))),
     "49 tokens, seed 1": Variant(says="other first weights and batches: how far chance goes", side=7, seed=1),
     "49 tokens, seed 2": Variant(says="other first weights and batches: how far chance goes", side=7, seed=2),
-    "patches, 4 blocks": Variant(says="8x8 px projected to a token, two blocks more", patches=True, depth=4),
 }
 
 

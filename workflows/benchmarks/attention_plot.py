@@ -25,10 +25,10 @@ def main() -> None:
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "attention", "font.size": 9})
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    for name, speeds in found["faces_per_second"].items():
-        x, y = speeds["batch 64"], found["variants"][name]["cosine_to_teacher"]
-        left.plot(x, y, "o", color="tab:blue", markersize=4)
-        left.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    for at, (name, speeds) in enumerate(found["faces_per_second"].items()):
+        colour, mark = plt.get_cmap("tab10")(at % 10), "os^"[at % 3]
+        left.plot(speeds["batch 64"], found["variants"][name]["cosine_to_teacher"], mark, color=colour, markersize=5, label=name)
+    left.legend(fontsize=7, loc="lower right")
     left.set(xlabel="faces a second, 64 at a time", ylabel="cosine to the teacher, other people", title="family, equal short training")
     rows = found["alone_microseconds_a_face"]["bfloat16"]
     tokens = [int(row.split()[0]) for row in rows]
