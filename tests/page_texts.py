@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -57,13 +58,19 @@ def unmarked(texts: Iterable[str], own: Collection[str]) -> list[str]:
     return [line for line in rest.split("\n") if re.search(r"[^\W\d_]{2}", line)]
 
 
-def english(texts: Iterable[str], tag: str) -> list[str]:
-    """The texts that are English although the catalogue of a language says them otherwise."""
+@cache
+def _english_patterns(tag: str) -> list[re.Pattern[str]]:
+    """Of each English text that a language says otherwise, what the text looks like with any values."""
     patterns = []
     theirs = {form for m in messages(tag).values() for form in m.forms}  # "Name" is German too
     for m in messages(tag).values():
         for form in filter(None, (m.text, m.many)):
             if form not in theirs and len(re.sub(r"%\(\w+\)s|[^a-z]", "", form)) > 3:  # with a place on each side, "in" is any text
                 parts = [".+" if part.startswith("%(") else re.escape(part.replace("%%", "%")) for part in re.split(r"(%\(\w+\)s)", form)]
-                patterns.append("".join(parts))
-    return [text for text in texts if any(re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)]
+                patterns.append(re.compile("".join(parts), re.DOTALL))
+    return patterns
+
+
+def english(texts: Iterable[str], tag: str) -> list[str]:
+    """The texts that are English although the catalogue of a language says them otherwise."""
+    return [text for text in texts if any(pattern.fullmatch(text) for pattern in _english_patterns(tag))]
