@@ -118,6 +118,8 @@ def _item(found: Findings, number: dict[str, int], row: Row, language: Language)
     if isinstance(row.why, Joined) and FIGURES in row.why:  # a copy that was made anew
         how, figures = (translated(part, language) for part in row.why.parts)
         words = language.t("The same photo, %(how)s", how=how)
-    said = {"words": words or language.t("The same file"), "figures": figures, "reason": translated(row.reason, language)}
+    if row.kind == COPY or not words:
+        words = language.t("The same file")
+    said = {"words": words, "figures": figures, "reason": translated(row.reason, language)}
     stays = row.reason.startswith("stays: ")
     return {"row": row, "thumb": thumb, "name": short_name(row.uri), "url": file_url(row.uri), "stays": stays, **said}

@@ -225,4 +225,4 @@ def test_bursts_are_shown_apart_and_stay(photos: Path, tmp_path: Path) -> None:
     result = run(store.url)
     assert "1 other photo of a burst\n" in result.stdout
     page = read(tmp_path / "store" / "dedup" / "pages" / "index.html")
-    assert "a burst, 2 files" in page.text and "taken 0 s" in page.text and "stays" in page.text
+    assert "a burst, 2 files" in page.text and "Taken 0 s" in page.text and "stays" in page.text
