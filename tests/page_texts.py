@@ -14,7 +14,7 @@ from facecluster.language.po_file import Message, read_po
 SEEN = """
 const seen = [document.title], shown = (e) => e.checkVisibility ? e.checkVisibility() : true;
 for (const e of document.querySelectorAll("body *")) {
-  if (e.closest("script, style, noscript, datalist") || !shown(e)) continue;
+  if (e.closest("script, style, noscript, datalist") || !shown(e.closest("select") || e)) continue;
   for (const name of ["aria-label", "title", "alt", "placeholder"]) if (e.getAttribute(name)) seen.push(e.getAttribute(name));
   for (const node of e.childNodes) if (node.nodeType === 3 && node.data.trim()) seen.push(node.data.trim());
 }
@@ -71,6 +71,13 @@ def _english_patterns(tag: str) -> list[re.Pattern[str]]:
     return patterns
 
 
-def english(texts: Iterable[str], tag: str) -> list[str]:
-    """The texts that are English although the catalogue of a language says them otherwise."""
-    return [text for text in texts if any(pattern.fullmatch(text) for pattern in _english_patterns(tag))]
+def english(texts: Iterable[str], tag: str, own: Collection[str] = ()) -> list[str]:
+    """The texts that are English although the catalogue of a language says them otherwise. What is the user's `own` may be English."""
+    found = []
+    for text in texts:
+        said = text
+        for mine in sorted(own, key=len, reverse=True):
+            said = said.replace(mine, "…")
+        if any(pattern.fullmatch(said) for pattern in _english_patterns(tag)):
+            found.append(text)
+    return found
