@@ -14,6 +14,7 @@ from facecluster.people.runs import POINTER, read_run
 from facecluster.store import COMPACTING, STORE_FILE, TEMPORARY, Store
 from facecluster.store.cipher import file_key_id
 from facecluster.store.digest import DamageError
+from facecluster.store.line_digest import is_as_written
 from facecluster.store.store_file import encryption_of, needs_sealing
 
 _FITTED = {  # JSON files that can be made again
@@ -22,17 +23,20 @@ _FITTED = {  # JSON files that can be made again
     "recognisability/*.json": "'facecluster cluster' fits it anew",
     "reading/*.json": "'facecluster cluster' fits it anew",
     "files/sources.json": "'facecluster run' makes it anew from the photos that it is given",
+    "forgotten/receipt-*.json": "It only says how much was forgotten: nothing needs it",
     "exports.json": "'facecluster forget' no longer knows where reports and exports outside the store were written",
 }
 
 
+_LOST = "What it said is lost: say it again"
 _LOOKED_AT = ("runs/current.json", "runs/*/run.json", "index/*", "grouping/*", "damaged/*")  # elsewhere, or needed by nobody
 
 
 def check_store_file(store: Store) -> Iterator[Finding]:
     """store.json, without which nothing opens the store."""
+    data = b""
     try:
-        store.fs.cat_file(store.path(STORE_FILE))
+        data = bytes(store.fs.cat_file(store.path(STORE_FILE)))
     except (FileNotFoundError, NotADirectoryError):
         pass
     except store.io_errors as e:
@@ -44,6 +48,10 @@ def check_store_file(store: Store) -> Iterator[Finding]:
             raise
         text = "it can't be read, or is not of a store"
         yield Finding(path=STORE_FILE, problem=text, next="--repair writes it anew if there are tables", repair=Repair.NAME)
+        return
+    if not is_as_written(data):
+        text = "it has changed since it was written (its sum differs)"
+        yield Finding(path=STORE_FILE, problem=text, next="--repair writes it anew if there are tables", repair=Repair.NAME)
 
 
 def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
@@ -51,16 +59,18 @@ def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
     store.fs.invalidate_cache()
     paths = [str(path)[len(store.root) + 1 :] for path in sorted(map(str, store.fs.find(store.root)))]
     yield from _check_runs(store, paths, damaged)
-    for note in read(store).notes:  # as a crash in the middle of a line leaves: every command passes over it
-        text = "What it said is lost: say it again"
-        yield Finding(path="decisions.jsonl", problem=note, next=text, repair=Repair.NOTHING, serious=False)
+    journal = read(store)
+    for note in journal.notes:
+        changed = note in journal.changed  # a torn line, as a crash in the middle of one leaves: every command passes over it
+        text = "Compare it with a copy of the store; if it is right as it reads, take `sum` out of it" if changed else _LOST
+        yield Finding(path="decisions.jsonl", problem=note, next=text, repair=Repair.NOTHING, serious=changed)
     if COMPACTING in paths:
         text = "It is whole, but for what belongs together: 'facecluster compact' finishes it"
         yield Finding(path=COMPACTING, problem="a compaction was stopped", next=text, repair=Repair.NOTHING, serious=False)
     for path in paths:
         kind = next((kind for kind in _FITTED if fnmatchcase(path, kind)), None)
         if kind is not None and not _is_json(store, path):
-            yield Finding(path=path, problem="it is no JSON", next=_FITTED[kind], repair=Repair.ASIDE)
+            yield Finding(path=path, problem="it is no JSON, or not as it was written", next=_FITTED[kind], repair=Repair.ASIDE)
         elif TEMPORARY.fullmatch(path.rsplit("/", 1)[-1]) and not path.startswith("damaged/"):
             text = "a command that was stopped left it"
             yield Finding(path=path, problem=text, next="Nothing needs it", repair=Repair.DELETE, serious=False)

@@ -3,15 +3,22 @@ but what commands that were stopped left."""
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from itertools import count
+
+import pyarrow as pa
 
 from facecluster.check.findings import Finding, Repair, one_line
 from facecluster.check.records import whole_runs
-from facecluster.check.shards import kind_of
+from facecluster.check.shards import kind_of, tables
 from facecluster.errors import StoreError
 from facecluster.people.runs import POINTER, make_current, read_run
 from facecluster.permissions import make_private_folder
 from facecluster.store import STORE_FILE, Store
+from facecluster.store.cipher import Cipher
+from facecluster.store.digest import read_metadata
+from facecluster.store.stamps import store_in
 from facecluster.store.store_file import Encryption, contents, find_key_id
 
 FOLDER = "damaged"
@@ -38,13 +45,25 @@ def _repair(store: Store, findings: list[Finding]) -> list[str]:
             store.write(table, shard, store.read(table, shard), store.stamp(table, shard) or {})
         elif finding.repair is Repair.NAME and any(store.fs.isdir(store.path(table)) for table in ("files", "photos", "faces")):
             key = find_key_id(store)
-            store.write_raw(contents(None if key is None else Encryption(key)), STORE_FILE)
+            store.write_raw(contents(None if key is None else Encryption(key), _store_id(store, key)), STORE_FILE)
         elif finding.repair is not Repair.POINT:
             continue
         done.append(finding.path)
     if any(finding.repair is Repair.POINT for finding in findings):  # else the current run stays, which the user may have returned to
         _point_at_whole_run(store)
     return done
+
+
+def _store_id(store: Store, key: str | None) -> str:
+    """The id of a store whose store.json is lost: that which most of its shards name; '' if none can be read that does."""
+    found: Counter[str] = Counter()
+    open_footer = read_metadata if key is None else Cipher(key, store.url).read_metadata
+    for table, shards in tables(store).items():
+        for shard in shards:
+            with suppress(*store.io_errors, pa.ArrowException, StoreError), store.fs.open(store.shard_path(table, shard), "rb") as f:
+                found[store_in(open_footer(f))] += 1
+    del found[""]
+    return found.most_common(1)[0][0] if found else ""
 
 
 def _with_it(store: Store, path: str) -> list[str]:

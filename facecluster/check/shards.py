@@ -20,6 +20,8 @@ from facecluster.photos.places import GONE_TABLE
 from facecluster.store import ARCHIVES, FACES, FILES, FOLLOWED, GONE, IDENTITIES, PHOTOS, Store, in_schema, stamp_of
 from facecluster.store.cipher import is_encrypted_parquet
 from facecluster.store.digest import DamageError, check_file, read_parquet
+from facecluster.store.stamps import misplaced, store_in
+from facecluster.store.store_file import id_of
 
 _RUN_AGAIN = "'facecluster run' with the photos in their places makes it anew"
 _CLUSTER = "'facecluster cluster' makes it anew; names are in the journal"
@@ -103,6 +105,8 @@ def _check_shard(store: Store, table: str, shard: str) -> Iterator[Finding]:
         sealed = cipher is not None or check_file(data)  # what is encrypted is authenticated
         rows = read_parquet(io.BytesIO(data)) if cipher is None else cipher.read_parquet(io.BytesIO(data))
         stamp_of(rows.schema.metadata or {}, path)
+        if elsewhere := misplaced(rows.schema.metadata or {}, table, shard):
+            raise DamageError(f"{elsewhere}: it has been put in the place of another file")
         if kind.schema is not None:
             in_schema(kind.schema, rows)
         elif table.startswith("embeddings/"):
@@ -114,6 +118,10 @@ def _check_shard(store: Store, table: str, shard: str) -> Iterator[Finding]:
         why = f"it lacks {e}" if isinstance(e, KeyError) else one_line(e)
         yield Finding(path=path, problem=why, next=kind.next, repair=kind.repair)
         return
+    written_in, here = store_in(rows.schema.metadata or {}), id_of(store)
+    if written_in and here and written_in != here:
+        text = f"Delete it, or put back the store's own. {kind.next}"
+        yield Finding(path=path, problem="it was written in another store", next=text, repair=Repair.NOTHING)
     if not sealed:
         text = "an earlier version wrote it, without a digest: a changed bit in it may not be found"
         yield Finding(path=path, problem=text, next="--repair writes it again with one", repair=Repair.SEAL, serious=False)

@@ -118,6 +118,6 @@ def _write(found: StoreEvaluation, out: str) -> None:
     try:
         remove_left_over(out)
         for name, text in files.items():
-            Store(out).write_bytes(text.encode("utf-8", "backslashreplace"), name)
+            Store(out).write_raw(text.encode("utf-8", "backslashreplace"), name)
     except OSError as e:
         raise InputError(f"expected a folder to write {name} to, found: {e}. Choose another with -o") from e

@@ -30,6 +30,7 @@ from facecluster.decisions.birth import is_birth
 from facecluster.errors import InputError, StoreError
 from facecluster.permissions import private_opener
 from facecluster.store import Store
+from facecluster.store.line_digest import is_as_written, with_sum
 from facecluster.store.replace_file import sync_folder
 from facecluster.store.store_file import encryption_of, refuse_half
 
@@ -67,13 +68,14 @@ class Decision:
     at: str = ""  # UTC, ISO 8601
 
     def to_line(self) -> str:
-        """The decision as JSON on one line, empty fields left out."""
+        """The decision as JSON on one line with its digest, empty fields left out."""
         named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "date", "person", "of", "batch", "origin")}
         lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
         more = (*lists.items(), ("keeps", self.keeps), ("batch_size", self.batch_size), ("boxes", boxes))
         found = {k: v for k, v in named.items() if v is not None} | {k: v for k, v in more if v}
-        return json.dumps(found, ensure_ascii=False, separators=(", ", ": "))
+        text = json.dumps(found, ensure_ascii=False, separators=(", ", ": "))
+        return with_sum(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Journal:
 
     decisions: list[Decision]
     notes: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)  # the notes on lines that can be read, but are not as they were written
 
 
 def clean_name(text: str) -> str:
@@ -130,6 +133,8 @@ def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
             continue
+        if not is_as_written(line):
+            journal.changed.append(f"{place} is not as it was written, and counts as it reads")
         if decision.id not in seen:
             seen.add(decision.id)
             journal.decisions.append(decision)
@@ -137,6 +142,7 @@ def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
     if known is not None:
         known.clear()
         known.update(lines)
+    journal.notes.extend(journal.changed)
     torn = {d.batch for d in journal.decisions if d.batch and batches[d.batch] < d.batch_size}
     if torn:
         journal.notes.extend(f"the batch {batch} is not whole and is skipped: make its decisions again" for batch in sorted(torn))

@@ -20,12 +20,13 @@ from urllib.parse import quote_from_bytes
 from facecluster.errors import FaceclusterError
 from facecluster.permissions import as_user
 from facecluster.photos.images import local_path
-from facecluster.store.replace_file import place, swap_in, sync_folder
+from facecluster.store.replace_file import place, remove_file, remove_name, swap_in, sync_folder
 from facecluster.store.temporary_files import left_over, remove_left_over, temporary_name
 
 HARD, SYMBOLIC = "hard", "symbolic"
 _MAX_BYTES = 255  # of a file's name
 _MAX_NAMES = 1000  # names tried for one file
+_SAVED = "another program saved it at this moment"
 _LEFTOVER = re.compile(r"\.facecluster-[0-9a-f]{32}(\.link)?\.tmp")
 
 
@@ -96,7 +97,7 @@ def _fitting_name(stem: str, ending: str) -> str:
 def move(source: str, target: str, sha256: str) -> None:
     """Move a file to a free name, also to another filesystem. Raises FileExistsError if the name is taken."""
     try:
-        _rename(source, target)
+        _rename(source, target, sha256)
     except OSError as e:
         if e.errno != errno.EXDEV:
             raise
@@ -104,17 +105,20 @@ def move(source: str, target: str, sha256: str) -> None:
         temporary = temporary_name(target)
         try:
             _copy(source, temporary, sha256)
-            _rename(temporary, target)
+            if not place(temporary, target):
+                raise FileExistsError(errno.EEXIST, "a file of that name exists") from None
         finally:
             if os.path.lexists(temporary):
                 os.unlink(temporary)
-        os.unlink(source)
+        if not remove_file(source, partial(_has_bytes, sha256=sha256)) and os.path.lexists(source):
+            remove_file(target, partial(_has_bytes, sha256=sha256))
+            raise FileError(_SAVED) from None
     sync_folder(os.path.dirname(target))
     sync_folder(os.path.dirname(source))
 
 
-def _rename(source: str, target: str) -> None:
-    """Rename without overwriting anything."""
+def _rename(source: str, target: str, sha256: str) -> None:
+    """Rename without overwriting anything. Raises FileError if another program saves a new file at `source` meanwhile, which stays."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as e:
@@ -124,8 +128,20 @@ def _rename(source: str, target: str) -> None:
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "a file of that name exists") from e
         os.rename(source, target)
-    else:
-        os.unlink(source)
+        return
+    if not remove_name(source, target) and os.path.lexists(source):
+        remove_file(target, partial(_has_bytes, sha256=sha256))  # which somebody has just saved others over
+        raise FileError(_SAVED)
+
+
+def remove(path: str, sha256: str) -> None:
+    """Remove a file with these bytes. Raises FileError if another program has saved it meanwhile: it stays."""
+    if not remove_file(path, partial(_has_bytes, sha256=sha256)) and os.path.lexists(path):
+        raise FileError(_SAVED)
+
+
+def _has_bytes(path: str, sha256: str) -> bool:
+    return not os.path.islink(path) and hash_of(path) == sha256
 
 
 def replace(source: str, target: str, sha256: str, keeper: str) -> None:
@@ -159,7 +175,7 @@ def link(keeper: str, path: str, kind: str, sha256: str | None = None) -> None:
         else:
             os.symlink(os.path.abspath(keeper), temporary)
         if sha256 is not None:
-            _swap(temporary, path, lambda old: hash_of(old) == sha256)
+            _swap(temporary, path, partial(_has_bytes, sha256=sha256))
         elif not place(temporary, path):
             raise FileExistsError(errno.EEXIST, "a file of its name was saved meanwhile")
     except OSError as e:
@@ -175,7 +191,7 @@ def link(keeper: str, path: str, kind: str, sha256: str | None = None) -> None:
 def _swap(new: str, path: str, is_expected: Callable[[str], bool]) -> None:
     """Put a file or a link in place of what is as expected. Raises FileError if another program has saved there meanwhile."""
     if not swap_in(new, path, is_expected):
-        raise FileError("another program saved it at this moment")
+        raise FileError(_SAVED)
 
 
 def is_link_to(path: str, keeper: str) -> bool:

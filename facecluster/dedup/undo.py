@@ -10,10 +10,11 @@ import os
 from collections.abc import Callable, Sequence
 
 from facecluster.dedup.apply import Applied
-from facecluster.dedup.files import FileError, check_unchanged, hash_of, is_link_to, move, path_of, remove_leftovers, replace
+from facecluster.dedup.files import FileError, check_unchanged, hash_of, is_link_to, move, path_of, remove, remove_leftovers, replace
 from facecluster.dedup.undo_file import UndoEntry
 from facecluster.permissions import as_user
 from facecluster.photos.images import local_path
+from facecluster.store.replace_file import recover
 
 OCCUPIED = "another file is in its place now: nothing was overwritten"
 
@@ -48,6 +49,9 @@ def undo(entries: Sequence[UndoEntry], *, dry_run: bool = False, tick: Callable[
 def _undo(entry: UndoEntry, dry_run: bool) -> str:
     """Bring one file back; gives what was done, in words, '' if it was in its place."""
     path, keeper = path_of(entry.uri), path_of(entry.keeper) if entry.link else ""
+    if not dry_run:
+        for place in (path, path_of(entry.to) if entry.to else path):
+            recover(place)  # a stop may have left it aside
     ours = bool(entry.link) and is_link_to(path, keeper)
     if os.path.lexists(path) and not ours:
         if os.path.islink(path) or not os.path.isfile(path) or hash_of(path) != entry.sha256:
@@ -60,7 +64,7 @@ def _undo(entry: UndoEntry, dry_run: bool) -> str:
     if not dry_run:
         if ours:
             replace(aside, path, entry.sha256, keeper)
-            os.unlink(aside)
+            remove(aside, entry.sha256)
         else:
             with as_user():
                 os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -90,7 +94,7 @@ def _remove_moved_copy(entry: UndoEntry, dry_run: bool) -> str:
     if not entry.trusted:
         raise FileError(f"it is in its place; the undo file does not prove that dedup made the copy {entry.to}, so that stays too")
     if not dry_run:
-        os.unlink(aside)
+        remove(aside, entry.sha256)
         _remove_empty(os.path.dirname(aside))
     return "was still in its place; removed the unfinished move's copy"
 

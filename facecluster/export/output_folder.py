@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 from facecluster.errors import InputError, WriteError
 from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import local_path
+from facecluster.store.replace_file import place, recover, remove_file, swap_in
 from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 MANIFEST = ".facecluster-export.json"
@@ -69,20 +71,31 @@ class OutputFolder:
         path = self._path_to_write(name, digest)
         if path is None or self.dry_run:
             return
-        with self._errors(name):
-            self._put(path, data)
+        with self._beside(name, path) as beside:
+            beside.write_bytes(data)
+            self._rename(beside, name, path)
 
-    @staticmethod
-    def _put(path: Path, data: bytes) -> None:
-        """Write a file, whole or not at all."""
+    @contextmanager
+    def _beside(self, name: str, path: Path) -> Iterator[Path]:
+        """A temporary place beside a file that is to be written, so that it is whole or not there."""
         beside = Path(temporary_name(str(path)))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(data)
-            os.replace(beside, path)
+            with self._errors(name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                yield beside
         finally:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
+
+    def _rename(self, beside: Path, name: str, path: Path) -> None:
+        """Give a file, or a link, its name, unless another program has saved one there since it was looked at. Raises InputError."""
+        known = self._listed.get(name, {}).get("is")
+        if os.path.lexists(path):
+            done = swap_in(str(beside), str(path), partial(_has_digest, digest=known))
+        else:
+            done = place(str(beside), str(path))
+        if not done:
+            raise InputError(f"expected no file at {path}, found one that was saved meanwhile: move it away, or choose another -o")
 
     def write_parts(self, name: str, parts: Iterable[bytes]) -> None:
         """The same with a file of any size, whose parts are made one after the other."""
@@ -96,7 +109,7 @@ class OutputFolder:
             path = self._path_to_write(name, digest.hexdigest())
             if path is not None and not self.dry_run:
                 with self._errors(name):
-                    os.replace(beside, path)
+                    self._rename(beside, name, path)
         finally:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
@@ -106,15 +119,9 @@ class OutputFolder:
         path = self._path_to_write(name, f"-> {target}")
         if path is None or self.dry_run:
             return
-        beside = Path(temporary_name(str(path)))
-        try:
-            with self._errors(name):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.symlink(target, beside)
-                os.replace(beside, path)
-        finally:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
+        with self._beside(name, path) as beside:
+            os.symlink(target, beside)
+            self._rename(beside, name, path)
 
     def keep_existing(self, name: str, digest: str) -> bool:
         """Whether an earlier export wrote this content and the file still exists, by the manifest and its size. If so, the file is kept."""
@@ -143,7 +150,7 @@ class OutputFolder:
             remove_left_over(str(folder))
         for name in gone:
             with self._errors(name):
-                (self.folder / name).unlink()
+                remove_file(str(self.folder / name), partial(_has_digest, digest=self._listed[name].get("is")))
                 for parent in (self.folder / name).parents:
                     if parent == self.folder or any(parent.iterdir()):
                         break
@@ -152,14 +159,17 @@ class OutputFolder:
         for name, digest in self.claimed.items():
             rows[name] = {"to": self.kind, "is": digest, "size": str((self.folder / name).lstat().st_size)}
         text = json.dumps({"kind": "facecluster export", "files": rows}, indent=0, sort_keys=True)
-        with self._errors(MANIFEST):
-            self._put(self.folder / MANIFEST, text.encode())
+        with self._beside(MANIFEST, self.folder / MANIFEST) as beside:
+            beside.write_bytes(text.encode())
+            os.replace(beside, self.folder / MANIFEST)
         return len(gone)
 
     def _path_to_write(self, name: str, digest: str) -> Path | None:
         """The path of a file; None if it already has this content. Raises InputError if a file of the user is there."""
         path = self.folder / name
         self.claimed[name] = digest
+        if not self.dry_run:
+            recover(str(path))  # a stop may have left it aside
         if os.path.lexists(path):
             if self._current_digest(name) == digest:
                 return None
@@ -173,14 +183,7 @@ class OutputFolder:
         return os.path.lexists(self.folder / name) and self._listed.get(name, {}).get("is") == self._current_digest(name)
 
     def _current_digest(self, name: str) -> str | None:
-        path = self.folder / name
-        try:
-            if path.is_symlink():
-                return f"-> {os.readlink(path)}"
-            with open(path, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            return None
+        return _digest_of(self.folder / name)
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -192,6 +195,21 @@ class OutputFolder:
             self.claimed.pop(name, None)
             self._failed.add(name)
             raise WriteError(f"expected to write {self.folder / name}, found: {found}. Correct that, or choose another -o") from e
+
+
+def _digest_of(path: str | Path) -> str | None:
+    """What the list says of a file or a link; None if it can't be read."""
+    try:
+        if os.path.islink(path):
+            return f"-> {os.readlink(path)}"
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _has_digest(path: str, digest: str | None) -> bool:
+    return digest is not None and _digest_of(path) == digest
 
 
 @contextmanager

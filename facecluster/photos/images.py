@@ -11,6 +11,7 @@ import hashlib
 import io
 import math
 import re
+import struct
 import threading
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -46,6 +47,7 @@ from facecluster.photos.tiff import TiffPhotoFile
 MAX_PIXELS = 200_000_000  # of a photo: about 1 GB of memory while it is decoded
 LARGE = 50_000_000  # pixels that are decoded: photos of more are decoded one at a time, whatever the threads of a process
 _ONE_LARGE = threading.Lock()
+MAX_PIXELS_AVIF = 80_000_000  # of an AVIF, which takes 10 to 17 bytes a pixel while it is decoded
 MAX_PIXELS_JPEG = 500_000_000  # of a baseline JPEG, which can be decoded at 1/8 of its sides
 STORED_FORMATS = ("WEBP", "JPEG", "PNG")  # of pictures in a store
 STORED_SIDE = 1024  # px, of pictures in a store at most
@@ -216,6 +218,8 @@ def _decode(
             image.draft(None, (max(1, math.ceil(width * share)), max(1, math.ceil(height * share))))
     elif isinstance(image, Jpeg2000PhotoFile):
         image.reduce_to(max_side)
+    elif isinstance(image, AvifPhotoFile):
+        limit = MAX_PIXELS_AVIF
     if width * height > limit:
         raise PhotoError(f"expected a photo of at most {limit // 1_000_000} megapixels, found one of {width} x {height}")
     with large if math.prod(image.size) > LARGE else nullcontext():
@@ -296,9 +300,9 @@ def open_stored(data: bytes, mode: str) -> Image.Image:
         StoreError: it is none of these.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=STORED_FORMATS) as image:
+        with silence_warnings(), Image.open(io.BytesIO(data), formats=STORED_FORMATS) as image:
             if max(image.size) > STORED_SIDE:
                 raise StoreError(f"expected a picture of at most {STORED_SIDE} px a side in the store, found {image.size}: it is damaged")
             return image.convert(mode)
-    except (OSError, ValueError, SyntaxError) as e:  # what Pillow raises on damaged files
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as e:  # what Pillow raises
         raise StoreError(f"expected a picture in the store (WebP), found {data[:8]!r}...: the store is damaged") from e

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -29,6 +31,8 @@ from facecluster.photos.passed_over import extension_of
 
 MAX_PIXELS = 40_000_000  # of a frame: 8K video has 33 million; the decoder keeps up to 16 of them
 MAX_LOOKS = 1000  # of a video every few seconds; a longer one is looked at less often. As many again where the scene changes
+SECONDS = 300  # of processor time for decoding a video, and
+SECONDS_A_SECOND = 20  # more for each second of it that was decoded: 4K takes 1 to 3; other threads of the process count too
 MAX_PACKETS = 5_000_000  # read of a video: 40 hours at 30 frames a second
 _MAX_SECONDS = 100 * 3600.0  # a longer duration is damage, and says nothing
 _DENSE = 0.55  # key frames come every second in the videos of phones: 30 frames at 29.97 a second are a little more
@@ -86,7 +90,7 @@ def open_video(uri: str) -> Video:
     """Hash a video in pieces, and decode its first frame.
 
     Raises:
-        PhotoError: PyAV is not installed, the file can't be read, it is no video, or one that is damaged or too large.
+        PhotoError: PyAV is not installed, the file can't be read, it is no video, or one that is damaged or too large, or takes too long.
     """
     extras.load(extras.VIDEO)
     digest, size = hashlib.sha256(), 0
@@ -122,7 +126,7 @@ def looks(video: Video, every: float, max_side: int) -> Iterator[Look]:
         max_side: px; larger frames are reduced by whole factors to less than twice this.
 
     Raises:
-        PhotoError: the file is no longer there.
+        PhotoError: the file is no longer there, or decoding takes too long.
     """
     with open_file(video.uri) as file:
         reader = _Reader(file)
@@ -217,12 +221,19 @@ class _Reader:
             yield packet
 
     def frames(self) -> Iterator[Any]:
-        """The frames that can be decoded; what is damaged is skipped."""
-        for packet in self.packets():
-            try:
+        """The frames that can be decoded; what is damaged is skipped. Raises PhotoError if decoding takes longer than a video's may."""
+        packets, used = self.packets(), 0.0
+        while True:
+            began, found = time.process_time(), []
+            packet = next(packets, None)
+            if packet is None:
+                return
+            with suppress(Exception):  # this packet is damaged
                 found = packet.decode()
-            except Exception:  # noqa: BLE001  this packet is damaged
-                continue
+            used += time.process_time() - began
+            if used > SECONDS + SECONDS_A_SECOND * self._last:
+                raise PhotoError(f"expected a video that can be decoded in time, found one that took {used:.0f} s up to its second "
+                                 f"{self._last:.0f}: leave it out, or save it again")  # fmt: skip
             yield from (f for f in found if f.width * f.height <= MAX_PIXELS and f.width and f.height and not f.is_corrupt)
 
     def time_of(self, frame: Any) -> float:

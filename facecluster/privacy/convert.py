@@ -26,7 +26,7 @@ from facecluster.report.report_folder import remove_report
 from facecluster.store import STORE_FILE, TEMPORARY, Store
 from facecluster.store.cipher import LINE_MARK, Cipher, file_key_id, is_encrypted_parquet
 from facecluster.store.digest import DamageError, read_parquet, sealed_parquet
-from facecluster.store.store_file import DECRYPTING, ENCRYPTING, Encryption, contents, encryption_of, needs_sealing
+from facecluster.store.store_file import DECRYPTING, ENCRYPTING, Encryption, contents, encryption_of, id_of, needs_sealing
 
 Tick = Callable[[int, int], None]
 
@@ -89,7 +89,7 @@ def decrypt_store(store: Store, tick: Tick = lambda done, total: None) -> int:
 
 
 def _mark(store: Store, encryption: Encryption | None) -> None:
-    store.write_raw(contents(encryption), STORE_FILE)
+    store.write_raw(contents(encryption, id_of(store)), STORE_FILE)
     encryption_of(store, afresh=True)
 
 

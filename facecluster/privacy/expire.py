@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from facecluster.errors import InputError
 from facecluster.people import current_run, read_current_people
+from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.places import every_look
 from facecluster.privacy.forget import carry_out, receipt_of
 from facecluster.privacy.forget_plan import ForgetPlan, isin, write_plan
 from facecluster.privacy.make_plan import plan_for
-from facecluster.privacy.targets import Targets, add_people_without_faces, same_faces
+from facecluster.privacy.targets import Targets, add_people_without_faces, named_faces, same_faces
 from facecluster.store import Store
 
 What = Literal["faces", "photos"]
@@ -87,6 +88,9 @@ def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]
         for shard in store.shards("faces"):
             rows = store.read("faces", shard, ["face_id", "photo_id"])
             found.faces |= set(rows["face_id"].filter(pa.array(isin(rows["photo_id"], photos))).to_pylist())
+        starts = {photo[:PHOTO_CHARS] for photo in photos}
+        # drawn ones whose row is not made yet too, which the next run would make from the photo
+        found.faces |= {face for face in named_faces(store) if face[:PHOTO_CHARS] in starts}
         found.faces = same_faces(store, found.faces)
     known = None if current_run(store) is None else read_current_people(store)[0]
     add_people_without_faces(store, found, known)

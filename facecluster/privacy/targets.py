@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from facecluster.decisions import read
 from facecluster.decisions.journal import is_face_id
 from facecluster.errors import InputError
 from facecluster.people import CurrentPeople, all_runs, current_run, read_current_people, read_people
@@ -148,7 +149,14 @@ def same_faces(store: Store, faces: Iterable[str]) -> set[str]:
     return seen
 
 
+def named_faces(store: Store) -> set[str]:
+    """The face_ids that decisions name, with a row or without: of a drawn face it is made by the next run."""
+    return {face for d in read(store).decisions for face in (*d.faces, *d.others, *d.boxes)}
+
+
 def _any_exists(store: Store, faces: set[str]) -> bool:
+    if not faces.isdisjoint(named_faces(store)):
+        return True
     ids = pa.array(sorted(faces), pa.string())
     return any(FaceIds.among(store.read("faces", shard, ["face_id"])["face_id"]).has(ids).any() for shard in store.shards("faces"))
 

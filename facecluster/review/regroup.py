@@ -48,7 +48,8 @@ class Progress:
 
 def arguments(store: Store, run: Run) -> list[str]:
     """Those of 'facecluster cluster' for a grouping with the settings of a run."""
-    settings = [text for option, key in _SETTINGS.items() if key in run.settings for text in (option, str(run.settings[key]))]
+    kept = {"min_purity": 0.0} | run.settings  # a run from before there was one kept every group
+    settings = [text for option, key in _SETTINGS.items() if key in kept for text in (option, str(kept[key]))]
     algorithm = ["--algorithm", run.settings["algorithm"]] if "algorithm" in run.settings else []
     return ["cluster", store.url, "--model", run.model, "--ask", "--json", *settings, *algorithm]
 

@@ -103,6 +103,45 @@ def swap_in(new: str, path: str, is_expected: Callable[[str], bool]) -> bool:
     return False
 
 
+def remove_file(path: str, is_expected: Callable[[str], bool]) -> bool:
+    """Remove a file, or a link, if it is as expected; what another program saves there meanwhile stays.
+
+    Args:
+        path: of a file that may change at any moment.
+        is_expected: is asked about the file, which has another name then.
+
+    Returns:
+        Whether it was removed. If not, `path` is what somebody else saved last, or nothing.
+    """
+    recover(path)
+    aside = aside_name(path)
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return False
+    try:
+        return _remove_if(aside, path, (0, 0), is_expected)
+    finally:
+        recover(path)
+
+
+def remove_name(path: str, other: str) -> bool:
+    """Remove one of two names of a file, unless another program has saved a new one there, which stays; gives whether it was removed."""
+    recover(path)
+    aside = aside_name(path)
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return False
+    try:
+        if _identity(aside) != _identity(other):
+            return False
+        os.unlink(aside)
+        return True
+    finally:
+        recover(path)
+
+
 def _exchange_back(new: str, path: str, ours: tuple[int, int]) -> None:
     """Undo an exchange; if somebody has saved at `path` since, that save stays."""
     try:

@@ -11,6 +11,7 @@ from facecluster.errors import StoreError
 
 FORMAT = 1  # of the store; newer formats are refused
 STAMP_KEY = b"facecluster"  # of a shard's metadata
+PLACE_KEY = b"facecluster.place"  # the same: where the shard was written
 
 Stamp = Mapping[str, Any]
 
@@ -32,3 +33,26 @@ def stamp_of(metadata: Mapping[bytes, bytes], path: str) -> dict[str, Any]:
     if not isinstance(version, int) or version > FORMAT:
         raise StoreError(f"expected {path} of format {FORMAT} or older, found {version!r}: install a newer facecluster")
     return found
+
+
+def place(table: str, shard: str, store_id: str) -> bytes:
+    """Where a shard is written, for its metadata. `store_id`: '' if the store has none."""
+    return json.dumps({"table": table, "part": shard, **({"store": store_id} if store_id else {})}, sort_keys=True).encode()
+
+
+def misplaced(metadata: Mapping[bytes, bytes], table: str, shard: str) -> str:
+    """What a shard's metadata says against the place where it lies; '' if nothing, as in shards of earlier versions."""
+    if PLACE_KEY not in metadata:
+        return ""
+    said = json.loads(metadata[PLACE_KEY])
+    if (said["table"], said["part"]) != (table, shard):
+        return f"it was written as {said['table']}/part-{said['part']}.parquet"
+    return ""
+
+
+def store_in(metadata: Mapping[bytes, bytes]) -> str:
+    """The id of the store that a shard was written in; '' if it does not say."""
+    try:
+        return str(json.loads(metadata.get(PLACE_KEY, b"{}")).get("store", ""))
+    except (ValueError, AttributeError):
+        return ""

@@ -24,9 +24,10 @@ from facecluster.errors import StampError, StoreError, shell
 from facecluster.permissions import make_private_folder, private_opener
 from facecluster.store.cipher import Cipher, is_encrypted_parquet
 from facecluster.store.digest import DamageError, read_metadata, read_parquet, sealed_parquet
+from facecluster.store.line_digest import with_sum, without_sum
 from facecluster.store.schemas import in_schema
-from facecluster.store.stamps import FORMAT, STAMP_KEY, Stamp, stamp_of
-from facecluster.store.store_file import check_store, create_store, encryption_of
+from facecluster.store.stamps import FORMAT, PLACE_KEY, STAMP_KEY, Stamp, place, stamp_of
+from facecluster.store.store_file import check_store, create_store, encryption_of, id_of
 from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 _NOT_TIDIED = ("report", "damaged")  # folders of many files that are never written in place
@@ -153,18 +154,19 @@ class Store:
     # -- files and shards ---------------------------------------------------------------------------------------------------------
 
     def read_bytes(self, *parts: str) -> bytes:
-        """The bytes of a file, opened if the store is encrypted.
+        """The bytes of a file, opened if the store is encrypted; of a JSON object (`.json`) without its digest, which is compared.
 
         Raises:
             FileNotFoundError, OSError, ValueError: it is not there, can't be read, or has changed since it was written (DamageError).
             StoreError: the key is not there.
         """
         data, cipher = bytes(self.fs.cat_file(self.path(*parts))), self.cipher
-        return data if cipher is None else cipher.open(data, "/".join(parts))
+        data = data if cipher is None else cipher.open(data, "/".join(parts))
+        return without_sum(data) if parts[-1].endswith(".json") else data
 
     def write_bytes(self, data: bytes, *parts: str) -> None:
-        """Write a file atomically, encrypted if the store is."""
-        cipher = self.cipher
+        """Write a file atomically, encrypted if the store is; a JSON object (`.json`) with its digest."""
+        data, cipher = with_sum(data) if parts[-1].endswith(".json") else data, self.cipher
         self.write_raw(data if cipher is None else cipher.seal(data, "/".join(parts)), *parts)
 
     def write_raw(self, data: bytes, *parts: str) -> None:
@@ -187,8 +189,9 @@ class Store:
 
     def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp) -> None:
         """Write a shard with its stamp."""
-        schema = data.schema.with_metadata({STAMP_KEY: json.dumps({"format": FORMAT, **stamp}, sort_keys=True)})
+        said = json.dumps({"format": FORMAT, **stamp}, sort_keys=True)
         try:
+            schema = data.schema.with_metadata({STAMP_KEY: said, PLACE_KEY: place(table, shard, id_of(self))})
             cipher, rows = self.cipher, data.cast(schema)
             self.write_raw(sealed_parquet(rows) if cipher is None else cipher.sealed_parquet(rows), table, f"part-{shard}.parquet")
         except StoreError:
@@ -209,8 +212,9 @@ class Store:
         try:
             with self.fs.open(path, "rb") as f:
                 found = self._open_parquet(f, columns)
-                stamp_of(found.schema.metadata or {STAMP_KEY: b"{}"}, path)
-                return found
+                said = dict(found.schema.metadata or {STAMP_KEY: b"{}"})
+                stamp_of(said, path)
+                return found.replace_schema_metadata({key: value for key, value in said.items() if key != PLACE_KEY})
         except StoreError:
             raise
         except (*self.io_errors, pa.ArrowException) as e:

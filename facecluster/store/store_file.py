@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import uuid
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from facecluster.errors import StoreError, shell
 from facecluster.permissions import make_private_folder
 from facecluster.store.cipher import HEAD, PARQUET_MARK, Cipher, file_key_id
+from facecluster.store.line_digest import is_as_written, with_sum
 from facecluster.store.stamps import FORMAT
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ ENCRYPTED_FORMAT = 2  # of a store that is encrypted: versions that know no encr
 ENCRYPTING, DECRYPTING = "encrypting", "decrypting"  # states of a store that is being converted
 _CIPHER = "AES-256-GCM"
 _WRAPPED, _TAIL = re.compile(rb'"masterKeyID":"([0-9a-f]{16})"'), 1 << 12
-_KEY_ID = re.compile(r"[0-9a-f]{16}")
+_KEY_ID, _STORE_ID = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,17 @@ class Encryption:
     state: str = ""  # '': all of it is; ENCRYPTING, DECRYPTING: some of it
 
 
-_known: dict[str, tuple[object, Encryption | None]] = {}  # by URL: what the file was when it was read, what it said
+_known: dict[str, tuple[object, Encryption | None, str]] = {}  # by URL: what the file was when it was read, what it said
 
 
-def contents(encryption: Encryption | None = None) -> bytes:
-    """The bytes of the file."""
-    found: dict[str, Any] = {"kind": KIND, "format": FORMAT}
+def contents(encryption: Encryption | None = None, store_id: str = "") -> bytes:
+    """The bytes of the file. `store_id`: by which its shards are known, 32 hex digits; '' for a store of an earlier version."""
+    found: dict[str, Any] = {"kind": KIND, "format": FORMAT} | ({"id": store_id} if store_id else {})
     if encryption is not None:
         found["format"] = ENCRYPTED_FORMAT
         found["encryption"] = {"cipher": _CIPHER, "key": encryption.key_id}
         found["encryption"] |= {"state": encryption.state} if encryption.state else {}
-    return json.dumps(found).encode()
+    return with_sum(json.dumps(found).encode())
 
 
 def parse(data: bytes, url: str) -> Encryption | None:
@@ -75,6 +77,15 @@ def parse(data: bytes, url: str) -> Encryption | None:
 
 def encryption_of(store: Store, *, afresh: bool = False) -> Encryption | None:
     """How a store is encrypted; None if it is not. Read again when the file has changed; on an object store with `afresh` only."""
+    return _facts(store, afresh)[0]
+
+
+def id_of(store: Store) -> str:
+    """The id of a store, 32 hex digits; '' if an earlier version made it."""
+    return _facts(store, False)[1]
+
+
+def _facts(store: Store, afresh: bool) -> tuple[Encryption | None, str]:
     path = store.path(STORE_FILE)
     state: object = None
     if store.is_local:
@@ -82,21 +93,23 @@ def encryption_of(store: Store, *, afresh: bool = False) -> Encryption | None:
             facts = os.stat(path)
             state = facts.st_mtime_ns, facts.st_size, facts.st_ino
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return None, ""
         except (OSError, ValueError) as e:
             raise _unreadable(store, e) from e
     if store.url in _known and _known[store.url][0] == state and not afresh:
-        return _known[store.url][1]
+        return _known[store.url][1:]
     found = _read(store, path)
-    _known[store.url] = state, found
+    _known[store.url] = state, *found
     return found
 
 
-def _read(store: Store, path: str) -> Encryption | None:
+def _read(store: Store, path: str) -> tuple[Encryption | None, str]:
     try:
-        return parse(store.fs.cat_file(path), store.url)
+        data = store.fs.cat_file(path)
+        encryption, said = parse(data, store.url), str(json.loads(data).get("id", ""))
+        return encryption, said if _STORE_ID.fullmatch(said) and is_as_written(data) else ""
     except (FileNotFoundError, NotADirectoryError, ValueError, StoreError):  # not of a store: `check` says so, and commands begin with it
-        return None
+        return None, ""
     except store.io_errors as e:  # must not pass for a store that is not encrypted
         raise _unreadable(store, e) from e
 
@@ -167,7 +180,7 @@ def create_store(store: Store, key_id: str | None = None) -> None:
             make_private_folder(store.root)
         else:
             store.fs.makedirs(store.root, exist_ok=True)
-        store.write_raw(contents(Encryption(key_id) if key_id else None), STORE_FILE)
+        store.write_raw(contents(Encryption(key_id) if key_id else None, uuid.uuid4().hex), STORE_FILE)
         encryption_of(store, afresh=True)
     except StoreError:
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from full_store import build
 from people_store import call, refused
 
 from facecluster.check import Finding, check
+from facecluster.check.findings import Repair
+from facecluster.check.records import check_records, check_store_file
 from facecluster.check.shards import check_shards, tables
 from facecluster.cli import main
 from facecluster.decisions import append, read
@@ -75,6 +78,96 @@ def test_each_flipped_bit_is_found(store: Store) -> None:
 
 def check_one(store: Store, path: Path) -> list[Finding]:
     return list(check_shards(store, {str(path.parent.relative_to(store.root)): [path.name[5:-8]]}, lambda done, total: None))
+
+
+def test_each_flipped_bit_of_the_journal_is_found_or_harmless(store: Store) -> None:
+    """Harmless: it says the same. All bits of three lines, and some of all."""
+    append(store, [Decision(act="name", faces=("f" * 24 + "-0000",), name=name) for name in ("Zoë", 'a ", "sum": "0123456789abcdef"}', "")])
+    path, said = Path(store.root) / "decisions.jsonl", read(store).decisions
+    whole = path.read_bytes()
+    first = whole.rindex(b"\n", 0, len(whole) - 400) if len(whole) > 500 else 0
+    rng, found = random.Random(3), 0
+    for bit in [*range(8 * first, 8 * len(whole), 5), *(rng.randrange(8 * len(whole)) for _ in range(FLIPS))]:
+        path.write_bytes(whole)
+        flip(path, bit)
+        journal = read(store)
+        assert journal.notes or journal.decisions == said, bit
+        found += bool(journal.notes)
+    assert found > FLIPS
+
+
+def test_a_changed_line_of_the_journal_counts_and_is_told(store: Store) -> None:
+    path = Path(store.root) / "decisions.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"Bob \xc3\x84rger", b"Bob \xc3\x85rger"))
+    assert any(d.name == "Bob Årger" for d in read(store).decisions), "no decision is lost for it"
+    damage = check(store).damage
+    assert {f.path for f in damage} == {"decisions.jsonl"} and "not as it was written" in damage[0].problem
+    assert CliRunner().invoke(main, ["check", store.url]).exit_code == 1
+    path.write_bytes(re.sub(rb', "sum": "[0-9a-f]{16}"', b"", path.read_bytes()))  # by hand, or as earlier versions wrote it
+    assert check(store).findings == [] and read(store).notes == []
+
+
+def test_each_flipped_bit_of_a_json_file_is_found_or_harmless(store: Store) -> None:
+    root, rng = Path(store.root), random.Random(4)
+    paths = [root / "store.json", *(p for p in root.rglob("*.json") if p.relative_to(root).parts[0] in ("runs", "files"))]
+    paths += [root / "exports.json", *root.glob("index/*/index.json"), *root.glob("re[ac]*/*.json")]
+    assert len(paths) >= 8 and all(b'"sum": "' in p.read_bytes() for p in paths)
+    found = 0
+    for i in range(len(paths) * 8):
+        path = paths[i % len(paths)]
+        whole = path.read_bytes()
+        flip(path, rng.randrange(8 * len(whole)))
+        changed = bytes(path.read_bytes())
+        findings = [f for f in check_files(store) if f.serious]
+        name = str(path.relative_to(root))
+        assert {f.path for f in findings} & {name, "runs/current.json"} or without_key(changed) == without_key(whole), (name, changed)
+        found += bool(findings)
+        path.write_bytes(whole)
+    assert found > 6 * len(paths)
+
+
+def check_files(store: Store) -> list[Finding]:
+    """All but the shards."""
+    try:
+        return [*check_store_file(store), *check_records(store, set())]
+    except StoreError as e:  # of a newer version
+        return [Finding(path="store.json", problem=str(e), next="", repair=Repair.NOTHING)]
+
+
+def without_key(data: bytes) -> object:
+    """What a JSON object says, but for the key that is or was its digest."""
+    return dict(list(json.loads(data).items())[:-1])
+
+
+def test_a_shard_in_the_place_of_another_is_found(store: Store, tmp_path: Path) -> None:
+    for source, target in (("runs/00001/people", "runs/00002/people"), ("embeddings/other", "embeddings/bundled")):
+        path = Path(store.shard_path(target, "00000"))
+        whole = path.read_bytes()
+        path.write_bytes(Path(store.shard_path(source, "00000")).read_bytes())
+        damage = {f.path: f.problem for f in check(store).damage}
+        assert f"it was written as {source}/part-00000.parquet" in damage[f"{target}/part-00000.parquet"]
+        path.write_bytes(whole)
+    path = Path(store.shard_path("photos", "00000"))
+    twin = path.with_name("part-00001.parquet")
+    shutil.copy(path, twin)
+    assert [f.path for f in check(store).damage] == ["photos/part-00001.parquet"]
+    call("check", store.url, "--repair")
+    assert not twin.exists() and path.exists()
+
+
+def test_a_shard_of_another_store_is_found_and_stays(store: Store, tmp_path: Path) -> None:
+    other = Store(str(tmp_path / "other"))
+    other.create()
+    other.write("photos", "00000", store.read("photos", "00000"), store.stamp("photos", "00000") or {})
+    path = Path(store.shard_path("photos", "00000"))
+    path.write_bytes(Path(other.shard_path("photos", "00000")).read_bytes())
+    found = check(store, mend=True).damage
+    assert [(f.path, f.problem) for f in found] == [("photos/part-00000.parquet", "it was written in another store")] and path.exists()
+    (Path(store.root) / "store.json").unlink()
+    call("check", store.url, "--repair")
+    assert [f.path for f in check(store).damage] == ["photos/part-00000.parquet"], "the id is that of most shards"
+    (Path(store.root) / "store.json").write_bytes(b'{"kind": "facecluster store", "format": 1}')  # as earlier versions wrote it
+    assert check(store).damage == []
 
 
 def test_no_command_reads_a_changed_value(store: Store) -> None:
@@ -233,7 +326,7 @@ def test_a_run_that_cannot_be_read_now_or_is_newer_stays(store: Store, monkeypat
     run = current_run(store)
     assert run is not None and run.number > 1
     facts = Path(store.root) / "runs" / "00001" / "run.json"
-    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"format": 99}))
+    facts.write_text(json.dumps({k: v for k, v in json.loads(facts.read_text()).items() if k != "sum"} | {"format": 99}))
     cat = LocalFileSystem.cat_file
 
     def broken(self: LocalFileSystem, path: str, *args: Any, **kwargs: Any) -> bytes:

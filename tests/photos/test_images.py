@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter
 
 from facecluster.errors import InputError, PhotoError, StoreError
+from facecluster.photos import images
 from facecluster.photos.fingerprint import grey_thumbnail
-from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_photo, phash, read_file
+from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_here, open_photo, phash, read_file
 from facecluster.photos.listing import find_files
 
 HEIC = Path(__file__).parent / "data" / "gradient.heic"
@@ -434,6 +435,32 @@ def test_a_picture_in_a_store_starts_no_program_and_is_small(kind: str) -> None:
         decode_crop(data)
     with pytest.raises(StoreError, match="expected a picture"):
         grey_thumbnail(data)
+
+
+def test_an_avif_may_have_fewer_pixels_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = []
+    for kind in ("AVIF", "PNG"):
+        out = io.BytesIO()
+        Image.new("RGB", (64, 48), "grey").save(out, kind)
+        files.append(out.getvalue())
+    options: dict[str, Any] = {"max_side": 1600, "min_short": 0, "exact": True, "orientation": None}
+    assert images.MAX_PIXELS_AVIF * 17 < 1.4e9 and open_here(files[0], **options).width == 64
+    monkeypatch.setattr(images, "MAX_PIXELS_AVIF", 3071)
+    with pytest.raises(PhotoError, match="megapixels, found one of 64 x 48"):
+        open_here(files[0], **options)
+    assert open_here(files[1], **options).width == 64
+
+
+@pytest.mark.parametrize("side", [10_000, 16_383])
+def test_a_picture_in_a_store_that_claims_many_pixels_is_one_line(side: int) -> None:
+    """Pillow warns of the first, and raises an error of its own for the second."""
+    out = io.BytesIO()
+    Image.new("RGB", (16, 16), "grey").save(out, "WEBP", quality=90)
+    data = bytearray(out.getvalue())
+    at = data.index(b"\x9d\x01\x2a") + 3
+    data[at : at + 4] = side.to_bytes(2, "little") * 2
+    with pytest.raises(StoreError, match="expected a picture"):
+        decode_crop(bytes(data))
 
 
 @pytest.mark.parametrize("uri", ["ftp://host/a.jpg", "sftp://host/a.jpg", "smb://host/a.jpg", "github://a:b@c/d.jpg", "tar://host/a.jpg"])

@@ -192,6 +192,19 @@ def test_a_video_that_ends_early_counts_as_far_as_it_goes(tmp_path: Path) -> Non
     assert 2 <= len(shown) < 10
 
 
+def test_a_video_that_takes_too_long_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that takes no longer for each of its seconds than a video may is looked at to its end."""
+    write_video(tmp_path / "a.mp4", [np.full((96, 128, 3), i, np.uint8) for i in range(100)], rate=10)
+    opened, clock = open_video(str(tmp_path / "a.mp4")), iter(range(10_000))
+    monkeypatch.setattr(video.time, "process_time", lambda: 0.5 * next(clock))  # half a second a packet, of a tenth of a second
+    monkeypatch.setattr(video, "SECONDS", 20)
+    assert [look.at_ms for look in looks(opened, 2.0, 2000)][-1] == 8000
+    monkeypatch.setattr(video, "SECONDS_A_SECOND", 2)
+    with pytest.raises(PhotoError, match="expected a video that can be decoded in time, found one that took") as caught:
+        list(looks(opened, 2.0, 2000))
+    assert "\n" not in str(caught.value)
+
+
 def test_damage_raises_nothing_else(tmp_path: Path) -> None:
     rng = random.Random(7)
     noise = np.random.default_rng(1)

@@ -8,16 +8,19 @@ from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from full_store import NAMES, Full, build, needles_of, uri, where
+from full_store import NAMES, Full, build, forms, needles_of, noise, uri, webp, where
 from people_store import call, refused
 
 import facecluster
 from facecluster.check import check
+from facecluster.decisions import DRAW, Decision, append, read
 from facecluster.errors import InputError
+from facecluster.photos.drawn import DRAWN, write_drawn
 from facecluster.privacy.expire import day_before
-from facecluster.store import Store
+from facecluster.store import FACES, Store, embeddings_schema, table_of, table_of_rows
 
 OLD = range(9)  # all faces of the first person, two of the second
 UNDATED = 20
@@ -80,6 +83,35 @@ def test_a_copy_that_is_younger_keeps_a_photo(full: Full) -> None:
     full.store.write("photos", "00001", copy, full.store.stamp("photos", "00000") or {})
     planned = json.loads(call("expire", full.store.url, "--older-than", "2020-01-01", "--json").output)
     assert planned["forgotten"]["faces"] == len(OLD)  # one less than above
+
+
+@pytest.mark.parametrize("what", ["faces", "photos"])
+@pytest.mark.parametrize("has_row", [True, False])
+def test_faces_that_were_drawn_since_the_last_grouping_go(full: Full, what: str, has_row: bool) -> None:
+    """One of an old photo that no run has, with its row or, where another program was at work when it was drawn, without one."""
+    store, root = full.store, Path(full.store.url)
+    old, young = (f"{full.ids[i][:24]}-8abc" for i in (0, 15))
+    box, crop, vector = (31.25, 47.5, 99.75, 101.5), webp(noise(77, 112, 112)), -full.vectors["bundled"][:1]
+    if has_row:
+        row = store.read("faces", "00000").slice(0, 1).to_pylist()[0]
+        rows = table_of_rows(FACES, [row | {"face_id": old, "box": box, "crop": crop, "origin": DRAWN}])
+        vectors = table_of(embeddings_schema(vector.shape[1]), {"face_id": [old], "embedding": vector})
+        stamp = store.stamp("embeddings/bundled", "00000") or {}
+        write_drawn(store, rows, {"embeddings/bundled": (vectors, stamp)}, {"table": "faces", "origin": DRAWN})
+    append(store, [Decision(act=DRAW, faces=(face,), boxes={face: box}) for face in (old, young)])
+    append(store, [Decision(act="name", faces=(old,), name="Zed Drawn")])
+    call("expire", store.url, "--older-than", "2020-01-01", "--what", what, "--yes")
+    needles = [*forms(old), *forms("Zed Drawn"), crop, vector.tobytes(), np.float32(box).tobytes()]
+    assert where(root, needles) == []
+    assert [d.faces for d in read(store).decisions if d.act == DRAW] == [(young,)]
+    assert [f for f in check(store).findings if f.serious] == []
+
+
+def test_a_drawn_face_without_a_row_can_be_forgotten(full: Full) -> None:
+    face = f"{full.ids[15][:24]}-8abc"
+    append(full.store, [Decision(act=DRAW, faces=(face,), boxes={face: (1.5, 2.5, 30.0, 30.0)})])
+    call("forget", full.store.url, face, "--yes")
+    assert where(Path(full.store.url), forms(face)) == []
 
 
 def test_ages() -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,17 @@ def test_a_page_that_is_killed_is_a_no(tmp_path: Path) -> None:
     assert events[-2:] == ["asks", "declined"] and program.wait(60) == 0
     program.stdout.close()
     assert files(store, "runs", "identities") == kept
+
+
+@pytest.mark.parametrize("own", [None, 0.0, 0.8])
+def test_a_grouping_keeps_the_purity_of_its_run(tmp_path: Path, own: float | None) -> None:
+    """A run from before there was a least purity kept every group, and one with another value had its reason."""
+    store, _, _ = grouped(tmp_path)
+    run = current_run(store)
+    assert run is not None
+    settings = {key: value for key, value in run.settings.items() if key != "min_purity"} | ({} if own is None else {"min_purity": own})
+    words = arguments(store, replace(run, settings=settings))
+    assert float(words[words.index("--min-purity") + 1]) == (own or 0.0)
 
 
 def test_a_store_in_use_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Every reader of foreign files ends in a result or in one line; `workflows/fuzz.py` makes more inputs, led by coverage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+INPUTS = 300
+BROKEN = """
+import fuzz, fuzz_targets, json, pathlib, tempfile
+from fuzz_targets import Target
+
+def read(data, folder):
+    if data[:1] != b"a":
+        raise (KeyError if data[:1] > b"a" else fuzz_targets.InputError)("two\\nlines")
+
+fuzz_targets.TARGETS["broken"] = Target(read=read, seeds=lambda: [b"abc"])
+print(json.dumps(fuzz.plain("broken", 200, pathlib.Path(tempfile.mkdtemp()))))
+"""
+
+
+def ran(*words: str) -> dict[str, Any]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=WORKFLOWS, env=environment)
+    assert done.stdout.strip(), done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.timeout(1200)  # a minute on a core of its own; a busy machine gives less
+def test_every_reader_ends_in_a_result_or_in_one_line() -> None:
+    found = ran("fuzz.py", "--plain", str(INPUTS))["targets"]
+    assert {name: row["findings"] for name, row in found.items() if row["findings"]} == {}
+    assert len(found) == 19 and all(row["inputs"] > INPUTS for row in found.values())
+    few = {name: row["whole"] for name, row in found.items() if 3 * row["whole"][0] < row["whole"][1]}
+    assert few == {}, "inputs that are no good lead nowhere"
+
+
+def test_what_is_no_line_for_the_user_is_a_finding() -> None:
+    found = ran("-c", BROKEN)["findings"]
+    assert {row["what"].split()[0] for row in found} == {"KeyError", "AssertionError"} and all(row["input"] for row in found)
