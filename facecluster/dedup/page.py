@@ -109,7 +109,7 @@ def _item(found: Findings, number: dict[str, int], row: Row) -> dict[str, Any]:
     photo = number[row.sha256]
     thumb = image_data_url(found.fingerprints.thumbnails[photo]) if found.fingerprints.exists[photo] else None
     words, found_figures, figures = row.why.partition(FIGURES)
-    if not row.why:
+    if words in ("", "the same bytes"):
         words = "The same file"
     elif found_figures:  # a copy that was made anew
         words = f"The same photo, {words}"
