@@ -285,14 +285,14 @@ def worker_environment(workers: int, cores: int) -> dict[str, str]:
 
 
 @cache
-def keep_memory() -> None:
-    """Have glibc keep the memory of arrays for the next ones, up to KEPT bytes; elsewhere nothing is done.
+def keep_memory(most: int = KEPT) -> None:
+    """Have glibc keep the memory of arrays for the next ones, up to `most` bytes; elsewhere nothing is done.
 
     Else it gives them back to the kernel, which clears each page anew when it is used again; Dask even asks for that (docs/decisions.md).
     """
     with suppress(OSError, AttributeError, TypeError):  # no glibc
         libc = ctypes.CDLL(None)
-        for parameter, size in (_M_MMAP_THRESHOLD, KEPT // 2), (_M_TRIM_THRESHOLD, KEPT):
+        for parameter, size in (_M_MMAP_THRESHOLD, most // 2), (_M_TRIM_THRESHOLD, most):
             libc.mallopt(parameter, size)
 
 

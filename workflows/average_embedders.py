@@ -2,7 +2,7 @@
 
     python workflows/average_embedders.py --first a.safetensors --second b.safetensors --share 0.35 --out c.safetensors
 
-The second may be deeper, if it was grown from the first by `train_embedder.py --depth`: the blocks that it got then are left out.
+The second may be deeper, if it was grown from the first by `facecluster train` with a `depth`: the blocks that it got then are left out.
 Compare the result on held-out faces before you take it.
 """
 

@@ -1,48 +1,69 @@
-"""The faces that the bundled embedder learns from."""
+"""The faces that the bundled embedder learns from, as a data set for `facecluster train`."""
 
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
 from facecluster.models.embedder import CROP
+from facecluster.training.faces import decode
 
 TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 
 
-def load_faces(faces: Path, photos: Path | None, more: Sequence[Path] = ()) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """All crops (n, 112, 112, 3), and which are held out: five named people and a twentieth of the nameless faces of `faces`.
-
-    `more`: further files of the same columns, of which nothing is held out. Crops are decoded straight into one array: 37,632 bytes each.
-    """
+def held_out(faces: Path) -> NDArray[np.bool_]:
+    """Which faces (n,) of a file are held out: five named people and a twentieth of the nameless faces."""
     table = pq.read_table(faces, columns=["source", "subject"]).to_pydict()
     people = sorted({s for s, source in zip(table["subject"], table["source"], strict=True) if s and source == "pins"})[::18][:5]
-    held = [s in people if s else i % 20 == 0 for i, s in enumerate(table["subject"])]
-    extra = [] if photos is None else _faces_of_photos(photos)
-    rows = [pq.ParquetFile(path).metadata.num_rows for path in (faces, *more)]
-    crops = np.empty((sum(rows) + len(extra), CROP, CROP, 3), np.uint8)
+    return np.array([s in people if s else i % 20 == 0 for i, s in enumerate(table["subject"])])
+
+
+def load_faces(faces: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """All crops (n, 112, 112, 3) of a file, and which are held out."""
+    crops = pq.read_table(faces, columns=["crop"])["crop"].to_pylist()
     with ThreadPoolExecutor(2) as pool:
-        at = 0
-        for path in (faces, *more):
-            for batch in pq.ParquetFile(path).iter_batches(2048, columns=["crop"]):
-                for crop in pool.map(_decode, batch["crop"].to_pylist()):
-                    crops[at] = crop
-                    at += 1
-    for crop in extra:
-        crops[at] = crop
-        at += 1
-    return crops, np.array(held + [False] * (len(crops) - len(held)))
+        return np.stack(list(pool.map(decode, crops))), held_out(faces)
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+def write_data_set(out: Path, faces: Path, more: Sequence[Path] = (), photos: Path | None = None) -> None:
+    """Write a folder of Parquet files: `train-...` to learn from, `val-faces` held out.
+
+    Args:
+        out: the folder; one that is there is taken as it is.
+        faces: aligned faces (columns source, subject, crop), of which some are held out.
+        more: further files of the same columns, of which none is.
+        photos: loose photos with boxes and landmarks, for further faces.
+    """
+    if out.is_dir():
+        return
+    beside = out.with_name(f"{out.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    columns = ["subject", "crop"]
+    table, held = pq.read_table(faces, columns=columns), held_out(faces)
+    pq.write_table(table.filter(pa.array(held)), beside / "val-faces.parquet")
+    pq.write_table(table.filter(pa.array(~held)), beside / "train-faces.parquet")
+    for i, path in enumerate(more):
+        pq.write_table(pq.read_table(path, columns=columns), beside / f"train-more-{i}.parquet")
+    if photos is not None:
+        crops = [_encoded(crop) for crop in _faces_of_photos(photos)]
+        pq.write_table(pa.table({"subject": pa.nulls(len(crops), pa.string()), "crop": crops}), beside / "train-groups.parquet")
+    beside.replace(out)
+
+
+def _encoded(crop: NDArray[np.uint8]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(crop).save(out, "WEBP", lossless=True)
+    return out.getvalue()
 
 
 def _faces_of_photos(photos: Path) -> list[NDArray[np.uint8]]:

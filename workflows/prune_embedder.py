@@ -5,7 +5,7 @@
 
 An inner channel of a residual pair or of a block's two linear layers counts by the energy that it adds to what it is summed into:
 the mean square of what it says on training faces times the squared norm of the weights that read it. The rest is left as it was;
-`train_embedder.py --init` mends the damage.
+`facecluster train --recipe bundled --init runs/pruned.toml` mends the damage: a card is written beside the weights.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facecluster.models.embedder import AttentionEmbedder
+from facecluster.models.onnx_session import sha256_of
+from facecluster.models.toml_text import to_toml
 
 
 @torch.inference_mode()
@@ -78,12 +80,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     network = AttentionEmbedder.from_weights(load_file(args.weights))
-    crops, held = load_faces(args.faces, None)
+    crops, held = load_faces(args.faces)
     images = torch.from_numpy(crops[~held][::32]).permute(0, 3, 1, 2).float()
     state = prune(network, images, [int(n) for n in args.inner.split(",")], args.mlp_ratio)
     smaller = AttentionEmbedder.from_weights(state)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}, args.out)
+    model = {"name": args.out.stem, "dim": smaller.settings["dim"], "sha256": sha256_of(args.out), "licence": "Apache-2.0"}
+    network_of_it = {k: v for k, v in smaller.settings.items() if k != "dim"}
+    args.out.with_suffix(".toml").write_text(to_toml({"model": model, "network": network_of_it}), encoding="utf-8")
     sizes = [sum(p.numel() for p in n.parameters()) for n in (network, smaller)]
     print(f"{sizes[0]} -> {sizes[1]} parameters; {smaller.settings}")
 

@@ -1,8 +1,8 @@
 """Make trained embedder weights a model with a card: the bundled one, or another in any folder.
 
-    python workflows/publish_embedder.py --weights runs/embedder/embedder.safetensors --log runs/embedder/log.jsonl \
+    python workflows/publish_embedder.py --weights runs/embedder/card.safetensors --log runs/embedder/log.csv \
         --faces faces_train.parquet --more faces_more.parquet --photos photos_more.parquet --evaluation faces_eval.parquet \
-        --teacher mobilefacenet.onnx --detector yunet_n.onnx --recipe "workflows/train_embedder.py, 568,192 augmented faces"
+        --teacher mobilefacenet.onnx --detector yunet_n.onnx --recipe "facecluster train --recipe bundled, 568,192 augmented faces"
 
 The card gets the activation ranges for 8-bit arithmetic, the reading of cosines, the recognisability (embedder_recognisability.py), and
 the accuracy by condition (benchmarks/embedder_conditions.py). All are made first, then weights and card are put in place together.
@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -41,6 +40,7 @@ from safetensors.torch import load_file
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.int8 import measure_ranges
 from facecluster.models.registry import WEIGHTS, AttentionModel, Card, fold_batch_norm, load_embedder
+from facecluster.training.log import read_log
 from facecluster.training.reading import fit_reading
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "benchmarks"))
@@ -97,7 +97,7 @@ def make(folder: Path, args: argparse.Namespace) -> None:
 def read(network: AttentionEmbedder, args: argparse.Namespace) -> Card:
     """The card of a network, with ranges and reading."""
     sha = hashlib.sha256(args.weights.read_bytes()).hexdigest()
-    crops, held = load_faces(args.faces, None)
+    crops, held = load_faces(args.faces)
     images = torch.from_numpy(crops[~held][::16]).permute(0, 3, 1, 2).float()
     found = measure_ranges(fold_batch_norm(copy.deepcopy(network).eval()), images)
     card = Card(
@@ -137,7 +137,7 @@ def text(card: Card, network: AttentionEmbedder, args: argparse.Namespace) -> st
     ranges = "\n".join(f'"{name}" = {ends}' for name, ends in card.ranges.items())
     settings = "\n".join(f"{name} = {value}" for name, value in card.settings.items())
     data = f"aligned faces: {sources([args.faces, *args.more])}; {HELD_OUT}; 756 of loose group photos"
-    held_out = json.loads(args.log.read_text().splitlines()[-1])["held_out_cosine"]
+    held_out = round(float(read_log(args.log)[-1]["held_out_cosine"]), 4)
     return f'''# Model card of an embedder. Weights: embedder.safetensors (float16).
 
 [model]

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from facecluster.training.publish import Published
     from facecluster.training.train import Comparison
 
+_KEPT = 2**31 - 1  # bytes of free memory that glibc keeps for the next step, the most that it can be told
 _OPTIONS = [
     click.argument("data", required=False),
     click.option("-o", "--out", metavar="MODEL", required=True, help="Folder for the model, its log and its checkpoint."),
     click.option("--store", metavar="STORE", help="Learn from the people of a store, as DATA."),
+    click.option("--recipe", metavar="FILE", help="Settings from a TOML file or a model's card, or 'bundled'; options given here win."),
     click.option("--finetune", metavar="MODEL", help="Go on from this embedder (bundled, ...), and keep the result if it is no worse."),
     click.option("--network", type=click.Choice(["hybrid", "vit"]), default="hybrid", show_default=True,
                  help="hybrid: the bundled architecture; vit: ViT-Ti/8."),
@@ -47,6 +49,7 @@ _OPTIONS = [
     click.option("--batch", type=click.IntRange(2), default=128, show_default=True, help="Faces a step."),
     click.option("--augment/--no-augment", default=True, show_default=True, help="Change the faces afresh each time."),
     click.option("--bf16/--no-bf16", default=None, show_default="where the hardware has it", help="Compute in bfloat16."),
+    click.option("--compile/--no-compile", default=False, show_default=True, help="Compute by torch.compile; on a CPU it needs g++."),
     click.option("--minutes", type=click.FloatRange(0, min_open=True), help="How long to learn.", show_default="20, without --steps"),
     click.option("--steps", type=click.IntRange(1), help="How many steps to learn."),
     click.option("--hold-out", metavar="SHARE", type=click.FloatRange(0, 0.9),
@@ -76,8 +79,8 @@ def _options(function: Any) -> Any:
 @_options
 @handle_errors
 def command(
-    data: str | None, out: str, store: str | None, finetune: str | None, minutes: float | None, steps: int | None, hold_out: float | None,
-    teacher_weight: float | None, share: float, name: str | None, licence: str, about: str, as_json: bool, **given: Any,
+    data: str | None, out: str, store: str | None, recipe: str | None, finetune: str | None, share: float, name: str | None, licence: str,
+    about: str, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train an embedder on DATA: folders by person (photos, or aligned faces of 112x112 px), a data set of 'facecluster curate', Parquet
     with columns crop and person, or a store whose people have names. Some people are held out; the card says how well it tells them apart.
@@ -92,20 +95,13 @@ def command(
 
     from facecluster.errors import InputError
     from facecluster.training import train
-    from facecluster.training.config import TrainConfig
     from facecluster.training.publish import Said, name_of
 
     if (data is None) == (store is None):
         raise InputError(f"expected DATA or --store, found {'both' if data else 'neither'}: say what to learn from")
     folder = Path(out).expanduser()
     said = Said(name_of(folder, name), licence, about)
-    config = TrainConfig(
-        minutes=20.0 if minutes is None and steps is None else minutes, steps=steps,
-        hold_out=(0.3 if finetune else 0.1) if hold_out is None else hold_out,
-        teacher_weight=(train.ANCHOR if finetune else 1.0) if teacher_weight is None else teacher_weight, **given,
-    )  # fmt: skip
-    if finetune:
-        config = train.finetune_config(config, finetune)
+    config = _config(recipe, finetune, given)
     source = store or data or ""
     if not _rank():
         train.check_folder(folder)
@@ -122,6 +118,23 @@ def command(
     else:
         found = train.train(config, faces, folder, said, learn)
     _print(found, compared, as_json)
+
+
+def _config(recipe: str | None, finetune: str | None, given: dict[str, Any]) -> TrainConfig:
+    """The settings: those that the user gave, else the recipe's, else the defaults."""
+    from click.core import ParameterSource
+
+    from facecluster.training import train
+    from facecluster.training.config import TrainConfig
+    from facecluster.training.recipe import read_recipe
+
+    context = click.get_current_context()
+    said = {} if recipe is None else read_recipe(recipe)
+    found = said | {k: v for k, v in given.items() if k not in said or context.get_parameter_source(k) != ParameterSource.DEFAULT}
+    usual = {"minutes": 20.0 if found["steps"] is None else None}
+    usual |= {"hold_out": 0.3, "teacher_weight": train.ANCHOR} if finetune else {"hold_out": 0.1, "teacher_weight": 1.0}
+    config = TrainConfig(**found | {k: v for k, v in usual.items() if found.get(k) is None})
+    return train.finetune_config(config, finetune) if finetune else config
 
 
 def _rank() -> int:
@@ -183,10 +196,12 @@ def _work(config: TrainConfig, source: str, folder: str, faces: LearningFaces | 
     """What each process does."""
     from pathlib import Path
 
+    from facecluster.engine import keep_memory
     from facecluster.training.loop import learn
     from facecluster.training.read_faces import read_faces
     from facecluster.training.train import parts_of
 
+    keep_memory(_KEPT)
     faces = read_faces(source) if faces is None else faces
     with _shown() as report:
         learn(config, faces, parts_of(faces, config), Path(folder), report)

@@ -40,12 +40,16 @@ class OnnxSession:
         shapes: of the outputs, by name, as the graph states them: numbers, names of free dimensions, or None.
     """
 
-    def __init__(self, path: Path, wanted: Input, device: str = "cpu", sha256: str | None = None) -> None:
-        """Raises ModelError: no onnxruntime, no such file, another SHA-256 than `sha256`, no ONNX file, or one of another kind."""
+    def __init__(self, path: Path, wanted: Input, device: str = "cpu", sha256: str | None = None, inner: Sequence[str] = ()) -> None:
+        """`inner`: names of values inside the graph that become outputs too, after its own.
+
+        Raises:
+            ModelError: no onnxruntime, no such file, another SHA-256 than `sha256`, no ONNX file, one of another kind, or no such values.
+        """
         if sha256 is not None and sha256_of(path) != sha256:
             raise ModelError(f"expected weights with SHA-256 {sha256[:12]}..., found others in {path}: add or pull the model again")
         self.input = wanted
-        self._session = _open(path, device)
+        self._session = _open(path, device, inner)
         inputs = self._session.get_inputs()
         shape = inputs[0].shape if inputs else []
         if len(inputs) != 1 or len(shape) != 4 or inputs[0].type != "tensor(float)" or 3 not in (shape[1], shape[3]):
@@ -72,7 +76,7 @@ class OnnxSession:
             raise ModelError(f"expected {self._path} to take pictures {pictures.shape}, found: {_line(e)}. Use another model") from e
 
 
-def _open(path: Path, device: str) -> Any:
+def _open(path: Path, device: str, inner: Sequence[str]) -> Any:
     try:
         import onnxruntime
     except ImportError as e:
@@ -87,10 +91,32 @@ def _open(path: Path, device: str) -> Any:
     if not path.is_file():
         raise ModelError(f"expected an ONNX file at {path}, found none: add the model with 'facecluster models add'")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        graph = path.read_bytes() + outputs(inner) if inner else str(path)
+        return onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as e:  # onnxruntime's exceptions have no common class
+        if name := next((name for name in inner if f"({name})" in str(e) or f"'{name}'" in str(e)), None):
+            raise ModelError(f"expected a value {name!r} in the graph of {path}, found none: name one that its nodes give") from e
         raise ModelError(f"expected an ONNX file that onnxruntime opens, found {path}: {_line(e)}. Use another file") from e
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+
+
+def outputs(names: Sequence[str]) -> bytes:
+    """What makes values inside a graph outputs of it, if it follows the bytes of an ONNX file.
+
+    A message that occurs twice in Protocol Buffers is merged, and its lists are joined: what follows is a ModelProto (onnx.proto3) of which
+    only field 7 is there, the graph, and of that only field 12, the outputs, each a float tensor of any shape with a name.
+    """
+    floats = _message(2, _message(1, b"\x08\x01"))  # type, tensor_type, elem_type = FLOAT
+    return b"".join(_message(7, _message(12, _message(1, name.encode()) + floats)) for name in names)
+
+
+def _message(field: int, content: bytes) -> bytes:
+    """A field of Protocol Buffers whose content has a length."""
+    return _varint(field << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(n: int) -> bytes:
+    return bytes([n & 127 | 128]) + _varint(n >> 7) if n > 127 else bytes([n])

@@ -49,7 +49,7 @@ class LearningFaces:
 
     def __init__(
         self, crops: Sequence[bytes], names: Sequence[str | None], source: str, splits: dict[str, str] | None = None,
-        passed: Passed | None = None,
+        passed: Passed | None = None, strangers: Sequence[bool] | None = None,
     ) -> None:  # fmt: skip
         """Take encoded crops and the name of the person of each, None for nobody known. Crops that can't be decoded are passed over.
 
@@ -59,6 +59,7 @@ class LearningFaces:
             source: what the card says of the data.
             splits: TRAIN, HELD_OUT or UNUSED by name, if the data set states that.
             passed: what was passed over so far.
+            strangers: (n,) which faces without a name the data set holds out; None: none.
 
         Raises:
             InputError: no crop can be used.
@@ -83,6 +84,7 @@ class LearningFaces:
         self.names = sorted({name for name in said if name})
         number = {name: i for i, name in enumerate(self.names)}
         self.label = np.array([number.get(name, UNNAMED) for name in said], np.int64)
+        self.is_stranger = np.zeros(len(kept), bool) if strangers is None else np.asarray(strangers, bool)[kept] & (self.label == UNNAMED)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -121,13 +123,14 @@ class Parts:
     held_out: NDArray[np.int64]
     label: NDArray[np.int64]  # (n,) of all faces: number among the people who are learnt, UNNAMED for all others
     people: list[str]  # names of the people who are learnt
+    strangers: NDArray[np.int64]  # rows of faces without a name that are held out
 
     def counts(self) -> NDArray[np.int64]:
         """Faces (people,) of each person who is learnt."""
         return np.bincount(self.label[self.label >= 0], minlength=len(self.people))
 
 
-def part(faces: LearningFaces, share: float, seed: int, *, min_faces: int = 2, unnamed: bool = False) -> Parts:
+def part(faces: LearningFaces, share: float, seed: int, *, min_faces: int = 2, unnamed: bool = False, least: int = 2) -> Parts:
     """Hold out people: by the splits that the data state, else about `share` of the faces, drawn by the seed and the names alone.
 
     Args:
@@ -135,10 +138,11 @@ def part(faces: LearningFaces, share: float, seed: int, *, min_faces: int = 2, u
         share: 0 to 1, of the faces of named people.
         seed: of the draw.
         min_faces: people with fewer are left out.
-        unnamed: whether faces of nobody known are learnt too.
+        unnamed: whether faces of nobody known are learnt too, unless the data hold them out.
+        least: people to learn from, at least: two, or 0 for a teacher alone.
 
     Raises:
-        InputError: fewer than two people to learn.
+        InputError: fewer people to learn from, or no face.
     """
     counts = faces.counts()
     enough = [i for i, n in enumerate(counts.tolist()) if n >= min_faces]
@@ -149,12 +153,20 @@ def part(faces: LearningFaces, share: float, seed: int, *, min_faces: int = 2, u
         split = split_people([faces.names[i] for i in enough], counts[enough], shares, seed) if enough else []
     learnt = [i for i, s in zip(enough, split, strict=True) if s == TRAIN]
     held = [i for i, s in zip(enough, split, strict=True) if s == HELD_OUT]
-    if len(learnt) < 2:
+    if len(learnt) < least:
         want = f"two people or more with {min_faces} faces each to learn from"
         raise InputError(f"expected {want}, found {len(learnt)} in {faces.source}: add faces")
     number = np.full(len(faces.names) + 1, UNNAMED, np.int64)  # the last is that of UNNAMED
     number[learnt] = np.arange(len(learnt))
     label = number[faces.label]
     of_named = label >= 0
-    rows = np.flatnonzero(of_named | (faces.label == UNNAMED)) if unnamed else np.flatnonzero(of_named)
-    return Parts(rows, np.flatnonzero(np.isin(faces.label, held)), label, [faces.names[i] for i in learnt])
+    rows = np.flatnonzero(of_named | (faces.label == UNNAMED) & ~faces.is_stranger) if unnamed else np.flatnonzero(of_named)
+    if not len(rows):
+        raise InputError(f"expected faces to learn from, found none in {faces.source} that are not held out: add faces")
+    held_out = np.flatnonzero(np.isin(faces.label, held))
+    return Parts(rows, held_out, label, [faces.names[i] for i in learnt], np.flatnonzero(faces.is_stranger))
+
+
+def some_of(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many rows, evenly."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]

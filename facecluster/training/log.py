@@ -11,7 +11,9 @@ from typing import Any
 
 from facecluster.evaluation import plot
 
-COLUMNS = ("step", "faces", "minutes", "faces_per_second", "rate", "loss", "margin", "teacher", "held_out_tar")
+COLUMNS = ("step", "faces", "minutes", "faces_per_second", "rate", "loss", "margin", "teacher", "map7", "map14",
+           "held_out_tar", "held_out_cosine")  # fmt: skip
+_FIRST = COLUMNS[:6]  # which all versions begin with
 CSV, SVG, EVENTS = "log.csv", "log.svg", "events"
 
 
@@ -20,7 +22,7 @@ class Log:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.folder, self.path = folder, folder / CSV
-        kept = [row for row in read_log(self.path) if int(row["step"]) <= step] if step else []
+        kept = [{name: row.get(name, "") for name in COLUMNS} for row in read_log(self.path) if int(row["step"]) <= step] if step else []
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
@@ -65,7 +67,7 @@ def read_log(path: Path) -> list[dict[str, str]]:
 def is_log(path: Path) -> bool:
     """Whether a file begins as the log of a training."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        return file.read(200).startswith(",".join(COLUMNS))
+        return file.read(200).startswith(",".join(_FIRST))
 
 
 def curves_svg(rows: Sequence[Mapping[str, str]]) -> str:

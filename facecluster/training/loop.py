@@ -7,7 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,19 @@ from facecluster.errors import InputError, shell
 from facecluster.models.registry import AttentionModel, Card, best_device
 from facecluster.training.accuracy import HeldOutPairs
 from facecluster.training.config import TrainConfig
-from facecluster.training.faces import LearningFaces, Parts
+from facecluster.training.faces import LearningFaces, Parts, some_of
 from facecluster.training.learner import Learner
 from facecluster.training.log import Log
 from facecluster.training.networks import Network, dim_of
 from facecluster.training.optimisers import rate
 from facecluster.training.processes import World, joined, noted_interrupt, own_device
+from facecluster.training.teacher import Teacher
 
 CHECKPOINT = "checkpoint.pt"
 _SAVE_SECONDS, _LOG_STEPS = 60.0, 20
 _LOOKS = 5  # at people who are held out, over the whole budget
 _WATCHED = 400  # faces of theirs
+_DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def learn(config: TrainConfig, faces: LearningFaces, parts: Parts, out: Path, re
             share, stop = world.first_says([run.share, float(pressed[0])], run.learner.device)
             if share >= 1 or stop:
                 break
-            run.add(run.learner.learn(rate(share)))
+            run.add(run.learner.learn(rate(share, fall=config.fall)))
             if log is not None:
                 run.tell(log, report)
         if log is not None:
@@ -82,7 +84,7 @@ class _Run:
     def __init__(self, config: TrainConfig, learner: Learner, out: Path) -> None:
         self.config, self.learner, self.path = config, learner, out / CHECKPOINT
         self.fixed = {**config.fixed(), "faces": _digest(learner.faces)}
-        self.before, self.watch = 0.0, _Watch(learner.faces, learner.parts)
+        self.before, self.watch = 0.0, _Watch(learner.faces, learner.parts, learner.teacher)
         if self.path.exists():
             self._go_on(read_checkpoint(self.path))
         self.started = self.saved = self.told = time.monotonic()
@@ -118,7 +120,8 @@ class _Run:
                 self.tar, self.looked = self.watch.tar(self.learner.mean), int(self.share * _LOOKS)
             values: dict[str, float | int | None] = {
                 "step": step, "faces": step * self.config.batch, "minutes": self.spent / 60, "faces_per_second": fast,
-                "rate": rate(min(self.share, 1.0)), **means, "held_out_tar": self.tar if due or last else None,
+                "rate": rate(min(self.share, 1.0), fall=self.config.fall), **means, "held_out_tar": self.tar if due or last else None,
+                "held_out_cosine": self.watch.cosine(self.learner.mean) if due or last else None,
             }  # fmt: skip
             log.add(values)
             if due or last:
@@ -143,9 +146,10 @@ class _Run:
         os.replace(beside, self.path)
 
     def _go_on(self, state: dict[str, Any]) -> None:
-        other = next((k for k in self.fixed if state["fixed"].get(k) != self.fixed[k]), None)
+        before = _DEFAULTS | state["fixed"]  # an earlier version had fewer settings
+        other = next((k for k in self.fixed if before.get(k) != self.fixed[k]), None)
         if other is not None:
-            found = f"{other} {state['fixed'].get(other)!r}" if other != "faces" else "other faces"
+            found = f"{other} {before.get(other)!r}" if other != "faces" else "other faces"
             said = f"{other} {self.fixed[other]!r}" if other != "faces" else "the same faces"
             where = shell(str(self.path.parent))
             raise InputError(f"expected {said} of the training in {where}, found {found}: give the same command, or another folder with -o")
@@ -154,19 +158,27 @@ class _Run:
 
 
 class _Watch:
-    """Some faces of the people who are held out."""
+    """Some faces of the people who are held out, and of strangers who are."""
 
-    def __init__(self, faces: LearningFaces, parts: Parts) -> None:
-        rows = parts.held_out
-        if len(rows) > _WATCHED:
-            rows = rows[np.linspace(0, len(rows) - 1, _WATCHED).round().astype(int)]
+    def __init__(self, faces: LearningFaces, parts: Parts, teacher: Teacher | None = None) -> None:
+        rows = some_of(parts.held_out, _WATCHED)
         self.crops, self.pairs = faces.take(rows), HeldOutPairs(faces.label[rows])
+        every = some_of(np.sort(np.concatenate([parts.held_out, parts.strangers])), _WATCHED)
+        self.likened = faces.take(every) if teacher is not None else self.crops[:0]
+        self.wanted = teacher.embedder.embed(self.likened) if teacher is not None and len(every) else None
 
     def tar(self, network: Network) -> float | None:
         """Their true accept rate at a false accept rate of 1e-2; None without pairs of both kinds."""
         if not self.pairs:
             return None
         return float(self.pairs.rates(model_of(network).embed(self.crops, mirror=False))[0])
+
+
+    def cosine(self, network: Network) -> float | None:
+        """Mean cosine to the teacher's vectors, both summed over a face and its mirror image; None without a teacher of as many numbers."""
+        if self.wanted is None or self.wanted.shape[1] != dim_of(network):
+            return None
+        return float((model_of(network).embed(self.likened) * self.wanted).sum(axis=1).mean())
 
 
 def model_of(network: Network) -> AttentionModel:

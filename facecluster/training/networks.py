@@ -8,21 +8,31 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from facecluster.errors import InputError
 from facecluster.models.embedder import CROP, AttentionEmbedder
 from facecluster.models.folder import card_path
 from facecluster.models.registry import card_of, network_of
 from facecluster.models.vit import KIND, VisionTransformer, to_timm
+from facecluster.training.averaging import kept_blocks
 
 Network = AttentionEmbedder | VisionTransformer
 TINY = {"width": 192, "depth": 12, "mlp_ratio": 4, "patch": 8, "dim": 512}  # ViT-Ti/8
 
 
-def build(name: str, init: str | None = None) -> Network:
-    """A network by its name, with random weights, or that of a model with its weights. Raises ModelError for a model of another kind."""
+def build(name: str, init: str | None = None, depth: int | None = None) -> Network:
+    """A network by its name, with random weights, or that of a model with its weights; `depth`: its blocks, if not the usual number.
+
+    Raises:
+        ModelError: a model of another kind.
+        InputError: a depth that it can't have.
+    """
     if init is not None:
-        return network_of(card_path(init), card_of(init))
+        network = network_of(card_path(init), card_of(init))
+        return network if depth is None else grow(network, depth)
     if name == "hybrid":
-        return AttentionEmbedder()
+        return AttentionEmbedder() if depth is None else AttentionEmbedder(depth=depth)
+    if depth is not None:
+        raise InputError("expected the hybrid network for a depth, found vit: leave it out")
     tokens = (CROP // TINY["patch"]) ** 2
     network = VisionTransformer(**TINY, positions=tokens + 1, has_class=True)
     for module in network.modules():
@@ -33,6 +43,28 @@ def build(name: str, init: str | None = None) -> Network:
     for p in (network.pos_embed, network.cls_token):
         nn.init.trunc_normal_(p, std=0.02)
     return network
+
+
+def grow(network: Network, depth: int) -> AttentionEmbedder:
+    """The same function in a deeper network: blocks that add nothing yet, spread evenly among those there are. Raises InputError."""
+    if not isinstance(network, AttentionEmbedder):
+        raise InputError("expected the hybrid network to make deeper, found a vision transformer: leave the depth out")
+    settings = dict(network.settings)
+    before = int(settings["depth"])  # type: ignore[call-overload]
+    if depth < before:
+        raise InputError(f"expected a depth of {before} or more, as the weights to start from have, found {depth}: correct it")
+    grown = AttentionEmbedder(**settings | {"depth": depth})  # type: ignore[arg-type]
+    kept = kept_blocks(before, depth)
+    state = {k: v for k, v in network.state_dict().items() if not k.startswith("blocks.")}
+    for at, block in enumerate(grown.blocks):
+        if at in kept:
+            block.load_state_dict(network.blocks[kept[at]].state_dict())
+            continue
+        for last in (block.attention.out, block.mlp[2]):  # type: ignore[union-attr, index]
+            nn.init.zeros_(last.weight)  # type: ignore[union-attr, arg-type]
+            nn.init.zeros_(last.bias)  # type: ignore[union-attr, arg-type]
+    grown.load_state_dict(state | {f"blocks.{k}": v for k, v in grown.blocks.state_dict().items()})
+    return grown
 
 
 def dim_of(network: Network) -> int:

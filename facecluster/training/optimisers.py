@@ -12,13 +12,15 @@ from facecluster.models.registry import has_bf16
 from facecluster.models.vit import VisionTransformer
 
 
-def optimisers_of(network: AttentionEmbedder | VisionTransformer, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon at 1.5 times the rate for the matrices of the blocks, AdamW for the rest."""
+def optimisers_of(
+    network: AttentionEmbedder | VisionTransformer, rate: float, extra: Sequence[Tensor] = ()
+) -> list[torch.optim.Optimizer]:  # fmt: skip
+    """Muon at 1.5 times the rate for the matrices of the blocks, AdamW for the rest and for `extra`."""
     matrices = [m.weight for m in network.blocks.modules() if isinstance(m, nn.Linear)]
     if isinstance(network, AttentionEmbedder):
         matrices.append(network.parts.weight)
     chosen = {id(p) for p in matrices}
-    rest = [p for p in network.parameters() if id(p) not in chosen]
+    rest = [*(p for p in network.parameters() if id(p) not in chosen), *extra]
     return [Muon(matrices, lr=1.5 * rate, weight_decay=0.05), torch.optim.AdamW(rest, lr=rate, weight_decay=0.05)]
 
 

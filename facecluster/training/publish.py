@@ -31,7 +31,7 @@ from facecluster.models.toml_text import to_toml
 from facecluster.models.vit import VisionTransformer
 from facecluster.training.accuracy import Accuracy, HeldOutPairs
 from facecluster.training.config import TrainConfig
-from facecluster.training.faces import Crops, LearningFaces, Parts
+from facecluster.training.faces import Crops, LearningFaces, Parts, some_of
 from facecluster.training.networks import Network, dim_of, from_weights, images_of, save, settings_of
 from facecluster.training.reading import fit_reading
 
@@ -68,8 +68,7 @@ def name_of(out: Path, name: str | None) -> str:
 
 def held_out_rows(parts: Parts) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows of faces of people held out: all, or some evenly."""
-    rows = parts.held_out
-    return rows if len(rows) <= _HELD_OUT else rows[np.linspace(0, len(rows) - 1, _HELD_OUT).round().astype(int)]
+    return some_of(parts.held_out, _HELD_OUT)
 
 
 def publish(
@@ -89,7 +88,7 @@ def publish(
     with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as folder:
         file = Path(folder) / WEIGHTS
         save(weights, file)
-        network, learnt = from_weights(weights), faces.take(_some(parts.learn, _RANGES))
+        network, learnt = from_weights(weights), faces.take(some_of(parts.learn, _RANGES))
         blank = Card(
             name=said.name, dim=dim_of(network), sha256=sha256_of(file), licence=said.licence, slope=1, intercept=0, impostor_mean=0,
             impostor_sd=0.1, settings=dict(settings_of(network)), ranges=_ranges(network, learnt),
@@ -99,7 +98,7 @@ def publish(
         vectors = model.embed(faces.take(rows))
         card, how = _read(blank, model, vectors, faces.label[rows], learnt, config)
         model.card = card
-        clear = faces.take(_some(np.concatenate([parts.held_out, parts.learn]), _CLEAR))
+        clear = faces.take(some_of(np.concatenate([parts.held_out, parts.learn]), _CLEAR))
         recognisability = fit_to_faces(model, clear, model.embed(clear)) if len(clear) >= LEAST else None
         accuracy = HeldOutPairs(faces.label[rows]).accuracy(vectors) if len(rows) else None
         sections = _sections(replace(card, recognisability=recognisability), accuracy, how)
@@ -166,9 +165,4 @@ def _history(config: TrainConfig, faces: LearningFaces, parts: Parts, said: Said
     lineage = {f"{c.name} ({c.licence})" for c in (card_of(m) for m in (config.init, config.teacher) if m is not None)}
     if lineage:
         training["lineage"] = "; ".join(sorted(lineage))
-    return {"training": training, "recipe": {k: v for k, v in config.fixed().items() if v is not None}}
-
-
-def _some(rows: Any, most: int) -> Any:
-    """At most so many rows, evenly."""
-    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
+    return {"training": training, "recipe": {k: v for k, v in config.recipe().items() if v is not None}}

@@ -84,6 +84,7 @@ def _read_parquet(files: list[Path], source: str) -> LearningFaces:
     crops: list[bytes] = []
     names: list[str | None] = []
     splits: dict[str, str] = {}
+    strangers: list[bool] = []
     for path in files:
         split = _SPLITS.get(path.stem.split("-", 1)[0])
         if split == UNUSED:
@@ -100,9 +101,10 @@ def _read_parquet(files: list[Path], source: str) -> LearningFaces:
         crops += [(c.get("bytes") if isinstance(c, dict) else c) or b"" for c in table[crop].to_pylist()]
         of_file = [None if p is None or p == "" else str(p) for p in table[person].to_pylist()]
         names += of_file
+        strangers += [split == HELD_OUT] * len(of_file)
         if split:
             splits |= {name: split for name in of_file if name}
-    return LearningFaces(crops, names, source, splits)
+    return LearningFaces(crops, names, source, splits, strangers=strangers)
 
 
 def _read_folders(top: Path, tick: Tick) -> LearningFaces:

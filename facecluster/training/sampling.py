@@ -36,6 +36,8 @@ class Sampler:
 
 def face_weights(counts: NDArray[np.integer], beta: float) -> NDArray[np.float32]:
     """The weight (people,) of a face of each person, by their numbers of faces (people,), each 1 or more; the mean over faces is 1."""
+    if not len(counts):
+        return np.zeros(0, np.float32)
     n = np.maximum(np.asarray(counts, np.float64), 1)
     effective = n if beta >= 1 else (1 - beta**n) / (1 - beta) if beta > 0 else np.ones(len(n))
     weight = 1 / effective

@@ -26,8 +26,7 @@ from facecluster.training.publish import Published, Said, held_out_rows, publish
 LEAST_PEOPLE, LEAST_FACES = 6, 5  # with so many faces each, to fine-tune
 WORSE = 0.002  # of the true accept rate: a model that is worse by more than this is not kept
 ANCHOR = 10.0  # weight of the old model's vectors in the loss of fine-tuning
-SHARE = 0.5  # of the new weights in their mean with the old ones, at most
-FEWER = (1.0, 0.5, 0.25)  # of that share; the first with which the model is no worse is kept
+FEWER = (1.0, 0.5, 0.25)  # of the share of new weights that is asked for; the first with which the model is no worse is kept
 Learn = Callable[[TrainConfig, LearningFaces, Parts], None]
 
 
@@ -58,7 +57,8 @@ class Comparison:
 
 def parts_of(faces: LearningFaces, config: TrainConfig) -> Parts:
     """Which faces are learnt and which people are held out. Faces of nobody known count only for what a teacher says of them."""
-    return part(faces, config.hold_out, config.seed, min_faces=config.min_faces, unnamed=config.teacher is not None)
+    least = 2 if config.loss != "none" else 0
+    return part(faces, config.hold_out, config.seed, min_faces=config.min_faces, unnamed=config.teacher is not None, least=least)
 
 
 def train(config: TrainConfig, faces: LearningFaces, out: Path, said: Said, learn: Learn) -> Published:
@@ -96,7 +96,7 @@ def finetune_config(config: TrainConfig, model: str) -> TrainConfig:
 
 
 def finetune(
-    config: TrainConfig, faces: LearningFaces, out: Path, said: Said, learn: Learn, share: float = SHARE
+    config: TrainConfig, faces: LearningFaces, out: Path, said: Said, learn: Learn, share: float
 ) -> tuple[Published | None, Comparison]:  # fmt: skip
     """Learn the names of a collection; publish the mean of old and new weights, unless it is worse on people who are held out.
 
@@ -151,7 +151,7 @@ def compare(pairs: HeldOutPairs, before: Any, after: Any, share: float = 1.0) ->
 def learnt_weights(config: TrainConfig, out: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The mean of the weights in a checkpoint, by the names that files have, and facts about the training."""
     state = read_checkpoint(out / CHECKPOINT)
-    network = build(config.network, config.init)
+    network = build(config.network, config.init, config.depth)
     network.load_state_dict(state["mean"])
     facts = {"steps": state["step"], "faces_seen": state["step"] * config.batch, "minutes": round(state["spent"] / 60, 1)}
     return named_weights(network), facts

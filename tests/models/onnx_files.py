@@ -38,6 +38,25 @@ def embedder(path: Path, *, dim: int = 24, side: int = 112, batch: int | str = "
     return matrix.astype(np.float64)
 
 
+def teacher(path: Path, *, parts: int, channels: int, dim: int, seed: int = 0) -> dict[str, Floats]:
+    """A graph for one face at a time with two values inside: /seven (1, parts, 7, 7), 0 to 6, and /fourteen (1, channels, 14, 14).
+
+    Each is of means of squares, times a matrix; the vector is /seven times a third. Writes the file, and returns the matrices.
+    """
+    node, rng = needs("onnx").helper.make_node, np.random.default_rng(seed)
+    shapes = {"seven": (parts, 3, 1, 1), "fourteen": (channels, 3, 1, 1), "v": (parts * 49, dim)}
+    made = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    nodes = [
+        node("AveragePool", ["x"], ["p7"], kernel_shape=[16, 16], strides=[16, 16]), node("Conv", ["p7", "seven"], ["c7"]),
+        node("Clip", ["c7", "zero", "six"], ["/seven"]),
+        node("AveragePool", ["x"], ["p14"], kernel_shape=[8, 8], strides=[8, 8]), node("Conv", ["p14", "fourteen"], ["/fourteen"]),
+        node("Flatten", ["/seven"], ["flat"]), node("MatMul", ["flat", "v"], ["said"]),
+    ]  # fmt: skip
+    bounds = {"zero": np.array(0, np.float32), "six": np.array(6, np.float32)}
+    _save(path, nodes, {"x": [1, 3, 112, 112]}, {"said": [1, dim]}, made | bounds)
+    return {name: value.astype(np.float64) for name, value in made.items()}
+
+
 def expected_vectors(matrix: Floats, crops: NDArray[np.uint8], mean: Any, std: Any, *, bgr: bool = False, mirror: bool = True) -> Floats:
     """What `embedder` makes of faces (n, side, side, 3), the mirrored ones' vectors added, in rows of length 1."""
     total = np.zeros((len(crops), matrix.shape[1]))

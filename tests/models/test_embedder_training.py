@@ -1,19 +1,23 @@
-"""The embedder's training recipes: pruning takes what says least, a run learns, stops and goes on."""
+"""The embedder's training recipes: its data set, pruning takes what says least, a checkpoint of the earlier script goes on."""
 
 from __future__ import annotations
 
-import argparse
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
+from PIL import Image
 
 from facecluster.models.embedder import AttentionEmbedder
+from facecluster.training.faces import part
+from facecluster.training.read_faces import read_faces
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 SMALL = dict(width=64, depth=1, heads=1, mlp_ratio=2, parts=64)
@@ -23,9 +27,10 @@ SMALL = dict(width=64, depth=1, heads=1, mlp_ratio=2, parts=64)
 def recipes() -> Iterator[SimpleNamespace]:
     sys.path.insert(0, str(WORKFLOWS))
     import embedder_faces
+    import older_checkpoint
     import prune_embedder
 
-    yield SimpleNamespace(faces=embedder_faces, prune=prune_embedder)
+    yield SimpleNamespace(faces=embedder_faces, prune=prune_embedder, older=older_checkpoint)
     sys.path.remove(str(WORKFLOWS))
 
 
@@ -67,55 +72,31 @@ def test_a_pair_can_be_left_out(recipes: SimpleNamespace) -> None:
     assert torch.allclose(smaller(pictures(2)), network(pictures(2)), atol=1e-5)
 
 
-@pytest.fixture
-def train(recipes: SimpleNamespace) -> SimpleNamespace:
-    pytest.importorskip("onnxruntime", reason="needs the 'train' dependency group (onnx, onnxruntime)")
-    import train_embedder
-
-    return SimpleNamespace(**vars(train_embedder))
+def crop(seed: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (7, 7, 3), dtype=np.uint8)).resize((112, 112)).save(out, "WEBP")
+    return out.getvalue()
 
 
-def test_a_deeper_network_starts_as_the_same_function(train: SimpleNamespace) -> None:
-    torch.manual_seed(0)
-    network = AttentionEmbedder(**SMALL | {"depth": 2}).eval()
-    grown = train.grow(network, 5).eval()
-    assert grown.settings["depth"] == 5 and torch.allclose(grown(pictures(2)), network(pictures(2)), atol=1e-5)
-    grown(pictures(2)).sum().backward()
-    added = [b for b in grown.blocks if not b.mlp[2].weight.any()]
-    assert len(added) == 3 and all(b.mlp[2].weight.grad.any() for b in added)  # and they can learn
-
-
-def test_steps_are_those_of_torchs_muon(train: SimpleNamespace) -> None:
-    g = torch.Generator().manual_seed(0)
-    mine = [torch.nn.Parameter(torch.randn(*shape, generator=g)) for shape in ((24, 48), (48, 24))]
-    theirs = [torch.nn.Parameter(p.detach().clone()) for p in mine]
-    one = train.Muon(mine, lr=1e-2, weight_decay=0.05)
-    other = torch.optim.Muon(theirs, lr=1e-2, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
-    for _ in range(4):
-        for a, b in zip(mine, theirs, strict=True):
-            a.grad = torch.randn(a.shape, generator=g)
-            b.grad = a.grad.clone()
-        one.step()
-        other.step()
-    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(mine, theirs, strict=True))  # torch's iterates in bfloat16
-
-
-def test_a_training_learns_stops_and_goes_on(recipes: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnxruntime", reason="needs the 'train' dependency group (onnx, onnxruntime)")
-    import train_embedder
-
-    monkeypatch.setattr(torch, "compile", lambda model: model)
-    monkeypatch.setattr(train_embedder, "AttentionEmbedder", lambda: AttentionEmbedder(**SMALL | {"parts": 512}))
-    g = torch.Generator().manual_seed(0)
-    told = (torch.randn(8, 128, generator=g), torch.rand(8, 49, 512, generator=g) * 6, torch.randn(8, 128, 14, 14, generator=g))
-    args = argparse.Namespace(init=None, out=tmp_path, minutes=10, fall=0.5, muon=3e-3, adamw=2e-3, depth=None, average=0.9)
-    run = train_embedder.Run(args)
-    losses = [run.learn(pictures(8), told, 0.4) for _ in range(12)]
-    assert losses[-1]["cosine"] < 0.7 * losses[0]["cosine"] and losses[-1]["map7"] < losses[0]["map7"]
-    run.save()
-    again = train_embedder.Run(args)
-    assert again.step == 12 and again.spent >= run.spent_before
-    before, after = run.model.state_dict(), again.model.state_dict()
-    assert all(torch.equal(before[k], after[k]) for k in before)
-    assert all(torch.equal(v, again.mean.state_dict()[k]) for k, v in run.mean.state_dict().items())
-    assert AttentionEmbedder.from_weights(load_file(tmp_path / "embedder.safetensors")).settings["parts"] == 512
+def test_a_data_set_holds_people_and_strangers_out(recipes: SimpleNamespace, tmp_path: Path) -> None:
+    names = [f"pin {i:02d}" for i in range(20)] * 2 + [None] * 61
+    table = pa.table({"source": ["pins"] * 40 + ["other"] * 61, "subject": names, "crop": [crop(i) for i in range(101)]})
+    pq.write_table(table, tmp_path / "faces.parquet")
+    pq.write_table(pa.table({"source": ["x", "x"], "subject": ["pin 00", "Ann"], "crop": [crop(7), crop(8)]}), tmp_path / "more.parquet")
+    picture = {"source": ["groups/a", "b"], "image": [crop(9)] * 2, "boxes": [[[0, 0, 60, 60], [0, 0, 9, 9]], [[0, 0, 60, 60]]]}
+    eyes = recipes.faces.TEMPLATE.ravel().tolist()
+    pq.write_table(pa.table(picture | {"landmarks": [[eyes, eyes], [eyes]]}), tmp_path / "photos.parquet")
+    out = tmp_path / "set"
+    recipes.faces.write_data_set(out, tmp_path / "faces.parquet", [tmp_path / "more.parquet"], tmp_path / "photos.parquet")
+    found = read_faces(str(out))
+    parts = part(found, 0.1, 0, min_faces=1, unnamed=True)
+    assert {found.names[i] for i in found.label[parts.held_out]} == {"pin 00", "pin 18"} and len(parts.held_out) == 5  # one is in `more`
+    assert len(parts.strangers) == 4 and len(parts.learn) == 101 - 4 - 4 + 1 + 1 == len(found) - 9
+    crops, held = recipes.faces.load_faces(tmp_path / "faces.parquet")
+    assert held.sum() == 8 and crops.shape == (101, 112, 112, 3)
+    aligned = found.take(np.flatnonzero(found.label == -1))[-1:]  # the group photo's face, whose landmarks are those of the template
+    files = sorted(p.name for p in out.iterdir())
+    assert files == ["train-faces.parquet", "train-groups.parquet", "train-more-0.parquet", "val-faces.parquet"] and aligned.std() > 0
+    before = {p: p.stat().st_mtime_ns for p in out.iterdir()}
+    recipes.faces.write_data_set(out, tmp_path / "faces.parquet")
+    assert {p: p.stat().st_mtime_ns for p in out.iterdir()} == before

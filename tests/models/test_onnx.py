@@ -18,7 +18,7 @@ from facecluster.models.card import Card, Input, card_of
 from facecluster.models.folder import WEIGHTS
 from facecluster.models.onnx_detector import OnnxDetector, load_detector
 from facecluster.models.onnx_embedder import OnnxEmbedder
-from facecluster.models.onnx_session import OnnxSession, sha256_of
+from facecluster.models.onnx_session import OnnxSession, outputs, sha256_of
 from facecluster.models.registry import load_embedder
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -53,6 +53,34 @@ def test_vectors_are_those_of_the_graph(
     expected = onnx_files.expected_vectors(matrix, crops, mean, std, bgr=colour == "BGR", mirror=mirror)
     np.testing.assert_allclose(model.embed(crops, mirror=mirror), expected, atol=1e-5)
     assert model.embed(crops[:0]).shape == (0, 24)
+
+
+def test_values_inside_a_graph_are_given_too(tmp_path: Path, crops: NDArray[np.uint8]) -> None:
+    made = onnx_files.teacher(tmp_path / "m.onnx", parts=9, channels=4, dim=24)
+    seen = card(tmp_path / "m.onnx", 24, Input())
+    plain, model = (OnnxEmbedder(tmp_path / "m.toml", seen, inner=inner) for inner in ((), ("/fourteen", "/seven")))
+    vectors, fourteen, seven = model.look(crops)
+    x = (crops.astype(np.float64) - 127.5) / 127.5
+    for found, side, name, low, high in ((seven, 7, "seven", 0, 6), (fourteen, 14, "fourteen", -np.inf, np.inf)):
+        means = x.reshape(len(x), side, 112 // side, side, 112 // side, 3).mean(axis=(2, 4))
+        expected = (means @ made[name][:, :, 0, 0].T).clip(low, high).transpose(0, 3, 1, 2)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(vectors, seven.reshape(len(crops), -1) @ made["v"], atol=1e-3)
+    assert np.array_equal(model.embed(crops), plain.embed(crops)) and [len(v) for v in plain.look(crops)] == [len(crops)]
+    with pytest.raises(ModelError, match="expected a value '/eight' in the graph of .*m.onnx, found none"):
+        OnnxEmbedder(tmp_path / "m.toml", seen, inner=["/eight"])
+
+
+def test_the_bytes_of_outputs_are_those_of_the_package(tmp_path: Path) -> None:
+    """Names of any length, and characters of several bytes, as onnx itself writes them."""
+    onnx = needs("onnx")
+    names = ["a", "ü" * 70, "/" + "b" * 20_000]
+    model = onnx.ModelProto()
+    for name in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    found = onnx.ModelProto()
+    found.ParseFromString(outputs(names))
+    assert found == model
 
 
 def test_a_network_of_another_size_gets_resized_faces(tmp_path: Path) -> None:

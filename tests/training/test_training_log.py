@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,3 +33,21 @@ def test_events_are_written_if_the_package_is_there(tmp_path: Path, monkeypatch:
     with (tmp_path / "log.csv").open("a") as file:
         file.write("2,16")  # cut off by a power cut
     assert [row["step"] for row in read_log(tmp_path / "log.csv")] == ["1"]
+
+
+def test_the_benchmarks_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "workflows" / "benchmarks"))
+    from train_plot import draw
+
+    log = Log(tmp_path, 0)
+    for step, tar in ((1, 0.5), (2, None), (3, 0.75)):
+        log.add({"step": step, "minutes": float(step), "held_out_tar": tar})
+    ways = {name: {"head": [1.0, 0.8], "body": [1.0, tar], "tail": [1.0, 0.4]} for name, tar in (("before", 0.5), ("balanced", 0.6))}
+    logs = {"from the bundled weights": tmp_path / "log.csv", "from scratch": tmp_path / "none.csv"}
+    drawn = ET.fromstring(draw({"before": {"tar at far 0.01": 0.9}}, logs, ways))
+    kinds = [e.tag.rpartition("}")[2] for e in drawn.iter()]
+    heights = [float(e.get("height", "0")) for e in drawn.iter() if e.tag.endswith("rect")]
+    assert kinds.count("path") == 1 and kinds.count("circle") == 2 and len(heights) == 6
+    assert heights[3] / heights[2] == pytest.approx(0.6 / 0.5, abs=0.01)  # the bodies
+    assert "body 0.6000" in ET.tostring(drawn, "unicode") and "from scratch" not in ET.tostring(drawn, "unicode")
+    assert not [e for e in ET.fromstring(draw({}, {}, {})).iter() if e.tag.endswith(("path", "rect"))]

@@ -1,15 +1,17 @@
 """Measure `facecluster train`: from bundled weights and from scratch, an imbalanced draw, and fine-tuning on ten people.
 
-    python workflows/benchmarks/train.py --data FACES --work FOLDER --minutes 6 --threads 1
+    python workflows/benchmarks/train.py --data FACES --work FOLDER
+    python workflows/benchmarks/train.py --data FACES --work FOLDER --minutes 6 --threads 1 --only drawn balanced
 
-named       the named people of faces_train.parquet, some held out by the command; from the bundled weights and from scratch
-imbalanced  of each of these people eight faces are kept apart; of the rest the k-th person, in a random order, gives 1 / k of what the
-            first one gives, two at least. From the bundled weights, as they are drawn and balanced. Measured on the
-            faces that were kept apart, by thirds of the people by what they gave, at the threshold of all
-finetune    ten people of faces_eval.parquet, as `--finetune bundled` does; measured on the other five
+bundled, scratch   the named people of faces_train.parquet, some held out by the command; from the bundled weights, and from random ones
+drawn, balanced    of each of these people eight faces are kept apart; of the rest the k-th person, in a random order, gives 1 / k of what
+                   the first one gives, two at least. From the bundled weights, as they are drawn and balanced. Measured on the faces that
+                   were kept apart, by thirds of the people by what they gave, at the threshold of all
+finetune           ten people of faces_eval.parquet, as `--finetune bundled` does; measured on the other five
 
-The command runs as a user runs it. What is measured goes to results/train.json; runs that are there already in --work go on from their
-checkpoints.
+The command runs as a user runs it, 20 minutes each on 2 threads. Stop it when you like: a run that was stopped goes on from its checkpoint
+in --work, and one that was measured there for as many minutes is not run again. What is measured goes to results/train.json, a plot of it
+to --work/train.svg.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from embedder import load_faces
 from numpy.typing import NDArray
+from train_plot import draw
 
 from facecluster.evaluation.face_pairs import cosines, pairs
 from facecluster.evaluation.verify import roc
@@ -41,7 +44,13 @@ from facecluster.training.train import compare, parts_of
 
 APART, FEWEST = 8, 2  # faces of a person that are measured; that are learnt, at least
 TUNED = 10  # people of the evaluation file who are learnt
-WAYS = {"as drawn": [], "balanced": ["--balance", "1"]}
+RUNS = {  # what each is called in the results, and what it adds to the command
+    "bundled": ("from the bundled weights", ["--init", "bundled"]), "scratch": ("from scratch", []),
+    "drawn": ("as drawn", ["--init", "bundled", "--hold-out", "0"]),
+    "balanced": ("balanced", ["--init", "bundled", "--hold-out", "0", "--balance", "1"]),
+    "finetune": ("finetune", ["--finetune", "bundled"]),
+}  # fmt: skip
+DONE = "done.json"  # in --work: minutes of each run that was measured
 
 
 def named(data: Path) -> pa.Table:
@@ -91,18 +100,24 @@ def write(table: pa.Table, path: Path) -> Path:
     return path
 
 
-def measure_named(options: argparse.Namespace) -> dict[str, Any]:
+def folder(options: argparse.Namespace, run: str) -> Path:
+    """Of a run's training, anew for other settings."""
+    return Path(options.work / f"{run}-batch{options.batch}")
+
+
+def measure_named(options: argparse.Namespace, run: str, result: dict[str, Any]) -> None:
     source = write(named(options.data), options.work / "named.parquet")
-    faces = read_faces(str(source))
-    rows = parts_of(faces, TrainConfig()).held_out
-    before = HeldOutPairs(faces.label[rows]).accuracy(load_embedder("bundled", "cpu").embed(faces.take(rows)))
-    found: dict[str, Any] = {"before": None if before is None else before.to_dict()}
-    for way, more in {"from the bundled weights": ["--init", "bundled"], "from scratch": []}.items():
-        found[way] = train(source, options.work / way.replace(" ", "-"), options, more)
-    return found
+    found = result.setdefault("named", {})
+    if "before" not in found:
+        faces = read_faces(str(source))
+        rows = parts_of(faces, TrainConfig()).held_out
+        before = HeldOutPairs(faces.label[rows]).accuracy(load_embedder("bundled", "cpu").embed(faces.take(rows)))
+        found["before"] = None if before is None else before.to_dict()
+    way, more = RUNS[run]
+    found[way] = train(source, folder(options, run), options, more)
 
 
-def measure_imbalanced(options: argparse.Namespace) -> dict[str, Any]:
+def measure_imbalanced(options: argparse.Namespace, run: str, result: dict[str, Any]) -> None:
     table = named(options.data)
     learnt, apart, gives = imbalanced(table)
     source = write(table.take(learnt), options.work / "imbalanced.parquet")
@@ -110,53 +125,79 @@ def measure_imbalanced(options: argparse.Namespace) -> dict[str, Any]:
     people = rest["subject"].to_pylist()
     crops = LearningFaces(rest["crop"].to_pylist(), people, "kept apart")
     every = crops.take(np.arange(len(crops)))
-    found: dict[str, Any] = {"faces": len(learnt), "people": len(gives), "most": max(gives.values()), "fewest": min(gives.values())}
+    found = result.setdefault("imbalanced", {})
+    found |= {"faces": len(learnt), "people": len(gives), "most": max(gives.values()), "fewest": min(gives.values())}
     found["before"] = {"apart": by_thirds(load_embedder("bundled", "cpu").embed(every), people, gives)}
-    for way, more in WAYS.items():
-        out = options.work / f"imbalanced-{way.replace(' ', '-')}"
-        said = train(source, out, options, ["--init", "bundled", "--hold-out", "0", *more])
-        card = str(out / "card.toml")
-        found[way] = said | {"apart": by_thirds(load_embedder(card, "cpu").embed(every), people, gives)}
-    return found
+    way, more = RUNS[run]
+    said = train(source, folder(options, run), options, more)
+    card = str(folder(options, run) / "card.toml")
+    found[way] = said | {"apart": by_thirds(load_embedder(card, "cpu").embed(every), people, gives)}
 
 
-def measure_finetune(options: argparse.Namespace) -> dict[str, Any]:
+def measure_finetune(options: argparse.Namespace, run: str, result: dict[str, Any]) -> None:
     table = pq.read_table(options.data / "faces_eval.parquet", columns=["subject", "crop"])
     people = sorted({name for name in table["subject"].to_pylist() if name})
     tuned = np.random.default_rng(0).permutation(people)[:TUNED].tolist()
     source = write(table.filter(pc.is_in(table["subject"], pa.array(tuned))), options.work / "ten.parquet")
-    out = options.work / "finetuned"
-    said = train(source, out, options, ["--finetune", "bundled"])
+    said = result["finetune"] = train(source, folder(options, run), options, RUNS[run][1])
     if not said["kept"]:
-        return said
+        return
     crops, names, _ = load_faces(options.data / "faces_eval.parquet")
     crops, names = crops[names != ""], names[names != ""]
-    models = [load_embedder(m, "cpu").embed(crops) for m in ("bundled", str(out / "card.toml"))]
+    models = [load_embedder(m, "cpu").embed(crops) for m in ("bundled", str(folder(options, run) / "card.toml"))]
     is_tuned = np.isin(names, tuned)
     for group, rows in {"the ten": is_tuned, "the other five": ~is_tuned}.items():
         both = compare(HeldOutPairs(np.unique(names[rows], return_inverse=True)[1]), *(v[rows] for v in models))
         said[group] = {"before": both.before, "after": both.after, "difference, 95 %": [both.low, both.high]}
-    return said
 
 
-MEASURES = {"named": measure_named, "imbalanced": measure_imbalanced, "finetune": measure_finetune}
+MEASURES = {
+    "bundled": measure_named, "scratch": measure_named, "drawn": measure_imbalanced, "balanced": measure_imbalanced,
+    "finetune": measure_finetune,
+}  # fmt: skip
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def write_json(values: dict[str, Any], path: Path) -> None:
+    """Whole or not at all."""
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def picture(options: argparse.Namespace, result: dict[str, Any]) -> str:
+    """The plot of what is measured so far, of the runs in --work."""
+    logs = {RUNS[run][0]: folder(options, run) / CSV for run in ("bundled", "scratch")}
+    found = result.get("imbalanced", {})
+    ways = {name: found[name]["apart"] for name in ("before", "as drawn", "balanced") if name in found}
+    return draw(result.get("named", {}), logs, ways)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces_train.parquet and faces_eval.parquet")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=6)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=20, help="of each run")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--only", choices=MEASURES, nargs="*", default=list(MEASURES))
+    parser.add_argument("--only", metavar="RUN", choices=RUNS, nargs="*", default=list(RUNS), help=f"of {', '.join(RUNS)}")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "train.json")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    result = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
-    for name in options.only:
-        result[name] = MEASURES[name](options)
-        options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result, done = read_json(options.out), read_json(options.work / DONE)
+    for run in options.only:
+        if done.get(run) == [options.minutes, options.batch]:
+            print(f"{run}: measured already", file=sys.stderr)
+            continue
+        MEASURES[run](options, run, result)
+        write_json(result, options.out)
+        write_json(done | {run: [options.minutes, options.batch]}, options.work / DONE)
+        done = read_json(options.work / DONE)
+    (options.work / "train.svg").write_text(picture(options, result), encoding="utf-8")
     print(json.dumps(result, indent=2))
 
 
