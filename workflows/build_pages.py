@@ -123,9 +123,8 @@ def keep(browser: Any, name: str, out: Path) -> None:
     """Keep a picture of the page."""
     WebDriverWait(browser, 30).until(lambda b: b.execute_script(LOADED))
     # not where the pictures were made
-    browser.execute_script(
-        "for (const p of document.querySelectorAll('.path, code')) p.textContent = p.textContent.replace(/^.*(?=.(photos|copies|duplicates).)/, '')"
-    )
+    place = "/^.*(?=.(photos|copies|duplicates).)/"
+    browser.execute_script(f"for (const p of document.querySelectorAll('.path, code')) p.textContent = p.textContent.replace({place}, '')")
     image = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
     image.save(out / f"page-{name}.webp", quality=QUALITY, method=6)

@@ -22,7 +22,7 @@ def test_faces_are_chosen_by_what_is_said_of_them(browser: Any, tmp_path: Path) 
     masks = pa.table({"face_id": ids, "mask": pa.array([0.9, 0.1, 0.8, None], pa.float32())})
     store.write("attributes/mask", store.shards("faces")[0], masks, {"table": "attributes"})
     write_report(store, "identities/bundled", str(tmp_path / "report"), look=SmallPictures("bundled"))
-    open_page(browser, tmp_path / "report" / "people" / "person-00000.html")
+    open_page(browser, tmp_path / "report" / "people" / "person-00001.html")
     every = browser.execute_script(TILES)
     assert len(every) == 4
     choice = import_module("selenium.webdriver.support.ui").Select(browser.find_element("id", "only"))
