@@ -65,7 +65,7 @@ def test_no_english_is_left(browser: Any, tmp_path: Path, tag: str) -> None:  # 
     assert lang.tn("%(n)s found", "%(n)s found", 1) in every, "the script says this"
     assert lang.t("the least sure first") in every, "a choice"
     assert any(lang.date("2020-01-02") in text for text in every) and NAME in every and len(every) > 100
-    assert english(["Photos on this page", *every], tag) == ["Photos on this page"]
+    assert english(["Photos on this page", *every], tag, own()) == ["Photos on this page"]
     assert not (tmp_path / "report" / "people.csv").read_text(encoding="utf-8-sig").startswith(lang.t("People"))
 
 
