@@ -14,6 +14,8 @@ from hypothesis import settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs deaf to Ctrl-C, and their children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ["LC_ALL"] = "C.UTF-8"  # pages in English, whatever this machine speaks
+
 settings.register_profile("facecluster", deadline=None)  # a busy machine is no fault
 settings.load_profile("facecluster")
 

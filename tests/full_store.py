@@ -22,6 +22,7 @@ from facecluster.store import FACES, FILES, PHOTOS, Store, embeddings_schema, ta
 
 SIZES = (7, 6, 5, 4)
 NAMES = ("Ada Lovelace", "Bob Ärger", "Cy", "Dora")
+BORN = ("1815-12-10", "1977-06-05")  # the first two
 BOX = (300.0, 200.0, 150.0, 160.0)
 WIDTH, HEIGHT = 1200, 900
 
@@ -98,6 +99,8 @@ def _use(full: Full) -> None:
     call("name", store.url, first[0], "Countess of Lovelace")
     call("name", store.url, first[0], NAMES[0])
     call("ignore", store.url, first[2])
+    for face, day in zip(first, BORN, strict=False):
+        call("born", store.url, face, day)
     call("same", store.url, full.ids[7], full.ids[8])
     pictures = Known([NAMES[0], NAMES[1]], [f"/pictures/{NAMES[0]}.jpg", "/pictures/b.jpg"], -full.vectors["bundled"][[0, -1]])
     write_known(store, "bundled", pictures, {"table": "known"})

@@ -18,7 +18,7 @@ import facecluster
 ROOT = Path(facecluster.__file__).parent
 LAYERS = [
     {"errors", "permissions"},
-    {"store", "geometry"},
+    {"store", "geometry", "language"},
     {"photos"},
     {"models"},
     {"faces", "grouping"},

@@ -38,7 +38,7 @@ def test_it_holds_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
     files = {p.relative_to(ROOT).as_posix(): p for p in (ROOT / "facecluster").rglob("*") if p.is_file() and "__pycache__" not in p.parts}
     assert {name for name in wheel.namelist() if name.startswith("facecluster/")} == files.keys()
     data = [name for name in files if not name.endswith(".py")]
-    for suffix in (".safetensors", ".toml", ".npz", ".html", ".css", ".js"):
+    for suffix in (".safetensors", ".toml", ".npz", ".html", ".css", ".js", ".po"):
         assert any(name.endswith(suffix) for name in data), f"no {suffix} in the package: this test looks for the wrong files"
     assert [name for name in data if wheel.read(name) != files[name].read_bytes()] == []
 

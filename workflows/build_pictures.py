@@ -2,30 +2,22 @@
 
     python workflows/build_pictures.py --work FOLDER
 
-Runs the main job on a small collection, names a few people, draws the stages of the grouping on its own vectors, and takes screenshots of
-the report and of the review page. Needs selenium with Chromium and scikit-learn besides the product. The layout of the graph is t-SNE of
-the vectors.
+Runs the main job on a small collection, names a few people, and draws the stages of the grouping on its own vectors. Needs scikit-learn
+besides the product. The layout of the graph is t-SNE of the vectors. build_pages.py takes screenshots of the pages.
 """
 
 from __future__ import annotations
 
 import argparse
 import colorsys
-import io
-import shutil
-import subprocess
-import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from build_pages import IMAGES, make_store
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from selenium import webdriver
-from selenium.webdriver.support.ui import WebDriverWait
 from sklearn.manifold import TSNE
 
-from facecluster.demo import make_collection
 from facecluster.geometry import TEMPLATE
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.grouping.link import load_vectors, nearest
@@ -33,17 +25,8 @@ from facecluster.models.registry import card_of
 from facecluster.photos.images import decode_crop, open_photo, read_file
 from facecluster.store import FACES, IDENTITIES, PHOTOS, Store
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
-KNOWN = ["Grace", "Hedy", "Isaac"]  # whom pictures are given of
-NAMES = ["Ada", "Blaise", "Carl", "Dorothy", "Emmy"]
-PROGRAM = [sys.executable, "-c", "from facecluster.cli import main; main(prog_name='facecluster')"]
 SIDE, EDGE = 520, 30  # px of a drawing and of its border
 NOISE, LOOK = 0.05, 0.65  # sd of each number of a vector; length of what a changed look adds
-
-
-def call(*words: str) -> str:
-    """What a command prints."""
-    return subprocess.run([*PROGRAM, *words], check=True, capture_output=True, text=True).stdout
 
 
 def palette(n: int) -> list[str]:
@@ -142,81 +125,14 @@ def faces_of(store: Store) -> None:
     strip.quantize(192).save(IMAGES / "stage-embed.png", optimize=True)
 
 
-def screenshots(store: Store) -> None:
-    """The report's first page, and pages of the review."""
-    options = webdriver.ChromeOptions()
-    for word in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-                 "--window-size=1180,1000", "--hide-scrollbars"):
-        options.add_argument(word)
-    server = subprocess.Popen([*PROGRAM, "review", store.url, "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
-        browser.get(Path(store.path("report", "index.html")).as_uri())
-        small(browser.get_screenshot_as_png(), "report.png")
-        assert server.stdout is not None
-        address = next(word for line in server.stdout for word in line.split() if word.startswith("http://127.0.0.1"))
-        browser.get(address)
-        loaded = "const i = [...document.images].slice(0, 7); return i.length > 6 && i.every(x => x.complete && x.naturalWidth)"
-        WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded))
-        small(browser.get_screenshot_as_png(), "review.png")
-        face = crowd(store)
-        for name, page in (("review-photo.png", f"photo/{face}"), ("review-suggestions.png", "suggestions")):
-            browser.execute_script("delete document.getElementById('main').dataset.version; location.hash = arguments[0]", f"#/{page}")
-            shown = "const m = document.getElementById('main'); return m.dataset.version && [...document.images].every(x => x.naturalWidth)"
-            WebDriverWait(browser, 30).until(lambda b, shown=shown: b.execute_script(shown))
-            short = "for (const p of document.querySelectorAll('.path')) p.textContent = p.textContent.replace(/^.*(?=.photos.)/, '')"
-            browser.execute_script(short)  # not where the pictures were made
-            small(browser.get_screenshot_as_png(), name)
-    finally:
-        browser.quit()
-        server.terminate()
-        server.wait()
-
-
-def crowd(store: Store) -> str:
-    """A face of the photo with most faces."""
-    faces = store.read_all("faces", FACES, ["face_id", "photo_id"]).to_pylist()
-    count = Counter(row["photo_id"] for row in faces)
-    return max((row["face_id"] for row in faces), key=lambda face: (count[next(p for p in count if p.startswith(face[:24]))], face))
-
-
-def give_known(store: Store, folder: Path) -> None:
-    """Give a picture of each of three people without a name, and ask about all of them."""
-    people = store.read_all("identities/bundled", IDENTITIES, ["face_id", "identity"]).to_pydict()
-    faces = store.read_all("faces", FACES, ["photo_id"]).to_pydict()["photo_id"]
-    uris = {r["photo_id"][:24]: r["uri"] for r in store.read_all("photos", PHOTOS).to_pylist() if faces.count(r["photo_id"]) == 1}
-    for number, name in enumerate(KNOWN, start=len(NAMES)):
-        mine = [face[:24] for face, i in zip(people["face_id"], people["identity"], strict=True) if i == number and face[:24] in uris]
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(uris[mine[0]], folder / name)
-    call("known", str(folder), store.url, "--name-from", "1")
-
-
-def small(png: bytes, name: str) -> None:
-    """Keep a screenshot with 128 colours and 900 px."""
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.thumbnail((900, 900), Image.Resampling.LANCZOS)
-    image.quantize(128, dither=Image.Dither.NONE).save(IMAGES / name, optimize=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="new folder for the photos and the store")
     options = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
-    made = make_collection(str(options.work), people=12, photos=8)
-    store = Store(str(options.work / "store"))
-    call("run", str(made.photos), "-o", store.url)
-    table = Path(store.path("people.csv"))
-    lines = table.read_text(encoding="utf-8-sig").splitlines()
-    named = [line.replace(",,", f",{name},", 1) for line, name in zip(lines[1:], NAMES, strict=False)]
-    table.write_text("\n".join([lines[0], *named, *lines[1 + len(named) :], ""]), encoding="utf-8-sig")
-    call("cluster", store.url)
-    call("report", store.url)
+    store = make_store(options.work)
     stages(store)
     faces_of(store)
-    give_known(store, options.work / "known")
-    screenshots(store)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ _ABOUT = """# Licences of what is installed
 Made by `workflows/licences.py` from the metadata of installed packages and the lists of files in their wheels (Linux, x86-64, Python
 3.11; other wheels bundle other libraries). facecluster itself is under Apache-2.0. In the default install nothing is under the GPL without
 an exception for programs that use it, or another licence to choose. The extra `video` brings FFmpeg with x264 and x265 (GPL-2.0-or-later).
-NVIDIA's libraries, which PyPI's torch for Linux brings, are under NVIDIA's own licences.
+NVIDIA's libraries, which PyPI's torch for Linux brings, are under NVIDIA's own licences. For the tests alone,
+axe-core-python (MIT) brings the script of axe-core (MPL-2.0).
 
 ## Libraries that wheels bundle
 

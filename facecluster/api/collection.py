@@ -95,7 +95,7 @@ class Collection:
     # -- people, faces, photos --------------------------------------------------------------------------------------------------
 
     def person(self, key: str | int) -> Person:
-        """A person by name (case is ignored), lasting id (p-...), number in this run, or the id of one of their faces.
+        """A person by name (case is ignored), lasting id (p-...), number in this run (from 1), or the id of one of their faces.
 
         Raises:
             InputError: `key` fits nobody, or several people.

@@ -16,6 +16,7 @@ from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping.link import LinkConfig
 from facecluster.known.suppression import keep_out
+from facecluster.language import AUTO, language_of
 from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
@@ -50,6 +51,7 @@ def run(
     photos: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], store: str | os.PathLike[str], *, progress: Progress | None = None,
     threshold: float | None = None, model: str = "bundled", detector: str = "bundled", device: str = "auto", workers: int | None = None,
     scheduler: str | None = None, retry_failed: bool = False, report: bool = True, encrypt: bool = False,
+    language: str = AUTO,
 ) -> RunSummary:  # fmt: skip
     """Find the faces in photos, group them into people, and write the report. What is done already is not done again.
 
@@ -67,6 +69,7 @@ def run(
         retry_failed: try photos again that could not be used.
         report: write the report: into the store, or to ./facecluster-report if the store is not on this machine. An encrypted store gets
             none: `facecluster report STORE --out DIR` writes one that is not encrypted.
+        language: of the report: "en", "de", "fr", or "auto" for that of the environment (LC_ALL, LC_MESSAGES, LANG).
         encrypt: make an encrypted store, with the key that FACECLUSTER_KEY_FILE or FACECLUSTER_KEY gives.
 
     Raises:
@@ -75,7 +78,7 @@ def run(
         ModelError, EngineError: see there.
     """
     sources = _sources(photos)
-    place = Store(place_of(store, "store"))
+    place, spoken = Store(place_of(store, "store")), language_of(language)
     if threshold is not None and not 0 <= as_number(threshold, "threshold") <= 1:
         raise ArgumentError(f"expected a threshold from 0 to 1, found {threshold}: leave it out for the usual one")
     detecting, embedding, bars = DetectConfig(detector=detector, threshold=threshold), EmbedConfig(model=model), _bars(progress)
@@ -89,7 +92,7 @@ def run(
     page = None
     if report and place.cipher is None:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)
-        page = write_run_report(place, grouped.table, model=model, progress=told, gone=gone_folders(place)).index
+        page = write_run_report(place, grouped.table, model=model, progress=told, gone=gone_folders(place), language=spoken).index
         remember_copy(place, "report", os.path.dirname(os.path.abspath(page)))
     found = grouped.reconciled
     counts = found.run.counts

@@ -92,7 +92,7 @@ class Person:
     _index: int
     id: str  # the lasting id (p-0d4f21aa); "person 0012" in a grouping that is no run
     name: str | None  # what the user calls the person
-    number: int  # of the group in this run, as in the report
+    number: int  # in this run, from 1, as in the report
     ignored: bool  # the user has hidden the person
 
     @classmethod

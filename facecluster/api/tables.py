@@ -77,7 +77,7 @@ def _with_people(store: Store, table: pa.Table, people: Recognition | None, iden
         new = {name: pa.nulls(table.num_rows, kind) for name, kind in _PEOPLE_COLUMNS.items()}
     else:
         index, probability = people.people_of(table["face_id"].combine_chunks())
-        known = [(p.key, p.name, p.number) for p in people.people] + [(None, None, -1)]  # -1 finds the last
+        known = [(p.key, p.name, p.identity) for p in people.people] + [(None, None, -1)]  # -1 finds the last
         keys, called, numbers = (list(column) for column in zip(*known, strict=True))
         take = pa.array(np.where(index < 0, len(known) - 1, index))
         found = store.read_all(identities, IDENTITIES, ["face_id", "outlier_score"]).combine_chunks()
@@ -105,7 +105,7 @@ def people(known: Sequence[Person], table: pa.Table) -> pa.Table:
         {
             "person_id": pa.array([p.key for p, _ in rows], pa.string()),
             "name": pa.array([p.name for p, _ in rows], pa.string()),
-            "identity": pa.array([p.number for p, _ in rows], pa.int32()),
+            "identity": pa.array([p.identity for p, _ in rows], pa.int32()),
             "faces": pa.array([r["face_id_count"] for _, r in rows], pa.int64()),
             "photos": pa.array([r["photo_id_count_distinct"] for _, r in rows], pa.int64()),
             "probability": pa.array([r["probability_mean"] for _, r in rows], pa.float64()),

@@ -28,6 +28,7 @@ _COMMANDS = {
     "same": "Say that faces are of one person.",
     "not-same": "Say that faces are of different people.",
     "ignore": "Show people apart whom you don't want to see.",
+    "born": "Say when a person was born, so that pages say ages.",
     "undo": "Undo decisions.",
     "match": "Recognise the people of a store on new photos.",
     "verify": "Say whether two photos have a person in common.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import json_option, model_option, renamed_option, where_option
+from facecluster.cli.options import json_option, lang_option, model_option, renamed_option, where_option
 from facecluster.cli.printing import print_decisions_to_come, printable
 from facecluster.cli.progress import progress_bar
 
@@ -65,12 +65,13 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the splits and the order.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @model_option
+@lang_option
 @json_option
 @handle_errors
 def command(
     store: str, out: str | None, formats: tuple[str, ...], labels: str, groups: str | None, shares: str, max_faces: int | None,
     min_faces: int, min_quality: float, min_margin: float | None, keep_duplicates: bool, relabel: bool, image_format: str, shard_size: int,
-    where: tuple[str, ...], seed: int, dry_run: bool, model: str, as_json: bool,
+    where: tuple[str, ...], seed: int, dry_run: bool, model: str, lang: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a clean data set of the faces of STORE. Faces with wrong labels, unknown people, near-duplicates and poor faces are left out;
     people are split into train, val and test; a manifest says for every face why it is in or out.
@@ -111,14 +112,15 @@ def command(
         source = read_labelled_faces(place, card.name, spool, labels)
         plan = curate(source, config, None if met is None else FaceIds.among(met).has(pa.array(source.face_ids, pa.string())))
         sheet = datasheet(plan, by_group)
-        target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run)
+        target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run, lang)
         if target is not None and not dry_run:
             remember_copy(place, "data set", str(target.folder))
     _print(sheet, target, as_json)
 
 
 def _write(
-    plan: Plan, sheet: dict[str, Any], folder: str, formats: tuple[str, ...], images: str, shard: int, dry_run: bool
+    plan: Plan, sheet: dict[str, Any], folder: str, formats: tuple[str, ...], images: str, shard: int, dry_run: bool,
+    lang: str,
 ) -> OutputFolder:  # fmt: skip
     import codecs
     import importlib
@@ -126,16 +128,18 @@ def _write(
     from facecluster.curate.datasheet import markdown
     from facecluster.curate.manifest import csv_bytes, manifest, parquet_bytes
     from facecluster.curate.output_folder import OutputFolder
+    from facecluster.language import language_of
     from facecluster.store import settings_hash
 
     table = manifest(plan)
     text = csv_bytes(table)
-    settings = {"manifest": text.decode(), "sheet": sheet, "images": images, "shard": shard}
+    tag = language_of(lang).tag
+    settings = {"manifest": text.decode(), "sheet": sheet, "images": images, "shard": shard, **({"language": tag} if tag != "en" else {})}
     out = OutputFolder(folder, settings_hash(settings), dry_run=dry_run)
     out.write("manifest.csv", lambda: codecs.BOM_UTF8 + text)  # without a mark Excel reads another encoding
     out.write("manifest.parquet", lambda: parquet_bytes(table))
     out.write("datasheet.json", lambda: json.dumps(sheet, indent=1).encode() + b"\n")
-    out.write("datasheet.md", lambda: markdown(sheet).encode())
+    out.write("datasheet.md", lambda: markdown(sheet, language_of(lang)).encode())
     for form in dict.fromkeys(formats):
         with progress_bar(f"faces to {form}", len(plan.included)) as tick:
             importlib.import_module(f"facecluster.curate.write_{form}").write(plan, out, images, shard, tick)

@@ -15,7 +15,7 @@ import click
 from facecluster.cli import results
 from facecluster.cli.dedup_printing import print_found
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import json_option, renamed_option
+from facecluster.cli.options import json_option, lang_option, renamed_option
 from facecluster.cli.printing import printable
 from facecluster.cli.progress import progress_bar
 
@@ -48,11 +48,12 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--out", metavar="DIR", help="Folder for the plan, the page and undo files.", show_default="dedup/ in the store")
 @click.option("--dry-run", is_flag=True, help="With --move-to, --link or --undo: check, print what would be done, and touch no photo.")
+@lang_option
 @json_option
 @handle_errors
 def command(
     store: str, prefer: tuple[str, ...], protect: tuple[str, ...], move_to: str | None, link: str | None, plan_file: str | None,
-    undo_file: str | None, burst_seconds: float, move_bursts: bool, model: str, out: str | None, dry_run: bool, as_json: bool,
+    undo_file: str | None, burst_seconds: float, move_bursts: bool, model: str, out: str | None, dry_run: bool, lang: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the duplicates among the photos of STORE: exact copies, the same pixels, near-duplicates, bursts.
 
@@ -90,7 +91,7 @@ def command(
             else:
                 people = _people(place, model) if burst_seconds else {}
                 config = DedupConfig(prefer=prefer, protect=protect, burst_seconds=burst_seconds, **people)
-                found, rows = _find(place, config, folder, move_bursts)
+                found, rows = _find(place, config, folder, move_bursts, lang)
                 remember_copy(place, "dedup", folder)
                 if how is not None:
                     found |= _apply(place, rows, how, folder, dry_run)
@@ -113,14 +114,15 @@ def _people(place: Store, model: str) -> dict[str, Any]:
     return {"embeddings": table, "same_person_cosine": card.even_cosine} if place.shards(table) else {}
 
 
-def _find(place: Store, config: Any, folder: str, bursts: bool) -> tuple[dict[str, Any], list[Row]]:
+def _find(place: Store, config: Any, folder: str, bursts: bool, lang: str) -> tuple[dict[str, Any], list[Row]]:
     """Find, and write plan and page."""
     from facecluster.dedup import find_duplicates, make_plan, to_csv, write_page
+    from facecluster.language import language_of
 
     with find_duplicates(place, config, bars=progress_bar) as found:
         plan = make_plan(found, bursts=bursts)
         path, older = _write_plan(to_csv(plan.rows), folder)
-        page = write_page(found, plan, os.path.join(folder, "pages"), plan_path=path)
+        page = write_page(found, plan, os.path.join(folder, "pages"), plan_path=path, language=language_of(lang))
         not_opened, changed, photos = dict(found.not_opened), dict(found.locations.changed), found.photos
     after = {"files": plan.files - len(plan.moved), "bytes": plan.bytes - plan.saved}
     said = {

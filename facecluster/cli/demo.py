@@ -8,6 +8,7 @@ import click
 
 from facecluster.cli import jobs
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import lang_option
 
 
 @click.command("demo")
@@ -15,8 +16,9 @@ from facecluster.cli.errors import handle_errors
 @click.option("--people", default=12, show_default=True, type=click.IntRange(6, 60), help="How many synthetic people.")
 @click.option("--photos", default=8, show_default=True, type=click.IntRange(2, 50), help="How many photos of each person.")
 @click.option("--seed", default=0, show_default=True, help="Random seed: another number gives other people.")
+@lang_option
 @handle_errors
-def command(out: str, people: int, photos: int, seed: int) -> None:
+def command(out: str, people: int, photos: int, seed: int, lang: str) -> None:
     """Make photos of synthetic people, find and group their faces, and compare the result with the truth. Needs no photos and no network.
 
     \b
@@ -36,7 +38,7 @@ def command(out: str, people: int, photos: int, seed: int) -> None:
     store = str(folder / "store")
     jobs.embed((str(truth.photos),), store)
     table = jobs.cluster(store, "bundled")
-    index = jobs.report(store, table)
+    index = jobs.report(store, table, lang=lang)
     faces = {f["face_id"]: f for f in Store(store).read_all("faces", FACES, ["face_id", "photo_id", "box"]).to_pylist()}
     labels = {r["face_id"]: r["identity"] for r in Store(store).read_all(table, IDENTITIES).to_pylist()}
     boxes = np.array([f["box"] for f in faces.values()], np.float32).reshape(-1, 4)

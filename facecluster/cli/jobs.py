@@ -129,13 +129,17 @@ def say_gone(store: str) -> list[GoneFolder]:
 
 def report(
     store: str, table: str, out: str | None = None, model: str = "bundled", gone: Sequence[GoneFolder] | None = None,
-    written_with_run: bool = False, faces: str | None = None,
+    written_with_run: bool = False, faces: str | None = None, lang: str = "auto",
+    explain: str | None = None,
 ) -> str:  # fmt: skip
     """Write the report of a table of identities, and print where it is; returns the path of its first page.
 
     With `written_with_run` an encrypted store gets none, and that is printed.
-    With `gone`, which says what is gone of the store, a report that is up to date stays as it is.
+    With `explain`, a model, pages of people show where it looks on some of their faces.
+    With `gone`, which says what is gone of the store, a report that is up to date stays as it is. `lang`: its language.
     """
+    from facecluster.explain.small_pictures import SmallPictures
+    from facecluster.language import language_of
     from facecluster.report.hide_faces import Faces
     from facecluster.report.run_report import write_run_report
     from facecluster.store import Store
@@ -145,8 +149,10 @@ def report(
         click.echo(f"no report, since the store is encrypted: 'facecluster report {shell(store)} --out DIR' writes one that is not")
         return ""
     how = None if faces is None else Faces(faces)
+    look = None if explain is None else SmallPictures(explain)
     with open_progress_bar("report pages") as progress:
-        summary = write_run_report(Store(store), table, out, model=model, progress=progress, gone=gone, faces=how)
+        shown: dict[str, Any] = {"gone": gone, "faces": how, "language": language_of(lang), "look": look}
+        summary = write_run_report(Store(store), table, out, model=model, progress=progress, **shown)
     remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from facecluster.language import AUTO, LANGUAGES
+
 if TYPE_CHECKING:
     from click.parser import _OptionParser
 
@@ -49,6 +51,10 @@ threshold_option = click.option(
     type=click.FloatRange(0, 1),
     help="Detection score from which a face counts. Higher gives fewer false faces and misses more.", show_default="the model card's",
 )
+lang_option = click.option(
+    "--lang", type=click.Choice([AUTO, *LANGUAGES]), default=AUTO, show_default=True,
+    help="Language of the pages; 'auto': that of LC_ALL, LC_MESSAGES or LANG if there is one, else English.",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 where_option = click.option(
     "--where", metavar="CONDITION", multiple=True,

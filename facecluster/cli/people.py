@@ -22,7 +22,7 @@ WHICH = ("all", "named", "unnamed", "ignored")
 @json_option
 @handle_errors
 def command(store: str, only: str, order: str, top: int | None, as_json: bool) -> None:
-    """List the people of STORE: the number in this run, the lasting id, how many faces and photos, how sure, the name.
+    """List the people of STORE: the number in this run (from 1), the lasting id, how many faces and photos, how sure, the name.
 
     Each of number, id and name is a way to call a person in the other commands. A number counts until the next 'facecluster cluster', an id
     for ever.
@@ -31,13 +31,14 @@ def command(store: str, only: str, order: str, top: int | None, as_json: bool) -
     Example: facecluster people ~/people --only unnamed --top 20
     """
     from facecluster.api.collection import open as open_store
+    from facecluster.people.find_person import number_of
     from facecluster.report.text import confidence_word, plural
 
-    rows = open_store(store).people.to_pylist()
+    rows = [{"number": number_of(r["identity"]), **r} for r in open_store(store).people.to_pylist()]
     tests = {"all": lambda r: True, "named": lambda r: r["name"], "unnamed": lambda r: not r["name"], "ignored": lambda r: r["ignored"]}
     keys = {
         "size": lambda r: -r["faces"], "name": lambda r: (not r["name"], (r["name"] or "").casefold()),
-        "unsure": lambda r: r["probability"] or 0.0, "number": lambda r: r["identity"],
+        "unsure": lambda r: r["probability"] or 0.0, "number": lambda r: r["number"],
     }  # fmt: skip
     found = sorted(filter(tests[only], rows), key=keys[order])
     shown = found[:top]
@@ -49,6 +50,6 @@ def command(store: str, only: str, order: str, top: int | None, as_json: bool) -
     for r in shown:
         name = f"{r['name'] or '-'}{'  (ignored)' if r['ignored'] else ''}"
         sure = confidence_word(r["probability"] or 0.0)
-        click.echo(printable(f"{r['identity']:>6}  {r['person_id']:<10}  {r['faces']:>7,}  {r['photos']:>7,}  {sure:<9}  {name}"))
+        click.echo(printable(f"{r['number']:>6}  {r['person_id']:<10}  {r['faces']:>7,}  {r['photos']:>7,}  {sure:<9}  {name}"))
     more = f"; {len(found) - len(shown):,} more" if len(found) > len(shown) else ""
     click.echo(f"{plural(len(shown), 'person', 'people')}{more}", err=True)

@@ -14,6 +14,7 @@ from facecluster.errors import InputError, shell
 
 if TYPE_CHECKING:
     from facecluster.review.people_view import PeopleView
+    from facecluster.review.question_list import NameProposal, QuestionList
     from facecluster.review.questions import Questions
 
 
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 def command(store: str, model: str | None, top: int, as_json: bool) -> None:
     """Show the least certain people of STORE, and the questions whose answers help most.
 
-    Answer with 'facecluster same' and 'facecluster not-same', or in the browser ('facecluster review'). What decisions have answered, and
-    people whom you ignore, are not asked about.
+    They are those of 'facecluster review', in the same order: whether two faces show one person, and whether people are whom pictures were
+    given of ('facecluster known'). Answer with 'facecluster same', 'not-same' and 'name', or in the browser. What decisions have answered,
+    and people whom you ignore, are not asked about.
 
     \b
     Example: facecluster questions ~/people --top 10
     """
     from facecluster.report.text import plural
-    from facecluster.review.questions import QUESTION_TEXTS, coverage, find_questions, open_questions
     from facecluster.review.session import Session
     from facecluster.store import Store
 
@@ -48,31 +49,52 @@ def command(store: str, model: str | None, top: int, as_json: bool) -> None:
                 f"expected a grouping by the model {wanted}, found one by {run.model}: run 'facecluster cluster {shell(store)} "
                 f"--model {shell(str(model))}' first"
             )
-        asked = find_questions(place, view.run_data)
-        left = open_questions(asked, view)
-        people = _least_certain(asked, view, top)
-        decided = coverage(asked, left, view)
-        first = enumerate(left[:top].tolist(), 1)
-        questions = [_question(asked, view, i) | {"settled_after": round(float(decided[n]), 4)} for n, i in first]
+        found = session.questions_now()
+        people = _least_certain(found.pairs, view, top)
+        questions = _questions(found, view, top)
     finally:
         session.close()
     if as_json:
-        click.echo(json.dumps({"people": people, "questions": questions, "open": len(left)}, indent=1))
+        click.echo(json.dumps({"people": people, "questions": questions, "open": len(found.asked)}, indent=1))
         return
-    if asked.note:
-        click.echo(f"note: {printable(asked.note)}", err=True)
-    click.echo(f"{plural(len(left), 'open question')}. The least certain people (share that is theirs x share of them that is here):")
+    if found.pairs.note:
+        click.echo(f"note: {printable(found.pairs.note)}", err=True)
+    count = plural(len(found.asked), "open question")
+    click.echo(f"{count}. The least certain people (share that is theirs x share of them that is here):")
     for p in people:
         click.echo(printable(f"  {p['label']}: {plural(p['faces'], 'face')}, {p['purity']:.2f} x {p['completeness']:.2f}"))
     for n, q in enumerate(questions, 1):
         faces = "one face depends" if q["faces_at_stake"] == 1 else f"{q['faces_at_stake']:,} faces depend"
-        click.echo(f"{n}. {QUESTION_TEXTS[q['kind']]} {_word(q['probability'])}; {faces} on it.")
-        for side in "ab":
+        click.echo(printable(f"{n}. {q['text']} {_word(q['probability'])}; {faces} on it."))
+        for side in ("a", "b") if q["kind"] != "known" else ("a",):
             click.echo(printable(f"     {q[f'face_{side}']}  {q[f'person_{side}'] or 'nobody'}  {q[f'photo_{side}']}"))
     if questions:
-        pair = f"{shell(store)} {questions[0]['face_a']} {questions[0]['face_b']}"
-        click.echo(f"Answer the first with 'facecluster same {pair}' or 'facecluster not-same {pair}'.")
+        click.echo(printable(_how_to_answer(store, questions[0])))
         click.echo(f"With {plural(len(questions), 'answer')}, {questions[-1]['settled_after']:.1%} of the faces are decided.")
+
+
+def _how_to_answer(store: str, q: dict[str, Any]) -> str:
+    """The commands that answer a question."""
+    if q["kind"] == "known":
+        yes = f"facecluster name {shell(store)} {q['person_id']} {shell(q['name'])}"
+        return f"If the first is so, say '{yes}'; a no is said in 'facecluster review'."
+    pair = f"{shell(store)} {q['face_a']} {q['face_b']}"
+    return f"Answer the first with 'facecluster same {pair}' or 'facecluster not-same {pair}'."
+
+
+def _questions(found: QuestionList, view: PeopleView, top: int) -> list[dict[str, Any]]:
+    """The first questions, each with the share of the faces that is decided when it and all before it are answered."""
+    import numpy as np
+
+    from facecluster.review.questions import coverage
+
+    pairs = np.array([a.pair for a in found.asked if a.pair >= 0], np.int64)
+    decided, answered, made = coverage(found.pairs, pairs, view), 0, []
+    for asked in found.asked[:top]:
+        answered += asked.pair >= 0
+        row = _question(found.pairs, view, asked.pair) if asked.proposal is None else _name_question(asked.proposal, view)
+        made.append(row | {"settled_after": round(float(decided[answered]), 4)})
+    return made
 
 
 def _least_certain(asked: Questions, view: PeopleView, top: int) -> list[dict[str, Any]]:
@@ -94,17 +116,32 @@ def _least_certain(asked: Questions, view: PeopleView, top: int) -> list[dict[st
 
 def _question(asked: Questions, view: PeopleView, number: int) -> dict[str, Any]:
     """A question with the two faces: their ids, whom they belong to now ('' = nobody), and their photos."""
+    from facecluster.review.questions import QUESTION_TEXTS
+
     row: dict[str, Any] = {
-        "kind": asked.kind[number], "probability": round(float(asked.probability[number]), 3),
+        "kind": asked.kind[number], "text": QUESTION_TEXTS[asked.kind[number]], "probability": round(float(asked.probability[number]), 3),
         "faces_at_stake": int(asked.stake[number]),
     }  # fmt: skip
-    for side, face in (("a", int(asked.a[number])), ("b", int(asked.b[number]))):
-        person = int(view.current.faces.identity[face])
-        row |= {
-            f"face_{side}": view.current.faces.ids[face], f"photo_{side}": view.run_data.details.photo_of(face)[1],
-            f"person_{side}": view.current.people.label(person) if person >= 0 else "",
-        }  # fmt: skip
-    return row
+    return row | _side(view, "a", int(asked.a[number])) | _side(view, "b", int(asked.b[number]))
+
+
+def _name_question(proposal: NameProposal, view: PeopleView) -> dict[str, Any]:
+    """A question whether a person has the name of a known one, with the person's best face."""
+    person = view.current.people.index(proposal.person_id)
+    assert person is not None
+    return {
+        "kind": "known", "text": f"Is this {proposal.name}?", "name": proposal.name, "person_id": proposal.person_id,
+        "probability": round(proposal.probability, 3), "faces_at_stake": view.current.people.faces[person],
+        **_side(view, "a", int(view.best_face[person])),
+    }  # fmt: skip
+
+
+def _side(view: PeopleView, side: str, face: int) -> dict[str, Any]:
+    person = int(view.current.faces.identity[face])
+    return {
+        f"face_{side}": view.current.faces.ids[face], f"photo_{side}": view.run_data.details.photo_of(face)[1],
+        f"person_{side}": view.current.people.label(person) if person >= 0 else "",
+    }  # fmt: skip
 
 
 def _word(probability: float) -> str:

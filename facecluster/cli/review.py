@@ -9,6 +9,7 @@ import webbrowser
 import click
 
 from facecluster.cli.errors import handle_errors
+from facecluster.cli.options import lang_option
 from facecluster.errors import shell
 
 
@@ -16,8 +17,9 @@ from facecluster.errors import shell
 @click.argument("store")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1.", show_default="a free one")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser, only print the address.")
+@lang_option
 @handle_errors
-def command(store: str, port: int, no_browser: bool) -> None:
+def command(store: str, port: int, no_browser: bool, lang: str) -> None:
     """Name, merge and split the people of STORE in the browser, and answer the open questions. Faces that were missed are drawn on
     their photos, and the faces are grouped again when you want it. Ctrl-C ends it; nothing is lost.
 
@@ -27,12 +29,13 @@ def command(store: str, port: int, no_browser: bool) -> None:
     \b
     Example: facecluster review ~/people
     """
+    from facecluster.language import language_of
     from facecluster.review import open_review
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    review = open_review(place, port)
+    review = open_review(place, port, language_of(lang))
     try:
         click.echo(f"open {review.url}")
         click.echo("Ctrl-C ends it", err=True)

@@ -64,7 +64,7 @@ def command(store: str, decision: str | None, show: bool) -> None:
 
 
 def _line(d: Decision) -> str:
-    name = f" {d.name!r}" if d.name is not None else ""
+    name = f" {d.name!r}" if d.name is not None else f" {d.date or 'unknown'}" if d.date is not None else ""
     from facecluster.decisions import SHORT_ID
 
     batch = f", file {d.batch[:SHORT_ID]}" if d.batch else ""

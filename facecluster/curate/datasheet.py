@@ -17,9 +17,14 @@ from numpy.typing import NDArray
 from facecluster import __version__
 from facecluster.curate.balance import balance_figures
 from facecluster.curate.plan import INCLUDED, REASONS, Plan, proposals_to_dict
-from facecluster.report.text import one_line, plural
+from facecluster.language import ENGLISH, Language, mark
+from facecluster.report.text import one_line
 
 NO_GROUP = "not said"
+_COLUMNS = {
+    "faces": mark("faces"), "people": mark("people"), "photos": mark("photos"), "faces_before": mark("faces before"),
+    "share_left_out": mark("share left out"), "share_wrong": mark("share wrong"), "quality": mark("quality"),
+}  # fmt: skip
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -78,43 +83,56 @@ def _groups(plan: Plan, groups: Mapping[str, str]) -> dict[str, dict[str, float]
     return out
 
 
-def markdown(sheet: Mapping[str, Any]) -> str:
-    """The datasheet as Markdown."""
-    faces, people = sheet["faces"], sheet["people"]
+def markdown(sheet: Mapping[str, Any], language: Language = ENGLISH) -> str:
+    """The datasheet as Markdown. Names of columns, reasons and verdicts are as in its JSON, whatever the language of its sentences."""
+    faces, people, t, tn = sheet["faces"], sheet["people"], language.t, language.tn
+    counted = tn("%(n)s face", "%(n)s faces", faces["included"]), tn("%(n)s person", "%(n)s people", people["people"])
+    concentration = t(
+        "Gini coefficient %(gini)s (0 = equal); as varied as %(people)s people of equal share; the tenth of people with most faces has "
+        "%(share)s of the faces.",
+        gini=language.number(people["gini"], 3), people=language.number(people["effective_people"], 1),
+        share=language.percent(people["top_tenth_share"]),
+    )  # fmt: skip
+    heads = {name: t(_COLUMNS[name]) for name in _COLUMNS}
+    one = ("faces",)
     parts = [
-        "# Datasheet",
-        f"{plural(faces['included'], 'face')} of {plural(people['people'], 'person', 'people')}, out of "
-        f"{plural(faces['looked_at'], 'face')} looked at. Made by {sheet['made_by']}.",
-        "## Composition", _table("split", ("faces", "people", "photos"), sheet["splits"]),
-        "Nobody is in two splits, and no near-duplicate of a face.",
-        "## What was left out, and why", _table("why", ("faces",), {k: {"faces": n} for k, n in sheet["why"].items()}),
-        "`manifest.csv` has the reason for every face.",
-        "## Labels", _table("verdict", ("faces",), {k: {"faces": n} for k, n in sheet["labels"]["verdicts"].items()}),
-        *_proposed(sheet["proposals"]),
-        "## Balance", _table("faces a person", ("people",), {k: {"people": n} for k, n in people["by_faces"].items()}),
-        f"Gini coefficient {people['gini']} (0 = equal); as varied as {people['effective_people']} people of equal share; the tenth of "
-        f"people with most faces has {people['top_tenth_share']:.0%} of the faces.",
-        "## Quality (quantiles)", _table("of the faces", tuple(f"{q:.0%}" for q in _QUANTILES), sheet["quality"]),
+        f"# {t('Datasheet')}",
+        t("%(faces)s of %(people)s, out of %(all)s looked at. Made by %(program)s.", faces=counted[0], people=counted[1],
+          all=tn("%(n)s face", "%(n)s faces", faces["looked_at"]), program=sheet["made_by"]),
+        f"## {t('Composition')}", _table(t("split"), ("faces", "people", "photos"), sheet["splits"], heads),
+        t("Nobody is in two splits, and no near-duplicate of a face."),
+        f"## {t('What was left out, and why')}", _table(t("why"), one, {k: {"faces": n} for k, n in sheet["why"].items()}, heads),
+        t("`manifest.csv` has the reason for every face."),
+        f"## {t('Labels')}", _table(t("verdict"), one, {k: {"faces": n} for k, n in sheet["labels"]["verdicts"].items()}, heads),
+        *_proposed(sheet["proposals"], language),
+        f"## {t('Balance')}",
+        _table(t("faces a person"), ("people",), {k: {"people": n} for k, n in people["by_faces"].items()}, heads),
+        concentration,
+        f"## {t('Quality (quantiles)')}", _table(t("of the faces"), tuple(f"{q:.0%}" for q in _QUANTILES), sheet["quality"], heads),
     ]  # fmt: skip
     if "groups" in sheet:
         columns = ("people", "faces_before", "faces", "share_left_out", "share_wrong", "quality")
-        parts += ["## By group", _table("group", columns, sheet["groups"])]
+        parts += [f"## {t('By group')}", _table(t("group"), columns, sheet["groups"], heads)]
     parts += [
-        "## To be filled in by whoever publishes this data set",
-        "- Where do the photos come from, and did the people agree to this use?\n- Under which licence?\n"
-        "- What should it not be used for?\n- Who takes requests to remove somebody, and how?",
+        f"## {t('To be filled in by whoever publishes this data set')}",
+        f"- {t('Where do the photos come from, and did the people agree to this use?')}\n- {t('Under which licence?')}\n"
+        f"- {t('What should it not be used for?')}\n- {t('Who takes requests to remove somebody, and how?')}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _proposed(found: Mapping[str, Any]) -> list[str]:
-    lines = [f"- {_cell(a)} and {_cell(b)} seem to be one person" for a, b in (row["people"] for row in found["one_person"])]
-    lines += [f"- {_cell(row['person'])} seems to be {len(row['others']) + 1} people" for row in found["several_people"]]
-    return ["\n".join(["To decide:", "", *lines])] if lines else []
+def _proposed(found: Mapping[str, Any], language: Language) -> list[str]:
+    pairs = [row["people"] for row in found["one_person"]]
+    lines = [language.t("%(a)s and %(b)s seem to be one person", a=_cell(a), b=_cell(b)) for a, b in pairs]
+    lines += [
+        language.t("%(person)s seems to be %(n)s people", person=_cell(row["person"]), n=language.number(len(row["others"]) + 1))
+        for row in found["several_people"]
+    ]
+    return ["\n".join([language.t("To decide:"), "", *(f"- {line}" for line in lines)])] if lines else []
 
 
-def _table(first: str, columns: tuple[str, ...], rows: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = [f"| {first} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+def _table(first: str, columns: tuple[str, ...], rows: Mapping[str, Mapping[str, Any]], heads: Mapping[str, str]) -> str:
+    lines = [f"| {first} | {' | '.join(heads.get(c, c) for c in columns)} |", f"|---|{'---|' * len(columns)}"]
     lines += [f"| {_cell(name)} | {' | '.join(_cell(row.get(c, '')) for c in columns)} |" for name, row in rows.items()]
     return "\n".join(lines)
 

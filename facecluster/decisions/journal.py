@@ -26,6 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from facecluster.decisions import journal_objects
+from facecluster.decisions.birth import is_birth
 from facecluster.errors import InputError, StoreError
 from facecluster.permissions import private_opener
 from facecluster.store import Store
@@ -39,7 +40,8 @@ LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)  # what a line of any content raises
 ASIDE = ("not-a-face", "too-unclear", "ignore-face")  # acts about single faces, which are nobody's from then on
 DRAW = "draw"  # the act by which the user draws the box of a face that the detector missed
-ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", *ASIDE, DRAW, "undo")
+BORN = "born"  # the act that says when a person was born
+ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", BORN, *ASIDE, DRAW, "undo")
 _NAMED = ("name", "not-named")  # acts with a name
 
 Box = tuple[float, float, float, float]
@@ -53,6 +55,7 @@ class Decision:
     faces: tuple[str, ...] = ()  # face_ids; for a person the faces of highest probability first
     others: tuple[str, ...] = ()  # merge: faces of the other person; split: faces of the person who keeps the id
     name: str | None = None  # act "name": the name; '' removes it. "not-named": the name that is not theirs
+    date: str | None = None  # act "born": the date of birth, ISO 8601; '': it is not known any more
     origin: str | None = None  # what made the decision, if not the user: "known" = pictures of known people
     person: str | None = None  # lasting id of the person that `faces` belong to; split: that `others` belong to
     replaces: tuple[str, ...] = ()  # ids of earlier decisions that this one replaces, with all that those replaced
@@ -66,7 +69,7 @@ class Decision:
 
     def to_line(self) -> str:
         """The decision as JSON on one line with its digest, empty fields left out."""
-        named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "person", "of", "batch", "origin")}
+        named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "date", "person", "of", "batch", "origin")}
         lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
         more = (*lists.items(), ("keeps", self.keeps), ("batch_size", self.batch_size), ("boxes", boxes))
@@ -113,12 +116,19 @@ def _hex(text: str) -> bool:
     return set(text) <= set("0123456789abcdef")
 
 
-def read(store: Store) -> Journal:
-    """The journal of a store. Raises StoreError if the file can't be read at all."""
+def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
+    """The journal of a store. Raises StoreError if the file can't be read at all.
+
+    Args:
+        store: of the journal.
+        known: the decisions of lines that were read before, which are not parsed again; afterwards it holds those of all lines.
+    """
     journal, seen, batches = Journal([]), set(), Counter[str | None]()
+    before = dict(known or {})
+    lines: dict[bytes, Decision] = {}
     for place, line in _lines(store):
         try:
-            decision = parse(json.loads(line))
+            decision = lines[line] = before.get(line) or parse(json.loads(line))
         except _UNREADABLE as e:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
@@ -129,6 +139,9 @@ def read(store: Store) -> Journal:
             seen.add(decision.id)
             journal.decisions.append(decision)
             batches[decision.batch] += 1
+    if known is not None:
+        known.clear()
+        known.update(lines)
     journal.notes.extend(journal.changed)
     torn = {d.batch for d in journal.decisions if d.batch and batches[d.batch] < d.batch_size}
     if torn:
@@ -146,7 +159,7 @@ def parse(row: Any) -> Decision:
     """The decision in a line's JSON. Raises one of _UNREADABLE."""
     if row["act"] not in ACTS:
         raise ValueError(f"unknown act {row['act']!r}")
-    texts = {k: row.get(k) for k in ("name", "person", "of", "batch", "origin")}
+    texts = {k: row.get(k) for k in ("name", "date", "person", "of", "batch", "origin")}
     lists = {k: row.get(k, []) for k in ("faces", "others", "replaces")}
     wrong = [k for k, v in texts.items() if not isinstance(v, str | None)]
     wrong += [k for k, v in lists.items() if not isinstance(v, list) or not all(isinstance(i, str) for i in v)]
@@ -160,8 +173,9 @@ def parse(row: Any) -> Decision:
             raise ValueError(f"{box!r} is no box")
         boxes[face] = (x, y, w, h)
     need = texts["of"] is not None if row["act"] == "undo" else row["act"] not in _NAMED or texts["name"] is not None
+    need = need and (row["act"] != BORN or (texts["date"] is not None and is_birth(texts["date"])))
     if not need or (row["act"] != "undo" and not lists["faces"]):
-        raise ValueError(f"{row['act']!r} without its faces, name or target")
+        raise ValueError(f"{row['act']!r} without its faces, name, date or target")
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
     size = row.get("batch_size", 0)
     found |= {"keeps": row.get("keeps") is True, "batch_size": size if isinstance(size, int) else 0, "boxes": boxes}

@@ -46,6 +46,7 @@ class ResolvedDecisions:
     merges: list[Claim] = field(default_factory=list)  # with the lasting id that is kept
     aside: dict[str, str] = field(default_factory=dict)  # face_id -> act (one of ASIDE) of a face that is nobody's
     not_named: list[Claim] = field(default_factory=list)  # names that are not theirs
+    births: list[Claim] = field(default_factory=list)  # dates of birth, ISO 8601; '' = not known any more
     notes: list[str] = field(default_factory=list)
     links: LinkedFaces = field(default_factory=LinkedFaces)
     decisions: int = 0  # number of decisions in force
@@ -74,7 +75,7 @@ def replay(decisions: Iterable[Decision]) -> ResolvedDecisions:
     for decision in reversed(decisions):
         if decision.act == "merge" and id(decision) not in in_force:  # undone: the id goes back to whom it was of
             replayer.claim_person(decision, decision.faces)
-    for claims in (resolved.names, resolved.ignored, resolved.persons):
+    for claims in (resolved.names, resolved.ignored, resolved.persons, resolved.births):
         claims[:] = [replace(claim, apart=replayer.apart_from(claim.faces)) for claim in claims]
     return resolved
 
@@ -183,6 +184,10 @@ class _Replayer:
 
     def not_named(self, d: Decision) -> bool:
         self.resolved.not_named.append(Claim(tuple(self._left(d.faces)), d.name or "", d.id))
+        return True
+
+    def born(self, d: Decision) -> bool:
+        self.resolved.births.append(Claim(tuple(self._left(d.faces)), d.date or "", d.id))
         return True
 
     def claim_person(self, d: Decision, faces: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from facecluster.dedup.folders import folder_rank, resolve_parents
 from facecluster.dedup.store_photos import PhotoFile, Photos
 from facecluster.errors import PhotoError
+from facecluster.language.said import say
 from facecluster.photos.images import content_id, local_path, read_file
 
 MOVABLE = ""
@@ -49,7 +50,7 @@ class FileLocations:
         for file in self._photos.files[photo]:
             path = local_path(file.uri)
             if path is None:
-                found.append(FileLocation(file, "it is not on this machine", False, file.size))
+                found.append(FileLocation(file, say("it is not on this machine"), False, file.size))
                 continue
             problem = self._problem(path, file, self._photos.ids[photo])
             if problem:
@@ -57,9 +58,9 @@ class FileLocations:
                 continue
             link, status = os.path.islink(path), os.stat(path)
             inode = status.st_dev, status.st_ino
-            immovable = "it is a link" if link else MOVABLE
+            immovable = say("it is a link") if link else MOVABLE
             if not immovable and folder_rank(file.uri, self._protect) < len(self._protect):
-                immovable = "it is protected"
+                immovable = say("it is protected")
             counts = not link and inode not in inodes
             inodes |= {inode} if counts else set()
             now = PhotoFile(file.uri, status.st_size, status.st_mtime_ns)
@@ -72,12 +73,13 @@ class FileLocations:
         try:
             status = os.stat(resolve_parents(path))
         except OSError as e:
-            return "it is no longer there" if isinstance(e, FileNotFoundError) else f"it can't be read: {e.strerror}"
+            gone = isinstance(e, FileNotFoundError)
+            return say("it is no longer there") if gone else say("it can't be read: %(why)s", why=str(e.strerror))
         if not stat.S_ISREG(status.st_mode):
-            return "it is no longer a file"
+            return say("it is no longer a file")
         if (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns):
             return ""
         try:
-            return "" if content_id(read_file(file.uri)) == photo_id else "it has changed: run 'facecluster embed' again"
+            return "" if content_id(read_file(file.uri)) == photo_id else say("it has changed: run 'facecluster embed' again")
         except PhotoError as e:
             return str(e)

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from facecluster.dedup.copy_check import CopyCheck, Relation
 from facecluster.dedup.keeper import BURST_RULES, COPY_RULES, choose_keeper
 from facecluster.dedup.photo_facts import PhotoFacts
+from facecluster.language.said import say
 
 COPY, PIXELS, NEAR_COPY, IN_BURST = "copy", "pixels", "near", "burst"
 KINDS = (COPY, PIXELS, NEAR_COPY, IN_BURST)  # by falling certainty
@@ -97,7 +98,7 @@ def _take_group(left: set[int], copy_check: CopyCheck, facts: PhotoFacts, checks
     members = []
     for photo, relation in sorted(relations.items()):
         exact = relation.difference < _SAME_PIXELS and relation.turn[0] == relation.turn[1] and checks.same_pixels(centre, photo)
-        members.append(Member(photo, PIXELS if exact else NEAR_COPY, reasons.get(photo, "another is nearer to the rest"), relation))
+        members.append(Member(photo, PIXELS if exact else NEAR_COPY, reasons.get(photo, say("another is nearer to the rest")), relation))
     return Group(centre, members)
 
 

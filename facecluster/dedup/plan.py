@@ -20,6 +20,7 @@ from facecluster.dedup.groups import COPY, IN_BURST, KINDS, Group
 from facecluster.dedup.keeper import choose_file
 from facecluster.dedup.store_photos import NO_TIME
 from facecluster.errors import InputError
+from facecluster.language.said import say
 
 KEEP, MOVE = "keep", "move"
 
@@ -100,21 +101,21 @@ def _rows(found: Findings, group: Group, number: int, bursts: bool) -> list[Row]
     def row(photo: int, at: FileLocation, kind: str, why: str, reason: str) -> Row:
         kept = at.file.uri == keeper.uri
         another_name = not kept and at.inode is not None and at.inode == inode
-        immovable = at.immovable or ("it is the kept file under another name" if another_name else "")
+        immovable = at.immovable or (say("it is the kept file under another name") if another_name else "")
         movable = not immovable and (kind != IN_BURST or bursts)
         return Row(
             group=number, kind="" if kept else kind, action=MOVE if movable and not kept else KEEP, uri=at.file.uri,
             keeper="" if kept else keeper.uri, sha256=photos.ids[photo], keeper_sha256="" if kept else photos.ids[group.keeper],
             size=at.file.size if kept else 0 if another_name else at.size,
             width=int(photos.width[photo]), height=int(photos.height[photo]), format=photos.formats[photo],
-            taken_at=taken[photo], why=why, reason=f"stays: {immovable}" if immovable and not kept else reason,
+            taken_at=taken[photo], why=why, reason=say("stays: %(why)s", why=immovable) if immovable and not kept else reason,
         )  # fmt: skip
 
     worth = "" if burst else explain_keeper(found, group.keeper)
     rows = [row(group.keeper, at, COPY, "", worth) for at in locations if at.file.uri == keeper.uri]
     if not burst:  # copies of a burst's photos have groups of their own
         others = (at for at in locations if at.file.uri != keeper.uri)
-        rows += [row(group.keeper, at, COPY, "the same bytes", reasons.get(at.file.uri, "")) for at in others]
+        rows += [row(group.keeper, at, COPY, say("the same bytes"), reasons.get(at.file.uri, "")) for at in others]
     for member in group.members:
         why = explain_match(found, group.keeper, member)
         its = found.locations.of(member.photo)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facecluster.decisions.journal import read as journal
 from facecluster.errors import StoreError, shell
 from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
-from facecluster.people.find_person import find_person
+from facecluster.people.find_person import find_person, number_of
 from facecluster.photos.followed import Followed, later_ids, read_followed
 from facecluster.photos.places import of_current_photos
 from facecluster.store import IDENTITIES, Store
@@ -29,11 +29,16 @@ NOBODY = -1
 class Person:
     """A person of the store."""
 
-    key: str  # identifies the person in every output: the lasting id (p-0d4f21aa), or "person 0012" without one
+    key: str  # identifies the person in every output: the lasting id (p-0d4f21aa), or "person 0012" (the number) without one
     name: str | None  # given by the user
     faces: int
-    number: int  # of the group in this grouping, as in the report
+    identity: int  # of the group in this grouping, from 0
     ignored: bool = False  # the user has hidden the person
+
+    @property
+    def number(self) -> int:
+        """By which the person is called in this grouping, as in the report; from 1."""
+        return number_of(self.identity)
 
     @property
     def label(self) -> str:
@@ -81,8 +86,8 @@ class Recognition:
             rows = (self.face_ids.index(one).as_py() for one in later_ids(face, self.followed))
             return next((int(self.person[row]) for row in rows if row >= 0), None)
 
-        ids, names, numbers = ([getattr(p, key) for p in self.people] for key in ("key", "name", "number"))
-        return find_person(text, ids, names, self.former, group_of_face, guess=True, numbers=numbers)
+        ids, names, identities = ([getattr(p, key) for p in self.people] for key in ("key", "name", "identity"))
+        return find_person(text, ids, names, self.former, group_of_face, guess=True, identities=identities)
 
 
 def read_recognition(store: Store, model: str | None = None) -> Recognition:
@@ -126,6 +131,6 @@ def _read(store: Store, table: str, known: People | None) -> Recognition:
         if known is not None and n < len(known.person_ids):
             people.append(Person(known.person_ids[n], known.names[n], count, n, known.ignored[n]))
         else:
-            people.append(Person(f"person {n:04d}", None, count, n))
+            people.append(Person(f"person {number_of(n):04d}", None, count, n))
     sure, unclear = np.where(person >= 0, probability, np.float32(0)), read_unclear(store, table, data)[1]
     return Recognition(ids, person, sure, people, unclear, known.former if known is not None else {}, read_followed(store))

@@ -117,7 +117,8 @@ class _IdContest:
     def claim(self, claim: Claim) -> None:
         """Enter an id for the group of a claim; an earlier entry of the id counts."""
         if claim.text not in self.group and (group := group_of_claim(claim, self.rows, self.identity)) >= 0:
-            self.enter(claim.text, group, sum(int(self.identity[self.rows[f]]) == group for f in claim.faces if f in self.rows))
+            faces = [row for f in claim.faces if (row := self.rows.get(f, -1)) >= 0]
+            self.enter(claim.text, group, int(np.count_nonzero(self.identity[faces] == group)))
 
     def enter(self, person: str, group: int, faces: int = 0) -> None:
         """Enter an id for a group; `faces` counts if the id shares no faces with it."""

@@ -23,14 +23,14 @@ def group_of_claim(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int
     with faces that were split off the person, or off whom the person was split, is not the person, even if a new grouping gives it more of
     the claim's faces; unless only such groups are left.
     """
-    groups = [int(identity[rows[face]]) for face in claim.faces if face in rows]
-    others = {int(identity[rows[face]]) for face in claim.apart if face in rows}
+    found = [(at, int(identity[row])) for at, face in enumerate(claim.faces) if (row := rows.get(face, -1)) >= 0]
+    groups, core = [g for _, g in found], [g for at, g in found if at < CORE_FACES]
+    others = {int(identity[row]) for face in claim.apart if (row := rows.get(face, -1)) >= 0}
     groups = [g for g in groups if g not in others or g < 0] if any(g >= 0 and g not in others for g in groups) else groups
     grouped = [g for g in groups if g >= 0]
     best = max(sorted(set(grouped)), key=grouped.count, default=-1)
     if best < 0 or 2 * grouped.count(best) <= len(grouped):
         return -1
-    core = [int(identity[rows[face]]) for face in claim.faces[:CORE_FACES] if face in rows]
     core = [g for g in core if g not in others] or core
     return best if 2 * grouped.count(best) > len(groups) or (core and set(core) == {best}) else -1
 
@@ -45,7 +45,7 @@ def groups_of_claims(claims: Sequence[Claim], resolved: ResolvedDecisions, rows:
         identity: (n,) group of each face; -1 = nobody.
     """
     found = [group_of_claim(claim, rows, identity) for claim in claims]
-    gone = [i for i, claim in enumerate(claims) if not any(face in rows for face in claim.faces)]
+    gone = [i for i, claim in enumerate(claims) if found[i] < 0 and not any(face in rows for face in claim.faces)]
     links = resolved.links
     sets: dict[str, list[str]] = {}
     for face in sorted(rows.keys() & links.parent.keys()) if gone else ():

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from facecluster.decisions import Claim, Decision, ResolvedDecisions, clean_name
+from facecluster.decisions import BORN, Claim, Decision, ResolvedDecisions, clean_name
 from facecluster.decisions.journal import Box
 from facecluster.errors import InputError
 from facecluster.people.claims import group_of_claim, groups_of_claims
@@ -42,8 +42,8 @@ class CurrentPeople:
     def find(self, text: str) -> int:
         """Index of the person that `text` means, as `find_person` says. Raises InputError if no person or several people match."""
         people = self.people
-        numbers = range(len(people.person_ids)) if self.by_number else ()
-        return find_person(text, people.person_ids, people.names, people.former, self._group_of_face, numbers=numbers)
+        identities = range(len(people.person_ids)) if self.by_number else ()
+        return find_person(text, people.person_ids, people.names, people.former, self._group_of_face, identities=identities)
 
     def find_rows(self, face_id: str) -> list[int]:
         """Rows of a face, also by a face_id from before its photo was edited: several if copies of the photo were."""
@@ -122,6 +122,19 @@ class CurrentPeople:
         """Decision that the person is not who is called `name`: pictures of known people do not suggest it again."""
         return self._about(person, act="not-named", name=clean_name(name))
 
+    def born(self, person: int, day: str) -> Decision:
+        """Decision that the person was born on a day (ISO 8601); '': that this is not known any more."""
+        return self._about(person, act=BORN, date=day)
+
+    @cached_property
+    def births(self) -> Mapping[int, str]:
+        """The dates of birth (ISO 8601) that the user has given, by index of the person; the newest counts."""
+        found: dict[int, str] = {}
+        for claim, group in self._placed(self.resolved.births):
+            if group >= 0:
+                found.setdefault(group, claim.text)
+        return {person: day for person, day in found.items() if day}
+
     def unignore(self, person: int) -> list[Decision]:
         """Undo the decisions that ignore the person; none if nobody ignores the person."""
         return [Decision(act="undo", of=claim.of) for claim in self._ignored_of(person)]
@@ -186,12 +199,12 @@ class CurrentPeople:
 
     def _about(
         self, person: int, claim: Claim | None = None, *, act: str, name: str | None = None, others: tuple[str, ...] = (),
-        replaces: tuple[str, ...] = (),
+        replaces: tuple[str, ...] = (), date: str | None = None,
     ) -> Decision:  # fmt: skip
         keeper, side = self._side(person), self._side(person, claim)
         faces = self.representatives(person, only=side)
         keeps_id = keeper is None or side is None or not keeper.isdisjoint(side)
         return Decision(
-            act=act, faces=faces, others=others, name=name, replaces=replaces, keeps=bool(replaces),
+            act=act, faces=faces, others=others, name=name, date=date, replaces=replaces, keeps=bool(replaces),
             person=self.people.person_ids[person] if keeps_id else None, boxes=self.boxes((*faces, *others)),
         )  # fmt: skip

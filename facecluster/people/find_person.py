@@ -14,12 +14,17 @@ from facecluster.errors import InputError
 WHERE = "'facecluster people STORE' lists all of them"
 
 
+def number_of(identity: int) -> int:
+    """The number of a person in a run as pages and commands say and take it, from 1: tables count identities from 0."""
+    return identity + 1
+
+
 def find_person(
     text: str, ids: Sequence[str], names: Sequence[str | None], former: Mapping[str, str], group_of_face: Callable[[str], int | None], *,
-    guess: bool = False, numbers: Sequence[int] = (),
+    guess: bool = False, identities: Sequence[int] = (),
 ) -> int:  # fmt: skip
     """Index of the person that `text` means: a lasting id, present or former; a name (upper and lower case are one, and so are letters
-    with and without accents, if nobody has the name as written); a number in this run; or a face_id.
+    with and without accents, if nobody has the name as written); a number in this run, from 1; or a face_id.
 
     Args:
         text: what the user wrote.
@@ -28,7 +33,7 @@ def find_person(
         former: lasting ids that were retired -> the lasting id of the person who took over.
         group_of_face: the person of a face; -1 = nobody, None = there is no such face.
         guess: a beginning that only one name has will do too: right for looking, too loose for a decision.
-        numbers: of each person in this run.
+        identities: of each person in this run, if a number may name one: it is `number_of` that.
 
     Raises:
         InputError: no person or several people match.
@@ -43,8 +48,9 @@ def find_person(
     found = [i for i, n in enumerate(folded) if n and n == _fold(name)]
     if not found:
         found = [i for i, n in enumerate(folded) if n and name and _plain(n) == _plain(name)]
-    if not found and (number := re.fullmatch(r"(?:person\s*|identity\s*)?0*(\d{1,9})", person)):
-        found = [i for i, n in enumerate(numbers) if n == int(number[1])]
+    if not found and (number := re.fullmatch(r"(person\s*|identity\s*)?0*(\d{1,9})", person)):
+        first = 0 if (number[1] or "").startswith("identity") else 1  # tables say "identity", people are called by number
+        found = [i for i, n in enumerate(identities) if n + first == int(number[2])]
     if not found and group_of_face(key) is not None:
         return _by_face(key, group_of_face)
     if not found and guess and name:
@@ -58,7 +64,7 @@ def find_person(
         near = [labels[n] for n in difflib.get_close_matches(_fold(name), list(labels), 3, 0.6)]
         raise InputError(
             f"expected a person (a name, an id p-..., a number of this run, or a face_id), found {text!r}, which is nobody's "
-            f"name{_or(near)}: {WHERE}"
+            f"name{_or(near)}{'; numbers begin with 1' if re.fullmatch('(person ?)?0+', person) else ''}: {WHERE}"
         )
     return found[0]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facecluster.decisions import Decision, ResolvedDecisions, active, append, constraint_pairs, read, replay
+from facecluster.decisions import BORN, Decision, ResolvedDecisions, active, append, constraint_pairs, read, replay
 from facecluster.errors import StoreError, shell
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.people import people_csv
@@ -90,12 +90,12 @@ def people_with_current_names(store: Store) -> tuple[People, Run] | None:
 
 
 def decisions_to_come(store: Store) -> list[Decision]:
-    """Decisions in force that move faces and that the current grouping did not know. Names and ignorings count without one."""
+    """Decisions in force that move faces and that the current grouping did not know. Names, dates of birth and ignorings need none."""
     run = current_run(store)
     counted = run.settings.get("grown") if run is not None else None
     made = read(store).decisions
     known = {d.id for d in made[: int(counted["said"])]} if isinstance(counted, dict) and "said" in counted else {d.id for d in made}
-    return [d for d in active(made) if d.id not in known and d.act not in ("name", "ignore")]
+    return [d for d in active(made) if d.id not in known and d.act not in ("name", "ignore", BORN)]
 
 
 def prepare_decisions(

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facecluster.language import mark
+
 KEY_BITS = 24  # first bits of the hash: dedup's index of 2^24 keys takes 64 MiB
 WEAK_BITS = 12  # weak bits listed for each window
 # left, top, right, bottom as shares of the photo. The hash still matches if a border is off by 2.5 % of the side
@@ -152,6 +154,6 @@ def describe_turn(a: int, b: int) -> str:
 
 
 _WORDS = {
-    0: "", 1: "mirrored top to bottom", 2: "mirrored", 3: "turned by 180°",
-    4: "mirrored and turned by 270°", 5: "turned by 270°", 6: "turned by 90°", 7: "mirrored and turned by 90°",
+    0: "", 1: mark("mirrored top to bottom"), 2: mark("mirrored"), 3: mark("turned by 180°"),
+    4: mark("mirrored and turned by 270°"), 5: mark("turned by 270°"), 6: mark("turned by 90°"), 7: mark("mirrored and turned by 90°"),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from facecluster.decisions import DRAW, Decision, replay
+from facecluster.decisions import BORN, DRAW, Decision, replay
 from facecluster.people import CurrentPeople, People
 from facecluster.people.assign_ids import assign_names
 from facecluster.people.face_ids import with_current_ids
@@ -27,6 +27,8 @@ def change(d: Decision, plan: ForgetPlan) -> Decision | None:
         return None
     if d.act == "undo":
         return None if d.of in plan.removed else d
+    if d.act == BORN and (d.person in plan.people or 2 * sum(map(plan.has_face, d.faces)) > len(d.faces)):
+        return None  # a date says who somebody is: it does not pass to others
     if d.act == DRAW and any(map(plan.has_face, d.faces)):  # no other face takes its place
         return None
     faces, others = _left(d.faces, plan), _left(d.others, plan)
@@ -67,7 +69,7 @@ def removed_decisions(decisions: Sequence[Decision], plan: ForgetPlan) -> tuple[
 def decisions_for_names(
     decisions: Sequence[Decision], known: CurrentPeople, plan: ForgetPlan, stand_ins: Mapping[str, str], index: Sequence[int]
 ) -> list[Decision]:
-    """New decisions that keep the names and ignorings of those who stay, where the changed journal would lose them.
+    """New decisions that keep the names, dates of birth and ignorings of those who stay, where the changed journal would lose them.
 
     Args:
         decisions: the changed journal.
@@ -90,6 +92,8 @@ def decisions_for_names(
     for new, old in enumerate(index):
         if people.names[new] != known.people.names[old]:
             found.append(now.name(new, known.people.names[old] or ""))
+        if now.births.get(new, "") != known.births.get(old, ""):
+            found.append(now.born(new, known.births.get(old, "")))
         if known.people.ignored[old] and not people.ignored[new]:
             found.append(now.ignore(new))
         if people.ignored[new] and not known.people.ignored[old]:

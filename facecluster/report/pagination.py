@@ -12,7 +12,7 @@ from facecluster.report.report_data import ReportData
 
 MAX_PEOPLE, MAX_FACES, MAX_PHOTOS, MAX_FAILED = 200, 200, 100, 1000  # of a page
 PAGE_BYTES = 1_200_000  # at most, as estimated below; with 100,000 faces the largest page had 1.18 MB
-FACE_BYTES = 700  # of a face's HTML without its crop
+FACE_BYTES = 1100  # of a face's HTML without its crop, with the photo that it is in
 INDEX_BYTES = PAGE_BYTES - 350_000  # the first page also contains the list that its search reads
 
 
@@ -28,7 +28,8 @@ class Page:
 class Pagination:
     """All pages. `people` has the pages of each person, in the order of ReportData.people."""
 
-    index: list[Page]
+    index: list[Page]  # people by size
+    names: list[Page]  # those who have a name, by name; none if nobody has one
     people: list[list[Page]]
     nobody: list[Page]
     unclear: list[Page]
@@ -38,7 +39,8 @@ class Pagination:
     photo_path: list[str]  # of each photo, the path of its page
 
     def __len__(self) -> int:
-        return len(self.index) + sum(map(len, self.people)) + len(self.nobody) + len(self.unclear) + len(self.photos) + len(self.failed)
+        others = (self.index, self.names, self.nobody, self.unclear, self.photos, self.failed)
+        return sum(map(len, self.people)) + sum(map(len, others))
 
 
 def paginate(data: ReportData) -> Pagination:
@@ -46,9 +48,12 @@ def paginate(data: ReportData) -> Pagination:
     face = data.crops.size * 4 // 3 + FACE_BYTES
     nobody = _pages("nobody/nobody", data.nobody, face[data.nobody], MAX_FACES)
     unclear = _pages("unclear/unclear", data.unclear, face[data.unclear], MAX_FACES)
-    people = [_pages(f"people/person-{p.identity:05d}", p.rows, face[p.rows], MAX_FACES) for p in data.people]
+    dated = [data.by_date(p.rows) for p in data.people]
+    people = [_pages(f"people/person-{p.number:05d}", rows, face[rows], MAX_FACES) for p, rows in zip(data.people, dated, strict=True)]
     photos = _pages("photos/photos", np.arange(len(data.photos)), photo_bytes(data), MAX_PHOTOS)
     cards = np.array([face[p.best_face] for p in data.people], np.int64)
+    named = sorted((i for i, p in enumerate(data.people) if p.name and not p.ignored), key=lambda i: (data.people[i].name.casefold(), i))
+    names = np.array(named, np.int64)
     failed = np.array([200 + 2 * len(uri) + 2 * len(why) for uri, why in data.failed], np.int64)
     face_path, photo_path = [""] * len(data.identity), [""] * len(data.photos)
     for page in [*nobody, *unclear, *(page for pages in people for page in pages)]:
@@ -59,6 +64,7 @@ def paginate(data: ReportData) -> Pagination:
             photo_path[i] = page.path
     return Pagination(
         index=_pages("index", np.arange(len(data.people)), cards, MAX_PEOPLE, INDEX_BYTES) or [Page("index.html", np.arange(0))],
+        names=_pages("names", names, cards[names], MAX_PEOPLE),
         people=people,
         nobody=nobody,
         unclear=unclear,

@@ -42,6 +42,8 @@ class Photos:
         self.first_uri = places.first("uri").take(order)
         self.taken = np.asarray(places.first("taken_at").take(order), "datetime64[s]")  # NaT: unknown
         self.taken_at = pa.array(map(iso_date, self.taken), pa.string())  # ISO 8601; '': unknown
+        self.width, self.height = (np.asarray(pc.fill_null(places.first(side).take(order), 0), np.int64) for side in ("width", "height"))
+        self.video = np.asarray(pc.is_in(places.first("format").take(order), value_set=pa.array(sorted(VIDEO_FORMATS))), bool)
         counts = np.append(0, np.cumsum(places.shown))[places.start]
         self.uris = np.diff(counts)[self._order]  # how many
         listed = places.shown & (np.arange(len(places.shown)) - np.repeat(places.start[:-1], np.diff(places.start)) < MAX_URIS)
@@ -62,6 +64,12 @@ class Photos:
     def faces(self) -> NDArray[np.int64]:
         """How many faces each has."""
         return np.diff(self._start)
+
+    @property
+    def years(self) -> NDArray[np.int64]:
+        """The year of each; 0 without a date."""
+        years = self.taken.astype("datetime64[Y]").astype(np.int64) + 1970
+        return np.where(np.isnat(self.taken), 0, years)
 
     def __len__(self) -> int:
         return len(self._order)

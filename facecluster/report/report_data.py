@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import StoreError, shell
+from facecluster.language import Language
 from facecluster.people import read_unclear
+from facecluster.people.find_person import number_of
 from facecluster.photos.places import current_photos
 from facecluster.report.photos import Photos, iso_date
 from facecluster.store import FACES, IDENTITIES, Store, in_schema
@@ -59,6 +61,7 @@ class PersonInfo:
     name: str = ""  # given by the user
     person_id: str = ""  # lasting
     ignored: bool = False  # by the user
+    born: str = ""  # ISO 8601; '' = not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,16 @@ class Person:
     last_date: str
     person_id: str = ""  # lasting; '' if the grouping has none
     ignored: bool = False  # by the user: listed separately
+    born: str = ""  # ISO 8601; '' = not known
 
     @property
-    def label(self) -> str:
+    def number(self) -> int:
+        """By which the person is called in this run, from 1."""
+        return number_of(self.identity)
+
+    def label(self, language: Language) -> str:
         """The name, or "Person" and the number."""
-        return self.name or f"Person {self.identity}"
+        return self.name or language.t("Person %(number)s", number=self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,10 @@ class ReportData:
     nobody: NDArray[np.int64]  # numbers of the faces of nobody that can be recognised, by falling quality
     unclear: NDArray[np.int64]  # numbers of the faces of nobody that can not, by falling recognisability
     failed: list[tuple[str, str]]  # (uri, reason), of files that are there
+
+    def by_date(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of faces by the date of their photos; those of one moment, and those without a date at the end, stay in their order."""
+        return np.asarray(rows[np.argsort(self.photos.taken[self.photo[rows]], kind="stable")], dtype=np.int64)
 
     @property
     def copies(self) -> int:
@@ -208,6 +220,7 @@ def _people(
                 last_date=iso_date(known[-1]) if len(known) else "",
                 person_id=info.person_id,
                 ignored=info.ignored,
+                born=info.born,
             )
         )
     return sorted(people, key=lambda p: (p.ignored, -len(p.rows), p.identity))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from facecluster.faces.embed import EmbedConfig
 from facecluster.faces.fit_reading import card_in
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.uncertainty import Uncertainty, assess_store
+from facecluster.language import ENGLISH, Language
 from facecluster.models.registry import card_of
-from facecluster.people import People, current_run, people_with_current_names
+from facecluster.people import People, current_run, read_current_people
 from facecluster.people.unchanged import state_of
 from facecluster.photos.gone import GoneFolder
+from facecluster.report.face_notes import Look
 from facecluster.report.hide_faces import Faces
 from facecluster.report.report_data import PersonInfo, PersonToCheck
 from facecluster.report.report_folder import shown_faces
@@ -32,7 +35,7 @@ REMOTE_STORE_FOLDER = "facecluster-report"  # local folder of the report of a st
 def write_run_report(
     store: Store, identities: str, out: str | None = None, *, model: str = "bundled",
     progress: Callable[[int, int], None] | None = None, gone: Iterable[GoneFolder] | None = None,
-    faces: Faces | None = None,
+    faces: Faces | None = None, language: Language = ENGLISH, look: Look | None = None,
 ) -> Summary:  # fmt: skip
     """Write the report of a table of identities.
 
@@ -43,10 +46,12 @@ def write_run_report(
         model: whose vectors were grouped: "bundled", or the path of a model card.
         progress: called with (pages written, all pages) after each page.
         faces: how faces are shown: as they are, blurred, or not at all; None: as in the report that is replaced, at first as they are.
+        language: of the pages.
+        look: makes pictures of where the model looks, for the surest faces of each person; None: there are none.
         gone: what is gone of the store now (`gone_folders`): a report that is up to date then stays as it is. None: it is written anew.
 
     Raises:
-        InputError: `out` contains other files or can't be written.
+        InputError: `out` contains other files or can't be written, or faces are hidden and `look` is given.
         StoreError: a table is missing or damaged.
     """
     store.check()
@@ -56,14 +61,22 @@ def write_run_report(
         refuse_inside(store, out)
     target = out or (store.path("report") if store.is_local else REMOTE_STORE_FOLDER)
     faces = _as_before(target) if faces is None else faces
-    made_from = "" if gone is None else state_of(store, [identities, card_of(model), [folder.places for folder in gone], faces.value])
+    if look is not None and faces is not Faces.SHOW:
+        raise InputError(
+            f"expected a report that shows faces, for pictures of where the model looks, found one in which they are hidden "
+            f"(--faces {faces.value}): leave out --explain, or give --faces show"
+        )
+    places = [] if gone is None else [folder.places for folder in gone]
+    shown = [identities, card_of(model), places, faces.value, look is not None, language.tag]
+    made_from = "" if gone is None else state_of(store, shown)
     if made_from and (summary := current_summary(target, made_from)) is not None:
         return summary
     run = current_run(store)
-    known = people_with_current_names(store) if run is not None and identities == run.identities else None
+    known = read_current_people(store)[0] if run is not None and identities == run.identities else None
     to_check = people_to_check(store, identities, model)
-    people = _person_infos(known[0]) if known else None
-    return write_report(store, identities, target, people=people, to_check=to_check, progress=progress, made_from=made_from, faces=faces)
+    people = _person_infos(known.people, known.births) if known else None
+    how: dict[str, Any] = {"progress": progress, "made_from": made_from, "faces": faces, "look": look, "language": language}
+    return write_report(store, identities, target, people=people, to_check=to_check, **how)
 
 
 def _as_before(target: str) -> Faces:
@@ -94,6 +107,6 @@ def people_to_check(store: Store, identities: str, model: str, top: int = 12) ->
     return [s for s in rows if s.purity * s.completeness < _RIGHT]
 
 
-def _person_infos(people: People) -> dict[int, PersonInfo]:
+def _person_infos(people: People, births: Mapping[int, str] = {}) -> dict[int, PersonInfo]:  # noqa: B006  only read
     rows = zip(people.names, people.person_ids, people.ignored, strict=True)
-    return {i: PersonInfo(name or "", person, ignored) for i, (name, person, ignored) in enumerate(rows)}
+    return {i: PersonInfo(name or "", person, ignored, births.get(i, "")) for i, (name, person, ignored) in enumerate(rows)}

@@ -24,7 +24,8 @@ from facecluster.store import FACES, Store
 
 _PACKAGES = ("facecluster", "pyarrow", "numpy", "pillow", "jinja2")
 FACE_COLUMNS = ("face_id", "photo", "person", "person_name", "probability", "x", "y", "w", "h", "score", "quality", "sharpness", "yaw")
-PERSON_COLUMNS = ("person", "name", "faces", "photos", "confidence", "best_face", "first_date", "last_date", "person_id", "ignored")
+PERSON_COLUMNS = ("person", "name", "faces", "photos", "confidence", "best_face", "first_date", "last_date", "person_id", "ignored",
+                  "number")  # fmt: skip
 
 
 def _field(name: str, kind: pa.DataType, text: str) -> pa.Field:
@@ -41,7 +42,7 @@ PERSON_FIELDS = [
 ]
 PEOPLE_SCHEMA = pa.schema(
     [
-        _field("person", pa.int32(), "the identity"),
+        _field("person", pa.int32(), "the identity, from 0"),
         _field("name", pa.string(), "the name that the user gave, or ''"),
         _field("faces", pa.int32(), "number of faces"),
         _field("photos", pa.int32(), "number of photos"),
@@ -51,6 +52,7 @@ PEOPLE_SCHEMA = pa.schema(
         _field("last_date", pa.string(), "of the photos, ISO 8601; '' if unknown"),
         _field("person_id", pa.string(), "the lasting id, the same in every run; '' if the grouping has none"),
         _field("ignored", pa.bool_(), "whether the user ignores the person"),
+        _field("number", pa.int32(), "by which pages and commands call the person in this run, from 1: the identity + 1"),
     ]
 )
 
@@ -91,7 +93,7 @@ def people_table(data: ReportData) -> pa.Table:
     ids = data.table["face_id"]
     rows = [
         (p.identity, p.name, len(p.rows), p.photos, p.confidence, ids[p.best_face].as_py(), p.first_date, p.last_date, p.person_id,
-         p.ignored)
+         p.ignored, p.number)
         for p in data.people
     ]  # fmt: skip
     return pa.Table.from_pylist([dict(zip(PEOPLE_SCHEMA.names, row, strict=True)) for row in rows], schema=PEOPLE_SCHEMA)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from facecluster.language import mark
+
 _CONTROL = {c: 0x2400 + c for c in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # starts that a spreadsheet may take for a formula (OWASP, CSV injection)
 
@@ -44,10 +46,10 @@ def short_name(uri: str, most: int = 60) -> str:
 
 def confidence_word(probability: float) -> str:
     """A probability, 0 to 1, as a word: "very sure" from .95, "sure" from .8, "likely" from .5, else "unsure"."""
-    for bound, words in ((0.95, "very sure"), (0.8, "sure"), (0.5, "likely")):
+    for bound, words in ((0.95, mark("very sure")), (0.8, mark("sure")), (0.5, mark("likely"))):
         if probability >= bound:
             return words
-    return "unsure"
+    return mark("unsure")
 
 
 def percent(probability: float) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from facecluster.language import ENGLISH, Language
+from facecluster.report.face_notes import FaceNotes, Look
 from facecluster.report.hide_faces import Faces
 from facecluster.report.pages import PageWriter
 from facecluster.report.pagination import paginate
@@ -47,6 +49,8 @@ def write_report(
     progress: Callable[[int, int], None] | None = None,
     made_from: str = "",
     faces: Faces = Faces.SHOW,
+    language: Language = ENGLISH,
+    look: Look | None = None,
 ) -> Summary:
     """Write the report of a store: pages that open from disk without a network, and tables.
 
@@ -54,13 +58,15 @@ def write_report(
         store: where the tables are.
         identities: the table with the grouping, for instance "identities/bundled".
         out: a local folder: new, empty, or an older report, which is replaced (files in it that are not part of the report are kept).
-        names: names of people by identity; people without one are called "Person 0", "Person 1", ...
+        names: names of people by identity; people without one are called "Person 1", "Person 2", ...
         people: instead of `names`: names with lasting ids and whether the person is ignored.
         to_check: people to check first, in this order; shown above the others.
         created: the time written in the report; now if None.
         progress: called with (pages written, all pages) after each page.
         made_from: a hash of what the report shows; kept in it, for `current_summary`.
         faces: how faces are shown. Blurred or left out, photos are not shown either.
+        look: makes pictures of where the model looks, for the surest faces of each person; None: there are none.
+        language: of the pages; tables are the same in every language.
 
     Raises:
         InputError: `out` contains other files or can't be written, or another run writes there.
@@ -74,7 +80,9 @@ def write_report(
             data = read_report_data(store, identities, infos, spool)
             pagination = paginate(data)
             counts = _counts(data) | {"pages": len(pagination)}
-            pages = PageWriter(data, pagination, counts, when.strftime("%Y-%m-%d %H:%M %Z").strip(), to_check, faces)
+            notes = FaceNotes(data, store, look) if faces is Faces.SHOW else None
+            moment = when.strftime("%Y-%m-%d %H:%M %Z").strip()
+            pages = PageWriter(data, pagination, counts, moment, to_check, faces, language, notes)
             for done, _ in enumerate(pages.write(folder), start=1):
                 if progress is not None:
                     progress(done, len(pagination))

@@ -17,6 +17,8 @@ from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlsplit
 
+from facecluster.language.said import say
+
 
 def refusal_reason(method: str, path: str, headers: Message, *, hosts: Collection[str], cookie: str, token: str, once: str = "") -> str:
     """The reason why a request is refused; '' if it is allowed.
@@ -35,21 +37,21 @@ def refusal_reason(method: str, path: str, headers: Message, *, hosts: Collectio
         return bool(secret) and hmac.compare_digest(text.encode("utf-8", "replace"), secret.encode())
 
     if headers.get("Host", "") not in hosts:
-        return "this address is not the one that 'facecluster review' printed"
+        return say("this address is not the one that 'facecluster review' printed")
     origin = headers.get("Origin")
     if origin is not None and origin.removeprefix("http://") not in hosts:
-        return "the request comes from another site"
+        return say("the request comes from another site")
     url = urlsplit(path)
     opens = method == "GET" and url.path == "/"
     if not opens and headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        return "the request comes from another site"
+        return say("the request comes from another site")
     query = dict(parse_qsl(url.query))
     if opens and (matches(query.get("token", "")) or matches(query.get("once", ""), once)):
         return ""
     if not matches(_cookie_value(headers.get("Cookie", ""), cookie)):
-        return "open the whole address that 'facecluster review' printed, with its token"
+        return say("open the whole address that 'facecluster review' printed, with its token")
     if method == "POST" and not matches(headers.get("X-Token", "")):
-        return "the token is missing: load the page again"
+        return say("the token is missing: load the page again")
     return ""
 
 

@@ -11,8 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from facecluster.decisions import ASIDE, Decision, clean_name, new_id
+from facecluster.decisions.birth import read_birth
 from facecluster.decisions.journal import is_person_id
 from facecluster.errors import InputError
+from facecluster.language.said import say
 from facecluster.review.people_view import PeopleView
 
 MAX_ITEMS = 500  # faces or people in one request
@@ -40,15 +42,16 @@ def decisions_for(view: PeopleView, request: Request) -> list[Decision]:
 def _texts(request: Request, key: str) -> list[str]:
     value = request.get(key)
     if not isinstance(value, list) or not 0 < len(value) <= MAX_ITEMS or not all(isinstance(v, str) for v in value):
-        found = "too many" if isinstance(value, list) and value else "none"
-        raise InputError(f"expected 1 to {MAX_ITEMS} {key}, found {found}: select some")
+        if isinstance(value, list) and value:
+            raise InputError(say("expected up to %(most)s faces or people, found more: select fewer", most=MAX_ITEMS))
+        raise InputError(say("expected faces or people, found none: select some"))
     return list(dict.fromkeys(value))
 
 
 def _text(request: Request, key: str) -> str:
     value = request.get(key)
     if not isinstance(value, str) or len(value) > 1000:
-        raise InputError(f"expected a {key} of up to 1000 characters, found none: fill it in")
+        raise InputError(say("expected a text of up to %(most)s characters, found none: fill it in", most=1000))
     return value
 
 
@@ -56,7 +59,8 @@ def _person(view: PeopleView, person: str) -> int:
     number = view.current.people.index(person)
     # whom another page merged since the run, this page may still show as a person
     if number is None or (person in view.run_data.people.person_ids and person not in view.current.people.person_ids):
-        raise InputError(f"expected a person of the store, found {person[:20]}, who was merged into another: go back to the list")
+        text = say("expected a person of the store, found %(id)s, who was merged into another: go back to the list", id=person[:20])
+        raise InputError(text)
     return number
 
 
@@ -68,7 +72,7 @@ def _merge(view: PeopleView, request: Request) -> list[Decision]:
     """Merge all into the first of them that has a name, or else into the first."""
     people = list(dict.fromkeys(_person(view, p) for p in _texts(request, "people")))
     if len(people) < 2:
-        raise InputError("expected two people or more, found one: select another")
+        raise InputError(say("expected two people or more, found one: select another"))
     names = view.current.people.names
     keep = next((p for p in people if names[p]), people[0])
     return [view.current.merge(keep, p) for p in people if p != keep]
@@ -88,7 +92,7 @@ def _give(view: PeopleView, request: Request) -> list[Decision]:
     name = clean_name(_text(request, "name")) if "name" in request else ""
     there = [i for i, n in enumerate(view.folded_names) if name and n == name.casefold()]
     if "name" in request and not name:
-        raise InputError("expected a name, found none: fill it in")
+        raise InputError(say("expected a name, found none: fill it in"))
     person = -1 if name and not there else there[0] if there else _person(view, _text(request, "person"))
     made = []
     for group in sorted({int(view.current.faces.identity[view.current.face_row(f)]) for f in faces} - {-1, person}):
@@ -153,11 +157,17 @@ def _ignore(view: PeopleView, request: Request) -> list[Decision]:
     return [view.current.ignore(_person(view, p)) for p in _texts(request, "people")]
 
 
+def _born(view: PeopleView, request: Request) -> list[Decision]:
+    """When a person was born; with an empty date that this is not known."""
+    day = _text(request, "date").strip()
+    return [view.current.born(_person(view, _text(request, "person")), read_birth(day) if day else "")]
+
+
 def _unignore(view: PeopleView, request: Request) -> list[Decision]:
     """Undo the decisions that ignore these people."""
     found = [d for person in _texts(request, "people") for d in view.current.unignore(_person(view, person))]
     if not found:
-        raise InputError("expected people who are ignored, found none: go back to the list")
+        raise InputError(say("expected people who are ignored, found none: go back to the list"))
     return found
 
 
@@ -166,14 +176,15 @@ def _undo(view: PeopleView, request: Request) -> list[Decision]:
     wanted = request.get("of")
     if wanted is None:
         if not view.active_decisions:
-            raise InputError("expected a decision to undo, found none: nothing has been decided yet")
+            raise InputError(say("expected a decision to undo, found none: nothing has been decided yet"))
         wanted = view.active_decisions[-1].batch or view.active_decisions[-1].id
     if not any(wanted in (d.id, d.batch) for d in view.active_decisions):
-        raise InputError(f"expected an active decision, found {str(wanted)[:20]}, which is already undone: look at the history")
+        text = say("expected an active decision, found %(id)s, which is already undone: look at the history", id=str(wanted)[:20])
+        raise InputError(text)
     return [Decision(act="undo", of=str(wanted))]
 
 
 _MAKERS: dict[str, Callable[[PeopleView, Request], list[Decision]]] = {
     "name": _name, "merge": _merge, "split": _split, "same": _link, "not-same": _link, "give": _give, "ignore": _ignore,
-    "unignore": _unignore, "undo": _undo, "join": _join, "apart": _apart, **dict.fromkeys(ASIDE, _aside),
+    "unignore": _unignore, "born": _born, "undo": _undo, "join": _join, "apart": _apart, **dict.fromkeys(ASIDE, _aside),
 }  # fmt: skip

@@ -12,8 +12,9 @@ import numpy as np
 
 from facecluster.decisions import DRAW, Decision
 from facecluster.errors import InputError, StoreError
+from facecluster.language.said import say, translated
 from facecluster.report.text import one_line
-from facecluster.review import forgetting
+from facecluster.review import forgetting, person_time
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
 from facecluster.review.question_list import Asked, QuestionList, gain
 from facecluster.review.questions import QUESTION_TEXTS
@@ -74,12 +75,33 @@ def person(session: Session, query: Query) -> Answer:
     """A page of a person's faces, by falling probability. Raises InputError if there is no such person."""
     view = session.view()
     number = _known_person(view, query)
-    rows = view.rows_of(number)
+    rows = person_time.of_year(view, view.rows_of(number), _year(query))
     if query.get("order") == "unsure":
         rows = rows[::-1]
+    elif query.get("order") == "date":
+        rows = person_time.by_date(view, rows)
     start, end = _window(query)
-    faces = [_face(view, row) for row in rows[start:end].tolist()]
-    return {"version": session.version(view), "total": len(rows), "person": _card(view, number), "faces": faces}
+    faces = [_face(view, row) | {"age": person_time.age_of(view, number, row, session.language)} for row in rows[start:end].tolist()]
+    card = _card(view, number) | {"born": view.current.births.get(number, "")}
+    years = person_time.years_of(view, number, session.language)
+    return {"version": session.version(view), "total": len(rows), "person": card, "faces": faces, "years": years}
+
+
+def album(session: Session, query: Query) -> Answer:
+    """A page of a person's photos by date. Raises InputError if there is no such person."""
+    view = session.view()
+    number = _known_person(view, query)
+    photos = person_time.photos_of(view, number, _year(query))
+    start, end = _window(query)
+    card = _card(view, number) | {"born": view.current.births.get(number, "")}
+    tiles = person_time.photo_tiles(view, number, photos[start:end], session.language)
+    found = {"photos": tiles, "years": person_time.years_of(view, number, session.language)}
+    return {"version": session.version(view), "total": len(photos), "person": card, **found}
+
+
+def _year(query: Query) -> int:
+    """The year that is asked for; 0: any, -1: without a date."""
+    return -1 if query.get("year") == "none" else _number(query, "year", 0)
 
 
 def suggestions(session: Session, query: Query) -> Answer:
@@ -154,7 +176,7 @@ def questions(session: Session, query: Query) -> Answer:
     return {
         "version": session.version(view), "ready": True, "total": len(found.asked), "worth": found.enough, "rest": round(found.rest, 1),
         "questions": [_question(view, found, a) for a in asked[:MAX_QUESTIONS]], "decided": round(found.decided, 4), "until": found.until,
-        "note": one_line(found.pairs.note),
+        "note": one_line(translated(found.pairs.note, session.language)),
     }  # fmt: skip
 
 
@@ -216,14 +238,14 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
     view = session.view()
     notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]
     if any(d.act == DRAW and not session.has_face(d.faces[0]) for d in made):
-        notes.append("It is shown when the other program that works in the store is done")
+        notes.append(session.language.t("It is shown when the other program that works in the store is done"))
     return {"version": session.version(view), "made": [_decision(view, d) for d in made], "notes": notes}
 
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
     "/api/state": state, "/api/people": people, "/api/names": names, "/api/person": person, "/api/nobody": nobody, "/api/unclear": unclear,
     "/api/suggestions": suggestions, "/api/photo": photo, "/api/regroup": regroup,
-    "/api/questions": questions, "/api/history": history,
+    "/api/questions": questions, "/api/history": history, "/api/album": album,
 }  # fmt: skip
 
 
@@ -231,8 +253,8 @@ def _known_person(view: PeopleView, query: Query) -> int:
     person_id = query.get("id", "")
     number = view.current.people.index(person_id)
     if number is None:
-        found = repr(one_line(person_id[:20]))
-        raise InputError(f"expected a person of the store, found {found}, who is there no more: go back to the list")
+        found = one_line(person_id[:20])
+        raise InputError(say("expected a person of the store, found '%(id)s', who is there no more: go back to the list", id=found))
     return number
 
 
@@ -258,7 +280,8 @@ def _card(view: PeopleView, number: int) -> Answer:
 def _face(view: PeopleView, row: int) -> Answer:
     name, uri, taken = view.run_data.details.photo_of(row)
     faces = view.current.faces
-    return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": one_line(uri), "taken": taken[:10]}
+    return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": one_line(uri), "taken": taken[:10],
+            "words": [one_line(word) for word in view.run_data.details.labels.words(row)]}  # fmt: skip
 
 
 def _side(view: PeopleView, row: int, *, more: bool) -> Answer:
@@ -274,7 +297,8 @@ def _decision(view: PeopleView, d: Decision) -> Answer:
     number = people.index(d.person) if d.person else None
     return {
         "who": "" if number is None else people.names[number] or "",  # as the person is called now
-        "id": d.id, "batch": d.batch or "", "at": d.at, "act": d.act, "name": d.name, "person": d.person or "", "faces": len(d.faces),
+        "id": d.id, "batch": d.batch or "", "at": d.at, "act": d.act, "name": d.name, "date": d.date, "person": d.person or "",
+        "faces": len(d.faces),
         "face": next((f for f in d.faces if f in view.run_data.rows), ""),
         "other": next((f for f in d.others if f in view.run_data.rows), ""),
     }  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 
 from facecluster.decisions import DRAW, Decision
 from facecluster.errors import FaceclusterError, InputError, StoreError
+from facecluster.language.said import say
 from facecluster.people.drawn_faces import changes_to_drawn, is_seen
 from facecluster.people.runs import Faces
 from facecluster.photos.drawn import drawn_faces, drawn_shards, next_face_id, without_undone
@@ -124,13 +125,15 @@ def _row(store: Store, view: PeopleView, request: Mapping[str, Any]) -> dict[str
     places = next(view.run_data.details.places.rows(np.array([number])))
     width, height = places[0]["width"], places[0]["height"]
     if not width or not height:
-        raise InputError("expected a photo of known size, found none: run 'facecluster run' with its folder again")
+        raise InputError(say("expected a photo of known size, found none: run 'facecluster run' with its folder again"))
     photo_id = view.run_data.details.places.ids[number]
     drawn = _px(box, width, height, (places[0]["turn"] or 0) // 90)
     row = look(store, photo_id, places, drawn, next_face_id(photo_id, _taken(view, photo_id)), DetectConfig(), "auto")
     rows = np.flatnonzero(view.run_data.details.photo == number)
     if is_seen([float(v) for v in row["box"]], view.current.faces.boxes[rows].tolist()):
-        raise InputError("expected a face that is not marked yet, found one that is: choose its mark to name it, or draw elsewhere")
+        raise InputError(
+            say("expected a face that is not marked yet, found one that is: choose its mark to name it, or draw elsewhere")
+        )  # fmt: skip
     return row
 
 

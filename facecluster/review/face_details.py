@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.faces.attribute_labels import AttributeLabels, attribute_labels
 from facecluster.photos.places import places_by_photo
 from facecluster.report.photos import iso_date
 from facecluster.report.text import short_name
@@ -41,7 +42,7 @@ class FaceDetails:
         self._spooled: dict[int, tuple[Ints, Ints]] = {}  # of a shard: start and size of its crops in the file
         columns = ["taken_at", "orientation", "turn", "width", "height", "picture"]
         places, faces = places_by_photo(store, columns, look=True), FaceIds.of(ids)
-        self.places = places
+        self.places, self._ids = places, faces
         self._uris, self._taken = places.first("uri"), np.asarray(places.first("taken_at"), "datetime64[s]")  # of the photos
         for number, shard in enumerate(self._shards):
             part = store.read("faces", shard, ["face_id", "photo_id", "quality"])
@@ -55,6 +56,11 @@ class FaceDetails:
             self._shard[mine], self._row[mine] = number, rows
         years = self._taken.astype("datetime64[Y]").astype(np.int64) + 1970
         self.year = np.append(np.where(np.isnat(self._taken), 0, years), 0).astype(np.int16)[self.photo]  # 0: unknown
+
+    @cached_property
+    def taken(self) -> NDArray[np.datetime64]:
+        """When the photo of each face was taken (n,), in seconds; NaT: not known."""
+        return np.append(self._taken, np.datetime64("NaT", "s"))[self.photo]
 
     def photo_of(self, row: int) -> tuple[str, str, str]:
         """Short name, uri and date (ISO 8601, or '') of the photo of a face."""
@@ -73,6 +79,11 @@ class FaceDetails:
     def every(self) -> Ints:
         """Numbers of all photos in that order."""
         return self.places.by_date()
+
+    @cached_property
+    def labels(self) -> AttributeLabels:
+        """What models of attributes said of the faces. Raises StoreError if a table can't be read."""
+        return attribute_labels(self.store, self._ids)
 
     def crop(self, row: int) -> bytes:
         """The crop of a face as stored; b'' if it does not exist. Raises StoreError if the shard can't be read."""

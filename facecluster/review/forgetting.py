@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from facecluster.errors import InputError
+from facecluster.language.said import say
 from facecluster.privacy import forget, is_stopped, preview
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ def forget_person(session: Session, request: Mapping[str, Any]) -> dict[str, Any
     people, person, confirm = session.view().current.people, request.get("person"), request.get("confirm")
     number = people.index(person) if isinstance(person, str) else None
     if number is None or people.person_ids[number] != person:
-        raise InputError("expected a person of the store, found one who is there no more: go back to the list")
+        raise InputError(say("expected a person of the store, found one who is there no more: go back to the list"))
     wanted = people.names[number] or person
     if confirm is None:
         return _said(preview(session.store, [person])[0]) | {"confirm": wanted, "done": False}
     if not isinstance(confirm, str) or " ".join(confirm.split()).casefold() != " ".join(wanted.split()).casefold():
-        raise InputError(f"expected {wanted!r} to be typed, found something else: nothing is forgotten")
+        raise InputError(say("expected '%(name)s' to be typed, found something else: nothing is forgotten", name=wanted))
     if is_stopped(session.store):
-        raise InputError("expected a whole store, found one half forgotten: finish it with 'facecluster forget STORE --yes'")
+        raise InputError(say("expected a whole store, found one half forgotten: finish it with 'facecluster forget STORE --yes'"))
     with session.store.lock(forgetting=True):
         receipts = forget(session.store, [person])
     return _said(receipts[-1]) | {"confirm": wanted, "done": True}

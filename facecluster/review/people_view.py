@@ -21,6 +21,7 @@ from facecluster.people.stand_ins import faces_meant, read_stand_ins
 from facecluster.photos.followed import read_followed
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
+from facecluster.review.face_orders import FaceOrders, by_group
 from facecluster.store import Store
 
 MAX_ENTRIES = 120  # of an answer
@@ -41,6 +42,11 @@ class RunData:
     details: FaceDetails
     recognisability: NDArray[np.float64]  # (n,) 0 to 1; 1 if unknown
     unclear: NDArray[np.bool_]  # (n,) too unclear to tell whose they are
+    orders: FaceOrders = field(init=False)
+
+    def __post_init__(self) -> None:
+        orders = FaceOrders.of(self.faces.identity, self.faces.probability, self.details.quality, self.details.photo)
+        object.__setattr__(self, "orders", orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +129,9 @@ class PeopleView:
         return np.asarray(found[np.argsort(keys.get(order, keys["size"]), kind="stable")], dtype=np.int64)
 
 
-def current_view(store: Store, run_data: RunData) -> PeopleView:
-    """The people after all decisions of the journal."""
-    journal, faces, followed = read(store), run_data.faces, read_followed(store)
+def current_view(store: Store, run_data: RunData, lines: dict[bytes, Decision] | None = None) -> PeopleView:
+    """The people after all decisions of the journal; `lines` has what was read of it before, see `decisions.read`."""
+    journal, faces, followed = read(store, lines), run_data.faces, read_followed(store)
     meant = faces_meant(followed, read_stand_ins(store), run_data.rows)
     now = with_current_ids(journal.decisions, faces.ids, faces.boxes, meant)
     resolved = replay(now)
@@ -149,27 +155,25 @@ def _summarise(
     notes: list[str],
 ) -> PeopleView:  # fmt: skip
     identity, probability = current.faces.identity, current.faces.probability
-    quality, photo, year = run_data.details.quality, run_data.details.photo, run_data.details.year
+    orders, photo, year = run_data.orders, run_data.details.photo, run_data.details.year
     count = len(current.people.faces)
-    order = np.lexsort((-quality, -probability, identity))
-    order = order[identity[order] >= 0]
+    order = by_group(orders.surest, identity, count)
     start = np.searchsorted(identity[order], np.arange(count + 1))
-    best_first = np.lexsort((-(quality * probability), identity))
-    best_first = best_first[identity[best_first] >= 0]
-    inside = np.flatnonzero((identity >= 0) & (photo >= 0))
-    width = int(photo.max(initial=0)) + 1
-    pairs = np.unique(identity[inside] * width + photo[inside]) // width
+    best_first = by_group(orders.best, identity, count)
+    seen = by_group(orders.by_photo, identity, count)
+    new = np.r_[True, (np.diff(photo[seen]) != 0) | (np.diff(identity[seen]) != 0)][: len(seen)]
     years = np.zeros((count, 2), np.int16)
-    years[:, 0] = 9999
-    dated = np.flatnonzero((identity >= 0) & (year > 0))
-    np.minimum.at(years[:, 0], identity[dated], year[dated])
-    np.maximum.at(years[:, 1], identity[dated], year[dated])
+    if count:
+        when = year[order]
+        years[:, 0] = np.minimum.reduceat(np.where(when > 0, when, 9999), start[:-1])
+        years[:, 1] = np.maximum.reduceat(when, start[:-1])
     years[years[:, 1] == 0, 0] = 0
     total = np.bincount(identity[identity >= 0], probability[identity >= 0], minlength=count)
     return PeopleView(
         run_data=run_data, journal=journal, active_decisions=active_decisions, resolved=resolved, current=current, notes=notes,
         order=order.astype(np.int64), start=start.astype(np.int64), confidence=total / np.maximum(np.diff(start), 1),
-        best_face=best_first[start[:-1]].astype(np.int64), photos=np.bincount(pairs, minlength=count).astype(np.int64), years=years,
+        best_face=best_first[start[:-1]].astype(np.int64), years=years,
+        photos=np.bincount(identity[seen[new]], minlength=count).astype(np.int64),
         folded_names=[(n or "").casefold() for n in current.people.names],
         aside={row: act for face, act in resolved.aside.items() if (row := run_data.rows.get(face, -1)) >= 0},
     )  # fmt: skip

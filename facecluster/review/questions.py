@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.errors import FaceclusterError
+from facecluster.language.said import say
 from facecluster.review.known_pairs import KnownPairs
 from facecluster.review.people_view import PeopleView, RunData
 from facecluster.store import FaceIds, Store
@@ -53,7 +54,7 @@ def find_questions(store: Store, run_data: RunData) -> Questions:
         ids, _, found = assess_store(store, f"embeddings/{run.model}", f"links/{run.model}", run.identities, config)
     except (FaceclusterError, IndexError) as e:
         none: Ints = np.zeros(0, dtype=np.int64)
-        return Questions([], none, none, np.zeros(0), none, f"no questions: {e or 'the store has no links'}")
+        return Questions([], none, none, np.zeros(0), none, say("no questions: %(why)s", why=str(e) or say("the store has no links")))
     row = FaceIds.of(run_data.faces.ids).rows_of(ids)
     a, b = row[found.face_a], row[found.face_b]
     keep = np.flatnonzero((a >= 0) & (b >= 0))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from facecluster.errors import InputError
+from facecluster.language.said import say
 from facecluster.people import Run
 from facecluster.store import Store
 
@@ -56,8 +57,9 @@ def arguments(store: Store, run: Run) -> list[str]:
 class Regroup:
     """One grouping at a time; its methods may be called by any thread."""
 
-    def __init__(self, store: Store, program: Sequence[str] = PROGRAM) -> None:
-        self._store, self._program = store, program
+    def __init__(self, store: Store, program: Sequence[str] = PROGRAM, language: str = "en") -> None:
+        """`language`: of the report that is written afterwards."""
+        self._store, self._program, self._language = store, program, language
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
@@ -67,7 +69,7 @@ class Regroup:
         """Begin a grouping with the settings of a run. Raises InputError if one is at work."""
         with self._lock:
             if self.progress.state in (*WORKING, "asks"):
-                raise InputError("expected no grouping at work, found one: wait for it, or stop it")
+                raise InputError(say("expected no grouping at work, found one: wait for it, or stop it"))
             self.progress = Progress("running", "Starting", number=self.progress.number + 1)
             words = self.progress, self._thread, arguments(self._store, run)
             self._thread = threading.Thread(target=self._follow, args=words, daemon=True)
@@ -77,7 +79,7 @@ class Regroup:
         """Say whether what is asked is to count. Raises InputError if nothing is asked."""
         with self._lock:
             if self.progress.state != "asks" or self._process is None or self._process.stdin is None:
-                raise InputError("expected a grouping that waits for an answer, found none: load the page again")
+                raise InputError(say("expected a grouping that waits for an answer, found none: load the page again"))
             self.progress.state = "saving" if yes else "declined"
             self._process.stdin.write("yes\n" if yes else "no\n")
             self._process.stdin.flush()
@@ -118,7 +120,7 @@ class Regroup:
             elif saved or progress.state == "running":  # nothing changes: nothing was asked
                 progress.state, progress.what = ("report", "Writing the report") if saved else ("done", "")
         if saved and not code and self._store.exists("report", "index.html"):
-            code, error = self._run(progress, ["report", self._store.url])
+            code, error = self._run(progress, ["report", self._store.url, "--lang", self._language])
         with self._lock:
             if progress.state == "report":
                 progress.state, progress.error = "done", error if code else ""

@@ -21,21 +21,27 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from facecluster.errors import FaceclusterError, InputError
+from facecluster.language import ENGLISH, Language
+from facecluster.language.said import say, translated
+from facecluster.language.script import language_module
+from facecluster.language.templates import environment
 from facecluster.permissions import private_opener
+from facecluster.report.styles import BASE_CSS, template
 from facecluster.review import api
 from facecluster.review.access import refusal_reason
 from facecluster.review.session import Session
-from facecluster.review.whole_photo import number_of, picture
+from facecluster.review.whole_photo import SMALL_SIDE, number_of, picture
 from facecluster.store import Store
 
 HOST = "127.0.0.1"
 MAX_BODY = 1 << 20  # bytes of a request
 STATIC = {
-    "/review.css": "text/css", "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
+    "/base.css": "text/css", "/review.css": "text/css",
+    "/app.js": "text/javascript", "/api.js": "text/javascript", "/parts.js": "text/javascript",
     "/update.js": "text/javascript", "/people.js": "text/javascript", "/person.js": "text/javascript", "/questions.js": "text/javascript",
     "/history.js": "text/javascript", "/suggestions.js": "text/javascript", "/photo.js": "text/javascript",
-    "/forget.js": "text/javascript",
-    "/drawing.js": "text/javascript", "/regroup.js": "text/javascript",
+    "/forget.js": "text/javascript", "/looks.js": "text/javascript",
+    "/drawing.js": "text/javascript", "/regroup.js": "text/javascript", "/time.js": "text/javascript", "/time.css": "text/css",
 }  # fmt: skip
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -92,14 +98,14 @@ class Review:
         self.server.session.close()
 
 
-def open_review(store: Store, port: int = 0) -> Review:
-    """Read a store and open a port on 127.0.0.1 (0 = any free port). No other machine can reach it.
+def open_review(store: Store, port: int = 0, language: Language = ENGLISH) -> Review:
+    """Read a store and open a port on 127.0.0.1 (0 = any free port). No other machine can reach it. The pages are in a language.
 
     Raises:
         StoreError: the store has no people.
         InputError: the port is in use.
     """
-    session = Session(store)
+    session = Session(store, language)
     try:
         server = _Server((HOST, port), _Handler)
     except OSError as e:
@@ -171,24 +177,27 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if why:
                 self._body()  # read the body, or it would be taken for the next request
-                self._json({"error": why}, HTTPStatus.FORBIDDEN)
+                self._refuse(why, HTTPStatus.FORBIDDEN)
             else:
                 method()
         except InputError as e:
-            self._json({"error": str(e)}, HTTPStatus.CONFLICT)
+            self._refuse(e.args[0] if e.args else "", HTTPStatus.CONFLICT)
         except FaceclusterError as e:
-            self._json({"error": str(e)}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            self._refuse(e.args[0] if e.args else "", HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _get(self) -> None:
         url = urlsplit(self.path)
         if url.path == "/":
             if "once" in dict(parse_qsl(url.query)):
                 self.server.use_opener()
-            page = _static("index.html").replace(b"TOKEN", self.server.token.encode())
+            env = environment("facecluster.review", self.server.session.language, "static")
+            page = env.get_template("index.html").render(token=self.server.token).encode()
             cookie = f"{self.server.cookie}={self.server.token}; Path=/; HttpOnly; SameSite=Strict"
             self._send(page, "text/html; charset=utf-8", extra={"Set-Cookie": cookie})
         elif url.path in STATIC:
             self._send(_static(url.path[1:]), f"{STATIC[url.path]}; charset=utf-8")
+        elif url.path == "/text.js":
+            self._send(language_module(self.server.session.language).encode(), "text/javascript; charset=utf-8")
         elif url.path.startswith("/crop/"):
             self._crop(url.path[len("/crop/") :])
         elif url.path.startswith("/look/"):
@@ -196,6 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path.startswith("/photo/"):
             view = self.server.session.view()
             self._send(picture(view, number_of(view, url.path[len("/photo/") :])), "image/jpeg", extra=_KEPT)
+        elif url.path.startswith("/small/"):
+            view = self.server.session.view()
+            self._send(picture(view, number_of(view, url.path[len("/small/") :]), SMALL_SIDE), "image/jpeg", extra=_KEPT)
         elif url.path in api.GET_ROUTES:
             self._json(api.GET_ROUTES[url.path](self.server.session, dict(parse_qsl(url.query))))
         else:
@@ -221,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         crop = view.run_data.details.crop(rows[0]) if rows else b""
         kind = next((k for start, k in _MIME.items() if crop.startswith(start)), "")
         if not kind:
-            return self._json({"error": "this face has no picture"}, HTTPStatus.NOT_FOUND)
+            return self._refuse(say("this face has no picture"), HTTPStatus.NOT_FOUND)
         if look:
             return self._send(self.server.session.looks(view).picture(face, crop), "image/png")
         # the crop of a face never changes: the browser may cache it for an hour
@@ -239,6 +251,10 @@ class _Handler(BaseHTTPRequestHandler):
         text = json.dumps(answer, ensure_ascii=True, separators=(",", ":"))
         self._send(text.encode(), "application/json", status, extra)
 
+    def _refuse(self, why: object, status: HTTPStatus) -> None:
+        """Answer with an error, in the language of the page if it is known there."""
+        self._json({"error": translated(why if isinstance(why, str) else str(why), self.server.session.language)}, status)
+
     def _send(self, data: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, extra: dict[str, str] | None = None) -> None:
         self.send_response(status)
         for key, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(data)), **(extra or {})}.items():
@@ -248,4 +264,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _static(name: str) -> bytes:
+    if name == BASE_CSS:
+        return template(name).encode()
     return files("facecluster.review").joinpath("static", name).read_bytes()

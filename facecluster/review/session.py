@@ -18,6 +18,7 @@ import numpy as np
 
 from facecluster.decisions import DRAW, FILE, Decision, append, journal_objects
 from facecluster.errors import FaceclusterError, InputError, StoreError, shell
+from facecluster.language import ENGLISH, Language
 from facecluster.people import current_run, read_people, read_unclear
 from facecluster.people.known_names import read_known
 from facecluster.people.runs import POINTER, read_faces
@@ -46,9 +47,9 @@ REMOTE_CHECK_SECONDS = 1.0  # between two checks of a store that is not on this 
 class Session:
     """The people of a store while the page is served."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, language: Language = ENGLISH) -> None:
         """Raises StoreError if the store was never grouped."""
-        self.store = store
+        self.store, self.language = store, language
         self._lock = threading.RLock()
         self._fingerprint: tuple[object, ...] = ()
         self._checked_at = 0.0
@@ -57,11 +58,12 @@ class Session:
         self._open: tuple[PeopleView, tuple[object, ...], QuestionList] | None = None
         self._names: tuple[RunData, tuple[object, ...], list[NameProposal]] | None = None
         self._skipped: set[tuple[str, str]] = set()
+        self._lines: dict[bytes, Decision] = {}  # of the journal, as they were read
         self._question_thread: threading.Thread | None = None
         self._looks: Looks | None = None
         self._suggester: Suggester | None = None
         self._drawn = DrawnFaces(store)
-        self.regroup = Regroup(store)
+        self.regroup = Regroup(store, language=language.tag)
         self._changes: tuple[int, str, dict[str, Any]] | None = None
         self._proposed: tuple[PeopleView, tuple[object, ...], list[Proposal]] | None = None
         self.view()
@@ -71,7 +73,7 @@ class Session:
         with self._lock:
             fingerprint = self._store_fingerprint()
             if self._view is None or fingerprint != self._fingerprint:
-                self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]))
+                self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]), self._lines)
                 self._fingerprint = fingerprint
                 self._drawn.update(self._view)
             elif self._drawn.is_due:
@@ -152,6 +154,16 @@ class Session:
             if self._open is None or self._open[0] is not view or self._open[1] != state:
                 self._open = view, state, question_list(asked, view, self._name_proposals(view), self._skipped)
             return self._open[2]
+
+    def questions_now(self) -> QuestionList:
+        """The open questions, found in this thread if they are not known yet."""
+        view = self.view()
+        with self._lock:
+            if self._questions is None:
+                self._questions = find_questions(self.store, view.run_data)
+            found = self.questions()
+        assert found is not None
+        return found
 
     def _name_proposals(self, view: PeopleView) -> list[NameProposal]:
         """The names of known people, proposed once for the groups of a run: answers only take some away."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 _BLOCK = 65_536  # ids that are made texts at a time
+_KNOWN = 100_000  # ids whose rows are kept once they were looked up: 10 MB
 
 Ids: TypeAlias = "FaceIds | Sequence[str] | pa.Array | pa.ChunkedArray"
 
@@ -20,6 +21,7 @@ class FaceIds(Sequence[str]):
     def __init__(self, keys: NDArray[np.bytes_]) -> None:
         """`keys`: (n,) UTF-8, whose order is that of the texts."""
         self.keys = keys
+        self._known: dict[str, int] = {}  # rows that were looked up: those of the faces of decisions are wanted again after each act
 
     @staticmethod
     def of(ids: Ids) -> FaceIds:
@@ -100,6 +102,14 @@ class FaceIds(Sequence[str]):
 
     def find(self, face: str) -> int:
         """The row of an id; -1 if it is not there."""
+        known = self._known.get(face)
+        if known is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            known = self._known[face] = self._search(face)
+        return known
+
+    def _search(self, face: str) -> int:
         key = face.encode("utf-8", "replace")
         if len(key) > self.keys.itemsize or not len(self.keys):
             return -1
@@ -115,6 +125,9 @@ class _Rows(Mapping[str, int]):
         if (row := self._ids.find(face)) < 0:
             raise KeyError(face)
         return row
+
+    def get(self, face: str, default: int | None = None) -> int | None:  # type: ignore[override]
+        return row if (row := self._ids.find(face)) >= 0 else default
 
     def __contains__(self, face: object) -> bool:
         return face in self._ids

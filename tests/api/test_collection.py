@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store whose first person is called Ada."""
     folder = tmp_path_factory.mktemp("store")
     facecluster.run(small_photos(folder, 14), folder / "store", report=False)
-    person = facecluster.open(folder / "store").person(0)
+    person = facecluster.open(folder / "store").person(1)
     call("name", str(folder / "store"), person.id, "Ada Lovelace")
     return str(folder / "store")
 
@@ -66,10 +66,10 @@ def test_the_tables_fit_together(opened: Collection, store: str) -> None:
 
 def test_a_person_is_found_by_name_id_number_and_face(opened: Collection) -> None:
     ada = opened.person("Ada Lovelace")
-    ways = ("ada lovelace", "Ada", ada.id, 0, "0", np.int64(0), ada.faces[0].id)
-    assert all(opened.person(way) == ada for way in ways) and ada.number == 0
+    ways = ("ada lovelace", "Ada", ada.id, 1, "1", np.int64(1), ada.faces[0].id)
+    assert all(opened.person(way) == ada for way in ways) and ada.number == 1
     assert (ada.name, ada.label, ada.ignored) == ("Ada Lovelace", "Ada Lovelace", False)
-    assert [p.number for p in opened] == opened.people["identity"].to_pylist() and len(opened) == opened.people.num_rows
+    assert [p.number - 1 for p in opened] == opened.people["identity"].to_pylist() and len(opened) == opened.people.num_rows
     for wrong in ("Zed", 999, -1, ""):
         with pytest.raises(facecluster.InputError, match="expected a person"):
             opened.person(wrong)
@@ -98,15 +98,15 @@ def test_faces_and_photos_know_each_other(opened: Collection) -> None:
 
 def test_crops_and_photos_are_pictures(opened: Collection) -> None:
     """The crop from the store looks as the one cut out of the photo again."""
-    for face in opened.person(0).faces[:3]:
+    for face in opened.person(1).faces[:3]:
         with face.photo.open() as photo:
             assert photo.size == (face.photo.width, face.photo.height)
             again = facecluster.align_faces(photo, face.landmarks[None])[0]
         crop = np.asarray(face.crop(), np.float64)
         assert crop.shape == (112, 112, 3) and np.abs(crop - again).mean() < 8
-    vectors = facecluster.embed_faces([face.crop() for face in opened.person(0).faces])
+    vectors = facecluster.embed_faces([face.crop() for face in opened.person(1).faces])
     ids, stored = opened.vectors()
-    rows = [int(np.flatnonzero(ids == face.id)[0]) for face in opened.person(0).faces]
+    rows = [int(np.flatnonzero(ids == face.id)[0]) for face in opened.person(1).faces]
     np.testing.assert_allclose(vectors, stored[rows], atol=2e-3)
     assert ids.tolist() == sorted(opened.faces["face_id"].to_pylist()) and stored.dtype == np.float32
 
@@ -121,9 +121,9 @@ def test_its_vectors_group_as_the_store_was_grouped(opened: Collection) -> None:
 
 def test_a_notebook_shows_people(opened: Collection, store: str) -> None:
     assert f"{len(opened)} people" in repr(opened) and "Ada Lovelace" in opened._repr_html_()
-    assert opened.person(0)._repr_html_().count("<img") == min(8, len(opened.person(0).faces))
-    assert "'Ada Lovelace' (p-" in repr(opened.person(0)) and "of Ada Lovelace" in repr(opened.person(0).faces[0])
-    assert "px>" in repr(opened.person(0).photos[0])
+    assert opened.person(1)._repr_html_().count("<img") == min(8, len(opened.person(1).faces))
+    assert "'Ada Lovelace' (p-" in repr(opened.person(1)) and "of Ada Lovelace" in repr(opened.person(1).faces[0])
+    assert "px>" in repr(opened.person(1).photos[0])
 
 
 def test_names_are_escaped(store: str, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_nothing_is_written(store: str) -> None:
     before = content(store)
     opened = facecluster.open(store)
     assert repr(opened) and opened._repr_html_() and opened.runs.num_rows and opened.vectors()
-    assert [face.crop() for person in opened for face in person.faces] and [p.open() for p in opened.person(0).photos]
+    assert [face.crop() for person in opened for face in person.faces] and [p.open() for p in opened.person(1).photos]
     assert content(store) == before
 
 
@@ -159,7 +159,7 @@ def test_a_store_that_was_never_grouped(store: str, tmp_path: Path) -> None:
     assert bare.runs.num_rows == 0 and bare.faces["identity"].null_count == bare.faces.num_rows > 0 and len(bare.vectors()[0])
     face = bare.face(bare.faces["face_id"][0].as_py())
     assert face.person is None and face.crop() and "not grouped yet" in repr(bare) and bare._repr_html_()
-    for ask in (lambda: bare.people, lambda: bare.person(0), lambda: list(bare)):
+    for ask in (lambda: bare.people, lambda: bare.person(1), lambda: list(bare)):
         with pytest.raises(facecluster.StoreError, match=r"expected a table identities/bundled .*: run 'facecluster cluster .*' first"):
             ask()
 
@@ -176,7 +176,7 @@ def test_a_store_without_faces_and_one_of_an_older_version(store: str, tmp_path:
     for shard in old.shards("faces"):
         old.write("faces", shard, old.read("faces", shard).drop_columns(["yaw"]), old.stamp("faces", shard) or {})
     opened = facecluster.open(old.url)
-    assert opened.faces["yaw"].null_count == opened.faces.num_rows and opened.person(0).faces[0].crop()
+    assert opened.faces["yaw"].null_count == opened.faces.num_rows and opened.person(1).faces[0].crop()
 
 
 def test_a_missing_store_photo_face_or_model_is_one_line(opened: Collection, store: str, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_missing_store_photo_face_or_model_is_one_line(opened: Collection, sto
 
 
 def test_a_photo_that_is_gone_is_one_line_and_its_faces_stay(store: str) -> None:
-    photo = facecluster.open(store).person(0).photos[0]
+    photo = facecluster.open(store).person(1).photos[0]
     for i, uri in enumerate(photo.uris):
         os.rename(uri, f"{uri}.away{i}")
     try:

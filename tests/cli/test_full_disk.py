@@ -27,7 +27,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = next((folder / "photos").rglob("*.jpg"))
     shutil.copy(first, first.with_name("copy.jpg"))
     call("run", str(folder / "photos"), "-o", str(folder / "store"))
-    call("name", str(folder / "store"), "0", "Ada")
+    call("name", str(folder / "store"), "1", "Ada")
     return folder
 
 

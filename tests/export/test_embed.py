@@ -58,7 +58,7 @@ def test_all_orientations(tmp_path: Path) -> None:
         found = {r["Name"]: [r["Area"][k] for k in "XYWH"] for r in regions(path)}
         for i, box in enumerate(BOXES):
             area = face_regions.to_stored(face_regions.to_area(box, *SIZE), orientation)
-            assert np.allclose(found[f"person 000{i}"], area, atol=1e-5)
+            assert np.allclose(found[f"person 000{i + 1}"], area, atol=1e-5)
     again = run("export", store.url, "--format", "xmp", "--embed", "--ids")
     assert again["counts"] == {"new": 0, "merged": 0, "unchanged": 8, "skipped": 0}
 
@@ -75,7 +75,7 @@ def test_other_formats_and_what_was_in_them(tmp_path: Path, ending: str) -> None
     pixels = np.asarray(Image.open(path))
     store = one_store(tmp_path, path, FORMATS[ending])
     assert run("export", store.url, "--format", "xmp", "--embed", "--ids")["counts"]["merged"] == 1
-    assert sorted(r["Name"] for r in regions(path)) == ["Rex", "person 0000", "person 0001"]
+    assert sorted(r["Name"] for r in regions(path)) == ["Rex", "person 0001", "person 0002"]
     assert json.loads(exiftool("-j", "-XMP-dc:subject", path))[0]["Subject"] == "beach"
     assert np.array_equal(np.asarray(Image.open(path)), pixels)
 

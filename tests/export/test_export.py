@@ -69,7 +69,7 @@ def test_coco(three: tuple[Store, list[str]], tmp_path: Path) -> None:
         assert np.abs(colour_at(Path(coco["info"]["root"], image["file_name"]), a["bbox"]) - COLOURS[number]).max() < 20
         assert len(a["keypoints"]) == 15 and set(a["keypoints"][2::3]) == {2} and a["num_keypoints"] == 5
         assert a["keypoints"][:2] == list(BOXES[number][:2])[:1] + [BOXES[number][1] + 1]
-        assert a["attributes"]["person"] == f"person {number:04}"
+        assert a["attributes"]["person"] == f"person {number + 1:04}"
 
 
 def test_fiftyone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_fiftyone(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     labels = json.loads((tmp_path / "out" / "labels.json").read_bytes())
     places = json.loads((tmp_path / "out" / "data.json").read_bytes())
     assert set(labels["labels"]) == set(places) and len(places) == 3
-    assert labels["classes"] == ["person 0000", "person 0001"]
+    assert labels["classes"] == ["person 0001", "person 0002"]
     for key, rows in labels["labels"].items():
         for row in rows:
             x, y, w, h = (v * SIZE[i % 2] for i, v in enumerate(row["bounding_box"]))
@@ -106,7 +106,7 @@ def test_a_person_called_nobody_is_no_unknown_face(three: tuple[Store, list[str]
     results = [part for task in tasks for part in task["predictions"][0]["result"]]
     assert [part["value"]["text"] for part in results if part["from_name"] == "person"] == [[name]] * 3 and len(results) == 9
     attributes = [a["attributes"] for a in json.loads((tmp_path / coco.FILE).read_bytes())["annotations"]]
-    assert sorted((a["name"], a["person"]) for a in attributes if a["person"]) == [(name, "person 0000")] * 3 and len(attributes) == 6
+    assert sorted((a["name"], a["person"]) for a in attributes if a["person"]) == [(name, "person 0001")] * 3 and len(attributes) == 6
 
 
 def test_label_studio(three: tuple[Store, list[str]], tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_label_studio(three: tuple[Store, list[str]], tmp_path: Path) -> None:
             box = tuple(rectangle[k] / 100 * SIZE[i % 2] for i, k in enumerate(("x", "y", "width", "height")))
             number = int(key[-1])
             assert np.abs(colour_at(task["data"]["uri"], box) - COLOURS[number]).max() < 20  # type: ignore[arg-type]
-            assert rectangle["rectanglelabels"] == ["Face"] and person["text"] == [f"person {number:04}"]
+            assert rectangle["rectanglelabels"] == ["Face"] and person["text"] == [f"person {number + 1:04}"]
 
 
 def test_csv_and_sqlite_have_the_same_content(three: tuple[Store, list[str]], tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_csv_and_sqlite_have_the_same_content(three: tuple[Store, list[str]], tm
     run("export", store.url, "--format", "sqlite", "-o", tmp_path / "out")  # two kinds may share a folder
     base = sqlite3.connect(tmp_path / "out" / "faces.sqlite")
     try:
-        query = "SELECT count(*) FROM faces JOIN people USING (person) JOIN photos USING (photo_id) WHERE person = 'person 0001'"
+        query = "SELECT count(*) FROM faces JOIN people USING (person) JOIN photos USING (photo_id) WHERE person = 'person 0002'"
         assert base.execute(query).fetchone() == (4,)  # three photos and a copy
         for table in ("people", "photos", "faces"):
             with open(tmp_path / "out" / f"{table}.csv", encoding="utf-8-sig", newline="") as file:
@@ -171,7 +171,7 @@ def test_folders(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     assert done["files"] == plan["files"] and done["written"] == len(done["files"]) == 7
     there = {p.relative_to(out).as_posix() for p in out.rglob("*.jpg")} | {"README.md"}
     assert there == set(done["files"])
-    assert there - {"README.md"} == {f"person 000{i}/{n}" for i in (0, 1) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
+    assert there - {"README.md"} == {f"person 000{i}/{n}" for i in (1, 2) for n in ("a.jpg", f"a-{ids[1][:12]}.jpg", "=1+1, \u00e9.jpg")}
     assert run("export", store.url, "--format", "folders", "-o", out)["written"] == 0
 
 
@@ -179,16 +179,16 @@ def test_folders_are_kept_up_to_date_and_the_users_files_stay(three: tuple[Store
     store, ids = three
     out = tmp_path / "out"
     run("export", store.url, "--format", "folders", "-o", out)
-    (out / "person 0001" / "mine.txt").write_text("mine")
-    changed = out / "person 0001" / "a.jpg"
+    (out / "person 0002" / "mine.txt").write_text("mine")
+    changed = out / "person 0002" / "a.jpg"
     changed.write_bytes(b"edited")
     store.remove("faces")
     store.remove("identities/bundled")
     write_faces(store, ids, people=(0, -1))
     done = run("export", store.url, "--format", "folders", "-o", out)
     assert done["written"] == 0 and done["stale"] == 2
-    assert sorted(p.name for p in (out / "person 0001").iterdir()) == ["a.jpg", "mine.txt"]
-    assert changed.read_bytes() == b"edited" and len(list((out / "person 0000").iterdir())) == 3
+    assert sorted(p.name for p in (out / "person 0002").iterdir()) == ["a.jpg", "mine.txt"]
+    assert changed.read_bytes() == b"edited" and len(list((out / "person 0001").iterdir())) == 3
 
 
 def test_files_of_the_user_are_never_overwritten(three: tuple[Store, list[str]], tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_links_and_photos_that_are_gone(three: tuple[Store, list[str]], tmp_path
     assert len(done["left_out"]) == 4 and {Path(row["photo"]).name for row in done["left_out"]} == {"a.jpg", "=1+1, \u00e9.jpg"}
     assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 2
     run("export", store.url, "--format", "folders", "-o", tmp_path / "links", "--link")
-    link = tmp_path / "links" / "person 0000" / "a.jpg"
+    link = tmp_path / "links" / "person 0001" / "a.jpg"
     assert link.is_symlink() and link.read_bytes() == (tmp_path / "photos" / "2020" / "a.jpg").read_bytes()
     assert run("export", store.url, "--format", "folders", "-o", tmp_path / "links", "--link")["written"] == 0
 
@@ -231,12 +231,12 @@ def test_show(three: tuple[Store, list[str]], tmp_path: Path) -> None:
     store.remove("identities/bundled")
     write_faces(store, ids[:2], people=(0, 1))
     store.write("identities/bundled", "00001", store.read("identities/bundled", "00000").slice(0, 0), {"table": "identities"})
-    everyone = run("show", store.url, "0", "--and", "person 1")
-    assert {p["photo_id"] for p in everyone["photos"]} == set(ids[:2]) and everyone["with"] == ["person 0000", "person 0001"]
-    assert run("show", store.url, "0", "--not", "1")["photos"] == []
-    done = run("show", store.url, "0", "--copy-to", tmp_path / "out", "--dry-run")
+    everyone = run("show", store.url, "1", "--and", "person 2")
+    assert {p["photo_id"] for p in everyone["photos"]} == set(ids[:2]) and everyone["with"] == ["person 0001", "person 0002"]
+    assert run("show", store.url, "1", "--not", "2")["photos"] == []
+    done = run("show", store.url, "1", "--copy-to", tmp_path / "out", "--dry-run")
     assert not (tmp_path / "out").exists() and len(done["out"]["files"]) == 2
-    run("show", store.url, "0", "--copy-to", tmp_path / "out")
+    run("show", store.url, "1", "--copy-to", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").glob("*.jpg")) == sorted(done["out"]["files"])
     assert "expected a person" in run("show", store.url, "Anna", code=1)["error"]
 

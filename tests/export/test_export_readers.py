@@ -103,6 +103,6 @@ print(json.dumps(rows))
     assert {path for path, _, _, _ in rows} == {str(p) for p in (tmp_path / "photos").iterdir()}
     for _, width, height, found in rows:
         assert (width, height) == SIZE, "FiftyOne measures the upright photo too"
-        assert sorted(label for label, *_ in found) == ["person 0000", "person 0001"]
+        assert sorted(label for label, *_ in found) == ["person 0001", "person 0002"]
         for _, box, _, face_id in found:
             assert np.array(box) * np.tile(SIZE, 2) == pytest.approx(BOXES[int(face_id[-1])], abs=0.01)

@@ -72,7 +72,7 @@ def test_regions_lie_on_the_stored_pixels_in_all_orientations(tmp_path: Path) ->
                 assert region["Type"] == "Face" and area["Unit"] == "normalized"
                 x, y, w, h = (area[k] * stored.size[i % 2] for i, k in enumerate("XYWH"))
                 inside = np.asarray(stored.crop((round(x - w / 2) + 3, round(y - h / 2) + 3, round(x + w / 2) - 3, round(y + h / 2) - 3)))
-                colour = COLOURS[["person 0000", "person 0001"].index(region["Name"])]
+                colour = COLOURS[["person 0001", "person 0002"].index(region["Name"])]
                 assert np.abs(inside.astype(int) - colour).max() < 40, (orientation, region)
                 around = np.asarray(stored.crop((round(x - w / 2) - 8, round(y - h / 2), round(x - w / 2) - 4, round(y + h / 2))))
                 assert np.abs(around.astype(int) - colour).max(axis=(0, 2)).min() > 60  # the region is not much larger than the face
@@ -143,7 +143,7 @@ def test_merging_loses_nothing(one: tuple[Store, Path, str]) -> None:
     listed = after.pop("RegionInfo")["RegionList"]
     theirs = before.pop("RegionInfo")["RegionList"]
     assert listed[:2] == theirs  # Zoë's region is unchanged, and her face has no second region
-    assert [r["Name"] for r in listed[2:]] == ["person 0001"]
+    assert [r["Name"] for r in listed[2:]] == ["person 0002"]
     assert {k: v for k, v in after.items() if k in before} == before
     text = sidecar.read_text(encoding="utf-8")
     assert "a comment of theirs" in text and "two&#10;lines &lt;3" in text and "xmptk" in text and text.count("<?xpacket") == 2
@@ -271,7 +271,7 @@ def test_people_without_a_name_give_regions_without_one(one: tuple[Store, Path, 
     write_faces(store, [photo_id], people=(0, -1))
     run("export", store.url, "--format", "xmp", "-o", tmp_path / "out", "--ids")
     names = [r.get("Name") for r in info(tmp_path / "out" / "a.jpg.xmp")["RegionInfo"]["RegionList"]]
-    assert sorted(names, key=str) == [None, "person 0000"]
+    assert sorted(names, key=str) == [None, "person 0001"]
 
 
 def test_names_of_other_programs_become_decisions(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def names(folder: Path) -> list[str]:
 def test_folders_take_the_copy_that_is_there_and_count_the_rest(store: Store, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "disk")
     out, err = run("export", store.url, "--format", "folders", "-o", tmp_path / "out")
-    assert names(tmp_path / "out") == [f"person 000{i}/{n}.jpg" for i in (0, 1) for n in "ac"] and "4 photos in folders" in out
+    assert names(tmp_path / "out") == [f"person 000{i + 1}/{n}.jpg" for i in (0, 1) for n in "ac"] and "4 photos in folders" in out
     assert err.count("\n") <= 2 and "1 photo that is gone" in err
 
 
@@ -56,13 +56,13 @@ def test_what_an_earlier_export_wrote_of_a_gone_photo_stays_until_it_is_dropped(
     (tmp_path / "disk/b.jpg.xmp").write_bytes(b"<x/>")
     run("export", store.url, "--format", "folders", "-o", tmp_path / "out")
     before = names(tmp_path / "out")
-    assert "person 0000/b.jpg.xmp" in before and len(before) == 8
+    assert "person 0001/b.jpg.xmp" in before and len(before) == 8
     shutil.move(tmp_path / "disk", tmp_path / "away")
     run("export", store.url, "--format", "folders", "-o", tmp_path / "out")
     assert names(tmp_path / "out") == before
     run("prune", store.url, "--yes")
     run("export", store.url, "--format", "folders", "-o", tmp_path / "out")
-    assert names(tmp_path / "out") == [f"person 000{i}/{n}.jpg" for i in (0, 1) for n in "ac"]
+    assert names(tmp_path / "out") == [f"person 000{i + 1}/{n}.jpg" for i in (0, 1) for n in "ac"]
 
 
 def test_beside_makes_no_folder_anew(store: Store, tmp_path: Path) -> None:
@@ -95,9 +95,9 @@ def test_tables_mark_what_is_gone(store: Store, tmp_path: Path) -> None:
 
 def test_show_lists_what_is_there(store: Store, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "disk")
-    out, err = run("show", store.url, "0")
+    out, err = run("show", store.url, "1")
     assert out.split() == [str(tmp_path / "home/a.jpg"), str(tmp_path / "home/c.jpg")] and "1 photo more that is gone" in err
-    said = json.loads(run("show", store.url, "0", "--json", "--copy-to", tmp_path / "out")[0])
+    said = json.loads(run("show", store.url, "1", "--json", "--copy-to", tmp_path / "out")[0])
     assert said["gone"] == [str(tmp_path / "disk/b.jpg")] and [p["uris"] for p in said["photos"]] == [[p] for p in out.split()]
     assert names(tmp_path / "out") == ["a.jpg", "c.jpg"]
 
@@ -109,7 +109,7 @@ def test_dropped_photos_count_nowhere(store: Store, tmp_path: Path) -> None:
     assert [p.faces for p in read_recognition(store).people] == [2, 2]
     opened = open_store(store.url)
     assert opened.people["faces"].to_pylist() == [2, 2] and opened.faces.num_rows == 4 and opened.photos.num_rows == 3
-    said = json.loads(run("show", store.url, "0", "--json")[0])
+    said = json.loads(run("show", store.url, "1", "--json")[0])
     assert len(said["photos"]) == 2 and said["gone"] == []
     out, _ = run("report", store.url)
     assert "4 faces of 2 photos" in out
@@ -135,7 +135,7 @@ def test_a_file_that_another_program_wrote_to_is_the_photo_by_its_own_bytes(stor
     columns = {name: [value] for name, value in row.items()} | {"phash": np.zeros(1, np.uint64)}
     store.write("photos", "00001", table_of(PHOTOS, columns), {"table": "photos"})
     run("export", store.url, "--format", "folders", "-o", tmp_path / "out")
-    assert (tmp_path / "out/person 0000/c.jpg").read_bytes() == edited.read_bytes()
+    assert (tmp_path / "out/person 0001/c.jpg").read_bytes() == edited.read_bytes()
     run("export", store.url, "--format", "coco", "-o", tmp_path / "coco")
     images = json.loads((tmp_path / "coco/instances_faces.json").read_text())["images"]
     assert content_id(edited.read_bytes()) in {i["sha256"] for i in images}
@@ -146,7 +146,7 @@ def test_what_belongs_to_a_photo_is_copied_with_it(link: bool, store: Store, tmp
     home = tmp_path / "home"
     for name in ("c.jpg.xmp", "c.mov", "c.jpg.supplemental-metadata.json", "other.mov"):
         (home / name).write_bytes(name.encode())
-    run("show", store.url, "0", "--link-to" if link else "--copy-to", tmp_path / "out")
+    run("show", store.url, "1", "--link-to" if link else "--copy-to", tmp_path / "out")
     assert names(tmp_path / "out") == ["a.jpg", "b.jpg", "c.jpg", "c.jpg.supplemental-metadata.json", "c.jpg.xmp", "c.mov"]
     assert (tmp_path / "out/c.mov").is_symlink() is link and (tmp_path / "out/c.mov").read_bytes() == b"c.mov"
 
@@ -159,7 +159,7 @@ def test_names_that_clash_in_an_export_are_numbered_alike(tmp_path: Path) -> Non
         (tmp_path / folder / "s.jpg.xmp").write_bytes(folder.encode())
         (tmp_path / folder / "s.mov").write_bytes(b"film of " + folder.encode())
     store = make_store(tmp_path / "store", rows)
-    run("show", store.url, "0", "--copy-to", tmp_path / "out")
+    run("show", store.url, "1", "--copy-to", tmp_path / "out")
     second = f"s-{rows[1][0][:12]}"
     assert names(tmp_path / "out") == sorted(["s.jpg", "s.jpg.xmp", "s.mov", f"{second}.jpg", f"{second}.jpg.xmp", f"{second}.mov"])
     assert (tmp_path / f"out/{second}.jpg.xmp").read_bytes() == b"y" and (tmp_path / "out/s.mov").read_bytes() == b"film of x"

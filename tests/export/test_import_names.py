@@ -228,7 +228,7 @@ def test_sidecars_in_any_encoding_are_read_and_merged(tmp_path: Path, encoding: 
     after = sidecar.read_bytes()
     assert encoding_of(after) == "utf-8" and b"UTF-16" not in after
     names = json.loads(exiftool("-j", "-struct", "-XMP-mwg-rs:all", sidecar))[0]["RegionInfo"]["RegionList"]
-    assert [n["Name"] for n in names] == ["\u017dofie", "person 0001"]
+    assert [n["Name"] for n in names] == ["\u017dofie", "person 0002"]
 
 
 FOREIGN = """<rdf:Description rdf:about="" xmlns:R="http://www.metadataworkinggroup.com/schemas/regions/"

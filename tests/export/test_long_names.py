@@ -54,14 +54,14 @@ def test_links_and_copies(long: Store, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["export", long.url, "--format", "folders", "--link", "-o", str(tmp_path / "out")])
     assert done.exit_code == 0
     assert len([p for p in (tmp_path / "out").glob("*/*.jp*g") if p.is_symlink() and p.exists()]) == 2 * len(NAMES)
-    done = CliRunner().invoke(main, ["show", long.url, "0", "--copy-to", str(tmp_path / "copies")])
+    done = CliRunner().invoke(main, ["show", long.url, "1", "--copy-to", str(tmp_path / "copies")])
     assert done.exit_code == 0 and len(list((tmp_path / "copies").glob("*.jp*g"))) == len(NAMES)
 
 
 def test_a_path_that_no_system_takes_is_one_line(long: Store, tmp_path: Path) -> None:
     for arguments in (["export", long.url, "--format", "csv", "-o", str(tmp_path / ("x" * 300))], ["import-names", long.url, "y" * 300],
                       ["embed", "z" * 5000, "-o", long.url], ["export", long.url, "--format", "xmp", "-o", str(tmp_path / ("x" * 300))],
-                      ["show", long.url, "0", "--copy-to", "x" * 300], ["report", long.url, "-o", "x" * 300],
+                      ["show", long.url, "1", "--copy-to", "x" * 300], ["report", long.url, "-o", "x" * 300],
                       ["curate", long.url, "-o", "x" * 300]):  # fmt: skip
         done = CliRunner().invoke(main, arguments)
         assert isinstance(done.exception, SystemExit) or done.exception is None, arguments[0]

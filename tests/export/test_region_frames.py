@@ -109,7 +109,7 @@ def test_regions_are_read_and_written_at_the_right_place(photos: tuple[Store, li
         assert size == picture.size
         number = immich_orientation(pictures[path.name])
         for region in found["RegionList"]:
-            i = ["person 0000", "person 0001"].index(region["Name"])
+            i = ["person 0001", "person 0002"].index(region["Name"])
             assert np.abs(np.subtract(immich(region, 1, size), box_of(picture, COLOURS[i]))).max() < 0.5, (orientation, region)
             if number is not None:
                 judged += 1

@@ -217,7 +217,7 @@ def test_probabilities_are_those_of_a_comparison_with_everybody(
         assert abs(found.unknown - probabilities[-1]) < bound
         assert [c.probability for c in found.candidates] == pytest.approx(sorted(probabilities[:-1])[:-6:-1], abs=bound)
         for c in found.candidates:
-            j = c.person.number
+            j = c.person.identity
             mine = wide[person == j] @ query
             length = np.linalg.norm(wide[person == j].mean(axis=0))
             assert (c.cosine_to_nearest, c.cosine_to_mean) == pytest.approx((mine.max(), min(1, mine.mean() / length)), abs=1e-5)
@@ -235,11 +235,11 @@ def recognition() -> Recognition:
 
 def test_people_are_found_by_name_and_number() -> None:
     find = recognition().find
-    assert find("anna maria") == 1 and find("2") == 2 and find(" Person  0002") == 2 and find("Anna M") == 1
+    assert find("anna maria") == 1 and find("3") == 2 and find(" Person  0003") == 2 and find("identity 2") == 2 and find("Anna M") == 1
     assert find("p-00000003") == 3 and find("a") == 2
     with pytest.raises(InputError, match="2 called 'anna'"):
         find("anna")
-    for text in ("nobody", "", "7", "b"):
+    for text in ("nobody", "", "0", "person 0", "5", "identity 4", "b"):
         with pytest.raises(InputError, match="expected a person"):
             find(text)
     person, probability = recognition().people_of(pa.array(["b", "x", "a"]))

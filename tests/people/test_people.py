@@ -445,8 +445,15 @@ def test_the_report_shows_names_and_ignored_people_apart(grouped: Grouped, tmp_p
     assert ada["name"] == "Ada & Co" and ada["person_id"] == known.people.person_ids[known.find("Ada & Co")]
     assert rows[-1]["person"] == "0" and rows[-1]["ignored"] == "True"
     index = (out / "index.html").read_text(encoding="utf-8")
-    assert index.index("Ada &amp; Co") < index.index("<h2>Ignored</h2>") < index.index("<strong><bdi>Person 0</bdi>")
-    assert "Ada &amp; Co" in (out / "people" / f"person-{int(ada['person']):05d}.html").read_text(encoding="utf-8")
+    assert index.index("Ada &amp; Co") < index.index("<h2>Ignored</h2>") < index.index("<strong><bdi>Person 1</bdi>")
+    assert "Ada &amp; Co" in (out / "people" / f"person-{int(ada['number']):05d}.html").read_text(encoding="utf-8")
+    # one number everywhere: in the report, in `people`, in the API, and for the commands that take one
+    listed = {row["person_id"]: row["number"] for row in json.loads(call("people", store.url, "--json").stdout)["people"]}
+    assert listed == {row["person_id"]: int(row["number"]) for row in rows} and min(listed.values()) == 1
+    assert [facecluster.open(store.url).person(n).id for n in listed.values()] == list(listed)
+    for person, number in listed.items():
+        call("name", store.url, str(number), f"Number {number}")
+        assert read_current_people(store)[0].people.names[known.people.person_ids.index(person)] == f"Number {number}"
 
 
 @given(st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 4)), max_size=40))

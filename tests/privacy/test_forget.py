@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from full_store import NAMES, SIZES, Full, build, contents, forms, needles_of, uri, where
+from full_store import BORN, NAMES, SIZES, Full, build, contents, forms, needles_of, uri, where
 from people_store import add, call, photo_id, refused
 
 import facecluster
@@ -35,12 +35,12 @@ def full(built: Full, tmp_path: Path) -> Full:
     return replace(built, store=Store(str(tmp_path / "store")))
 
 
-def known_people(store: Store) -> dict[str, tuple[str | None, bool, frozenset[str]]]:
-    """Name, whether ignored, and faces of each person by lasting id."""
+def known_people(store: Store) -> dict[str, tuple[str | None, tuple[bool, str | None], frozenset[str]]]:
+    """Name, whether ignored and when born, and faces of each person by lasting id."""
     known = read_current_people(store)[0]
     ids, groups = np.array(known.faces.ids), known.faces.identity
     return {
-        person: (known.people.names[i], known.people.ignored[i], frozenset(ids[groups == i].tolist()))
+        person: (known.people.names[i], (known.people.ignored[i], known.births.get(i)), frozenset(ids[groups == i].tolist()))
         for i, person in enumerate(known.people.person_ids)
     }
 
@@ -53,9 +53,10 @@ def test_nothing_of_a_forgotten_person_is_found_in_any_byte(full: Full) -> None:
     root, mine, others = Path(full.store.url), faces_of(full, 0), [i for i in range(len(full.ids)) if full.truth[i]]
     before = known_people(full.store)
     ada = next(person for person, (name, _, _) in before.items() if name == NAMES[0])
-    needles = needles_of(full, mine) | {"name": forms(NAMES[0]) + forms("Countess of Lovelace"), "id": forms(ada)}
+    needles = needles_of(full, mine)
+    needles |= {"name": forms(NAMES[0]) + forms("Countess of Lovelace"), "id": forms(ada), "born": forms(BORN[0])}
     for what, some in needles.items():  # the search finds each of them while it is there
-        assert len(where(root, some)) > 2, what
+        assert len(where(root, some)) > (1 if what == "born" else 2), what
     held = where(root, needles["crop"] + needles["vector"])
     assert all(any(place in name for name in held) for place in ("index/", "report/", "dataset/", "faces/", ".tmp", "embeddings/other"))
     planned = json.loads(call("forget", full.store.url, NAMES[0], "--json").output)
@@ -97,7 +98,7 @@ def test_nothing_of_a_forgotten_photo_is_found_in_any_byte(full: Full) -> None:
     assert not (root / "dedup" / "plan.csv").exists()
 
 
-def test_names_and_ignorings_stay_when_all_faces_that_a_decision_named_are_forgotten(full: Full) -> None:
+def test_names_dates_and_ignorings_stay_when_all_faces_that_a_decision_named_are_forgotten(full: Full) -> None:
     """Dora's name was said of her four faces; two that came later are all that stays."""
     store, dora = full.store, faces_of(full, 3)
     vectors = np.asarray(full.vectors["bundled"][dora[:2]], np.float32) + np.float32(0.02)
@@ -107,8 +108,9 @@ def test_names_and_ignorings_stay_when_all_faces_that_a_decision_named_are_forgo
     person = next(p for p, (name, _, _) in before.items() if name == "Dora")
     assert before[person][2] == {full.ids[i] for i in dora} | set(more)
     call("ignore", store.url, "Dora")
+    call("born", store.url, full.ids[dora[0]], "1990-02-28")
     call("forget", store.url, *(full.ids[i] for i in dora), "--yes")
-    expected = before | {person: ("Dora", True, frozenset(more))}
+    expected = before | {person: ("Dora", (True, "1990-02-28"), frozenset(more))}
     assert known_people(store) == expected
     call("cluster", store.url, "--full")
     assert known_people(store) == expected

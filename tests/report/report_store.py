@@ -83,7 +83,7 @@ def write_identities(store: Store, rows: Sequence[tuple[str, int, float]]) -> No
 def small_store(folder: Path) -> Store:
     """A photo with one face for each difficult name; a copy, a failure, a photo whose content changed, a face stored twice.
 
-    Faces 0 to 3 are person 0, 4 and 5 are person 1, 6 has identity -1, and 7 and 8 have no row in identities.
+    Faces 0 to 3 are identity 0, 4 and 5 are identity 1, 6 has identity -1, and 7 and 8 have no row in identities.
     """
     store = Store(str(folder / "store"))
     store.create()

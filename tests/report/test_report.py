@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.errors import InputError, StoreError
+from facecluster.language import ENGLISH
+from facecluster.language.script import language_script
 from facecluster.photos.places import drop_places
 from facecluster.report import PersonToCheck, Summary, pagination, plot, report_folder, text, write_report
 from facecluster.store import Store
@@ -79,13 +81,14 @@ def test_counts(made: tuple[Store, Path, Summary], pages: dict[str, Page]) -> No
     _, out, summary = made
     counts = {"people": 2, "faces": 9, "nobody": 3, "photos": 10, "failed": 1, "copies": 0, "pages": len(pages), "gone": 9}
     assert summary == Summary(index=str(out / "index.html"), **counts)
-    assert set(pages) == {"index.html", "people/person-00000.html", "people/person-00001.html", "nobody/nobody.html", "photos/photos.html",
-                          "failed.html"}  # fmt: skip
+    assert set(pages) == {"index.html", "names.html", "people/person-00001.html", "people/person-00002.html", "nobody/nobody.html",
+                          "photos/photos.html", "failed.html"}  # fmt: skip
     assert not list(out.parent.glob(".*"))
 
 
 def test_only_our_scripts_and_no_network(pages: dict[str, Page]) -> None:
-    ours = (Path(pagination.__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
+    source = (Path(pagination.__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
+    ours = language_script(ENGLISH, source) + source
     for name, page in pages.items():
         inert = [attrs for tag, attrs in page.tags if tag == "script" and attrs.get("type") == "application/json"]
         assert len(inert) == (name == "index.html")
@@ -118,7 +121,7 @@ def test_texts_are_escaped(pages: dict[str, Page]) -> None:
     for uri in syn.NASTY:
         assert uri.replace("\n", "␊") in shown
     assert "/copy/of first.jpg" in shown
-    assert NAMES[1] in pages["index.html"].text and NAMES[1] in pages["people/person-00001.html"].text
+    assert all(NAMES[1] in pages[name].text for name in ("index.html", "names.html", "people/person-00002.html"))
     assert '<b>truncated</b> & "quoted"' in pages["failed.html"].text and "<i>bad</i>␊.jpg" in pages["failed.html"].text
     assert "was not there yet" not in pages["failed.html"].text
     search_index = next(s for s in pages["index.html"].scripts if s.startswith("["))
@@ -139,11 +142,11 @@ def test_crops_are_on_their_pages(pages: dict[str, Page]) -> None:
         urls = [v for v in pages[name].values("src") if v.startswith("data:image/")]
         return [Image.open(io.BytesIO(base64.b64decode(u.split(",")[1]))).convert("RGB").getpixel((50, 50))[0] for u in urls]  # type: ignore[index]
 
-    np.testing.assert_allclose(colours("people/person-00000.html"), [0, 20, 40, 60], atol=4)  # the surest first
-    np.testing.assert_allclose(colours("people/person-00001.html"), [80, 100], atol=4)  # not that of the second row with this face_id
+    np.testing.assert_allclose(colours("people/person-00001.html"), [20, 40, 60, 0], atol=4)  # by date; the first has none
+    np.testing.assert_allclose(colours("people/person-00002.html"), [80, 100], atol=4)  # not that of the second row with this face_id
     assert "data:image/jpeg;" in "".join(pages["nobody/nobody.html"].values("src"))
     assert len(colours("index.html")) == 2 and len(colours("photos/photos.html")) == 9
-    assert text.confidence_word(0.7) == "likely" and "likely, 70 %" in pages["people/person-00000.html"].text
+    assert text.confidence_word(0.7) == "likely" and "likely, 70 %" in pages["people/person-00001.html"].text
 
 
 def test_pages_are_accessible(pages: dict[str, Page]) -> None:
@@ -208,14 +211,14 @@ def test_many_faces_are_split_over_pages(tmp_path: Path) -> None:
         found = sorted((tmp_path / "r").glob(pattern), key=lambda p: (len(p.name), p.name))
         return [[i for i in Page(p).values("id") if re.fullmatch(start + r"\d+", i)] for p in found]
 
-    person = ids("people/person-00000*.html", "face-")
+    person = ids("people/person-00001*.html", "face-")
     assert [len(p) for p in person] == [200, 200, 50] and len({i for p in person for i in p}) == 450
     nobody = ids("nobody/*.html", "face-")
     assert len(nobody) == 3 and sum(map(len, nobody)) == 50
     assert len({i for p in ids("photos/*.html", "photo-") for i in p}) == 250
     assert len(ids("index*.html", "x")) == 2
     first = Page(tmp_path / "r" / "index.html")
-    assert [json.loads(s) for s in first.scripts if s.startswith("[")] == [[[NAMES[1], 200, 2]]] and len(first.scripts) == 2
+    assert [json.loads(s) for s in first.scripts if s.startswith("[")] == [[[NAMES[1], 201, 2]]] and len(first.scripts) == 2
     assert max(p.stat().st_size for p in (tmp_path / "r").rglob("*.html")) < 1_500_000
 
 
@@ -396,7 +399,7 @@ def test_faces_come_before_the_people_to_check_first(made: tuple[Store, Path, Su
     page = Page(Path(summary.index))
     at = page.text.index("Check these people first")
     shown = page.text[at:]
-    assert page.text.index("Person 0") < at and "#check-first" in page.values("href")
+    assert page.text.index("Person 1") < at and "#check-first" in page.values("href")
     assert shown.index("may be more than one person (about 55") < shown.index("may have more faces in other groups (about 40")
     links = [v for v in page.values("href") if v.startswith("people/")]
     assert links[-1] != links[-2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from people_store import people
+from people_store import call, people
 from review_store import divided, grouped
 from sessions import close_sessions, session_of
 
@@ -170,3 +172,18 @@ def test_a_store_without_known_people_or_vectors(tmp_path: Path) -> None:
     divided(store)
     session = session_of(store)
     assert all(q["kind"] != "known" for q in ask(session)["questions"])
+
+
+def test_the_command_asks_what_the_page_asks(tmp_path: Path) -> None:
+    store, ids, truth = known_store(tmp_path)
+    page = ask(session_of(store), all="1")
+    printed = json.loads(call("questions", store.url, "--json").stdout)
+    keys = [(q["kind"], q.get("known"), [s["face"]["id"] for s in q["sides"]]) for q in page["questions"]]
+    assert [(q["kind"], q.get("name"), [q[k] for k in ("face_a", "face_b") if k in q]) for q in printed["questions"]] == keys
+    first = printed["questions"][0]
+    assert (printed["open"], first["text"], first["faces_at_stake"]) == (page["total"], "Is this Anna?", 12)
+    said = call("questions", store.url, "--top", "1").stdout
+    command = next(part for part in said.split("'") if part.startswith("facecluster name "))
+    call(*shlex.split(command)[1:])
+    later = json.loads(call("questions", store.url, "--json").stdout)
+    assert [q["name"] for q in later["questions"] if q["kind"] == "known" and q["name"] == "Anna"] == []

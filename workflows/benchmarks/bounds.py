@@ -49,8 +49,8 @@ def people_of_faces(n: int) -> Ints:
     return rng.permutation(labels)
 
 
-def make_store(url: str, n: int) -> None:
-    """Write a store of n faces and the files of its photos beside it."""
+def make_store(url: str, n: int, people: Callable[[int], Ints] = people_of_faces) -> None:
+    """Write a store of n faces and the files of its photos beside it; `people` gives whose they are."""
     from facecluster.faces.detect import DetectConfig
     from facecluster.faces.embed import EmbedConfig
     from facecluster.models.registry import card_of
@@ -69,7 +69,7 @@ def make_store(url: str, n: int) -> None:
         if place.endswith("000.jpg"):
             Path(place).parent.mkdir(parents=True)
         os.close(os.open(place, os.O_CREAT))
-    labels = people_of_faces(int(faces_in[:photos].sum()))
+    labels = people(int(faces_in[:photos].sum()))
     centres, at = rng.normal(size=(labels.max() + 1, dim)).astype(np.float32), 0
     for start in range(0, photos, SHARD):
         part, name = slice(start, min(start + SHARD, photos)), f"{start // SHARD:05d}"
@@ -193,7 +193,7 @@ def people(store: Any, out: Path) -> None:
     from facecluster.people import read_current_people
 
     known, _, notes = read_current_people(store)
-    asked = [known.find("Person 3"), known.find(known.people.person_ids[-1])]
+    asked = [known.find("Person 4"), known.find(known.people.person_ids[-1])]
     said = [known.merge(*asked), known.ignore(asked[0]), known.link("same", [known.faces.ids[0], known.faces.ids[-1]])]
     (out / "people.json").write_text(json.dumps([notes, [repr(d) for d in said]]))
 

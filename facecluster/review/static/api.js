@@ -1,5 +1,7 @@
 // Requests to the server.
 
+import { t } from "./text.js";
+
 const token = document.querySelector("meta[name=token]").content;
 
 async function parse(response) {
@@ -7,7 +9,7 @@ async function parse(response) {
   try {
     found = await response.json();
   } catch {
-    throw new Error(`expected an answer, found status ${response.status}: load the page again`);
+    throw new Error(t("expected an answer, found status %(status)s: load the page again", { status: response.status }));
   }
   if (!response.ok) throw new Error(found.error);
   return found;
@@ -17,7 +19,7 @@ async function request(path, options) {
   try {
     return await fetch(path, options);
   } catch {
-    throw new Error("'facecluster review' has ended. Start it again and open the new address. All your decisions are saved.");
+    throw new Error(t("'facecluster review' has ended. Start it again and open the new address. All your decisions are saved."));
   }
 }
 

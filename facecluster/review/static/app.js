@@ -2,20 +2,22 @@
 
 import { get, post } from "./api.js";
 import { describe, draw as drawHistory } from "./history.js";
-import { app, count, el, place, selectAll } from "./parts.js";
-import { draw as drawPeople } from "./people.js";
+import { app, counted, el, place, selectAll, tickOne } from "./parts.js";
+import { draw as drawPeople, key as peopleKey } from "./people.js";
 import { draw as drawPhoto, key as photoKey, leave as leavePhoto } from "./photo.js";
 import { draw as drawPerson, drawNobody, drawUnclear } from "./person.js";
 import { draw as drawQuestions, key as answerKey, leave } from "./questions.js";
 import { draw as drawRegroup, key as regroupKey, showProgress } from "./regroup.js";
 import { draw as drawSuggestions, key as suggestionKey, leave as leaveSuggestions } from "./suggestions.js";
+import { number, t, tn } from "./text.js";
+import { drawAlbum } from "./time.js";
 import { update } from "./update.js";
 
 const CHECK_INTERVAL = 2500; // ms between two checks for changes
 const main = document.getElementById("main");
 const undo = document.getElementById("undo");
-const pages = { people: drawPeople, person: drawPerson, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory, regroup: drawRegroup };
-const keys = { questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey, regroup: regroupKey }; // of pages: gives whether a key means something there
+const pages = { people: drawPeople, person: drawPerson, album: drawAlbum, questions: drawQuestions, suggestions: drawSuggestions, photo: drawPhoto, nobody: drawNobody, unclear: drawUnclear, history: drawHistory, regroup: drawRegroup };
+const keys = { people: peopleKey, questions: answerKey, suggestions: suggestionKey, person: suggestionKey, photo: photoKey, regroup: regroupKey }; // of pages: gives whether a key means something there
 let turn = 0; // number of the newest request to draw: a late answer must not overwrite a newer page
 let drawn = ""; // version that is shown
 
@@ -77,14 +79,14 @@ app.act = (action, message) => {
 function drawHeader(state) {
   app.state = state;
   document.getElementById("counts").textContent = [
-    count(state.people, "person", "people"), `${state.named.toLocaleString("en")} named`, count(state.faces, "face"), `${state.nobody.toLocaleString("en")} unknown`,
-    ...(state.unclear ? [`${state.unclear.toLocaleString("en")} too unclear to tell`] : []),
-    ...(state.since > 0 ? [`${count(state.since, "decision")} since run ${state.run}`] : []),
+    counted.people(state.people), tn("%(n)s named", "%(n)s named", state.named), counted.faces(state.faces), tn("%(n)s unknown", "%(n)s unknown", state.nobody),
+    ...(state.unclear ? [tn("%(n)s too unclear to tell", "%(n)s too unclear to tell", state.unclear)] : []),
+    ...(state.since > 0 ? [tn("%(n)s decision since run %(run)s", "%(n)s decisions since run %(run)s", state.since, { run: number(state.run) })] : []),
   ].join(" · ");
   showProgress(state.regroup);
   document.getElementById("unclear").hidden = !state.unclear;
   undo.disabled = !state.undo;
-  undo.setAttribute("aria-label", state.undo ? `Undo: ${describe(state.undo)}` : "Nothing to undo");
+  undo.setAttribute("aria-label", state.undo ? t("Undo: %(what)s", { what: describe(state.undo) }) : t("Nothing to undo"));
 }
 
 app.refresh = async () => {
@@ -95,7 +97,7 @@ app.refresh = async () => {
   if (keys[page] !== suggestionKey) leaveSuggestions();
   if (page !== "photo") leavePhoto();
   for (const link of document.querySelectorAll("nav [data-page]")) {
-    if (link.dataset.page === (page === "person" ? "people" : page)) link.setAttribute("aria-current", "page");
+    if (link.dataset.page === (page === "person" || page === "album" ? "people" : page)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   try {
@@ -106,12 +108,12 @@ app.refresh = async () => {
     if (!parts || !current()) return;
     drawn = state.version;
     redraw(parts.filter(Boolean));
-    document.title = `${main.querySelector("h1").textContent} – facecluster review`;
+    document.title = t("%(page)s – facecluster review", { page: main.querySelector("h1").textContent });
     main.dataset.version = state.version;
   } catch (error) {
     if (!current()) return;
     app.fail(error);
-    if (page === "person") redraw([el("h1", {}, "This person does not exist any more"), el("a", { href: "#/people" }, "Show all people")]);
+    if (page === "person" || page === "album") redraw([el("h1", {}, t("This person does not exist any more")), el("a", { href: "#/people" }, t("Show all people"))]);
   }
 };
 
@@ -151,20 +153,21 @@ async function checkForChanges() {
 
 undo.addEventListener("click", () => {
   const last = app.state.undo;
-  if (last) app.act({ act: "undo", of: last.batch || last.id }, `Undone: ${describe(last)}`);
+  if (last) app.act({ act: "undo", of: last.batch || last.id }, t("Undone: %(what)s", { what: describe(last) }));
 });
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
 document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "a" && !typing(event.target) && selectAll()) event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing(event.target)) return;
   const letter = event.key.toLowerCase();
   if (letter === " " && /^(BUTTON|INPUT)$/.test(event.target.tagName)) return; // it presses that
   if (letter === "u" && !undo.disabled) undo.click();
   else if (letter === "/" && document.getElementById("search")) document.getElementById("search").focus();
-  else if (!keys[route()[0]]?.(letter) && !(letter === " " && openPhoto())) return;
+  else if (!keys[route()[0]]?.(letter) && !(letter === "x" && tickOne()) && !(letter === " " && openPhoto())) return;
   event.preventDefault();
 });
 window.addEventListener("hashchange", () => {

@@ -1,6 +1,7 @@
 // A box for a face that the detector missed, drawn on the whole photo with the mouse, a finger, or the arrow keys.
 
 import { app, el, place, tray } from "./parts.js";
+import { t } from "./text.js";
 
 const LEAST = 0.01; // shares of the picture, of a side of a box
 const START = 0.2; // share of the picture's shorter side, of a box that the keyboard begins with
@@ -15,7 +16,7 @@ const within = (value, low, high) => Math.min(Math.max(value, low), high);
 /** The box as an element; null if nothing is drawn. */
 export function drawing() {
   if (!box) return null;
-  const label = "Box of the face. Arrow keys move it, with Shift they change its size, Enter takes it, Escape takes it away.";
+  const label = t("Box of the face. Arrow keys move it, with Shift they change its size, Enter takes it, Escape takes it away.");
   return el("div", { id: "drawn", tabindex: 0, role: "application", "aria-label": label, "data-box": box.join(" "), onkeydown: press });
 }
 
@@ -29,9 +30,9 @@ function show(found) {
 
 function offer() {
   tray(
-    el("p", {}, "Put the box around the face: drag on the photo, or move it with the arrow keys and change its size with Shift and the arrow keys."),
-    el("button", { type: "button", key: "take", onclick: take }, "This is a face", el("kbd", {}, "Enter")),
-    el("button", { type: "button", key: "leave", onclick: () => { stopDrawing(); app.refresh(); } }, "Cancel", el("kbd", {}, "Esc")),
+    el("p", {}, t("Put the box around the face: drag on the photo, or move it with the arrow keys and change its size with Shift and the arrow keys.")),
+    el("button", { type: "button", key: "take", onclick: take }, t("This is a face"), el("kbd", {}, t("Enter"))),
+    el("button", { type: "button", key: "leave", onclick: () => { stopDrawing(); app.refresh(); } }, t("Cancel"), el("kbd", {}, t("Esc"))),
   );
 }
 
@@ -60,8 +61,8 @@ export function stopDrawing() {
 
 async function take() {
   if (!box) return;
-  app.say("Looking at the face…");
-  const answer = await app.act({ act: "draw", photo: photo.id, box }, "A face was added");
+  app.say(t("Looking at the face…"));
+  const answer = await app.act({ act: "draw", photo: photo.id, box }, t("A face was added"));
   if (!answer) return;
   stopDrawing();
   done(answer.made[0].face);

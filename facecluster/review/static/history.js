@@ -1,24 +1,27 @@
 // The active decisions, newest first; each can be undone.
 
 import { get } from "./api.js";
-import { app, count, crop, el, pager, tray } from "./parts.js";
+import { app, counted, crop, el, pager, tray } from "./parts.js";
+import { day, moment, t, tn } from "./text.js";
 
 const LIMIT = 60;
 const WORDS = {
-  draw: "Drew a face", "not-a-face": "Not a face", "too-unclear": "Too unclear", "ignore-face": "Ignored a face", merge: "Merged", split: "Split off", same: "Confirmed as one person", "not-same": "Confirmed as different people", ignore: "Ignored",
+  draw: t("Drew a face"), "not-a-face": t("Not a face"), "too-unclear": t("Too unclear"), "ignore-face": t("Ignored a face"), merge: t("Merged"), split: t("Split off"), same: t("Confirmed as one person"), "not-same": t("Confirmed as different people"), ignore: t("Ignored"),
 };
 
-export const describe = (d) => (d.act === "name" ? (d.name ? `Named ${d.name}` : "Name removed") : d.act === "not-named" ? `Not ${d.name}` : WORDS[d.act] || d.act);
+const born = (d) => (d.date ? t("Born %(day)s", { day: day(d.date) }) : t("Date of birth removed"));
+
+export const describe = (d) => (d.act === "born" ? born(d) : d.act === "name" ? (d.name ? t("Named %(name)s", { name: d.name }) : t("Name removed")) : d.act === "not-named" ? t("Not %(name)s", { name: d.name }) : WORDS[d.act] || d.act);
 
 function line(d) {
-  const undo = () => app.act({ act: "undo", of: d.id }, `Undone: ${describe(d)}`);
+  const undo = () => app.act({ act: "undo", of: d.id }, t("Undone: %(what)s", { what: describe(d) }));
   const time = new Date(d.at);
   return el(
     "li", { "data-id": d.id },
     d.face ? crop(d.face, 48) : null, d.other ? crop(d.other, 48) : null,
-    el("span", { class: "grow" }, el("strong", {}, describe(d)), el("span", { class: "dim" }, ` ${count(d.faces, "face")}${d.who && d.act !== "name" ? ` of ${d.who}` : ""}`)),
-    el("time", { class: "dim", datetime: d.at }, Number.isNaN(time.getTime()) ? d.at : time.toLocaleString()),
-    el("button", { type: "button", class: "small", key: `undo-${d.id}`, "aria-label": `Undo: ${describe(d)}`, onclick: undo }, "Undo"),
+    el("span", { class: "grow" }, el("strong", {}, describe(d)), el("span", { class: "dim" }, ` ${d.who && d.act !== "name" ? t("%(faces)s of %(name)s", { faces: counted.faces(d.faces), name: d.who }) : counted.faces(d.faces)}`)),
+    el("time", { class: "dim", datetime: d.at }, Number.isNaN(time.getTime()) ? d.at : moment(time)),
+    el("button", { type: "button", class: "small", key: `undo-${d.id}`, "aria-label": t("Undo: %(what)s", { what: describe(d) }), onclick: undo }, t("Undo")),
   );
 }
 
@@ -27,9 +30,9 @@ export async function draw(query, current) {
   if (!current()) return;
   tray();
   return [
-    el("h1", {}, "History"),
-    el("p", { class: "dim" }, `${count(found.total, "decision")}. All are saved in the store, and 'facecluster cluster' uses them for its next grouping.`),
-    el("ol", { class: "history", "aria-label": "Decisions, newest first" }, ...found.decisions.map(line)),
+    el("h1", {}, t("History")),
+    el("p", { class: "dim" }, tn("%(n)s decision. All are saved in the store, and 'facecluster cluster' uses them for its next grouping.", "%(n)s decisions. All are saved in the store, and 'facecluster cluster' uses them for its next grouping.", found.total)),
+    el("ol", { class: "history", "aria-label": t("Decisions, newest first") }, ...found.decisions.map(line)),
     pager(query, found.total, LIMIT, (next) => app.go("history", next)),
   ];
 }

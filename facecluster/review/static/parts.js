@@ -1,6 +1,7 @@
 // Elements that several pages use. All text is inserted as text, never as HTML, because names and paths may contain anything.
 
 import { get } from "./api.js";
+import { number, t, tn, tp } from "./text.js";
 import { update } from "./update.js";
 
 export const app = { refresh: () => {}, act: async () => {}, go: () => {}, state: {} };
@@ -19,10 +20,14 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
-export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
-export const percent = (share) => `${share >= 1 ? 100 : Math.min(99.9, Math.round(share * 1000) / 10)} %`;
-export const likely = (p) => (p >= 0.95 ? "almost surely" : p >= 0.8 ? "very probably" : p >= 0.5 ? "probably" : "perhaps");
-export const label = (person) => person.name || `Unnamed ${person.id}`;
+/** Texts with a number that several pages use. */
+export const counted = {
+  faces: (n) => tn("%(n)s face", "%(n)s faces", n),
+  people: (n) => tn("%(n)s person", "%(n)s people", n),
+  photos: (n) => tn("%(n)s photo", "%(n)s photos", n),
+};
+export const likely = (p) => (p >= 0.95 ? t("almost surely") : p >= 0.8 ? t("very probably") : p >= 0.5 ? t("probably") : t("perhaps"));
+export const label = (person) => person.name || t("Unnamed %(id)s", { id: person.id });
 
 export function crop(face, size = 112) {
   return el("img", {
@@ -37,10 +42,10 @@ export function nameField(person, key, named = () => {}) {
     const name = target.value.trim();
     if (app.updating || name === target.dataset.saved) return; // a field that leaves the page says nothing
     target.dataset.saved = name;
-    app.act({ act: "name", person: person.id, name }, name ? `Named ${name}` : "Name removed").then((done) => done && name && named(person.id, name));
+    app.act({ act: "name", person: person.id, name }, name ? t("Named %(name)s", { name }) : t("Name removed")).then((done) => done && name && named(person.id, name));
   };
   return el("input", {
-    type: "text", value: person.name, placeholder: "Name", "aria-label": `Name of ${label(person)}`, autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,
+    type: "text", value: person.name, placeholder: t("Name"), "aria-label": t("Name of %(person)s", { person: label(person) }), autocomplete: "off", maxlength: 200, list: "known", key, "data-saved": person.name,
     onchange: save,
     onkeydown: (event) => {
       if (event.key === "Enter") {
@@ -83,8 +88,30 @@ export function tick(ids, id, checked, name, set) {
   return el("input", { type: "checkbox", checked, "aria-label": name, key: `tick-${id}`, onclick: click });
 }
 
+/** Tick or untick the item that has the focus, or that the mouse is on; returns whether there is one. */
+export function tickOne() {
+  const item = document.activeElement.closest("#main [data-id]") || document.querySelector("#main li[data-id]:hover");
+  const box = item?.querySelector('[data-key^="tick-"]');
+  box?.click();
+  return Boolean(box);
+}
+
+/** A question in front of the page: faces, a text, and answers [value, text]. Gives the value of the one that was chosen; null for none (Escape). */
+export function ask(title, text, faces, answers) {
+  return new Promise((done) => {
+    const button = ([value, words]) => el("button", { type: "button", key: `answer-${value ?? "none"}`, onclick: () => { chosen = value; dialog.close(); } }, words);
+    let chosen = null;
+    const dialog = el(
+      "dialog", { "aria-labelledby": "asked", onclose: () => { dialog.remove(); done(chosen); } },
+      el("h2", { id: "asked" }, title), el("div", { class: "row" }, ...faces.map((face) => crop(face))), el("p", {}, text), el("div", { class: "answers" }, ...answers.map(button)),
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 /** A button to select all of a list that is on the page. */
-export const allButton = () => el("button", { type: "button", class: "small", key: "select-all", "aria-keyshortcuts": "Control+A", onclick: selectAll }, "Select all on this page");
+export const allButton = () => el("button", { type: "button", class: "small", key: "select-all", "aria-keyshortcuts": "Control+A", onclick: selectAll }, t("Select all on this page"));
 
 /** Tick all that is on the page; returns whether there is anything to tick. */
 export function selectAll() {
@@ -114,10 +141,10 @@ export function pager(query, total, limit, to) {
   const step = (text, target, key) =>
     el("button", { type: "button", key, disabled: target < 0 || target >= pages || target === page, onclick: () => to({ ...query, offset: target * limit }) }, text);
   return el(
-    "nav", { class: "pager", "aria-label": "Pages of the list" },
-    step("First", 0, "page-first"), step("Previous", page - 1, "page-previous"),
-    el("span", { "aria-current": "page" }, `Page ${page + 1} of ${pages}`),
-    step("Next", page + 1, "page-next"), step("Last", pages - 1, "page-last"),
+    "nav", { class: "pager", "aria-label": t("Pages of the list") },
+    step(tp("page", "First"), 0, "page-first"), step(tp("page", "Previous"), page - 1, "page-previous"),
+    el("span", { "aria-current": "page" }, t("Page %(page)s of %(pages)s", { page: number(page + 1), pages: number(pages) })),
+    step(tp("page", "Next"), page + 1, "page-next"), step(tp("page", "Last"), pages - 1, "page-last"),
   );
 }
 
@@ -139,8 +166,8 @@ export function tray(...children) {
 
 /** Buttons to set faces aside. */
 export function aside(faces, done = () => {}) {
-  const button = (act, text) => el("button", { type: "button", key: act, onclick: async () => (await app.act({ act, faces: faces() }, `${count(faces().length, "face")}: ${text.toLowerCase()}`)) && done() }, text);
-  return [button("not-a-face", "Not a face"), button("too-unclear", "Too unclear"), button("ignore-face", "Ignore")];
+  const button = (act, text, said) => el("button", { type: "button", class: "small", key: act, onclick: async () => (await app.act({ act, faces: faces() }, `${counted.faces(faces().length)}: ${said}`)) && done() }, text);
+  return [button("not-a-face", t("Not a face"), t("not a face")), button("too-unclear", t("Too unclear"), t("too unclear")), button("ignore-face", t("Ignore"), t("ignored"))];
 }
 
 /** A field to say whose faces these are: somebody in the list, or a new name. `person`: whom the name is given to, if it is all of them. */
@@ -149,26 +176,26 @@ export function giveName(faces, name = "", person = "", done = () => {}) {
     const wanted = field.value.trim();
     if (!wanted || wanted === name) return field.focus();
     const action = person ? { act: "name", person, name: wanted } : { act: "give", name: wanted, faces: faces() };
-    if (await app.act(action, `Named ${wanted}`)) done();
+    if (await app.act(action, t("Named %(name)s", { name: wanted }))) done();
   };
   const input = el("input", {
-    type: "text", value: name, placeholder: "Name", "aria-label": "Whose face is this?", list: "known", autocomplete: "off", maxlength: 200, key: `whose-${faces()[0]}`, "data-saved": name,
+    type: "text", value: name, placeholder: t("Name"), "aria-label": t("Whose face is this?"), list: "known", autocomplete: "off", maxlength: 200, key: `whose-${faces()[0]}`, "data-saved": name,
     oninput: suggest, onkeydown: (event) => { if (event.key === "Enter") give(event.target); }, // a listener that gives false would undo the key
   });
-  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give-name-to", onclick: ({ target }) => give(target.previousElementSibling) }, "Name"));
+  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give-name-to", onclick: ({ target }) => give(target.previousElementSibling) }, tp("button", "Name")));
 }
 
 /** A field and a button to move faces to a person. */
 export function moveTo(faces, done) {
   const input = el("input", {
-    type: "text", placeholder: "Name of a person", "aria-label": "Name of the person whom these faces show", list: "known", autocomplete: "off", key: "give-name",
+    type: "text", placeholder: t("Name of a person"), "aria-label": t("Name of the person whom these faces show"), list: "known", autocomplete: "off", key: "give-name",
     oninput: suggest, onkeydown: (event) => { if (event.key === "Enter") move(event.target); },
   });
   const move = async (field) => {
     const wanted = field.value.trim().toLocaleLowerCase();
     if (!wanted) return field.focus();
     const to = /^p-[0-9a-f]{8}$/.test(wanted) ? { person: wanted } : { name: field.value.trim() };
-    if (await app.act({ act: "give", ...to, faces: faces() }, `Moved to ${field.value.trim()}`)) done();
+    if (await app.act({ act: "give", ...to, faces: faces() }, t("Moved to %(name)s", { name: field.value.trim() }))) done();
   };
-  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: ({ target }) => move(target.previousElementSibling) }, "Move to this person or new name"));
+  return el("span", { class: "give" }, input, el("button", { type: "button", key: "give", onclick: ({ target }) => move(target.previousElementSibling) }, t("Move to this person or new name")));
 }

@@ -1,28 +1,31 @@
 // The whole photo with its faces: names, "not a face", "too unclear", "ignore", a box for a face that was missed; the photos before and after
-// it. Keys: ← → and space, D to draw.
+// it. Keys: ← → and space, D to draw, L for where the model looks.
 
 import { get } from "./api.js";
 import { drawing, sketch, startDrawing, stopDrawing } from "./drawing.js";
-import { app, aside, count, el, giveName, tray } from "./parts.js";
+import { lookOf } from "./looks.js";
+import { app, aside, el, giveName, tray } from "./parts.js";
+import { moment, number, t, tn, tp } from "./text.js";
 
 let shown = null; // the answer of the server
 let chosen = ""; // the face that the bar is about
 let every = false; // whether photos without a face are among those before and after
 
-const WORDS = { "not-a-face": "not a face", "too-unclear": "too unclear", "ignore-face": "ignored" };
+const WORDS = { "not-a-face": t("not a face"), "too-unclear": t("too unclear"), "ignore-face": t("ignored") };
 
-const called = (face) => face.name || WORDS[face.aside] || (face.person ? `Unnamed ${face.person}` : "unknown");
+const called = (face) => face.name || WORDS[face.aside] || (face.person ? t("Unnamed %(id)s", { id: face.person }) : tp("face", "unknown"));
 
 function offer() {
   const face = shown.faces.find((f) => f.id === chosen);
   if (!face) return tray();
-  const ignored = () => app.act({ act: "ignore", people: [face.person] }, "Ignored");
+  const ignored = () => app.act({ act: "ignore", people: [face.person] }, t("Ignored"));
   tray(
     el("p", {}, called(face)),
     giveName(() => [face.id], face.name, face.person && !face.name ? face.person : ""),
     ...aside(() => [face.id]),
-    face.person && !face.ignored ? el("button", { type: "button", key: "ignore-person", onclick: ignored }, "I don't want to hear of this person") : null,
-    face.person ? el("a", { href: `#/person/${face.person}` }, "All photos of this person") : null,
+    face.person && !face.ignored ? el("button", { type: "button", key: "ignore-person", onclick: ignored }, t("I don't want to hear of this person")) : null,
+    ...lookOf(face.id, offer),
+    face.person ? el("a", { href: `#/person/${face.person}` }, t("All photos of this person")) : null,
   );
 }
 
@@ -33,7 +36,7 @@ function mark(face) {
     offer();
   };
   return el(
-    "button", { type: "button", class: `mark${face.aside || face.ignored ? " away" : ""}`, "data-id": face.id, "data-box": face.box.join(" "), "aria-pressed": `${face.id === chosen}`, "aria-label": `Face: ${called(face)}`, onclick: choose, onfocus: choose },
+    "button", { type: "button", class: `mark${face.aside || face.ignored ? " away" : ""}`, "data-id": face.id, "data-box": face.box.join(" "), "aria-pressed": `${face.id === chosen}`, "aria-label": t("Face: %(name)s", { name: called(face) }), onclick: choose, onfocus: choose },
     el("span", {}, called(face)),
   );
 }
@@ -50,6 +53,7 @@ const draws = () => startDrawing(shown, (face) => {
 export function key(letter) {
   if (!shown) return false;
   if (letter === "d" && canDraw()) draws();
+  else if (letter === "l" && chosen) document.querySelector("#tray .look")?.click();
   else if (letter === "escape" && drawing()) stopDrawing();
   else if (letter === " " || letter === "escape") history.back();
   else if (letter === "arrowleft" && shown.previous) app.go(address(shown.previous));
@@ -75,20 +79,20 @@ export async function draw(query, current) {
     document.getElementById("missing").hidden = false;
   };
   return [
-    el("h1", {}, found.taken ? new Date(found.taken).toLocaleString([], { dateStyle: "long", timeStyle: "short" }) : "A photo without a date"),
-    el("p", { class: "dim path" }, found.uris[0] + (found.uris.length > 1 ? ` and ${count(found.uris.length - 1, "copy", "copies")}` : "")),
-    el("nav", { class: "pager", "aria-label": "Photos" }, link(found.previous, "← Previous", "previous"), el("span", {}, `Photo ${found.at} of ${found.of}`), link(found.next, "Next →", "next")),
-    el("p", { class: "note", id: "missing", hidden: !found.gone }, `${found.video ? "Frames of videos are not shown here" : "The photo can't be shown: there is no file that can be read"}: ${found.uris[0]}. Its faces are kept in the store.`),
+    el("h1", {}, found.taken ? moment(new Date(found.taken), { dateStyle: "long", timeStyle: "short" }) : t("A photo without a date")),
+    el("p", { class: "dim path" }, found.uris.length > 1 ? tn("%(path)s and %(n)s copy", "%(path)s and %(n)s copies", found.uris.length - 1, { path: found.uris[0] }) : found.uris[0]),
+    el("nav", { class: "pager", "aria-label": t("Photos") }, link(found.previous, t("← Previous"), "previous"), el("span", {}, t("Photo %(at)s of %(of)s", { at: number(found.at), of: number(found.of) })), link(found.next, t("Next →"), "next")),
+    el("p", { class: "note", id: "missing", hidden: !found.gone }, found.video ? t("Frames of videos are not shown here: %(path)s. Its faces are kept in the store.", { path: found.uris[0] }) : t("The photo can't be shown: there is no file that can be read: %(path)s. Its faces are kept in the store.", { path: found.uris[0] })),
     el(
       "div", { class: `whole${drawing() ? " drawing" : ""}`, id: `whole-${found.id}`, onpointerdown: (event) => canDraw() && sketch(event, draws) },
-      el("img", { src: `/photo/${encodeURIComponent(found.id)}`, draggable: "false", alt: `Photo with ${count(found.faces.length, "face")}`, width: found.width || 400, height: found.height || 300, onerror: missing }),
+      el("img", { src: `/photo/${encodeURIComponent(found.id)}`, draggable: "false", alt: tn("Photo with %(n)s face", "Photo with %(n)s faces", found.faces.length), width: found.width || 400, height: found.height || 300, onerror: missing }),
       ...found.faces.filter((face) => face.box.length).map(mark), drawing(),
     ),
-    el("p", { class: "dim" }, `${count(found.faces.length, "face")}. Choose one to name it, or to say that it is none.`),
+    el("p", { class: "dim" }, tn("%(n)s face. Choose one to name it, or to say that it is none.", "%(n)s faces. Choose one to name it, or to say that it is none.", found.faces.length)),
     el(
       "div", { class: "row" },
-      el("button", { type: "button", key: "draw", "aria-keyshortcuts": "D", disabled: found.video || found.gone, onclick: draws }, "Draw a missed face", el("kbd", {}, "D")),
-      el("label", { class: "row" }, el("input", { type: "checkbox", key: "every", checked: every, onchange: ({ target }) => app.go(`photo/${found.id}`, { every: target.checked ? 1 : "" }) }), "Also photos without a face"),
+      el("button", { type: "button", key: "draw", "aria-keyshortcuts": "D", disabled: found.video || found.gone, onclick: draws }, t("Draw a missed face"), el("kbd", {}, "D")),
+      el("label", { class: "row" }, el("input", { type: "checkbox", key: "every", checked: every, onchange: ({ target }) => app.go(`photo/${found.id}`, { every: target.checked ? 1 : "" }) }), t("Also photos without a face")),
     ),
   ];
 }

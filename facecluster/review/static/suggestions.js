@@ -1,7 +1,8 @@
 // "Is this also Anna?": groups and single faces that may be a person, answered with one key each: Y, N, and A for all above.
 
 import { get } from "./api.js";
-import { app, count, crop, el, label, likely, tray } from "./parts.js";
+import { app, counted, crop, el, label, likely, tray } from "./parts.js";
+import { number, percent, t, tn } from "./text.js";
 
 const answered = new Set(); // pairs that were answered since the page was drawn
 let shown = []; // pairs in order
@@ -14,14 +15,18 @@ const left = () => shown.filter((found) => !answered.has(keyOf(found)));
 function answer(act, some) {
   if (!some.length) return;
   const same = some.every((found) => who(found) === who(some[0]));
-  const what = some.length === 1 ? `${act === "join" ? (some[0].known ? "Named" : "Also") : "Not"} ${who(some[0])}` : `${count(some.length, "suggestion")} accepted${same ? ` for ${who(some[0])}` : ""}`;
+  const name = who(some[0]);
+  const one = act === "join" ? (some[0].known ? t("Named %(name)s", { name }) : t("Also %(name)s", { name })) : t("Not %(name)s", { name });
+  const all = same
+    ? tn("%(n)s suggestion accepted for %(name)s", "%(n)s suggestions accepted for %(name)s", some.length, { name })
+    : tn("%(n)s suggestion accepted", "%(n)s suggestions accepted", some.length);
   for (const found of some) {
     answered.add(keyOf(found));
     document.querySelector(`[data-id="${keyOf(found)}"]`)?.remove();
   }
   const pairs = some.filter((found) => !found.known).map((found) => [found.of.id, found.person ? found.person.id : found.face.id]);
   const known = some.filter((found) => found.known).map((found) => [found.known, found.person.id]);
-  app.act({ act, pairs, known }, what).then(() => some.forEach((found) => answered.delete(keyOf(found))));
+  app.act({ act, pairs, known }, some.length === 1 ? one : all).then(() => some.forEach((found) => answered.delete(keyOf(found))));
 }
 
 const upTo = (found) => left().slice(0, left().indexOf(found) + 1);
@@ -30,16 +35,17 @@ function item(found, several) {
   const { face, person, others, of, known } = found;
   const key = keyOf(found);
   const name = who(found);
+  const said = [likely(found.probability), ...(person?.name ? [person.name] : []), person ? counted.faces(person.faces) : t("a single face"), ...(known ? [t("from your pictures")] : [])];
   const button = (does, text, letter, act) =>
-    el("button", { type: "button", key: `${does}-${key}`, "aria-label": `${text}: ${name}${person ? `, ${label(person)}` : `, the face in ${face.photo}`}`, "aria-keyshortcuts": letter, onclick: act }, text, el("kbd", {}, letter));
+    el("button", { type: "button", key: `${does}-${key}`, "aria-label": `${text}: ${name}, ${person ? label(person) : t("the face in %(photo)s", { photo: face.photo })}`, "aria-keyshortcuts": letter, onclick: act }, text, el("kbd", {}, letter));
   return el(
     "li", { class: "suggestion", "data-id": key, "data-face": face.id },
     several && !known ? el("a", { class: "of", href: `#/person/${of.id}`, "aria-label": name }, crop(of.best, 64), el("span", { class: "name" }, name)) : null,
     el("div", { class: "faces" }, crop(face.id), ...others.map((id) => crop(id, 52))),
-    el("p", {}, known ? `Is this ${name}? ` : several ? `Is this also ${name}? ` : "", el("span", { class: "dim", title: `${Math.round(found.probability * 100)} %` }, `${likely(found.probability)}, ${person ? `${person.name ? `${person.name}, ` : ""}${count(person.faces, "face")}` : "a single face"}${known ? ", from your pictures" : ""}`)),
+    el("p", {}, known ? `${t("Is this %(name)s?", { name })} ` : several ? `${t("Is this also %(name)s?", { name })} ` : "", el("span", { class: "dim", title: percent(Math.round(found.probability * 100) / 100) }, said.join(", "))),
     el(
-      "div", { class: "row" }, button("yes", "Yes", "Y", () => answer("join", [found])), button("no", "No", "N", () => answer("apart", [found])),
-      shown[0] === found ? null : button("all", "Yes to all up to here", "A", () => answer("join", upTo(found))),
+      "div", { class: "row" }, button("yes", t("Yes"), "Y", () => answer("join", [found])), button("no", t("No"), "N", () => answer("apart", [found])),
+      shown[0] === found ? null : button("all", t("Yes to all up to here"), "A", () => answer("join", upTo(found))),
     ),
   );
 }
@@ -48,7 +54,7 @@ function item(found, several) {
 export function list(found, several) {
   shown = found.suggestions.map((s) => ({ ...s, of: found.people[s.of] || null })).filter((s) => !answered.has(keyOf(s)));
   if (!shown.length) return null;
-  return el("ol", { class: "suggestions", id: "suggestions", "aria-label": "Suggestions, the likeliest first" }, ...shown.map((s) => item(s, several)));
+  return el("ol", { class: "suggestions", id: "suggestions", "aria-label": t("Suggestions, the likeliest first") }, ...shown.map((s) => item(s, several)));
 }
 
 /** Answer the suggestion that has the focus, or else the first: Y, N; with A all up to the one with the focus, or all. */
@@ -64,7 +70,7 @@ export function key(letter) {
 
 export const leave = () => { shown = []; };
 
-const TITLE = "Who else is this?";
+const TITLE = t("Who else is this?");
 
 export async function draw(query, current) {
   const found = await get("suggestions", { offset: query.offset, limit: 60 });
@@ -75,15 +81,15 @@ export async function draw(query, current) {
   const items = list(found, true);
   return [
     el("h1", {}, TITLE),
-    el("p", { class: "dim" }, shown.length || found.total ? "Faces that may be people with a name. The likeliest come first: look until one is wrong, then accept all above it." : "Give names to people first: then this page shows who else they may be."),
+    el("p", { class: "dim" }, shown.length || found.total ? t("Faces that may be people with a name. The likeliest come first: look until one is wrong, then accept all above it.") : t("Give names to people first: then this page shows who else they may be.")),
     found.note ? el("p", { class: "note" }, found.note) : null,
-    items || el("p", { class: "note" }, found.total ? "No suggestions for these people." : "Nobody has a name yet."),
+    items || el("p", { class: "note" }, found.total ? t("No suggestions for these people.") : t("Nobody has a name yet.")),
     more || offset
       ? el(
-        "nav", { class: "pager", "aria-label": "People" },
-        el("span", {}, `People ${offset + 1} to ${offset + found.people.length} of ${found.total}, the largest first`),
-        more ? el("a", { href: `#/suggestions?offset=${offset + found.people.length}` }, "The next people") : null,
-        offset ? el("a", { href: "#/suggestions" }, "From the start") : null,
+        "nav", { class: "pager", "aria-label": t("People") },
+        el("span", {}, t("People %(first)s to %(last)s of %(total)s, the largest first", { first: number(offset + 1), last: number(offset + found.people.length), total: number(found.total) })),
+        more ? el("a", { href: `#/suggestions?offset=${offset + found.people.length}` }, t("The next people")) : null,
+        offset ? el("a", { href: "#/suggestions" }, t("From the start")) : null,
       ) : null,
   ];
 }
@@ -92,7 +98,7 @@ export async function draw(query, current) {
 export async function forPerson(id) {
   const found = await get("suggestions", { id, limit: 12 });
   const items = list(found, false);
-  return items && el("section", { id: "also", "aria-labelledby": "also-title" }, el("h2", { id: "also-title" }, found.people[0].name ? `Is this also ${found.people[0].name}?` : "Who is this? Who else?"), items);
+  return items && el("section", { id: "also", "aria-labelledby": "also-title" }, el("h2", { id: "also-title" }, found.people[0].name ? t("Is this also %(name)s?", { name: found.people[0].name }) : t("Who is this? Who else?")), items);
 }
 
 /** After a name was given: says on the page of people who else that may be. */
@@ -102,7 +108,7 @@ export async function offerMore(id, name) {
   place.hidden = !found.suggestions.length;
   if (place.hidden) return;
   place.replaceChildren(
-    el("a", { href: `#/person/${found.people[0].id}` }, `Is this also ${name}?`, ...found.suggestions.map((s) => crop(s.face.id, 44))),
-    el("button", { type: "button", class: "small", "aria-label": "Hide", onclick: () => { place.hidden = true; } }, "×"),
+    el("a", { href: `#/person/${found.people[0].id}` }, t("Is this also %(name)s?", { name }), ...found.suggestions.map((s) => crop(s.face.id, 44))),
+    el("button", { type: "button", class: "small", "aria-label": t("Hide"), onclick: () => { place.hidden = true; } }, "×"),
   );
 }

@@ -1,0 +1,77 @@
+"""What the models of attributes said of faces, in words, for pages that people read.
+
+Of `mask`: "mask" from a probability of .5, else "no mask". Of `pose`: where the head points, "from the front" up to 25 degrees of yaw, else
+"turned left" or "turned right" (the person's own). Of other models: a word as it stands after the attribute's name, a number rounded.
+
+Odd inputs: a value that is not known gives no words; a table that can't be read is an error of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from facecluster.faces.attributes import attribute_models, attributes_table
+from facecluster.language.said import say
+from facecluster.store import FaceIds, Store
+
+MASK_FROM = 0.5  # probability
+FRONT = 25.0  # degrees of yaw, to either side
+_POSE = ("pose", "yaw")
+
+
+class AttributeLabels:
+    """The attributes of n faces."""
+
+    def __init__(self, columns: Mapping[tuple[str, str], NDArray[np.generic]]) -> None:
+        """`columns`: by model and attribute, values (n,): numbers, NaN where not known, or words, "" where not known."""
+        self.columns = columns
+
+    def words(self, row: int) -> list[str]:
+        """What is said of a face: short words, of which many faces may have the same."""
+        said = (_word(model, attribute, values[row]) for (model, attribute), values in self.columns.items())
+        return [word for word in said if word]
+
+    def numbers(self, row: int) -> list[str]:
+        """What is measured of a face by other models than the bundled ones."""
+        rows = [(a, v[row]) for (m, a), v in self.columns.items() if v.dtype.kind == "f" and not _has_words(m, a) and m != _POSE[0]]
+        return [f"{attribute} {value:.3g}" for attribute, value in rows if np.isfinite(value)]
+
+
+def attribute_labels(store: Store, faces: FaceIds, rows: NDArray[np.int64] | None = None) -> AttributeLabels:
+    """The attributes that a store has of faces, in their order, or in that of `rows` of them."""
+    found: dict[tuple[str, str], NDArray[np.generic]] = {}
+    for model in attribute_models(store):
+        table = attributes_table(model)
+        for shard in store.shards(table):
+            part = store.read(table, shard)
+            at = faces.rows_of(part["face_id"])
+            for name in part.column_names[1:]:
+                values = _values(part[name])
+                whole = found.setdefault((model, name), np.full(len(faces), "" if values.dtype.kind == "O" else np.nan, values.dtype))
+                whole[at[at >= 0]] = values[at >= 0]
+    return AttributeLabels(found if rows is None else {key: values[rows] for key, values in found.items()})
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[np.generic]:
+    if pa.types.is_floating(column.type):
+        return np.asarray(column, np.float32)
+    return np.array([value or "" for value in column.to_pylist()], object)
+
+
+def _has_words(model: str, attribute: str) -> bool:
+    return model == attribute == "mask" or (model, attribute) == _POSE
+
+
+def _word(model: str, attribute: str, value: object) -> str:
+    if isinstance(value, str):
+        return f"{attribute}: {value}" if value else ""
+    number = float(value)  # type: ignore[arg-type]
+    if not np.isfinite(number) or not _has_words(model, attribute):
+        return ""
+    if attribute == "mask":
+        return say("mask") if number >= MASK_FROM else say("no mask")
+    return say("from the front") if abs(number) <= FRONT else say("turned left") if number > 0 else say("turned right")
