@@ -88,7 +88,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Pages on disk: one of each kind of a report, and the duplicates."""
     folder = tmp_path_factory.mktemp("pages")
     store = importlib.import_module("review_store").grouped(folder, (12, 9, 7), singles=4)[0]
-    call("name", store.url, "0", "Anna")
+    call("name", store.url, "1", "Anna")
     call("report", store.url)
     report = Path(store.path("report"))
     kinds = [min(report.glob(f"{kind}/*.html")) for kind in ("people", "photos", "nobody")]
