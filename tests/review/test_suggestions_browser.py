@@ -60,7 +60,7 @@ def test_keys_mean_nothing_for_somebody_who_is_ignored(named: tuple[Shown, str, 
     shown.until(lambda: shown.all("#suggestions .suggestion"))
     shown.one("body").send_keys("n")
     shown.said("Not Anna")
-    assert acts(shown)[2:] == ["unignore", "not-same"]
+    assert acts(shown)[2:] == ["undo", "not-same"]
 
 
 def test_a_name_with_quotes_and_backslashes_is_answered(browser: Any, tmp_path: Path) -> None:  # noqa: F811
