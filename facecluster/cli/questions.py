@@ -100,6 +100,7 @@ def _questions(found: QuestionList, view: PeopleView, top: int) -> list[dict[str
 def _least_certain(asked: Questions, view: PeopleView, top: int) -> list[dict[str, Any]]:
     """The people of the run who are least certain, and not ignored, with the names that they have now."""
     from facecluster.people import people_with_current_names
+    from facecluster.people.find_person import number_of
 
     known, found = people_with_current_names(view.run_data.details.store), asked.uncertainty
     if known is None or found is None:
@@ -107,7 +108,8 @@ def _least_certain(asked: Questions, view: PeopleView, top: int) -> list[dict[st
     people = known[0]
     order = [i for i in found.confidence.argsort(kind="stable").tolist() if not people.ignored[i]]
     return [
-        {"identity": i, "person_id": people.person_ids[i], "name": people.names[i], "label": people.label(i), "faces": people.faces[i],
+        {"identity": i, "number": number_of(i), "person_id": people.person_ids[i], "name": people.names[i], "label": people.label(i),
+         "faces": people.faces[i],
          "purity": round(float(found.purity[i]), 3), "completeness": round(float(found.completeness[i]), 3),
          "confidence": round(float(found.confidence[i]), 3)}
         for i in order[:top]

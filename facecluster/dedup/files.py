@@ -14,6 +14,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from urllib.parse import quote_from_bytes
 
@@ -110,9 +111,7 @@ def move(source: str, target: str, sha256: str) -> None:
         finally:
             if os.path.lexists(temporary):
                 os.unlink(temporary)
-        if not remove_file(source, partial(_has_bytes, sha256=sha256)) and os.path.lexists(source):
-            remove_file(target, partial(_has_bytes, sha256=sha256))
-            raise FileError(_SAVED) from None
+        _remove_source(partial(remove_file, source, partial(_has_bytes, sha256=sha256)), source, target, sha256)
     sync_folder(os.path.dirname(target))
     sync_folder(os.path.dirname(source))
 
@@ -129,9 +128,21 @@ def _rename(source: str, target: str, sha256: str) -> None:
             raise FileExistsError(errno.EEXIST, "a file of that name exists") from e
         os.rename(source, target)
         return
-    if not remove_name(source, target) and os.path.lexists(source):
-        remove_file(target, partial(_has_bytes, sha256=sha256))  # which somebody has just saved others over
-        raise FileError(_SAVED)
+    _remove_source(partial(remove_name, source, target), source, target, sha256)
+
+
+def _remove_source(removed: Callable[[], bool], source: str, target: str, sha256: str) -> None:
+    """Remove the first name of a moved file; if that stays, the second goes. Raises OSError; FileError: it was saved meanwhile."""
+    try:
+        if removed() or not os.path.lexists(source):
+            return
+    except OSError:
+        if os.path.lexists(source):
+            with suppress(OSError):
+                remove_file(target, partial(_has_bytes, sha256=sha256))
+        raise
+    remove_file(target, partial(_has_bytes, sha256=sha256))  # which somebody has just saved others over
+    raise FileError(_SAVED) from None
 
 
 def remove(path: str, sha256: str) -> None:

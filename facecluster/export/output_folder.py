@@ -143,6 +143,10 @@ class OutputFolder:
     def finish(self) -> int:
         """Delete stale files and write the manifest; returns the number of files deleted."""
         stale = [n for n in self.earlier() if n not in self.claimed and n not in self._failed]
+        if not self.dry_run:
+            for name in stale:
+                with self._errors(name):
+                    recover(str(self.folder / name))  # a stop may have left it aside
         gone = [n for n in stale if self._is_unchanged(n)]
         if self.dry_run:
             return len(gone)

@@ -169,7 +169,8 @@ class _Reader:
         self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self._codec.thread_type, self._codec.thread_count = "AUTO", 2
         self._start: float | None = None
-        self._last = 0.0
+        self._before, self._last = math.inf, 0.0
+        self._decoded = 0.0  # seconds; they go on where times jump back, as in recordings that were joined
 
     @property
     def format(self) -> str:
@@ -231,9 +232,9 @@ class _Reader:
             with suppress(Exception):  # this packet is damaged
                 found = packet.decode()
             used += time.process_time() - began
-            if used > SECONDS + SECONDS_A_SECOND * self._last:
+            if used > SECONDS + SECONDS_A_SECOND * self._decoded:
                 raise PhotoError(f"expected a video that can be decoded in time, found one that took {used:.0f} s up to its second "
-                                 f"{self._last:.0f}: leave it out, or save it again")  # fmt: skip
+                                 f"{self._decoded:.0f}: leave it out, or save it again")  # fmt: skip
             yield from (f for f in found if f.width * f.height <= MAX_PIXELS and f.width and f.height and not f.is_corrupt)
 
     def time_of(self, frame: Any) -> float:
@@ -243,6 +244,8 @@ class _Reader:
             return self._last
         if self._start is None:
             self._start = at
+        self._decoded += max(at - self._before, 0.0)
+        self._before = at
         self._last = max(self._last, at - self._start)
         return self._last
 

@@ -23,7 +23,8 @@ from io import BufferedReader
 from facecluster.store.temporary_files import left_over, remove_left_over, temporary_name
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-_CAN_NOT = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EMLINK, errno.EINVAL)
+_OPEN_FILES_STAY = os.name == "nt"  # Windows removes no file that is open
+_CAN_NOT = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EMLINK, errno.EINVAL)
 
 
 def replace_file(path: str, data: bytes, expected: bytes | None) -> bool:
@@ -177,9 +178,10 @@ def _swap_by_moving(new: str, path: str, is_expected: Callable[[str], bool]) -> 
 def _remove_if(old: str, path: str, ours: tuple[int, int], is_expected: Callable[[str], bool]) -> bool:
     """Remove the old file if it is as expected, also after it has no name any more: a program that holds it open may write into it.
 
-    What such a program wrote takes the place of what is now at `path`, if that is ours.
+    What such a program wrote takes the place of what is now at `path`, if that is ours. Windows doesn't remove a file that a program
+    holds open: there OSError is raised instead.
     """
-    if os.path.islink(old):
+    if _OPEN_FILES_STAY or os.path.islink(old):
         if fits := is_expected(old):
             os.unlink(old)
         return fits

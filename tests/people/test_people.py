@@ -266,6 +266,8 @@ def test_questions_leave_out_what_is_answered_and_who_is_ignored(tmp_path: Path)
     left = json.loads(call("questions", store.url, "--json").stdout)
     assert whom["face_a"] not in {q[side] for q in left["questions"] for side in ("face_a", "face_b")}
     assert all(p["person_id"] not in whom["person_a"] for p in left["people"])
+    listed = {p["person_id"]: p["number"] for p in json.loads(call("people", store.url, "--json").stdout)["people"]}
+    assert len(left["people"]) > 2 and all(p["number"] == p["identity"] + 1 == listed[p["person_id"]] for p in left["people"])
 
 
 def test_a_dry_run_reports_the_same_and_changes_no_byte(grouped: Grouped) -> None:

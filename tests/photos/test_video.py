@@ -205,6 +205,19 @@ def test_a_video_that_takes_too_long_is_one_line(tmp_path: Path, monkeypatch: py
     assert "\n" not in str(caught.value)
 
 
+def test_joined_recordings_get_the_time_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "a.ts", [np.full((96, 128, 3), i, np.uint8) for i in range(100)], rate=10)
+    (tmp_path / "joined.ts").write_bytes((tmp_path / "a.ts").read_bytes() * 3)  # times jump back twice
+    opened, clock = open_video(str(tmp_path / "joined.ts")), iter(range(10_000))
+    monkeypatch.setattr(video.time, "process_time", lambda: 0.5 * next(clock))  # 150 s for 300 packets of a tenth of a second
+    monkeypatch.setattr(video, "SECONDS", 20)
+    monkeypatch.setattr(video, "SECONDS_A_SECOND", 6)
+    assert [look.at_ms for look in looks(opened, 2.0, 2000)] == pytest.approx([0, 2000, 4000, 6000, 8000], abs=101)
+    monkeypatch.setattr(video, "SECONDS_A_SECOND", 4)
+    with pytest.raises(PhotoError, match="in time"):
+        list(looks(opened, 2.0, 2000))
+
+
 def test_damage_raises_nothing_else(tmp_path: Path) -> None:
     rng = random.Random(7)
     noise = np.random.default_rng(1)

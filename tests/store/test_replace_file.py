@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from facecluster.store import replace_file as replacing
-from facecluster.store.replace_file import aside_name, recover, replace_file
+from facecluster.store.replace_file import aside_name, place, recover, remove_file, replace_file, swap_in
 
 
 @pytest.fixture
@@ -115,3 +117,48 @@ def test_without_hard_links(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(replacing, "_libc", None)
     assert replace_file(str(file), b"new", b"old") and file.read_bytes() == b"new" and left(file) == {"people.csv"}
     assert not replace_file(str(file), b"newer", b"old") and file.read_bytes() == b"new" and left(file) == {"people.csv"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says which files are open")
+def test_where_an_open_file_can_not_be_removed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where names can't be exchanged either."""
+    unlink = os.unlink
+
+    def refused(path: str, **more: object) -> None:
+        for number in os.listdir("/proc/self/fd"):
+            if os.path.exists(f"/proc/self/fd/{number}") and not os.path.islink(path) and os.path.samefile(f"/proc/self/fd/{number}", path):
+                raise PermissionError(errno.EACCES, "The process cannot access the file because it is being used by another process", path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refused)
+    monkeypatch.setattr(replacing, "_libc", None)
+    monkeypatch.setattr(replacing, "_OPEN_FILES_STAY", True)
+    with open(file, "rb"), pytest.raises(PermissionError):
+        os.unlink(str(file))
+    assert replace_file(str(file), b"new", b"old") and file.read_bytes() == b"new"
+    assert not replace_file(str(file), b"newer", b"old") and file.read_bytes() == b"new"
+    made = file.with_name("made")
+    made.write_bytes(b"made")
+    assert not swap_in(str(made), str(file), lambda old: False) and file.read_bytes() == b"new"
+    assert swap_in(str(made), str(file), lambda old: Path(old).read_bytes() == b"new") and file.read_bytes() == b"made"
+    made.unlink()
+    assert not remove_file(str(file), lambda old: False) and file.read_bytes() == b"made"
+    assert remove_file(str(file), lambda old: Path(old).read_bytes() == b"made") and left(file) == set()
+
+
+def test_no_hard_links_on_macos(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its link() gives ENOTSUP on exFAT, which has another number there than EOPNOTSUPP."""
+    monkeypatch.setattr(errno, "ENOTSUP", 45)
+    monkeypatch.setattr(errno, "EOPNOTSUPP", 102)
+    found = importlib.util.find_spec(replacing.__name__)
+    assert found is not None and found.loader is not None
+    on_macos = importlib.util.module_from_spec(found)
+    found.loader.exec_module(on_macos)
+
+    def link(*_: object, **more: object) -> None:
+        raise OSError(45, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(OSError, match="not supported"):
+        place(str(file), str(file.with_name("other")))  # 45 says something else here
+    assert on_macos.place(str(file), str(file.with_name("other"))) and left(file) == {"other"}
