@@ -33,7 +33,7 @@ PROGRAM = [sys.executable, "-c", "from facecluster.cli import main; main(prog_na
 SIZE, WIDTH, QUALITY = (1180, 860), 800, 50  # px of the window; px and quality of a picture
 MOUSE = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"  # a browser without a window has none
 LOADED = (
-    "const seen = (i) => i.loading !== 'lazy' || i.getBoundingClientRect().top < innerHeight;"
+    "const seen = (i) => i.loading !== 'lazy' || (i.checkVisibility() && i.getBoundingClientRect().top < innerHeight);"
     "return [...document.images].filter(seen).every((i) => i.complete)"
 )
 
