@@ -157,6 +157,8 @@ def review_pages(browser: Any, store: Store, out: Path) -> None:
         for i in (1, 2):
             browser.execute_script("document.querySelectorAll('.face input')[arguments[0]].click()", i)
         keep(browser, "person", out)
+        go(f"album/{person[0]}", ".album li")
+        keep(browser, "album", out)
         go("suggestions", ".suggestion")
         keep(browser, "suggestions", out)
         go("questions?all=1", ".pair, .note")

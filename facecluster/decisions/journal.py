@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from facecluster.decisions import journal_objects
 from facecluster.decisions.birth import is_birth
 from facecluster.errors import InputError, StoreError
+from facecluster.language.said import say
 from facecluster.permissions import private_opener
 from facecluster.store import Store
 from facecluster.store.line_digest import is_as_written, with_sum
@@ -98,7 +99,7 @@ def clean_name(text: str) -> str:
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in unicodedata.normalize("NFC", valid))
     name = " ".join(shown.split())
     if is_person_id(name) or is_face_id(name):
-        raise InputError(f"expected a name, found {name!r}, which is the form of an id: choose another name")
+        raise InputError(say("expected a name, found '%(name)s', which is the form of an id: choose another name", name=name))
     return name
 
 

@@ -17,9 +17,9 @@ from facecluster.models.detector import Detector
 from facecluster.models.folder import BUNDLED, card_path
 from facecluster.models.onnx_decoders import DECODERS, USUAL_THRESHOLD, divisor, family_of, output_order
 from facecluster.models.onnx_session import OnnxSession
+from facecluster.models.resize import resized
 from facecluster.models.search import Found, search
 from facecluster.models.views import Candidates, Pixels
-from facecluster.photos.resize import resized
 
 
 class FaceFinder(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.photos.resize import resized
+from facecluster.models.resize import resized
 
 Pixels = NDArray[np.uint8]
 SIDE = 64  # px of the picture of a candidate

@@ -16,6 +16,7 @@ import numpy as np
 from facecluster.decisions import BORN, Claim, Decision, ResolvedDecisions, clean_name
 from facecluster.decisions.journal import Box
 from facecluster.errors import InputError
+from facecluster.language.said import say
 from facecluster.people.claims import group_of_claim, groups_of_claims
 from facecluster.people.find_person import find_person
 from facecluster.people.runs import Faces, People
@@ -95,9 +96,11 @@ class CurrentPeople:
             mine += rows
         wanted = self._ids(mine)
         rest = self.representatives(person, wanted)
-        if not wanted or not rest:
-            found = "all" if wanted else "none"
-            raise InputError(f"expected some of the faces of {self.people.label(person)}, found {found} of them: give some, not all")
+        who = self.people.label(person)
+        if not wanted:
+            raise InputError(say("expected some of the faces of %(name)s, found none of them: give some", name=who))
+        if not rest:
+            raise InputError(say("expected some of the faces of %(name)s, found all of them: give some, not all", name=who))
         boxes = self.boxes((*wanted, *rest))
         return Decision(act="split", faces=wanted, others=rest, person=self.people.person_ids[person], boxes=boxes)
 

@@ -18,7 +18,6 @@ from PIL import Image
 
 from facecluster.photos.images import open_stored
 from facecluster.photos.perceptual_hash import WEAK_BITS, WINDOWS, hash_windows
-from facecluster.photos.resize import resized
 from facecluster.store import Stamp, table_of
 
 LOOKS_TABLE = "dedup/looks"
@@ -54,14 +53,12 @@ def looks_stamp() -> Stamp:
 
 def fingerprint_photo(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     """The fingerprint of a photo (h, w, 3) RGB of any size: a row of LOOKS without photo_id."""
-    factor = max(pixels.shape[:2]) // SIDE
-    if factor > 1:
-        pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
-    width, height = _reduced_size(pixels.shape[1], pixels.shape[0], SIDE)
-    image = Image.fromarray(pixels if (height, width) == pixels.shape[:2] else resized(pixels, width, height))
+    image = Image.fromarray(pixels)
+    factor = max(image.size) // SIDE
+    image = _reduced(image.reduce(factor) if factor > 1 else image, SIDE, Image.Resampling.HAMMING)  # a sixth of the cost of Lanczos alone
     grey = np.asarray(image.convert("L"), np.float32)
     laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
-    small = image.resize(_reduced_size(*image.size, THUMBNAIL), Image.Resampling.LANCZOS)
+    small = _reduced(image, THUMBNAIL, Image.Resampling.LANCZOS)
     found = hash_windows(np.asarray(small.convert("L")))
     red, green, blue = (np.asarray(channel, np.int16) for channel in small.split())
     colour = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
@@ -118,6 +115,7 @@ def looks_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return table_of(LOOKS, columns)
 
 
-def _reduced_size(width: int, height: int, side: int) -> tuple[int, int]:
-    share = min(1.0, side / max(width, height))
-    return max(1, round(width * share)), max(1, round(height * share))
+def _reduced(image: Image.Image, side: int, how: Image.Resampling) -> Image.Image:
+    share = min(1.0, side / max(image.size))
+    size = max(1, round(image.width * share)), max(1, round(image.height * share))
+    return image if size == image.size else image.resize(size, how)

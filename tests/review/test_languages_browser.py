@@ -114,6 +114,17 @@ def test_an_error_is_said_in_the_language_of_the_page(served: Any) -> None:
     shown.browser.execute_script("location.hash = '#/person/p-00000000'")
     shown.until(lambda: shown.one("#problem").text == "Die Person „p-00000000“ gibt es nicht mehr: Geh zurück zur Liste")
     assert shown.one("h1").text == "Diese Person gibt es nicht mehr"
+    shown.go("people", ".card")
+    first = shown.people()[0][0]
+    shown.key(f"name-{first}").send_keys("p-0123abcd" + keys("ENTER"))
+    wanted = "„p-0123abcd“ sieht aus wie eine Kennung, nicht wie ein Name: Wähle einen anderen Namen"
+    shown.until(lambda: shown.one("#problem").text == wanted)
+    shown.browser.execute_script("document.activeElement.blur()")
+    shown.go(f"person/{first}", ".face")
+    shown.key("select-all").click()
+    shown.until(lambda: shown.one('#tray [data-key="split"]'))
+    shown.key("split").click()
+    shown.until(lambda: shown.one("#problem").text == f"Das sind alle Gesichter von {first}: Wähle einige davon, nicht alle")
 
 
 def test_numbers_dates_and_forms_in_the_browser(served: Any) -> None:

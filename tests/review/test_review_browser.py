@@ -292,8 +292,14 @@ def test_people_with_two_names_are_merged_only_after_a_question(shown: Shown) ->
     shown.one("h1").click()
     shown.one("body").send_keys("m")
     shown.until(lambda: shown.all("dialog"))
-    assert browser.switch_to.active_element.text == "Yes, call them Anna"
-    browser.switch_to.active_element.send_keys(keys("TAB"))
+    assert browser.switch_to.active_element.text == "No, leave them apart"
+    browser.execute_script("location.hash = '#/history'")  # it does not outlive its page
+    shown.until(lambda: not shown.all("dialog"))
+    shown.go("people", ".card")
+    shown.one("h1").click()
+    shown.one("body").send_keys("m")
+    shown.until(lambda: shown.all("dialog"))
+    browser.switch_to.active_element.send_keys(keys("SHIFT", "TAB"))
     assert browser.switch_to.active_element.text == "Yes, call them Bea"
     browser.switch_to.active_element.send_keys(keys("ENTER"))
     shown.said("Merged 2 people")
@@ -302,6 +308,15 @@ def test_people_with_two_names_are_merged_only_after_a_question(shown: Shown) ->
     shown.until(lambda: browser.switch_to.active_element.get_attribute("data-key") == f"open-{second}")
     browser.switch_to.active_element.send_keys("u")
     shown.until(lambda: sorted(shown.people()) == sorted(before))
+
+
+def test_merging_twice_in_a_row_merges_once(shown: Shown) -> None:
+    for person in shown.people()[:2]:
+        shown.key(f"open-{person[0]}").send_keys("x")
+    press = "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'm', bubbles: true }));"
+    shown.browser.execute_script(press * 2)
+    shown.said("Merged 2 people")
+    assert shown.one("#problem").text == "" and [d.act for d in read(shown.store).decisions] == ["merge"]
 
 
 def test_a_drop_on_somebody_with_another_name_asks(shown: Shown) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image
 from test_review_browser import Shown, browser, shot  # noqa: F401  the fixture
 from test_time import YEARS, dated_store
 
 from facecluster.decisions import read
+from facecluster.store import PHOTOS
+
+SIDES = "const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.x, r.y, r.width, r.height]"
 
 
 @pytest.fixture
@@ -58,12 +65,43 @@ def test_photos_by_date_stand_in_rows_with_the_face_marked(shown: Shown, width: 
     shown.key("album").click()
     shown.until(lambda: len(shown.all(".album > li")) == len(YEARS))
     assert [e.text.split()[0] for e in shown.all("main h2")] == ["2012", "2013", "2015", "2020", "Without"]
-    frame, mark = (shown.browser.execute_script(
-        "const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.x, r.y, r.width, r.height]", css
-    ) for css in (".album a", ".album .face-box"))  # fmt: skip
+    frame, mark = (shown.browser.execute_script(SIDES, css) for css in (".album a", ".album .face-box"))
     x, y, w, h = frame
-    assert w / h == pytest.approx(1.3, abs=0.02) and mark == pytest.approx([x + w / 8, y + h / 5, w / 4, h * 2 / 5], abs=2)
+    wide = 4 / 3 / 1.3  # the row shows a little less than the whole width
+    assert w / h == pytest.approx(1.3, abs=0.02)
+    assert mark == pytest.approx([x + w * (0.5 - 0.375 * wide), y + h / 5, w / 4 * wide, h * 2 / 5], abs=2)
     assert shown.browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     shot(shown.browser, f"album-{width}")
     shown.one(".album a").click()
     shown.until(lambda: "/photo/" in shown.browser.current_url and shown.all(".mark"))
+
+
+@pytest.mark.parametrize("width, height", [(800, 200), (200, 600), (400, 300), (2400, 400)])
+def test_a_face_is_marked_where_it_is_seen(browser: Any, tmp_path: Path, width: int, height: int) -> None:  # noqa: F811
+    """Wide and tall photos are cropped in rows: the mark is around what is red, and there is none if that is cut off."""
+    store, red = dated_store(tmp_path), (50, 60, 150, 180)  # the box of every face of report_store
+    rows = store.read("photos", "00000").to_pylist()
+    picture = Image.new("RGB", (width, height), "white")
+    picture.paste((255, 0, 0), red)
+    for i, row in enumerate(rows):
+        path = tmp_path / f"{i}.png"
+        picture.save(path)
+        row |= {"uri": str(path), "width": width, "height": height}
+    store.write("photos", "00000", pa.Table.from_pylist(rows, PHOTOS), {"stage": "collect"})
+    shown = Shown(browser, store)
+    try:
+        shown.go(f"album/{shown.people()[0][0]}", ".album img")
+        shown.until(lambda: browser.execute_script("const i = document.querySelector('.album img'); return i.complete && i.naturalWidth"))
+        if width == 2400:
+            assert not shown.all(".album .face-box")
+            return
+        frame, mark = (browser.execute_script(SIDES, css) for css in (".album a", ".album .face-box"))
+        hide = "for (const mark of document.querySelectorAll('.face-box')) mark.style.visibility = 'hidden'"
+        browser.execute_script(hide)
+        seen = Image.open(io.BytesIO(shown.one(".album a").screenshot_as_png)).convert("RGB")
+        is_red = (np.asarray(seen, int) * [1, -1, -1]).sum(axis=2) > 100
+        ys, xs = np.flatnonzero(is_red.any(axis=1)), np.flatnonzero(is_red.any(axis=0))
+        box = [frame[0] + xs[0], frame[1] + ys[0], xs[-1] + 1 - xs[0], ys[-1] + 1 - ys[0]]
+        assert mark == pytest.approx(box, abs=3)
+    finally:
+        shown.stop()

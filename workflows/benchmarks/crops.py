@@ -102,6 +102,7 @@ def codings() -> dict[str, tuple[Callable[[Crop], bytes], Callable[[bytes], Crop
         tried[f"WebP q{q}, method 6"] = pillow("WEBP", quality=q, method=6)
     for q in (88, 90):
         tried[f"WebP q{q}, method 4"] = pillow("WEBP", quality=q, method=4)
+    tried["WebP q90, method 2"] = pillow("WEBP", quality=90, method=2)
     for q in (80, 85, 90, 95):
         tried[f"JPEG 4:4:4 q{q}"] = pillow("JPEG", quality=q, subsampling=0, optimize=True)
     for q in (80, 85, 90):

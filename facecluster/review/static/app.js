@@ -164,7 +164,7 @@ document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "a" && !typing(event.target) && selectAll()) event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing(event.target)) return;
   const letter = event.key.toLowerCase();
-  if (letter === " " && /^(BUTTON|INPUT)$/.test(event.target.tagName)) return; // it presses that
+  if (letter === " " && /^(BUTTON|INPUT|SUMMARY)$/.test(event.target.tagName)) return; // it presses that
   if (letter === "u" && !undo.disabled) undo.click();
   else if (letter === "/" && document.getElementById("search")) document.getElementById("search").focus();
   else if (!keys[route()[0]]?.(letter) && !(letter === "x" && tickOne()) && !(letter === " " && openPhoto())) return;

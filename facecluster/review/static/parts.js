@@ -96,16 +96,18 @@ export function tickOne() {
   return Boolean(box);
 }
 
-/** A question in front of the page: faces, a text, and answers [value, text]. Gives the value of the one that was chosen; null for none (Escape). */
+/** A question in front of the page: faces, a text, and answers [value, text]. Gives the value of the one that was chosen; null for none (Escape, another page). The answer with null has the focus. */
 export function ask(title, text, faces, answers) {
   return new Promise((done) => {
-    const button = ([value, words]) => el("button", { type: "button", key: `answer-${value ?? "none"}`, onclick: () => { chosen = value; dialog.close(); } }, words);
+    const button = ([value, words]) => el("button", { type: "button", key: `answer-${value ?? "none"}`, autofocus: value === null, onclick: () => { chosen = value; dialog.close(); } }, words);
     let chosen = null;
+    const leave = () => dialog.close();
     const dialog = el(
-      "dialog", { "aria-labelledby": "asked", onclose: () => { dialog.remove(); done(chosen); } },
+      "dialog", { "aria-labelledby": "asked", onclose: () => { window.removeEventListener("hashchange", leave); dialog.remove(); done(chosen); } },
       el("h2", { id: "asked" }, title), el("div", { class: "row" }, ...faces.map((face) => crop(face))), el("p", {}, text), el("div", { class: "answers" }, ...answers.map(button)),
     );
     document.body.append(dialog);
+    window.addEventListener("hashchange", leave);
     dialog.showModal();
   });
 }

@@ -7,6 +7,7 @@ import { number, percent, t, tn, tp } from "./text.js";
 
 const LIMIT = 60;
 let searching; // timer
+let merging = false; // asking, or waiting for the server
 const selected = new Map(); // id -> person, on all pages of the list
 let shown = []; // people on this page
 
@@ -50,8 +51,19 @@ const dragging = (person) => ({
   },
 });
 
-/** Merge people. If several of them have a name, ask first whether they are one person, and under which name. */
+/** Merge people, once, though the key or the button is pressed twice. */
 async function merge(people) {
+  if (merging) return;
+  merging = true;
+  try {
+    await mergeOnce(people);
+  } finally {
+    merging = false;
+  }
+}
+
+/** Merge people. If several of them have a name, ask first whether they are one person, and under which name. */
+async function mergeOnce(people) {
   const named = [...new Map(people.filter((p) => p.name).map((p) => [p.name.toLocaleLowerCase(), p])).values()];
   let kept = named[0] || people[0];
   if (named.length > 1) {

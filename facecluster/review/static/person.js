@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { allButton, app, aside, choice, counted, crop, el, label, moveTo, nameField, pager, tick, tray } from "./parts.js";
 import { forgetting } from "./forget.js";
 import { turn } from "./looks.js";
-import { forPerson } from "./suggestions.js";
+import { forPerson, leave, section } from "./suggestions.js";
 import { percent, t, tn, tp } from "./text.js";
 import { birthField, timeline, when } from "./time.js";
 
@@ -100,10 +100,11 @@ function reset(whose) {
 }
 
 export async function draw(query, current) {
-  const [found, also, others] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset || query.year ? null : forPerson(query.id), get("people", NAMED)]);
+  const [found, alike, others] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset || query.year ? null : forPerson(query.id), get("people", NAMED)]);
   if (!current()) return;
   named = others.people;
   const person = found.person;
+  const also = person.ignored || !alike ? leave() : section(alike);
   reset(person.id);
   const choices = () => offer(person, choices);
   choices();
@@ -119,7 +120,7 @@ export async function draw(query, current) {
       choice(t("Order"), "order", [["", t("surest first")], ["unsure", t("least sure first")], ["date", t("by date")]], query.order, (order) => to({ order, year: query.year })), birthField(person), away,
     ),
     timeline("person", found, query),
-    person.ignored ? null : also,
+    also,
     allButton(),
     el("ul", { class: "tiles", "aria-label": t("Faces of %(name)s", { name: label(person) }) }, ...found.faces.map((face) => tile(face, found.faces, person, choices))),
     pager({ order: query.order, year: query.year, offset: query.offset }, found.total, LIMIT, to),

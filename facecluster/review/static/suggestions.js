@@ -22,7 +22,7 @@ function answer(act, some) {
     : tn("%(n)s suggestion accepted", "%(n)s suggestions accepted", some.length);
   for (const found of some) {
     answered.add(keyOf(found));
-    document.querySelector(`[data-id="${keyOf(found)}"]`)?.remove();
+    document.querySelector(`[data-id="${CSS.escape(keyOf(found))}"]`)?.remove();
   }
   const pairs = some.filter((found) => !found.known).map((found) => [found.of.id, found.person ? found.person.id : found.face.id]);
   const known = some.filter((found) => found.known).map((found) => [found.known, found.person.id]);
@@ -59,6 +59,7 @@ export function list(found, several) {
 
 /** Answer the suggestion that has the focus, or else the first: Y, N; with A all up to the one with the focus, or all. */
 export function key(letter) {
+  if (!document.getElementById("suggestions")) return false; // only what is seen is answered
   const focused = document.activeElement?.closest?.(".suggestion")?.dataset.id;
   const open = left();
   const found = open.find((s) => keyOf(s) === focused);
@@ -94,9 +95,11 @@ export async function draw(query, current) {
   ];
 }
 
-/** The suggestions for a person, for the top of the person's page. */
-export async function forPerson(id) {
-  const found = await get("suggestions", { id, limit: 12 });
+/** The server's answer with the suggestions for a person. */
+export const forPerson = (id) => get("suggestions", { id, limit: 12 });
+
+/** These suggestions, for the top of the person's page; null if there are none. */
+export function section(found) {
   const items = list(found, false);
   return items && el("section", { id: "also", "aria-labelledby": "also-title" }, el("h2", { id: "also-title" }, found.people[0].name ? t("Is this also %(name)s?", { name: found.people[0].name }) : t("Who is this? Who else?")), items);
 }

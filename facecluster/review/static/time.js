@@ -48,15 +48,25 @@ export function birthField(person) {
   return el("label", {}, el("span", {}, t("Born")), input);
 }
 
+/** A box in shares of the photo, in shares of its tile, which shows the middle of the photo in another shape; null if it is outside. */
+function inTile([x, y, w, h], shape, ratio) {
+  const wide = Math.max(1, shape / ratio), high = Math.max(1, ratio / shape); // the photo's sides, where the tile's are 1
+  const cut = (start, size, scale) => [start, start + size].map((at) => Math.min(1, Math.max(0, (at - 0.5) * scale + 0.5)));
+  const [left, right] = cut(x, w, wide), [top, bottom] = cut(y, h, high);
+  return right > left && bottom > top ? [left, top, right - left, bottom - top] : null;
+}
+
 function tile(photo) {
-  const shape = photo.width && photo.height ? Math.min(35, Math.max(4, Math.round((photo.width / photo.height) * 10))) : 13;
+  const known = photo.width && photo.height;
+  const shape = known ? Math.min(35, Math.max(4, Math.round((photo.width / photo.height) * 10))) : 13;
+  const boxes = known ? photo.boxes.map((box) => inTile(box, photo.width / photo.height, shape / 10)).filter(Boolean) : [];
   const missing = ({ target }) => target.classList.add("none");
   return el(
     "li", { class: `s${shape}`, "data-id": photo.id, "data-face": photo.face },
     el(
       "a", { href: `#/photo/${photo.face}`, key: `photo-${photo.id}`, "aria-label": `${photo.name}, ${when(photo) || t("without a date")}`, title: photo.uri },
       el("img", { src: `/small/${encodeURIComponent(photo.id)}`, alt: "", loading: "lazy", decoding: "async", draggable: "false", onerror: missing }),
-      ...photo.boxes.map((box, i) => el("span", { class: "face-box", "data-box": box.join(" "), key: `box-${photo.id}-${i}` })),
+      ...boxes.map((box, i) => el("span", { class: "face-box", "data-box": box.join(" "), key: `box-${photo.id}-${i}` })),
     ),
     el("p", { class: "dim cut" }, when(photo) || photo.name),
   );
