@@ -71,6 +71,20 @@ def prune(network: AttentionEmbedder, images: Tensor, inner: list[int], mlp_rati
     return state
 
 
+def write(state: dict[str, Tensor], out: Path) -> AttentionEmbedder:
+    """Write weights, and a card beside them that `--init` takes; its reading of cosines is a blank. Gives the network."""
+    smaller = AttentionEmbedder.from_weights(state)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}, out)
+    card = {
+        "model": {"name": out.stem, "dim": smaller.settings["dim"], "sha256": sha256_of(out), "licence": "Apache-2.0"},
+        "network": {k: v for k, v in smaller.settings.items() if k != "dim"},
+        "reading": {"slope": 1.0, "intercept": 0.0, "impostor_mean": 0.0, "impostor_sd": 0.1},
+    }
+    out.with_suffix(".toml").write_text(to_toml(card), encoding="utf-8")
+    return smaller
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
@@ -83,12 +97,7 @@ def main() -> None:
     crops, held = load_faces(args.faces)
     images = torch.from_numpy(crops[~held][::32]).permute(0, 3, 1, 2).float()
     state = prune(network, images, [int(n) for n in args.inner.split(",")], args.mlp_ratio)
-    smaller = AttentionEmbedder.from_weights(state)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}, args.out)
-    model = {"name": args.out.stem, "dim": smaller.settings["dim"], "sha256": sha256_of(args.out), "licence": "Apache-2.0"}
-    network_of_it = {k: v for k, v in smaller.settings.items() if k != "dim"}
-    args.out.with_suffix(".toml").write_text(to_toml({"model": model, "network": network_of_it}), encoding="utf-8")
+    smaller = write(state, args.out)
     sizes = [sum(p.numel() for p in n.parameters()) for n in (network, smaller)]
     print(f"{sizes[0]} -> {sizes[1]} parameters; {smaller.settings}")
 

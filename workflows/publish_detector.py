@@ -4,7 +4,8 @@
         --threshold 0.55 --photos photos_detect.parquet --card facecluster/models/weights/detector.toml
 
 Either of the two stages can be published alone. The highest outputs of their layers, which the arithmetic in 8-bit integers needs, are
-measured on photos of the training: a hundred of them, spread over the file.
+measured on photos of the training: a hundred of them, spread over the file. All is made in a folder beside the card first; then weights
+and card are put in place together.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import os
 import re
+import shutil
+import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +59,30 @@ def with_ranges(card: str, detector: Detector, photos: list[NDArray[np.uint8]]) 
     lines = ["[highest]  # outputs of the layers, on photos of the training: ranges of the arithmetic in 8-bit integers"]
     for stage, found in (("detector", own), ("verifier", judged)):
         lines += ["", f"[highest.{stage}]", *(f'"{name}" = {high:.3g}' for name, (_, high) in found.items())]
-    return card.split("\n[highest]", 1)[0].rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
+    new, old = "\n".join(lines) + "\n", r"(?m)^\[highest[\].][^\n]*\n(?:(?![\[#])[^\n]*\n)*"  # a section, up to the next one or a comment
+    before, *after = re.split(old, card.rstrip("\n") + "\n")
+    rest = "".join(after)
+    return before.rstrip("\n") + "\n\n" + new + (f"\n{rest}" if rest else "")
+
+
+def make(folder: Path, options: argparse.Namespace) -> list[Path]:
+    """Write card and weights of both stages into `folder`; gives their paths there, the card last."""
+    path = folder / options.card.name
+    card = options.card.read_text(encoding="utf-8")
+    own, judging = path.with_suffix(".safetensors"), folder / tomllib.loads(card)["verifier"]["file"]
+    for section, weights, to in (("model", options.weights, own), ("verifier", options.verifier, judging)):
+        if weights:
+            card = stamped(card, section, weights, to)
+        else:
+            shutil.copyfile(options.card.with_name(to.name), to)
+    if options.verifier:
+        with safe_open(options.verifier, "pt") as file:
+            card = re.sub(r"(?m)^weights = .*", f"weights = {file.metadata()['weights']}", card)
+    card = re.sub(r"(?m)^threshold = [\d.]+", f"threshold = {options.threshold}", card)
+    path.write_text(card, encoding="utf-8")
+    detector = Detector.load(own, arithmetic="float32")
+    path.write_text(with_ranges(card, detector, photos_of(options.photos)), encoding="utf-8")
+    return [own, judging, path]
 
 
 def main() -> None:
@@ -65,17 +93,9 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, required=True, help="default score, chosen on held-out photos")
     parser.add_argument("--photos", type=Path, required=True, help="Parquet with a column `image`: photos of the training")
     options = parser.parse_args()
-    card = options.card.read_text(encoding="utf-8")
-    if options.weights:
-        card = stamped(card, "model", options.weights, options.card.with_suffix(".safetensors"))
-    if options.verifier:
-        card = stamped(card, "verifier", options.verifier, options.card.with_name("verifier.safetensors"))
-        with safe_open(options.verifier, "pt") as file:
-            card = re.sub(r"(?m)^weights = .*", f"weights = {file.metadata()['weights']}", card)
-    card = re.sub(r"(?m)^threshold = [\d.]+", f"threshold = {options.threshold}", card)
-    options.card.write_text(card, encoding="utf-8")
-    detector = Detector.load(options.card.with_suffix(".safetensors"), arithmetic="float32")
-    options.card.write_text(with_ranges(card, detector, photos_of(options.photos)), encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=options.card.parent) as folder:
+        for made in make(Path(folder), options):
+            os.replace(made, options.card.with_name(made.name))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ LINEAGE = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--log", type=Path, required=True, help="of the training: its last line has the cosine on held-out faces")
+    parser.add_argument("--log", type=Path, required=True, help="of the training, with the cosine on held-out faces")
     parser.add_argument("--faces", type=Path, required=True, help="training faces, of which some were held out")
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="further training faces; the first give the recognisability")
     parser.add_argument("--photos", type=Path, required=True, help="photos without faces under sources negatives/...")
@@ -132,12 +132,20 @@ def accuracy_section(measured: dict[str, dict[str, Any]], teacher: dict[str, dic
     )
 
 
+def held_out_cosine(log: Path) -> float:
+    """The last one that a training logged: not every line has it."""
+    found = [row["held_out_cosine"] for row in read_log(log) if row.get("held_out_cosine")]
+    if not found:
+        sys.exit(f"expected a held_out_cosine in a line of {log}, found none: give the log of a training that has a teacher")
+    return round(float(found[-1]), 4)
+
+
 def text(card: Card, network: AttentionEmbedder, args: argparse.Namespace) -> str:
     """The card as TOML, without recognisability and accuracy."""
     ranges = "\n".join(f'"{name}" = {ends}' for name, ends in card.ranges.items())
     settings = "\n".join(f"{name} = {value}" for name, value in card.settings.items())
     data = f"aligned faces: {sources([args.faces, *args.more])}; {HELD_OUT}; 756 of loose group photos"
-    held_out = round(float(read_log(args.log)[-1]["held_out_cosine"]), 4)
+    held_out = held_out_cosine(args.log)
     return f'''# Model card of an embedder. Weights: embedder.safetensors (float16).
 
 [model]

@@ -15,7 +15,7 @@ The data set is written beside the training, in OUT-faces. The evaluation file i
 from __future__ import annotations
 
 import argparse
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -33,7 +33,8 @@ def main() -> None:
     data = args.out.with_name(f"{args.out.name}-faces")
     write_data_set(data, args.faces, args.more, args.photos)
     command = [sys.executable, "-m", "facecluster", "train", str(data), "-o", str(args.out), "--recipe", args.recipe]
-    sys.exit(subprocess.call([*command, "--licence", "Apache-2.0", *rest]))
+    sys.stdout.flush()
+    os.execv(sys.executable, [*command, "--licence", "Apache-2.0", *rest])  # Ctrl-C reaches the training alone
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ _OPTIONS = [
     click.option("--batch", type=click.IntRange(2), default=128, show_default=True, help="Faces a step."),
     click.option("--augment/--no-augment", default=True, show_default=True, help="Change the faces afresh each time."),
     click.option("--bf16/--no-bf16", default=None, show_default="where the hardware has it", help="Compute in bfloat16."),
-    click.option("--compile/--no-compile", default=False, show_default=True, help="Compute by torch.compile; on a CPU it needs g++."),
+    click.option("--compile/--no-compile", default=False, show_default=True,
+                 help="Compute by torch.compile; on a CPU it needs g++ and Python's headers."),
     click.option("--minutes", type=click.FloatRange(0, min_open=True), help="How long to learn.", show_default="20, without --steps"),
     click.option("--steps", type=click.IntRange(1), help="How many steps to learn."),
     click.option("--hold-out", metavar="SHARE", type=click.FloatRange(0, 0.9),
@@ -121,7 +122,7 @@ def command(
 
 
 def _config(recipe: str | None, finetune: str | None, given: dict[str, Any]) -> TrainConfig:
-    """The settings: those that the user gave, else the recipe's, else the defaults."""
+    """The settings: those that the user gave, else the recipe's, else the defaults. The anchor of fine-tuning wins over a recipe's."""
     from click.core import ParameterSource
 
     from facecluster.training import train
@@ -132,6 +133,8 @@ def _config(recipe: str | None, finetune: str | None, given: dict[str, Any]) -> 
     said = {} if recipe is None else read_recipe(recipe)
     found = said | {k: v for k, v in given.items() if k not in said or context.get_parameter_source(k) != ParameterSource.DEFAULT}
     usual = {"minutes": 20.0 if found["steps"] is None else None}
+    if finetune:  # its anchor is the old model, so what a recipe says of a teacher does not count
+        found |= {"init": finetune, "teacher": finetune} | {k: given[k] for k in ("hold_out", "teacher_weight")}
     usual |= {"hold_out": 0.3, "teacher_weight": train.ANCHOR} if finetune else {"hold_out": 0.1, "teacher_weight": 1.0}
     config = TrainConfig(**found | {k: v for k, v in usual.items() if found.get(k) is None})
     return train.finetune_config(config, finetune) if finetune else config

@@ -1,4 +1,5 @@
-"""The bundled models: an attention embedder and a face detector. Only this package imports torch.
+"""The bundled models: an attention embedder and a face detector. This package and `training` compute by
+torch; of the others, `photos.resize`, `explain.face_maps` and `doctor` import it.
 
 attention  scaled dot-product attention and a transformer block
 embedder   the embedding network

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from facecluster.errors import InputError
 from facecluster.training.margins import MARGINS
 
+_DEVICES = r"auto|cpu|cuda(:\d+)?"
 NETWORKS, LOSSES = ("hybrid", "vit"), (*MARGINS, "none")
 _BUDGET = ("minutes", "steps", "threads", "device", "processes")  # no part of the recipe
 _FREE = (*_BUDGET, "replay", "compile")  # what may change when a training goes on
@@ -16,6 +18,8 @@ _BOUNDS = {
     "depth": (1, 64), "margin": (0, 1), "partial": (1e-9, 1), "balance": (0, 1), "reweight": (0, 1), "teacher_weight": (0, math.inf),
     "map7_weight": (0, math.inf), "map14_weight": (0, math.inf), "rate": (1e-12, math.inf), "batch": (2, math.inf), "fall": (0, 1),
     "average": (0, 1), "hide": (0, 1), "reuse": (1, 100), "replay": (1, math.inf), "hold_out": (0, 0.9), "min_faces": (1, math.inf),
+    "minutes": (1e-9, math.inf), "steps": (1, math.inf), "threads": (1, math.inf), "processes": (1, math.inf),
+    "seed": (-(2**63), 2**63 - 1),
 }  # fmt: skip
 
 
@@ -38,7 +42,7 @@ class TrainConfig:
     map14: str | None = None  # the same, (n, any, 14, 14), of which the stem's map is made by a 1x1 convolution that is learnt too
     map14_weight: float = 0.1
     reuse: int = 1  # steps that a batch which the teacher has seen serves on average, drawn anew among the last `replay` faces
-    replay: int = 20_000  # faces kept in memory for that: 40 kB each, 140 kB with both maps of the bundled recipe
+    replay: int = 20_000  # faces that all processes together keep for that: 40 kB each, 140 kB with both maps of `bundled`
     rate: float | None = None  # of AdamW; None: FROM_SCRATCH, or GOING_ON with `init`
     batch: int = 128  # faces a step, of all processes together
     fall: float = 0.5  # share of the budget in which the rate falls to zero at the end; 0: never
@@ -47,7 +51,7 @@ class TrainConfig:
     hide: float = 0.1  # share of the augmented faces of which a part is hidden, after the teacher saw them
     freeze_norms: bool = False  # leave mean and variance of the batch norms as they are
     bf16: bool | None = None  # None: where the hardware has it
-    compile: bool = False  # by torch.compile, which needs a C++ compiler on a CPU
+    compile: bool = False  # by torch.compile, which needs g++ and Python's headers on a CPU
     hold_out: float = 0.1  # share of the faces whose people are held out
     min_faces: int = 2  # people with fewer are left out
     seed: int = 0
@@ -60,11 +64,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise InputError(f"expected {name} from {low:g} to {high:g}, found {value:g}: correct it")
+            if value is not None and not (low <= value <= high and value < math.inf):
+                least = "above 0" if 0 < low < 1e-6 else f"of {low:g} or more"
+                wanted = least if high == math.inf else f"from {low:g} to {high:g}"
+                raise InputError(f"expected {name} {wanted}, found {value:g}: correct it")
         for name, known in {"network": NETWORKS, "loss": LOSSES}.items():
             if (word := getattr(self, name)) not in known:
                 raise InputError(f"expected {name} to be one of {', '.join(known)}, found {word!r}: correct it")
+        if not re.fullmatch(_DEVICES, self.device):
+            raise InputError(f"expected device to be auto, cpu, cuda, or cuda:1 and so on, found {self.device!r}: correct it")
         if self.minutes is None and self.steps is None:
             raise InputError("expected --minutes or --steps, found neither: say how long to learn")
         if self.loss == "none" and self.teacher is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from facecluster.training.optimisers import move_mean, optimisers_of
 from facecluster.training.processes import World
 from facecluster.training.replay import LEAST, Replay
 from facecluster.training.sampling import Sampler, face_weights
-from facecluster.training.student import Student, compiled, likeness_loss, map_losses
+from facecluster.training.student import Student, compiled, compiler_failure, likeness_loss, map_losses
 from facecluster.training.teacher import Teacher
 
 Batch = tuple[Tensor, Tensor, list[Tensor]]  # images, labels, what a teacher said
@@ -55,7 +56,7 @@ class Learner:
         self.wrapped = world.wrap(self.student)
         if config.compile:
             self.wrapped = compiled(self.wrapped, self.device.type)
-        self.replay = Replay(config.replay) if config.reuse > 1 else None
+        self.replay = Replay(max(1, config.replay // world.size)) if config.reuse > 1 else None
         self.bf16 = has_bf16(device) if config.bf16 is None else config.bf16
         self.sampler = Sampler(parts.learn, parts.label, config.balance)
         self.weights = torch.from_numpy(face_weights(parts.counts(), config.reweight)).to(self.device)
@@ -64,7 +65,8 @@ class Learner:
 
     def learn(self, share: float) -> dict[str, float]:
         """One step at a share of the full rate, 0 to 1; gives the parts of the loss."""
-        said, rows, gradient = self.backward(*self.batch())
+        with compiler_failure() if self.config.compile else nullcontext():
+            said, rows, gradient = self.backward(*self.batch())
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group.setdefault("full", group["lr"]) * share

@@ -101,7 +101,7 @@ class Centres:
     def sample(self, labels: Tensor, g: torch.Generator) -> Tensor:
         """Rows (k,), sorted, of the people to look at for labels (n,)."""
         people = len(self.weight)
-        if self.share >= 1:
+        if self.share >= 1 or not people:
             return torch.arange(people)
         score = torch.rand(people, generator=g)
         score[labels] = 2.0

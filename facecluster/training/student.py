@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -75,3 +76,17 @@ def compiled(module: nn.Module, device: str) -> nn.Module:
         raise InputError(f"expected {wanted} for --compile, found none: install it, or give --no-compile")
     found: nn.Module = torch.compile(module)  # type: ignore[assignment]
     return found
+
+
+@contextmanager
+def compiler_failure() -> Iterator[None]:
+    """Around steps of a compiled module. Raises InputError if the compiler is there but doesn't work."""
+    from torch._dynamo.exc import BackendCompilerFailed
+    from torch._inductor.exc import CppCompileError, InductorError
+
+    try:
+        yield
+    except (BackendCompilerFailed, InductorError, CppCompileError) as e:
+        what = next((line.strip() for line in str(e).splitlines() if line.strip()), type(e).__name__).rstrip(".")
+        advice = "install g++ and Python's headers, or give --no-compile"
+        raise InputError(f"expected a compiler that works for --compile, found: {what}: {advice}") from e

@@ -28,7 +28,10 @@ def test_the_card_that_is_written_is_read(tmp_path: Path, monkeypatch: pytest.Mo
 
     faces, log, path = tmp_path / "faces.parquet", tmp_path / "log.csv", tmp_path / "card.toml"
     pq.write_table(pa.table({"source": ["pins", "pins", "masked"]}), faces)
-    log.write_text("step,held_out_cosine\n1,0.5\n2,0.912345\n")
+    log.write_text("step,held_out_cosine\n1,\n")
+    with pytest.raises(SystemExit, match=r"expected a held_out_cosine in a line of .*log.csv, found none"):
+        publish_embedder.held_out_cosine(log)
+    log.write_text("step,held_out_cosine\n1,0.5\n2,0.912345\n3,\n")
     network = AttentionEmbedder(width=64, depth=1, heads=1, mlp_ratio=2, parts=64)
     card = Card(
         name="mine", dim=128, sha256="00", licence="Apache-2.0", slope=20.5, intercept=-3.25, impostor_mean=0.0125, impostor_sd=0.11,

@@ -17,6 +17,7 @@ from PIL import Image
 
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.training.faces import part
+from facecluster.training.networks import build
 from facecluster.training.read_faces import read_faces
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
@@ -61,6 +62,15 @@ def test_pruning_silent_channels_changes_nothing(recipes: SimpleNamespace) -> No
     assert torch.allclose(smaller(other), network(other), atol=1e-5)
     fewer = AttentionEmbedder.from_weights(recipes.prune.prune(network, pictures(4), [64, 8, 96], 1)).eval()
     assert not torch.allclose(fewer(other), network(other), atol=1e-5)
+
+
+def test_a_pruned_network_is_one_to_start_from(recipes: SimpleNamespace, tmp_path: Path) -> None:
+    network = AttentionEmbedder(width=64, depth=1, heads=1, mlp_ratio=2, parts=64).eval()
+    state = recipes.prune.prune(network, pictures(2), [0, 32, 64], 1)
+    smaller = recipes.prune.write(state, tmp_path / "runs" / "pruned.safetensors").eval()
+    begun = build("hybrid", str(tmp_path / "runs" / "pruned.toml")).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(begun(pictures(2)), smaller(pictures(2)), rtol=0.02, atol=0.02)  # stored in float16
 
 
 def test_a_pair_can_be_left_out(recipes: SimpleNamespace) -> None:

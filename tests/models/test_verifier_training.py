@@ -7,7 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +117,8 @@ def test_the_fitted_score_is_the_law_that_made_the_labels() -> None:
 def test_published_weights_are_loaded_with_their_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = tmp_path / "detector.toml"
     card.write_text(WEIGHTS.with_suffix(".toml").read_text())
-    card.with_suffix(".safetensors").write_bytes(WEIGHTS.read_bytes())
+    for name in (WEIGHTS.name, "verifier.safetensors"):
+        (tmp_path / name).write_bytes(WEIGHTS.with_name(name).read_bytes())
     torch.manual_seed(5)
     network = fold_batch_norms(FaceVerifier())
     train_verifier.save(network, [0.5, 2.0, -1.25], tmp_path / "made.safetensors")
@@ -127,7 +128,15 @@ def test_published_weights_are_loaded_with_their_score(tmp_path: Path, monkeypat
     options = ["--verifier", str(tmp_path / "made.safetensors"), "--threshold", "0.61", "--card", str(card)]
     options += ["--photos", str(tmp_path / "photos.parquet")]
     monkeypatch.setattr(sys, "argv", ["publish_detector.py", *options])
+    card.write_text(card.read_text() + '\n# of the curve\n[later]\n"stem.0" = 7\n')
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no photos"):
+        patched.setattr(publish_detector, "photos_of", Mock(side_effect=OSError("no photos")))
+        publish_detector.main()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files  # as it was
     publish_detector.main()
+    assert {path.name for path in tmp_path.iterdir()} == files.keys()
+    assert card.read_text().endswith('\n\n# of the curve\n[later]\n"stem.0" = 7\n') and card.read_text().count("[highest.verifier]") == 1
     loaded = Detector.load(card.with_suffix(".safetensors"))
     assert loaded.verifier is not None and loaded.verifier.weights == (0.5, 2.0, -1.25) and loaded.threshold == 0.61
     seen = torch.rand(3, 3, SIDE, SIDE) * 255

@@ -18,7 +18,7 @@ from facecluster.models.card import read_toml
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.onnx_session import sha256_of
 from facecluster.models.toml_text import to_toml
-from facecluster.training import networks
+from facecluster.training import learner, networks
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import LearningFaces, part
 from facecluster.training.learner import Learner
@@ -153,6 +153,8 @@ def test_nobody_needs_a_name_to_learn_from_a_teacher_alone(config: TrainConfig) 
     parts = parts_of(some, config)
     assert parts.learn.tolist() == [1, 2, 3, 4, 5] and parts.strangers.tolist() == [0] and parts.people == []
     assert Learner(config, some, parts, World(), "cpu").learn(1.0)["teacher"] > 0
+    few = replace(config, partial=0.5)
+    assert Learner(few, some, parts, World(), "cpu").learn(1.0)["teacher"] > 0
     with pytest.raises(InputError, match="two people or more"):
         parts_of(some, replace(config, loss="cosface"))
     with pytest.raises(InputError, match="that are not held out"):
@@ -252,6 +254,7 @@ def test_a_recipe_is_read_and_options_win(tmp_path: Path, teacher: str) -> None:
         ("batch = 2.5", "expected a whole number for batch"), ("compile = 1", "expected true or false"), ("fall", "expected a recipe"),
         ("fall = 2", "expected fall from 0 to 1, found 2"), ("loss = 'best'", "expected loss to be one of cosface"),
         ("depth = 0", "expected depth from 1 to 64"), ("recipe = 3", "expected settings among"),
+        ("minutes = 0", "expected minutes above 0, found 0"), ("device = 'gpu'", "found 'gpu'"),
     ):  # fmt: skip
         recipe.write_text(text)
         assert expected in refused(*words, "-o", str(tmp_path / "no"), "--recipe", str(recipe))
@@ -262,3 +265,15 @@ def test_what_a_compiler_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(InputError, match="expected the C\\+\\+ compiler no-such-compiler for --compile, found none"):
         compiled(torch.nn.Linear(2, 2), "cpu")
+
+
+def test_a_compiler_that_does_not_work_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(graph: object, inputs: object) -> Any:
+        raise ValueError("Python.h: no such file\nand more")
+
+    monkeypatch.setattr(learner, "compiled", lambda module, device: torch.compile(module, backend=broken))
+    some, config = faces([4] * 3), TrainConfig(init=tiny_model(tmp_path), batch=8, steps=1, hold_out=0, compile=True)
+    found = Learner(config, some, parts_of(some, config), World(), "cpu")
+    with pytest.raises(InputError, match=r"for --compile, found: .*install g\+\+ and Python's headers, or give --no-compile$") as said:
+        found.learn(1.0)
+    assert "\n" not in str(said.value)

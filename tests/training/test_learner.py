@@ -64,6 +64,18 @@ def test_a_process_that_fails_is_said_in_a_line(tmp_path: Path) -> None:
         start(fail, (str(tmp_path),), 1)
 
 
+def test_what_is_kept_for_replay_is_shared_by_the_processes(tmp_path: Path) -> None:
+    config = TrainConfig(init=tiny_model(tmp_path), teacher=tiny_model(tmp_path), steps=1, reuse=2, replay=9, hold_out=0)
+    some, world = faces(SIZES), World()
+    sizes = {}
+    for world.size in (1, 2, 20):
+        world.wrap = lambda network: network  # type: ignore[method-assign]
+        found = Learner(config, some, part(some, 0.0, 0), world, "cpu").replay
+        assert found is not None
+        sizes[world.size] = found.size
+    assert sizes == {1: 9, 2: 4, 20: 1}
+
+
 def test_faces_of_nobody_have_no_loss_with_a_margin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "TINY", dict(networks.TINY))
     found = learner(World(), loss="cosface", partial=1.0)

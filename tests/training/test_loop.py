@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import xml.etree.ElementTree as ET
@@ -78,6 +79,10 @@ def test_other_settings_and_other_faces_are_refused(tmp_path: Path, config: Trai
 def test_settings_that_cannot_be() -> None:
     for given, words in (
         ({"minutes": None}, "how long to learn"), ({"loss": "none"}, "give --teacher"), ({"batch": 9, "processes": 2}, "choose a multiple"),
+        ({"minutes": 0.0}, "expected minutes above 0, found 0"), ({"minutes": math.inf}, "expected minutes above 0, found inf"),
+        ({"steps": 0}, "expected steps of 1 or more, found 0"), ({"threads": 0}, "expected threads of 1 or more, found 0"),
+        ({"processes": 0}, "expected processes of 1 or more, found 0"), ({"device": "gpu"}, "cuda:1 and so on, found 'gpu'"),
+        ({"rate": math.nan}, "expected rate above 0, found nan"), ({"seed": 2**64}, "expected seed from"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=words):
             TrainConfig(**given)  # type: ignore[arg-type]

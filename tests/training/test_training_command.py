@@ -20,6 +20,7 @@ from facecluster.models.registry import load_embedder
 from facecluster.training import train
 from facecluster.training.accuracy import HeldOutPairs
 from facecluster.training.averaging import average
+from facecluster.training.loop import CHECKPOINT, read_checkpoint
 from facecluster.training.train import Comparison, compare
 
 PEOPLE, FACES = 12, 5
@@ -94,6 +95,19 @@ def test_fine_tuning_keeps_the_new_model_unless_it_is_worse(data: Path, tmp_path
     done = call("train", str(data), "-o", str(tmp_path / "no"), "--finetune", tiny, *words)
     assert "is not kept, and the old one stays as it is" in done.stdout and "with 0.125 of the new weights" in done.stdout
     assert not (tmp_path / "no" / "card.toml").exists()
+
+
+def test_the_anchor_of_fine_tuning_wins_over_a_recipe(data: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('teacher = "not there"\nreuse = 2\nteacher_weight = 2.0\nhold_out = 0.05\nhide = 0.2\n')
+    tiny = tiny_model(tmp_path)
+    kept: list[dict[str, Any]] = []
+    for i, more in enumerate(((), ("--teacher-weight", "3", "--hold-out", "0.4"))):
+        words = ("train", str(data), "-o", str(tmp_path / f"m{i}"), "--finetune", tiny, "--recipe", str(recipe), "--steps", "1")
+        call(*words, "--batch", "8", "--threads", "1", *more)
+        kept.append(read_checkpoint(tmp_path / f"m{i}" / CHECKPOINT)["fixed"])
+    assert [(k["teacher_weight"], k["hold_out"], k["hide"], k["reuse"]) for k in kept] == [(10.0, 0.3, 0.2, 2), (3.0, 0.4, 0.2, 2)]
+    assert all(k["teacher"] == k["init"] == tiny for k in kept)
 
 
 def test_worse_is_worse_at_any_rate() -> None:

@@ -1,12 +1,13 @@
 """What cheaper attention gives a small embedder of faces: accuracy after equal short training, faces a second, memory (docs/attention.md).
 
-    python workflows/benchmarks/attention.py --work FOLDER
+    python workflows/benchmarks/attention.py --work FOLDER --again
 
 `attention_networks.py` says what the variants are. Each learns from the same faces in the same order what the teacher says of them, and is
 judged, in bfloat16, on faces of other people. `--work` keeps the weights, and what the teacher says of the faces to judge by. The vectors
 to learn are those in the file of faces; with `--ask`, the teacher is asked about the crops as they are (half an hour for 16,680 of them).
-The results are written after each variant: stop it whenever you like, and it goes on with the next. A variant that is in the results is
-not trained again; delete its entry to do so. Speed and memory are measured of all variants together, in turns, at the end.
+The results are written after each variant: stop it when you like; the command without `--again` goes on with the next. A variant that is
+in the results is not trained again, and those that are committed hold all: `--again` begins with none. Speed and memory are measured of all
+variants together, in turns, at the end.
 Times are of the processor, not of the clock. Needs onnx and onnxruntime (the `train` dependency group).
 """
 
@@ -107,10 +108,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7, help="of the speed measurement; 0 leaves speed and memory out")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "attention.json")
+    parser.add_argument("--again", action="store_true", help="train all variants, also those in the results")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    result: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() and not options.again else {}
     train_all(options, result)
     if options.rounds:
         result["faces_per_second"], result["alone_microseconds_a_face"] = family_speed(options.rounds), alone_speed(options.rounds)

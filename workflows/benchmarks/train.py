@@ -70,13 +70,26 @@ def imbalanced(table: pa.Table, seed: int = 0) -> tuple[NDArray[np.int64], NDArr
     return np.concatenate(learnt), np.concatenate([r[:APART] for r in rows.values()]), gives
 
 
+def output_of(command: Sequence[str]) -> str:
+    """What a command writes to stdout. On Ctrl-C it is waited for, since it writes its checkpoint before it ends."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            said, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(command))
+    return said
+
+
 def train(source: Path, out: Path, options: argparse.Namespace, more: Sequence[str]) -> dict[str, Any]:
     """Run the command; what it says, and how much it saw."""
     command = [sys.executable, "-c", "from facecluster.cli import main; main()", "train", str(source), "-o", str(out), "--json"]
     budget = ["--minutes", str(options.minutes), "--threads", str(options.threads), "--batch", str(options.batch)]
-    done = subprocess.run([*command, *budget, *more], stdout=subprocess.PIPE, text=True, check=True)
+    written = output_of([*command, *budget, *more])
     last = read_log(out / CSV)[-1]
-    said = json.loads(done.stdout)
+    said = json.loads(written)
     return said | {"kept": said.pop("card") is not None, "faces_seen": int(last["faces"]), "minutes": round(float(last["minutes"]), 2)}
 
 
