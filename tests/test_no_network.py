@@ -22,7 +22,7 @@ def refuse(event, args):
 sys.addaudithook(refuse)
 from facecluster.cli import main
 
-photos, store, out, person = "demo/photos", "demo/store", "out", "0"
+photos, store, out, person = "demo/photos", "demo/store", "out", "1"
 for command in (
     ["demo", "-o", "demo", "--people", "6", "--photos", "2"],
     ["name", store, person, "Ada"],

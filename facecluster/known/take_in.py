@@ -1,7 +1,8 @@
 """Pictures of known people -> vectors in the store's table `known`, and names for the groups that these people are.
 
-A group without a name gets one if it is a known person with a probability of SURE or more; the decision says so (`origin`). Groups that
-are less sure are suggestions in review. Pictures that were taken in before count on; one that is given again replaces itself.
+A group without a name gets one if it is a known person with a probability of SURE or more, and a further group of the same name if the
+doubt is a fifth of that; the decision says so (`origin`). Groups that are less sure are suggestions in review. Pictures that were taken in
+before count on; one that is given again replaces itself.
 
 Odd inputs: a picture without a face, or with several, is a line for the user and does not count; so is one that can't be read.
 """
@@ -18,7 +19,7 @@ from facecluster.decisions import Decision, append, new_id
 from facecluster.errors import PhotoError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
-from facecluster.known import SURE
+from facecluster.known import AGAIN, SURE
 from facecluster.known.sources import Picture
 from facecluster.matching.probe import detect_config, probe_data, probe_photo
 from facecluster.models.registry import card_of
@@ -111,10 +112,13 @@ def _name_groups(store: Store, session: Session, sure: float, found: TakenIn) ->
     people = view.current.people
     made: list[Decision] = []
     found.batch = new_id()
-    for proposal in session.proposals(view):
+    given = {*people.names}
+    for proposal in sorted(session.proposals(view), key=lambda p: -p.probability):
         about = proposal, people.person_ids[proposal.group], people.faces[proposal.group]
-        if proposal.probability >= sure:
+        # the grouping held a further group of the same name for another person
+        if 1 - proposal.probability <= (1 - sure) * (AGAIN if proposal.name in given else 1):
             found.named.append(about)
+            given.add(proposal.name)
             made.append(replace(view.current.name(proposal.group, proposal.name), batch=found.batch, origin=ORIGIN))
         else:
             found.asked.append(about)

@@ -100,9 +100,8 @@ def test_a_line_with_an_impossible_date_is_skipped_with_a_note(store: Store) -> 
     journal = read(store)
     assert len(journal.notes) == 4 and births(store) == {"Ada": "2012-05-03"}
     assert [d.date for d in journal.decisions if d.act == BORN] == ["2012-05-03"]
-    assert Decision(act=BORN, faces=("x",), date="").to_line() == '{"act": "born", "date": "", "faces": ["x"]}'.replace(
-        '{"act"', '{"id": "", "at": "", "act"'
-    )
+    written = json.loads(Decision(act=BORN, faces=("x",), date="").to_line())
+    assert {key: value for key, value in written.items() if key != "sum"} == {"id": "", "at": "", "act": "born", "date": "", "faces": ["x"]}
 
 
 days = st.dates(date(1800, 1, 1), date(2200, 1, 1))

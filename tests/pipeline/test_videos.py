@@ -54,8 +54,8 @@ def test_two_appearances_in_a_video_may_be_one_person(home: Path) -> None:
 
 def test_the_report_shows_faces_of_videos_with_their_times(home: Path) -> None:
     pages = "".join(p.read_text() for p in (home / "store" / "report" / "photos").glob("*.html"))
-    at = pages.index("party.mp4</bdi></h2>")
-    article = pages[at : pages.index("</article>", at)]
+    at = pages.index('title="party.mp4"')
+    article = pages[at : pages.index("</div>", at)]
     assert "Open the video" in article and "<img src=\"file:" not in article and "<svg" not in article
     for track in faces_of_video(Store(str(home / "store"))):
         assert f"at 0:{int(str(track['at_ms'])) // 1000:02}" in article
