@@ -114,8 +114,8 @@ def fastest(device: str, ranges: Ranges | None) -> str:
 
 
 def _ranges(card: dict[str, Any], stage: str) -> Ranges | None:
-    highest = card.get("highest", {}).get(stage)
-    return {str(name): [0.0, float(value)] for name, value in highest.items()} if highest else None
+    highest = dict(dict(card.get("highest", {})).get(stage, {}))
+    return {str(name): [0.0, float(value)] for name, value in highest.items()} or None
 
 
 def _padded_size(height: int, width: int) -> tuple[int, int]:

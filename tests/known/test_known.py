@@ -9,17 +9,20 @@ import os
 import shutil
 import zipfile
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from people_store import call, refused, ungrouped_store
 from PIL import Image
 
-from facecluster.decisions import read
+from facecluster.decisions import Decision, read
 from facecluster.demo import make_collection
 from facecluster.errors import InputError
 from facecluster.faces.embed import EmbedConfig
+from facecluster.known import SURE
 from facecluster.known.sources import Picture, find_pictures, name_of_file
 from facecluster.known.take_in import take_in
 from facecluster.known.vcard import contacts
@@ -109,6 +112,22 @@ def test_sure_groups_get_names_others_are_asked_about_and_forget_takes_all_of_it
     call("forget", store.url, "Nobody", "--yes")  # who has pictures but no group
     assert "Anna" not in "".join(p.read_text(errors="ignore") for p in Path(store.url).rglob("*") if p.is_file())
 
+
+
+def test_a_further_group_of_a_name_needs_less_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the groups for Ann the surest counts first, whatever their order; Cy is the name of a group already."""
+    naming = import_module("facecluster.known.take_in")
+    sure = [("Ann", 0.96), ("Ann", 1.0), ("Ann", 0.995), ("Bo", 0.951), ("Cy", 0.97), ("Dan", 0.94)]
+    proposals = [SimpleNamespace(group=i, name=name, probability=p) for i, (name, p) in enumerate(sure)]
+    people = SimpleNamespace(names=["", "", "", "", "", "", "Cy"], person_ids=[f"p-{i}" for i in range(7)], faces=[3] * 7)
+    current = SimpleNamespace(people=people, name=lambda group, name: Decision(act="name", name=name, faces=(f"f{group}",)))
+    session = SimpleNamespace(view=lambda: SimpleNamespace(current=current), proposals=lambda view: proposals)
+    written: list[Decision] = []
+    monkeypatch.setattr(naming, "append", lambda store, made: written.extend(made))
+    found = naming.TakenIn()
+    naming._name_groups(None, session, SURE, found)  # type: ignore[arg-type]
+    assert [(d.name, d.faces) for d in written] == [("Ann", ("f1",)), ("Ann", ("f2",)), ("Bo", ("f3",))]
+    assert {about[1] for about in found.asked} == {"p-0", "p-4", "p-5"}
 
 
 def test_a_folder_with_contacts_through_the_command(tmp_path: Path) -> None:

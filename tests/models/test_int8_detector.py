@@ -96,6 +96,11 @@ def test_ranges_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path.with_suffix(".toml").write_text(card.replace('"smooth.1" =', '"smooth.7" ='))
     with pytest.raises(ModelError, match="that fit"):
         Detector.load(path)
+    for wrong in ("highest = 3\n", "[highest]\ndetector = 3\n", "[highest.detector]\n'stem.0' = 'high'\n"):
+        top = re.split(r"(?m)^\[highest\]", card)[0]
+        path.with_suffix(".toml").write_text(wrong + top if wrong[0] != "[" else top + wrong)
+        with pytest.raises(ModelError, match="that fit"):
+            Detector.load(path)
     path.with_suffix(".toml").write_text(re.split(r"(?m)^\[highest\]", card)[0])
     without = Detector.load(path)
     assert without.arithmetic != "int8" and Detector.load().arithmetic == "int8"
