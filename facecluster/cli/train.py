@@ -125,6 +125,7 @@ def _config(recipe: str | None, finetune: str | None, given: dict[str, Any]) -> 
     """The settings: those that the user gave, else the recipe's, else the defaults. The anchor of fine-tuning wins over a recipe's."""
     from click.core import ParameterSource
 
+    from facecluster.errors import InputError
     from facecluster.training import train
     from facecluster.training.config import TrainConfig
     from facecluster.training.recipe import read_recipe
@@ -133,8 +134,12 @@ def _config(recipe: str | None, finetune: str | None, given: dict[str, Any]) -> 
     said = {} if recipe is None else read_recipe(recipe)
     found = said | {k: v for k, v in given.items() if k not in said or context.get_parameter_source(k) != ParameterSource.DEFAULT}
     usual = {"minutes": 20.0 if found["steps"] is None else None}
-    if finetune:  # its anchor is the old model, so what a recipe says of a teacher does not count
-        found |= {"init": finetune, "teacher": finetune} | {k: given[k] for k in ("hold_out", "teacher_weight")}
+    if finetune:
+        if given["loss"] == "none":
+            raise InputError("expected a loss with a margin to fine-tune, found --loss none, with which nothing is learnt: leave it out")
+        # its anchor is the old model, so what a recipe says of a teacher does not count, nor its rate
+        found |= {"init": finetune, "teacher": finetune} | {k: given[k] for k in ("hold_out", "teacher_weight", "rate")}
+        found = {k: v for k, v in found.items() if k not in ("map7", "map14") and (k, v) != ("loss", "none")}
     usual |= {"hold_out": 0.3, "teacher_weight": train.ANCHOR} if finetune else {"hold_out": 0.1, "teacher_weight": 1.0}
     config = TrainConfig(**found | {k: v for k, v in usual.items() if found.get(k) is None})
     return train.finetune_config(config, finetune) if finetune else config

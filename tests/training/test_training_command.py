@@ -110,6 +110,15 @@ def test_the_anchor_of_fine_tuning_wins_over_a_recipe(data: Path, tmp_path: Path
     assert all(k["teacher"] == k["init"] == tiny for k in kept)
 
 
+def test_fine_tuning_by_the_recipe_that_made_the_model_learns_the_names(data: Path, tmp_path: Path) -> None:
+    tiny = tiny_model(tmp_path)
+    words = ("train", str(data), "--finetune", tiny, "--recipe", "bundled", "--no-compile", "--steps", "1", "--batch", "8")
+    call(*words, "-o", str(tmp_path / "m"))
+    kept = read_checkpoint(tmp_path / "m" / CHECKPOINT)["fixed"]
+    assert (kept["loss"], kept["map7"], kept["map14"], kept["rate"], kept["hide"]) == ("cosface", None, None, None, 0.2)
+    assert "with which nothing is learnt" in refused(*words, "--loss", "none", "-o", str(tmp_path / "n"))
+
+
 def test_worse_is_worse_at_any_rate() -> None:
     """Vectors of six people: exact ones against ones in which a person falls apart."""
     rng = np.random.default_rng(0)
