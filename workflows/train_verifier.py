@@ -159,7 +159,7 @@ def figures(score: NDArray[np.float64], crops: Crops) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _decoded(faces: pa.BinaryArray, rows: NDArray[np.integer]) -> Tensor:
+def _decoded(faces: pa.LargeBinaryArray, rows: NDArray[np.integer]) -> Tensor:
     """Pictures (n, 3, 112, 112) of some coded faces."""
     pictures = [np.asarray(Image.open(io.BytesIO(faces[int(row)].as_py())).convert("RGB")) for row in rows]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
@@ -188,7 +188,7 @@ def beginning(detector: Path | None, earlier: Path | None) -> FaceVerifier:
 
 
 def drawn(
-    crops: Crops, faces: pa.BinaryArray, chance: list[NDArray[np.float64]], rng: np.random.Generator, generator: torch.Generator
+    crops: Crops, faces: pa.LargeBinaryArray, chance: list[NDArray[np.float64]], rng: np.random.Generator, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A batch: pictures (n, 3, 64, 64), whether each shows a face (n,), and how often it was turned to the left (n,).
 
@@ -200,7 +200,7 @@ def drawn(
     batch = torch.from_numpy(crops["crop"][rows]).permute(0, 3, 1, 2).float()
     wanted = torch.from_numpy(crops["label"][rows].astype(np.float32))
     if len(faces):  # some things get a face
-        given = torch.nonzero(wanted == 0)[: BATCH // 10, 0]
+        given = torch.nonzero(wanted == 0)[: BATCH // 8, 0]
         batch[given] = laid_over(batch[given], _decoded(faces, rng.integers(len(faces), size=len(given))), generator)
         wanted[given] = 1
     return augmented(batch, turns, generator), wanted, turns
@@ -216,7 +216,7 @@ def loss_of(logits: Tensor, wanted: Tensor, turns: Tensor) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crops", type=Path, required=True)
-    parser.add_argument("--faces", type=Path, help="faces_train.parquet: aligned faces to lay over things")
+    parser.add_argument("--faces", type=Path, nargs="*", default=[], help="faces_train.parquet, faces_more.parquet: aligned faces to lay over things")
     parser.add_argument("--init", type=Path, help="an earlier second stage to go on from")
     parser.add_argument("--detector", type=Path, help="another detector to begin with")
     parser.add_argument("--out", type=Path, required=True)
@@ -228,7 +228,8 @@ def main() -> None:
     crops: Crops = dict(np.load(options.crops))
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    faces = pq.read_table(options.faces, columns=["crop"])["crop"].combine_chunks() if options.faces else pa.array([], pa.binary())
+    read = [pq.read_table(path, columns=["crop"])["crop"].cast(pa.large_binary()) for path in options.faces]
+    faces = pa.chunked_array([chunk for column in read for chunk in column.chunks], pa.large_binary()).combine_chunks()
     tuning = np.flatnonzero(crops["tuning"])
     held: Crops = {name: column[tuning] for name, column in crops.items() if name != "things"} | {"things": crops["things"]}
     pictures = middle(held["crop"].astype(np.uint8))
