@@ -168,7 +168,7 @@ def test_a_file_that_could_not_be_used_is_no_photo_that_is_gone(tmp_path: Path, 
     store = make(tmp_path, {"old/a.jpg": 1, "old/broken.jpg": 0, "new/a.jpg": 1, "new/broken.jpg": 0, "new/empty.jpg": 0})
     shutil.rmtree(tmp_path / "old")
     (tmp_path / "new/empty.jpg").unlink()
-    assert [(len(g.places), len(g.photos), g.whole_root, g.elsewhere) for g in gone_folders(store)] == [(2, 0, False, True), (1, 0, False, True)]
+    assert [(len(g.places), len(g.photos), g.whole_root) for g in gone_folders(store)] == [(2, 0, False), (1, 0, False)]
     print_gone(store.url, gone_folders(store))
     assert capsys.readouterr().err == ""
 
