@@ -88,7 +88,8 @@ class PhotoTiles:
         return {
             "index": index, "photo": photo, "url": urls[0] if urls and sized and not photo.video else None,
             "small": self._small(index) if sized else None, "video": urls[0] if urls and photo.video else None,
-            "name": self.link(index)["name"], "uris": photo.uris[:MAX_URIS], "more": max(len(photo.uris) - MAX_URIS, 0), "faces": faces, "font": round(max(photo.width, photo.height, 1) / 24, 1),
+            "name": self.link(index)["name"], "uris": photo.uris[:MAX_URIS],
+            "more": max(len(photo.uris) - MAX_URIS, 0), "faces": faces, "font": round(max(photo.width, photo.height, 1) / 24, 1),
             "shape": shapes.of(photo.width, photo.height), "month": 0,
         }  # fmt: skip
 
