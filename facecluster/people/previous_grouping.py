@@ -71,7 +71,7 @@ def find_previous_grouping(
     at = _earlier_rows(ids, earlier, prepared.followed)
     changed = _changed(store, embedded, ids, keys, earlier, at, str(history.get("vectors")))
     if changed is None:
-        return PreviousGrouping(None, fresh, "faces have other vectors: all faces are grouped from the start")
+        return PreviousGrouping(None, fresh, "faces are gone, or have other vectors: all faces are grouped from the start")
     if changed == 0 and not history["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
         return PreviousGrouping(None, fresh)  # a full grouping with other probabilities gives the same groups
     journal = prepared.decisions[: int(history["said"])]

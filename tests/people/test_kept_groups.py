@@ -86,5 +86,5 @@ def test_faces_whose_earlier_vectors_are_unknown_are_grouped_from_the_start(tmp_
     look_at(store, "00000", range(len(URIS)), URIS, other)
     edit(store, "00001", [0], other)
     said = call("cluster", store.url)
-    assert "faces have other vectors: all faces are grouped from the start" in said.stderr
+    assert "have other vectors: all faces are grouped from the start" in said.stderr
     assert kept(store) == (False, 0) and groups(store)[new[0]] == groups(store)[faces[1]]
