@@ -24,8 +24,8 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
 
     SIDECARS are XMP sidecars, photos with XMP, Picasa's .picasa.ini and contacts.xml, Google Takeout's .json files, or folders of them. A
     name without a place in the photo (Google Takeout's, IPTC's persons shown) is taken over if the photo has one such name and one face,
-    and the face no other name; the other such names are listed with --json. A person who has a name is renamed only if the files give another
-    one to most of the person's faces; else it is listed as not taken over.
+    and the face no other name; the other such names are listed with --json. A person who has a name is renamed only if the files
+    give another one to most of the person's faces; else it is listed as not taken over.
 
     Each name becomes a decision, in effect at once and in every later 'facecluster cluster'. 'facecluster undo' takes the names back.
 
