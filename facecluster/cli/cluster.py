@@ -81,8 +81,8 @@ def command(
     People keep their ids and names. What changes against the last run is printed before the new run becomes the current one. Earlier runs
     are kept. Names that you wrote into people.csv in the store are taken over.
 
-    While few faces are new, the people who are there stay; new faces join them or form new people. When a tenth of the faces is new, or
-    with --full, all faces are grouped from the start.
+    While few faces are new, edited or gone, the people who are there stay; new faces join them or form new people. When it is more than a
+    tenth of the faces, or with --full, all faces are grouped from the start.
 
     With --calibrate, what you confirmed (names, merges, splits, same, not-same) also corrects the probabilities that this command, match,
     evaluate and dedup state, if the corrected ones are better for people who were left out of the fit. Who is with whom does not change.

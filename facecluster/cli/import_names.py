@@ -24,7 +24,8 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
 
     SIDECARS are XMP sidecars, photos with XMP, Picasa's .picasa.ini and contacts.xml, Google Takeout's .json files, or folders of them. A
     name without a place in the photo (Google Takeout's, IPTC's persons shown) is taken over if the photo has one such name and one face,
-    and the face no other name; the other such names are listed with --json.
+    and the face no other name; the other such names are listed with --json. A person who has a name is renamed only if the files
+    give another one to most of the person's faces; else it is listed as not taken over.
 
     Each name becomes a decision, in effect at once and in every later 'facecluster cluster'. 'facecluster undo' takes the names back.
 
@@ -32,7 +33,7 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
     Example: facecluster import-names ~/people ~/Pictures --dry-run
     """
     from facecluster.decisions import SHORT_ID, append, read
-    from facecluster.export.import_names import name_decisions, read_names
+    from facecluster.export.import_names import OTHER_NAME, name_decisions, read_names
     from facecluster.export.photo_library import read_photo_library
     from facecluster.report.text import plural
     from facecluster.store import Store
@@ -60,6 +61,10 @@ def command(store: str, sidecars: tuple[str, ...], dry_run: bool, model: str | N
         person = row.face.person.label if row.face and row.face.person else "nobody"
         where = f"face {row.face.face_id}, {printable(person)}" if row.face else "no face found there"
         click.echo(f"{printable(row.name)}: {printable(row.photo.uris[0])}, {where}")
+    for row, _ in [(row, why) for row, why in found.hints if why == OTHER_NAME]:
+        if row.face and row.face.person:
+            who = f"face {row.face.face_id} is of {row.face.person.label} ({row.face.person.key})"
+            click.echo(printable(f"not taken over: {row.name}: {row.photo.uris[0]}, {who}"))
     for file, why in found.skipped:
         click.echo(f"skipped {printable(file)}: {printable(why)}", err=True)
     if not (found.files or found.skipped or found.passed_over):

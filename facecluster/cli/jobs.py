@@ -43,12 +43,13 @@ def embed(
     with place.lock(), engine_of(workers, scheduler) as engine:
         done = embed_photos(photos, place, *configs, engine=engine, **options)
     for line in done.warnings:
-        click.echo(f"warning: {line!r}", err=True)
+        click.echo(f"warning: {printable(line)}", err=True)
     for line in done.notes:
         click.echo(f"note: {printable(line)}", err=True)
     before = done.collected.new + done.collected.known - done.photos  # a run that was stopped leaves known photos to look at
     known = f", {before:,} known before" if before > 0 else ""
-    click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces, {done.failed:,} photos could not be used", err=True)
+    failed = f", {done.failed:,} photos could not be used" if done.failed or not before else ""  # of those known before the report says it
+    click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces{failed}", err=True)
     for line in done.collected.passed_over:
         click.echo(f"passed over: {printable(line)}", err=True)
 

@@ -45,11 +45,13 @@ def gone_line(folder: GoneFolder) -> str:
     from facecluster.report.text import plural
 
     places = plural(len(folder.places), "place")
-    photos = f" of {plural(len(folder.photos), 'photo')}" if folder.photos else ", of photos that are elsewhere too"
+    if not folder.elsewhere:
+        places += f" of {plural(len(folder.photos), 'photo')}"
+    rest = "" if not folder.elsewhere else f"; {plural(len(folder.photos), 'photo is', 'photos are')} nowhere else"
     if not folder.folder:
-        return f"{places}{photos}, moved or deleted from folders that are there"
+        return f"{places}, moved or deleted from folders that are there{rest}"
     why = "perhaps a disk is not mounted" if folder.whole_root else "moved, renamed or deleted"
-    return f"{places}{photos} in {printable(folder.folder)}, which is missing or empty ({why})"
+    return f"{places} in {printable(folder.folder)}, which is missing or empty ({why}){rest}"
 
 
 def print_gone(store: str, gone: Sequence[GoneFolder]) -> None:

@@ -66,7 +66,8 @@ def _prune(place: Store, under: str | None, yes: bool, dry_run: bool) -> dict[st
             _print_folder(folder)
         would = "would no longer count" if dry_run else "no longer count" if len(places) != 1 else "no longer counts"
         photos = set[str]().union(*(folder.photos for folder in dropped))
-        click.echo(f"{plural(len(places), 'place')} of {plural(len(photos), 'photo')} {would}" if places else "nothing is dropped")
+        lost = f"{plural(len(photos), 'photo is', 'photos are')} nowhere else"
+        click.echo(f"{plural(len(places), 'place')} {would}; {lost}" if places else "nothing is dropped")
         if places and not dry_run:
             store = printable(place.url)
             click.echo(f"to group without them: 'facecluster cluster {shell(store)}'", err=True)

@@ -62,7 +62,8 @@ def command(store: str, model: str | None, top: int, as_json: bool) -> None:
     count = plural(len(found.asked), "open question")
     click.echo(f"{count}. The least certain people (share that is theirs x share of them that is here):")
     for p in people:
-        click.echo(printable(f"  {p['label']}: {plural(p['faces'], 'face')}, {p['purity']:.2f} x {p['completeness']:.2f}"))
+        who = f"person {p['number']}, {p['label']}"
+        click.echo(printable(f"  {who}: {plural(p['faces'], 'face')}, {p['purity']:.2f} x {p['completeness']:.2f}"))
     for n, q in enumerate(questions, 1):
         faces = "one face depends" if q["faces_at_stake"] == 1 else f"{q['faces_at_stake']:,} faces depend"
         click.echo(printable(f"{n}. {q['text']} {_word(q['probability'])}; {faces} on it."))

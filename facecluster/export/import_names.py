@@ -3,6 +3,7 @@
 Regions and faces are matched one to one by their overlap, from an IoU of .2 (other programs draw whole heads). Regions that this program
 wrote itself and nobody changed since are passed over. A name without a place in the photo (Google Takeout, IPTC's persons shown) is used
 only if it is the photo's only such name, the photo has one face, and that face has no other name; else it is a hint.
+A person who has a name is renamed only if the files give another one to most of the person's faces; of fewer faces it is a hint.
 
 Odd input: a file that can't be read, is no XMP, or whose photo is not in the store is a row of `skipped` with a reason in one line; what
 is passed over is counted by reason.
@@ -27,6 +28,7 @@ from facecluster.export.region_frames import best_frame
 from facecluster.geometry import iou
 
 MIN_OVERLAP = 0.2  # IoU
+OTHER_NAME = "names of a few faces of somebody who has another name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class ImportedNames:
 
     files: int = 0  # that say something about people
     names: list[RegionName] = field(default_factory=list)
-    hints: list[tuple[RegionName, str]] = field(default_factory=list)  # names without a place that are not used, each with the reason
+    hints: list[tuple[RegionName, str]] = field(default_factory=list)  # names that are not used, each with the reason
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (file, why)
     passed_over: Counter[str] = field(default_factory=Counter)  # why -> how many
 
@@ -68,6 +70,7 @@ def read_names(sources: Iterable[str], library: PhotoLibrary) -> ImportedNames:
                 seen.add(key)
                 found.names.append(row)
     _place(without_place, library, found)
+    _leave_named(found)
     found.files = reader.files
     found.passed_over = +found.passed_over  # without those that are 0
     return found
@@ -165,3 +168,21 @@ def _place(without: dict[str, dict[str, RegionName]], library: PhotoLibrary, fou
                 continue
             found.hints.append((row, why))
             found.passed_over[why] += 1
+
+
+def _leave_named(found: ImportedNames) -> None:
+    """Make hints of names that would rename a whole person by at most half of the person's faces."""
+    faces: dict[tuple[str, str], set[str]] = {}
+    for row in found.names:
+        if row.face and row.face.person:
+            faces.setdefault((row.face.person.key, row.name), set()).add(row.face.face_id)
+    kept = []
+    for row in found.names:
+        person = row.face.person if row.face else None
+        other = person is not None and person.name is not None and person.name.casefold() != row.name.casefold()
+        if person is None or not other or 2 * len(faces[person.key, row.name]) > person.faces:
+            kept.append(row)
+            continue
+        found.hints.append((row, OTHER_NAME))
+        found.passed_over[OTHER_NAME] += 1
+    found.names = kept

@@ -164,7 +164,8 @@ def assign_names(
             homeless.setdefault(claim.text, f"most of its faces are in one group with those of {names[group]!r}, which was given later")
         else:
             known = sum(face in rows for face in claim.faces)
-            why = f"no group holds most of its {known} faces" if known else "its faces are no longer in the store"
+            many = f"no group holds most of its {known} faces" if known > 1 else "its face is in no group"
+            why = many if known else "its faces are no longer in the store"
             homeless.setdefault(claim.text, why)
     ignored = [False] * len(ids)
     for group in groups_of_claims(resolved.ignored, resolved, rows, faces.identity):

@@ -54,14 +54,15 @@ def find_person(
     if not found and group_of_face(key) is not None:
         return _by_face(key, group_of_face)
     if not found and guess and name:
-        begin = [i for i, n in enumerate(folded) if n.startswith(_fold(name))]
+        begin = [i for i, n in enumerate(folded) if _plain(n).startswith(_plain(name))]
         found = begin if len(begin) == 1 else []
     if len(found) > 1:
         some = ", ".join(label(ids[i], names[i]) for i in found[:5])
         raise InputError(f"expected one person, found {len(found)} called {text!r}: give the id of one ({some})")
     if not found:
         labels = {n: label(ids[i], names[i]) for i, n in enumerate(folded) if n}
-        near = [labels[n] for n in difflib.get_close_matches(_fold(name), list(labels), 3, 0.6)]
+        part = [n for n in labels if _plain(name) and any(word.startswith(_plain(name)) for word in (_plain(n), *_plain(n).split()))]
+        near = [labels[n] for n in list(dict.fromkeys([*part, *difflib.get_close_matches(_fold(name), list(labels), 3, 0.6)]))[:3]]
         raise InputError(
             f"expected a person (a name, an id p-..., a number of this run, or a face_id), found {text!r}, which is nobody's "
             f"name{_or(near)}{'; numbers begin with 1' if re.fullmatch('(person ?)?0+', person) else ''}: {WHERE}"

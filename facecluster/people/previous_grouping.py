@@ -1,8 +1,12 @@
 """The groups of an earlier run that an incremental grouping starts from: see `facecluster.grouping.incremental`.
 
-A grouping starts from the earlier one if all of this holds: it had the same settings and the same vectors (under other face_ids if photos
-were edited); at most a tenth of the faces (MAX_NEW_SHARE) are new since all faces were grouped together; no face is gone; no decision was
-undone. After an undo the faces that the decision had joined would stay joined, so all faces are grouped again.
+A grouping starts from the earlier one if all of this holds: it had the same settings and the same vectors; at most a tenth of the faces
+(MAX_NEW_SHARE) are new, have other vectors because their photo was edited, or are gone, since all faces were grouped together; no decision
+was undone. After an undo the faces that the decision had joined would stay joined, so all faces are grouped again.
+A face of a photo that was edited stays in its group, under its new face_id.
+
+The earlier vectors are known by a digest alone. What faces that are gone, or had another photo, add to it is computed from their vectors,
+which stay in the store. If they are not there any more, all faces are grouped again.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from facecluster.grouping.cohort import content_keys
 from facecluster.grouping.face_vectors import FaceVectors, as_vectors
 from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
 from facecluster.grouping.incremental import MAX_NEW_SHARE
+from facecluster.grouping.link_shuffle import lists_of
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.reconcile import PreparedDecisions
 from facecluster.photos.followed import Followed, present_ids
@@ -38,7 +43,7 @@ class PreviousGrouping:
 
 def find_previous_grouping(
     store: Store, table: str, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, config: IdentifyConfig,
-    prepared: PreparedDecisions, *, full: bool,
+    prepared: PreparedDecisions, *, embedded: str, full: bool,
 ) -> PreviousGrouping:  # fmt: skip
     """The earlier groups, if the grouping may start from them.
 
@@ -49,6 +54,7 @@ def find_previous_grouping(
         vectors: (n, dim) their vectors.
         config: settings of the grouping.
         prepared: the user's decisions.
+        embedded: the table of vectors, those of photos that are gone among them.
         full: group all faces from the start.
     """
     keys = content_keys(as_vectors(vectors))
@@ -63,21 +69,21 @@ def find_previous_grouping(
     data = store.read_all(table, IDENTITIES, ["face_id", "identity"])
     earlier, ids = FaceIds.of(data["face_id"]), FaceIds.of(ids)
     at = _earlier_rows(ids, earlier, prepared.followed)
-    old = at >= 0
-    if old.sum() < len(earlier) or _digest(earlier[at[old]], keys[old]) != history.get("vectors"):
+    changed = _changed(store, embedded, ids, keys, earlier, at, str(history.get("vectors")))
+    if changed is None:
         return PreviousGrouping(None, fresh, "faces are gone, or have other vectors: all faces are grouped from the start")
-    if (~old).sum() == 0 and not history["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
+    if changed == 0 and not history["kept"] and any(stamp.get(k) != wanted[k] for k in CONFIDENCE_KEYS):
         return PreviousGrouping(None, fresh)  # a full grouping with other probabilities gives the same groups
     journal = prepared.decisions[: int(history["said"])]
     if not _still_holds(replay(with_current_ids(journal, ids, prepared.boxes, prepared.meant)), prepared.resolved):
         return PreviousGrouping(None, fresh, "an earlier decision no longer holds: all faces are grouped from the start")
-    changed = int(history["changed"]) + int((~old).sum())
-    if changed > MAX_NEW_SHARE * len(ids):
+    total = int(history["changed"]) + changed
+    if total > MAX_NEW_SHARE * len(ids):
         return PreviousGrouping(None, fresh)
-    hint = f"the people of the earlier run stay, and new faces join them ('facecluster cluster {shell(store.url)} --full' groups all)"
-    note = "" if old.all() else hint
+    join = ", and new faces join them" if (at < 0).any() else ""
+    hint = f"the people of the earlier run stay{join} ('facecluster cluster {shell(store.url)} --full' groups all)"
     groups = np.append(np.asarray(data["identity"], np.int64), -1)[at]
-    return PreviousGrouping(groups, {**fresh, "kept": True, "changed": changed}, note)
+    return PreviousGrouping(groups, {**fresh, "kept": True, "changed": total}, hint if changed else "")
 
 
 def _earlier_rows(ids: FaceIds, earlier: FaceIds, followed: Followed) -> NDArray[np.int64]:
@@ -88,6 +94,50 @@ def _earlier_rows(ids: FaceIds, earlier: FaceIds, followed: Followed) -> NDArray
             if at[ids.rows[now]] < 0 or now not in earlier:
                 at[ids.rows[now]] = row
     return at
+
+
+def _changed(
+    store: Store, embedded: str, ids: FaceIds, keys: NDArray[np.uint64], earlier: FaceIds, at: NDArray[np.int64], digest: str
+) -> int | None:  # fmt: skip
+    """How many faces are new, have other vectors than their face of the earlier grouping had, or are gone. None: that is not known.
+
+    Args:
+        store: holds the vectors.
+        embedded: their table.
+        ids: (n,) face_ids now.
+        keys: (n,) content keys of their vectors.
+        earlier: (m,) face_ids of the earlier grouping.
+        at: (n,) the row in `earlier` of each face, -1 = none.
+        digest: of `earlier` and their vectors then.
+    """
+    old = at >= 0
+    gone = np.ones(len(earlier), dtype=bool)
+    gone[at[old]] = False
+    if not gone.any() and _digest(earlier[at[old]], keys[old]) == digest:
+        return int((~old).sum())
+    then = np.zeros(len(earlier), dtype=np.uint64)
+    then[at[old]] = keys[old]
+    known = ids.has(earlier)
+    rows, found = _stored_keys(store, embedded, earlier, np.flatnonzero(~known))
+    then[rows], known[rows] = found, True
+    if not known.all() or _digest(earlier, then) != digest:
+        return None
+    return int((~old).sum() + (keys[old] != then[at[old]]).sum() + gone.sum())
+
+
+def _stored_keys(
+    store: Store, embedded: str, earlier: FaceIds, wanted: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:  # fmt: skip
+    """Rows among `wanted` of `earlier` whose vectors are in a table of the store, and the content keys of these vectors."""
+    searched = FaceIds.of(earlier[wanted])
+    rows, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+    for shard in store.shards(embedded) if len(wanted) else ():
+        here = searched.rows_of(store.read(embedded, shard, ["face_id"])["face_id"])
+        if (here >= 0).any():
+            vectors = lists_of(store.read(embedded, shard, ["embedding"]), "embedding")[here >= 0]
+            rows.append(wanted[here[here >= 0]])
+            keys.append(content_keys(as_vectors(vectors)))
+    return np.concatenate(rows), np.concatenate(keys)
 
 
 def vectors_digest(ids: FaceIds, vectors: NDArray[np.floating] | FaceVectors) -> str:

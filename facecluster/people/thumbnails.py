@@ -43,9 +43,13 @@ class Thumbnails:
     def _read(self, shard: str) -> pa.ChunkedArray:
         return self._store.read(LOOKS_TABLE, shard, ["thumb"])["thumb"]
 
+    def picture(self, photo_id: str) -> bytes:
+        """The thumbnail of a photo, a small upright picture in WebP; b"" if there is none."""
+        shard, row = self._at.get(photo_id[:PHOTO_CHARS], ("", 0))
+        return self._column(shard)[row].as_py() or b"" if shard else b""
+
     def _decode(self, photo: str) -> NDArray[np.uint8] | None:
-        shard, row = self._at.get(photo, ("", 0))
-        data = self._column(shard)[row].as_py() if shard else b""
+        data = self.picture(photo)
         return grey_thumbnail(data) if data else None
 
     def likeness(self, old: str, new: str, turned: int, place: Placement) -> float | None:

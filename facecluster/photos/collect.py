@@ -2,8 +2,8 @@
 
 A file is identified by uri, size and time of change. New files are planned in order of their uris, those of an archive as they lie in it,
 so a run that is killed between two shards and started again plans the same shards. An archive that has not changed since it was listed is
-not opened again; the photos of one that has are looked at again, and known by their bytes. A broken link becomes a row with size -1, which
-the next stage turns into an error row.
+not opened again, unless it was away in between; the photos of one that has changed are looked at again, and known by their bytes. A broken
+link becomes a row with size -1, which the next stage turns into an error row.
 A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -84,7 +84,8 @@ def collect(
     warnings = []
     passed_over = PassedOver()
     before = _listed_archives(store)
-    archives = SeenArchives({} if retry_failed else before)
+    gone_before = gone_places(store)
+    archives = SeenArchives({} if retry_failed else _without_returned(before, planned, gone_before))
     for found in find_files(sources, passed_over, archives, lists):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
@@ -95,7 +96,6 @@ def collect(
         else:
             new[found.uri] = found
     if archives.unchanged:
-        gone_before = gone_places(store)
         known.update(uri for uri in planned if file_of(uri) in archives.unchanged and uri not in gone_before)
     files = sorted(new.values(), key=lambda f: (file_of(f.uri), f.offset, f.uri))
     remember_sources(store, sources)
@@ -134,6 +134,19 @@ def _listed_archives(store: Store) -> dict[str, tuple[int, int]]:
     """Size and time of the archives whose photos are all planned."""
     table = store.read_all(_ARCHIVES_TABLE, ARCHIVES)
     return {row["uri"]: (row["size"], row["mtime_ns"]) for row in table.to_pylist()}
+
+
+def _without_returned(
+    listed: dict[str, tuple[int, int]], planned: Collection[str], gone: Mapping[str, bool]
+) -> dict[str, tuple[int, int]]:  # fmt: skip
+    """Those of the `listed` archives of which a photo was there at the last search, or none is known.
+
+    Of others all photos are in the table `gone`, because the archive was away: it is opened again, so that they count once it is back.
+    """
+    if not gone or not listed:
+        return listed
+    away = {file_of(uri) for uri in gone} - {file_of(uri) for uri in planned if uri not in gone}
+    return {uri: state for uri, state in listed.items() if uri not in away}
 
 
 def _remember_archives(store: Store, before: dict[str, tuple[int, int]], archives: SeenArchives) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
+import pyarrow.compute as pc
+
 from facecluster.photos.archives.uris import file_of
 from facecluster.photos.files import local_path
 from facecluster.photos.places import current_photos
@@ -31,7 +33,8 @@ class GoneFolder:
     folder: str  # the highest folder that is missing or empty; '' for files missing in folders that are there
     whole_root: bool  # with photos that are nowhere else: perhaps a disk is not mounted
     places: list[str]  # uris, sorted
-    photos: frozenset[str]  # photo_ids of those that are nowhere now; the uri of a file that could not be used
+    photos: frozenset[str]  # photo_ids of those that are nowhere now; of files that could not be used there are none
+    elsewhere: bool = False  # whether some of these places are of photos that are elsewhere too, or of files that could not be used
 
 
 def gone_folders(store: Store, under: str | None = None) -> list[GoneFolder]:
@@ -42,7 +45,8 @@ def gone_folders(store: Store, under: str | None = None) -> list[GoneFolder]:
         under: only places in this folder; None: all.
     """
     table = current_photos(store, ["uri", "photo_id", "error"], look=True)
-    rows = list(zip(*(table[name].to_pylist() for name in ("uri", "photo_id", "gone")), strict=True))
+    used = pc.if_else(pc.is_null(table["error"]), table["photo_id"], "")
+    rows = list(zip(table["uri"].to_pylist(), used.to_pylist(), table["gone"].to_pylist(), strict=True))
     there = {photo for _, photo, gone in rows if photo and not gone}
     folders = _folders_of(uri for uri, _, gone in rows if not gone)
     roots = _sources(store)
@@ -53,11 +57,11 @@ def gone_folders(store: Store, under: str | None = None) -> list[GoneFolder]:
             found[missing_folder(uri)].append((uri, photo))
     result = []
     for folder, places in found.items():
-        photos = frozenset(photo or uri for uri, photo in places) - there
+        photos = frozenset(photo for _, photo in places if photo) - there
         above = os.path.dirname(folder)
         searched = any(source == folder or is_under(source, folder) for source in roots) if folder else False
         root = bool(folder and photos) and (searched or above not in folders or bool(_MOUNTS.fullmatch(above)))
-        result.append(GoneFolder(folder, root, sorted(uri for uri, _ in places), photos))
+        result.append(GoneFolder(folder, root, sorted(uri for uri, _ in places), photos, any(p not in photos for _, p in places)))
     return sorted(result, key=lambda g: (not g.whole_root, -len(g.places), g.folder))
 
 

@@ -105,9 +105,9 @@ def _forms(text: str) -> set[bytes]:
 
 
 def _temporary() -> Iterator[Path]:
-    """Temporary folders of commands that are at work, or were killed: what is in them may be of any store."""
-    folder = Path(tempfile.gettempdir())
-    return (path for path in folder.glob("facecluster-*") if path.is_dir())
+    """Temporary folders of this user's commands that are at work, or were killed: what is in them may be of any store."""
+    folder, user = Path(tempfile.gettempdir()), getattr(os, "getuid", int)()  # Windows says 0 of every file
+    return (path for path in folder.glob("facecluster-*") if path.is_dir() and path.lstat().st_uid == user)
 
 
 def is_stopped(store: Store) -> bool:

@@ -31,13 +31,6 @@ from facecluster.report.report_data import Person, PersonToCheck, ReportData
 from facecluster.report.styles import BASE_CSS, template
 
 SEARCH_BYTES = 350_000  # of the list that the search on the first page reads: enough for about 12,000 people without a name
-_MIME = ((b"RIFF", "image/webp"), (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
-
-
-def image_data_url(crop: bytes) -> str | None:
-    """A crop as a data: URL; its type follows from its first bytes. None if it is no picture that browsers show."""
-    mime = next((mime for start, mime in _MIME if crop.startswith(start)), None)
-    return f"data:{mime};base64,{base64.b64encode(crop).decode()}" if mime else None
 
 
 class PageWriter:
@@ -141,7 +134,7 @@ class PageWriter:
         years = list(parts(((face["photo"]["day"], face) for face in faces), 4))
         photo = data.photo[page.items]
         photos = [self.tiles.small(i, page.items[photo == i], shapes) for i in np.unique(photo).tolist()]  # their numbers are by date
-        if not any(tile["url"] for tile in photos):
+        if not any(tile["url"] or tile["small"] for tile in photos):
             shapes = Shapes()
         told = {part.year: ages(person.born, [face["photo"]["day"] for face in part.items], self.language) for part in years}
         return {"parts": years, "faces": faces, "ages": told, "photos": photos, "shapes": shapes}
@@ -175,7 +168,7 @@ class PageWriter:
         return rows
 
     def _crop(self, row: int) -> str | None:
-        return None if self.faces is Faces.NONE else image_data_url(shown(self.data.crops[row], self.faces))
+        return None if self.faces is Faces.NONE else text.image_data_url(shown(self.data.crops[row], self.faces))
 
     def _looks(self, person: Person, page: Page) -> list[dict[str, Any]]:
         """Pictures of where the model looks on the surest faces of a person; if they were asked for."""
@@ -183,7 +176,7 @@ class PageWriter:
         for row, picture in self.notes.looks(person.rows):
             path = self.pagination.face_path[row]
             href = f"{'' if path == page.path else path.rsplit('/', 1)[-1]}#face-{row}"
-            made.append({"href": href, "url": image_data_url(picture)})
+            made.append({"href": href, "url": text.image_data_url(picture)})
         return made
 
     def _faces(self, rows: NDArray[np.int64]) -> dict[str, Any]:

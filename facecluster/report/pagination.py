@@ -13,6 +13,7 @@ from facecluster.report.report_data import ReportData
 MAX_PEOPLE, MAX_FACES, MAX_PHOTOS, MAX_FAILED = 200, 200, 100, 1000  # of a page
 PAGE_BYTES = 1_200_000  # at most, as estimated below; with 100,000 faces the largest page had 1.18 MB
 FACE_BYTES = 1100  # of a face's HTML without its crop, with the photo that it is in
+SMALL_BYTES = 7000  # of the small picture of a photo that browsers may not show
 INDEX_BYTES = PAGE_BYTES - 350_000  # the first page also contains the list that its search reads
 
 
@@ -49,7 +50,8 @@ def paginate(data: ReportData) -> Pagination:
     nobody = _pages("nobody/nobody", data.nobody, face[data.nobody], MAX_FACES)
     unclear = _pages("unclear/unclear", data.unclear, face[data.unclear], MAX_FACES)
     dated = [data.by_date(p.rows) for p in data.people]
-    people = [_pages(f"people/person-{p.number:05d}", rows, face[rows], MAX_FACES) for p, rows in zip(data.people, dated, strict=True)]
+    seen = face + SMALL_BYTES * data.photos.small[data.photo]  # with the photo
+    people = [_pages(f"people/person-{p.number:05d}", rows, seen[rows], MAX_FACES) for p, rows in zip(data.people, dated, strict=True)]
     photos = _pages("photos/photos", np.arange(len(data.photos)), photo_bytes(data), MAX_PHOTOS)
     cards = np.array([face[p.best_face] for p in data.people], np.int64)
     named = sorted((i for i, p in enumerate(data.people) if p.name and not p.ignored), key=lambda i: (data.people[i].name.casefold(), i))
@@ -79,7 +81,8 @@ def photo_bytes(data: ReportData) -> NDArray[np.int64]:
     """Estimated bytes (p,) of each photo on its page."""
     sizes = np.bincount(data.photo, data.crops.size, minlength=len(data.photos)).astype(np.int64)
     crops = np.minimum(sizes * 4 // 3, PAGE_BYTES // 2)
-    return np.asarray(crops + 2 * FACE_BYTES * data.photos.faces + 800 + 3 * data.photos.uri_characters, dtype=np.int64)
+    texts = 2 * FACE_BYTES * data.photos.faces + 800 + 3 * data.photos.uri_characters
+    return np.asarray(crops + texts + SMALL_BYTES * data.photos.small, dtype=np.int64)
 
 
 def split_by_weight(weights: Sequence[int] | NDArray[np.int64], most: int, limit: int) -> list[slice]:

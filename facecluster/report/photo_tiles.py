@@ -65,13 +65,17 @@ class PhotoTiles:
         boxes = [[round(float(v), 1) for v in self.data.box[row]] for row in rows.tolist()]
         marks = [{"x": x, "y": y, "w": max(w, 0.0), "h": max(h, 0.0)} for x, y, w, h in boxes]
         return self.link(index) | {
-            "url": self._url(photos.first_uri[index].as_py(), index, width, height), "width": width, "height": height, "marks": marks,
-            "shape": shapes.of(width, height),
+            "url": self._url(photos.first_uri[index].as_py(), index, width, height), "small": self._small(index),
+            "width": width, "height": height, "marks": marks, "shape": shapes.of(width, height),
         }  # fmt: skip
 
     def _url(self, uri: str, index: int, width: int, height: int) -> str | None:
         shown = self.faces is Faces.SHOW and width > 0 and height > 0 and not self.data.photos.video[index]
         return text.file_url(uri) if shown and not self.data.photos.gone[index] else None
+
+    def _small(self, index: int) -> str | None:
+        """The thumbnail as a URL, of a photo that browsers may not show."""
+        return text.image_data_url(self.data.photos.thumbnail(index)) if self.faces is Faces.SHOW else None
 
     def large(self, index: int, photo: Photo, shapes: Shapes, crop: Callable[[int], str | None]) -> dict[str, Any]:
         """A photo with all that is known of it. `crop` gives the picture of a face as a URL."""
@@ -83,7 +87,8 @@ class PhotoTiles:
         urls = [url for url in map(text.file_url, photo.uris) if url is not None] if self.faces is Faces.SHOW else []
         return {
             "index": index, "photo": photo, "url": urls[0] if urls and sized and not photo.video else None,
-            "video": urls[0] if urls and photo.video else None, "name": self.link(index)["name"], "uris": photo.uris[:MAX_URIS],
+            "small": self._small(index) if sized else None, "video": urls[0] if urls and photo.video else None,
+            "name": self.link(index)["name"], "uris": photo.uris[:MAX_URIS],
             "more": max(len(photo.uris) - MAX_URIS, 0), "faces": faces, "font": round(max(photo.width, photo.height, 1) / 24, 1),
             "shape": shapes.of(photo.width, photo.height), "month": 0,
         }  # fmt: skip

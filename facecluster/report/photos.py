@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.people.thumbnails import Thumbnails
 from facecluster.photos.extras import VIDEO_FORMATS
 from facecluster.photos.places import places_by_photo, where_it_is
+from facecluster.report.text import file_url
 from facecluster.store import Ids, Store
 
 MAX_URIS = 50  # of one photo that its page lists
+BROWSER_FORMATS = frozenset(["JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "BMP"])  # that every browser shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Photos:
         self.taken_at = pa.array(map(iso_date, self.taken), pa.string())  # ISO 8601; '': unknown
         self.width, self.height = (np.asarray(pc.fill_null(places.first(side).take(order), 0), np.int64) for side in ("width", "height"))
         self.video = np.asarray(pc.is_in(places.first("format").take(order), value_set=pa.array(sorted(VIDEO_FORMATS))), bool)
+        shown = np.asarray(pc.is_in(places.first("format").take(order), value_set=pa.array(sorted(BROWSER_FORMATS))), bool)
+        here = np.fromiter((file_url(uri) is not None for uri in self.first_uri.to_pylist()), bool, len(shown))
+        self.small = ~self.gone & ~self.video & ~(shown & here)  # those of which browsers may need the thumbnail
+        self._thumbnails = Thumbnails(store)
         counts = np.append(0, np.cumsum(places.shown))[places.start]
         self.uris = np.diff(counts)[self._order]  # how many
         listed = places.shown & (np.arange(len(places.shown)) - np.repeat(places.start[:-1], np.diff(places.start)) < MAX_URIS)
@@ -59,6 +66,10 @@ class Photos:
         """Tell which faces are in them: the photo (n,) and the left side (n,) of each."""
         self._faces = np.lexsort((left, photo))
         self._start = np.searchsorted(photo[self._faces], np.arange(len(self) + 1))
+
+    def thumbnail(self, number: int) -> bytes:
+        """The store's small picture of a photo that some browsers, or all, can't show; b"" of others, and without one."""
+        return self._thumbnails.picture(self._places.ids[int(self._order[number])]) if self.small[number] else b""
 
     @property
     def faces(self) -> NDArray[np.int64]:

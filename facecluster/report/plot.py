@@ -28,6 +28,7 @@ class Bar:
 
 
 STRIP, STRIP_WIDTH = 56, 30  # px: height of the bars of years, and width of a year
+MAX_GAP = 5  # years without anything that are drawn at most: one photo with a wrong clock (1904) must not push all others out of sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class Year:
 
 
 def timeline(years: NDArray[np.integer]) -> list[Year]:
-    """Bars of the years from the first to the last (n,), 0 = unknown; a year without anything has no bar. At most 120 years."""
+    """Bars of the years from the first to the last (n,), 0 = unknown; a year without anything has no bar, and longer gaps are cut short."""
     known, counts = np.unique(years[years > 0], return_counts=True)
     most, found = max(counts.tolist(), default=1), []
-    for year, count in zip(known.tolist(), counts.tolist(), strict=True):
-        place = min(year - int(known[0]), 119)
+    places = np.append(0, np.cumsum(np.minimum(np.diff(known), MAX_GAP + 1)))
+    for year, count, place in zip(known.tolist(), counts.tolist(), places.tolist(), strict=False):  # without a year there is one place
         height = max(3.0, STRIP * count / most)
         found.append(Year(year, count, place * STRIP_WIDTH + 2.0, round(STRIP - height, 1), STRIP_WIDTH - 4.0, round(height, 1)))
     return found

@@ -320,3 +320,27 @@ def test_an_ignored_person_is_left_out(tmp_path: Path) -> None:
         [(_, faces)] = list(read_photo_library(store))
         [(_, all_faces)] = list(read_photo_library(store, include_ignored=True))
     assert [f.person is None for f in faces] == [True, False] and all(f.person for f in all_faces)
+
+
+@pytest.mark.parametrize("given, taken", [(3, False), (4, True)])
+def test_a_few_names_in_files_rename_nobody_whom_the_user_named(tmp_path: Path, given: int, taken: bool) -> None:
+    """Old tags of digiKam in three of six photos of somebody who got another name in `review`; in most of them the files know better."""
+    vectors = np.repeat(np.eye(128, dtype=np.float16)[:2], 6, axis=0)
+    photos = []
+    for i in range(6):
+        path = tmp_path / "photos" / f"{i}.jpg"
+        photos.append((make_photo(path, 1 + i, (200, 200, 100 + i)), str(path), 1 + i))
+        if i < given:
+            path.with_name(f"{i}.jpg.xmp").write_bytes(foreign((38, 28, 66, 86), 1 + i).replace(*_dimensions(1 + i)))
+    store = make_store(tmp_path / "store", photos)
+    ids = [face_id(p, i) for i in range(2) for p, _, _ in photos]
+    store.write("embeddings/bundled", "00000", table_of(embeddings_schema(128), {"face_id": ids, "embedding": vectors}), {"table": "e"})
+    for arguments in (["cluster", store.url], ["name", store.url, ids[0], "Mia"]):
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+    said = CliRunner().invoke(main, ["import-names", store.url, str(tmp_path / "photos"), "--dry-run"])
+    assert ("not taken over: Zo\u00eb: " in said.stdout and "is of Mia (" in said.stdout) is not taken
+    found = run("import-names", store.url, tmp_path / "photos")
+    assert len(found["names"]) == given * taken and len(found["hints"]) == given * (not taken)
+    assert {p["name"] for p in _people(store)} == {"Zo\u00eb" if taken else "Mia", None}
+    assert CliRunner().invoke(main, ["cluster", store.url]).exit_code == 0
+    assert ("Zo\u00eb" in {p["name"] for p in _people(store)}) is taken  # two of six stay Mia's, as the user said

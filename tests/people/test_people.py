@@ -225,6 +225,9 @@ def test_a_person_is_called_by_number_or_without_accents_but_not_by_number_in_a_
     person = next(p for p, faces in ids.items() if faces == {*faces_of(grouped, 3)})
     assert person in call("name", store.url, f"Person {numbers[person]}", "Zoë Müller").stdout
     assert names(store) == {"Zoë Müller": {*faces_of(grouped, 3)}}
+    for part in ("muller", "zoe"):  # a decision is about nobody by a part of the name; looking is
+        assert f"(similar: Zoë Müller ({person}))" in refused("name", store.url, part, "x")
+    assert call("show", store.url, "zoe").exit_code == 0
     call("name", store.url, "zoe muller", "Zoé")
     call("name", store.url, str(numbers[person]), "5")
     assert set(names(store)) == {"5"}
@@ -253,11 +256,13 @@ def test_questions_leave_out_what_is_answered_and_who_is_ignored(tmp_path: Path)
     syn.add_boxes(store, "00000", ids, np.tile(np.float32([0, 0, 60, 60]), (len(ids), 1)))
     assert "run 'facecluster cluster \"" in refused("questions", store.url)
     call("cluster", store.url)
-    asked = json.loads(call("questions", store.url, "--json").stdout)["questions"]
+    found = json.loads(call("questions", store.url, "--json").stdout)
+    asked = found["questions"]
     assert len(asked) > 2 and all(q["photo_a"] and q["photo_b"] for q in asked)
     first = asked[0]
     said = call("questions", store.url).stdout
     assert first["face_a"] in said and first["photo_a"] in said and "facecluster same" in said
+    assert f"  person {found['people'][0]['number']}, {found['people'][0]['label']}: " in said  # the number that the report says
     call("not-same", store.url, first["face_a"], first["face_b"])
     pairs = [(q["face_a"], q["face_b"]) for q in json.loads(call("questions", store.url, "--json").stdout)["questions"]]
     assert (first["face_a"], first["face_b"]) not in pairs

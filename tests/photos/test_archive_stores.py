@@ -28,7 +28,7 @@ from facecluster.photos.archives.uris import member_uri
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.gone import gone_folders
 from facecluster.photos.images import content_id, read_file
-from facecluster.photos.places import current_photos, places_by_photo
+from facecluster.photos.places import current_photos, drop_places, places_by_photo
 from facecluster.store import PHOTOS, Store
 
 NOBODY = Faces(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
@@ -88,6 +88,24 @@ def test_a_tar_from_its_first_run_to_its_end(store: Store, tmp_path: Path) -> No
 
 def rows_gone(store: Store) -> list[str]:
     return sorted(row["uri"] for row in rows(store).values() if row["gone"])
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_photos_of_an_archive_that_was_away_count_again(store: Store, tmp_path: Path, pruned: bool) -> None:
+    """As on a disk that was not mounted: the archive comes back with the same size and time."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(picture(50))
+    path = write_zip(tmp_path / "in" / "x.zip", pictures(3))
+    embed(store, tmp_path / "in")
+    os.rename(path, tmp_path / "away.zip")
+    assert len(embed(store, tmp_path / "in").gone) == 3
+    if pruned:
+        drop_places(store, rows_gone(store), by_user=True)
+    os.rename(tmp_path / "away.zip", path)
+    found = embed(store, tmp_path / "in")
+    assert (found.new, found.known, found.gone) == (0, 4, [])
+    assert len(places_by_photo(store, [])) == 4 and rows_gone(store) == []
+    assert embed(store, tmp_path / "in") == found
 
 
 def test_a_search_elsewhere_leaves_archives_alone(store: Store, tmp_path: Path) -> None:

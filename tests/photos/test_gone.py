@@ -70,7 +70,7 @@ def test_a_deleted_photo_counts_on_and_is_gone_until_it_is_pruned(tmp_path: Path
     assert "a.jpg" in run("prune", store.url, "--dry-run")[0]
     assert sorted((p, p.stat().st_mtime_ns) for p in (tmp_path / "store").rglob("*")) == before
     out, err = run("prune", store.url)
-    assert "1 place of 1 photo no longer counts" in out and "--undo" in err
+    assert "1 place no longer counts; 1 photo is nowhere else" in out and "--undo" in err
     assert current_photo_ids(store).to_pylist() == [photo(2)] and gone_folders(store) == []
     assert "nothing is dropped" in run("prune", store.url)[0]
     assert "1 place counts again" in run("prune", store.url, "--undo")[0]
@@ -124,7 +124,7 @@ def test_a_root_that_was_moved_needs_no_yes(tmp_path: Path) -> None:
     store = make(tmp_path, {"a/1.jpg": 1, "b/1.jpg": 1})
     collect([str(tmp_path / "a"), str(tmp_path / "b")], store)
     shutil.rmtree(tmp_path / "a")
-    assert "1 place of 0 photos no longer counts" in run("prune", store.url)[0]
+    assert "1 place no longer counts; 0 photos are nowhere else" in run("prune", store.url)[0]
 
 
 def test_a_photo_that_is_gone_from_two_places_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +161,16 @@ def test_a_restored_place_that_is_there_is_not_gone(tmp_path: Path) -> None:
     (tmp_path / "p/z.jpg").rename(tmp_path / "p/a.jpg")
     restore_places(store, pruned_places(store))
     assert current_photos(store, ["uri"])["gone"].to_pylist() == [False] and gone_places(store) == {}
+
+
+def test_a_file_that_could_not_be_used_is_no_photo_that_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that was renamed, with a broken file in it; and a broken file that the user deleted."""
+    store = make(tmp_path, {"old/a.jpg": 1, "old/broken.jpg": 0, "new/a.jpg": 1, "new/broken.jpg": 0, "new/empty.jpg": 0})
+    shutil.rmtree(tmp_path / "old")
+    (tmp_path / "new/empty.jpg").unlink()
+    assert [(len(g.places), len(g.photos), g.whole_root) for g in gone_folders(store)] == [(2, 0, False), (1, 0, False)]
+    print_gone(store.url, gone_folders(store))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_photo_with_another_place_is_not_gone_and_that_place_is_used(tmp_path: Path) -> None:
@@ -213,7 +223,7 @@ def test_a_run_says_how_many_are_gone_and_where(tmp_path: Path, capsys: pytest.C
     print_gone(store.url, gone_folders(store))
     err = capsys.readouterr().err
     assert err.startswith("2 photos are gone but still counted; 'facecluster prune ")
-    assert f"2 places of 1 photo in {tmp_path / 'disk'}, which is missing or empty" in err
+    assert f"2 places in {tmp_path / 'disk'}, which is missing or empty (moved, renamed or deleted); 1 photo is nowhere else" in err
     assert "1 place of 1 photo, moved or deleted from folders that are there" in err
 
 

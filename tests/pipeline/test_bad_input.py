@@ -139,7 +139,7 @@ def test_every_trouble_is_a_row_and_nothing_is_lost(whole: Store, tmp_path: Path
         os.unlink(album / broken)
         (album / broken).write_bytes(marked(good, len(ODD) + list(BROKEN).index(broken)))
     again = jobs.run("embed", str(album), "-o", store.url)
-    assert f"{len(BROKEN)} photos looked at, {len(ODD)} known before" in again and " 0 photos could not be used" in again
+    assert f"{len(BROKEN)} photos looked at, {len(ODD)} known before" in again and "could not be used" not in again
 
 
 def one_line(says: str, *arguments: str) -> None:

@@ -100,6 +100,12 @@ def test_the_timeline_counts_every_dated_face(years: list[int]) -> None:
     assert [b.x for b in bars] == sorted(b.x for b in bars) and all(0 <= b.y and b.y + b.height == plot.STRIP for b in bars)
 
 
+def test_a_photo_with_a_wrong_clock_leaves_the_other_years_in_sight() -> None:
+    bars = plot.timeline(np.array([1904, 2011, 2012, 2014, 2036]))
+    steps = np.diff([b.x for b in bars]) / plot.STRIP_WIDTH
+    assert steps.tolist() == [plot.MAX_GAP + 1, 1, 2, plot.MAX_GAP + 1]
+
+
 def test_tiles_have_the_shapes_of_their_photos() -> None:
     shapes = Shapes()
     sizes = ((400, 300), (300, 400), (800, 600), (0, 0), (9000, 100), (1, 900))

@@ -3,9 +3,15 @@
   const by = (id) => document.getElementById(id);
   for (const part of document.querySelectorAll(".js-only")) part.hidden = false;
 
-  // If the browser can't load a photo, a message appears; the boxes and crops stay.
+  // If the browser can't load a photo, its small picture is shown, or a message appears; the boxes and crops stay.
   const moved = (image) => {
-    const photo = image.closest(".photo");
+    const photo = image.closest(".photo"), { small } = image.dataset;
+    if (small) {
+      delete image.dataset.small;
+      if (photo) photo.querySelector(".instead").hidden = false;
+      image.src = small;
+      return;
+    }
     if (photo) photo.querySelector(".moved").hidden = false;
     image.closest("li").classList.add("moved-away");
   };
