@@ -21,6 +21,7 @@ from facecluster.people.claims import group_of_claim, groups_of_claims
 from facecluster.people.find_person import find_person
 from facecluster.people.runs import Faces, People
 from facecluster.photos.followed import Followed, present_ids
+from facecluster.store import FaceRows
 
 MAX_REPRESENTATIVES = 64  # faces that represent a person in a decision, highest probability first
 
@@ -36,7 +37,7 @@ class CurrentPeople:
     by_number: bool = False  # whether `find` takes the number of a person in this run, which the next run may give to somebody else
 
     @property
-    def rows(self) -> Mapping[str, int]:
+    def rows(self) -> FaceRows:
         """The row of each face_id."""
         return self.faces.rows
 
