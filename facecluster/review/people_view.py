@@ -15,13 +15,14 @@ from facecluster.decisions import Decision, Journal, ResolvedDecisions, active, 
 from facecluster.people import CurrentPeople, People, Run
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.face_ids import TrackedDecisions
+from facecluster.people.grouped_faces import by_group
 from facecluster.people.retired_ids import retire_ids
 from facecluster.people.runs import Faces
 from facecluster.people.stand_ins import faces_meant, read_stand_ins
 from facecluster.photos.followed import read_followed
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
-from facecluster.review.face_orders import FaceOrders, by_group
+from facecluster.review.face_orders import FaceOrders
 from facecluster.store import Store
 
 MAX_ENTRIES = 120  # of an answer

@@ -139,7 +139,11 @@ class FaceRows(Mapping[str, int]):
             raise KeyError(face)
         return row
 
-    def get(self, face: str, default: int | None = None) -> int | None:  # type: ignore[override]
+    @overload  # type: ignore[override]
+    def get(self, face: str) -> int | None: ...
+    @overload
+    def get(self, face: str, default: int) -> int: ...
+    def get(self, face: str, default: int | None = None) -> int | None:
         return row if (row := self._ids.find(face)) >= 0 else default
 
     def of_all(self, faces: tuple[str, ...]) -> NDArray[np.int64]:
