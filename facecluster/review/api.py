@@ -174,8 +174,9 @@ def _faces(session: Session, view: PeopleView, rows: Ints, query: Query) -> Answ
 def _said_of(view: PeopleView, rows: Ints, query: Query) -> tuple[list[Answer], Ints]:
     """What models of attributes say of some faces (each word with its count), and those of which they say what is asked for; '': all."""
     said = {one_line(word): there for word, there in view.run_data.details.labels.said.items()}
-    words = [{"word": word, "faces": n} for word, there in said.items() if (n := int(np.count_nonzero(there[rows])))]
-    wanted = said.get(query.get("said", ""))
+    asked = query.get("said", "")
+    counts = {word: int(np.count_nonzero(there[rows])) for word, there in said.items()}
+    words, wanted = [{"word": word, "faces": n} for word, n in counts.items() if n or word == asked], said.get(asked)
     return words, rows if wanted is None else rows[wanted[rows]]
 
 

@@ -70,7 +70,8 @@ def test_a_person_by_mouse_and_what_is_done_to_those_who_are_left(served: Any, m
     shown.key("select-all").click()
     shown.key("split").click()
     shown.said("2 faces split off")
-    shown.until(lambda: not faces(shown) and options(shown)[1] == "no mask (9)")
+    shown.until(lambda: not faces(shown) and options(shown)[:3] == ["all faces", "mask (0)", "no mask (9)"])
+    assert shown.key("said").get_attribute("value") == "mask", "it says what is shown: none"
     choose(shown, "all faces")
     shown.until(lambda: faces(shown) == {*ids[2:12]})
     view = shown.review.server.session.view()
