@@ -211,12 +211,15 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         else:
             journal_objects.put(store, data)
     except Timeout:
-        raise StoreError(
-            f"expected to write {FILE} in {store.url}, found another program writing it for {LOCK_TIMEOUT:.0f} s: stop that program"
-        ) from None
+        raise StoreError(say(
+            "expected to write %(file)s in %(url)s, found another program writing it for %(seconds)s s: stop that program",
+            file=FILE, url=store.url, seconds=round(LOCK_TIMEOUT),
+        )) from None  # fmt: skip
     except store.io_errors as e:
         place = store.path(FILE if store.is_local else journal_objects.FOLDER)
-        raise StoreError(f"expected to write {place}, found: {e}. Check its permissions, and free some space") from e
+        raise StoreError(
+            say("expected to write %(place)s, found: %(why)s. Check its permissions, and free some space", place=place, why=str(e))
+        ) from e
     return made
 
 

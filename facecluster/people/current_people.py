@@ -56,8 +56,10 @@ class CurrentPeople:
         rows = self.find_rows(face_id)
         if not rows:
             raise InputError(
-                f"expected a face_id of the store, found {face_id!r}: the report's faces.csv lists them; new photos need 'facecluster "
-                "cluster'"
+                say(
+                    "expected a face_id of the store, found '%(id)s': the report's faces.csv lists them; new photos need 'facecluster "
+                    "cluster'", id=face_id,
+                )  # fmt: skip
             )
         return rows
 
@@ -82,7 +84,7 @@ class CurrentPeople:
     def merge(self, person: int, other: int) -> Decision:
         """Decision that two people are one, who keeps the id of `person`, and its name if it has one."""
         if person == other:
-            raise InputError(f"expected two people, found {self.people.label(person)} twice: give another one")
+            raise InputError(say("expected two people, found %(name)s twice: give another one", name=self.people.label(person)))
         mine = self.people.names[person]
         others = self.representatives(other, only=self._side(other))
         return self._about(person, act="merge", others=others, replaces=self._names_of(other, but=mine) if mine else ())
@@ -93,7 +95,8 @@ class CurrentPeople:
         for face in faces:
             rows = [row for row in self.face_rows(face) if int(self.faces.identity[row]) == person]
             if not rows:
-                raise InputError(f"expected faces of {self.people.label(person)}, found {face}, which is not: leave it out")
+                who = self.people.label(person)
+                raise InputError(say("expected faces of %(name)s, found %(id)s, which is not: leave it out", name=who, id=face))
             mine += rows
         wanted = self._ids(mine)
         rest = self.representatives(person, wanted)
