@@ -100,9 +100,11 @@ def test_it_fits_and_axe_finds_nothing(served: Any, scheme: str, width: int) -> 
     with look(shown.browser, scheme, width):
         for page in (f"person/{person}?said=mask", "nobody?said=mask"):
             shown.go(page, ".face")
-            assert options(shown)[:3] == ["alle Gesichter", "Maske (2)", "ohne Maske (" + ("9)" if person in page else "2)")]
+            assert options(shown)[:3] == ["alle Gesichter", "Maske (2)", "keine Maske (" + ("9)" if person in page else "2)")]
             assert faults(shown.browser, script()) == []
             over = shown.browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            inside = "return [...document.querySelectorAll('.face')].every((f) => f.scrollWidth <= f.clientWidth)"
+            assert shown.browser.execute_script(inside), "what is said of a face stays under its picture"
             assert over <= 0 and english(seen(shown.browser), "de") == []
             shot(shown.browser, f"review-said-{page.split('/')[0].split('?')[0]}-{scheme}-{width}")
 

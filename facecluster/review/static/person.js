@@ -68,7 +68,7 @@ function tile(face, faces, person, choices) {
     "li", { class: "face", draggable: "true", "data-id": face.id, "data-face": face.id, ondragstart: drag },
     el("label", {}, picture, box),
     person ? el("button", { type: "button", class: "not", key: `not-${face.id}`, "aria-label": t("The face in %(photo)s is not %(name)s", { photo: face.photo, name: label(person) }), title: t("Not %(name)s", { name: label(person) }), onclick: not }, "×") : null,
-    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : ""].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${when(face)}` : ""}`, draggable: "false" }, [when(face) || face.photo || t("unknown photo"), ...words(face)].join(" · ")),
+    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : "", ...words(face)].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${when(face)}` : ""}`, draggable: "false" }, [when(face) || face.photo || t("unknown photo"), ...words(face)].join(" · ")),
   );
 }
 
