@@ -22,7 +22,7 @@ NAMES = ["a.jpg", "IMG 1 (copy).jpg", "pixels.png", "smaller.jpg", "captioned.jp
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Photos of several kinds: the same bytes, the same pixels, a smaller one, one with words on it, one that can't be opened."""
+    """Photos of every kind: the same bytes, the same pixels, a smaller one, one with words on it, a burst, one that can't be opened."""
     folder = tmp_path_factory.mktemp("duplicates")
     first, image = dedup_photos.scene(1), dedup_photos.coded(dedup_photos.scene(1), quality=95)
     pixels = dedup_photos.coded(dedup_photos.Image.open(dedup_photos.io.BytesIO(image)), "PNG")
@@ -54,7 +54,7 @@ def test_every_text_comes_from_the_catalogue(store: Store, browser: Any, tmp_pat
     texts = seen(browser)
     assert unmarked(texts, own(store)) == []
     assert sum("⟦" in text for text in texts) > 40
-    for said in ("exact cop", "same pixels", "near-duplicate", "Left out", "In figures"):
+    for said in ("exact cop", "same pixels", "near-duplicate", "photo of a burst", "Left out", "In figures"):
         assert any(said in text for text in texts), f"the page should show it: {said}"
 
 
