@@ -18,7 +18,8 @@ import facecluster
 ROOT = Path(facecluster.__file__).parent
 LAYERS = [
     {"errors", "permissions"},
-    {"store", "geometry", "language"},
+    {"geometry", "language"},
+    {"store"},
     {"photos"},
     {"models"},
     {"faces", "grouping"},

@@ -24,7 +24,7 @@ from facecluster.language.po_file import Catalogue, Message, read_po, write_po  
 from facecluster.language.script import script_texts  # noqa: E402
 
 CATALOGUES = ROOT / "facecluster" / "language" / "catalogue"
-ROOMS = ("language", "photos", "faces", "decisions", "people", "report", "review", "dedup", "curate")
+ROOMS = ("language", "store", "photos", "faces", "decisions", "people", "report", "review", "dedup", "curate")
 FUNCTIONS = ("t", "tn", "tp", "say", "say_n", "mark")
 
 

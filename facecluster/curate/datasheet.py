@@ -84,7 +84,7 @@ def _groups(plan: Plan, groups: Mapping[str, str]) -> dict[str, dict[str, float]
 
 
 def markdown(sheet: Mapping[str, Any], language: Language = ENGLISH) -> str:
-    """The datasheet as Markdown. Names of columns, reasons and verdicts are as in its JSON, whatever the language of its sentences."""
+    """The datasheet as Markdown. Reasons, verdicts and measures are called as in its JSON, whatever the language of its sentences."""
     faces, people, t, tn = sheet["faces"], sheet["people"], language.t, language.tn
     counted = tn("%(n)s face", "%(n)s faces", faces["included"]), tn("%(n)s person", "%(n)s people", people["people"])
     concentration = t(
@@ -93,26 +93,26 @@ def markdown(sheet: Mapping[str, Any], language: Language = ENGLISH) -> str:
         gini=language.number(people["gini"], 3), people=language.number(people["effective_people"], 1),
         share=language.percent(people["top_tenth_share"]),
     )  # fmt: skip
-    heads = {name: t(_COLUMNS[name]) for name in _COLUMNS}
-    one = ("faces",)
+    heads = {name: t(_COLUMNS[name]) for name in _COLUMNS} | {f"{q:.0%}": language.percent(q) for q in _QUANTILES}
+    one, shares = ("faces",), tuple(f"{q:.0%}" for q in _QUANTILES)
     parts = [
         f"# {t('Datasheet')}",
         t("%(faces)s of %(people)s, out of %(all)s looked at. Made by %(program)s.", faces=counted[0], people=counted[1],
           all=tn("%(n)s face", "%(n)s faces", faces["looked_at"]), program=sheet["made_by"]),
-        f"## {t('Composition')}", _table(t("split"), ("faces", "people", "photos"), sheet["splits"], heads),
+        f"## {t('Composition')}", _table(t("split"), ("faces", "people", "photos"), sheet["splits"], heads, language),
         t("Nobody is in two splits, and no near-duplicate of a face."),
-        f"## {t('What was left out, and why')}", _table(t("why"), one, {k: {"faces": n} for k, n in sheet["why"].items()}, heads),
+        f"## {t('What was left out, and why')}", _table(t("why"), one, {k: {"faces": n} for k, n in sheet["why"].items()}, heads, language),
         t("`manifest.csv` has the reason for every face."),
-        f"## {t('Labels')}", _table(t("verdict"), one, {k: {"faces": n} for k, n in sheet["labels"]["verdicts"].items()}, heads),
+        f"## {t('Labels')}", _table(t("verdict"), one, {k: {"faces": n} for k, n in sheet["labels"]["verdicts"].items()}, heads, language),
         *_proposed(sheet["proposals"], language),
         f"## {t('Balance')}",
-        _table(t("faces a person"), ("people",), {k: {"people": n} for k, n in people["by_faces"].items()}, heads),
+        _table(t("faces a person"), ("people",), {k: {"people": n} for k, n in people["by_faces"].items()}, heads, language),
         concentration,
-        f"## {t('Quality (quantiles)')}", _table(t("of the faces"), tuple(f"{q:.0%}" for q in _QUANTILES), sheet["quality"], heads),
+        f"## {t('Quality (quantiles)')}", _table(t("of the faces"), shares, sheet["quality"], heads, language),
     ]  # fmt: skip
     if "groups" in sheet:
         columns = ("people", "faces_before", "faces", "share_left_out", "share_wrong", "quality")
-        parts += [f"## {t('By group')}", _table(t("group"), columns, sheet["groups"], heads)]
+        parts += [f"## {t('By group')}", _table(t("group"), columns, sheet["groups"], heads, language)]
     parts += [
         f"## {t('To be filled in by whoever publishes this data set')}",
         f"- {t('Where do the photos come from, and did the people agree to this use?')}\n- {t('Under which licence?')}\n"
@@ -131,13 +131,17 @@ def _proposed(found: Mapping[str, Any], language: Language) -> list[str]:
     return ["\n".join([language.t("To decide:"), "", *(f"- {line}" for line in lines)])] if lines else []
 
 
-def _table(first: str, columns: tuple[str, ...], rows: Mapping[str, Mapping[str, Any]], heads: Mapping[str, str]) -> str:
+def _table(
+    first: str, columns: tuple[str, ...], rows: Mapping[str, Mapping[str, Any]], heads: Mapping[str, str], language: Language
+) -> str:
     lines = [f"| {first} | {' | '.join(heads.get(c, c) for c in columns)} |", f"|---|{'---|' * len(columns)}"]
-    lines += [f"| {_cell(name)} | {' | '.join(_cell(row.get(c, '')) for c in columns)} |" for name, row in rows.items()]
+    lines += [f"| {_cell(name)} | {' | '.join(_cell(row.get(c, ''), language) for c in columns)} |" for name, row in rows.items()]
     return "\n".join(lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, language: Language = ENGLISH) -> str:
     """A value in a Markdown table: names may hold Markdown or HTML."""
-    text = f"{value:,}" if isinstance(value, int) else one_line(str(value))
+    if isinstance(value, int | float):
+        return language.number(value, len(str(value).partition(".")[2]))
+    text = one_line(str(value))
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")

@@ -122,19 +122,22 @@ def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
 
     Args:
         store: of the journal.
-        known: the decisions of lines that were read before, which are not parsed again; afterwards it holds those of all lines.
+        known: the decisions of lines that were read before and are as they were written: these are not parsed again; afterwards it
+            holds those of all such lines.
     """
     journal, seen, batches = Journal([]), set(), Counter[str | None]()
     before = dict(known or {})
     lines: dict[bytes, Decision] = {}
     for place, line in _lines(store):
         try:
-            decision = lines[line] = before.get(line) or parse(json.loads(line))
+            decision = before.get(line) or parse(json.loads(line))
         except _UNREADABLE as e:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
             continue
-        if not is_as_written(line):
+        if line in before or is_as_written(line):
+            lines[line] = decision
+        else:
             journal.changed.append(f"{place} is not as it was written, and counts as it reads")
         if decision.id not in seen:
             seen.add(decision.id)
@@ -208,12 +211,15 @@ def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
         else:
             journal_objects.put(store, data)
     except Timeout:
-        raise StoreError(
-            f"expected to write {FILE} in {store.url}, found another program writing it for {LOCK_TIMEOUT:.0f} s: stop that program"
-        ) from None
+        raise StoreError(say(
+            "expected to write %(file)s in %(url)s, found another program writing it for %(seconds)s s: stop that program",
+            file=FILE, url=store.url, seconds=round(LOCK_TIMEOUT),
+        )) from None  # fmt: skip
     except store.io_errors as e:
         place = store.path(FILE if store.is_local else journal_objects.FOLDER)
-        raise StoreError(f"expected to write {place}, found: {e}. Check its permissions, and free some space") from e
+        raise StoreError(
+            say("expected to write %(place)s, found: %(why)s. Check its permissions, and free some space", place=place, why=str(e))
+        ) from e
     return made
 
 

@@ -76,7 +76,7 @@ def replay(decisions: Iterable[Decision]) -> ResolvedDecisions:
         if decision.act == "merge" and id(decision) not in in_force:  # undone: the id goes back to whom it was of
             replayer.claim_person(decision, decision.faces)
     for claims in (resolved.names, resolved.ignored, resolved.persons, resolved.births):
-        claims[:] = [replace(claim, apart=replayer.apart_from(claim.faces)) for claim in claims]
+        claims[:] = [replace(claim, apart=apart) if (apart := replayer.apart_from(claim.faces)) else claim for claim in claims]
     return resolved
 
 
@@ -114,7 +114,7 @@ class _Replayer:
     def name(self, d: Decision) -> bool:
         key = (d.name or "").casefold()
         left = self._left(d.faces) if key else [f for f in d.faces if f not in self.split_off]  # no name needs nobody to stay for it
-        faces = [f for f in left if self.name_of.get(f, key) == key]
+        faces = left if self.name_of.keys().isdisjoint(left) else [f for f in left if self.name_of.get(f, key) == key]
         self.claim_person(d, faces)
         self.name_of.update(dict.fromkeys(faces, key))
         if not key or not faces:
@@ -197,10 +197,14 @@ class _Replayer:
 
     def apart_from(self, faces: Sequence[str]) -> frozenset[str]:
         """The faces that splits in force keep apart from any of these."""
+        if self.other_sides.keys().isdisjoint(faces):
+            return frozenset()
         return frozenset().union(*(side for face in faces for side in self.other_sides.get(face, ())))
 
     def _left(self, faces: Sequence[str]) -> list[str]:
         """The faces that no later split took; if it took all of them, those who stayed."""
+        if self.split_off.keys().isdisjoint(faces):
+            return list(faces)
         left = [f for f in faces if f not in self.split_off]
         stayed = dict.fromkeys(other for f in faces for other in self.split_off.get(f, ()))
         return left or [f for f in stayed if f not in self.split_off]

@@ -21,6 +21,7 @@ from facecluster.dedup.explain import FIGURES
 from facecluster.dedup.find import Findings
 from facecluster.dedup.groups import COPY, IN_BURST, KINDS, PIXELS
 from facecluster.dedup.plan import Plan, Row
+from facecluster.dedup.store_photos import CHANGED, NO_FILE
 from facecluster.language import ENGLISH, Language, mark
 from facecluster.language.said import Joined, translated
 from facecluster.language.templates import environment
@@ -54,7 +55,8 @@ def write_page(
     }  # fmt: skip
     number = {photo_id: i for i, photo_id in enumerate(found.photos.ids)}
     left_out = {**found.not_opened, **found.locations.changed}
-    notes = [(uri, translated(why, language)) for uri, why in sorted(left_out.items())]
+    own = (CHANGED, NO_FILE)  # kept in the store, in English
+    notes = [(uri, language.t(why) if why in own else translated(why, language)) for uri, why in sorted(left_out.items())]
     pages = _pages([list(rows) for _, rows in groupby(plan.rows, key=lambda row: row.group)])
     made = env.get_template("groups.html")
     with replace_folder(out) as folder:

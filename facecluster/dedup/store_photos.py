@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import PhotoError
+from facecluster.language import mark
 from facecluster.photos.archives.uris import file_of
 from facecluster.photos.extras import VIDEO_FORMATS
 from facecluster.photos.images import Photo, content_id, local_path, open_photo, read_file
@@ -29,6 +30,7 @@ from facecluster.photos.places import current_photos
 from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.store import FACES, Store
 
+NO_FILE, CHANGED = mark("the store has no file of it"), mark("changed since its faces were found: run 'facecluster embed' again")
 _WEB = ("http://", "https://")
 NO_TIME = np.iinfo(np.int64).min
 _COLUMNS = ("content", "photo_id", "uri", "size", "mtime_ns", "format", "width", "height", "taken_at", "error")
@@ -131,7 +133,7 @@ def _read_faces(store: Store, number: dict[str, int]) -> tuple[NDArray[np.int32]
 
 def read_content(photos: Photos, photo: int) -> tuple[bytes, str]:
     """The bytes of a photo, from the first of its files that still holds them, and that file's uri. Raises PhotoError."""
-    problem = PhotoError("the store has no file of it")
+    problem = PhotoError(NO_FILE)
     for file in photos.files[photo]:
         try:
             data = read_file(file.uri)
@@ -140,7 +142,7 @@ def read_content(photos: Photos, photo: int) -> tuple[bytes, str]:
             continue
         if content_id(data) == photos.ids[photo]:
             return data, file.uri
-        problem = PhotoError("changed since its faces were found: run 'facecluster embed' again")
+        problem = PhotoError(CHANGED)
     raise problem
 
 

@@ -9,6 +9,7 @@ Odd inputs: a value that is not known gives no words; a table that can't be read
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from facecluster.store import FaceIds, Store
 MASK_FROM = 0.5  # probability
 FRONT = 25.0  # degrees of yaw, to either side
 _POSE = ("pose", "yaw")
+_MOST = 24  # words of an attribute that faces are sorted by: those of most faces
 
 
 class AttributeLabels:
@@ -34,6 +36,21 @@ class AttributeLabels:
         """What is said of a face: short words, of which many faces may have the same."""
         said = (_word(model, attribute, values[row]) for (model, attribute), values in self.columns.items())
         return [word for word in said if word]
+
+    @cached_property
+    def said(self) -> dict[str, NDArray[np.bool_]]:
+        """Of which faces (n,) each word is said; of an attribute with many words those that are said most."""
+        found: dict[str, NDArray[np.bool_]] = {}
+        for (model, attribute), values in self.columns.items():
+            if values.dtype.kind == "O":
+                words, counts = np.unique(values[values != ""].astype(str), return_counts=True)
+                most = words[np.sort(np.argsort(-counts, kind="stable")[:_MOST])].tolist()
+                found |= {f"{attribute}: {word}": np.asarray(values == word, bool) for word in most}
+            elif _has_words(model, attribute):
+                number = values.astype(np.float64)
+                known = np.where(np.isfinite(number), number, np.nan)  # no comparison holds for NaN
+                found |= _mask_words(known) if attribute == "mask" else _pose_words(known)
+        return {word: there for word, there in found.items() if there.any()}
 
     def numbers(self, row: int) -> list[str]:
         """What is measured of a face by other models than the bundled ones."""
@@ -72,6 +89,13 @@ def _word(model: str, attribute: str, value: object) -> str:
     number = float(value)  # type: ignore[arg-type]
     if not np.isfinite(number) or not _has_words(model, attribute):
         return ""
-    if attribute == "mask":
-        return say("mask") if number >= MASK_FROM else say("no mask")
-    return say("from the front") if abs(number) <= FRONT else say("turned left") if number > 0 else say("turned right")
+    made = _mask_words(np.array(number)) if attribute == "mask" else _pose_words(np.array(number))
+    return next(word for word, there in made.items() if there)
+
+
+def _mask_words(probability: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    return {say("mask"): probability >= MASK_FROM, say("no mask"): probability < MASK_FROM}
+
+
+def _pose_words(yaw: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    return {say("from the front"): np.abs(yaw) <= FRONT, say("turned left"): yaw > FRONT, say("turned right"): yaw < -FRONT}

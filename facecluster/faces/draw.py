@@ -12,6 +12,7 @@ from PIL import Image
 from facecluster.errors import InputError
 from facecluster.faces.detect import DetectConfig, Faces, face_rows
 from facecluster.geometry import iou
+from facecluster.language.said import say
 from facecluster.models.onnx_detector import load_detector
 from facecluster.models.registry import best_device
 from facecluster.photos.drawn import DRAWN
@@ -50,7 +51,10 @@ def face_in_box(
     height, width = opened.pixels.shape[:2]
     low, high = np.maximum(low, 0), np.minimum(high, [width, height])
     if (high - low).min() < LEAST_SIDE * opened.scale:
-        raise InputError(f"expected a box of at least {LEAST_SIDE:.0f} px in the photo, found a smaller one: draw it around the whole face")
+        raise InputError(say(
+            "expected a box of at least %(least)s px in the photo, found a smaller one: draw it around the whole face",
+            least=round(LEAST_SIDE),
+        ))  # fmt: skip
     drawn = np.r_[low, high - low]
     found = _seen(opened, drawn, (photo["turn"] or 0) // 90, config, device)
     row = face_rows(photo["photo_id"], opened, found)[0]

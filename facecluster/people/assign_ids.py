@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
 from facecluster.decisions import Claim, ResolvedDecisions
-from facecluster.people.claims import Ints, group_of_claim, groups_of_claims
+from facecluster.people.claims import Ints, group_of_claim, groups_of_claims, groups_of_each
 from facecluster.people.runs import Faces, People, RetiredId
+from facecluster.store import FaceRows
 
 
 def shared_faces(old: Ints, new: Ints) -> tuple[Ints, Ints, Ints]:
@@ -31,10 +32,16 @@ def shared_faces(old: Ints, new: Ints) -> tuple[Ints, Ints, Ints]:
         new: (n,) new group of each face, from 0; -1 = none.
     """
     both = (old >= 0) & (new >= 0)
-    width = int(new.max(initial=-1)) + 1
-    key, counts = np.unique(old[both] * max(width, 1) + new[both], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return key[order] // max(width, 1), key[order] % max(width, 1), counts[order]
+    old, new, width = old[both], new[both], max(int(new.max(initial=-1)) + 1, 1)
+    usual: Ints = np.zeros(int(old.max(initial=-1)) + 1, np.int64)
+    usual[old] = new  # of one of its faces: nearly all are with it, and only the others have to be sorted
+    stray = new != usual[old]
+    together = np.bincount(old[~stray], minlength=len(usual))
+    full = np.flatnonzero(together)
+    key, counts = np.unique(old[stray] * width + new[stray], return_counts=True)
+    key, counts = np.r_[full * width + usual[full], key], np.r_[together[full], counts]
+    order = np.lexsort((key, -counts))
+    return key[order] // width, key[order] % width, counts[order]
 
 
 def match_groups(old: Ints, new: Ints) -> dict[int, int]:
@@ -76,12 +83,10 @@ def assign_person_ids(
     previous: Ints = np.full(len(faces.ids), -1, dtype=np.int64)
     previous[at[remaining]] = was
     contest = _IdContest(faces.rows, faces.identity, before, previous)
-    for claim in resolved.persons:
-        contest.claim(claim)
+    contest.claim(resolved.persons)
     for person, group in matched.items():
         contest.enter(person, group)
-    for r in retired:
-        contest.claim(Claim(r.faces, r.person_id))
+    contest.claim([Claim(r.faces, r.person_id) for r in retired])
     for merge in reversed(resolved.merges):
         contest.merge(merge)
     ids: dict[int, str] = {}
@@ -105,7 +110,7 @@ def assign_person_ids(
 class _IdContest:
     """Which lasting ids would go to which group, and how strong each is: of several ids for one group, that of most faces stays."""
 
-    def __init__(self, rows: Mapping[str, int], identity: Ints, before: Sequence[str], previous: Ints) -> None:
+    def __init__(self, rows: FaceRows, identity: Ints, before: Sequence[str], previous: Ints) -> None:
         self.rows, self.identity, self.before, self.previous = rows, identity, before, previous  # previous: (n,) index in `before`
         self.past = set(before)
         sizes = (x.tolist() for x in shared_faces(previous, identity))
@@ -114,17 +119,21 @@ class _IdContest:
         self.strength: dict[str, tuple[bool, int]] = {}  # whether the previous run had it, and the faces that it brings
         self.merged: dict[str, str] = {}  # ids that gave way to another by a merge
 
-    def claim(self, claim: Claim) -> None:
-        """Enter an id for the group of a claim; an earlier entry of the id counts."""
-        if claim.text not in self.group and (group := group_of_claim(claim, self.rows, self.identity)) >= 0:
-            faces = [row for f in claim.faces if (row := self.rows.get(f, -1)) >= 0]
-            self.enter(claim.text, group, int(np.count_nonzero(self.identity[faces] == group)))
+    def claim(self, claims: Sequence[Claim]) -> None:
+        """Enter the id of each claim for its group; an earlier entry of the id counts."""
+        for claim, group in zip(claims, groups_of_each(claims, self.rows, self.identity), strict=True):
+            if group >= 0:
+                self.enter(claim.text, group, claim.faces)
 
-    def enter(self, person: str, group: int, faces: int = 0) -> None:
-        """Enter an id for a group; `faces` counts if the id shares no faces with it."""
+    def enter(self, person: str, group: int, faces: tuple[str, ...] = ()) -> None:
+        """Enter an id for a group; how many of `faces` it holds counts if the id shares no faces with it."""
         if person not in self.group:
             self.group[person] = group
-            self.strength[person] = person in self.past, self.shared.get((person, group), faces)
+            there = self.shared.get((person, group))
+            if there is None:
+                at = self.rows.of_all(faces)
+                there = int(np.count_nonzero(self.identity[at[at >= 0]] == group))
+            self.strength[person] = person in self.past, there
 
     def merge(self, merge: Claim) -> None:
         """The id that a merge keeps takes the place of the other one, if the two were apart in the previous run. Older merges first."""

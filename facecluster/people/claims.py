@@ -6,17 +6,18 @@ has most of the faces that other decisions tie to them: so a name of one side of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.decisions import CORE_FACES, Claim, ResolvedDecisions
+from facecluster.store import FaceRows
 
 Ints = NDArray[np.int64]
 
 
-def group_of_claim(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int:
+def group_of_claim(claim: Claim, rows: FaceRows, identity: Ints) -> int:
     """The group that holds most of a claim's remaining faces; -1 if none does.
 
     Faces without a group count against it, unless the group holds all of the first CORE_FACES: strict settings may leave no others. A group
@@ -35,7 +36,24 @@ def group_of_claim(claim: Claim, rows: Mapping[str, int], identity: Ints) -> int
     return best if 2 * grouped.count(best) > len(groups) or (core and set(core) == {best}) else -1
 
 
-def groups_of_claims(claims: Sequence[Claim], resolved: ResolvedDecisions, rows: Mapping[str, int], identity: Ints) -> list[int]:
+def groups_of_each(claims: Sequence[Claim], rows: FaceRows, identity: Ints) -> list[int]:
+    """The `group_of_claim` of each claim. Those whose faces are all in one group, nearly all after an act, are found at once."""
+    lists = [rows.of_all(claim.faces) for claim in claims]
+    sizes = np.array([len(at) for at in lists], np.int64)
+    found: Ints = np.full(len(claims), -1, np.int64)
+    full = np.flatnonzero(sizes)
+    if len(full):
+        at = np.concatenate(lists)
+        groups, start = np.where(at >= 0, identity[at], -1), (np.cumsum(sizes) - sizes)[full]
+        low, high = np.minimum.reduceat(groups, start), np.maximum.reduceat(groups, start)
+        found[full] = np.where(low == high, low, -1)
+    return [
+        group if group >= 0 and not claim.apart else group_of_claim(claim, rows, identity)
+        for claim, group in zip(claims, found.tolist(), strict=True)
+    ]  # fmt: skip
+
+
+def groups_of_claims(claims: Sequence[Claim], resolved: ResolvedDecisions, rows: FaceRows, identity: Ints) -> list[int]:
     """The group of each claim, -1 = none: also of claims whose faces are all gone.
 
     Args:
@@ -44,7 +62,7 @@ def groups_of_claims(claims: Sequence[Claim], resolved: ResolvedDecisions, rows:
         rows: row of each face_id.
         identity: (n,) group of each face; -1 = nobody.
     """
-    found = [group_of_claim(claim, rows, identity) for claim in claims]
+    found = groups_of_each(claims, rows, identity)
     gone = [i for i, claim in enumerate(claims) if found[i] < 0 and not any(face in rows for face in claim.faces)]
     links = resolved.links
     sets: dict[str, list[str]] = {}

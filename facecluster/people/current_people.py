@@ -21,6 +21,7 @@ from facecluster.people.claims import group_of_claim, groups_of_claims
 from facecluster.people.find_person import find_person
 from facecluster.people.runs import Faces, People
 from facecluster.photos.followed import Followed, present_ids
+from facecluster.store import FaceRows
 
 MAX_REPRESENTATIVES = 64  # faces that represent a person in a decision, highest probability first
 
@@ -36,7 +37,7 @@ class CurrentPeople:
     by_number: bool = False  # whether `find` takes the number of a person in this run, which the next run may give to somebody else
 
     @property
-    def rows(self) -> Mapping[str, int]:
+    def rows(self) -> FaceRows:
         """The row of each face_id."""
         return self.faces.rows
 
@@ -55,8 +56,10 @@ class CurrentPeople:
         rows = self.find_rows(face_id)
         if not rows:
             raise InputError(
-                f"expected a face_id of the store, found {face_id!r}: the report's faces.csv lists them; new photos need 'facecluster "
-                "cluster'"
+                say(
+                    "expected a face_id of the store, found '%(id)s': the report's faces.csv lists them; new photos need 'facecluster "
+                    "cluster'", id=face_id,
+                )  # fmt: skip
             )
         return rows
 
@@ -81,7 +84,7 @@ class CurrentPeople:
     def merge(self, person: int, other: int) -> Decision:
         """Decision that two people are one, who keeps the id of `person`, and its name if it has one."""
         if person == other:
-            raise InputError(f"expected two people, found {self.people.label(person)} twice: give another one")
+            raise InputError(say("expected two people, found %(name)s twice: give another one", name=self.people.label(person)))
         mine = self.people.names[person]
         others = self.representatives(other, only=self._side(other))
         return self._about(person, act="merge", others=others, replaces=self._names_of(other, but=mine) if mine else ())
@@ -92,7 +95,8 @@ class CurrentPeople:
         for face in faces:
             rows = [row for row in self.face_rows(face) if int(self.faces.identity[row]) == person]
             if not rows:
-                raise InputError(f"expected faces of {self.people.label(person)}, found {face}, which is not: leave it out")
+                who = self.people.label(person)
+                raise InputError(say("expected faces of %(name)s, found %(id)s, which is not: leave it out", name=who, id=face))
             mine += rows
         wanted = self._ids(mine)
         rest = self.representatives(person, wanted)

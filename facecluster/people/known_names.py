@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from facecluster.store import KNOWN, Stamp, Store, known_schema, table_of
 
 if TYPE_CHECKING:
-    from facecluster.people.suggestions import FaceIndex, Grouped
+    from facecluster.people.grouped_faces import Grouped
+    from facecluster.people.suggestions import FaceIndex
 
 FOLDER = "known"
 _SHARD = "00000"

@@ -21,6 +21,7 @@ from facecluster.errors import FaceclusterError, InputError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.draw import face_in_box
 from facecluster.faces.embed import EmbedConfig, embed_faces
+from facecluster.language.said import say
 from facecluster.people.drawn_faces import changes_to_drawn, is_seen
 from facecluster.photos.drawn import DRAWN, drop_drawn, write_drawn
 from facecluster.photos.followed import PHOTO_CHARS
@@ -88,7 +89,7 @@ def look(
         PhotoError: none can.
         InputError: the box is too small, the photo is a video, or the face was forgotten.
     """
-    error: FaceclusterError = InputError("expected a photo, found a video, of which faces can't be drawn: leave it out")
+    error: FaceclusterError = InputError(say("expected a photo, found a video, of which faces can't be drawn: leave it out"))
     for place in where_it_is(places):
         if is_video_name(place["uri"]) or place["uri"].startswith(("http://", "https://")):  # this machine asks nobody
             continue
@@ -98,7 +99,7 @@ def look(
             error = e
             continue
         if not all(read_forgotten(store).kept([{**row, "at_ms": None}], photo_id, place["picture"])):
-            raise InputError("expected a face, found one that was forgotten with 'facecluster forget': it is not taken in again")
+            raise InputError(say("expected a face, found one that was forgotten with 'facecluster forget': it is not taken in again"))
         return row
     raise error
 

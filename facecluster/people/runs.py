@@ -7,7 +7,7 @@ one atomic write. `identities/MODEL` is the last grouping with that model; retur
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from facecluster.people.face_ids import read_face_boxes
 from facecluster.people.find_person import label
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.places import current_photo_ids
-from facecluster.store import FORMAT, IDENTITIES, FaceIds, Stamp, Store, in_schema, table_of
+from facecluster.store import FORMAT, IDENTITIES, FaceIds, FaceRows, Stamp, Store, in_schema, table_of
 
 POINTER = ("runs", "current.json")
 PEOPLE = pa.schema(
@@ -119,7 +119,7 @@ class Faces:
     boxes: NDArray[np.float32]  # (n, 4) x, y, w, h in px; NaN = unknown
 
     @property
-    def rows(self) -> Mapping[str, int]:
+    def rows(self) -> FaceRows:
         """The row of each face_id."""
         return FaceIds.of(self.ids).rows
 

@@ -13,7 +13,7 @@ Odd inputs: an index without groups suggests nothing; a face without a vector is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from facecluster.grouping.cohort import cohort_rows, compare_with_cohort, conten
 from facecluster.grouping.face_vectors import Vectors
 from facecluster.grouping.identify_config import IdentifyConfig
 from facecluster.grouping.uncertainty import one_person_log_odds
+from facecluster.people.grouped_faces import Grouped, blocks, group_faces
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +31,7 @@ _CANDIDATES = 128  # groups and faces that are measured one by one
 _FACES = 4  # of a group, whose cohort statistics stand for all of it
 _TARGET_FACES = 64  # of a person whom others are compared with, likewise
 _SAMPLE = 1_024  # faces that the spread of the collection's impostors is measured on
-_BLOCK = 1 << 16  # vectors at a time: 32 MB
+_KEPT = 1 << 24  # log-odds that are kept for the next time: 64 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +42,6 @@ class Suggestions:
     group: Ints  # number of the group; -1 = a single face
     row: Ints  # the single face; of a group its first face in `order`
     probability: Floats  # that it shows the target's person, 0 to 1
-
-
-@dataclass(frozen=True, slots=True)
-class Grouped:
-    """The groups at one moment: p groups of the n faces of an index."""
-
-    identity: Ints  # (n,) -1 = nobody; -2 = nobody, and never suggested
-    order: Ints  # rows with a vector by group, those of one group by falling probability
-    start: Ints  # (p + 1,) where each group begins in `order`
-    sums: NDArray[np.float32]  # (p, dim) of the vectors
-
-    @property
-    def sizes(self) -> Ints:
-        """Faces with a vector (p,)."""
-        return np.diff(self.start)
-
-    def rows_of(self, group: int) -> Ints:
-        """Rows of a group's faces with a vector, by falling probability."""
-        return self.order[self.start[group] : self.start[group + 1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +81,7 @@ class FaceIndex:
         self.count = len(rows)
         group = labels[rows].copy()
         group[group < 0] = labels.max(initial=-1) + 1 + np.arange((group < 0).sum())
-        keys = np.concatenate([np.zeros(0, np.uint64), *(content_keys(vectors[rows[s]]) for s in _blocks(len(rows)))])
+        keys = np.concatenate([np.zeros(0, np.uint64), *(content_keys(vectors[rows[s]]) for s in blocks(len(rows)))])
         members = cohort_rows(keys, group, 4_000)
         self._cohort = vectors[rows[members]]
         column = np.full(group.max(initial=-1) + 1, -1, np.int32)
@@ -109,6 +91,8 @@ class FaceIndex:
         self._base, self._reach = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
         sample = rows[:: max(1, len(rows) // _SAMPLE)]
         self.sd = self._measure(sample)
+        self._kept: _Kept | None = None
+        self._targets: tuple[object, dict[int, Target]] = None, {}  # token of the groups, and those of them that were compared
 
     def stats(self, rows: Ints) -> tuple[Floats, Floats]:
         """Base and reach (m,) of faces (cohort.CohortStats)."""
@@ -117,10 +101,17 @@ class FaceIndex:
 
     def target(self, groups: Grouped, number: int) -> Target:
         """A group, to suggest others for."""
-        rows = groups.rows_of(number)
-        base, reach = self.stats(rows[:: max(1, len(rows) // _TARGET_FACES)])
-        photos = np.unique(self.photos[rows])
-        return Target(number, groups.sums[number], len(rows), _mean(base), _mean(reach), photos[photos >= 0])
+        token, known = self._targets
+        if token is not groups.token:
+            there = np.flatnonzero(np.isin(groups.was, [*known])).tolist() if token is groups.before else []
+            known = {i: replace(known[int(groups.was[i])], group=i, sum=groups.sums[i]) for i in there}
+            self._targets = groups.token, known
+        if number not in known:
+            rows = groups.rows_of(number)
+            base, reach = self.stats(rows[:: max(1, len(rows) // _TARGET_FACES)])
+            photos = np.unique(self.photos[rows])
+            known[number] = Target(number, groups.sums[number], len(rows), _mean(base), _mean(reach), photos[photos >= 0])
+        return known[number]
 
     def outside_target(self, x: NDArray[np.float32]) -> Target:
         """Someone with faces `x` (m, dim) that are not of the index."""
@@ -136,26 +127,9 @@ class FaceIndex:
         self._base[rows], self._reach[rows] = found.base, found.reach
         return found.sd
 
-    def grouped(self, identity: Ints, probability: NDArray[np.floating], before: Grouped | None = None) -> Grouped:
-        """The groups `identity` (n,; -1 and less = nobody) of the faces; only the groups that are not those of `before` are added up."""
-        order = np.lexsort((-probability, identity))
-        order = order[(identity[order] >= 0) & self.usable[order]]
-        count = int(identity.max(initial=-1)) + 1
-        start = np.searchsorted(identity[order], np.arange(count + 1))
-        sums = np.zeros((count, self.vectors.shape[1]), np.float32)
-        fresh = np.ones(count, bool)
-        if before is not None:
-            was, sizes = before.identity[order], np.diff(start)
-            first = np.append(was, -1)[start[:-1]]
-            strays = np.bincount(identity[order], was != first[identity[order]], minlength=count)
-            fresh = (strays > 0) | (first < 0) | (sizes != np.append(before.sizes, -1)[first])
-            sums[~fresh] = before.sums[first[~fresh]]
-        rows = order[fresh[identity[order]]]
-        for part in _blocks(len(rows)):
-            mine = identity[rows[part]]
-            edges = np.flatnonzero(np.r_[True, np.diff(mine) != 0])
-            sums[mine[edges]] += np.add.reduceat(self.vectors[rows[part]], edges, axis=0)
-        return Grouped(identity, order.astype(np.int64), start.astype(np.int64), sums)
+    def grouped(self, identity: Ints, surest: Ints, before: Grouped | None = None) -> Grouped:
+        """The groups `identity` (n,; -1 and less = nobody) of the faces: see `group_faces`."""
+        return group_faces(self.vectors, self.usable, identity, surest, before)
 
     def suggest(
         self, groups: Grouped, targets: Sequence[Target], hidden: NDArray[np.bool_], top: int, *, faces: bool = True
@@ -174,29 +148,69 @@ class FaceIndex:
             return Suggestions(none, none, none, np.zeros(0))
         sizes = groups.sizes
         count, alone = len(sizes), np.flatnonzero((groups.identity == -1) & self.usable & faces)
-        sums = np.array([t.sum for t in targets], np.float32).reshape(len(targets), -1)
-        parts = [groups.sums @ sums.T / np.maximum(sizes, 1)[:, None], *(self.vectors[alone[s]] @ sums.T for s in _blocks(len(alone)))]
-        cosines = np.concatenate(parts) / np.array([max(t.size, 1) for t in targets], np.float32)
         units = _Units(
             np.r_[np.maximum(sizes, 1), np.ones(len(alone), np.int64)],
             np.r_[np.linalg.norm(groups.sums, axis=1) / np.maximum(sizes, 1), np.ones(len(alone))],
         )
-        best, whose = np.full(count + len(alone), -np.inf), np.zeros(count + len(alone), np.int64)
-        for i, target in enumerate(targets):
-            odds = self._log_odds([target], cosines[:, i], units, target.base, target.reach, np.zeros(1))
-            odds[[g for g in (target.group, *target.closed_groups) if g >= 0]] = -np.inf
-            odds[count + np.flatnonzero(np.isin(alone, [*target.closed_faces]))] = -np.inf
-            whose[odds > best] = i
-            best = np.maximum(best, odds)
+        odds = self._all_odds(groups, targets, alone, units)
+        whose, best = _likeliest(odds, targets, count, alone)
         best[:count][hidden | (sizes == 0)] = -np.inf
         likeliest = np.argsort(-best, kind="stable")[: min(_CANDIDATES, int(np.isfinite(best).sum()))]
         members = [groups.rows_of(c) if c < count else alone[c - count : c - count + 1] for c in likeliest.tolist()]
         mine = whose[likeliest]
-        log_odds = self._refined([targets[t] for t in mine], members, cosines[likeliest, mine], units.of(likeliest))
+        cosine = self._cosines(groups, alone, likeliest, targets, mine)
+        log_odds = self._refined([targets[t] for t in mine], members, cosine, units.of(likeliest))
         by = np.argsort(-log_odds, kind="stable")[:top]
         row = np.array([int(m[0]) for m in members], np.int64)
         sure = 1 / (1 + np.exp(-np.clip(log_odds[by], -700, 700)))
         return Suggestions(mine[by], np.where(likeliest[by] < count, likeliest[by], -1), row[by], sure)
+
+    def _all_odds(self, groups: Grouped, targets: Sequence[Target], alone: Ints, units: _Units) -> NDArray[np.float32]:
+        """Log-odds (u, t) of all groups and single faces `alone` with the targets: those of the last time where neither has changed."""
+        odds = np.empty((len(units.sizes), len(targets)), np.float32)
+        known_units, known_targets = np.zeros(len(odds), bool), np.zeros(len(targets), bool)
+        kept, numbers = self._kept, [t.group for t in targets]
+        if kept is not None and kept.groups in (groups.token, groups.before):
+            was = np.arange(len(groups.was)) if kept.groups is groups.token else groups.was
+            unit, column = kept.units(was, alone), kept.columns(np.append(was, -1)[numbers])
+            if kept.groups is groups.token and kept.odds.shape == odds.shape and (column == np.arange(len(column))).all():
+                return kept.odds
+            known_units, known_targets = unit >= 0, column >= 0
+            odds[np.ix_(known_units, known_targets)] = kept.odds[np.ix_(unit[known_units], column[known_targets])]
+        for some, others in ((~known_units, np.ones(len(targets), bool)), (known_units, ~known_targets)):
+            self._fill(odds, np.flatnonzero(some), np.flatnonzero(others), groups, targets, alone, units)
+        if 1 < len(targets) and min(numbers) >= 0 and odds.size <= _KEPT:
+            self._kept = _Kept(groups.token, len(groups.was), np.array(numbers), alone, odds)
+        return odds
+
+    def _fill(
+        self, odds: NDArray[np.float32], some: Ints, columns: Ints, groups: Grouped, targets: Sequence[Target], alone: Ints, units: _Units
+    ) -> None:
+        if not len(columns):
+            return
+        sums = np.array([targets[c].sum for c in columns.tolist()], np.float32) / [[max(targets[c].size, 1)] for c in columns.tolist()]
+        for part in blocks(len(some)):
+            rows = some[part]
+            cosines = self._means(groups, alone, rows) @ sums.T.astype(np.float32)
+            for i, c in enumerate(columns.tolist()):
+                target = targets[c]
+                odds[rows, c] = self._log_odds([target], cosines[:, i], units.of(rows), target.base, target.reach, np.zeros(1))
+
+    def _means(self, groups: Grouped, alone: Ints, units: Ints) -> NDArray[np.float32]:
+        """Mean vectors (m, dim) of groups and single faces, by their number among these."""
+        count, sizes = len(groups.sums), groups.sizes
+        grouped = units < count
+        found = np.empty((len(units), self.vectors.shape[1]), np.float32)
+        found[grouped] = groups.sums[units[grouped]] / np.maximum(sizes[units[grouped]], 1)[:, None]
+        found[~grouped] = self.vectors[alone[units[~grouped] - count]]
+        return found
+
+    def _cosines(self, groups: Grouped, alone: Ints, units: Ints, targets: Sequence[Target], whose: Ints) -> Floats:
+        """Mean cosines (m,) of groups and single faces with the targets beside them."""
+        if not len(units):
+            return np.zeros(0)
+        means = np.array([t.sum / max(t.size, 1) for t in targets], np.float64)
+        return np.asarray(np.einsum("ij,ij->i", self._means(groups, alone, units), means[whose]))
 
     def _refined(self, targets: Sequence[Target], members: Sequence[Ints], cosine: Floats, units: _Units) -> Floats:
         """Log-odds (m,) that candidates with these rows are the targets beside them, with the statistics of their own faces."""
@@ -225,6 +239,46 @@ class FaceIndex:
         return one_person_log_odds(above, apart / self.sd, sizes, units.sizes)
 
 
+def _likeliest(odds: NDArray[np.float32], targets: Sequence[Target], count: int, alone: Ints) -> tuple[Ints, NDArray[np.float32]]:
+    """The likeliest target of each group (the first `count`) and single face (rows `alone`) with its log-odds; -inf: all are closed."""
+    units, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for i, target in enumerate(targets):
+        shut = np.array([g for g in (target.group, *target.closed_groups) if g >= 0], np.int64)
+        faces = np.array([*target.closed_faces], np.int64)
+        units += [shut, count + np.flatnonzero(np.isin(alone, faces))] if len(faces) else [shut]
+        columns.append(np.full(sum(map(len, units)) - sum(map(len, columns)), i))
+    closed = np.concatenate(units), np.concatenate(columns)
+    open_ = odds[closed]
+    odds[closed] = -np.inf
+    whose = odds.argmax(axis=1)
+    best = odds[np.arange(len(odds)), whose]
+    odds[closed] = open_  # it is kept: a decision does not change how alike two people are
+    return whose, best
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """Log-odds (u, t) of some groups, then of some single faces, with some of the groups."""
+
+    groups: object  # token
+    count: int  # number of groups
+    numbers: Ints  # (t,) of the groups that others are compared with
+    alone: Ints  # rows of the single faces, rising
+    odds: NDArray[np.float32]
+
+    def units(self, was: Ints, alone: Ints) -> Ints:
+        """The row of each of the groups that are those numbers `was`, and of the single faces; -1: it is not there."""
+        at = np.searchsorted(self.alone, alone)
+        there = np.append(self.alone, -1)[at] == alone
+        return np.concatenate([was, np.where(there, self.count + at, -1)])
+
+    def columns(self, was: Ints) -> Ints:
+        """The column of each of some groups (t,) that are those numbers `was`; -1: it is not there."""
+        column = np.append(np.full(self.count, -1, np.int64), -1)
+        column[self.numbers] = np.arange(len(self.numbers))
+        return np.asarray(column[was])
+
+
 @dataclass(frozen=True, slots=True)
 class _Units:
     """Groups and single faces: struct of arrays (m,)."""
@@ -243,7 +297,3 @@ class _Units:
 
 def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else 0.0
-
-
-def _blocks(n: int) -> list[slice]:
-    return [slice(i, i + _BLOCK) for i in range(0, n, _BLOCK)]

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from facecluster.decisions import DRAW, Decision
+from facecluster.decisions import DRAW
 from facecluster.errors import InputError, StoreError
 from facecluster.language.said import say, translated
 from facecluster.report.text import one_line
 from facecluster.review import forgetting, person_time
+from facecluster.review.entries import card_entry, decision_entry, face_entry, side_entry
 from facecluster.review.people_view import MAX_ENTRIES, Ints, PeopleView
 from facecluster.review.question_list import Asked, QuestionList, gain
 from facecluster.review.questions import QUESTION_TEXTS
@@ -46,7 +47,7 @@ def state(session: Session, query: Query) -> Answer:
         "years": years[years > 0].tolist(),
         "since": len(view.active_decisions) - view.run_data.run.decisions,
         "regroup": _progress(session),
-        "undo": _decision(view, view.active_decisions[-1]) if view.active_decisions else None,
+        "undo": decision_entry(view, view.active_decisions[-1]) if view.active_decisions else None,
         "notes": [one_line(note) for note in view.notes[:5]],
         "more_notes": max(len(view.notes) - 5, 0),
     }
@@ -60,7 +61,7 @@ def people(session: Session, query: Query) -> Answer:
         year=_number(query, "year", 0), show=query.get("show", ""), order=query.get("order", "size"),
     )  # fmt: skip
     start, end = _window(query)
-    return {"version": session.version(view), "total": len(found), "people": [_card(view, i) for i in found[start:end].tolist()]}
+    return {"version": session.version(view), "total": len(found), "people": [card_entry(view, i) for i in found[start:end].tolist()]}
 
 
 def names(session: Session, query: Query) -> Answer:
@@ -76,15 +77,16 @@ def person(session: Session, query: Query) -> Answer:
     view = session.view()
     number = _known_person(view, query)
     rows = person_time.of_year(view, view.rows_of(number), _year(query))
+    words, rows = _said_of(view, rows, query)
     if query.get("order") == "unsure":
         rows = rows[::-1]
     elif query.get("order") == "date":
         rows = person_time.by_date(view, rows)
     start, end = _window(query)
-    faces = [_face(view, row) | {"age": person_time.age_of(view, number, row, session.language)} for row in rows[start:end].tolist()]
-    card = _card(view, number) | {"born": view.current.births.get(number, "")}
+    faces = [face_entry(view, row) | {"age": person_time.age_of(view, number, row, session.language)} for row in rows[start:end].tolist()]
+    card = card_entry(view, number) | {"born": view.current.births.get(number, "")}
     years = person_time.years_of(view, number, session.language)
-    return {"version": session.version(view), "total": len(rows), "person": card, "faces": faces, "years": years}
+    return {"version": session.version(view), "total": len(rows), "person": card, "faces": faces, "years": years, "words": words}
 
 
 def album(session: Session, query: Query) -> Answer:
@@ -93,7 +95,7 @@ def album(session: Session, query: Query) -> Answer:
     number = _known_person(view, query)
     photos = person_time.photos_of(view, number, _year(query))
     start, end = _window(query)
-    card = _card(view, number) | {"born": view.current.births.get(number, "")}
+    card = card_entry(view, number) | {"born": view.current.births.get(number, "")}
     tiles = person_time.photo_tiles(view, number, photos[start:end], session.language)
     found = {"photos": tiles, "years": person_time.years_of(view, number, session.language)}
     return {"version": session.version(view), "total": len(photos), "person": card, **found}
@@ -118,14 +120,15 @@ def suggestions(session: Session, query: Query) -> Answer:
         named = view.filter_people(show="named")
         start, total = _number(query, "offset", 0), len(named)
         asked = named[start : start + MAX_ASKED].tolist()
-    answer = {"version": session.version(view), "total": total, "people": [_card(view, i) for i in asked], "suggestions": [], "note": ""}
+    cards = [card_entry(view, i) for i in asked]
+    answer = {"version": session.version(view), "total": total, "people": cards, "suggestions": [], "note": ""}
     try:
         found = session.suggestions(view, asked, limit)
         known = session.proposals(view)
     except StoreError as e:
         return answer | {"note": one_line(str(e))}
     made = [
-        {"of": t, "probability": round(p, 3), **_side(view, row, more=True)}
+        {"of": t, "probability": round(p, 3), **side_entry(view, row, more=True)}
         for t, row, p in zip(found.target.tolist(), found.row.tolist(), found.probability.tolist(), strict=True)
     ]
     if query.get("id"):
@@ -133,7 +136,7 @@ def suggestions(session: Session, query: Query) -> Answer:
     elif _number(query, "offset", 0):
         known = []
     more = [
-        {"of": -1, "known": p.name, "probability": round(p.probability, 3), **_side(view, int(view.best_face[p.group]), more=True)}
+        {"of": -1, "known": p.name, "probability": round(p.probability, 3), **side_entry(view, int(view.best_face[p.group]), more=True)}
         for p in known[:limit]
     ]
     return answer | {"suggestions": sorted(made + more, key=lambda s: -s["probability"])[:limit]}
@@ -162,8 +165,19 @@ def unclear(session: Session, query: Query) -> Answer:
 
 
 def _faces(session: Session, view: PeopleView, rows: Ints, query: Query) -> Answer:
+    words, rows = _said_of(view, rows, query)
     start, end = _window(query)
-    return {"version": session.version(view), "total": len(rows), "faces": [_face(view, row) for row in rows[start:end].tolist()]}
+    faces = [face_entry(view, row) for row in rows[start:end].tolist()]
+    return {"version": session.version(view), "total": len(rows), "faces": faces, "words": words}
+
+
+def _said_of(view: PeopleView, rows: Ints, query: Query) -> tuple[list[Answer], Ints]:
+    """What models of attributes say of some faces (each word with its count), and those of which they say what is asked for; '': all."""
+    said = {one_line(word): there for word, there in view.run_data.details.labels.said.items()}
+    asked = query.get("said", "")
+    counts = {word: int(np.count_nonzero(there[rows])) for word, there in said.items()}
+    words, wanted = [{"word": word, "faces": n} for word, n in counts.items() if n or word == asked], said.get(asked)
+    return words, rows if wanted is None else rows[wanted[rows]]
 
 
 def questions(session: Session, query: Query) -> Answer:
@@ -184,12 +198,12 @@ def _question(view: PeopleView, found: QuestionList, a: Asked) -> Answer:
     if a.proposal is not None:
         person, name = view.current.people.index(a.proposal.person_id), a.proposal.name
         assert person is not None
-        side = _side(view, int(view.best_face[person]), more=True)
+        side = side_entry(view, int(view.best_face[person]), more=True)
         made = {"kind": "known", "text": f"Is this {one_line(name)}?", "sides": [side], "known": name, "person": a.proposal.person_id}
         made["skip"], probability = list(a.proposal.key), a.proposal.probability
     else:
         pairs, i = found.pairs, a.pair
-        sides = [_side(view, int(row), more=pairs.kind[i] == "same") for row in (pairs.a[i], pairs.b[i])]
+        sides = [side_entry(view, int(row), more=pairs.kind[i] == "same") for row in (pairs.a[i], pairs.b[i])]
         made = {"kind": pairs.kind[i], "text": QUESTION_TEXTS[pairs.kind[i]], "sides": sides}
         made["skip"], probability = [side["face"]["id"] for side in sides], float(pairs.probability[i])
     return made | {"probability": round(probability, 3), "gain": gain(found, a, view)}
@@ -200,7 +214,7 @@ def history(session: Session, query: Query) -> Answer:
     view = session.view()
     start, end = _window(query)
     newest = view.active_decisions[::-1]
-    return {"version": session.version(view), "total": len(newest), "decisions": [_decision(view, d) for d in newest[start:end]]}
+    return {"version": session.version(view), "total": len(newest), "decisions": [decision_entry(view, d) for d in newest[start:end]]}
 
 
 def regroup(session: Session, query: Query) -> Answer:
@@ -239,7 +253,7 @@ def act(session: Session, request: Mapping[str, Any]) -> Answer:
     notes = [one_line(n) for n in view.notes if any(d.id in n for d in made)]
     if any(d.act == DRAW and not session.has_face(d.faces[0]) for d in made):
         notes.append(session.language.t("It is shown when the other program that works in the store is done"))
-    return {"version": session.version(view), "made": [_decision(view, d) for d in made], "notes": notes}
+    return {"version": session.version(view), "made": [decision_entry(view, d) for d in made], "notes": notes}
 
 
 GET_ROUTES: dict[str, Callable[[Session, Query], Answer]] = {
@@ -266,39 +280,3 @@ def _number(query: Query, key: str, default: int) -> int:
 def _window(query: Query) -> tuple[int, int]:
     start = _number(query, "offset", 0)
     return start, start + max(1, min(_number(query, "limit", 60), MAX_ENTRIES))
-
-
-def _card(view: PeopleView, number: int) -> Answer:
-    people, faces = view.current.people, view.current.faces
-    return {
-        "id": people.person_ids[number], "name": people.names[number] or "", "faces": people.faces[number],
-        "photos": int(view.photos[number]), "sure": round(float(view.confidence[number]), 3),
-        "best": faces.ids[int(view.best_face[number])], "years": [int(y) for y in view.years[number]], "ignored": people.ignored[number],
-    }  # fmt: skip
-
-
-def _face(view: PeopleView, row: int) -> Answer:
-    name, uri, taken = view.run_data.details.photo_of(row)
-    faces = view.current.faces
-    return {"id": faces.ids[row], "sure": round(float(faces.probability[row]), 3), "photo": name, "uri": one_line(uri), "taken": taken[:10],
-            "words": [one_line(word) for word in view.run_data.details.labels.words(row)]}  # fmt: skip
-
-
-def _side(view: PeopleView, row: int, *, more: bool) -> Answer:
-    """A face of a question; with `more`, also other faces of its person (not useful if both faces are of one person)."""
-    number = int(view.current.faces.identity[row])
-    rows: Ints = view.rows_of(number) if number >= 0 and more else np.zeros(0, np.int64)
-    others = [view.current.faces.ids[r] for r in rows[:5].tolist() if r != row][:4]
-    return {"face": _face(view, row), "person": _card(view, number) if number >= 0 else None, "others": others}
-
-
-def _decision(view: PeopleView, d: Decision) -> Answer:
-    people = view.current.people
-    number = people.index(d.person) if d.person else None
-    return {
-        "who": "" if number is None else people.names[number] or "",  # as the person is called now
-        "id": d.id, "batch": d.batch or "", "at": d.at, "act": d.act, "name": d.name, "date": d.date, "person": d.person or "",
-        "faces": len(d.faces),
-        "face": next((f for f in d.faces if f in view.run_data.rows), ""),
-        "other": next((f for f in d.others if f in view.run_data.rows), ""),
-    }  # fmt: skip

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facecluster.decisions import ResolvedDecisions
 
 Ints = NDArray[np.int64]
+_Linked = tuple[int, str, bool]  # row of a face, the face that stands for its set, whether it was split off
 
 
 @dataclass(slots=True)
@@ -43,8 +44,7 @@ def apply_decisions(identity: Ints, rows: Mapping[str, int], resolved: ResolvedD
     regrouping = _Regrouping(resolved)
     identity = identity.copy()
     identity[[row for face in resolved.aside if (row := rows.get(face, -1)) >= 0]] = -1
-    links = resolved.links
-    linked = [(row, links.root(face), face in split_off) for face in sorted(links.parent) if (row := rows.get(face, -1)) >= 0]
+    linked = unsettled(identity, rows, resolved, split_off)
     inside: dict[int, dict[str, tuple[int, int]]] = {}  # group -> set -> (faces, faces that were not split off)
     for row, root, gone in linked:
         counts = inside.setdefault(int(identity[row]), {})
@@ -65,18 +65,37 @@ def apply_decisions(identity: Ints, rows: Mapping[str, int], resolved: ResolvedD
     return _numbered(out)
 
 
+def unsettled(identity: Ints, rows: Mapping[str, int], resolved: ResolvedDecisions, split_off: Collection[str]) -> list[_Linked]:
+    """The linked faces whose group may change, by face_id: those of sets in several groups, and of groups with several sets.
+
+    A set that is the only one in the one group of its faces, as after nearly every name, leaves the group as it is.
+    """
+    root_of = resolved.links.root
+    linked = [(face, row, root_of(face)) for face in list(resolved.links.parent) if (row := rows.get(face, -1)) >= 0]
+    groups = identity[[row for _, row, _ in linked]].tolist() if linked else []
+    set_of: dict[int, str] = {}
+    group_of: dict[str, int] = {}
+    mixed, spread = {-1}, set[str]()  # groups with several sets (faces of nobody are none), and sets in several groups
+    for (_, _, root), group in zip(linked, groups, strict=True):
+        if set_of.setdefault(group, root) != root:
+            mixed.add(group)
+        if group_of.setdefault(root, group) != group:
+            spread.add(root)
+    open_ = sorted(entry for entry, group in zip(linked, groups, strict=True) if group in mixed or entry[2] in spread)
+    return [(row, root, face in split_off) for face, row, root in open_]
+
+
 def _numbered(groups: Ints) -> Ints:
     """Number groups from 0 by falling number of faces, ties by their first row; single faces are nobody."""
     out: Ints = np.full(len(groups), -1, dtype=np.int64)
     grouped = np.flatnonzero(groups >= 0)
-    if not len(grouped):
-        return out
-    _, first, label, sizes = np.unique(groups[grouped], return_index=True, return_inverse=True, return_counts=True)
-    order = np.lexsort((first, -sizes))
-    number: Ints = np.empty(len(order), dtype=np.int64)
-    number[order] = np.arange(len(order))
-    number[sizes < 2] = -1
-    out[grouped] = number[label]
+    sizes = np.bincount(groups[grouped])
+    first: Ints = np.zeros(len(sizes), dtype=np.int64)
+    first[groups[grouped[::-1]]] = grouped[::-1]
+    people = np.flatnonzero(sizes >= 2)
+    number: Ints = np.full(len(sizes), -1, dtype=np.int64)
+    number[people[np.lexsort((first[people], -sizes[people]))]] = np.arange(len(people))
+    out[grouped] = number[groups[grouped]]
     return out
 
 

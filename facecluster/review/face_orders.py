@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-_RADIX = np.iinfo(np.uint16).max  # numpy sorts integers of 16 bits in linear time
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +28,3 @@ class FaceOrders:
         sure = np.where(identity < 0, 1.0, probability)
         known = np.flatnonzero(photo >= 0)
         return FaceOrders(np.lexsort((-quality, -sure)), np.argsort(-(quality * sure), kind="stable"), known[np.argsort(photo[known])])
-
-
-def by_group(order: Ints, identity: Ints, groups: int) -> Ints:
-    """The rows of `order` that are in a group, by group, and in each group in that order.
-
-    Args:
-        order: (m,) rows.
-        identity: (n,) group of each row from 0 to `groups` - 1; -1 = none.
-        groups: how many there are.
-    """
-    mine = identity[order]
-    inside = mine >= 0
-    order, mine = order[inside], mine[inside]
-    return order[np.argsort(mine.astype(np.uint16) if groups <= _RADIX else mine, kind="stable")]

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from facecluster.decisions import Decision, Journal, ResolvedDecisions, active, read, replay
 from facecluster.people import CurrentPeople, People, Run
 from facecluster.people.assign_ids import assign_names, assign_person_ids
-from facecluster.people.face_ids import with_current_ids
+from facecluster.people.face_ids import TrackedDecisions
+from facecluster.people.grouped_faces import by_group
 from facecluster.people.retired_ids import retire_ids
 from facecluster.people.runs import Faces
 from facecluster.people.stand_ins import faces_meant, read_stand_ins
 from facecluster.photos.followed import read_followed
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
-from facecluster.review.face_orders import FaceOrders, by_group
+from facecluster.review.face_orders import FaceOrders
 from facecluster.store import Store
 
 MAX_ENTRIES = 120  # of an answer
@@ -43,10 +44,12 @@ class RunData:
     recognisability: NDArray[np.float64]  # (n,) 0 to 1; 1 if unknown
     unclear: NDArray[np.bool_]  # (n,) too unclear to tell whose they are
     orders: FaceOrders = field(init=False)
+    tracked: TrackedDecisions = field(init=False)
 
     def __post_init__(self) -> None:
         orders = FaceOrders.of(self.faces.identity, self.faces.probability, self.details.quality, self.details.photo)
         object.__setattr__(self, "orders", orders)
+        object.__setattr__(self, "tracked", TrackedDecisions(self.faces.ids, self.faces.boxes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def current_view(store: Store, run_data: RunData, lines: dict[bytes, Decision] |
     """The people after all decisions of the journal; `lines` has what was read of it before, see `decisions.read`."""
     journal, faces, followed = read(store, lines), run_data.faces, read_followed(store)
     meant = faces_meant(followed, read_stand_ins(store), run_data.rows)
-    now = with_current_ids(journal.decisions, faces.ids, faces.boxes, meant)
+    now = run_data.tracked.now(journal.decisions, meant)
     resolved = replay(now)
     active_decisions = active(now)
     split_off = {face for d in active_decisions if d.act == "split" for face in d.faces}

@@ -17,8 +17,9 @@ from facecluster.review.people_view import PeopleView, RunData
 from facecluster.store import FaceIds, Store
 
 if TYPE_CHECKING:
+    from facecluster.people.grouped_faces import Grouped
     from facecluster.people.known_names import Known, Proposal
-    from facecluster.people.suggestions import FaceIndex, Grouped, Suggestions
+    from facecluster.people.suggestions import FaceIndex, Suggestions
 
 LIKELY = 0.05  # what is less probable is not suggested
 
@@ -62,7 +63,7 @@ class Suggester:
             self._known = KnownPairs(view)
             identity = view.current.faces.identity.copy()
             identity[[row for row in view.aside if identity[row] < 0]] = -2
-            self._groups = self._index.grouped(identity, view.current.faces.probability, self._groups)
+            self._groups = self._index.grouped(identity, view.run_data.orders.surest, self._groups)
         return self._groups
 
     def suggest(self, view: PeopleView, people: Sequence[int], top: int) -> Suggestions:

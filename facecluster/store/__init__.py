@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facecluster.store.face_ids import FaceIds, Ids
+from facecluster.store.face_ids import FaceIds, FaceRows, Ids
 from facecluster.store.schemas import (
     ARCHIVES,
     FACES,
@@ -25,7 +25,7 @@ from facecluster.store.store import COMPACTING, FORGETTING, ShardResult, Store
 from facecluster.store.store_file import KIND, STORE_FILE, TEMPORARY
 
 __all__ = [
-    "ARCHIVES", "COMPACTING", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "GONE", "IDENTITIES", "Ids", "KIND", "KNOWN",
-    "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store", "TEMPORARY", "embeddings_schema", "in_schema", "known_schema",
-    "links_schema", "settings_hash", "stamp_of", "table_of", "table_of_rows",
+    "ARCHIVES", "COMPACTING", "FACES", "FILES", "FOLLOWED", "FORGETTING", "FORMAT", "FaceIds", "FaceRows", "GONE", "IDENTITIES", "Ids",
+    "KIND", "KNOWN", "LINKS_K", "PHOTOS", "STORE_FILE", "ShardResult", "Stamp", "Store", "TEMPORARY", "embeddings_schema", "in_schema",
+    "known_schema", "links_schema", "settings_hash", "stamp_of", "table_of", "table_of_rows",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 _BLOCK = 65_536  # ids that are made texts at a time
 _KNOWN = 100_000  # ids whose rows are kept once they were looked up: 10 MB
+_KNOWN_LISTS = 10_000  # lists of ids likewise
 
 Ids: TypeAlias = "FaceIds | Sequence[str] | pa.Array | pa.ChunkedArray"
 
@@ -22,6 +23,7 @@ class FaceIds(Sequence[str]):
         """`keys`: (n,) UTF-8, whose order is that of the texts."""
         self.keys = keys
         self._known: dict[str, int] = {}  # rows that were looked up: those of the faces of decisions are wanted again after each act
+        self._lists: dict[tuple[str, ...], NDArray[np.int64]] = {}
 
     @staticmethod
     def of(ids: Ids) -> FaceIds:
@@ -34,9 +36,9 @@ class FaceIds(Sequence[str]):
         return FaceIds(np.unique(_keys(ids)))
 
     @property
-    def rows(self) -> Mapping[str, int]:
+    def rows(self) -> FaceRows:
         """The row of each id."""
-        return _Rows(self)
+        return FaceRows(self)
 
     def rows_of(self, ids: Ids) -> NDArray[np.int64]:
         """Rows (m,) of `ids` (m,), which may be in any order; -1 for one that is not there."""
@@ -109,6 +111,15 @@ class FaceIds(Sequence[str]):
             known = self._known[face] = self._search(face)
         return known
 
+    def find_all(self, faces: tuple[str, ...]) -> NDArray[np.int64]:
+        """The rows (m,) of the ids of a decision, -1 for one that is not there: kept, as it is asked again after each act."""
+        found = self._lists.get(faces)
+        if found is None:
+            if len(self._lists) >= _KNOWN_LISTS:
+                self._lists.clear()
+            found = self._lists[faces] = np.array([self.find(face) for face in faces], np.int64)
+        return found
+
     def _search(self, face: str) -> int:
         key = face.encode("utf-8", "replace")
         if len(key) > self.keys.itemsize or not len(self.keys):
@@ -117,7 +128,9 @@ class FaceIds(Sequence[str]):
         return at if at < len(self.keys) and self.keys[at] == key else -1
 
 
-class _Rows(Mapping[str, int]):
+class FaceRows(Mapping[str, int]):
+    """The rows of ids, as a mapping."""
+
     def __init__(self, ids: FaceIds) -> None:
         self._ids = ids
 
@@ -126,8 +139,16 @@ class _Rows(Mapping[str, int]):
             raise KeyError(face)
         return row
 
-    def get(self, face: str, default: int | None = None) -> int | None:  # type: ignore[override]
+    @overload  # type: ignore[override]
+    def get(self, face: str) -> int | None: ...
+    @overload
+    def get(self, face: str, default: int) -> int: ...
+    def get(self, face: str, default: int | None = None) -> int | None:
         return row if (row := self._ids.find(face)) >= 0 else default
+
+    def of_all(self, faces: tuple[str, ...]) -> NDArray[np.int64]:
+        """The rows (m,) of some ids, -1 for one that is not there."""
+        return self._ids.find_all(faces)
 
     def __contains__(self, face: object) -> bool:
         return face in self._ids

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
 from facecluster.errors import StampError, StoreError, shell
+from facecluster.language.said import say
 from facecluster.permissions import make_private_folder, private_opener
 from facecluster.store.cipher import Cipher, is_encrypted_parquet
 from facecluster.store.digest import DamageError, read_metadata, read_parquet, sealed_parquet
@@ -141,9 +142,10 @@ class Store:
             self._tidy()
             return held
         except Timeout:
-            raise StoreError(f"expected a free store, found another run at work in {self.url}: wait for it to end, or stop it") from None
+            text = say("expected a free store, found another run at work in %(url)s: wait for it to end, or stop it", url=self.url)
+            raise StoreError(text) from None
         except OSError as e:
-            raise StoreError(f"expected to write in the store, found: {e}. Check its permissions") from e
+            raise StoreError(say("expected to write in the store, found: %(why)s. Check its permissions", why=str(e))) from e
 
     def _tidy(self) -> None:
         """Remove the temporary files of commands that were killed."""

@@ -51,3 +51,19 @@ def test_tables_are_joined_by_face_whatever_their_order_and_faces_that_are_gone_
     assert [found.words(row) for row in range(3)] == [[], ["expression: sad"], ["mask"]]
     turned = attribute_labels(store, faces, np.array([2, 0, 2]))
     assert [turned.words(row) for row in range(3)] == [["mask"], [], ["mask"]]
+
+
+@given(st.lists(st.tuples(st.floats(width=32), st.floats(width=32), st.sampled_from(["", "happy", "sad"])), min_size=1, max_size=8))
+def test_faces_by_word_are_those_of_which_the_word_is_said(faces: list[tuple[float, float, str]]) -> None:
+    mask, yaw, mood = zip(*faces, strict=True)
+    labels = AttributeLabels({("mask", "mask"): column(*mask), ("pose", "yaw"): column(*yaw), ("mood", "expression"): column(*mood)})
+    assert [{word for word, there in labels.said.items() if there[row]} for row in range(len(faces))] == [
+        set(labels.words(row)) for row in range(len(faces))
+    ]
+    assert all(there.any() for there in labels.said.values())
+
+
+def test_of_an_attribute_with_many_words_the_commonest_sort_faces() -> None:
+    values = [f"w{i:03}" for i in range(100) for _ in range(1 + (i >= 90))]
+    said = AttributeLabels({("m", "place"): column(*values)}).said
+    assert len(said) == 24 and {f"place: w{i:03}" for i in range(90, 100)} <= said.keys()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facecluster.review.face_orders import FaceOrders, by_group
+from facecluster.people.grouped_faces import by_group
+from facecluster.review.face_orders import FaceOrders
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -128,18 +128,19 @@ def acts(server: Server) -> dict[str, Any]:
         faces = [side["face"]["id"] for side in asked[0]["sides"]]
         measure("answer, next question", {"act": ("same", "not-same")[i % 2], "faces": faces}, ("state", None), ("questions?all=1", None))
     server.ask("suggestions?limit=60")
-    for _ in range(ACTS):
+    for i in range(2 * ACTS):
+        act, kind = (("apart", "answer, suggestions"), ("join", "yes, suggestions"))[i % 2]
         offered = server.ask("suggestions?limit=60")
         pairs = [[offered["people"][s["of"]]["id"], s["person"]["id"] if s["person"] else s["face"]["id"]] for s in offered["suggestions"]]
-        measure("answer, suggestions", {"act": "apart", "pairs": pairs[:1]}, ("state", None), ("suggestions?limit=60", None))
+        measure(kind, {"act": act, "pairs": pairs[:1]}, ("state", None), ("suggestions?limit=60", None))
     return {kind: summary(times) for kind, times in found.items()}
 
 
-def many_decisions(server: Server, url: str, decisions: int) -> dict[str, float]:
-    """Times of an act after many decisions."""
+def many_decisions(server: Server, url: str, first: int, decisions: int) -> dict[str, float]:
+    """Times of an act after many decisions: names of people from `first` on, the largest being 0."""
     store = Store(url)
     now = read_current_people(store)[0]
-    append(store, [now.name(i, f"Somebody {i}") for i in range(PEOPLE - decisions, PEOPLE)])
+    append(store, [now.name(i, f"Somebody {i}") for i in range(first, first + decisions)])
     server.ask("state")
     rows = server.ask("people?limit=60&show=unnamed")["people"][:ACTS]
     return summary([
@@ -221,7 +222,8 @@ def main() -> None:
             found["browser"] = browser_times(server)
             print(json.dumps(found["browser"]), file=sys.stderr, flush=True)
             server.http.close()  # the server has closed it by now
-        found[f"name, list, after {args.decisions} decisions"] = many_decisions(server, str(used), args.decisions)
+        found[f"name, list, after {args.decisions} decisions"] = many_decisions(server, str(used), PEOPLE - args.decisions, args.decisions)
+        found[f"the same, after {args.decisions} more about the largest people"] = many_decisions(server, str(used), 100, args.decisions)
     text = json.dumps(found, indent=1)
     print(text)
     if args.out:

@@ -5,7 +5,7 @@ import { allButton, app, aside, choice, counted, crop, el, label, moveTo, nameFi
 import { forgetting } from "./forget.js";
 import { turn } from "./looks.js";
 import { forPerson, leave, section } from "./suggestions.js";
-import { percent, t, tn, tp } from "./text.js";
+import { number, percent, t, tn, tp } from "./text.js";
 import { birthField, timeline, when } from "./time.js";
 
 const LIMIT = 100;
@@ -38,6 +38,12 @@ const WORDS = { mask: t("mask"), "no mask": t("no mask"), "from the front": t("f
 /** What models of attributes say of a face. */
 const words = (face) => face.words.map((word) => WORDS[word] || word);
 
+/** A list to show only the faces of which models of attributes say something; null if nothing was measured. */
+function onlySaid({ words }, said, onchange) {
+  const options = words.map(({ word, faces }) => [word, `${WORDS[word] || word} (${number(faces)})`]);
+  return words.length || said ? choice(t("Show"), "said", [["", t("all faces")], ...options], said, onchange) : null;
+}
+
 function tile(face, faces, person, choices) {
   const box = tick(faces.map((f) => f.id), face.id, selected.has(face.id), t("Select the face in %(photo)s", { photo: face.photo }), (id, checked) => {
     if (checked) selected.add(id);
@@ -62,7 +68,7 @@ function tile(face, faces, person, choices) {
     "li", { class: "face", draggable: "true", "data-id": face.id, "data-face": face.id, ondragstart: drag },
     el("label", {}, picture, box),
     person ? el("button", { type: "button", class: "not", key: `not-${face.id}`, "aria-label": t("The face in %(photo)s is not %(name)s", { photo: face.photo, name: label(person) }), title: t("Not %(name)s", { name: label(person) }), onclick: not }, "×") : null,
-    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : ""].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${when(face)}` : ""}`, draggable: "false" }, [when(face) || face.photo || t("unknown photo"), ...words(face)].join(" · ")),
+    el("a", { class: "dim cut", title: [face.uri, person ? t("%(share)s sure", { share: percent(face.sure) }) : "", ...words(face)].filter(Boolean).join("\n"), href: `#/photo/${face.id}`, key: `photo-${face.id}`, "aria-label": `${t("The whole photo %(photo)s", { photo: face.photo })}${face.taken ? `, ${when(face)}` : ""}`, draggable: "false" }, [when(face) || face.photo || t("unknown photo"), ...words(face)].join(" · ")),
   );
 }
 
@@ -100,7 +106,7 @@ function reset(whose) {
 }
 
 export async function draw(query, current) {
-  const [found, alike, others] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset || query.year ? null : forPerson(query.id), get("people", NAMED)]);
+  const [found, alike, others] = await Promise.all([get("person", { ...query, limit: LIMIT }), query.offset || query.year || query.said ? null : forPerson(query.id), get("people", NAMED)]);
   if (!current()) return;
   named = others.people;
   const person = found.person;
@@ -117,13 +123,14 @@ export async function draw(query, current) {
     el("p", { class: "dim", title: t("%(share)s sure", { share: percent(person.sure) }) }, [t("%(faces)s in %(photos)s", { faces: counted.faces(person.faces), photos: counted.photos(person.photos) }), person.id, ...(person.ignored ? [tp("person", "ignored")] : [])].join(", ")),
     el(
       "div", { class: "filters" }, el("label", {}, el("span", {}, t("Name")), nameField(person, "person-name")),
-      choice(t("Order"), "order", [["", t("surest first")], ["unsure", t("least sure first")], ["date", t("by date")]], query.order, (order) => to({ order, year: query.year })), birthField(person), away,
+      choice(t("Order"), "order", [["", t("surest first")], ["unsure", t("least sure first")], ["date", t("by date")]], query.order, (order) => to({ order, year: query.year, said: query.said })),
+      onlySaid(found, query.said, (said) => to({ order: query.order, year: query.year, said })), birthField(person), away,
     ),
     timeline("person", found, query),
     also,
     allButton(),
     el("ul", { class: "tiles", "aria-label": t("Faces of %(name)s", { name: label(person) }) }, ...found.faces.map((face) => tile(face, found.faces, person, choices))),
-    pager({ order: query.order, year: query.year, offset: query.offset }, found.total, LIMIT, to),
+    pager({ order: query.order, year: query.year, said: query.said, offset: query.offset }, found.total, LIMIT, to),
     forgetting(person),
   ];
 }
@@ -135,9 +142,11 @@ async function drawAlone(page, title, text, query, current) {
   reset(page);
   const choices = () => offer(null, choices);
   choices();
+  const only = onlySaid(found, query.said, (said) => app.go(page, { said }));
   return [
     el("h1", {}, title),
     el("p", { class: "dim" }, found.total ? text(found.total) : t("There are none.")),
+    only && el("div", { class: "filters" }, only),
     found.total ? allButton() : null,
     el("ul", { class: "tiles", "aria-label": title }, ...found.faces.map((face) => tile(face, found.faces, null, choices))),
     pager(query, found.total, LIMIT, (next) => app.go(page, next)),
