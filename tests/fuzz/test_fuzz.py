@@ -46,8 +46,8 @@ def test_every_reader_ends_in_a_result_or_in_one_line() -> None:
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris, of the dependency group dev")
 def test_coverage_leads_to_what_blind_changes_do_not_find() -> None:
-    need(importlib.util.find_spec("atheris") is not None, "atheris")
     found = ran("fuzz.py", "--planted", "--seconds", "60")
     assert [row["what"].split()[0] for row in found["led"]["findings"]] == ["PlantedError"], found["led"]
     assert found["plain"]["inputs"] >= found["led"]["inputs"] > 1000 and found["plain"]["findings"] == []
