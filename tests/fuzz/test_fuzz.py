@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import need
+from workflow_runs import ran
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
 INPUTS = 300
 BROKEN = """
 import fuzz, fuzz_targets, json, pathlib, tempfile
@@ -26,13 +20,6 @@ def read(data, folder):
 fuzz_targets.TARGETS["broken"] = Target(read=read, seeds=lambda: [b"abc"])
 print(json.dumps(fuzz.plain("broken", 200, pathlib.Path(tempfile.mkdtemp()))))
 """
-
-
-def ran(*words: str) -> dict[str, Any]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=WORKFLOWS, env=environment)
-    assert done.stdout.strip(), done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.timeout(1200)  # a minute on a core of its own; a busy machine gives less
