@@ -8,10 +8,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from fault_process import call
+from fault_process import Command, User, call
+from fault_review import use_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +29,18 @@ class Case:
     stores: tuple[str, ...] = ("store",)
     reads_photos: bool = False  # faults of photos matter
     moves_photos: bool = False  # may give photos other places
+    makes_photos: bool = False  # at another time in each run
     forgets: bool = False  # takes lines out of the journal
     changes: tuple[str, ...] = field(default=())  # photos and sidecars of the user's into which it writes, as patterns
+    varies: tuple[str, ...] = ()  # files that are never the same twice, as patterns
+    user: Callable[[Path, Command], None] | None = None  # what somebody does with it, from the folder, while it runs
     workers: bool = False
     slow: bool = False  # not among the few faults of the tests
+
+
+def user_of(case: Case, root: Path) -> User | None:
+    """Who uses a command while it runs."""
+    return None if case.user is None else partial(case.user, root)
 
 
 def _delete_photos(root: Path) -> None:
@@ -63,6 +73,28 @@ def _reference_undo(root: Path) -> None:
     """Give the undo file of a move a name that a command can hold."""
     found = sorted((root / "store" / "dedup").glob("undo-*.jsonl"))[0]
     shutil.copyfile(found, root / "undo.jsonl")
+
+
+def _make_embedder(root: Path) -> None:
+    """A network that learns in no time."""
+    call(_write_tiny, root / "tiny.toml")
+
+
+def _write_tiny(card: Path) -> None:
+    import torch
+
+    from facecluster.models.embedder import AttentionEmbedder
+    from facecluster.models.onnx_session import sha256_of
+    from facecluster.models.toml_text import to_toml
+    from facecluster.training.networks import named_weights, save
+
+    torch.manual_seed(0)
+    network = {"width": 64, "depth": 1, "heads": 1, "mlp_ratio": 1, "parts": 32, "inner": [0, 0, 0]}
+    weights = card.with_suffix(".safetensors")
+    save(named_weights(AttentionEmbedder(dim=16, **network)), weights)  # type: ignore[arg-type]
+    about = {"name": "tiny", "dim": 16, "sha256": sha256_of(weights), "licence": "test"}
+    reading = {"slope": 10.0, "intercept": -5.0, "impostor_mean": 0.1, "impostor_sd": 0.2}
+    card.write_text(to_toml({"model": about, "network": network, "reading": reading}), encoding="utf-8")
 
 
 _MOVE = ("dedup", "{store}", "--move-to", "{root}/aside")
@@ -113,5 +145,15 @@ CASES = (
     Case(name="check --repair", words=("check", "{store}", "--repair"), prepare=_flip),
     Case(name="upgrade", words=("upgrade", "{store}"), prepare=_make_old),
     Case(name="compact", words=("compact", "{store}"), before=(("embed", "{root}/new", "-o", "{store}"),)),
+    Case(name="review", words=("review", "{store}", "--no-browser"), user=use_page),
+    Case(
+        name="train", prepare=_make_embedder, varies=("model/log.*", "model/checkpoint.pt", "model/events/*"),
+        words=("train", "--store", "{store}", "-o", "{root}/model", "--init", "{root}/tiny.toml", "--steps", "4", "--batch", "4",
+               "--hold-out", "0", "--threads", "1"),
+    ),
+    Case(
+        name="demo", words=("demo", "-o", "{root}/demo", "--people", "6", "--photos", "2"), fakes=False, stores=("store", "demo/store"),
+        makes_photos=True, slow=True,
+    ),
     Case(name="run --workers", words=("run", "{root}/new", "-o", "{store}", "--workers", "1"), workers=True, reads_photos=True, slow=True),
 )  # fmt: skip

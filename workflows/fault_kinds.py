@@ -9,15 +9,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fault_cases import Case
-from fault_process import CALLS, Command, Ended, has_strace, run_traced
+from fault_cases import Case, user_of
+from fault_process import CALLS, Command, Ended, User, has_strace, run_traced
+from fault_workers import cluster, descendants, fork_workers
 
 ERRORS = {"rename": ("EIO", "EACCES"), "write": ("ENOSPC", "EIO"), "fsync": ("EIO",), "names": ("ENOSPC", "EACCES", "EIO")}
 
@@ -53,6 +54,11 @@ class Setting:
     grown: int  # bytes
     rng: np.random.Generator
 
+    @property
+    def user(self) -> User | None:
+        """Who does something with the command meanwhile."""
+        return user_of(self.case, self.bench.root)
+
     def moment(self) -> float:
         return float(self.rng.uniform(0.02, 1.05)) * self.usual.seconds
 
@@ -66,7 +72,8 @@ class Setting:
             if before is not None:
                 before()
 
-        return Command(words or self.words, fakes=self.case.fakes, before=first)
+        user = self.user if words in ((), self.words) else None
+        return Command(words or self.words, fakes=self.case.fakes, before=first, user=user)
 
 
 def kill(it: Setting) -> Fault:
@@ -97,7 +104,7 @@ def _at_call(kind: str, what: str) -> Callable[[Setting], Fault | None]:
             inject = f"signal=KILL:when={place}"
         else:
             inject = f"error={it.rng.choice(ERRORS[kind])}:when={place}" + ("+" if it.rng.random() < 0.5 else "")
-        ended = run_traced(it.words, it.bench.root, inject, kind, fakes=it.case.fakes)
+        ended = run_traced(it.words, it.bench.root, inject, kind, fakes=it.case.fakes, user=it.user)
         return Fault(f"{inject} of {len(places)} {kind}", [ended]) if ended.hit else None
 
     return fault
@@ -251,7 +258,7 @@ def lost_worker(it: Setting) -> Fault | None:
     command = it.start()
     killed = 0
     if not command.wait(moment):
-        children = _descendants(command.pid)
+        children = descendants(command.pid)
         if children:
             killed = children[int(it.rng.integers(len(children)))]
             with suppress(ProcessLookupError):
@@ -264,91 +271,13 @@ def lost_scheduler(it: Setting) -> Fault | None:
     if not it.case.workers:
         return None
     moment = it.moment()
-    with _cluster() as (address, kill_scheduler):
+    with cluster() as (address, kill_scheduler):
         words = [*it.words[: it.words.index("--workers")], "--scheduler", address]
         command = it.start(words=words)
         command.wait(moment)
         kill_scheduler()
         ended = command.end()
     return Fault(f"scheduler killed after {moment:.3f} s", [ended])
-
-
-def fork_workers() -> None:
-    """Workers are forks of the command, which have imported everything and have the fakes."""
-    import dask
-
-    dask.config.set({"distributed.worker.multiprocessing-method": "fork"})
-
-
-def _descendants(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if Path(f"/proc/{pid}").exists() else []
-    return [int(child) for child in found] + [grand for child in found for grand in _descendants(int(child))]
-
-
-@contextmanager
-def _cluster() -> Any:
-    """A scheduler and a worker, forks too; gives the address, and what kills the scheduler."""
-    reader, writer = os.pipe()
-    scheduler = Forked(lambda: _serve_scheduler(writer))
-    address = os.read(reader, 200).decode()
-    worker = Forked(lambda: _serve_worker(address))
-    try:
-        yield address, scheduler.kill
-    finally:
-        worker.kill()
-        scheduler.kill()
-        os.close(reader)
-        os.close(writer)
-
-
-class Forked:
-    """A function that runs in a process of its own."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._pid = os.fork()
-        if not self._pid:
-            try:
-                null = os.open(os.devnull, os.O_RDWR)
-                os.dup2(null, 1)
-                os.dup2(null, 2)
-                function()
-            finally:
-                os._exit(0)
-
-    def kill(self) -> None:
-        if self._pid:
-            with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
-
-
-def _serve_scheduler(writer: int) -> None:
-    import asyncio
-
-    from distributed import Scheduler
-
-    async def serve() -> None:
-        async with Scheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0") as scheduler:
-            os.write(writer, scheduler.address.encode())
-            await scheduler.finished()
-
-    asyncio.run(serve())
-
-
-def _serve_worker(address: str) -> None:
-    import asyncio
-
-    from distributed import Worker
-    from fault_process import pretend
-
-    pretend()
-
-    async def serve() -> None:
-        async with Worker(address, nthreads=1, dashboard_address="127.0.0.1:0") as worker:
-            await worker.finished()
-
-    asyncio.run(serve())
 
 
 KINDS: dict[str, Callable[[Setting], Fault | None]] = {

@@ -35,6 +35,7 @@ CALLS = {  # system calls by what they do
 }
 LIMIT = 180.0  # seconds; a command that takes longer hangs
 _CALL = re.compile(r"^(\d+) +(\w+)\(")
+User = Callable[["Command"], None]
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,35 @@ def pretend() -> None:
         patch(f"facecluster.{name}", lambda *_, fake=fake, **__: fake).start()
 
 
-class Command:
-    """A command that is running, or waits at its gate."""
+class Forked:
+    """A function that runs in a process of its own."""
 
-    def __init__(self, words: Sequence[str], *, fakes: bool = True, before: Callable[[], None] | None = None, gate: bool = False) -> None:
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._pid = os.fork()
+        if not self._pid:
+            try:
+                null = os.open(os.devnull, os.O_RDWR)
+                os.dup2(null, 1)
+                os.dup2(null, 2)
+                function()
+            finally:
+                os._exit(0)
+
+    def kill(self) -> None:
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+
+
+class Command:
+    """A command that is running, or waits at its gate; `user` does something with it meanwhile, in a process of its own."""
+
+    def __init__(
+        self, words: Sequence[str], *, fakes: bool = True, before: Callable[[], None] | None = None, gate: bool = False,
+        user: User | None = None,
+    ) -> None:  # fmt: skip
         self.out = tempfile.TemporaryFile()
         reader, self._gate = os.pipe()
         sys.stdout.flush()
@@ -82,6 +108,7 @@ class Command:
             os.close(self._gate)
             self._run(words, fakes, before, reader)
         os.close(reader)
+        self._user = Forked(lambda: user(self)) if user else None
         if not gate:
             self.open_gate()
 
@@ -126,6 +153,16 @@ class Command:
             time.sleep(0.002)
         return False
 
+    def said(self) -> str:
+        """What it has said up to now."""
+        return os.pread(self.out.fileno(), 1 << 20, 0).decode("utf-8", "replace")
+
+    def is_running(self) -> bool:
+        """Also for another process than the one that started it."""
+        with suppress(OSError):
+            return not re.search(r"^State:\s+[ZX]", Path(f"/proc/{self.pid}/status").read_text(), re.M)
+        return False
+
     def signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
@@ -139,15 +176,16 @@ class Command:
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # workers that it has left
-        self.out.seek(0)
-        said = self.out.read().decode("utf-8", "replace")
+        if self._user is not None:
+            self._user.kill()
+        said = self.said()
         self.out.close()
         return Ended(code, said + ("\nTraceback (most recent call last): it hung" if hangs else ""), time.monotonic() - self.began)
 
 
-def run(words: Sequence[str], *, fakes: bool = True, before: Callable[[], None] | None = None) -> Ended:
+def run(words: Sequence[str], *, fakes: bool = True, before: Callable[[], None] | None = None, user: User | None = None) -> Ended:
     """Run a command to its end."""
-    return Command(words, fakes=fakes, before=before).end()
+    return Command(words, fakes=fakes, before=before, user=user).end()
 
 
 def call(function: Callable[..., Any], *values: Any, **options: Any) -> Any:
@@ -203,7 +241,9 @@ def _attach(pid: int, options: list[str], log: str) -> subprocess.Popen[bytes]:
     raise OSError("strace can't attach")
 
 
-def run_traced(words: Sequence[str], folder: Path, inject: str = "", kind: str = "", *, fakes: bool = True) -> Ended:
+def run_traced(
+    words: Sequence[str], folder: Path, inject: str = "", kind: str = "", *, fakes: bool = True, user: User | None = None
+) -> Ended:  # fmt: skip
     """Run a command under strace.
 
     Args:
@@ -212,23 +252,23 @@ def run_traced(words: Sequence[str], folder: Path, inject: str = "", kind: str =
         inject: what strace does with a call, as `error=EIO:when=3`; empty: calls are only counted.
         kind: the calls, of CALLS; empty: all of them.
         fakes: whether coloured squares are faces.
+        user: what somebody does with it meanwhile; then the calls of its busiest thread count, else those of the main one.
     """
     calls = CALLS[kind] if kind else ",".join(CALLS.values())
     options = ["-e", f"trace={calls}"] + (["-e", f"inject={calls}:{inject}"] if inject else [])
     with tempfile.NamedTemporaryFile("r", errors="replace") as log:
-        command = Command(words, fakes=fakes, gate=True)
+        command = Command(words, fakes=fakes, gate=True, user=user)
         tracer = _attach(command.pid, options, log.name)
         command.open_gate()
         ended = command.end()
         tracer.wait()
-        found: dict[str, list[bool]] = {name: [] for name in CALLS}
-        hit, last = False, False
+        threads: dict[str, list[tuple[str, bool, bool]]] = {str(command.pid): []}  # of each call its kind, whether in the folder, and hit
         for line in log:
-            match = _CALL.match(line)
-            if match is None or match[1] != str(command.pid):
-                continue
-            name = next(name for name, calls in CALLS.items() if match[2] in calls.split(","))
-            last = str(folder) in line
-            found[name].append(last)
-            hit = hit or last and "(INJECTED)" in line
+            if match := _CALL.match(line):
+                name = next(name for name, calls in CALLS.items() if match[2] in calls.split(","))
+                threads.setdefault(match[1], []).append((name, str(folder) in line, "(INJECTED)" in line))
+    calls_of = threads[str(command.pid)] if user is None else max(threads.values(), key=lambda of: sum(inside for _, inside, _ in of))
+    found = {name: [inside for kind, inside, _ in calls_of if kind == name] for name in CALLS}
+    hit = any(inside and injected for _, inside, injected in calls_of)
+    last = bool(calls_of) and calls_of[-1][1]
     return Ended(ended.code, ended.said, ended.seconds, found, hit or bool(inject) and ended.code == -signal.SIGKILL and last)

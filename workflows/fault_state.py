@@ -11,7 +11,8 @@ import io
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from facecluster.store import FACES, TEMPORARY, Store
 _TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00| UTC)?")
 _STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # a time in the name of a file
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_MINUTES = re.compile(rb"^minutes = [0-9.]+", re.M)  # of a training, in a card
 _SUM = re.compile(rb', "sum": "[0-9a-f]{16}"')
 _TEXT = (".csv", ".json", ".html", ".md", ".xmp", ".jsonl", ".txt", ".svg", ".log", ".toml")
 _NOT_COMPARED = re.compile(  # files of a store that hold times, secrets or the history of runs, or that may be deleted
@@ -45,18 +47,18 @@ def _bytes(path: Path) -> str:
     else:
         data = path.read_bytes()
     if path.suffix in (*_TEXT, ".sqlite", ".db"):
-        data = _SUM.sub(b"", _UUID.sub(b"ID", _TIME.sub(b"TIME", data)))
+        data = _MINUTES.sub(b"", _SUM.sub(b"", _UUID.sub(b"ID", _TIME.sub(b"TIME", data))))
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def files(root: Path) -> dict[str, str]:
+def files(root: Path, stores: Sequence[str] = ("store", "fresh")) -> dict[str, str]:
     """Everything outside the stores, by path: a digest, or where a link leads."""
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_symlink():
             found[name] = f"-> {path.readlink()}"
-        elif path.is_file() and name != "undo.jsonl" and not name.startswith(("store/", "fresh/")):
+        elif path.is_file() and name != "undo.jsonl" and not name.startswith(tuple(f"{store}/" for store in stores)):
             found[_STAMPED.sub("TIME", name)] = _bytes(path)
     return found
 
@@ -132,9 +134,9 @@ def other_files(store: Store) -> dict[str, str]:
     return {name: _bytes(root / name) for name in kept}
 
 
-def state(root: Path, stores: tuple[str, ...] = ("store",), *, rows: bool = True) -> dict[str, Any]:
-    """Everything that is compared; without `rows` what counts of the tables alone."""
-    found: dict[str, Any] = {"files": files(root)}
+def state(root: Path, stores: Sequence[str] = ("store",), varies: Sequence[str] = (), *, rows: bool = True) -> dict[str, Any]:
+    """Everything that is compared, but for files of the patterns `varies`; without `rows` what counts of the tables alone."""
+    found: dict[str, Any] = {"files": {name: v for name, v in files(root, stores).items() if not any(fnmatch(name, p) for p in varies)}}
     for name in stores:
         store = Store(str(root / name))
         found |= {f"{name} {key}": value for key, value in meaning(store).items()}

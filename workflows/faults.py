@@ -33,11 +33,13 @@ for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_threads] = "1"  # before anything is loaded: forks of a process with threads may hang
 
 import numpy as np  # noqa: E402
-from fault_cases import CASES, Case  # noqa: E402
+from fault_cases import CASES, Case, user_of  # noqa: E402
 from fault_ground import NOTE, edit_people, make_photos, settle  # noqa: E402
-from fault_kinds import KINDS, Bench, Fault, Setting, fork_workers  # noqa: E402
+from fault_kinds import KINDS, Bench, Fault, Setting  # noqa: E402
 from fault_process import Ended, call, load_everything, run, run_traced  # noqa: E402
+from fault_review import ACTS, answered, answers  # noqa: E402
 from fault_state import differences, state, temporary, users_own  # noqa: E402
+from fault_workers import fork_workers  # noqa: E402
 
 EDITED = "Zoë"  # a name that only people.csv has
 WORDS_OF_USER = b"the words of the user"
@@ -82,7 +84,7 @@ class Ground:
             raise SystemExit(f"facecluster {' '.join(words)}: {ended.said}")
 
     def _run(self, case: Case, words: Sequence[str]) -> Ended:
-        return run(words, fakes=case.fakes, before=fork_workers if case.workers else None)
+        return run(words, fakes=case.fakes, before=fork_workers if case.workers else None, user=user_of(case, self.root))
 
     def words(self, words: Sequence[str]) -> list[str]:
         facts, root = self._facts, str(self.root)
@@ -97,6 +99,7 @@ class Ground:
         """Make everything as it is before the command."""
         for path in list(self.root.iterdir()):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        answers(self.root).unlink(missing_ok=True)
         os.chown(self.root, os.geteuid(), os.getegid())
         shutil.copytree(self._kept, self.root, symlinks=True, dirs_exist_ok=True)
         for words in case.before:
@@ -110,12 +113,13 @@ class Ground:
             self.lay_out(case)
             before, words = shutil.disk_usage(self.root).used, self.words(case.words)
             ended = self._run(case, words)
-            if ended.code:
-                raise SystemExit(f"facecluster {' '.join(words)}: {ended.said}")
-            grown, found = shutil.disk_usage(self.root).used - before, call(state, self.root, case.stores)
+            if ended.code or case.user is not None and len(answered(self.root)) < ACTS:
+                told = answers(self.root).read_text(encoding="utf-8") if answers(self.root).exists() else ""
+                raise SystemExit(f"facecluster {' '.join(words)}: {ended.said}{told}")
+            grown, found = shutil.disk_usage(self.root).used - before, call(state, self.root, case.stores, case.varies)
             if self.bench.strace and not case.workers:
                 self.lay_out(case)
-                ended = Ended(0, "", ended.seconds, run_traced(words, self.root, fakes=case.fakes).calls)
+                ended = Ended(0, "", ended.seconds, run_traced(words, self.root, fakes=case.fakes, user=user_of(case, self.root)).calls)
             self._usual[case.name] = ended, found, max(grown, 0)
         return self._usual[case.name]
 
@@ -132,14 +136,14 @@ class Ground:
         done = Happened(seed, case.name, kind, fault.detail, [e.code for e in fault.ended])
         done.wrong += [f"traceback: {_last(e)}" for e in fault.ended if e.is_traceback]
         done.wrong += lost(own, self.root, case, fault)
-        again = self.words(case.again or case.words)
+        again, rows = self.words(case.again or case.words), fault.rows and not case.makes_photos
         second = self._run(case, again)
         try:
-            found = call(state, self.root, case.stores, rows=fault.rows)
+            found = call(state, self.root, case.stores, case.varies, rows=rows)
         except RuntimeError:
             done.wrong.append(f"again: exit {second.code}: {_last(second)}; the stores can't be read")
             return done
-        if not fault.rows:
+        if not rows:
             expected = {k: {} if k.endswith((" files", " tables")) else v for k, v in expected.items()}
         wrong = differences(expected, found)
         if second.code and (wrong or second.is_traceback):
@@ -175,8 +179,9 @@ def lost(own: dict[str, Any], root: Path, case: Case, fault: Fault) -> list[str]
         missing = [path for path in paths if path not in there and path not in fault.touched]
         kept = [path for path in missing if not any(fnmatch(path, pattern) for pattern in case.changes) or not _has_words(root / path)]
         wrong += [f"lost: {path}" for path in kept]
+    wrong += [f"lost: the decision {saved}, which the page said is saved" for saved in answered(root) if not _is_in(saved, now["journal"])]
     edits = [row for row in own["people"] if row[1] == EDITED]
-    said = any(EDITED.encode() in line for line in now["journal"])
+    said = _is_in(EDITED, now["journal"])
     for person, name, _ in edits:
         rows = {row[0]: row for row in now["people"]}
         if rows.get(person, ("", "", ""))[1] != name and not said:
@@ -184,6 +189,10 @@ def lost(own: dict[str, Any], root: Path, case: Case, fault: Fault) -> list[str]
         if rows.get(person, ("", "", ""))[2] != NOTE:
             wrong.append("lost: the user's column of people.csv")
     return wrong
+
+
+def _is_in(text: str, lines: Sequence[bytes]) -> bool:
+    return any(text.encode() in line for line in lines)
 
 
 def _has_words(path: Path) -> bool:

@@ -30,7 +30,9 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SECONDS, MEMORY, LONGEST = 20, 2048, 8192  # a single input: seconds, MB; bytes
+PLANTED = "planted"
+SECONDS, MEMORY, LONGEST = 20, 2048, 8192  # a single input: seconds of processor time, MB; bytes
+HANGS = 600  # seconds; on a busy machine an input may get no processor for long
 _NUMBERS = (b"\0", b"\xff", b"\x7f", b"\x80", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\x01\0\0\0", b"9" * 20)
 
 
@@ -59,7 +61,10 @@ class Watched:
                 expected(error)
             except Exception as found:
                 self.note(found, data)
-        self.slowest = max(self.slowest, time.process_time() - began)
+        took = time.process_time() - began
+        self.slowest = max(self.slowest, took)
+        if took > SECONDS:
+            self.note(TimeoutError(f"it took {took:.0f} s"), data)
         self.read += error is None
         return error is None
 
@@ -113,7 +118,7 @@ def led(name: str, seconds: int, state: Path) -> None:
     """Fuzz one target in this process, which ends with it; what is found is written to `state`."""
     import atheris
 
-    with atheris.instrument_imports(include=["facecluster"]):
+    with atheris.instrument_imports(include=["facecluster", "fuzz_planted"]):
         import fuzz_targets  # noqa: F401
     watched = Watched(name, state / "files")
     began, told = time.process_time(), 0.0
@@ -122,16 +127,17 @@ def led(name: str, seconds: int, state: Path) -> None:
         nonlocal told
         watched.run(data)
         now = time.process_time() - began
-        if now - told > 1 or watched.runs == 1:
+        done = now > seconds or name == PLANTED and bool(watched.findings)
+        if now - told > 1 or watched.runs == 1 or done:
             told = now
             found = {"inputs": watched.runs, "read": watched.read, "seconds": round(now), "slowest, s": round(watched.slowest, 2)}
             (state / "result.json").write_text(json.dumps(found | {"findings": list(watched.findings.values())}), encoding="utf-8")
-        if now > seconds:
+        if done:
             os._exit(0)
 
     words = ["".join("\\x" + format(b, "02x") for b in word) for word in watched.target.words or (b"\0",)]
     (state / "words").write_text("".join(f'"{word}"\n' for word in words), encoding="utf-8")
-    options = [f"-max_len={LONGEST}", f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY}", f"-dict={state / 'words'}", "-print_final_stats=0"]
+    options = [f"-max_len={LONGEST}", f"-timeout={HANGS}", f"-rss_limit_mb={MEMORY}", f"-dict={state / 'words'}", "-print_final_stats=0"]
     atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={state}/", str(state / "corpus")], one)
     atheris.Fuzz()
 
@@ -161,6 +167,13 @@ def fuzz(name: str, seconds: int) -> dict[str, Any]:
         return found
 
 
+def planted(seconds: int) -> dict[str, Any]:
+    """What is found of the reader of `fuzz_planted.py`: led by coverage, and by as many changed inputs that nothing leads."""
+    by_coverage = fuzz(PLANTED, seconds)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        return {"led": by_coverage, "plain": plain(PLANTED, by_coverage["inputs"], Path(folder))}
+
+
 def _each(names: Sequence[str], seconds: int, inputs: int) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in names:
         if inputs:
@@ -180,12 +193,16 @@ def main() -> None:
     parser.add_argument("--target", action="append", default=[], choices=TARGETS, help="only this one; can be repeated")
     parser.add_argument("--seconds", type=int, default=120, help="of processor time, a target")
     parser.add_argument("--plain", type=int, default=0, metavar="N", help="N inputs a target, without atheris")
+    parser.add_argument("--planted", action="store_true", help="see whether a planted fault is found, led and by as many plain inputs")
     parser.add_argument("-o", "--out", help="file for the result (JSON)")
     options = parser.parse_args()
+    if options.planted:
+        print(json.dumps(planted(options.seconds)))
+        return
     machine = {"system": platform.platform(), "python": platform.python_version(), "processor": platform.machine()}
     machine |= {} if options.plain else {"atheris": version("atheris")}
     result: dict[str, Any] = {"targets": {}, "machine": machine}
-    for name, found in _each(options.target or list(TARGETS), options.seconds, options.plain):
+    for name, found in _each(options.target or [name for name in TARGETS if name != PLANTED], options.seconds, options.plain):
         result["targets"][name] = found
         print(f"{name}: {found['inputs']:,} inputs, {len(found['findings'])} findings", file=sys.stderr, flush=True)
         if options.out:

@@ -22,6 +22,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fuzz_media import media
+from fuzz_planted import SEED, read_planted
 from PIL import Image
 
 from facecluster.calibrate.store_calibration import read_calibration
@@ -414,4 +416,6 @@ TARGETS = {
     "journal": Target(read=_read_journal, seeds=_journal, words=_JSON),
     "shards": Target(read=_read_shard, seeds=_shards),
     "requests to review": Target(read=_read_request, seeds=_requests, words=_JSON),
+    "planted": Target(read=read_planted, seeds=lambda: [SEED]),  # no reader of facecluster's: it is asked for by name only
+    **{name: Target(read=read, seeds=seeds, words=words) for name, read, seeds, words in media()},
 }  # fmt: skip

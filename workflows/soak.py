@@ -1,9 +1,10 @@
 """A store that grows by little and often, with names, photos that are forgotten and `compact`, holds what one run over all photos gives.
 
-    python workflows/soak.py --growths 1000
+    python workflows/soak.py --growths 1000 --folder soak
 
-Each growth adds a photo or two and runs. Between them people are named, and photos forgotten. Every hundred growths the store is compacted,
-which must change no table, and afterwards `cluster` must compute nothing. At the end a second store gets all photos in one run, and the
+Each growth adds a photo or two and runs. Between them people are named, and photos forgotten. Every twenty growths the store is compacted,
+which must change no table, and afterwards `cluster` must compute nothing; but the last hundred growths lie in as many shards. With --folder
+it can be stopped after any growth, and the same command goes on. At the end a second store gets all photos in one run, and the
 same names and forgettings: photos, faces, vectors, people and names must be equal, and the first store must have few files. Faces are
 coloured squares.
 """
@@ -14,6 +15,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -34,6 +36,7 @@ from facecluster.store import FACES, Store, embeddings_schema
 
 NAMES = ("Ann", "Bob", "Cy", "Dee", "Eve", "Zoë")
 START = 18  # photos before the first growth: three of each look
+LAST = 100  # growths without a compaction
 FILES_A_RUN = 5  # of runs/NUMBER, which `compact --keep-runs` bounds
 
 
@@ -56,13 +59,35 @@ class Soak:
     """Photos, and the store that grows with them."""
 
     def __init__(self, root: Path, seed: int) -> None:
+        self.state = root / "state.json"
         self.photos, self.store, self.rng = root / "photos", Store(str(root / "store")), np.random.default_rng(seed)
         self.hue: dict[str, int] = {}  # true person by path
         self.forgotten: set[str] = set()  # paths
         self.names: dict[int, str] = {}  # by true person
+        self.seed, self.grown, self.seconds = seed, 0, 0.0  # growths; processor time of all of it
+        if self.state.exists():
+            self.go_on(json.loads(self.state.read_text(encoding="utf-8")))
+            return
         for number in range(START):
             self.add(number % HUES)
         self.run()
+
+    def go_on(self, said: dict[str, Any]) -> None:
+        if said["seed"] != self.seed:
+            raise Wrong(f"the soak there has the seed {said['seed']}, not {self.seed}")
+        self.rng.bit_generator.state = said["rng"]
+        self.hue, self.forgotten, self.grown, self.seconds = said["hue"], set(said["forgotten"]), said["grown"], said["seconds"]
+        self.names = {int(hue): name for hue, name in said["names"].items()}
+
+    def save(self, began: float) -> None:
+        """Keep what is needed to go on."""
+        said = {
+            "seed": self.seed, "rng": self.rng.bit_generator.state, "hue": self.hue, "forgotten": sorted(self.forgotten),
+            "names": self.names, "grown": self.grown, "seconds": self.seconds + time.process_time() - began,
+        }  # fmt: skip
+        beside = self.state.with_suffix(".new")
+        beside.write_text(json.dumps(said), encoding="utf-8")
+        beside.replace(self.state)
 
     def add(self, hue: int) -> None:
         number = len(self.hue)
@@ -143,21 +168,26 @@ def says(store: Store) -> dict[str, Any]:
     }
 
 
-def soak(growths: int, seed: int, every: int, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Let a store grow; gives what was done. Raises Wrong."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as root, ExitStack() as stack:
+def soak(growths: int, seed: int, every: int, tell: Callable[[str], None], folder: str | None = None) -> dict[str, Any]:
+    """Let a store grow, in a folder of its own or one that stays; gives what was done. Raises Wrong."""
+    began, last = time.process_time(), min(LAST, growths // 3)
+    with ExitStack() as stack:
+        root = folder or stack.enter_context(tempfile.TemporaryDirectory())
         for name, fake in (("faces.detect._detector", Detector()), ("faces.embed.load_embedder", Embedder())):
             stack.enter_context(patch(f"facecluster.{name}", lambda *_, fake=fake: fake))
         it = Soak(Path(root), seed)
-        for number in range(1, growths + 1):
+        while it.grown < growths:
             it.grow()
-            if number % every == 0:
-                it.compact()
-                tell(f"{number} growths, {len(it.hue)} photos, {time.monotonic() - began:.0f} s")
+            it.grown += 1
+            if it.grown % every == 0:
+                if it.grown <= growths - last:
+                    it.compact()
+                tell(f"{it.grown} growths, {len(it.hue)} photos, {it.seconds + time.process_time() - began:.0f} s of processor time")
+            it.save(began)
         it.run()
         it.compact()
         command("cluster", it.store.url, "--full")
+        shutil.rmtree(Path(root) / "one", ignore_errors=True)
         one = Store(str(Path(root) / "one"))
         facecluster.run(it.photos, one.url, report=False)
         for path in sorted(it.forgotten):
@@ -171,20 +201,21 @@ def soak(growths: int, seed: int, every: int, tell: Callable[[str], None]) -> di
             raise Wrong(f"after {growths} growths these are not as in one run: {', '.join(wrong)}")
         files = sum(1 for path in Path(it.store.url).rglob("*") if path.is_file())
         return {
-            "growths": growths, "seed": seed, "photos": len(it.hue), "named": len(it.names), "forgotten": len(it.forgotten), "files": files,
-            "seconds": round(time.monotonic() - began),
+            "growths": it.grown, "seed": seed, "photos": len(it.hue), "named": len(it.names), "forgotten": len(it.forgotten), "files": files,
+            "seconds of processor time": round(it.seconds + time.process_time() - began),
         }  # fmt: skip
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--growths", type=int, default=1000)
-    parser.add_argument("--every", type=int, default=100, help="growths between two compactions")
+    parser.add_argument("--every", type=int, default=20, help="growths between two compactions")
+    parser.add_argument("--folder", help="folder for photos and stores, which stays, so that the same command goes on there")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--out", help="file for the result (JSON)")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = soak(options.growths, options.seed, options.every, lambda line: print(line, file=sys.stderr, flush=True))
+    found = soak(options.growths, options.seed, options.every, lambda line: print(line, file=sys.stderr, flush=True), options.folder)
     if options.out:
         Path(options.out).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found))

@@ -20,6 +20,7 @@ from facecluster.cli.options import lang_option
 @handle_errors
 def command(out: str, people: int, photos: int, seed: int, lang: str) -> None:
     """Make photos of synthetic people, find and group their faces, and compare the result with the truth. Needs no photos and no network.
+    If it is stopped, the same command goes on.
 
     \b
     Example: facecluster demo
@@ -27,13 +28,12 @@ def command(out: str, people: int, photos: int, seed: int, lang: str) -> None:
     import numpy as np
 
     from facecluster.demo import make_collection, score
-    from facecluster.errors import InputError
+    from facecluster.demo.unfinished import begin, finish
     from facecluster.store import FACES, IDENTITIES, Store
 
     folder = Path(out)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"expected a new folder for the demo, found {out} with files in it: choose another with -o, or delete it")
-    truth = make_collection(str(folder), people=people, photos=photos, seed=seed)
+    begin(folder, {"people": people, "photos": photos, "seed": seed})
+    truth = make_collection(str(folder), people=people, photos=photos, seed=seed, go_on=True)
     click.echo(f"made {truth.files} files with {len(truth.faces)} faces of {truth.people} synthetic people in {truth.photos}", err=True)
     store = str(folder / "store")
     jobs.embed((str(truth.photos),), store)
@@ -43,6 +43,7 @@ def command(out: str, people: int, photos: int, seed: int, lang: str) -> None:
     labels = {r["face_id"]: r["identity"] for r in Store(store).read_all(table, IDENTITIES).to_pylist()}
     boxes = np.array([f["box"] for f in faces.values()], np.float32).reshape(-1, 4)
     groups = np.array([labels.get(i, -1) for i in faces], np.int64)
+    finish(folder)
     result = score(truth, [f["photo_id"] for f in faces.values()], boxes, groups)
     click.echo(f"found {result.found} of {result.faces} faces, and {result.others} things that are no faces")
     scores = f"BCubed F {result.bcubed.f:.3f}, pairwise F {result.pairwise.f:.3f}"

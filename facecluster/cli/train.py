@@ -96,6 +96,7 @@ def command(
 
     from facecluster.errors import InputError
     from facecluster.training import train
+    from facecluster.training.folder import at_work
     from facecluster.training.publish import Said, name_of
 
     if (data is None) == (store is None):
@@ -104,20 +105,20 @@ def command(
     said = Said(name_of(folder, name), licence, about)
     config = _config(recipe, finetune, given)
     source = store or data or ""
-    if not _rank():
-        train.check_folder(folder)
-    faces = _read(source)
     if _rank():
-        _work(config, source, str(folder), faces)
+        _work(config, source, str(folder), _read(source))
         return
-    _remember(source, folder)
-    learn = _learner(source, folder)
+    train.check_folder(folder)
+    faces = _read(source)
     found: Published | None
     compared: Comparison | None = None
-    if finetune:
-        found, compared = train.finetune(config, faces, folder, said, learn, share)
-    else:
-        found = train.train(config, faces, folder, said, learn)
+    with at_work(folder):
+        _remember(source, folder)
+        learn = _learner(source, folder)
+        if finetune:
+            found, compared = train.finetune(config, faces, folder, said, learn, share)
+        else:
+            found = train.train(config, faces, folder, said, learn)
     _print(found, compared, as_json)
 
 

@@ -4,6 +4,7 @@ face_space  faces as coefficients of learnt components
 scene       heads, clothes and backgrounds
 photo       photos of people, with camera effects
 collection  a folder of photos with the ground truth
+unfinished  a demo that was stopped goes on
 scoring     detections and groups against the ground truth
 """
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ from facecluster.demo.face_space import FaceSpace
 from facecluster.demo.photo import Person, take_photo
 from facecluster.demo.scene import Style
 from facecluster.errors import InputError
+from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 SIZES = ((640, 480), (800, 600), (960, 720), (1024, 768), (1280, 960), (1600, 1200))  # px
 MIN_DISTANCE = 1.15  # between two people, see `distance`
@@ -74,7 +76,7 @@ def distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean((a[:LEADING_COEFFICIENTS] - b[:LEADING_COEFFICIENTS]) ** 2)))
 
 
-def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int = 0) -> GroundTruth:
+def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int = 0, go_on: bool = False) -> GroundTruth:
     """Make a collection of photos of synthetic people in `folder`/photos, and the ground truth in `folder`/truth.csv.
 
     It has photos of one person, of groups of two to six, two without people, an exact copy and a broken file.
@@ -83,9 +85,10 @@ def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int
         people: number of people, 6 or more.
         photos: photos of each person alone, plus or minus one.
         seed: the same seed gives the same collection.
+        go_on: go on with a collection of the same settings; photos that are there stay as they are.
 
     Raises:
-        InputError: too few or too many people, no photos, or `folder` already has photos or can't be written.
+        InputError: too few or too many people, no photos, or `folder` already has photos (unless `go_on`) or can't be written.
     """
     if people < 6 or photos < 2:
         raise InputError(f"expected at least 6 people and 2 photos each, found {people} and {photos}: ask for more")
@@ -94,21 +97,43 @@ def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int
     cast = make_people(space, people, seed)
     shots = _plan(people, photos, seed)
     try:
-        os.makedirs(root)
+        os.makedirs(root, exist_ok=go_on)
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             found = list(pool.map(lambda shot: _make_photo(root, shot, space, cast), shots))
         faces = tuple(face for faces in found for face in faces)
         _add_copy_and_broken_file(root, shots)
         table = os.path.join(folder, "truth.csv")
-        with open(table, "w", newline="", encoding="utf-8-sig") as f:  # without a mark Excel reads another encoding
-            writer = csv.writer(f)
-            writer.writerow(["photo", "photo_id", "x", "y", "w", "h", "person"])
-            writer.writerows([face.photo, face.photo_id, *face.box, face.person] for face in faces)
+        _write(table, _table_of(faces))
     except FileExistsError:
         raise InputError(f"expected a folder without a collection, found one in {folder}: choose another folder") from None
     except OSError as e:
         raise InputError(f"expected to write photos in {folder}, found: {e}. Choose another folder") from e
     return GroundTruth(root, table, len(shots) + 2, people, faces)
+
+
+def _table_of(faces: tuple[Face, ...]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["photo", "photo_id", "x", "y", "w", "h", "person"])
+    writer.writerows([face.photo, face.photo_id, *face.box, face.person] for face in faces)
+    return text.getvalue().encode("utf-8-sig")  # without a mark Excel reads another encoding
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a file, whole or not at all, unless it is there."""
+    if os.path.exists(path):
+        return
+    remove_left_over(os.path.dirname(path))
+    beside = temporary_name(path)
+    try:
+        with open(beside, "xb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(beside, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
 
 
 def _plan(people: int, photos: int, seed: int) -> list[_Shot]:
@@ -145,8 +170,7 @@ def _make_photo(root: str, shot: _Shot, space: FaceSpace, cast: list[Person]) ->
     stored.save(data, kind, exif=exif.tobytes(), **({} if kind == "PNG" else {"quality": int(rng.integers(78, 95))}))
     path = os.path.join(root, shot.name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as f:
-        f.write(data.getvalue())
+    _write(path, data.getvalue())
     digest = hashlib.sha256(data.getvalue()).hexdigest()
     return [
         Face(shot.name, digest, tuple(round(float(v), 1) for v in box), person)  # type: ignore[arg-type]
@@ -160,5 +184,4 @@ def _add_copy_and_broken_file(root: str, shots: list[_Shot]) -> None:
     for name, new, share in ((first, "copy of a photo.jpg", 1.0), (second, "broken download.jpg", 1 / 3)):
         with open(os.path.join(root, name), "rb") as f:
             data = f.read()
-        with open(os.path.join(root, new), "wb") as f:
-            f.write(data[: round(len(data) * share)])
+        _write(os.path.join(root, new), data[: round(len(data) * share)])

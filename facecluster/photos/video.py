@@ -3,7 +3,8 @@
 A video is looked at every few seconds and where the scene changes. One frame is in memory at a time beside the decoder's own, and a video
 of any length gets a bounded number of looks. Where its key frames are dense enough, only those are decoded. Frames are upright (the
 container's rotation and mirroring), with square pixels. Odd inputs: a damaged part is skipped; of a video that ends early the part that
-can be decoded counts; nothing but the file itself is ever read (no playlists, no references to other files, no network).
+can be decoded counts; where its times jump back, they go on instead; nothing but the file itself is ever read (no playlists, no references
+to other files, no network).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ MAX_PACKETS = 5_000_000  # read of a video: 40 hours at 30 frames a second
 _MAX_SECONDS = 100 * 3600.0  # a longer duration is damage, and says nothing
 _DENSE = 0.55  # key frames come every second in the videos of phones: 30 frames at 29.97 a second are a little more
 _HASHED = 300  # coded pictures: ten seconds
+_JUMP = 1.0  # seconds; frames that come earlier by less are only out of order
 _CHECK_SECONDS = 0.2  # between two looks for a change of scene
 _SCENE_CHANGE = 28.0  # mean change of grey values, 0 to 255, of pictures of 32 x 18 px
 # by FFmpeg's name of the container
@@ -168,9 +170,8 @@ class _Reader:
             raise PhotoError(f"expected a video of at most {MAX_PIXELS // 1_000_000} megapixels a frame, found {found}")
         self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self._codec.thread_type, self._codec.thread_count = "AUTO", 2
-        self._start: float | None = None
-        self._before, self._last = math.inf, 0.0
-        self._decoded = 0.0  # seconds; they go on where times jump back, as in recordings that were joined
+        self._start: float | None = None  # the time that the file gives for second 0; another one after each jump back
+        self._last, self._step = 0.0, 0.0  # of the frame before: its second, and how much later it came than the one before it
 
     @property
     def format(self) -> str:
@@ -232,21 +233,23 @@ class _Reader:
             with suppress(Exception):  # this packet is damaged
                 found = packet.decode()
             used += time.process_time() - began
-            if used > SECONDS + SECONDS_A_SECOND * self._decoded:
+            if used > SECONDS + SECONDS_A_SECOND * self._last:
                 raise PhotoError(f"expected a video that can be decoded in time, found one that took {used:.0f} s up to its second "
-                                 f"{self._decoded:.0f}: leave it out, or save it again")  # fmt: skip
+                                 f"{self._last:.0f}: leave it out, or save it again")  # fmt: skip
             yield from (f for f in found if f.width * f.height <= MAX_PIXELS and f.width and f.height and not f.is_corrupt)
 
     def time_of(self, frame: Any) -> float:
-        """Seconds from the first frame; a frame without a time comes with the one before."""
+        """Seconds from the first frame; a frame without a time comes with the one before. They never fall: where the times of a file jump
+        back, as in recordings that were joined, the next one begins where the one before ended."""
         at = frame.time
         if at is None or not math.isfinite(at):
             return self._last
         if self._start is None:
             self._start = at
-        self._decoded += max(at - self._before, 0.0)
-        self._before = at
-        self._last = max(self._last, at - self._start)
+        elif at - self._start < self._last - _JUMP:
+            self._start = at - self._last - self._step
+        if (later := at - self._start - self._last) > 0:
+            self._last, self._step = self._last + later, min(later, _JUMP)
         return self._last
 
     def upright_size(self, frame: Any) -> tuple[int, int]:

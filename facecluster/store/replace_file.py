@@ -114,20 +114,23 @@ def remove_file(path: str, is_expected: Callable[[str], bool]) -> bool:
     Returns:
         Whether it was removed. If not, `path` is what somebody else saved last, or nothing.
     """
-    recover(path)
-    aside = aside_name(path)
-    try:
-        os.rename(path, aside)
-    except FileNotFoundError:
-        return False
-    try:
-        return _remove_if(aside, path, (0, 0), is_expected)
-    finally:
-        recover(path)
+    return _remove_aside(path, lambda aside: _remove_if(aside, path, (0, 0), is_expected))
 
 
 def remove_name(path: str, other: str) -> bool:
     """Remove one of two names of a file, unless another program has saved a new one there, which stays; gives whether it was removed."""
+
+    def remove(aside: str) -> bool:
+        if _identity(aside) != _identity(other):
+            return False
+        os.unlink(aside)
+        return True
+
+    return _remove_aside(path, remove)
+
+
+def _remove_aside(path: str, remove: Callable[[str], bool]) -> bool:
+    """Give a file another name, by which it is removed or not; if not, it gets its name back unless somebody has saved there since."""
     recover(path)
     aside = aside_name(path)
     try:
@@ -135,10 +138,7 @@ def remove_name(path: str, other: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        if _identity(aside) != _identity(other):
-            return False
-        os.unlink(aside)
-        return True
+        return remove(aside)
     finally:
         recover(path)
 

@@ -26,9 +26,12 @@ def stamp_of(metadata: Mapping[bytes, bytes], path: str) -> dict[str, Any]:
 
     Raises:
         StoreError: the shard is of a newer format.
-        KeyError, ValueError: there is no stamp that can be read.
+        ValueError: there is no stamp that can be read.
     """
-    found = dict(json.loads(metadata[STAMP_KEY]))
+    try:
+        found = dict(json.loads(metadata[STAMP_KEY]))
+    except (KeyError, TypeError, RecursionError) as e:
+        raise ValueError("it has no settings that can be read") from e
     version = found.pop("format", FORMAT)
     if not isinstance(version, int) or version > FORMAT:
         raise StoreError(f"expected {path} of format {FORMAT} or older, found {version!r}: install a newer facecluster")

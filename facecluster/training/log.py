@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import importlib
 import importlib.util
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from facecluster.evaluation import plot
+from facecluster.training.folder import replacing
 
 COLUMNS = ("step", "faces", "minutes", "faces_per_second", "rate", "loss", "margin", "teacher", "map7", "map14",
            "held_out_tar", "held_out_cosine")  # fmt: skip
@@ -23,10 +25,12 @@ class Log:
     def __init__(self, folder: Path, step: int) -> None:
         self.folder, self.path = folder, folder / CSV
         kept = [{name: row.get(name, "") for name in COLUMNS} for row in read_log(self.path) if int(row["step"]) <= step] if step else []
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(kept)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows(kept)
+        with replacing(self.path) as file:
+            file.write(text.getvalue().encode())
         self.rows: list[dict[str, str]] = kept
         self._events: Any = None
         if importlib.util.find_spec("tensorboard"):
@@ -46,7 +50,8 @@ class Log:
 
     def draw(self) -> None:
         """Write the plot."""
-        (self.folder / SVG).write_text(curves_svg(self.rows), encoding="utf-8")
+        with replacing(self.folder / SVG) as file:
+            file.write(curves_svg(self.rows).encode())
         if self._events is not None:
             self._events.flush()
 
@@ -67,7 +72,8 @@ def read_log(path: Path) -> list[dict[str, str]]:
 def is_log(path: Path) -> bool:
     """Whether a file begins as the log of a training."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        return file.read(200).startswith(",".join(_FIRST))
+        found, first = file.read(200), ",".join(_FIRST)
+    return found.startswith(first) or first.startswith(found)  # of a training that was stopped at once there is only a part
 
 
 def curves_svg(rows: Sequence[Mapping[str, str]]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -19,6 +18,7 @@ from facecluster.models.registry import AttentionModel, Card, best_device
 from facecluster.training.accuracy import HeldOutPairs
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import LearningFaces, Parts, some_of
+from facecluster.training.folder import replacing
 from facecluster.training.learner import Learner
 from facecluster.training.log import Log
 from facecluster.training.networks import Network, dim_of
@@ -141,9 +141,8 @@ class _Run:
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
-        beside = self.path.with_suffix(".new")
-        torch.save({**self.learner.state(), "spent": self.spent, "fixed": self.fixed}, beside)
-        os.replace(beside, self.path)
+        with replacing(self.path) as file:
+            torch.save({**self.learner.state(), "spent": self.spent, "fixed": self.fixed}, file)
 
     def _go_on(self, state: dict[str, Any]) -> None:
         before = _DEFAULTS | state["fixed"]  # an earlier version had fewer settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from facecluster.errors import InputError
@@ -92,8 +92,8 @@ def from_weights(weights: dict[str, Tensor]) -> Network:
 
 
 def save(weights: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors."""
-    save_file(weights, path)
+    """Write weights as safetensors. Raises OSError."""
+    path.write_bytes(to_bytes(weights))
 
 
 def images_of(crops: Tensor) -> Tensor:

@@ -29,9 +29,11 @@ from facecluster.models.onnx_session import sha256_of
 from facecluster.models.registry import AttentionModel, fold_batch_norm
 from facecluster.models.toml_text import to_toml
 from facecluster.models.vit import VisionTransformer
+from facecluster.store.replace_file import sync_folder
 from facecluster.training.accuracy import Accuracy, HeldOutPairs
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import Crops, LearningFaces, Parts, some_of
+from facecluster.training.folder import MAKING
 from facecluster.training.networks import Network, dim_of, from_weights, images_of, save, settings_of
 from facecluster.training.reading import fit_reading
 
@@ -85,7 +87,7 @@ def publish(
         said: what the user says.
         facts: more for the card's section [training].
     """
-    with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as folder:
+    with tempfile.TemporaryDirectory(dir=out, prefix=MAKING) as folder:
         file = Path(folder) / WEIGHTS
         save(weights, file)
         network, learnt = from_weights(weights), faces.take(some_of(parts.learn, _RANGES))
@@ -106,7 +108,11 @@ def publish(
         text = to_toml(sections | _history(config, faces, parts, said, facts))
         (Path(folder) / CARD).write_text(f"# Model card of an embedder. Weights: {WEIGHTS} (float16).\n\n{text}", encoding="utf-8")
         for name in (WEIGHTS, CARD):
+            with (Path(folder) / name).open("rb+") as made:
+                os.fsync(made.fileno())
+        for name in (WEIGHTS, CARD):
             os.replace(Path(folder) / name, out / name)
+        sync_folder(str(out))
     return Published(out / CARD, said.name, accuracy, how)
 
 

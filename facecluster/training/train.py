@@ -13,11 +13,12 @@ from torch import Tensor
 from facecluster.errors import InputError
 from facecluster.models.folder import BUNDLED, card_path
 from facecluster.models.registry import card_of, load_embedder, load_weights
-from facecluster.store import STORE_FILE
+from facecluster.store import STORE_FILE, TEMPORARY
 from facecluster.training.accuracy import RATES, HeldOutPairs
 from facecluster.training.averaging import average
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import LearningFaces, Parts, part
+from facecluster.training.folder import LOCK
 from facecluster.training.log import CSV, EVENTS, SVG, is_log
 from facecluster.training.loop import CHECKPOINT, model_of, read_checkpoint
 from facecluster.training.networks import build, from_weights, named_weights
@@ -85,8 +86,8 @@ def check_folder(out: Path) -> None:
     if out.is_dir() and (out / CHECKPOINT).exists():
         read_checkpoint(out / CHECKPOINT)
         return
-    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    if out.exists() and not out.is_dir() or names - {CSV, SVG, EVENTS} or (CSV in names and not is_log(out / CSV)):
+    names = {path.name for path in out.iterdir() if not TEMPORARY.fullmatch(path.name)} if out.is_dir() else set()
+    if out.exists() and not out.is_dir() or names - {CSV, SVG, EVENTS, LOCK} or (CSV in names and not is_log(out / CSV)):
         raise InputError(f"expected an empty folder or a training in {out}, found other files: choose another folder with -o")
 
 

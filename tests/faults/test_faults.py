@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import need
+from workflow_runs import ran
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
 FAULTS = 30
 # a store whose files are written in place: a command that is killed while it writes leaves half a file
 IN_PLACE = """
@@ -34,13 +30,6 @@ Store.write_bytes = write_bytes
 found = faults.go(range(12), [case for case in CASES if case.name == "embed"], mounted=False, kinds=["kill at write"], tell=False)
 print(json.dumps(found))
 """
-
-
-def ran(*words: str) -> dict[str, Any]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=WORKFLOWS, env=environment)
-    assert done.stdout.strip(), done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def may_do_all() -> bool:

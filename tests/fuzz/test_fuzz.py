@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+import importlib.util
 
 import pytest
+from conftest import need
+from workflow_runs import ran
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
 INPUTS = 300
 BROKEN = """
 import fuzz, fuzz_targets, json, pathlib, tempfile
@@ -26,20 +22,22 @@ print(json.dumps(fuzz.plain("broken", 200, pathlib.Path(tempfile.mkdtemp()))))
 """
 
 
-def ran(*words: str) -> dict[str, Any]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=WORKFLOWS, env=environment)
-    assert done.stdout.strip(), done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
 @pytest.mark.timeout(1200)  # a minute on a core of its own; a busy machine gives less
 def test_every_reader_ends_in_a_result_or_in_one_line() -> None:
     found = ran("fuzz.py", "--plain", str(INPUTS))["targets"]
     assert {name: row["findings"] for name, row in found.items() if row["findings"]} == {}
-    assert len(found) == 19 and all(row["inputs"] > INPUTS for row in found.values())
+    need(all(importlib.util.find_spec(name) for name in ("av", "lmdb")), "the extras video and lmdb")
+    assert len(found) == 21 and all(row["inputs"] > INPUTS for row in found.values())
     few = {name: row["whole"] for name, row in found.items() if 3 * row["whole"][0] < row["whole"][1]}
     assert few == {}, "inputs that are no good lead nowhere"
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris, of the dependency group dev")
+def test_coverage_leads_to_what_blind_changes_do_not_find() -> None:
+    found = ran("fuzz.py", "--planted", "--seconds", "60")
+    assert [row["what"].split()[0] for row in found["led"]["findings"]] == ["PlantedError"], found["led"]
+    assert found["plain"]["inputs"] >= found["led"]["inputs"] > 1000 and found["plain"]["findings"] == []
 
 
 def test_what_is_no_line_for_the_user_is_a_finding() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
@@ -212,10 +213,38 @@ def test_joined_recordings_get_the_time_of_both(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(video.time, "process_time", lambda: 0.5 * next(clock))  # 150 s for 300 packets of a tenth of a second
     monkeypatch.setattr(video, "SECONDS", 20)
     monkeypatch.setattr(video, "SECONDS_A_SECOND", 6)
-    assert [look.at_ms for look in looks(opened, 2.0, 2000)] == pytest.approx([0, 2000, 4000, 6000, 8000], abs=101)
+    assert [look.at_ms for look in looks(opened, 2.0, 2000)] == pytest.approx(range(0, 30_000, 2000), abs=301)
     monkeypatch.setattr(video, "SECONDS_A_SECOND", 4)
     with pytest.raises(PhotoError, match="in time"):
         list(looks(opened, 2.0, 2000))
+
+
+@pytest.mark.parametrize("name", ["joined.ts", "joined.mpg"])
+def test_each_of_the_joined_recordings_is_looked_at(name: str, tmp_path: Path) -> None:
+    """The times of the file begin anew with each recording, so that a face in the second has the time of one in the first."""
+    codec = {".ts": "libx264", ".mpg": "mpeg2video"}[Path(name).suffix]
+    greys = (40, 120, 200)
+    for grey in greys:
+        write_video(tmp_path / f"{grey}{Path(name).suffix}", plain(grey, 150, 64, 48), codec=codec, rate=25)
+    (tmp_path / name).write_bytes(b"".join((tmp_path / f"{grey}{Path(name).suffix}").read_bytes() for grey in greys))
+    found = seen(tmp_path / name)
+    times = [look.at_ms for look in found]
+    assert all(a < b for a, b in pairwise(times)) and times == pytest.approx(range(0, 18_000, 2000), abs=301)
+    shown = [min(greys, key=lambda grey, look=look: abs(grey - float(look.picture.pixels.mean()))) for look in found]  # type: ignore[misc]
+    assert shown == [40] * 3 + [120] * 3 + [200] * 3
+    assert [look.cut for look in found] == [False, False, False, True, False, False, True, False, False]
+
+
+def test_frames_that_are_only_out_of_order_do_not_make_time(tmp_path: Path) -> None:
+    class Frame:
+        def __init__(self, time: float | None) -> None:
+            self.time = time
+
+    write_video(tmp_path / "a.mp4", plain(90, 5, 64, 48))
+    with (tmp_path / "a.mp4").open("rb") as file:
+        reader = video._Reader(file)
+        said = [reader.time_of(Frame(at)) for at in (7.0, 7.1, 7.3, 7.2, 7.4, None, math.nan, 7.5, 3.0, 3.1, 90.0, 2.0, 2.5)]
+    assert said == pytest.approx([0, 0.1, 0.3, 0.3, 0.4, 0.4, 0.4, 0.5, 0.6, 0.7, 87.6, 88.6, 89.1])
 
 
 def test_damage_raises_nothing_else(tmp_path: Path) -> None:

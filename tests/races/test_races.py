@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
 import pytest
+from workflow_runs import ran
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
 TIMES = 5
 CARELESS = """
 import json, os
@@ -38,13 +31,6 @@ races.place_of = lambda places, seed: next(place for place in places if place.st
 names = [case for case in races.CASES if case.name == CASE]
 print(json.dumps(races.go(names, range(3))))
 """
-
-
-def ran(*words: str) -> dict[str, Any]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=WORKFLOWS, env=environment)
-    assert done.stdout.strip(), done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.timeout(1200)  # a minute on a core of its own; a busy machine gives less

@@ -137,7 +137,7 @@ def test_other_files_are_not_shards(store: Store) -> None:
     assert store.read_all("files", FILES).num_rows == 1
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "folder", "unstamped"])
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "folder", "unstamped", "of another program", "a number"])
 def test_a_damaged_shard_is_one_clear_line(store: Store, damage: str) -> None:
     store.write("files", "00000", rows(FILES, 3), {})
     path = Path(store.shard_path("files", "00000"))
@@ -147,6 +147,8 @@ def test_a_damaged_shard_is_one_clear_line(store: Store, damage: str) -> None:
         path.mkdir()
     elif damage == "unstamped":
         pa.parquet.write_table(rows(FILES, 3).replace_schema_metadata(), path)
+    elif damage in ("of another program", "a number"):
+        pa.parquet.write_table(rows(FILES, 3).replace_schema_metadata({"facecluster" if damage == "a number" else "other": "5"}), path)
     else:
         path.write_bytes({"empty": b"", "truncated": whole[:-9], "garbage": os.urandom(400)}[damage])
     if damage != "unstamped":
