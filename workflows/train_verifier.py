@@ -216,7 +216,7 @@ def loss_of(logits: Tensor, wanted: Tensor, turns: Tensor) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crops", type=Path, required=True)
-    parser.add_argument("--faces", type=Path, nargs="*", default=[], help="faces_train.parquet, faces_more.parquet: aligned faces to lay over things")
+    parser.add_argument("--faces", type=Path, nargs="*", default=[], help="Parquet with a column crop: aligned faces to lay over things")
     parser.add_argument("--init", type=Path, help="an earlier second stage to go on from")
     parser.add_argument("--detector", type=Path, help="another detector to begin with")
     parser.add_argument("--out", type=Path, required=True)
