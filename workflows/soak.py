@@ -201,8 +201,8 @@ def soak(growths: int, seed: int, every: int, tell: Callable[[str], None], folde
             raise Wrong(f"after {growths} growths these are not as in one run: {', '.join(wrong)}")
         files = sum(1 for path in Path(it.store.url).rglob("*") if path.is_file())
         return {
-            "growths": it.grown, "seed": seed, "photos": len(it.hue), "named": len(it.names), "forgotten": len(it.forgotten), "files": files,
-            "seconds of processor time": round(it.seconds + time.process_time() - began),
+            "growths": it.grown, "seed": seed, "photos": len(it.hue), "named": len(it.names), "forgotten": len(it.forgotten),
+            "files": files, "seconds of processor time": round(it.seconds + time.process_time() - began),
         }  # fmt: skip
 
 
