@@ -66,6 +66,7 @@ class Target:
     read: Read
     seeds: Callable[[], list[bytes]]
     words: tuple[bytes, ...] = ()  # that the format has
+    forks: bool = False  # it reads in forks, whose coverage nobody sees: so nothing leads it
 
 
 # -- pictures -------------------------------------------------------------------------------------------------------------------------
@@ -417,5 +418,5 @@ TARGETS = {
     "shards": Target(read=_read_shard, seeds=_shards),
     "requests to review": Target(read=_read_request, seeds=_requests, words=_JSON),
     "planted": Target(read=read_planted, seeds=lambda: [SEED]),  # no reader of facecluster's: it is asked for by name only
-    **{name: Target(read=read, seeds=seeds, words=words) for name, read, seeds, words in media()},
+    **{name: Target(read=read, seeds=seeds, words=words, forks=name == "LMDB") for name, read, seeds, words in media()},
 }  # fmt: skip
