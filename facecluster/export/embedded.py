@@ -23,11 +23,12 @@ from pathlib import Path
 from facecluster.errors import FaceclusterError, InputError
 from facecluster.export import face_regions, xmp_packet
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
-from facecluster.export.xmp import SidecarResult, merge_sidecar, named_faces
+from facecluster.export.xmp import MAX_NAME, SidecarResult, merge_sidecar, named_faces
 from facecluster.permissions import umask_of_user
 from facecluster.photos.images import content_id, local_path, read_file
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "HEIF", "AVIF", "JPEG2000", "JXL")
+_REFUSED = re.compile("Error (?:creating|opening|renaming|writing|reading|removing|deleting)|Temporary file already exists")
 _AT_ONCE = 32  # photos a call of exiftool: it takes longer to start than to write one
 
 
@@ -42,6 +43,7 @@ class _Target:
     packet: bytes | None = None  # the new one; None: nothing to write
     state: str = "unchanged"
     why: str = ""
+    failed: bool = False  # the system refused to write it
 
 
 def export(library: PhotoLibrary, *, ids: bool = False, dry_run: bool = False) -> Iterator[SidecarResult]:
@@ -69,7 +71,7 @@ def export(library: PhotoLibrary, *, ids: bool = False, dry_run: bool = False) -
         if not dry_run:
             _write(program, [t for t in batch if t.packet is not None])
         for t in batch:
-            yield SidecarResult(t.uri, t.path, t.state, len(t.faces), t.why)
+            yield SidecarResult(t.uri, t.path, t.state, len(t.faces), t.why, t.failed)
 
 
 def _merge(program: str, batch: Sequence[_Target]) -> None:
@@ -109,6 +111,8 @@ def _write(program: str, batch: Sequence[_Target]) -> None:
         if not re.search(rb"\b1 image files? updated", said):
             found = next((line for line in errors.decode(errors="replace").splitlines() if line.startswith("Error")), "no reason given")
             reason = found.removeprefix("Error: ").removesuffix(f" - {target.path}")
+            is_too_long = len(os.fsencode(os.path.basename(target.path))) + len("_exiftool_tmp") > MAX_NAME
+            target.failed = not is_too_long and _REFUSED.match(reason) is not None
             target.state, target.why = "skipped", f"expected that exiftool writes into the photo, found: {reason}. Use --beside or -o DIR"
 
 

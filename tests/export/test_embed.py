@@ -131,6 +131,16 @@ def test_what_is_left_alone_with_a_reason(tmp_path: Path) -> None:
     assert not list(paths["chan"].parent.glob("*_*"))
 
 
+def test_a_photo_that_the_system_does_not_let_be_written_fails_the_command(tmp_path: Path) -> None:
+    path = make_path(tmp_path)
+    store = one_store(tmp_path, path)
+    before = path.read_bytes()
+    Path(f"{path}_exiftool_tmp").mkdir()  # where exiftool writes first
+    done = CliRunner().invoke(main, ["export", store.url, "--format", "xmp", "--embed"])
+    assert done.exit_code == 1 and "Temporary file already exists" in done.stderr and "the system refused 1" in done.stderr
+    assert path.read_bytes() == before
+
+
 def test_without_exiftool_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = one_store(tmp_path, make_path(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
