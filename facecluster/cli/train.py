@@ -123,7 +123,7 @@ def command(
 
 
 def _config(recipe: str | None, finetune: str | None, given: dict[str, Any]) -> TrainConfig:
-    """The settings: those that the user gave, else the recipe's, else the defaults. The anchor of fine-tuning wins over a recipe's."""
+    """The settings: those that the user gave, else the recipe's, else the defaults. Fine-tuning has its own teacher and rate."""
     from click.core import ParameterSource
 
     from facecluster.errors import InputError

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,7 +18,7 @@ from facecluster.demo.face_space import FaceSpace
 from facecluster.demo.photo import Person, take_photo
 from facecluster.demo.scene import Style
 from facecluster.errors import InputError
-from facecluster.store.temporary_files import remove_left_over, temporary_name
+from facecluster.store.temporary_files import remove_left_over, replacing
 
 SIZES = ((640, 480), (800, 600), (960, 720), (1024, 768), (1280, 960), (1600, 1200))  # px
 MIN_DISTANCE = 1.15  # between two people, see `distance`
@@ -124,16 +123,8 @@ def _write(path: str, data: bytes) -> None:
     if os.path.exists(path):
         return
     remove_left_over(os.path.dirname(path))
-    beside = temporary_name(path)
-    try:
-        with open(beside, "xb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(beside, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
+    with replacing(path) as f:
+        f.write(data)
 
 
 def _plan(people: int, photos: int, seed: int) -> list[_Shot]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from facecluster.errors import InputError
-from facecluster.store.temporary_files import remove_left_over, temporary_name
+from facecluster.store.temporary_files import remove_left_over, replacing
 
 UNFINISHED = "unfinished.json"
 
@@ -36,13 +34,8 @@ def begin(folder: Path, settings: Mapping[str, int]) -> None:
             f"expected a new folder for the demo, found {folder} with files in it: choose another with -o, or delete it"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    beside = Path(temporary_name(str(mark)))
-    try:
-        beside.write_text(json.dumps(dict(settings)), encoding="utf-8")
-        os.replace(beside, mark)
-    finally:
-        with suppress(FileNotFoundError):
-            beside.unlink()
+    with replacing(str(mark)) as file:
+        file.write(json.dumps(dict(settings)).encode())
 
 
 def finish(folder: Path) -> None:

@@ -28,7 +28,7 @@ from facecluster.permissions import umask_of_user
 from facecluster.photos.images import content_id, local_path, read_file
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "HEIF", "AVIF", "JPEG2000", "JXL")
-_REFUSED = re.compile("Error (?:creating|opening|renaming|writing|reading|removing|deleting)|Temporary file already exists")
+_REFUSED = re.compile("Error (?:opening|creating|renaming|writing (?:output )?file)|Temporary file already exists")  # not: damaged photos
 _AT_ONCE = 32  # photos a call of exiftool: it takes longer to start than to write one
 
 

@@ -13,7 +13,8 @@ import re
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 _NAME = re.compile(r"\.facecluster-([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{8}((?:-[0-9a-f]{16}){0,2})(\.link)?\.tmp")
 
@@ -28,6 +29,21 @@ def temporary_name(path: str, digests: tuple[str, ...] = (), *, link: bool = Fal
     """
     name = "-".join([".facecluster", _machine(), str(os.getpid()), uuid.uuid4().hex[:8], *digests])
     return os.path.join(os.path.dirname(path), f"{name}{'.link' if link else ''}.tmp")
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when it is written and synced; until then, and after an error, `path` is as it was."""
+    beside = temporary_name(path)
+    try:
+        with open(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
 
 
 def left_over(folder: str, *, own: bool = False) -> Iterator[tuple[str, tuple[str, ...], bool]]:

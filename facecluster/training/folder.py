@@ -5,17 +5,16 @@ Odd inputs: a training that was killed leaves temporary files and a folder of a 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from facecluster.errors import InputError
-from facecluster.store.temporary_files import remove_left_over, temporary_name
+from facecluster.store import temporary_files
 
 LOCK, MAKING = "train.lock", ".making-"  # the lock; what the folder of a model half made begins with
 
@@ -31,7 +30,7 @@ def at_work(out: Path) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / LOCK, timeout=0):
-            remove_left_over(str(out))
+            temporary_files.remove_left_over(str(out))
             for left in out.glob(f"{MAKING}*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield
@@ -42,17 +41,10 @@ def at_work(out: Path) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when it is written and synced. Raises OSError, also where torch makes a RuntimeError of one."""
-    beside = Path(temporary_name(str(path)))
     try:
-        with beside.open("xb") as file:
+        with temporary_files.replacing(str(path)) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except RuntimeError as e:
         if isinstance(e.__context__, OSError):
             raise e.__context__ from None
         raise
-    finally:
-        with suppress(FileNotFoundError):
-            beside.unlink()
