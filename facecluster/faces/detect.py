@@ -28,8 +28,9 @@ from facecluster.photos.ahead import computed_ahead
 from facecluster.photos.archives.uris import Range
 from facecluster.photos.fingerprint import LOOKS_TABLE, fingerprint_photo, looks_stamp, looks_table
 from facecluster.photos.forgotten import read_forgotten
-from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, phash, picture_hash, read_file
+from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, read_file
 from facecluster.photos.origin import ORIGINS_STAMP, ORIGINS_TABLE, origin_of, origins_table
+from facecluster.photos.picture_hashes import phash, picture_hash
 from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.photos.video import Video, is_video_name, looks, open_video
 from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, table_of_rows
