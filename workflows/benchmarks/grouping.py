@@ -239,7 +239,7 @@ def ours(
     def run(**changes: float) -> NDArray[np.int32]:
         return identify.group(x, neighbours, similarity, IdentifyConfig(**{**config, **changes})).labels  # type: ignore[arg-type]
 
-    out = {"ours": run(), "without joining": run(merge=99), "without attaching": run(attach_margin=99),
+    out = {"ours": run(), "without joining": run(merge=99, min_purity=0), "without attaching": run(attach_margin=99),
            "without HDBSCAN (joining alone)": run(margin=99), "min_samples 1": run(min_samples=1),
            "min_samples 4": run(min_samples=4)}  # fmt: skip
     measured = group.cohort_stats
