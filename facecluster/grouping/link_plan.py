@@ -109,7 +109,7 @@ def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> 
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
     query = max(12 * (k + SPARE) + 4 * PROBES[1], 8 * k + 8 * HOPS[0] * HOPS[1]) + 8 * dim
     return {
-        "span": max(1, min(share // (query * rows), -(-faces // 400_000))),
+        "span": max(1, min(share // (query * rows), faces // 1_000_000)),
         "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),
         "held": max(1, share // (4 * dim * rows)) * rows,
     }
