@@ -46,14 +46,16 @@ def closer_links(task: str, tick: Tick | None = None, *, store: Store, plan: Lin
     rows, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     x = np.concatenate([vectors_of(store.read(plan.work("vectors"), shard, ["embedding"])) for shard in plan.shards(task)])
     own = np.arange(len(rows), dtype=np.int32) + np.int32(int(task) * plan.rows * plan.span)
-    vectors, nearest = held_vectors(store, plan), _held_nearest(store, plan)
-    for lot in blocks(len(rows), BLOCK if vectors.whole and nearest.whole else len(rows)):
-        more = _new_rows(nearest, rows[lot], own[lot])
-        found = np.clip(exact_cosines(vectors, x[lot], more, tick), -1, 1)
-        for some in blocks(len(more), BLOCK):
-            at = slice(lot.start + some.start, lot.start + some.stop)
-            near, cosine = np.concatenate([rows[at], more[some]], axis=1), np.concatenate([values[at], found[some]], axis=1)
-            rows[at], values[at] = best(near, cosine, plan.k)
+    nearest = _held_nearest(store, plan)
+    with held_vectors(store, plan) as vectors:
+        for lot in blocks(len(rows), BLOCK if vectors.whole and nearest.whole else len(rows)):
+            more = _new_rows(nearest, rows[lot], own[lot])
+            found = np.clip(exact_cosines(vectors, x[lot], more, tick), -1, 1)
+            for some in blocks(len(more), BLOCK):
+                at = slice(lot.start + some.start, lot.start + some.stop)
+                near, cosine = np.concatenate([rows[at], more[some]], axis=1), np.concatenate([values[at], found[some]], axis=1)
+                rows[at], values[at] = best(near, cosine, plan.k)
+    del nearest, x
     for shard, part in zip(plan.shards(task), blocks(len(rows), plan.rows), strict=True):
         ids = store.read(plan.work("vectors"), shard, ["face_id"])["face_id"].combine_chunks()
         similarity = np.where(rows[part] < 0, np.float32(-2), values[part])

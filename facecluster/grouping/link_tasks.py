@@ -95,14 +95,15 @@ def search_lists(task: str, tick: Tick | None = None, *, store: Store, plan: Lin
     """Find the neighbours of a range of rows."""
     x = np.concatenate([vectors_of(store.read(plan.work("vectors"), shard, ["embedding"])) for shard in plan.shards(task)])
     own = np.arange(len(x)) + int(task) * plan.rows * plan.span
-    lists, vectors = _Lists(store, plan), held_vectors(store, plan)
+    lists = _Lists(store, plan)
     found = np.empty((len(x), plan.k), dtype=np.int32), np.empty((len(x), plan.k), dtype=np.float32)
-    for lot in blocks(len(x), BLOCK if vectors.whole and plan.parts == 1 else len(x)):
-        rows = lists.candidates(x[lot])
-        exact = exact_cosines(vectors, x[lot], rows, tick)
-        for some in blocks(len(rows), BLOCK):
-            at = slice(lot.start + some.start, lot.start + some.stop)
-            found[0][at], found[1][at] = expand(*best(rows[some], exact[some], plan.k + 1), own[at], lists.copies, plan.k)
+    with held_vectors(store, plan) as vectors:
+        for lot in blocks(len(x), BLOCK if vectors.whole and plan.parts == 1 else len(x)):
+            rows = lists.candidates(x[lot])
+            exact = exact_cosines(vectors, x[lot], rows, tick)
+            for some in blocks(len(rows), BLOCK):
+                at = slice(lot.start + some.start, lot.start + some.stop)
+                found[0][at], found[1][at] = expand(*best(rows[some], exact[some], plan.k + 1), own[at], lists.copies, plan.k)
     for shard, part in zip(plan.shards(task), blocks(len(x), plan.rows), strict=True):
         write_found(store, plan, shard, found[0][part], found[1][part])
     return ShardResult(stage="link", shard=task, faces=len(x))

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facecluster.grouping.link_held import drop_vectors
 from facecluster.grouping.link_hops import read_links, write_links, write_nearest
 from facecluster.grouping.link_neighbours import best
 from facecluster.grouping.link_plan import BLOCK, LinkPlan, Tick, blocks
@@ -25,6 +26,7 @@ def write_found(store: Store, plan: LinkPlan, shard: str, rows: NDArray[np.int32
 
 def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
     """Deal the links of a range of rows out to the ranges of their other ends."""
+    drop_vectors()
     least = np.concatenate([store.read(plan.work("least"), shard)["least"].to_numpy() for shard in plan.shards()])
     found = []
     for shard in plan.shards(task):

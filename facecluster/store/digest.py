@@ -81,7 +81,7 @@ def read_parquet(file: BinaryIO, columns: list[str] | None = None) -> pa.Table:
     Raises:
         DamageError, pa.ArrowException: it can't be read, or is not as it was written.
     """
-    footer = read_footer(file)
+    footer, metadata = read_footer(file), None
     source = _CheckedFile(file)
     if columns is None and file.tell() <= WHOLE:
         file.seek(0)
@@ -89,10 +89,10 @@ def read_parquet(file: BinaryIO, columns: list[str] | None = None) -> pa.Table:
         check_file(data)
         source = _CheckedFile(io.BytesIO(data))
     elif check_footer(footer):
-        source.expect(footer)
+        metadata = source.expect(footer)
     # without Arrow's threads: one that lets go of bytes, a Python object, while the interpreter exits ends it with SIGABRT
     # (apache/arrow issue 50482; docs/decisions.md). `pre_buffer` alone reads in threads, whatever `use_threads` says
-    parquet = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
+    parquet = pq.ParquetFile(source, metadata=metadata, pre_buffer=False, page_checksum_verification=True)
     table = parquet.read(columns=columns, use_threads=False)
     source.check(table.column_names)
     return table.replace_schema_metadata({k: v for k, v in (table.schema.metadata or {}).items() if k not in _KEYS})
@@ -120,14 +120,15 @@ class _CheckedFile(io.RawIOBase):
         self._sums: Mapping[int, tuple[int, str, bytes]] = {}  # by the first byte of a column: size, name, digest
         self._seen: set[str] = set()
 
-    def expect(self, footer: bytes) -> None:
-        """Take over the digests of a footer that was checked."""
+    def expect(self, footer: bytes) -> pq.FileMetaData:
+        """Take over the digests of a footer that was checked; returns what the footer says."""
         metadata = pq.read_metadata(self._file)
         leaves = metadata.num_columns
         at = _place(footer, COLUMNS_KEY, _DIGITS * leaves)
         sums = [footer[at + _DIGITS * i : at + _DIGITS * (i + 1)] for i in range(leaves)]
         names = [metadata.schema.column(i).path.split(".")[0] for i in range(leaves)]
         self._sums = {first: (size, names[leaf], sums[leaf]) for first, (size, leaf) in _ranges(metadata).items()}
+        return metadata
 
     def check(self, columns: list[str]) -> None:
         """Check those of some columns that were read in another way."""
