@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -43,10 +44,30 @@ def rows_in_order(store: Store, ids: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.asarray(current[order[first]], dtype=np.int64)
 
 
-def write_order(store: Store, plan: LinkPlan, ids: pa.ChunkedArray, counts: list[int], rows: NDArray[np.int64]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class FaceOrder:
+    """The faces of a table of vectors, shard after shard, and their order by face_id."""
+
+    ids: pa.ChunkedArray  # (m,) face_ids as they stand in the shards
+    counts: list[int]  # of each shard
+    rows: NDArray[np.int64]  # (n,) the faces of current photos by rising face_id, each once: places among `ids`
+
+    @classmethod
+    def of(cls, store: Store, table: str) -> FaceOrder:
+        """Read it from a table."""
+        ids, counts = read_ids(store, table)
+        return cls(ids, counts, rows_in_order(store, ids))
+
+    def places(self) -> NDArray[np.int32]:
+        """(m,) the place of each face in the order; -1 = none."""
+        to = np.full(len(self.ids), -1, dtype=np.int32)
+        to[self.rows] = np.arange(len(self.rows), dtype=np.int32)
+        return to
+
+
+def write_order(store: Store, plan: LinkPlan, order: FaceOrder) -> list[str]:
     """For each group of shards, where each of its faces goes: a shard of the table `order`; -1 is nowhere. Returns the groups' names."""
-    to = np.full(len(ids), -1, dtype=np.int32)
-    to[rows] = np.arange(len(rows), dtype=np.int32)
+    to, counts = order.places(), order.counts
     names, ends = store.shards(plan.embeddings), np.cumsum(counts)
     groups = np.maximum(ends - 1, 0) // (plan.rows * plan.span)
     table, start, written = plan.work("order"), 0, []
