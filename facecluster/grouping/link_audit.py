@@ -42,10 +42,10 @@ def compare_sample(task: str, tick: Tick | None = None, *, store: Store, plan: L
         inside = own[(own >= start) & (own < start + len(block))] - start
         links.append(lists_of(store.read(plan.links, shard, ["neighbours"]), "neighbours")[inside])
     columns = {"rows": found[0], "cosines": found[1]}
-    store.write(plan.work("audit"), task, table_of(_schema(width), columns), plan.stamp("audit"))
+    store.write(plan.work("audit"), task, table_of(_schema(width), columns), plan.stamp("audit"), packed=False)
     linked = {"neighbours": np.concatenate(links)}
     schema = pa.schema([pa.field("neighbours", pa.list_(pa.int32(), plan.k))])
-    store.write(plan.work("audited"), task, table_of(schema, linked), plan.stamp("audited"))
+    store.write(plan.work("audited"), task, table_of(schema, linked), plan.stamp("audited"), packed=False)
     return ShardResult(stage="link", shard=task, faces=len(own))
 
 

@@ -24,7 +24,7 @@ _NONE = np.iinfo(np.int32).max
 def write_links(store: Store, plan: LinkPlan, table: str, shard: str, rows: Rows, values: Floats) -> None:
     """Keep neighbours (n, k) and their cosines in a table of the work."""
     columns = {"rows": as_bytes(rows), "cosines": as_bytes(values)}
-    store.write(plan.work(table), shard, pa.table(columns), plan.stamp(table))
+    store.write(plan.work(table), shard, pa.table(columns), plan.stamp(table), packed=False)
 
 
 def read_links(store: Store, plan: LinkPlan, table: str, shard: str) -> tuple[Rows, Floats]:
@@ -37,7 +37,7 @@ def write_nearest(store: Store, plan: LinkPlan, shard: str, rows: Rows) -> None:
     """Keep the nearest of the neighbours (n, k) of a shard, which the faces that are near them will look at."""
     nearest = np.full((len(rows), HOPS[1]), -1, dtype=np.int32)
     nearest[:, : rows.shape[1]] = rows[:, : HOPS[1]]
-    store.write(plan.work("nearest"), shard, pa.table({"rows": as_bytes(nearest)}), plan.stamp("nearest"))
+    store.write(plan.work("nearest"), shard, pa.table({"rows": as_bytes(nearest)}), plan.stamp("nearest"), packed=False)
 
 
 def closer_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan, stamp: Stamp) -> ShardResult:

@@ -95,7 +95,7 @@ def scatter(group: str, tick: Tick | None = None, *, store: Store, plan: LinkPla
     for task, start, end in zip(plan.tasks, ends[:-1], ends[1:], strict=True):
         some = rows[start:end]
         table = data.take(pa.array(some)).append_column("row", pa.array(to[some]))
-        store.write(plan.work("scattered"), f"{task}-{group}", table.combine_chunks(), plan.stamp("scattered"))
+        store.write(plan.work("scattered"), f"{task}-{group}", table.combine_chunks(), plan.stamp("scattered"), packed=False)
     faces = int((to >= 0).sum())
     if tick:
         tick(faces)
@@ -111,11 +111,11 @@ def gather(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan)
     keys, start = face_keys(data["face_id"].to_pylist()), 0
     for shard in plan.shards(task):
         block = data.slice(start, plan.rows).select(["face_id", "embedding"])
-        store.write(plan.work("vectors"), shard, block, {**plan.stamp("vectors"), "digest": _digest(block)})
+        store.write(plan.work("vectors"), shard, block, {**plan.stamp("vectors"), "digest": _digest(block)}, packed=False)
         start += block.num_rows
     some = pa.array(keys < key_limits(plan)[1])
     sample = data.append_column("key", pa.array(keys)).filter(some).select(["row", "key", "embedding"])
-    store.write(plan.work("sample"), task, sample, plan.stamp("sample"))
+    store.write(plan.work("sample"), task, sample, plan.stamp("sample"), packed=False)
     if tick:
         tick(data.num_rows)
     return ShardResult(stage="link", shard=task, faces=data.num_rows)

@@ -72,7 +72,7 @@ def encode_vectors(task: str, tick: Tick | None = None, *, store: Store, plan: L
     for number, name in enumerate(plan.list_parts):
         lists, rows, keys, codes = (column[part == number] for column in columns)
         table = pa.table({"list": lists, "row": rows, "key": keys, "code": as_bytes(codes)})
-        store.write(plan.work("entries"), f"{name}-{task}", table, plan.stamp("entries"))
+        store.write(plan.work("entries"), f"{name}-{task}", table, plan.stamp("entries"), packed=False)
     return ShardResult(stage="link", shard=task, faces=len(columns[0]))
 
 
@@ -87,7 +87,7 @@ def pack_lists(part: str, tick: Tick | None = None, *, store: Store, plan: LinkP
         pa.large_binary(), 1, [None, pa.py_buffer(np.array([0, len(index)], dtype=np.int64)), pa.py_buffer(index)]
     )
     table = pa.table({"index": binary, "copies": [copies], "firsts": [firsts]}, schema=_LISTS)
-    store.write(plan.work("lists"), part, table, plan.stamp("lists"))
+    store.write(plan.work("lists"), part, table, plan.stamp("lists"), packed=False)
     return ShardResult(stage="link", shard=part, faces=len(rows))
 
 

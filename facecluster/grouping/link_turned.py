@@ -21,7 +21,7 @@ def write_found(store: Store, plan: LinkPlan, shard: str, rows: NDArray[np.int32
     """Keep the neighbours (n, k) that the faces of a shard found themselves; and the least cosine of each."""
     write_links(store, plan, "found", shard, rows, cosines)
     least = pa.table({"least": np.ascontiguousarray(cosines[:, -1])})
-    store.write(plan.work("least"), shard, least, plan.stamp("least"))
+    store.write(plan.work("least"), shard, least, plan.stamp("least"), packed=False)
 
 
 def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
@@ -39,7 +39,7 @@ def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkP
     for number, name in enumerate(plan.tasks):
         some = part == number
         table = pa.table({"end": ends[some], "other": others[some], "cosine": values[some]})
-        store.write(plan.work("turned"), f"{name}-{task}", table, plan.stamp("turned"))
+        store.write(plan.work("turned"), f"{name}-{task}", table, plan.stamp("turned"), packed=False)
     return ShardResult(stage="link", shard=task)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,11 +28,12 @@ class DamageError(ValueError):
     """A file is not as it was written."""
 
 
-def sealed_parquet(table: pa.Table) -> bytes:
-    """A table as the bytes of a Parquet file (zstd) of one row group, with its digests."""
+def sealed_parquet(table: pa.Table, *, packed: bool = True) -> bytes:
+    """A table as the bytes of a Parquet file (zstd if `packed`, else as it is) of one row group, with its digests."""
     words = [f.name for f in table.schema if not pa.types.is_nested(f.type)]  # not numbers of vectors: long work for nothing
     buffer, leaves = io.BytesIO(), len(table.schema)  # no struct: a column of lists is one of Parquet's columns too
-    with pq.ParquetWriter(buffer, table.schema, compression="zstd", use_dictionary=words, write_page_checksum=True) as writer:
+    how: dict[str, Any] = {"compression": "zstd" if packed else "none", "use_dictionary": words if packed else False}
+    with pq.ParquetWriter(buffer, table.schema, write_page_checksum=True, **how) as writer:
         writer.write_table(table, row_group_size=max(len(table), 1))
         writer.add_key_value_metadata({SEALED_KEY: b"1", FOOTER_KEY: _ZEROS, FILE_KEY: _ZEROS, COLUMNS_KEY: _ZEROS * leaves})
     ranges = _ranges(pq.read_metadata(io.BytesIO(buffer.getbuffer())))
