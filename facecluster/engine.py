@@ -8,6 +8,7 @@ import logging
 import os
 import pkgutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,6 +31,8 @@ KEPT = 2**29  # bytes that are free and not given back to the kernel
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt (malloc.h)
 
 _AGAIN = "What is done is kept: run the same command again to go on"
+
+_STEPS = threading.Event()  # set by each step of a shard in this process
 
 T = TypeVar("T")
 Tick = Callable[[int], None]
@@ -69,7 +72,15 @@ class LocalEngine:
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
     keep_memory()
+    _STEPS.set()
     return run(shard)
+
+
+def _mapped(task: Callable[..., T], *call: Any) -> T:
+    if _STEPS.is_set():  # what the arrays of steps took is not what those of other tasks take
+        _STEPS.clear()
+        give_memory_back()
+    return task(*call)
 
 
 class DaskEngine:
@@ -250,7 +261,7 @@ class DaskEngine:
 
         def fill() -> None:
             for number, call in islice(todo, max(0, 4 * self._workers()[0] - len(place))):
-                future = self._client.submit(task, *call, pure=False)
+                future = self._client.submit(_mapped, task, *call, pure=False)
                 place[future.key] = number
                 running.add(future)
 
@@ -294,6 +305,15 @@ def keep_memory(most: int = KEPT) -> None:
         libc = ctypes.CDLL(None)
         for parameter, size in (_M_MMAP_THRESHOLD, most // 2), (_M_TRIM_THRESHOLD, most):
             libc.mallopt(parameter, size)
+
+
+def give_memory_back() -> None:
+    """Have glibc and Arrow give all free memory back to the kernel, which `keep_memory` keeps; elsewhere nothing is done."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

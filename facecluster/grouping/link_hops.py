@@ -44,6 +44,7 @@ def closer_links(task: str, tick: Tick | None = None, *, store: Store, plan: Lin
     """Write the shards of links of a range of rows: their neighbours, and who is near these."""
     parts = [read_links(store, plan, "merged", shard) for shard in plan.shards(task)]
     rows, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    del parts
     x = np.concatenate([vectors_of(store.read(plan.work("vectors"), shard, ["embedding"])) for shard in plan.shards(task)])
     own = np.arange(len(rows), dtype=np.int32) + np.int32(int(task) * plan.rows * plan.span)
     nearest = _held_nearest(store, plan)
