@@ -56,15 +56,16 @@ def _trained(store: Store, plan: LinkPlan) -> Trained:
 
 
 def encode_vectors(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
-    """Choose the list and compute the code of each vector of a range of rows."""
+    """Choose the lists of each vector of a range of rows, those that it is searched in and the first of them for itself; and its code."""
     centroids, codebook = _trained(store, plan)
     found = []
     for shard in plan.shards(task):
         x = vectors_of(store.read(plan.work("vectors"), shard, ["embedding"]))
-        lists = np.concatenate([probed(centroids, whole(x[some]), 1)[:, 0] for some in blocks(len(x), BLOCK)])
+        near = np.concatenate([probed(centroids, whole(x[some]), plan.probes).astype(np.int32) for some in blocks(len(x), BLOCK)])
+        store.write(plan.work("probes"), shard, pa.table({"lists": as_bytes(near)}), plan.stamp("probes"), packed=False)
         keys = np.concatenate([content_keys(x[some].astype(np.float32)) for some in blocks(len(x), BLOCK)])
         rows = np.arange(len(x), dtype=np.int32) + np.int32(int(shard) * plan.rows)
-        found.append((lists.astype(np.int32), rows, keys, encode(codebook, x)))
+        found.append((near[:, 0], rows, keys, encode(codebook, x)))
         if tick:
             tick(len(x))
     columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
@@ -94,12 +95,13 @@ def pack_lists(part: str, tick: Tick | None = None, *, store: Store, plan: LinkP
 def search_lists(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
     """Find the neighbours of a range of rows."""
     x = np.concatenate([vectors_of(store.read(plan.work("vectors"), shard, ["embedding"])) for shard in plan.shards(task)])
+    probes = np.concatenate([bytes_of(store.read(plan.work("probes"), shard), "lists").view(np.int32) for shard in plan.shards(task)])
     own = np.arange(len(x)) + int(task) * plan.rows * plan.span
     lists = _Lists(store, plan)
     found = np.empty((len(x), plan.k), dtype=np.int32), np.empty((len(x), plan.k), dtype=np.float32)
     with held_vectors(store, plan) as vectors:
         for lot in blocks(len(x), BLOCK if vectors.whole and plan.parts == 1 else len(x)):
-            rows = lists.candidates(x[lot])
+            rows = lists.candidates(x[lot], probes[lot])
             exact = exact_cosines(vectors, x[lot], rows, tick)
             for some in blocks(len(rows), BLOCK):
                 at = slice(lot.start + some.start, lot.start + some.stop)
@@ -114,7 +116,6 @@ class _Lists:
 
     def __init__(self, store: Store, plan: LinkPlan) -> None:
         self._store, self._plan = store, plan
-        self._centroids, _ = _trained(store, plan)
         self._only: Any = None
         parts = [store.read(plan.work("lists"), part, ["copies", "firsts"]) for part in plan.list_parts]
         columns = [[table[name].combine_chunks().flatten().to_numpy() for table in parts] for name in ("copies", "firsts")]
@@ -132,15 +133,14 @@ class _Lists:
             yield index
             del index
 
-    def candidates(self, x: NDArray[np.float16]) -> NDArray[np.int32]:
-        """Rows (n, candidates) that may be among the nearest of each vector (n, dim), -1 where there are fewer."""
+    def candidates(self, x: NDArray[np.float16], probes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Rows (n, candidates) that may be among the nearest of each vector (n, dim) in its lists (n, probes), -1 where there are fewer."""
         plan = self._plan
-        probes = np.concatenate([probed(self._centroids, whole(x[some]), plan.probes) for some in blocks(len(x), BLOCK)])
         rows = np.full((len(x), plan.candidates), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         for index in self._indexes():
             for some in blocks(len(x), BLOCK):
-                found = candidates(index, x[some].astype(np.float32), probes[some], plan.candidates)
+                found = candidates(index, x[some].astype(np.float32), probes[some].astype(np.int64), plan.candidates)
                 rows[some], scores[some] = found if plan.parts == 1 else merged((rows[some], scores[some]), found)
         for some in blocks(len(x), BLOCK):
             rows[some] = above_lowest(rows[some], scores[some])
