@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from facecluster import __version__
 from facecluster.errors import EngineError, FaceclusterError, InputError
+from facecluster.grouping.free_memory import give_memory_back
 from facecluster.grouping.work import LocalCrew
 from facecluster.store import ShardResult
 
@@ -305,15 +306,6 @@ def keep_memory(most: int = KEPT) -> None:
         libc = ctypes.CDLL(None)
         for parameter, size in (_M_MMAP_THRESHOLD, most // 2), (_M_TRIM_THRESHOLD, most):
             libc.mallopt(parameter, size)
-
-
-def give_memory_back() -> None:
-    """Have glibc and Arrow give all free memory back to the kernel, which `keep_memory` keeps; elsewhere nothing is done."""
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

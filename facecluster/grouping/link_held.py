@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from facecluster.grouping.free_memory import give_memory_back
 from facecluster.grouping.link_plan import LinkPlan, blocks
 from facecluster.grouping.link_shuffle import read_vectors
 from facecluster.store import Store
@@ -74,9 +75,11 @@ class _Keeper:
             if self._turn == turn:
                 self._held = None
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
+        """Drop what is kept; whether there was something."""
         with self._lock:
-            self._held = None
+            found, self._held = self._held is not None, None
+        return found
 
 
 _KEEPER = _Keeper()
@@ -86,7 +89,10 @@ _KEEPER = _Keeper()
 def held_vectors(store: Store, plan: LinkPlan) -> Iterator[Held]:
     """The full vectors, for a task."""
     key = (store.url, plan)
-    held = _KEEPER.take(key) or Held(plan.faces, plan.held, plan.dim, np.float32, lambda rows, into: read_vectors(store, plan, rows, into))
+    held = _KEEPER.take(key)
+    if held is None:
+        give_memory_back()
+        held = Held(plan.faces, plan.held, plan.dim, np.float32, lambda rows, into: read_vectors(store, plan, rows, into))
     yield held
     if held.whole:
         _KEEPER.put(key, held)
@@ -94,4 +100,5 @@ def held_vectors(store: Store, plan: LinkPlan) -> Iterator[Held]:
 
 def drop_vectors() -> None:
     """Let go of vectors that were kept for the next task: it needs none."""
-    _KEEPER.clear()
+    if _KEEPER.clear():
+        give_memory_back()
