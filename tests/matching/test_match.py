@@ -304,8 +304,10 @@ def test_it_says_that_a_photo_is_in_the_store_already(demo: tuple[str, Path], tm
     store, new = demo
     photo = next(p for p in sorted((new.parent / "six" / "photos").rglob("IMG_*.jpg")))
     shutil.copy(photo, tmp_path / "again.jpg")
-    again, other = matched(store, str(tmp_path / "again.jpg"), str(sorted(new.iterdir())[0]))["photos"]
+    moved = next(p for p in sorted(new.iterdir()) if p.read_bytes() == (photo.parents[1] / "copy of a photo.jpg").read_bytes())
+    again, copied, other = matched(store, *map(str, (tmp_path / "again.jpg", moved, new / "other-IMG_0001.jpg")))["photos"]
     assert again["stored_at"] == [str(photo)] and other["stored_at"] == []
+    assert [Path(uri).name for uri in copied["stored_at"]] == ["copy of a photo.jpg"]
     assert all(n["photo"] != str(photo) for face in again["faces"] for n in face["nearest"])
     told = CliRunner().invoke(main, ["match", str(tmp_path / "again.jpg"), "--store", store]).stdout
     assert f"  in the store already: {photo}\n" in told
