@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import report_store as syn
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from facecluster.cli import main
 from facecluster.errors import InputError, StoreError
 from facecluster.language import ENGLISH
 from facecluster.language.script import language_script
@@ -191,6 +193,20 @@ def test_summary_has_counts_settings_and_versions(made: tuple[Store, Path, Summa
     assert found["tables"]["faces"] == {"shards": 2, "settings": [{"stage": "detect", "threshold": 0.5}]}
     assert found["tables"]["identities/bundled"]["settings"] == [{"stage": "identify", "cut": 0.4}]
     assert found["versions"]["pyarrow"] == pa.__version__
+
+
+def test_faces_that_are_newer_than_the_grouping_are_counted(tmp_path: Path) -> None:
+    """They have no row in identities, and are nobody's until the next grouping."""
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    syn.write_photos(store, "0", [(syn.photo_id(i), f"/p/{i}.jpg", None, None) for i in range(3)])
+    faces = [(syn.face_id(i, 0), syn.photo_id(i)) for i in range(3)]
+    syn.write_faces(store, "0", faces, [syn.crop((9, 9, 9))] * 3)
+    syn.write_identities(store, [(faces[0][0], -1, 0.0)])
+    summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
+    assert (summary.faces, summary.nobody, summary.ungrouped) == (3, 3, 2)
+    told = CliRunner().invoke(main, ["report", store.url, "--out", str(tmp_path / "s")]).stdout
+    assert f"2 of the faces without a person are newer than the grouping: 'facecluster cluster {store.url}' groups them" in told
 
 
 def test_many_faces_are_split_over_pages(tmp_path: Path) -> None:
