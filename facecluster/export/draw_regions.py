@@ -35,6 +35,8 @@ TOO_SMALL = f"smaller than {LEAST_SIDE:g} px in the photo"
 OUTSIDE, AS_LARGE = "outside the photo", "as large as the photo"
 TAKEN = "on a face that another region has"
 GONE = "in photos that are gone"
+MAX_A_PHOTO = 500  # regions of one photo: files are other people's input
+TOO_MANY = f"more than {MAX_A_PHOTO} in one photo"
 _AT_ONCE = 32  # faces that are kept together: what is lost if the work is stopped
 
 
@@ -71,6 +73,9 @@ def regions_to_draw(names: Iterable[RegionName], library: PhotoLibrary, store: S
         if photo.photo_id not in found.boxes:
             found.boxes[photo.photo_id] = [face.box for face in library.faces(photo) if face.face_id not in undone]
         before = said.setdefault(photo.photo_id, [])
+        if len(before) == MAX_A_PHOTO:
+            found.refused.append((row, TOO_MANY))
+            continue
         drawn = [other for face, other in pending.items() if face.startswith(photo.photo_id[:PHOTO_CHARS])]
         drawn += [other for other, name in before if name == row.name]
         if is_seen(box, drawn):

@@ -19,7 +19,7 @@ from facecluster.check import check
 from facecluster.cli import main
 from facecluster.decisions import active, read
 from facecluster.export import face_regions
-from facecluster.export.draw_regions import AS_LARGE, GONE, OUTSIDE, TAKEN, TOO_SMALL
+from facecluster.export.draw_regions import AS_LARGE, GONE, MAX_A_PHOTO, OUTSIDE, TAKEN, TOO_MANY, TOO_SMALL
 from facecluster.geometry import iou
 from facecluster.people import read_current_people
 from facecluster.photos.drawn import drawn_faces
@@ -198,6 +198,16 @@ def test_what_cant_be_drawn_is_counted_with_the_reason(tmp_path: Path) -> None:
     photo.unlink()
     assert [n["not_drawn"] for n in run("import-names", store.url, sidecar)["names"]] == [GONE] * 3
     assert not read(store).decisions[1:], "nothing but the name of the face that was found"
+
+
+def test_a_file_with_very_many_regions(tmp_path: Path) -> None:
+    photo = tmp_path / "photos" / "a.jpg"
+    store = make_store(tmp_path / "store", [(make_photo(photo, 1), str(photo), 1)])
+    places = [(x, y) for y in range(0, 230, 9) for x in range(0, 390, 9)]
+    named = [(f"N{i}", "Face", (x, y, 8.6, 8.6)) for i, (x, y) in enumerate(places)]
+    found = run("import-names", store.url, write_sidecar(photo, SIZE, named), "--dry-run")
+    reasons = [n["not_drawn"] for n in found["names"] if n["face_id"] is None]
+    assert found["drawn"] == MAX_A_PHOTO and reasons.count(TOO_MANY) > 500 and len(reasons) == MAX_A_PHOTO + reasons.count(TOO_MANY)
 
 
 def leave_out(store: Store, table: str, faces: set[str]) -> None:
