@@ -81,7 +81,7 @@ def pages(made: tuple[Store, Path, Summary]) -> dict[str, Page]:
 
 def test_counts(made: tuple[Store, Path, Summary], pages: dict[str, Page]) -> None:
     _, out, summary = made
-    counts = {"people": 2, "faces": 9, "nobody": 3, "photos": 10, "failed": 1, "copies": 0, "pages": len(pages), "gone": 9}
+    counts = {"people": 2, "faces": 9, "nobody": 3, "photos": 10, "failed": 1, "copies": 0, "pages": len(pages), "gone": 9, "ungrouped": 2}
     assert summary == Summary(index=str(out / "index.html"), **counts)
     assert set(pages) == {"index.html", "names.html", "people/person-00001.html", "people/person-00002.html", "nobody/nobody.html",
                           "photos/photos.html", "failed.html"}  # fmt: skip
@@ -371,7 +371,7 @@ def test_what_is_gone_counts_on_and_is_said_to_be_gone_until_it_is_dropped(tmp_p
     summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
     assert (summary.faces, summary.photos, summary.gone, summary.copies) == (9, 10, 8, 1)  # all but the one here and the one at s3://
     faces = pq.read_table(tmp_path / "r" / "faces.parquet")
-    assert faces["photo"][3].as_py() == str(copy) and faces["photo"][0].as_py() == "/copy/of first.jpg"
+    assert faces["photo"][3].as_py() == str(here) and faces["photo"][0].as_py() == "/copy/of first.jpg"
     assert Page(tmp_path / "r" / "photos" / "photos.html").text.count("The photo is gone") == 8
     drop_places(store, [syn.NASTY[0], "/copy/of first.jpg"])
     summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
