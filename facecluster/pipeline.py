@@ -25,6 +25,7 @@ from facecluster.grouping.identify import STEPS, IdentifyConfig, group_kept, ide
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
 from facecluster.grouping.link_plan import MEMORY, Task
+from facecluster.grouping.link_shuffle import FaceOrder
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, FolderShelf, LocalCrew
@@ -47,7 +48,7 @@ from facecluster.people.make_drawn import update_drawn
 from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.drawn import drawn_shards
-from facecluster.photos.places import GONE_TABLE, current_photos
+from facecluster.photos.places import GONE_TABLE, count_faces, current_photos
 from facecluster.store import FACES, FaceIds, Ids, ShardResult, Store
 from facecluster.store.fingerprint import tables_hash
 
@@ -94,10 +95,10 @@ def embed_photos(
     stamps = {"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}
     checked = set(store.finished_shards(stamps, ["faces"], RENEWABLE, KEPT))
     detected = set(store.shards("photos")) & set(store.shards("faces"))
-    todo = [s for s in shards if s not in checked and s not in detected]
-    total = sum(store.read("files", s, ["size"]).num_rows for s in todo)
+    new = [s for s in shards if s not in checked and s not in detected]
+    total = sum(store.read("files", s, ["size"]).num_rows for s in new)
     with bars("photos", total) as tick:
-        for result in runner.run(todo, [Step(detecting), Step(embedding, gpu=True, counts="")], tick):
+        for result in runner.run(new, [Step(detecting), Step(embedding, gpu=True, counts="")], tick):
             if result.stage == "detect":
                 done.photos, done.faces, done.failed = done.photos + result.photos, done.faces + result.faces, done.failed + result.failed
     # faces that are found already: another model, other weights, or a run that was stopped
@@ -105,6 +106,7 @@ def embed_photos(
     with bars("faces", sum(store.read("faces", s, ["score"]).num_rows for s in todo)) as tick:
         for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
             pass
+    done.faces = count_faces(store, new) if done.faces else 0
     drawn = update_drawn(store, detect, embed, device=device)
     done.faces += len(drawn.made)
     done.notes += [f"the face {face}, which you drew, is not there: {why}" for face, why in drawn.left_out.items() if why]
@@ -207,7 +209,7 @@ def _cluster(
     if keep:
         drop_undone(store)
     followed = follow_faces(store, made, embed.table())
-    ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
+    ids, vectors, crew, order = _vectors(made, embed.table(), card.name, linking["engine"])
     choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)
     prepared = prepare_decisions(store, ids, vectors, made)
     if keep:
@@ -216,8 +218,9 @@ def _cluster(
         prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
     run = partial(run_tasks, linking["engine"], bars)
     linked = link(
-        made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine
+        made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine, order=order
     )  # fmt: skip
+    del order
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
@@ -256,15 +259,18 @@ def _put_back(store: Store, table: str, shards: Mapping[str, bytes]) -> None:
     store.remove(table, keep=shards.keys())
 
 
-def _vectors(made: Store, table: str, model: str, engine: Engine) -> tuple[FaceIds, NDArray[np.float16] | FaceVectors, Crew]:
-    """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store."""
+def _vectors(
+    made: Store, table: str, model: str, engine: Engine
+) -> tuple[FaceIds, NDArray[np.float16] | FaceVectors, Crew, FaceOrder | None]:
+    """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store, and their order."""
     if not is_large(made, table):
-        return *load_vectors(made, table), LocalCrew()
+        return *load_vectors(made, table), LocalCrew(), None
     folder = FolderShelf(made.address(f"grouping/{model}"), "" if made.cipher is None else made.cipher.key_id)
     state = tables_hash(made, (table, "photos", GONE_TABLE), "vectors")[:16]
     folder.clear(but=state)  # what is left of other faces
     crew = EngineCrew(engine, folder.within(state))
-    return *shelve_vectors(crew, made, table), crew
+    order = FaceOrder.of(made, table)
+    return *shelve_vectors(crew, made, table, order), crew, order
 
 
 def calibrate_faces(
