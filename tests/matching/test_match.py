@@ -288,9 +288,9 @@ def test_known_people_are_named_and_others_are_not(demo: tuple[str, Path]) -> No
             if shares[0] > 0.9:  # who is named is whom the nearest faces are of
                 assert face["nearest"][0]["person"] == face["people"][0]["person"]
     assert min(map(len, best.values())) >= 5
-    # synthetic people are more alike than real ones: some are taken for a stored person, but rarely with a high probability
+    # synthetic people are more alike than real ones: some are taken for a stored person, but rarely so surely that `known` would name them
     known, others = (np.array(best[k]) for k in (True, False))
-    assert (known > 0.9).mean() >= 0.8 and (others > 0.9).mean() <= 0.1 and others.mean() < 0.6, best
+    assert (known > 0.95).mean() >= 0.8 and (others > 0.95).mean() <= 0.1 and others.mean() < 0.6, best
 
 
 def test_a_stored_photo_is_not_compared_with_itself(demo: tuple[str, Path]) -> None:
