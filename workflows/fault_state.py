@@ -32,6 +32,7 @@ _MINUTES = re.compile(rb"^minutes = [0-9.]+", re.M)  # of a training, in a card
 _SUM = re.compile(rb', "sum": "[0-9a-f]{16}"')
 _TEXT = (".csv", ".json", ".html", ".md", ".xmp", ".jsonl", ".txt", ".svg", ".log", ".toml")
 _DRAWN = re.compile(r"([0-9a-f]{24})-[89a-f][0-9a-f]{3}\b")  # the id of a drawn face, of which the last part is random
+_DRAWN_BYTES = re.compile(_DRAWN.pattern.encode())
 _NOT_COMPARED = re.compile(  # files of a store that hold times, secrets or the history of runs, or that may be deleted
     r"store\.json|runs/.*|.*\.lock|decisions\.jsonl|forgotten/.*|dedup/(undo|plan|pages|page).*|report/.*\.(html|svg|json)|exports\.json|index/.*|damaged/.*|plan/.*"
     r"|(identities|reading|recognisability|linking)/.*|archives/.*|gone/.*|.*\.parquet|known/.*"
@@ -54,6 +55,7 @@ def _bytes(path: Path) -> str:
     else:
         data = path.read_bytes()
     if path.suffix in (*_TEXT, ".sqlite", ".db"):
+        data = _DRAWN_BYTES.sub(rb"\1-drawn", data)
         data = _MINUTES.sub(b"", _SUM.sub(b"", _UUID.sub(b"ID", _TIME.sub(b"TIME", data))))
     return hashlib.sha256(data).hexdigest()[:16]
 

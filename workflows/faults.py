@@ -127,8 +127,6 @@ class Ground:
                 raise SystemExit(f"facecluster {' '.join(words)}: {ended.said}{told}")
             if there := self._left(case):
                 raise SystemExit(f"facecluster {' '.join(words)}: not forgotten: {there}")
-            for last in case.last:
-                self._must(self.words(last))
             grown, found = shutil.disk_usage(self.root).used - before, call(state, self.root, case.stores, case.varies)
             if self.bench.strace and not case.workers:
                 self.lay_out(case)
@@ -156,8 +154,6 @@ class Ground:
             done.wrong += [f"traceback: {_last(first)}"] if first.is_traceback else []
         again, rows = self.words(case.again or case.words), fault.rows and not case.makes_photos
         second = self._run(case, again)
-        for last in case.last:
-            run(self.words(last))
         try:
             found = call(state, self.root, case.stores, case.varies, rows=rows)
         except RuntimeError:

@@ -11,7 +11,7 @@ from review_store import grouped
 from test_review import Page, served
 
 from facecluster.errors import StoreError
-from facecluster.store import Store
+from facecluster.store import FACES, Store
 
 
 @pytest.fixture
@@ -44,6 +44,33 @@ def test_a_person_is_forgotten_when_the_name_was_typed(page: Page) -> None:
         assert page.send("GET", f"/crop/{face}", Cookie=page.cookie)[0] == 404
     assert page.send("GET", f"/crop/{stay[0]}", Cookie=page.cookie)[0] == 200
     assert not [name for name, data in files(page.store).items() if b"Ada Lovelace" in data]
+
+
+def test_who_was_merged_into_a_person_is_forgotten_too(page: Page) -> None:
+    """The page showed one person, and the faces of the other group stayed in the store."""
+    person, other, third = page.people()[:3]
+    page.act(act="name", person=person["id"], name="Ada Lovelace")
+    page.act(act="merge", people=[person["id"], other["id"]])
+    one = page.faces(third["id"])[0]
+    page.act(act="give", person=person["id"], faces=[one])
+    gone = page.faces(person["id"])
+    assert len(gone) == person["faces"] + other["faces"] + 1 and one in gone
+    assert page.act(act="forget", person=person["id"])["forgotten"]["faces"] == len(gone)
+    page.act(act="forget", person=person["id"], confirm="Ada Lovelace")
+    left = set(page.store.read_all("faces", FACES, ["face_id"])["face_id"].to_pylist())
+    assert left.isdisjoint(gone) and third["faces"] - 1 == len(page.faces(third["id"]))
+    assert not [name for name, data in files(page.store).items() if b"Ada Lovelace" in data]
+
+
+def test_who_was_taken_from_a_person_is_not_forgotten(page: Page) -> None:
+    person = page.people()[0]
+    taken = page.faces(person["id"])[:2]
+    page.act(act="split", person=person["id"], faces=taken)
+    before = files(page.store)
+    for confirm in ({}, {"confirm": person["id"]}):
+        status, answer = page.post(act="forget", person=person["id"], **confirm)
+        assert status == 409 and "group again first" in answer["error"]
+    assert files(page.store) == before
 
 
 def test_a_person_without_a_name_is_known_by_the_id(page: Page) -> None:
