@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facecluster.photos.drawn import drawn_shards
+from facecluster.photos.drawn import drawn_faces
 from facecluster.store import FACES, Store
 
 Needles = dict[str, list[str]]  # `texts`, and `bytes` in base64
@@ -36,7 +36,7 @@ def left(root: Path, wanted: Mapping[str, Sequence[str]]) -> list[str]:
     """Where in a store something of this is, a line each."""
     texts = [text.encode() for text in wanted["texts"]]
     blobs = [base64.b64decode(text) for text in wanted["bytes"]]
-    found = [f"{shard} of faces" for shard in drawn_shards(Store(str(root)))]  # who was drawn in these stores is forgotten
+    found = [f"the drawn face {face}" for face in drawn_faces(Store(str(root)))["face_id"].to_pylist()]  # in these stores it is theirs
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         for where, data, is_text in _parts(path):
             there = [needle for needle in blobs if needle in data] + [needle for needle in texts if is_text and needle in data]

@@ -200,6 +200,8 @@ def go(
     """Have faults happen; gives what is stored as a result. Each is a line of the file `log`; those that are there are not made again."""
     began, found, before = time.monotonic(), *_read_log(log)
     seeds = [seed for seed in seeds if seed not in {done.seed for done in found}]
+    if not seeds:
+        return _result(found, before)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         os.chmod(folder, 0o755)
         root = Path(folder) / "work"
