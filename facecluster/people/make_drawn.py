@@ -112,7 +112,7 @@ def look(
     raise error
 
 
-def boxes_of_photos(store: Store, starts: Collection[str]) -> Mapping[str, dict[str, list[float]]]:
+def boxes_of_photos(store: Store, starts: Collection[str]) -> dict[str, dict[str, list[float]]]:
     """The boxes of the faces of photos whose ids begin with one of `starts`: by that, and then by face_id."""
     found: dict[str, dict[str, list[float]]] = {}
     wanted = pa.array(sorted(starts), pa.string())
