@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.calibrate import CalibrationResult, calibrate, check_enough_labels, labelled_faces, read_calibration, write_calibration
-from facecluster.engine import Engine, LocalEngine, Step
+from facecluster.engine import Engine, EngineCrew, LocalEngine, Step
 from facecluster.errors import FaceclusterError
 from facecluster.faces.detect import KEPT, DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
@@ -28,7 +28,7 @@ from facecluster.grouping.link_large import Linked
 from facecluster.grouping.link_plan import MEMORY, Task
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
-from facecluster.grouping.work import Crew, FolderShelf, LocalCrew, Shelf
+from facecluster.grouping.work import Crew, FolderShelf, LocalCrew
 from facecluster.models.folder import BUNDLED
 from facecluster.people import (
     OverlayStore,
@@ -257,20 +257,6 @@ def _put_back(store: Store, table: str, shards: Mapping[str, bytes]) -> None:
     for shard, data in shards.items():
         store.write_raw(data, table, f"part-{shard}.parquet")  # encrypted already, if the store is
     store.remove(table, keep=shards.keys())
-
-
-@dataclass(frozen=True, slots=True)
-class EngineCrew:
-    """Has an engine do the tasks of a grouping."""
-
-    engine: Engine
-    shelf: Shelf
-
-    def map(self, task: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Sequence[Any]:
-        return self.engine.map(task, calls)
-
-    def within(self, name: str) -> EngineCrew:
-        return EngineCrew(self.engine, self.shelf.within(name))
 
 
 def _vectors(made: Store, table: str, model: str, engine: Engine) -> tuple[FaceIds, NDArray[np.float16] | FaceVectors, Crew]:

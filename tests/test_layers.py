@@ -24,7 +24,7 @@ LAYERS = [
     {"models"},
     {"faces", "grouping"},
     {"jobs"},  # stands for whatever is not named here: people, report, evaluation, demo, ...
-    {"engine"},
+    {"engine", "dask_engine"},
     {"pipeline"},
     {"api"},
     {"cli"},
@@ -33,7 +33,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 STAGES = {"photos.collect", "faces.detect", "faces.embed", "grouping.link", "grouping.identify"}
 DOORS: dict[str, str | tuple[str, ...]] = {
-    "faiss": ("grouping/link.py", "grouping/link_lists.py", "matching/index.py"), "distributed": "engine.py", "click": "cli/",
+    "faiss": ("grouping/link.py", "grouping/link_lists.py", "matching/index.py"), "distributed": "dask_engine.py", "click": "cli/",
     "hdbscan": "grouping/hdbscan_library.py", "onnxruntime": "models/onnx_session.py",
     "cryptography": "store/cipher.py", "pyarrow.parquet.encryption": "store/cipher.py",
     "torch.distributed": "training/processes.py",

@@ -10,7 +10,7 @@ from typing import Any
 
 from facecluster.api.arguments import as_number
 from facecluster.api.collection import Collection, open, place_of
-from facecluster.engine import DaskEngine
+from facecluster.dask_engine import DaskEngine
 from facecluster.errors import ArgumentError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig

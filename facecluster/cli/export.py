@@ -48,10 +48,9 @@ def command(
     \b
     Example: facecluster export ~/people --format xmp -o sidecars --dry-run
     """
-    from facecluster.errors import InputError, WriteError, shell
+    from facecluster.errors import InputError, WriteError
     from facecluster.export.output_folder import OutputFolder, relative_paths
     from facecluster.export.photo_library import read_photo_library
-    from facecluster.report.text import plural
     from facecluster.store import Store
     from facecluster.store.copies import refuse_inside, remember_copy
 
@@ -86,20 +85,27 @@ def command(
     if not dry_run:
         remember_copy(place, kind, str(target.folder) if target is not None else "in the photos" if embed else "beside the photos")
     row = {"to": kind, "out": None if target is None else str(target.folder), "dry_run": dry_run} | row
-    if videos:
-        row["videos_left_out"] = videos
-        click.echo(f"left out {plural(videos, 'video')}: {kind} has boxes in photos only", err=True)
-    if archived:
-        row["in_archives_left_out"] = archived
-        click.echo(f"left out {plural(archived, 'photo')} in archives: {kind} needs a file of its own for each", err=True)
-    if gone:
-        row["gone"] = gone
-        what, those = "marked" if kind in ("csv", "sqlite") else "left out", plural(gone, "photo that is", "photos that are")
-        click.echo(f"{what}: {those} gone, see 'facecluster prune {shell(store)} --dry-run'", err=True)
+    row |= _left_out(kind, store, videos, archived, gone)
     if as_json:
         click.echo(json.dumps(row, indent=1))
     if row["failed"]:
         raise WriteError(f"expected to write every file, found that the system refused {row['failed']:,}: correct that and export again")
+
+
+def _left_out(kind: str, store: str, videos: int, archived: int, gone: int) -> dict[str, int]:
+    """Print on stderr how many photos and videos were left out, and why; gives the numbers that are not 0 for the JSON."""
+    from facecluster.errors import shell
+    from facecluster.report.text import plural
+
+    if videos:
+        click.echo(f"left out {plural(videos, 'video')}: {kind} has boxes in photos only", err=True)
+    if archived:
+        click.echo(f"left out {plural(archived, 'photo')} in archives: {kind} needs a file of its own for each", err=True)
+    if gone:
+        what, those = "marked" if kind in ("csv", "sqlite") else "left out", plural(gone, "photo that is", "photos that are")
+        click.echo(f"{what}: {those} gone, see 'facecluster prune {shell(store)} --dry-run'", err=True)
+    found = {"videos_left_out": videos, "in_archives_left_out": archived, "gone": gone}
+    return {name: n for name, n in found.items() if n}
 
 
 def _xmp(

@@ -105,7 +105,7 @@ def engine_of(workers: int | None, scheduler: str | None) -> AbstractContextMana
     """A Dask engine of some processes, or of a running cluster; None for this process."""
     if not workers and not scheduler:
         return nullcontext()
-    from facecluster.engine import DaskEngine
+    from facecluster.dask_engine import DaskEngine
 
     return DaskEngine(workers=workers, scheduler=scheduler)
 

@@ -1,5 +1,6 @@
 """The user's decisions about faces: a journal that every run replays.
 
+decision         one decision, its line, and the names and ids in it
 journal          decisions.jsonl in the store: read, append
 journal_objects  the part of the journal that object stores keep in objects of its own
 replay           decisions -> links between faces, names and lasting ids; a later decision overrules an earlier one
@@ -9,21 +10,8 @@ constraints      these as must-links and cannot-links between the rows of a stor
 """
 
 from facecluster.decisions.constraints import constraint_pairs
-from facecluster.decisions.journal import (
-    ASIDE,
-    BORN,
-    DRAW,
-    FILE,
-    SHORT_ID,
-    Decision,
-    Journal,
-    active,
-    append,
-    clean_name,
-    new_id,
-    read,
-    rewrite,
-)
+from facecluster.decisions.decision import ASIDE, BORN, DRAW, SHORT_ID, Decision, active, clean_name, new_id
+from facecluster.decisions.journal import FILE, Journal, append, read, rewrite
 from facecluster.decisions.replay import CORE_FACES, Claim, ResolvedDecisions, replay
 
 __all__ = [

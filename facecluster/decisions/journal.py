@@ -11,72 +11,27 @@ line. So are all lines of a batch of which one is missing. A missing journal is 
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
-import unicodedata
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from facecluster.decisions import journal_objects
-from facecluster.decisions.birth import is_birth
-from facecluster.errors import InputError, StoreError
+from facecluster.decisions.decision import UNREADABLE, Decision, new_id, parse
+from facecluster.errors import StoreError
 from facecluster.language.said import say
 from facecluster.permissions import private_opener
 from facecluster.store import Store
-from facecluster.store.line_digest import is_as_written, with_sum
+from facecluster.store.line_digest import is_as_written
 from facecluster.store.replace_file import sync_folder
 from facecluster.store.store_file import encryption_of, refuse_half
 
 FILE = "decisions.jsonl"
-SHORT_ID = 8  # digits of an id that are shown
 LOCK_TIMEOUT = 60.0  # seconds to wait for another program that appends
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)  # what a line of any content raises
-ASIDE = ("not-a-face", "too-unclear", "ignore-face")  # acts about single faces, which are nobody's from then on
-DRAW = "draw"  # the act by which the user draws the box of a face that the detector missed
-BORN = "born"  # the act that says when a person was born
-ACTS = ("name", "merge", "split", "same", "not-same", "ignore", "not-named", BORN, *ASIDE, DRAW, "undo")
-_NAMED = ("name", "not-named")  # acts with a name
-
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """One decision of the user, as one line of the journal; `append` gives it id and time."""
-
-    act: str  # one of ACTS
-    faces: tuple[str, ...] = ()  # face_ids; for a person the faces of highest probability first
-    others: tuple[str, ...] = ()  # merge: faces of the other person; split: faces of the person who keeps the id
-    name: str | None = None  # act "name": the name; '' removes it. "not-named": the name that is not theirs
-    date: str | None = None  # act "born": the date of birth, ISO 8601; '': it is not known any more
-    origin: str | None = None  # what made the decision, if not the user: "known" = pictures of known people
-    person: str | None = None  # lasting id of the person that `faces` belong to; split: that `others` belong to
-    replaces: tuple[str, ...] = ()  # ids of earlier decisions that this one replaces, with all that those replaced
-    keeps: bool = False  # the faces of the replaced names stay with this person
-    of: str | None = None  # act "undo": id of a decision, or of a batch
-    batch: str | None = None  # shared by all decisions of one CSV file
-    batch_size: int = 0  # decisions of the batch; 0 = unknown
-    boxes: Mapping[str, Box] = field(default_factory=dict)  # x, y, w, h by face_id: finds a face again if a detector numbers it differently
-    id: str = ""
-    at: str = ""  # UTC, ISO 8601
-
-    def to_line(self) -> str:
-        """The decision as JSON on one line with its digest, empty fields left out."""
-        named = {k: getattr(self, k) for k in ("id", "at", "act", "name", "date", "person", "of", "batch", "origin")}
-        lists = {"faces": list(self.faces), "others": list(self.others), "replaces": list(self.replaces)}
-        boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
-        more = (*lists.items(), ("keeps", self.keeps), ("batch_size", self.batch_size), ("boxes", boxes))
-        found = {k: v for k, v in named.items() if v is not None} | {k: v for k, v in more if v}
-        text = json.dumps(found, ensure_ascii=False, separators=(", ", ": "))
-        return with_sum(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +41,6 @@ class Journal:
     decisions: list[Decision]
     notes: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)  # the notes on lines that can be read, but are not as they were written
-
-
-def clean_name(text: str) -> str:
-    """A name on one line, in Unicode form NFC; '' if nothing is left.
-
-    Raises:
-        InputError: the name has the form of a person's or a face's id, so a person could not be found by it.
-    """
-    half = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)  # of a pair, as JSON may state one alone
-    valid = half.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a console may pass bytes that are not UTF-8
-    shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in unicodedata.normalize("NFC", valid))
-    name = " ".join(shown.split())
-    if is_person_id(name) or is_face_id(name):
-        raise InputError(say("expected a name, found '%(name)s', which is the form of an id: choose another name", name=name))
-    return name
-
-
-def is_person_id(text: str) -> bool:
-    """Whether the text has the form of a person's lasting id: p- and 8 hex digits."""
-    return len(text) == 10 and text[:2] == "p-" and _hex(text[2:])
-
-
-def is_face_id(text: str) -> bool:
-    """Whether the text has the form of a face_id: 24 hex digits, -, at least 4 hex digits."""
-    return len(text) >= 29 and text[24] == "-" and _hex(text[:24]) and _hex(text[25:])
-
-
-def _hex(text: str) -> bool:
-    return set(text) <= set("0123456789abcdef")
 
 
 def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
@@ -131,7 +57,7 @@ def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
     for place, line in _lines(store):
         try:
             decision = before.get(line) or parse(json.loads(line))
-        except _UNREADABLE as e:
+        except UNREADABLE as e:
             why = " ".join(str(e).split())[:80]
             journal.notes.append(f"{place} can't be read and is skipped: {why}")
             continue
@@ -152,40 +78,6 @@ def read(store: Store, known: dict[bytes, Decision] | None = None) -> Journal:
         journal.notes.extend(f"the batch {batch} is not whole and is skipped: make its decisions again" for batch in sorted(torn))
         journal.decisions[:] = [d for d in journal.decisions if d.batch not in torn]
     return journal
-
-
-def new_id() -> str:
-    """An id for a decision or a batch: 128 random bits in hex. `SHORT_ID` digits of it will do to name it, while no other begins so."""
-    return uuid.uuid4().hex
-
-
-def parse(row: Any) -> Decision:
-    """The decision in a line's JSON. Raises one of _UNREADABLE."""
-    if row["act"] not in ACTS:
-        raise ValueError(f"unknown act {row['act']!r}")
-    texts = {k: row.get(k) for k in ("name", "date", "person", "of", "batch", "origin")}
-    lists = {k: row.get(k, []) for k in ("faces", "others", "replaces")}
-    wrong = [k for k, v in texts.items() if not isinstance(v, str | None)]
-    wrong += [k for k, v in lists.items() if not isinstance(v, list) or not all(isinstance(i, str) for i in v)]
-    wrong += [k for k in ("id", "at") if not isinstance(row[k], str)]
-    if wrong:
-        raise ValueError(f"{wrong[0]!r} is not text")
-    boxes: dict[str, Box] = {}
-    for face, box in row.get("boxes", {}).items():
-        x, y, w, h = (float(v) for v in box)
-        if not all(map(math.isfinite, (x, y, w, h))):
-            raise ValueError(f"{box!r} is no box")
-        boxes[face] = (x, y, w, h)
-    need = texts["of"] is not None if row["act"] == "undo" else row["act"] not in _NAMED or texts["name"] is not None
-    need = need and (row["act"] != BORN or (texts["date"] is not None and is_birth(texts["date"])))
-    if not need or (row["act"] != "undo" and not lists["faces"]):
-        raise ValueError(f"{row['act']!r} without its faces, name, date or target")
-    found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
-    size = row.get("batch_size", 0)
-    found |= {"keeps": row.get("keeps") is True, "batch_size": size if isinstance(size, int) else 0, "boxes": boxes}
-    decision = Decision(act=row["act"], id=row["id"], at=row["at"], **found)
-    decision.to_line().encode()  # text that can't be written, as half of a pair of surrogates, can't be shown either
-    return decision
 
 
 def append(store: Store, decisions: Sequence[Decision]) -> list[Decision]:
@@ -247,7 +139,7 @@ def rewrite(store: Store, change: Callable[[Decision], Decision | None], unread:
     def kept(line: bytes) -> bytes | None:
         try:
             decision = parse(json.loads(line))
-        except _UNREADABLE:
+        except UNREADABLE:
             return line if unread(line) else None
         found = change(decision)
         if found is not None:
@@ -319,17 +211,3 @@ def _parts(store: Store) -> list[tuple[str, bytes]]:
     except store.io_errors as e:
         raise StoreError(f"expected to read {store.path(journal_objects.FOLDER)}, found: {e}. Check its permissions") from e
     return parts
-
-
-def active(decisions: Iterable[Decision]) -> list[Decision]:
-    """The decisions in force, without the undos. An undone decision is not in force; an undone undo has no effect."""
-    undone: set[str] = set()
-    kept = []
-    for decision in reversed(list(decisions)):
-        if decision.id in undone or decision.batch in undone:
-            continue
-        if decision.act == "undo":
-            undone.add(str(decision.of))
-        else:
-            kept.append(decision)
-    return kept[::-1]

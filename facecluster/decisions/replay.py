@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from facecluster.decisions.journal import Decision, active
+from facecluster.decisions.decision import Decision, active
 from facecluster.decisions.linked_faces import LinkedFaces
 
 CORE_FACES = 8  # faces of a person that a name or a merge links

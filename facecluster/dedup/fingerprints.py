@@ -7,10 +7,9 @@ every later run tries it again.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from facecluster.dedup.store_photos import Bars, Photos, open_file
 from facecluster.errors import PhotoError
+from facecluster.photos.ahead import computed_ahead
 from facecluster.photos.fingerprint import LOOKS_TABLE, SIDE, fingerprint_photo, looks_stamp, looks_table, no_fingerprint
 from facecluster.photos.perceptual_hash import WEAK_BITS, WINDOWS
 from facecluster.store import Store
@@ -100,17 +100,7 @@ def _current_shards(store: Store) -> list[str]:
 
 def _rows(photos: Photos, todo: Sequence[Sequence[int]], threads: int) -> Iterator[dict[str, Any]]:
     """Rows of pictures, each shown by some photos, in order, a few computed ahead of the caller."""
-    pool = ThreadPoolExecutor(threads)
-    ahead: deque[Future[dict[str, Any]]] = deque()
-    try:
-        for numbers in todo:
-            ahead.append(pool.submit(_row, photos, numbers))
-            if len(ahead) > 2 * threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    return computed_ahead(partial(_row, photos), todo, threads)
 
 
 def _row(photos: Photos, numbers: Sequence[int]) -> dict[str, Any]:

@@ -102,7 +102,8 @@ def make_collection(folder: str, *, people: int = 12, photos: int = 8, seed: int
         faces = tuple(face for faces in found for face in faces)
         _add_copy_and_broken_file(root, shots)
         table = os.path.join(folder, "truth.csv")
-        _write(table, _table_of(faces))
+        with replacing(table) as f:
+            f.write(_table_of(faces))
     except FileExistsError:
         raise InputError(f"expected a folder without a collection, found one in {folder}: choose another folder") from None
     except OSError as e:

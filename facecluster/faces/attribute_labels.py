@@ -39,17 +39,11 @@ class AttributeLabels:
 
     @cached_property
     def said(self) -> dict[str, NDArray[np.bool_]]:
-        """Of which faces (n,) each word is said; of an attribute with many words those that are said most."""
+        """Of which faces (n,) each word is said, by any model; of an attribute with many words those that are said most."""
         found: dict[str, NDArray[np.bool_]] = {}
         for (model, attribute), values in self.columns.items():
-            if values.dtype.kind == "O":
-                words, counts = np.unique(values[values != ""].astype(str), return_counts=True)
-                most = words[np.sort(np.argsort(-counts, kind="stable")[:_MOST])].tolist()
-                found |= {f"{attribute}: {word}": np.asarray(values == word, bool) for word in most}
-            elif _has_words(model, attribute):
-                number = values.astype(np.float64)
-                known = np.where(np.isfinite(number), number, np.nan)  # no comparison holds for NaN
-                found |= _mask_words(known) if attribute == "mask" else _pose_words(known)
+            for word, there in _said(model, attribute, values).items():
+                found[word] = found[word] | there if word in found else there
         return {word: there for word, there in found.items() if there.any()}
 
     def numbers(self, row: int) -> list[str]:
@@ -81,6 +75,18 @@ def _values(column: pa.ChunkedArray) -> NDArray[np.generic]:
 
 def _has_words(model: str, attribute: str) -> bool:
     return model == attribute == "mask" or (model, attribute) == _POSE
+
+
+def _said(model: str, attribute: str, values: NDArray[np.generic]) -> dict[str, NDArray[np.bool_]]:
+    if values.dtype.kind == "O":
+        words, counts = np.unique(values[values != ""].astype(str), return_counts=True)
+        most = words[np.sort(np.argsort(-counts, kind="stable")[:_MOST])].tolist()
+        return {f"{attribute}: {word}": np.asarray(values == word, bool) for word in most}
+    if not _has_words(model, attribute):
+        return {}
+    number = values.astype(np.float64)
+    known = np.where(np.isfinite(number), number, np.nan)  # no comparison holds for NaN
+    return _mask_words(known) if attribute == "mask" else _pose_words(known)
 
 
 def _word(model: str, attribute: str, value: object) -> str:

@@ -7,11 +7,9 @@ photo_id that it has there, but is not searched again. A photo that the user had
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -26,11 +24,13 @@ from facecluster.models.folder import BUNDLED
 from facecluster.models.onnx_detector import FaceFinder, load_detector
 from facecluster.models.registry import best_device, load_embedder
 from facecluster.models.search import WORK_SIDE
+from facecluster.photos.ahead import computed_ahead
 from facecluster.photos.archives.uris import Range
 from facecluster.photos.fingerprint import LOOKS_TABLE, fingerprint_photo, looks_stamp, looks_table
 from facecluster.photos.forgotten import read_forgotten
-from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, phash, picture_hash, read_file
+from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, read_file
 from facecluster.photos.origin import ORIGINS_STAMP, ORIGINS_TABLE, origin_of, origins_table
+from facecluster.photos.picture_hashes import phash, picture_hash
 from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.photos.video import Video, is_video_name, looks, open_video
 from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, table_of_rows
@@ -214,17 +214,7 @@ class _SeenPhotos:
 
 def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) -> Iterator[_Decoded]:
     """Rows of photos and decoded photos (videos are only opened), in order, decoded a few ahead of the caller."""
-    pool = ThreadPoolExecutor(threads)
-    ahead: deque[Future[_Decoded]] = deque()
-    try:
-        for file in files:
-            ahead.append(pool.submit(_decode, file, config))
-            if len(ahead) > 2 * threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    return computed_ahead(partial(_decode, config=config), files, threads)
 
 
 def searched_together(decoded: Iterator[_Decoded], device: str) -> Iterator[list[_Decoded]]:

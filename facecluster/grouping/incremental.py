@@ -5,7 +5,7 @@ the user's decisions.
 
 Why: any grouping has a threshold, and a face near it may change sides when anything else moves. With 1 % more faces and everything grouped
 from the start, up to 5 % of the faces of a small collection changed their person without a reason that a user could see. So everything is
-grouped from the start only when more than MAX_NEW_SHARE of the faces are new, or when asked for.
+grouped from the start only when more than MAX_NEW_SHARE of the faces are new, edited or gone, or when asked for.
 
 Odd inputs: an earlier cluster of which one face is left is a single face, which may join another cluster.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facecluster.grouping.average_linkage import Ints, compact_labels
 
-MAX_NEW_SHARE = 0.1  # of the faces; with more new ones than that, all faces are grouped from the start
+MAX_NEW_SHARE = 0.1  # of the faces; if more are new, edited or gone, all are grouped from the start
 
 
 def keep_previous(dense: Ints, before: Ints) -> Ints:

@@ -112,13 +112,13 @@ def _name_groups(store: Store, session: Session, sure: float, found: TakenIn) ->
     people = view.current.people
     made: list[Decision] = []
     found.batch = new_id()
-    given = {*people.names}
+    given = {(name or "").casefold() for name in people.names}
     for proposal in sorted(session.proposals(view), key=lambda p: -p.probability):
         about = proposal, people.person_ids[proposal.group], people.faces[proposal.group]
         # the grouping held a further group of the same name for another person
-        if 1 - proposal.probability <= (1 - sure) * (AGAIN if proposal.name in given else 1):
+        if 1 - proposal.probability <= (1 - sure) * (AGAIN if proposal.name.casefold() in given else 1):
             found.named.append(about)
-            given.add(proposal.name)
+            given.add(proposal.name.casefold())
             made.append(replace(view.current.name(proposal.group, proposal.name), batch=found.batch, origin=ORIGIN))
         else:
             found.asked.append(about)

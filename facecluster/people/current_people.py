@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from facecluster.decisions import BORN, Claim, Decision, ResolvedDecisions, clean_name
-from facecluster.decisions.journal import Box
+from facecluster.decisions.decision import Box
 from facecluster.errors import InputError
 from facecluster.language.said import say
 from facecluster.people.claims import group_of_claim, groups_of_claims

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.decisions import Decision
-from facecluster.decisions.journal import Box
+from facecluster.decisions.decision import Box
 from facecluster.geometry import iou
 from facecluster.photos.followed import PHOTO_CHARS, Followed, present_ids
 from facecluster.store import FACES, FaceIds, Ids, Store

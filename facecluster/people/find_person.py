@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
 from facecluster.decisions import clean_name
-from facecluster.decisions.journal import is_face_id, is_person_id
+from facecluster.decisions.decision import is_face_id, is_person_id
 from facecluster.errors import InputError
 
 WHERE = "'facecluster people STORE' lists all of them"

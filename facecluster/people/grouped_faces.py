@@ -57,7 +57,7 @@ def group_faces(vectors: Vectors, usable: NDArray[np.bool_], identity: Ints, sur
         earlier, sizes = before.identity[order], np.diff(start)
         first = np.append(earlier, -1)[start[:-1]]
         strays = np.bincount(group, earlier != first[group], minlength=count)
-        changed = (sizes == 0) | (strays > 0) | (first < 0) | (sizes != np.append(before.sizes, -1)[first])
+        changed = (sizes == 0) | (strays > 0) | (first < 0) | (sizes != np.append(before.sizes, [-1, -1])[first])  # -1, -2: nobody
         was = np.where(changed, -1, first)
         sums[~changed] = before.sums[was[~changed]]
     rows = order[was[group] < 0]

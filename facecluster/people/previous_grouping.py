@@ -140,9 +140,23 @@ def _stored_keys(
     return np.concatenate(rows), np.concatenate(keys)
 
 
-def vectors_digest(ids: FaceIds, vectors: NDArray[np.floating] | FaceVectors) -> str:
-    """The entry `vectors` of `history`, for faces (n,) and their vectors (n, dim)."""
-    return _digest(ids, content_keys(as_vectors(vectors)))
+def digest_without(store: Store, embedded: str, earlier: FaceIds, digest: str, gone: NDArray[np.bool_]) -> str | None:
+    """The entry `vectors` of `history` without some faces, whose vectors are still in the store. None: it is not of these vectors.
+
+    Args:
+        store: holds the vectors.
+        embedded: their table, those of photos that are gone among them.
+        earlier: (m,) faces of the grouping.
+        digest: the entry as it is.
+        gone: (m,) faces that go.
+    """
+    rows, found = _stored_keys(store, embedded, earlier, np.arange(len(earlier)))
+    keys, known = np.zeros(len(earlier), dtype=np.uint64), np.zeros(len(earlier), dtype=bool)
+    keys[rows], known[rows] = found, True
+    if not known.all() or _digest(earlier, keys) != digest:
+        return None
+    left = np.flatnonzero(~gone)
+    return _digest(earlier[left], keys[left])
 
 
 def _digest(ids: FaceIds, keys: NDArray[np.uint64]) -> str:

@@ -11,11 +11,9 @@ A broken link or a pipe with the name of a photo is found with an `error`; a fol
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
 from urllib.parse import quote_from_bytes
@@ -27,13 +25,12 @@ from facecluster.photos.archives.opened import changed, in_64_bits
 from facecluster.photos.archives.uris import archive_kind, split_member
 from facecluster.photos.files import checked_scheme, local_path
 from facecluster.photos.find_members import photos_in_archive
+from facecluster.photos.folders import MAGIC, entries_of, is_folder, matching
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.lists import is_photo_elsewhere, read_list
 from facecluster.photos.names import EXTENSIONS, is_hidden, is_taken
 from facecluster.photos.passed_over import PassedOver, is_live_part
-from facecluster.store import KIND, STORE_FILE
-
-_MAGIC = re.compile(r"[*?\[]")
+from facecluster.store import STORE_FILE
 
 
 @dataclass(slots=True)
@@ -120,8 +117,8 @@ def _local(source: str, search: _Search) -> Iterator[FoundFile]:
     elif os.path.lexists(path):
         yield from _named(path, search)
         return
-    elif _MAGIC.search(source):
-        hits = sorted(_glob("/", path.strip("/").split("/"), {}))
+    elif MAGIC.search(source):
+        hits = sorted(matching("/", path.strip("/").split("/"), {}))
         if not hits:
             raise InputError(f"expected files that match {_printable(source)}, found none: check the pattern")
     else:
@@ -141,46 +138,18 @@ def _walk(top: str, search: _Search) -> Iterator[FoundFile]:
     while waiting:
         folder = waiting.pop()
         try:
-            entries = _scan(folder, search.folders)
+            entries = entries_of(folder, search.folders)
         except OSError as e:
             search.trouble = search.trouble or f"the folder {_printable(folder)} can't be read: {e.strerror}"
             yield FoundFile(uri_of(folder), error=f"the folder can't be read: {e.strerror}", is_folder=True)
             continue
         inner: list[str] = []
         for entry in entries:
-            if _is_folder(entry):
+            if is_folder(entry):
                 (search.links if entry.is_symlink() else inner).append(entry.path)
             else:
                 yield from _taken(entry.path, search)
         waiting += reversed(inner)
-
-
-def _scan(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-    """The entries of a folder, sorted, without hidden ones; empty if the folder was read before or is a store."""
-    status = os.stat(folder)
-    if (status.st_dev, status.st_ino) in seen:
-        return []
-    seen.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as scan:
-        entries = sorted(scan, key=lambda e: e.name)
-    if any(e.name == STORE_FILE for e in entries) and _is_store(os.path.join(folder, STORE_FILE)):
-        return []
-    return [e for e in entries if not is_hidden(e.name)]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _is_store(path: str) -> bool:
-    try:
-        with open(path, "rb") as f:
-            return KIND.encode() in f.read(1000)
-    except OSError:
-        return False
 
 
 def _named(path: str, search: _Search) -> Iterator[FoundFile]:
@@ -229,45 +198,6 @@ def uri_of(path: str) -> str:
     return path
 
 
-def _glob(folder: str, parts: list[str], seen: dict[int, set[tuple[int, int]]]) -> Iterator[str]:
-    """Paths under `folder` that match the parts of a pattern. `seen`: the folders that a `**` has visited, by the number of parts left."""
-    if not parts:
-        yield folder
-        return
-    head, rest = parts[0], parts[1:]
-    if head == "**":
-        for inner in [folder] if not rest else _folders(folder, seen.setdefault(len(parts), set())):
-            yield from _glob(inner, rest, seen)
-        return
-    if not _MAGIC.search(head):
-        names = [head]
-    else:
-        try:
-            names = sorted(n for n in os.listdir(folder) if fnmatchcase(n, head) and (head.startswith(".") or not is_hidden(n)))
-        except OSError:
-            return
-    for name in names:
-        path = os.path.join(folder, name)
-        if os.path.isdir(path) if rest else os.path.lexists(path):
-            yield from _glob(path, rest, seen)
-
-
-def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """A folder and all its subfolders that were not visited before, linked ones last."""
-    waiting, links = [top], list[str]()
-    while waiting or links:
-        folder = waiting.pop() if waiting else links.pop(0)
-        before = len(seen)
-        try:
-            inner = [e for e in _scan(folder, seen) if _is_folder(e)]
-        except OSError:
-            continue
-        if len(seen) > before:
-            yield folder
-            links += [e.path for e in inner if e.is_symlink()]
-            waiting += [e.path for e in reversed(inner) if not e.is_symlink()]
-
-
 def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
     """Photos of an fsspec URL: a prefix, a glob or one object."""
     try:
@@ -275,7 +205,7 @@ def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
         fs, path = fsspec.core.url_to_fs(source)
         if fs.isfile(path):
             listed, named = {path: fs.info(path)}, True
-        elif _MAGIC.search(path):
+        elif MAGIC.search(path):
             listed, named = fs.glob(path, detail=True), False
         else:
             listed, named = fs.find(path, detail=True), False

@@ -171,6 +171,7 @@ class _Reader:
         self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self._codec.thread_type, self._codec.thread_count = "AUTO", 2
         self._start: float | None = None  # the time that the file gives for second 0; another one after each jump back
+        self._former = math.nan  # the one before the last jump
         self._last, self._step = 0.0, 0.0  # of the frame before: its second, and how much later it came than the one before it
 
     @property
@@ -247,7 +248,9 @@ class _Reader:
         if self._start is None:
             self._start = at
         elif at - self._start < self._last - _JUMP:
-            self._start = at - self._last - self._step
+            self._former, self._start = self._start, at - self._last - self._step
+        elif abs(at - self._former - self._last) <= _JUMP < at - self._start - self._last:
+            self._start = self._former  # it was no other recording, but a frame with a wrong time
         if (later := at - self._start - self._last) > 0:
             self._last, self._step = self._last + later, min(later, _JUMP)
         return self._last

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,10 @@ def _forms(text: str) -> set[bytes]:
 def _temporary() -> Iterator[Path]:
     """Temporary folders of this user's commands that are at work, or were killed: what is in them may be of any store."""
     folder, user = Path(tempfile.gettempdir()), getattr(os, "getuid", int)()  # Windows says 0 of every file
-    return (path for path in folder.glob("facecluster-*") if path.is_dir() and path.lstat().st_uid == user)
+    for path in folder.glob("facecluster-*"):
+        with suppress(FileNotFoundError):  # a command that is at work removes its own
+            if path.is_dir() and path.lstat().st_uid == user:
+                yield path
 
 
 def is_stopped(store: Store) -> bool:

@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from facecluster.decisions import Decision, new_id, read
-from facecluster.grouping.link import load_vectors
 from facecluster.people import CurrentPeople, all_runs, current_run, read_people
-from facecluster.people.previous_grouping import vectors_digest
+from facecluster.people.previous_grouping import digest_without
 from facecluster.people.stand_ins import most_alike, read_stand_ins, read_vectors
 from facecluster.photos.forgotten import Forgotten, read_forgotten
 from facecluster.photos.places import every_look
@@ -170,9 +169,7 @@ def _digests(store: Store, plan: ForgetPlan) -> dict[str, str]:
             continue
         earlier = FaceIds.of(store.read(table, "00000", ["face_id"])["face_id"])
         gone = plan.of_faces(earlier.arrow())
-        ids, vectors = load_vectors(store, f"embeddings/{model}")
-        at = ids.rows_of(earlier)
-        if gone.any() and (at >= 0).all() and vectors_digest(earlier, vectors[at]) == grown.get("vectors"):
-            left = np.flatnonzero(~gone)
-            found[grown["vectors"]] = vectors_digest(earlier[left], vectors[at[left]])
+        before = str(grown.get("vectors"))
+        if gone.any() and (now := digest_without(store, f"embeddings/{model}", earlier, before, gone)) is not None:
+            found[before] = now
     return found

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from facecluster.decisions import FILE as JOURNAL
 from facecluster.decisions import append, read, rewrite
-from facecluster.decisions.journal import parse
+from facecluster.decisions.decision import parse
 from facecluster.people import all_runs, current_run, people_csv
 from facecluster.people.runs import make_current
 from facecluster.people.stand_ins import TABLE as STAND_INS_TABLE

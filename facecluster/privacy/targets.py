@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from facecluster.decisions import read
-from facecluster.decisions.journal import is_face_id
+from facecluster.decisions.decision import is_face_id
 from facecluster.errors import InputError
 from facecluster.people import CurrentPeople, all_runs, current_run, read_current_people, read_people
 from facecluster.people.known_names import known_names

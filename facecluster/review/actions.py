@@ -12,7 +12,7 @@ from typing import Any
 
 from facecluster.decisions import ASIDE, Decision, clean_name, new_id
 from facecluster.decisions.birth import read_birth
-from facecluster.decisions.journal import is_person_id
+from facecluster.decisions.decision import is_person_id
 from facecluster.errors import InputError
 from facecluster.language.said import say
 from facecluster.review.people_view import PeopleView

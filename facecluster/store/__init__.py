@@ -20,8 +20,9 @@ from facecluster.store.schemas import (
     table_of,
     table_of_rows,
 )
+from facecluster.store.shard_result import ShardResult
 from facecluster.store.stamps import FORMAT, Stamp, settings_hash, stamp_of
-from facecluster.store.store import COMPACTING, FORGETTING, ShardResult, Store
+from facecluster.store.store import COMPACTING, FORGETTING, Store
 from facecluster.store.store_file import KIND, STORE_FILE, TEMPORARY
 
 __all__ = [

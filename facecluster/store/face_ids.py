@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 _BLOCK = 65_536  # ids that are made texts at a time
 _KNOWN = 100_000  # ids whose rows are kept once they were looked up: 10 MB
-_KNOWN_LISTS = 10_000  # lists of ids likewise
+_KNOWN_LISTS = 50_000  # lists of ids likewise: 60 MB if each has 64; with more names each act looks up all of them again
 
 Ids: TypeAlias = "FaceIds | Sequence[str] | pa.Array | pa.ChunkedArray"
 

@@ -29,23 +29,11 @@ from facecluster.store.line_digest import with_sum, without_sum
 from facecluster.store.schemas import in_schema
 from facecluster.store.stamps import FORMAT, PLACE_KEY, STAMP_KEY, Stamp, place, stamp_of
 from facecluster.store.store_file import check_store, create_store, encryption_of, id_of
-from facecluster.store.temporary_files import remove_left_over, temporary_name
+from facecluster.store.temporary_files import remove_left_over, replacing
 
 _NOT_TIDIED = ("report", "damaged")  # folders of many files that are never written in place
 FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while it does
 COMPACTING = "compacting.json"  # what `compact` is doing; there only while it does
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardResult:
-    """The result of a stage for one shard: small counts, cheap to send between processes."""
-
-    stage: str
-    shard: str
-    photos: int = 0
-    faces: int = 0
-    failed: int = 0  # photos
-    skipped: bool = False  # the shard was already done
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +166,8 @@ class Store:
             self.fs.pipe_file(path, data)
             return
         make_private_folder(os.path.dirname(path), self.root)
-        beside = temporary_name(path)
-        try:
-            with open(beside, "wb", opener=private_opener) as f:
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(beside, path)
-        finally:
-            if os.path.exists(beside):
-                os.unlink(beside)
+        with replacing(path, private_opener) as f:
+            f.write(data)
 
     def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp) -> None:
         """Write a shard with its stamp."""

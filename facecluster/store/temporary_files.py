@@ -12,7 +12,7 @@ import platform
 import re
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -32,17 +32,20 @@ def temporary_name(path: str, digests: tuple[str, ...] = (), *, link: bool = Fal
 
 
 @contextmanager
-def replacing(path: str) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when it is written and synced; until then, and after an error, `path` is as it was."""
+def replacing(path: str, opener: Callable[[str, int], int] | None = None) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when it is written and synced; until then, and after an error, `path` is as it was.
+
+    `opener`: as of `open`, for other permissions than usual ones.
+    """
     beside = temporary_name(path)
     try:
-        with open(beside, "xb") as file:
+        with open(beside, "xb", opener=opener) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # it is not there any more, or the disk gave way, which is said already
             os.unlink(beside)
 
 

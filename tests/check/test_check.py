@@ -21,8 +21,7 @@ from facecluster.check.findings import Repair
 from facecluster.check.records import check_records, check_store_file
 from facecluster.check.shards import check_shards, tables
 from facecluster.cli import main
-from facecluster.decisions import append, read
-from facecluster.decisions.journal import Decision
+from facecluster.decisions import Decision, append, read
 from facecluster.errors import StoreError
 from facecluster.people import current_run, read_people
 from facecluster.store import Store

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from facecluster.dedup.files import uri_of
-from facecluster.photos.images import content_id, open_photo, phash
+from facecluster.photos.images import content_id, open_photo
+from facecluster.photos.picture_hashes import phash
 from facecluster.store import FACES, PHOTOS, Store, table_of
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,11 @@ def test_photos_that_are_there_stay_and_the_others_are_made(tmp_path: Path) -> N
     assert {path: path.read_bytes() for path in photos if path != photos[1]} == {p: d for p, d in whole.items() if p != photos[1]}
     with pytest.raises(InputError, match="without a collection"):
         make_collection(str(tmp_path), people=6, photos=2, seed=3)
+
+
+def test_the_table_of_faces_is_that_of_the_photos(tmp_path: Path) -> None:
+    """Also where that of another collection is left, whose photos were deleted."""
+    (tmp_path / "truth.csv").write_text("photo,photo_id,x,y,w,h,person\nold.jpg,abc,1,2,3,4,0\n")
+    made = make_collection(str(tmp_path), people=6, photos=2, seed=3)
+    with open(made.table, newline="", encoding="utf-8-sig") as file:
+        assert [row["photo_id"] for row in csv.DictReader(file)] == [face.photo_id for face in made.faces]

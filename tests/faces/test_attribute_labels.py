@@ -53,10 +53,15 @@ def test_tables_are_joined_by_face_whatever_their_order_and_faces_that_are_gone_
     assert [turned.words(row) for row in range(3)] == [["mask"], [], ["mask"]]
 
 
-@given(st.lists(st.tuples(st.floats(width=32), st.floats(width=32), st.sampled_from(["", "happy", "sad"])), min_size=1, max_size=8))
-def test_faces_by_word_are_those_of_which_the_word_is_said(faces: list[tuple[float, float, str]]) -> None:
-    mask, yaw, mood = zip(*faces, strict=True)
-    labels = AttributeLabels({("mask", "mask"): column(*mask), ("pose", "yaw"): column(*yaw), ("mood", "expression"): column(*mood)})
+words = st.sampled_from(["", "happy", "sad"])
+
+
+@given(st.lists(st.tuples(st.floats(width=32), st.floats(width=32), words, words), min_size=1, max_size=8))
+def test_faces_by_word_are_those_of_which_the_word_is_said(faces: list[tuple[float, float, str, str]]) -> None:
+    """Also where two models have an attribute of one name."""
+    mask, yaw, mood, other = zip(*faces, strict=True)
+    numbers = {("mask", "mask"): column(*mask), ("pose", "yaw"): column(*yaw)}
+    labels = AttributeLabels(numbers | {("mood", "expression"): column(*mood), ("other", "expression"): column(*other)})
     assert [{word for word, there in labels.said.items() if there[row]} for row in range(len(faces))] == [
         set(labels.words(row)) for row in range(len(faces))
     ]

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from facecluster.cli import main
-from facecluster.engine import DaskEngine, Engine, LocalEngine
+from facecluster.dask_engine import DaskEngine
+from facecluster.engine import Engine, LocalEngine
 from facecluster.errors import InputError
 from facecluster.grouping import link_hops, link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors

@@ -119,7 +119,7 @@ def test_a_further_group_of_a_name_needs_less_doubt(monkeypatch: pytest.MonkeyPa
     naming = import_module("facecluster.known.take_in")
     sure = [("Ann", 0.96), ("Ann", 1.0), ("Ann", 0.995), ("Bo", 0.951), ("Cy", 0.97), ("Dan", 0.94)]
     proposals = [SimpleNamespace(group=i, name=name, probability=p) for i, (name, p) in enumerate(sure)]
-    people = SimpleNamespace(names=["", "", "", "", "", "", "Cy"], person_ids=[f"p-{i}" for i in range(7)], faces=[3] * 7)
+    people = SimpleNamespace(names=[None, "", "", "", "", "", "CY"], person_ids=[f"p-{i}" for i in range(7)], faces=[3] * 7)
     current = SimpleNamespace(people=people, name=lambda group, name: Decision(act="name", name=name, faces=(f"f{group}",)))
     session = SimpleNamespace(view=lambda: SimpleNamespace(current=current), proposals=lambda view: proposals)
     written: list[Decision] = []

@@ -20,7 +20,7 @@ from facecluster.people.follow import turned_hashes
 from facecluster.people.thumbnails import Thumbnails
 from facecluster.photos.exif import turn
 from facecluster.photos.fingerprint import LOOKS_TABLE, fingerprint_photo, looks_stamp, looks_table
-from facecluster.photos.images import phash
+from facecluster.photos.picture_hashes import phash
 from facecluster.store import Store
 
 TURNS = {

@@ -11,6 +11,7 @@ from test_followed_stores import look_at
 
 from facecluster.people.runs import current_run, read_faces
 from facecluster.photos.places import write_gone_places
+from facecluster.privacy import forget
 from facecluster.store import IDENTITIES, Store, table_of
 
 TABLE = "identities/bundled"
@@ -88,3 +89,14 @@ def test_faces_whose_earlier_vectors_are_unknown_are_grouped_from_the_start(tmp_
     said = call("cluster", store.url)
     assert "have other vectors: all faces are grouped from the start" in said.stderr
     assert kept(store) == (False, 0) and groups(store)[new[0]] == groups(store)[faces[1]]
+
+
+def test_somebody_is_forgotten_after_photos_are_gone(tmp_path: Path) -> None:
+    """Between two groupings: what is forgotten leaves the others where they are, and so do the photos that are gone."""
+    store, faces, _ = moved_by_hand(tmp_path)
+    write_gone_places(store, dict.fromkeys(URIS[40:42], True))
+    forget(store, [faces[30]])
+    call("cluster", store.url)
+    now = groups(store)
+    assert kept(store) == (True, 2) and len(now) == 45 and faces[30] not in now
+    assert now[faces[0]] == now[faces[12]] != now[faces[1]]

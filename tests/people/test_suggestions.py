@@ -69,6 +69,15 @@ def test_groups_that_did_not_change_are_not_added_up_anew() -> None:
         before = kept
 
 
+def test_the_first_group_of_faces_that_were_nobody() -> None:
+    """Those whom the user had set aside among them."""
+    found, group, _ = index()
+    nobody, some = np.where(np.arange(len(group)) < 3, -2, -1), np.where(np.arange(len(group)) < 3, 0, -1)
+    order = np.arange(len(group))
+    now = found.grouped(some, order, found.grouped(nobody, order))
+    assert now.was.tolist() == [-1] and np.allclose(now.sums, found.grouped(some, order).sums)
+
+
 def test_what_did_not_change_is_suggested_as_if_it_were_measured_anew() -> None:
     """Groups that come together, faces that leave, decisions that close: against an index that knows nothing of before."""
     found, group, _ = index(noise=1.2)

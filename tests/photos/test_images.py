@@ -21,8 +21,9 @@ from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter
 from facecluster.errors import InputError, PhotoError, StoreError
 from facecluster.photos import images
 from facecluster.photos.fingerprint import grey_thumbnail
-from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_here, open_photo, phash, read_file
+from facecluster.photos.images import content_id, decode_crop, encode_crop, local_path, open_here, open_photo, read_file
 from facecluster.photos.listing import find_files
+from facecluster.photos.picture_hashes import phash
 
 HEIC = Path(__file__).parent / "data" / "gradient.heic"
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF", "BMP"]

@@ -9,6 +9,7 @@ import sys
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -245,6 +246,18 @@ def test_frames_that_are_only_out_of_order_do_not_make_time(tmp_path: Path) -> N
         reader = video._Reader(file)
         said = [reader.time_of(Frame(at)) for at in (7.0, 7.1, 7.3, 7.2, 7.4, None, math.nan, 7.5, 3.0, 3.1, 90.0, 2.0, 2.5)]
     assert said == pytest.approx([0, 0.1, 0.3, 0.3, 0.4, 0.4, 0.4, 0.5, 0.6, 0.7, 87.6, 88.6, 89.1])
+
+
+@pytest.mark.parametrize("wrong", [[0.0], [3.0, 3.5]])
+def test_a_frame_with_a_wrong_time_moves_none_after_it(wrong: list[float], tmp_path: Path) -> None:
+    """Damage gives single frames a time long before: what comes after them has its own time again."""
+    write_video(tmp_path / "a.mp4", plain(90, 5, 64, 48))
+    times = [10 + 0.5 * i for i in range(40)]
+    times[20 : 20 + len(wrong)] = wrong
+    with (tmp_path / "a.mp4").open("rb") as file:
+        reader = video._Reader(file)
+        said = [reader.time_of(SimpleNamespace(time=at)) for at in times]
+    assert said == pytest.approx([0.5 * i for i in range(40)])
 
 
 def test_damage_raises_nothing_else(tmp_path: Path) -> None:

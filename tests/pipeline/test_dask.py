@@ -26,9 +26,10 @@ from click.testing import CliRunner
 from dask import config as dask_config
 from dask.system import CPU_COUNT
 
-from facecluster import engine
+from facecluster import dask_engine
 from facecluster.cli import main
-from facecluster.engine import DaskEngine, LocalEngine, Step
+from facecluster.dask_engine import DaskEngine
+from facecluster.engine import LocalEngine, Step
 from facecluster.errors import EngineError, InputError, StampError
 from facecluster.store import ShardResult, Store
 
@@ -175,7 +176,7 @@ WRONG = ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense", "tcp://no-such-host.inv
 
 @pytest.mark.parametrize("address", WRONG)
 def test_a_wrong_address_is_one_clear_line(address: str, photos: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "CONNECT", 0.5)
+    monkeypatch.setattr(dask_engine, "CONNECT", 0.5)
     result = CliRunner().invoke(main, ["embed", photos, "-o", str(tmp_path / "store"), "--scheduler", address])
     assert result.exit_code == 1, result.exception
     assert result.stderr.count("\n") == 1 and f"expected a Dask scheduler at {address}, found none" in result.stderr
@@ -183,7 +184,7 @@ def test_a_wrong_address_is_one_clear_line(address: str, photos: str, tmp_path: 
 
 def test_wrong_addresses_leave_nothing_to_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that fails while it is made and is then collected while another one starts stopped the program for ever."""
-    monkeypatch.setattr(engine, "CONNECT", 0.2)
+    monkeypatch.setattr(dask_engine, "CONNECT", 0.2)
     before, threads = gc.get_threshold(), threading.active_count()
     gc.set_threshold(1)  # the collector runs at almost every object that is made
     try:
@@ -198,7 +199,7 @@ def test_wrong_addresses_leave_nothing_to_the_garbage_collector(monkeypatch: pyt
 
 def test_a_listener_that_is_no_scheduler_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the connection and says nothing."""
-    monkeypatch.setattr(engine, "CONNECT", 0.5)
+    monkeypatch.setattr(dask_engine, "CONNECT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(InputError, match="expected a Dask scheduler at .*, found none"):
@@ -216,7 +217,7 @@ def test_a_scheduler_that_goes_while_it_is_joined_is_one_clear_line() -> None:
 
 
 def test_a_scheduler_without_workers_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "FIRST_WORKER", 0.5)
+    monkeypatch.setattr(dask_engine, "FIRST_WORKER", 0.5)
     cluster = Cluster(tmp_path, workers=False)
     try:
         result = CliRunner().invoke(main, ["embed", "x", "-o", str(tmp_path / "store"), "--scheduler", cluster.address])
@@ -269,7 +270,7 @@ def start_environment() -> dict[str, str]:
 @pytest.mark.parametrize(("workers", "cores", "threads"), [(1, 1, "1"), (1, 8, "8"), (2, 8, "4"), (3, 8, "2"), (8, 8, "1"), (9, 8, "1")])
 def test_workers_share_the_cores(workers: int, cores: int, threads: str) -> None:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    assert engine.worker_environment(workers, cores) == dict.fromkeys(names, threads)
+    assert dask_engine.worker_environment(workers, cores) == dict.fromkeys(names, threads)
 
 
 def test_every_engine_does_every_step_of_every_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import needs
 
-from facecluster import engine
+from facecluster import dask_engine
 from facecluster.cli import main
-from facecluster.engine import DaskEngine, Step
+from facecluster.dask_engine import DaskEngine
+from facecluster.engine import Step
 from facecluster.store import ShardResult
 
 TOGETHER = threading.Barrier(6)  # in the workers' process, which is this one
@@ -39,7 +40,7 @@ def cluster(**options: Any) -> Any:
 
 def test_workers_that_come_later_get_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that begins with one worker keeps six busy once they are there."""
-    monkeypatch.setattr(engine, "LOOK", 0.0)
+    monkeypatch.setattr(dask_engine, "LOOK", 0.0)
     with cluster(n_workers=1, protocol="tcp") as made, DaskEngine(scheduler=made.scheduler_address) as at_work:
         results = at_work.run([f"{i:02d}" for i in range(22)], [Step(partial(meet, first="03"))])
         found = [next(results).shard]

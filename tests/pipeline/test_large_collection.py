@@ -14,7 +14,8 @@ import people_store as syn
 import pytest
 from store.test_s3 import s3  # noqa: F401
 
-from facecluster.engine import DaskEngine, Engine
+from facecluster.dask_engine import DaskEngine
+from facecluster.engine import Engine
 from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping.group import group_kept
 from facecluster.grouping.identify import IdentifyConfig, read_links

@@ -78,6 +78,19 @@ def test_a_person_by_mouse_and_what_is_done_to_those_who_are_left(served: Any, m
     assert {view.current.faces.identity[view.run_data.rows[face]] for face in ids[:2]} == {view.count - 1}, "they are a person of their own"
 
 
+def test_a_year_of_a_person_keeps_what_is_asked_for(served: Any, measured: tuple[Store, list[str]]) -> None:
+    (_, ids), shown = measured, served()
+    one, two = (person for person, *_ in shown.people()[:2])
+    api.act(shown.review.server.session, {"act": "merge", "people": [one, two]})
+    shown.go(f"person/{one}?said=no mask", ".face")
+    assert faces(shown) == {*ids[2:11]}
+    shown.key("year-2010").click()
+    shown.until(lambda: "year=2010" in shown.browser.execute_script("return location.hash"))
+    shown.until(lambda: faces(shown) == {*ids[2:11]} and shown.key("said").get_attribute("value") == "no mask")
+    shown.key("year-2011").click()
+    shown.until(lambda: not faces(shown) and shown.key("said").get_attribute("value") == "no mask")
+
+
 def test_unknown_faces_by_keys(served: Any, measured: tuple[Store, list[str]]) -> None:
     (_, ids), shown = measured, served()
     shown.go("nobody", ".face")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecluster.store import FaceIds
+from facecluster.store import FaceIds, face_ids
 
 TEXTS = st.lists(st.text("0a-é\u4e2d😀", min_size=1, max_size=6) | st.just("0123456789abcdef"), max_size=30)
 
@@ -33,3 +33,15 @@ def test_ids_of_one_length_and_their_beginnings(faces: list[str]) -> None:
     assert ids.find("0" * 9) == -1 and list(ids[1:3]) == known[1:3]
     with pytest.raises(KeyError):
         ids.rows["no such face"]
+
+
+def test_faces_of_many_decisions_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An act asks for those of all names: with 20,000 of them it must not search for each again."""
+    names = [f"{i:024x}-0000" for i in range(20_000)]
+    ids, searched = FaceIds.of(names), list[str]()
+    search = FaceIds._search
+    monkeypatch.setattr(FaceIds, "_search", lambda self, face: searched.append(face) or search(self, face))
+    monkeypatch.setattr(face_ids, "_KNOWN", 0)
+    for _ in range(2):
+        assert all(ids.rows.of_all((name,)).tolist() == [row] for row, name in enumerate(names))
+    assert len(searched) == len(names)

@@ -41,7 +41,7 @@ import resource, sys, tempfile, time
 from contextlib import contextmanager
 from pathlib import Path
 import numpy as np
-from facecluster.engine import DaskEngine
+from facecluster.dask_engine import DaskEngine
 from facecluster.faces.detect import DetectConfig, detect_faces, open_for_search
 from facecluster.faces.embed import EmbedConfig, embed_faces
 from facecluster.geometry import align

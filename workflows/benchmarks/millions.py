@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from facecluster import pipeline
 from facecluster.cli.progress import progress_bar
-from facecluster.engine import DaskEngine
+from facecluster.dask_engine import DaskEngine
 from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping.identify_config import IdentifyConfig
 from facecluster.grouping.link import LinkConfig

@@ -19,7 +19,7 @@ export function timeline(page, { person, years }, query) {
     const chosen = query.year === value;
     const text = `${year || t("Without a date")}: ${counted.faces(faces)}${ages ? `, ${ages}` : ""}`;
     return el(
-      "a", { class: `year h${Math.max(1, Math.round((faces / most) * 10))}`, key: `year-${value}`, href: address(page, person.id, { year: chosen ? "" : value, order: page === "person" ? "date" : "" }), title: text, "aria-label": text, "aria-current": chosen ? "true" : undefined },
+      "a", { class: `year h${Math.max(1, Math.round((faces / most) * 10))}`, key: `year-${value}`, href: address(page, person.id, { year: chosen ? "" : value, ...(page === "person" ? { order: "date", said: query.said } : {}) }), title: text, "aria-label": text, "aria-current": chosen ? "true" : undefined },
       el("span", {}, year ? `${year}` : t("no date")), years.some((y) => y.ages) ? el("span", { class: "dim cut" }, ages || "\u00a0") : null,
     );
   };
