@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_another_command_at_work_is_waited_for_by_nobody(page: Page) -> None:
     with page.store.lock():
         status, answer = page.post(act="forget", person=person["id"], confirm=person["id"])
     assert status == 500 and "another run at work" in answer["error"] and page.people()[0]["id"] == person["id"]
+
+
+def test_a_full_disk_is_told(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page got no answer, and the terminal a traceback; the next answer says how to finish it."""
+    person = page.people()[0]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("facecluster.privacy.forget"), "free_all", refuse)
+        status, answer = page.post(act="forget", person=person["id"], confirm=person["id"])
+    assert status == 500 and "No space left on device. Correct that" in answer["error"]
+    assert "half forgotten" in page.post(act="forget", person=person["id"], confirm=person["id"])[1]["error"]
 
 
 def test_a_forgetting_that_was_stopped_is_finished_first(page: Page) -> None:
