@@ -79,7 +79,7 @@ def main() -> None:
     least = {side: {key: min(found[side][key] for found in rounds) for key in rounds[0][side]} for side in sides}
     result = {
         **least, "ratio": {key: round(least["encrypted"][key] / least["plain"][key], 3) for key in least["plain"]},
-        "rounds": options.rounds, "encrypting that store": encrypting,
+        "rounds": rounds, "encrypting that store": encrypting,
         "machine": {"python": platform.python_version(), "cores used": len(os.sched_getaffinity(0)),
                     "busy with other work": round(os.getloadavg()[0], 1)},
     }  # fmt: skip
