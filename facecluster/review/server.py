@@ -192,8 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError as e:
             if isinstance(e, ConnectionError | TimeoutError) or not is_refusal(e):  # the page was closed, or a bug
                 raise
-            why = e.strerror
-            text = say("expected to read and write files, found: %(why)s. Correct that and do it again: what is done is kept", why=why)
+            found = e.strerror or type(e).__name__
+            text = say("expected to read and write files, found: %(why)s. Correct that and do it again: what is done is kept", why=found)
             self._refuse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _get(self) -> None:
