@@ -48,7 +48,7 @@ from facecluster.people.make_drawn import embed_drawn, update_drawn
 from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.drawn import drawn_shards
-from facecluster.photos.places import GONE_TABLE, current_photos
+from facecluster.photos.places import GONE_TABLE, count_faces, current_photos
 from facecluster.store import FACES, FaceIds, Ids, ShardResult, Store
 from facecluster.store.fingerprint import tables_hash
 
@@ -95,10 +95,10 @@ def embed_photos(
     stamps = {"photos": {**detect.stamp(), "table": "photos"}, embed.table(): embed.stamp()}
     checked = set(store.finished_shards(stamps, ["faces"], RENEWABLE, KEPT))
     detected = set(store.shards("photos")) & set(store.shards("faces"))
-    todo = [s for s in shards if s not in checked and s not in detected]
-    total = sum(store.read("files", s, ["size"]).num_rows for s in todo)
+    new = [s for s in shards if s not in checked and s not in detected]
+    total = sum(store.read("files", s, ["size"]).num_rows for s in new)
     with bars("photos", total) as tick:
-        for result in runner.run(todo, [Step(detecting), Step(embedding, gpu=True, counts="")], tick):
+        for result in runner.run(new, [Step(detecting), Step(embedding, gpu=True, counts="")], tick):
             if result.stage == "detect":
                 done.photos, done.faces, done.failed = done.photos + result.photos, done.faces + result.faces, done.failed + result.failed
     # faces that are found already: another model, other weights, or a run that was stopped
@@ -106,6 +106,7 @@ def embed_photos(
     with bars("faces", sum(store.read("faces", s, ["score"]).num_rows for s in todo)) as tick:
         for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
             pass
+    done.faces = count_faces(store, new) if done.faces else 0
     drawn = update_drawn(store, detect, embed, device=device)
     done.faces += len(drawn.made)
     done.notes += [f"the face {face}, which you drew, is not there: {why}" for face, why in drawn.left_out.items() if why]

@@ -136,7 +136,7 @@ class Photo:
 
     _data: Snapshot
     id: str  # SHA-256 of the bytes that the picture was first seen in
-    uris: tuple[str, ...]  # those where it is first, each part sorted
+    uris: tuple[str, ...]  # those where it is first, each part with the one to show first
     width: int  # px of the upright photo
     height: int
     taken_at: datetime | None  # by the camera's clock

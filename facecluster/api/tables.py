@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facecluster.errors import StoreError
 from facecluster.matching.recognition import Person, Recognition
 from facecluster.people import Run
+from facecluster.photos.copy_names import by_place
 from facecluster.photos.places import current_photos
 from facecluster.store import FACES, IDENTITIES, Store
 
@@ -28,11 +29,11 @@ def photos(store: Store) -> pa.Table:
 def places(table: pa.Table) -> dict[str, tuple[tuple[str, ...], int, int, Any]]:
     """Of each photo_id that could be used: its places (those that are there first), width, height, and when it was taken."""
     usable = table.filter(pc.is_null(table["error"])).select(["photo_id", "uri", "width", "height", "taken_at", "gone"])
-    found: dict[str, tuple[list[tuple[bool, str]], int, int, Any]] = {}
-    for row in usable.to_pylist():
-        new: tuple[list[tuple[bool, str]], int, int, Any] = ([], row["width"] or 0, row["height"] or 0, row["taken_at"])
-        found.setdefault(row["photo_id"], new)[0].append((row["gone"], row["uri"]))
-    return {photo: (tuple(uri for _, uri in sorted(rows)), *rest) for photo, (rows, *rest) in found.items() if photo}
+    found: dict[str, tuple[list[str], int, int, Any]] = {}
+    for row in usable.take(by_place(usable)).to_pylist():
+        new: tuple[list[str], int, int, Any] = ([], row["width"] or 0, row["height"] or 0, row["taken_at"])
+        found.setdefault(row["photo_id"], new)[0].append(row["uri"])
+    return {photo: (tuple(uris), *rest) for photo, (uris, *rest) in found.items() if photo}
 
 
 def faces(

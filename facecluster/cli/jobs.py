@@ -158,6 +158,9 @@ def report(
     found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""
     click.echo(f"{found}; {summary.nobody:,} faces without a person{unclear}")
+    if summary.ungrouped:
+        newer = f"{summary.ungrouped:,} of the faces without a person are newer than the grouping"
+        click.echo(f"{newer}: 'facecluster cluster {shell(store)}' groups them")
     if summary.failed:
         click.echo(f"{summary.failed:,} photos could not be used: the report says why")
     click.echo(f"open {summary.index}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import device_option, json_option, model_option
-from facecluster.cli.printing import printable
+from facecluster.cli.printing import print_decisions_to_come, printable
 
 if TYPE_CHECKING:
     from facecluster.matching.match import Match
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: str, device: str, as_json: bool) -> None:
     """Recognise the people of a store on new PHOTOS (files, folders, globs), or say that a face is of nobody known.
 
+    Of a photo that is in the store already it is said where; its faces are not compared with themselves. Names count as they are now; what
+    was merged, split or drawn counts after the next 'facecluster cluster'.
+
     Of the store only the search index changes: it is made when it is first needed.
 
     \b
@@ -45,18 +49,20 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     from facecluster.matching.match import match
     from facecluster.matching.probe import detect_config, probe_photo
     from facecluster.matching.recognition import read_recognition
+    from facecluster.matching.stored_photos import StoredPhotos
     from facecluster.photos.listing import find_files
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
+    print_decisions_to_come(place)
     embed = EmbedConfig(model=model)
     card = card_in(place, embed)
     check_vectors(place, embed, place.shards(embed.table())[:1])
     card = results.calibration_of(place, card).apply_to(card)
     files = [f for f in find_files(photos) if not f.is_folder]
     who, index, detect = read_recognition(place, card.name), open_index(place, card.name), detect_config(place)
-    gallery = build_gallery(index, who)
+    gallery, stored = build_gallery(index, who), StoredPhotos(place)
     rows: list[dict[str, Any]] = []
     for file in files:
         try:
@@ -64,9 +70,11 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
                 raise PhotoError(file.error)
             probe = probe_photo(file.uri, detect, embed, device=device)
         except PhotoError as e:
-            rows.append({"photo": file.uri, "error": str(e), "faces": []})
+            rows.append({"photo": file.uri, "stored_at": [], "error": str(e), "faces": []})
         else:
-            rows.append(_row(probe, match(probe, gallery, card, prior=prior, top=top)))
+            known = stored.find(probe.photo_id)
+            probe = probe if known is None else replace(probe, photo_id=known.photo_id)
+            rows.append(_row(probe, match(probe, gallery, card, prior=prior, top=top), known.uris if known else []))
         if not as_json:
             _show(rows[-1])
     if as_json:
@@ -76,7 +84,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
         sys.exit(1)
 
 
-def _row(probe: Probe, matches: list[Match]) -> dict[str, Any]:
+def _row(probe: Probe, matches: list[Match], stored_at: list[str]) -> dict[str, Any]:
     faces = []
     for i, found in enumerate(matches):
         people = [
@@ -95,7 +103,7 @@ def _row(probe: Probe, matches: list[Match]) -> dict[str, Any]:
             {"box": box, "score": float(probe.scores[i]), "quality": float(probe.quality[i]), "nobody_known": found.unknown,
              "people": people, "nearest": nearest}
         )  # fmt: skip
-    return {"photo": probe.uri, "photo_id": probe.photo_id, "error": None, "faces": faces}
+    return {"photo": probe.uri, "photo_id": probe.photo_id, "stored_at": stored_at, "error": None, "faces": faces}
 
 
 def _show(row: dict[str, Any]) -> None:
@@ -103,6 +111,9 @@ def _show(row: dict[str, Any]) -> None:
 
     name = printable(row["photo"])
     click.echo(f"{name}: {row['error'] or plural(len(row['faces']), 'face')}")
+    if row["stored_at"]:
+        more = f" and {plural(len(row['stored_at']) - 1, 'other place')}" if len(row["stored_at"]) > 1 else ""
+        click.echo(f"  in the store already: {printable(row['stored_at'][0])}{more}")
     for i, face in enumerate(row["faces"], start=1):
         x, y, w, h = (round(v) for v in face["box"])
         likely = [p for p in face["people"] if p["probability"] >= 0.005]

@@ -24,7 +24,7 @@ def command(store: str, port: int, no_browser: bool, lang: str) -> None:
     their photos, and the faces are grouped again when you want it. Ctrl-C ends it; nothing is lost.
 
     The page is on 127.0.0.1. No other machine can reach it, and no other page can, because its address contains a token. Each decision is
-    saved in the store at once; a new grouping, there or with 'facecluster cluster', uses it.
+    saved in the store at once; a new grouping, there or with 'facecluster cluster', uses it, and writes people.csv anew.
 
     \b
     Example: facecluster review ~/people

@@ -1,15 +1,12 @@
-"""Folders that the user named, names that copies have, and sizes in words."""
+"""Folders that the user named, and sizes in words."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
 from facecluster.errors import InputError
 from facecluster.photos.images import local_path
-
-_COPY = re.compile(r"copy|kopie|copie|copia|\(\d+\)$|~\d*$|^(whatsapp|img-\d{8}-wa|received_)", re.IGNORECASE)
 
 
 def absolute_folder(folder: str) -> str:
@@ -39,11 +36,6 @@ def folder_rank(uri: str, folders: Sequence[str]) -> int:
 def resolve_parents(path: str) -> str:
     """The path of a file with links resolved in its folders, but not in the file itself."""
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-
-
-def named_like_copy(uri: str) -> bool:
-    """Whether a file's name is one that programs give to copies: "photo (1).jpg", "photo copy.jpg", "IMG-20210506-WA0001.jpg"."""
-    return bool(_COPY.search(os.path.splitext(uri.rsplit("/", 1)[-1])[0]))
 
 
 def format_bytes(n: int) -> str:

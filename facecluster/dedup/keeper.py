@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.dedup.edited import say_edited
-from facecluster.dedup.folders import folder_rank, named_like_copy
+from facecluster.dedup.folders import folder_rank
 from facecluster.dedup.photo_facts import CAMERA_NAMED, INTACT, LOSSLESS, PhotoFacts
 from facecluster.dedup.store_photos import PhotoFile
 from facecluster.language import mark
 from facecluster.language.said import Bytes, say
+from facecluster.photos.copy_names import named_like_copy
 
 GREY = 4.0  # mean of max(R, G, B) - min(R, G, B), 0 to 255: grey photos have below 2
 # of pictures of the same quality: without loss; cameras' formats and the newer ones, which nobody makes JPEGs into; JPEG; the web's

@@ -9,10 +9,11 @@ import numpy as np
 
 from facecluster.dedup.copy_check import Relation
 from facecluster.dedup.fingerprints import Fingerprints
-from facecluster.dedup.folders import folder_rank, named_like_copy
+from facecluster.dedup.folders import folder_rank
 from facecluster.dedup.origins import Origins
 from facecluster.dedup.pixel_traces import PixelTraces
 from facecluster.dedup.store_photos import NO_TIME, Photos
+from facecluster.photos.copy_names import named_like_copy
 
 # how many bytes of a JPEG one byte is worth: at most so many times larger are JPEGs (quality 75 to 95) that were made from such a file
 WORTH = {"HEIF": 6.0, "JXL": 4.0, "AVIF": 4.0, "WEBP": 1.5}

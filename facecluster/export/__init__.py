@@ -7,6 +7,7 @@ face_regions   face regions of the Metadata Working Group, in all EXIF orientati
 xmp            XMP sidecars, merged into existing ones
 embedded       the same inside photos, by exiftool
 import_names   names that other programs gave: from name_sources, which reads microsoft_people, iptc_people, picasa, takeout
+draw_regions   named regions in which no face was found become drawn faces
 folder_names   names of class folders that any filesystem and loader takes
 coco, fiftyone, labelstudio, folders, tables   the other formats
 """

@@ -12,7 +12,7 @@ is passed over is counted by reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -54,14 +54,21 @@ class ImportedNames:
     passed_over: Counter[str] = field(default_factory=Counter)  # why -> how many
 
 
-def read_names(sources: Iterable[str], library: PhotoLibrary) -> ImportedNames:
-    """Read names from sidecars, photos, Picasa's and Takeout's files, and folders of them. Raises InputError if a source is missing."""
+def read_names(sources: Iterable[str], library: PhotoLibrary, undone: Collection[str] = ()) -> ImportedNames:
+    """Read names from sidecars, photos, Picasa's and Takeout's files, and folders of them; the faces `undone` do not count.
+
+    Raises:
+        InputError: a source is missing.
+    """
+    def faces_in(photo: Photo) -> list[Face]:
+        return [face for face in library.faces(photo) if face.face_id not in undone]
+
     reader = NameFiles(library)
     found = ImportedNames(skipped=reader.skipped, passed_over=reader.passed_over)
     seen: set[tuple[str, str]] = set()
     without_place: dict[str, dict[str, RegionName]] = {}  # photo_id -> name -> one that states it
     for tagged in reader.read(sources):
-        for row in _names_in(tagged, library.faces(tagged.photo), found):
+        for row in _names_in(tagged, faces_in(tagged.photo), found):
             if row.box is None:
                 without_place.setdefault(row.photo.photo_id, {}).setdefault(row.name, row)
                 continue
@@ -69,26 +76,27 @@ def read_names(sources: Iterable[str], library: PhotoLibrary) -> ImportedNames:
             if key not in seen:  # a sidecar and the photo itself often have the same names
                 seen.add(key)
                 found.names.append(row)
-    _place(without_place, library, found)
+    _place(without_place, faces_in, found)
     _leave_named(found)
     found.files = reader.files
     found.passed_over = +found.passed_over  # without those that are 0
     return found
 
 
-def name_decisions(names: Iterable[RegionName], before: Iterable[Decision]) -> list[Decision]:
+def name_decisions(names: Iterable[RegionName], before: Iterable[Decision], *, batch: str | None = None) -> list[Decision]:
     """New names as decisions of at most CORE_FACES faces each; the faces of one decision are linked. Known names are not repeated.
 
     Args:
         names: as read; regions without a face are left out.
         before: the decisions so far.
+        batch: of the decisions; None for a new one.
     """
     known = {(face, d.name) for d in active(before) if d.act == "name" for face in d.faces}
     faces: dict[str, dict[str, Face]] = {}
     for row in names:
         if row.face is not None and (row.face.face_id, row.name) not in known:
             faces.setdefault(row.name, {})[row.face.face_id] = row.face
-    batch, made = new_id(), []
+    batch, made = batch or new_id(), []
     for name, found in faces.items():
         several = list(found.values())
         for start in range(0, len(several), CORE_FACES):
@@ -146,7 +154,7 @@ def _clean(tag: PeopleTag, source: str, found: ImportedNames) -> str:
         return ""
 
 
-def _place(without: dict[str, dict[str, RegionName]], library: PhotoLibrary, found: ImportedNames) -> None:
+def _place(without: dict[str, dict[str, RegionName]], faces_in: Callable[[Photo], list[Face]], found: ImportedNames) -> None:
     """Give names without a place to faces where only one face can be meant; the others become hints."""
     boxed: dict[str, list[RegionName]] = {}
     for row in found.names:
@@ -155,7 +163,7 @@ def _place(without: dict[str, dict[str, RegionName]], library: PhotoLibrary, fou
         there = boxed.get(photo_id, [])
         left = [row for name, row in rows.items() if name not in {r.name for r in there}]
         for row in left:
-            faces = library.faces(row.photo)
+            faces = faces_in(row.photo)
             known = faces[0].person.name if len(faces) == 1 and faces[0].person else None
             if len(faces) != 1:
                 why = f"names without a place, in photos with {'several faces' if faces else 'no face'}"

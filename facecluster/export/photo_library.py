@@ -52,7 +52,7 @@ class Photo:
     """A photo and where it is. Sizes are in px of the upright photo."""
 
     photo_id: str
-    uris: list[str]  # where it is, sorted, at least one; where it was if it is gone
+    uris: list[str]  # where it is, the one to show first, at least one; where it was if it is gone
     format: str
     width: int
     height: int

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from xml.dom.minidom import Document
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from facecluster.export.face_regions import Box, dimensions, read_regions, stored_orientation, stored_size, to_box, to_upright
@@ -21,6 +22,7 @@ from facecluster.export.photo_library import Photo
 from facecluster.geometry import iou
 
 _SHAPE_TOLERANCE = 0.02  # of log(width / height): sizes are rounded when a picture is reduced
+_CLEAR = 0.5  # IoU from which one region lies on a face by more than chance; of two or more _SURE will do
 _SURE = 0.3  # mean IoU from which a frame of another shape than the stated one counts; it must be twice that of the others, too
 
 
@@ -60,20 +62,30 @@ def best_frame(frames: Frames, areas: Sequence[Box], photo: Photo, faces: Sequen
     likeliest = frames.fit[0] if frames.fit else None
     if not areas or not len(faces):
         return likeliest
-    overlap = {
-        f: _overlap([to_box(to_upright(a, f), photo.width, photo.height) for a in areas], faces) for f in (*frames.fit, *frames.doubtful)
+    found = {
+        f: _overlaps([to_box(to_upright(a, f), photo.width, photo.height) for a in areas], faces) for f in (*frames.fit, *frames.doubtful)
     }
+    clear = {f for f, each in found.items() if _is_clear(each, len(areas), len(faces))}
+    overlap = {f: round(float(each.sum()), 6) for f, each in found.items()}  # rounded: equal sums must not differ, the first frame wins
     best = max(frames.fit, key=lambda f: overlap[f], default=None)
+    if best not in clear:
+        best = likeliest
     other = max(frames.doubtful, key=lambda f: overlap[f], default=None)
-    if other is not None and overlap[other] >= max(_SURE * min(len(areas), len(faces)), 2 * overlap.get(best or 0, 0.0)):
+    if other in clear and overlap[other] >= max(_SURE * min(len(areas), len(faces)), 2 * overlap.get(best or 0, 0.0)):
         return other
     return best
 
 
-def _overlap(regions: Sequence[Box], faces: Sequence[Box]) -> float:
-    """Sum of IoU of the best matching of regions and faces."""
+def _overlaps(regions: Sequence[Box], faces: Sequence[Box]) -> NDArray[np.float64]:
+    """IoU of each pair of the best matching of regions and faces."""
     found = iou(np.array(regions), np.array(faces))
-    return round(float(found[linear_sum_assignment(-found)].sum()), 6)  # rounded: equal sums must not differ, the first frame wins
+    return np.asarray(found[linear_sum_assignment(-found)], np.float64)
+
+
+def _is_clear(overlaps: NDArray[np.float64], regions: int, faces: int) -> bool:
+    """Whether regions lie on faces by more than chance: the face of a single region may have been missed, and another one lie there."""
+    several = int((overlaps >= _SURE).sum()) >= min(2, max(regions, faces))
+    return several or bool(overlaps.max(initial=0) >= _CLEAR)
 
 
 def _same_shape(a: tuple[float, float], b: tuple[float, float]) -> bool:

@@ -15,12 +15,11 @@ from facecluster.geometry import iou
 from facecluster.language.said import say
 from facecluster.models.onnx_detector import load_detector
 from facecluster.models.registry import best_device
-from facecluster.photos.drawn import DRAWN
+from facecluster.photos.drawn import DRAWN, LEAST_SIDE
 from facecluster.photos.images import Photo, open_photo, read_file
 
 # Places of the landmarks in a box, as shares of its sides: medians over 249 faces that the bundled detector found, both halves made alike
 USUAL = np.array([[0.27, 0.395], [0.73, 0.395], [0.5, 0.6], [0.31, 0.74], [0.69, 0.74]], np.float64)
-LEAST_SIDE = 8.0  # px of the photo, of a box's shorter side
 _AROUND = 2.0  # side of the part of the photo that the detector sees, in sides of the box
 _FACE = 128  # px, longer side of the box in what the detector sees
 _MAX_ZOOM = 8.0

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from facecluster.errors import StoreError
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.shelved_vectors import crew_for, shelve_vectors
+from facecluster.photos.copy_names import by_place
 from facecluster.photos.places import GONE_TABLE, current_photos
 from facecluster.store import FaceIds, Store
 from facecluster.store.fingerprint import tables_hash
@@ -136,7 +137,8 @@ def build_faiss_index(vectors: NDArray[np.floating]) -> faiss.Index:
 def _first_uris(store: Store) -> tuple[FaceIds, pa.Array]:
     """First 24 digits of each photo_id that a uri still leads to, and the first of its uris."""
     photos = current_photos(store, ["photo_id", "uri"])
-    photos = photos.filter(pc.not_equal(photos["photo_id"], "")).sort_by("uri")
+    photos = photos.filter(pc.not_equal(photos["photo_id"], ""))
+    photos = photos.take(by_place(photos))
     begin = FaceIds.of(pc.utf8_slice_codeunits(photos["photo_id"], 0, _PHOTO_CHARS)).keys
     keys, first = np.unique(begin, return_index=True)
     return FaceIds(keys), photos["uri"].take(pa.array(first)).combine_chunks()

@@ -6,7 +6,8 @@ store when it was drawn. A face whose photo was edited is there under the id tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +15,24 @@ from facecluster.decisions import DRAW, Decision, active, read
 from facecluster.geometry import iou
 from facecluster.people.face_ids import MIN_IOU
 from facecluster.photos.drawn import drawn_faces, drop_drawn
-from facecluster.photos.followed import later_ids, read_followed
+from facecluster.photos.followed import PHOTO_CHARS, later_ids, read_followed
 from facecluster.store import Store
 
 
 def drawn_by_journal(decisions: Sequence[Decision]) -> dict[str, tuple[float, ...]]:
     """The boxes of the faces that decisions in force draw, by face_id."""
     return {d.faces[0]: d.boxes[d.faces[0]] for d in active(decisions) if d.act == DRAW and d.faces and d.faces[0] in d.boxes}
+
+
+def drawing(row: Mapping[str, Any], batch: str | None = None) -> Decision:
+    """The decision that a face is there, from its row of `faces`."""
+    x, y, w, h = (float(v) for v in row["box"])
+    return Decision(act=DRAW, faces=(row["face_id"],), boxes={row["face_id"]: (x, y, w, h)}, batch=batch)
+
+
+def drawn_in(photo_id: str, decisions: Sequence[Decision]) -> set[str]:
+    """The face_ids that were ever drawn in a photo."""
+    return {face for d in decisions if d.act == DRAW for face in d.faces if face.startswith(photo_id[:PHOTO_CHARS])}
 
 
 def changes_to_drawn(store: Store, decisions: Sequence[Decision]) -> tuple[dict[str, tuple[float, ...]], list[str]]:

@@ -132,6 +132,13 @@ def with_vectors(rows: Sequence[Mapping[str, Any]], embed: EmbedConfig, device: 
     return embed.table(), table_of(embeddings_schema(vectors.shape[1]), columns), embed.stamp()
 
 
+def embedding_of(store: Store, model: str) -> EmbedConfig:
+    """The settings by which the vectors of a model in a store were made."""
+    table = f"embeddings/{model}"
+    stamp = next((found for s in store.shards(table) if (found := store.stamp(table, s))), {})
+    return EmbedConfig(model=model, mirror=stamp.get("mirror", True))
+
+
 def save_drawn(store: Store, rows: Sequence[dict[str, Any]], table: str, vectors: pa.Table, stamp: Stamp) -> None:
     """Write rows of drawn faces, and their vectors as `with_vectors` gives them. The caller holds the store's lock."""
     write_drawn(store, table_of_rows(FACES, [*rows]), {table: (vectors, stamp)}, {"table": "faces", "origin": DRAWN})

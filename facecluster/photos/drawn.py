@@ -19,6 +19,7 @@ from facecluster.store import FACES, FaceIds, Ids, Stamp, Store, in_schema
 
 DRAWN = "drawn"  # in the column `origin` of faces
 FIRST = 0x8000  # number in its photo of the first drawn face; detectors count from 0
+LEAST_SIDE = 8.0  # px of the photo, of the shorter side of a box that is drawn
 _PREFIX = "drawn-"  # of the names of shards
 _DERIVED = ("embeddings", "attributes")  # folders of tables with a row for each face of `faces`
 _FACE = pa.schema([FACES.field(name) for name in ("face_id", "photo_id", "box")])

@@ -9,6 +9,8 @@ from typing import Any
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
+from facecluster.photos.dates import FIRST_YEAR, UNSET, believed, days_created
+
 _ORIENTATION, _EXIF_IFD, _TAKEN, _DIGITIZED, _CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
 _INTEROP_IFD, _INTEROP_INDEX, _ADOBE_RGB = 0xA005, 1, "R03"  # EXIF 2.32, section 4.6.8: the optional colour space of DCF
 _Method = Image.Transpose
@@ -35,7 +37,7 @@ def turn(picture: Image.Image, orientation: int, *, turned: int = 1) -> Image.Im
 
 
 def read_exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
-    """Orientation (a container's goes first) and time; 1 and None if EXIF is missing, damaged or out of bounds."""
+    """Orientation (a container's goes first) and time; 1 and None if EXIF is missing, damaged or out of bounds, or not believed."""
     orientation: Any = 1
     try:
         if isinstance(image, JpegImageFile) and "exif" not in image.info:  # cameras that write no second zero, or begin with a length
@@ -55,7 +57,8 @@ def read_exif(image: ImageFile.ImageFile) -> tuple[int, datetime | None]:
     orientation = image.info.get("container_orientation") or orientation
     if not isinstance(orientation, int) or not 1 <= orientation <= 8:
         orientation = 1
-    return orientation, next((d for d in dates if d is not None), None)
+    taken = next((d for d in dates if d is not None), None)
+    return orientation, believed(taken, created=days_created(image.info) if taken and taken.date() in UNSET else frozenset())
 
 
 def _date(text: object) -> datetime | None:
@@ -67,4 +70,4 @@ def _date(text: object) -> datetime | None:
         date = datetime(*(int(n) for n in found.groups()))  # type: ignore[arg-type]
     except ValueError:
         return None
-    return date if date.year >= 1800 else None
+    return date if date.year >= FIRST_YEAR else None

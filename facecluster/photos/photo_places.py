@@ -10,21 +10,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.photos.copy_names import by_place
 from facecluster.store import FaceIds
 
 _BLOCK = 4_096  # photos of which objects are made at a time
 
 
 class PhotoPlaces(Mapping[str, list[dict[str, Any]]]):
-    """The places of each photo that could be used and counts, by photo_id: those that are there first, each part by uri.
+    """The places of each photo that could be used and counts, by photo_id: those that are there first, each part by `by_place`.
 
     Photos have numbers, in order of photo_id. What is said of a photo is what its first place says.
     """
 
     def __init__(self, table: pa.Table) -> None:
         """`table`: a row for each place, in any order."""
-        order = pc.sort_indices(table, [("photo_id", "ascending"), ("gone", "ascending"), ("uri", "ascending")])
-        table = table.take(order).combine_chunks()
+        table = table.take(by_place(table)).combine_chunks()
         self.table = table.drop_columns("photo_id")  # (places,) by photo
         keys = FaceIds.of(table["photo_id"]).keys
         first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, dtype=np.int64)

@@ -96,6 +96,13 @@ def of_current_photos(store: Store, face_ids: pa.ChunkedArray | pa.Array) -> pa.
     return pc.is_in(pc.utf8_slice_codeunits(face_ids, 0, 24), value_set=pc.unique(pc.utf8_slice_codeunits(current_photo_ids(store), 0, 24)))
 
 
+def count_faces(store: Store, shards: Iterable[str]) -> int:
+    """How many faces of these shards count: those of copies that were looked at in several shards count once."""
+    parts = [store.read("faces", shard, ["face_id"])["face_id"] for shard in shards]
+    ids = pc.unique(pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string()))
+    return int(np.asarray(of_current_photos(store, ids), bool).sum())
+
+
 def is_gone(uri: str) -> bool:
     """Whether nothing is at a place of this machine; a member of an archive is where that is.
 

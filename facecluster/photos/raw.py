@@ -20,6 +20,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from facecluster.errors import PhotoError
 from facecluster.photos import extras
+from facecluster.photos.dates import believed
 
 MIN_PREVIEW = 1600  # px of its longest side from which a preview is used; a smaller one from half the size of the photo on
 MAX_PIXELS = 200_000_000  # of the sensor
@@ -124,4 +125,4 @@ def _bitmap(pixels: Any) -> bytes:
 
 def _local_time(at: datetime | None) -> datetime | None:
     """The camera's clock: LibRaw takes it for the time of this machine's zone."""
-    return None if at is None or at.timestamp() <= 0 else at.astimezone().replace(tzinfo=None, microsecond=0)
+    return None if at is None or at.timestamp() <= 0 else believed(at.astimezone().replace(tzinfo=None, microsecond=0))

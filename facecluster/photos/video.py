@@ -26,6 +26,7 @@ from PIL import Image
 
 from facecluster.errors import PhotoError
 from facecluster.photos import extras
+from facecluster.photos.dates import believed
 from facecluster.photos.exif import turn
 from facecluster.photos.images import Photo, open_file
 from facecluster.photos.passed_over import extension_of
@@ -197,7 +198,7 @@ class _Reader:
                 at = datetime.fromisoformat(f"{found[1]} {found[2]}") if found else None
             except ValueError:
                 continue
-            if at is not None and at.year > 1970:  # 1904 and 1970: a clock that was not set
+            if at is not None and at.year > 1970 and believed(at):  # 1904 and 1970: a clock that was not set
                 return at
         return None
 

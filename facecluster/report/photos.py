@@ -24,7 +24,7 @@ BROWSER_FORMATS = frozenset(["JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "BMP"]
 class Photo:
     """A photo and where it is. Sizes are in px of the upright photo; `taken_at` is ISO 8601 or ''."""
 
-    uris: list[str]  # where it is, sorted, at least one; where it was if it is gone
+    uris: list[str]  # where it is, the one to show first, at least one; where it was if it is gone
     gone: bool  # at none of its places
     width: int
     height: int

@@ -116,6 +116,7 @@ class ReportData:
     nobody: NDArray[np.int64]  # numbers of the faces of nobody that can be recognised, by falling quality
     unclear: NDArray[np.int64]  # numbers of the faces of nobody that can not, by falling recognisability
     failed: list[tuple[str, str]]  # (uri, reason), of files that are there
+    ungrouped: int = 0  # faces that are newer than the grouping; they are among those of nobody
 
     def by_date(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of faces by the date of their photos; those of one moment, and those without a date at the end, stay in their order."""
@@ -160,6 +161,7 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
         nobody=nobody[np.argsort(-quality[nobody], kind="stable")],
         unclear=unclear[np.argsort(-clear[unclear], kind="stable")],
         failed=_read_failed(store),
+        ungrouped=int((at == NOBODY).sum()),
     )
 
 

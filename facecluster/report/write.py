@@ -35,6 +35,7 @@ class Summary:
     pages: int
     unclear: int = 0  # faces too unclear to tell, and places that are no face
     gone: int = 0  # of the photos, those that are at none of their places
+    ungrouped: int = 0  # of the faces of nobody, those that are newer than the grouping
 
 
 def write_report(
@@ -107,6 +108,7 @@ def _counts(data: ReportData) -> dict[str, int]:
         "faces": len(data.identity),
         "nobody": len(data.nobody),
         "unclear": len(data.unclear),
+        "ungrouped": data.ungrouped,
         "photos": len(data.photos),
         "gone": int(data.photos.gone.sum()),
         "failed": len(data.failed),

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facecluster.decisions import DRAW, Decision
 from facecluster.errors import FaceclusterError, InputError, StoreError
 from facecluster.language.said import say
-from facecluster.people.drawn_faces import changes_to_drawn, is_seen
+from facecluster.people.drawn_faces import changes_to_drawn, drawn_in, is_seen
 from facecluster.people.runs import Faces
 from facecluster.photos.drawn import drawn_faces, drawn_shards, drawn_without_vectors, next_face_id, without_undone
 from facecluster.photos.followed import PHOTO_CHARS
@@ -101,12 +100,9 @@ class DrawnFaces:
             self._later = False
 
     def _embedding(self, view: PeopleView) -> EmbedConfig:
-        """The settings by which the vectors of the run were made."""
-        from facecluster.faces.embed import EmbedConfig
+        from facecluster.people.make_drawn import embedding_of
 
-        table = f"embeddings/{view.run_data.run.model}"
-        stamp = next((found for s in self._store.shards(table) if (found := self._store.stamp(table, s))), {})
-        return EmbedConfig(model=view.run_data.run.model, mirror=stamp.get("mirror", True))
+        return embedding_of(self._store, view.run_data.run.model)
 
     def state(self) -> tuple[object, ...]:
         """A value that changes when drawn faces are written."""
@@ -142,18 +138,8 @@ def _row(store: Store, view: PeopleView, request: Mapping[str, Any]) -> dict[str
         raise InputError(say("expected a photo of known size, found none: run 'facecluster run' with its folder again"))
     photo_id = view.run_data.details.places.ids[number]
     drawn = _px(box, width, height, (places[0]["turn"] or 0) // 90)
-    return look(store, photo_id, places, drawn, next_face_id(photo_id, _taken(view, photo_id)), DetectConfig(), "auto")
-
-
-def drawing(row: Mapping[str, Any]) -> Decision:
-    """The decision that a face is there."""
-    x, y, w, h = (float(v) for v in row["box"])
-    return Decision(act=DRAW, faces=(row["face_id"],), boxes={row["face_id"]: (x, y, w, h)})
-
-
-def _taken(view: PeopleView, photo_id: str) -> set[str]:
-    """The face_ids that were ever drawn in a photo."""
-    return {face for d in view.journal.decisions if d.act == DRAW for face in d.faces if face.startswith(photo_id[:24])}
+    face = next_face_id(photo_id, drawn_in(photo_id, view.journal.decisions))
+    return look(store, photo_id, places, drawn, face, DetectConfig(), "auto")
 
 
 def _px(share: list[float], width: int, height: int, turns: int) -> list[float]:

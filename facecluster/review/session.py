@@ -20,12 +20,13 @@ from facecluster.decisions import DRAW, FILE, Decision, append, journal_objects
 from facecluster.errors import FaceclusterError, InputError, StoreError, shell
 from facecluster.language import ENGLISH, Language
 from facecluster.people import current_run, read_people, read_unclear
+from facecluster.people.drawn_faces import drawing
 from facecluster.people.known_names import read_known
 from facecluster.people.runs import POINTER, read_faces
 from facecluster.photos.places import GONE_TABLE
 from facecluster.review.actions import decisions_for
 from facecluster.review.changes import changes
-from facecluster.review.drawing import DrawnFaces, drawing, with_drawn
+from facecluster.review.drawing import DrawnFaces, with_drawn
 from facecluster.review.face_details import FaceDetails
 from facecluster.review.file_state import file_state
 from facecluster.review.forgetting import forget_person

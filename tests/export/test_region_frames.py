@@ -154,3 +154,19 @@ def test_an_older_store_s_heic_are_turned_by_their_container(tmp_path: Path, whe
     store.remove("photos")
     store.write("photos", "00000", table.set_column(table.column_names.index("format"), "format", [["HEIF"]]), {"table": "photos"})
     assert read_photo_library(store).photos[0].orientation == (1 if where == "exif" else 8)
+
+
+def test_a_missed_face_does_not_turn_the_regions() -> None:
+    """One region, whose face was not found: turned by a quarter it would lie on another face, by .35. Two such, or one by .8, do count."""
+    photo = Photo("0" * 64, ["a.jpg"], "JPEG", 1600, 1200, 1, "")
+    missed = face_regions.to_area((955.0, 205.6, 182.3, 243.2), 1600, 1200)
+    faces = [(235.1, 641.6, 162.5, 217.2), (470.4, 205.1, 164.0, 217.2), (723.7, 664.5, 153.6, 200.9), (1168.4, 669.0, 171.8, 223.5)]
+    frames = region_frames.Frames((1,), (6, 8))
+    assert region_frames.best_frame(frames, [missed], photo, faces) == 1
+    assert region_frames.best_frame(frames, [missed], photo, faces[3:]) == 6, "it is the only face that there is"
+    turned = [face_regions.to_stored(face_regions.to_area(box, 1600, 1200), 6) for box in faces]
+    for some in (turned[:1], turned[:2], turned):
+        assert region_frames.best_frame(frames, some, photo, faces) == 6
+    half = Photo("0" * 64, ["a.jpg"], "JPEG", 1600, 1200, 3, "")
+    near = face_regions.to_area((1600 - 1168 - 172 + 60, 1200 - 669 - 223 + 70, 171.8, 223.5), 1600, 1200)  # upside down on the last, by .3
+    assert region_frames.best_frame(region_frames.Frames((1, 3)), [near], half, faces) == 1

@@ -25,6 +25,7 @@ from facecluster.matching.match import match
 from facecluster.matching.posterior import normalise_by_cohort, person_log_odds, posterior
 from facecluster.matching.probe import Probe
 from facecluster.matching.recognition import Person, Recognition
+from facecluster.matching.stored_photos import StoredPhotos
 from facecluster.models.registry import card_of
 from facecluster.store import PHOTOS, Store, embeddings_schema, table_of
 
@@ -297,6 +298,38 @@ def test_a_stored_photo_is_not_compared_with_itself(demo: tuple[str, Path]) -> N
     photo = next(p for p in sorted((new.parent / "six" / "photos").rglob("IMG_*.jpg")))
     for face in matched(store, str(photo))["photos"][0]["faces"]:
         assert all(n["photo"] != str(photo) for n in face["nearest"])
+
+
+def test_it_says_that_a_photo_is_in_the_store_already(demo: tuple[str, Path], tmp_path: Path) -> None:
+    store, new = demo
+    photo = next(p for p in sorted((new.parent / "six" / "photos").rglob("IMG_*.jpg")))
+    shutil.copy(photo, tmp_path / "again.jpg")
+    moved = next(p for p in sorted(new.iterdir()) if p.read_bytes() == (photo.parents[1] / "copy of a photo.jpg").read_bytes())
+    again, copied, other = matched(store, *map(str, (tmp_path / "again.jpg", moved, new / "other-IMG_0001.jpg")))["photos"]
+    assert again["stored_at"] == [str(photo)] and other["stored_at"] == []
+    assert [Path(uri).name for uri in copied["stored_at"]] == ["copy of a photo.jpg"]
+    assert all(n["photo"] != str(photo) for face in again["faces"] for n in face["nearest"])
+    told = CliRunner().invoke(main, ["match", str(tmp_path / "again.jpg"), "--store", store]).stdout
+    assert f"  in the store already: {photo}\n" in told
+
+
+def test_photos_of_a_store_by_their_bytes(tmp_path: Path) -> None:
+    """Two files show one picture, the second with other metadata: its faces are those of the first. One file can't be read."""
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    ids = [c * 64 for c in "abc"]
+    columns = {
+        "photo_id": [ids[0], ids[1], ids[2], ids[0]], "content": [ids[0], ids[1], ids[2], ids[0]], "picture": ["x", "x", None, "x"],
+        "uri": ["/p/a (1).jpg", "/p/b.jpg", "/p/c.jpg", "/p/long/a.jpg"], "size": [9] * 4, "mtime_ns": [0] * 4, "format": ["JPEG"] * 4,
+        "width": [9] * 4, "height": [9] * 4, "orientation": [1] * 4, "taken_at": [None] * 4, "phash": np.zeros(4, np.uint64),
+        "faces": [0] * 4, "error": [None, None, "damaged", None],
+    }  # fmt: skip
+    store.write("photos", "00000", table_of(PHOTOS, columns), {"table": "photos"})
+    stored = StoredPhotos(store)
+    for content in ids[:2]:
+        found = stored.find(content)
+        assert found is not None and (found.photo_id, found.uris) == (ids[0], ["/p/b.jpg", "/p/long/a.jpg", "/p/a (1).jpg"])
+    assert stored.find(ids[2]) is None and stored.find("d" * 64) is None
 
 
 def test_a_photo_that_is_none_is_a_row_and_exit_1_only_if_all_are(demo: tuple[str, Path], tmp_path: Path) -> None:

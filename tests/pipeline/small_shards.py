@@ -10,12 +10,12 @@ PHOTOS = 3  # a shard
 FACES = 16  # a shard of links
 
 
-def use(patch: Any = setattr) -> None:
-    """Make shards small in this process; `patch` sets an attribute."""
+def use(patch: Any = setattr, photos: int = PHOTOS) -> None:
+    """Make shards small in this process, of so many photos; `patch` sets an attribute."""
     link, pipeline = importlib.import_module("facecluster.grouping.link"), importlib.import_module("facecluster.pipeline")
     assert link.ROWS > FACES
     patch(link, "ROWS", FACES)
-    patch(pipeline, "embed_photos", functools.partial(pipeline.embed_photos, shard_size=PHOTOS))
+    patch(pipeline, "embed_photos", functools.partial(pipeline.embed_photos, shard_size=photos))
 
 
 if __name__ == "__main__":

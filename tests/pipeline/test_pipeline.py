@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from small_shards import use
 
 from facecluster.cli import main
 from facecluster.demo import make_collection
@@ -99,6 +101,22 @@ def first_person(store: Store) -> str:
 def test_other_settings_stop_the_run(whole: Store, photos: str) -> None:
     result = CliRunner().invoke(main, ["embed", photos, "-o", whole.url, "--threshold", "0.9"])
     assert result.exit_code == 1 and "threshold" in result.stderr
+
+
+def test_copies_count_once_in_what_a_run_says_and_in_the_report(photos: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is searched in a shard of its own: a copy, and one with other metadata, are found to be the same photo afterwards."""
+    use(monkeypatch.setattr, photos=1)
+    one = next(p for p in sorted(Path(photos).rglob("IMG_*.jpg")))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    data = one.read_bytes()
+    for name, begin in (("a", data[:2]), ("b", data[:2]), ("c", data[:2] + b"\xff\xfe\x00\x07hello")):
+        (folder / f"{name}.jpg").write_bytes(begin + data[2:])
+    told = CliRunner().invoke(main, ["run", str(folder), "-o", str(tmp_path / "store")])
+    assert told.exit_code == 0, told.output
+    looked, shown = (int(re.search(p, told.output)[1]) for p in (r"3 photos looked at: (\d+) faces", r"people in (\d+) faces of 1 "))
+    assert looked == shown > 0
+    assert Store(str(tmp_path / "store")).read_all("faces", FACES).num_rows == 3 * looked
 
 
 def test_photos_that_a_stopped_run_only_planned_were_not_known(tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import report_store as syn
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from facecluster.cli import main
 from facecluster.errors import InputError, StoreError
 from facecluster.language import ENGLISH
 from facecluster.language.script import language_script
@@ -79,7 +81,7 @@ def pages(made: tuple[Store, Path, Summary]) -> dict[str, Page]:
 
 def test_counts(made: tuple[Store, Path, Summary], pages: dict[str, Page]) -> None:
     _, out, summary = made
-    counts = {"people": 2, "faces": 9, "nobody": 3, "photos": 10, "failed": 1, "copies": 0, "pages": len(pages), "gone": 9}
+    counts = {"people": 2, "faces": 9, "nobody": 3, "photos": 10, "failed": 1, "copies": 0, "pages": len(pages), "gone": 9, "ungrouped": 2}
     assert summary == Summary(index=str(out / "index.html"), **counts)
     assert set(pages) == {"index.html", "names.html", "people/person-00001.html", "people/person-00002.html", "nobody/nobody.html",
                           "photos/photos.html", "failed.html"}  # fmt: skip
@@ -191,6 +193,20 @@ def test_summary_has_counts_settings_and_versions(made: tuple[Store, Path, Summa
     assert found["tables"]["faces"] == {"shards": 2, "settings": [{"stage": "detect", "threshold": 0.5}]}
     assert found["tables"]["identities/bundled"]["settings"] == [{"stage": "identify", "cut": 0.4}]
     assert found["versions"]["pyarrow"] == pa.__version__
+
+
+def test_faces_that_are_newer_than_the_grouping_are_counted(tmp_path: Path) -> None:
+    """They have no row in identities, and are nobody's until the next grouping."""
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    syn.write_photos(store, "0", [(syn.photo_id(i), f"/p/{i}.jpg", None, None) for i in range(3)])
+    faces = [(syn.face_id(i, 0), syn.photo_id(i)) for i in range(3)]
+    syn.write_faces(store, "0", faces, [syn.crop((9, 9, 9))] * 3)
+    syn.write_identities(store, [(faces[0][0], -1, 0.0)])
+    summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
+    assert (summary.faces, summary.nobody, summary.ungrouped) == (3, 3, 2)
+    told = CliRunner().invoke(main, ["report", store.url, "--out", str(tmp_path / "s")]).stdout
+    assert f"2 of the faces without a person are newer than the grouping: 'facecluster cluster {store.url}' groups them" in told
 
 
 def test_many_faces_are_split_over_pages(tmp_path: Path) -> None:
@@ -355,7 +371,7 @@ def test_what_is_gone_counts_on_and_is_said_to_be_gone_until_it_is_dropped(tmp_p
     summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
     assert (summary.faces, summary.photos, summary.gone, summary.copies) == (9, 10, 8, 1)  # all but the one here and the one at s3://
     faces = pq.read_table(tmp_path / "r" / "faces.parquet")
-    assert faces["photo"][3].as_py() == str(copy) and faces["photo"][0].as_py() == "/copy/of first.jpg"
+    assert faces["photo"][3].as_py() == str(here) and faces["photo"][0].as_py() == "/copy/of first.jpg"
     assert Page(tmp_path / "r" / "photos" / "photos.html").text.count("The photo is gone") == 8
     drop_places(store, [syn.NASTY[0], "/copy/of first.jpg"])
     summary = write_report(store, "identities/bundled", str(tmp_path / "r"))
