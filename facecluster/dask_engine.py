@@ -7,6 +7,7 @@ import logging
 import os
 import pkgutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from facecluster import __version__
 from facecluster.engine import Step, Tick, keep_memory
 from facecluster.errors import EngineError, FaceclusterError, InputError
+from facecluster.grouping.free_memory import give_memory_back
 from facecluster.store import ShardResult
 
 CONNECT = 20.0  # seconds to wait for a scheduler
@@ -25,13 +27,22 @@ FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 LOOK = 5.0  # seconds after which a run looks again how many workers there are
 
 _AGAIN = "What is done is kept: run the same command again to go on"
+_STEPS = threading.Event()  # set by each step of a shard in this process
 
 T = TypeVar("T")
 
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
     keep_memory()
+    _STEPS.set()
     return run(shard)
+
+
+def _mapped(task: Callable[..., T], *call: Any) -> T:
+    if _STEPS.is_set():  # what the arrays of steps took is not what those of other tasks take
+        _STEPS.clear()
+        give_memory_back()
+    return task(*call)
 
 
 class DaskEngine:
@@ -212,7 +223,7 @@ class DaskEngine:
 
         def fill() -> None:
             for number, call in islice(todo, max(0, 4 * self._workers()[0] - len(place))):
-                future = self._client.submit(task, *call, pure=False)
+                future = self._client.submit(_mapped, task, *call, pure=False)
                 place[future.key] = number
                 running.add(future)
 

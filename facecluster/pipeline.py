@@ -26,6 +26,7 @@ from facecluster.grouping.identify import STEPS, IdentifyConfig, group_kept, ide
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
 from facecluster.grouping.link_plan import MEMORY, Task
+from facecluster.grouping.link_shuffle import FaceOrder
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, FolderShelf, LocalCrew
@@ -211,7 +212,7 @@ def _cluster(
         with suppress(FaceclusterError):  # without the model they are left to the next 'run'
             embed_drawn(store, embed)
     followed = follow_faces(store, made, embed.table())
-    ids, vectors, crew = _vectors(made, embed.table(), card.name, linking["engine"])
+    ids, vectors, crew, order = _vectors(made, embed.table(), card.name, linking["engine"])
     choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)
     prepared = prepare_decisions(store, ids, vectors, made)
     if keep:
@@ -220,8 +221,9 @@ def _cluster(
         prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
     run = partial(run_tasks, linking["engine"], bars)
     linked = link(
-        made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine
+        made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine, order=order
     )  # fmt: skip
+    del order
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
@@ -260,15 +262,18 @@ def _put_back(store: Store, table: str, shards: Mapping[str, bytes]) -> None:
     store.remove(table, keep=shards.keys())
 
 
-def _vectors(made: Store, table: str, model: str, engine: Engine) -> tuple[FaceIds, NDArray[np.float16] | FaceVectors, Crew]:
-    """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store."""
+def _vectors(
+    made: Store, table: str, model: str, engine: Engine
+) -> tuple[FaceIds, NDArray[np.float16] | FaceVectors, Crew, FaceOrder | None]:
+    """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store, and their order."""
     if not is_large(made, table):
-        return *load_vectors(made, table), LocalCrew()
+        return *load_vectors(made, table), LocalCrew(), None
     folder = FolderShelf(made.address(f"grouping/{model}"), "" if made.cipher is None else made.cipher.key_id)
     state = tables_hash(made, (table, "photos", GONE_TABLE), "vectors")[:16]
     folder.clear(but=state)  # what is left of other faces
     crew = EngineCrew(engine, folder.within(state))
-    return *shelve_vectors(crew, made, table), crew
+    order = FaceOrder.of(made, table)
+    return *shelve_vectors(crew, made, table, order), crew, order
 
 
 def calibrate_faces(

@@ -1,6 +1,6 @@
 """Make trained embedder weights a model with a card: the bundled one, or another in any folder.
 
-    python workflows/publish_embedder.py --weights runs/embedder/card.safetensors --log runs/embedder/log.csv \
+    python workflows/publish_embedder.py --weights runs/embedder/card.safetensors \
         --faces faces_train.parquet --more faces_more.parquet --photos photos_more.parquet --evaluation faces_eval.parquet \
         --teacher mobilefacenet.onnx --detector yunet_n.onnx --recipe "facecluster train --recipe bundled, 568,192 augmented faces"
 
@@ -40,7 +40,6 @@ from safetensors.torch import load_file
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.int8 import measure_ranges
 from facecluster.models.registry import WEIGHTS, AttentionModel, Card, fold_batch_norm, load_embedder
-from facecluster.training.log import read_log
 from facecluster.training.reading import fit_reading
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "benchmarks"))
@@ -56,7 +55,6 @@ LINEAGE = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--log", type=Path, required=True, help="of the training, with the cosine on held-out faces")
     parser.add_argument("--faces", type=Path, required=True, help="training faces, of which some were held out")
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="further training faces; the first give the recognisability")
     parser.add_argument("--photos", type=Path, required=True, help="photos without faces under sources negatives/...")
@@ -82,20 +80,21 @@ def make(folder: Path, args: argparse.Namespace) -> None:
     path = folder / "embedder.toml"
     shutil.copyfile(args.weights, path.with_suffix(".safetensors"))
     network = AttentionEmbedder.from_weights(load_file(args.weights))
-    card = read(network, args)
-    path.write_text(text(card, network, args), encoding="utf-8")
+    teacher = Teacher(args.teacher, args.threads, spin=False)
+    card, cosine = read(network, teacher, args)
+    path.write_text(text(card, network, cosine, args), encoding="utf-8")
     model = load_embedder(str(path), device="cpu")
     found, figures = fit_recognisability(model, (args.more or [args.faces])[0], args.photos, args.n)
     print("recognisability:", figures)
     write_section(path, section(found, figures))
-    conditions = Conditions(args.evaluation, Teacher(args.teacher, args.threads, spin=False), args.detector)
+    conditions = Conditions(args.evaluation, teacher, args.detector)
     measured, best = conditions.measure(model.embed), conditions.accuracy(conditions.theirs)
     with path.open("a", encoding="utf-8") as file:
         file.write(accuracy_section(measured, best))
 
 
-def read(network: AttentionEmbedder, args: argparse.Namespace) -> Card:
-    """The card of a network, with ranges and reading."""
+def read(network: AttentionEmbedder, teacher: Teacher, args: argparse.Namespace) -> tuple[Card, float]:
+    """The card of a network, with ranges and reading; the mean cosine of held-out faces to the teacher's vectors."""
     sha = hashlib.sha256(args.weights.read_bytes()).hexdigest()
     crops, held = load_faces(args.faces)
     images = torch.from_numpy(crops[~held][::16]).permute(0, 3, 1, 2).float()
@@ -110,7 +109,8 @@ def read(network: AttentionEmbedder, args: argparse.Namespace) -> Card:
     vectors = AttentionModel(copy.deepcopy(network), card).embed(crops[held])
     slope, intercept, mean, sd = fit_reading(vectors, names, np.random.default_rng(0))
     print(f"{len(names)} held-out faces; slope {slope:.3f}, intercept {intercept:.3f}; strangers {mean:.4f} +- {sd:.4f}")
-    return replace(card, slope=slope, intercept=intercept, impostor_mean=mean, impostor_sd=sd)
+    cosine = float((vectors * teacher.embed(crops[held])).sum(axis=1).mean())
+    return replace(card, slope=slope, intercept=intercept, impostor_mean=mean, impostor_sd=sd), cosine
 
 
 def sources(files: Sequence[Path]) -> str:
@@ -132,20 +132,11 @@ def accuracy_section(measured: dict[str, dict[str, Any]], teacher: dict[str, dic
     )
 
 
-def held_out_cosine(log: Path) -> float:
-    """The last one that a training logged: not every line has it."""
-    found = [row["held_out_cosine"] for row in read_log(log) if row.get("held_out_cosine")]
-    if not found:
-        sys.exit(f"expected a held_out_cosine in a line of {log}, found none: give the log of a training that has a teacher")
-    return round(float(found[-1]), 4)
-
-
-def text(card: Card, network: AttentionEmbedder, args: argparse.Namespace) -> str:
-    """The card as TOML, without recognisability and accuracy."""
+def text(card: Card, network: AttentionEmbedder, cosine: float, args: argparse.Namespace) -> str:
+    """The card as TOML, without recognisability and accuracy. `cosine` is that of held-out faces to the teacher's vectors."""
     ranges = "\n".join(f'"{name}" = {ends}' for name, ends in card.ranges.items())
     settings = "\n".join(f"{name} = {value}" for name, value in card.settings.items())
     data = f"aligned faces: {sources([args.faces, *args.more])}; {HELD_OUT}; 756 of loose group photos"
-    held_out = held_out_cosine(args.log)
     return f'''# Model card of an embedder. Weights: embedder.safetensors (float16).
 
 [model]
@@ -173,7 +164,7 @@ teacher = "MobileFaceNet (foamliu/MobileFaceNet), Apache-2.0: its vectors and tw
 data = "{data}"
 lineage = "{LINEAGE}"
 recipe = "{args.recipe}"
-held_out_cosine = {held_out}  # to the teacher, crop and mirror summed
+held_out_cosine = {cosine:.4f}  # to the teacher, crop and mirror summed
 '''
 
 

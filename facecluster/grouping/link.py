@@ -23,7 +23,7 @@ from facecluster.errors import InputError, shell
 from facecluster.grouping.link_large import Linked, link_large, run_here
 from facecluster.grouping.link_lists import gpus
 from facecluster.grouping.link_plan import BLOCK, EXACT_SEARCH, MEMORY, LinkPlan, Run, blocks, chosen_lists, chosen_method, sizes
-from facecluster.grouping.link_shuffle import lists_of, read_ids, rows_in_order, write_order
+from facecluster.grouping.link_shuffle import FaceOrder, lists_of, rows_in_order, write_order
 from facecluster.photos.places import GONE_TABLE
 from facecluster.store import LINKS_K, FaceIds, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
 from facecluster.store.fingerprint import tables_hash
@@ -95,8 +95,9 @@ def _index(x: NDArray[np.float32], exact: int) -> faiss.Index:
 
 
 def link(
-    store: Store, embeddings: str, table: str, config: LinkConfig, *, run: Run = run_here, memory: int = MEMORY, same_person: float = 0.5
-) -> Linked:
+    store: Store, embeddings: str, table: str, config: LinkConfig, *, run: Run = run_here, memory: int = MEMORY, same_person: float = 0.5,
+    order: FaceOrder | None = None,
+) -> Linked:  # fmt: skip
     """Write the graph of the faces in `embeddings` to `table`; if it is there for exactly these vectors, nothing is done.
 
     Args:
@@ -107,15 +108,15 @@ def link(
         run: has tasks done, here or on other machines; the links are the same.
         memory: bytes that a task may take.
         same_person: cosine from which a neighbour counts when a large collection's links are compared with a full search.
+        order: of the faces in `embeddings`, if it is known.
 
     Raises:
         InputError: there are no faces, or the memory is too little.
     """
     shards = embedded_shards(store, embeddings)
     dim = store.read(embeddings, shards[0], ["embedding"]).schema.field("embedding").type.list_size
-    ids, counts = read_ids(store, embeddings)
-    rows = rows_in_order(store, ids)
-    n, k = len(rows), config.k
+    order = FaceOrder.of(store, embeddings) if order is None else order
+    n, k = len(order.rows), config.k
     if not n:
         raise InputError(f"expected faces in {store.url}, found none in its photos: see the report, or lower --threshold")
     method = chosen_method(n, dim, exact=EXACT, gpus=gpus())
@@ -129,7 +130,7 @@ def link(
         rows=ROWS, method=method, lists=lists, probes=probes, same_person=same_person,
         **sizes(n, dim, k, ROWS, method, memory),
     )  # fmt: skip
-    return link_large(store, plan, lambda: write_order(store, plan, ids, counts, rows), run)
+    return link_large(store, plan, lambda: write_order(store, plan, order), run)
 
 
 def link_all(

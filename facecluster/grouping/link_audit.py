@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facecluster.grouping.link_held import drop_vectors
 from facecluster.grouping.link_lists import nearest_of
 from facecluster.grouping.link_neighbours import merged
 from facecluster.grouping.link_plan import AUDITED, LinkPlan, Tick
@@ -28,6 +29,7 @@ def _schema(width: int) -> pa.Schema:
 
 def compare_sample(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
     """Write the nearest of a range of rows to each face of the sample, and the links of those of the sample that are in the range."""
+    drop_vectors()
     own, queries = _queries(store, plan)
     x, width = queries.astype(np.float32), plan.k + 1
     found = np.full((len(x), width), -1, dtype=np.int32), np.full((len(x), width), -np.inf, dtype=np.float32)
@@ -40,10 +42,10 @@ def compare_sample(task: str, tick: Tick | None = None, *, store: Store, plan: L
         inside = own[(own >= start) & (own < start + len(block))] - start
         links.append(lists_of(store.read(plan.links, shard, ["neighbours"]), "neighbours")[inside])
     columns = {"rows": found[0], "cosines": found[1]}
-    store.write(plan.work("audit"), task, table_of(_schema(width), columns), plan.stamp("audit"))
+    store.write(plan.work("audit"), task, table_of(_schema(width), columns), plan.stamp("audit"), packed=False)
     linked = {"neighbours": np.concatenate(links)}
     schema = pa.schema([pa.field("neighbours", pa.list_(pa.int32(), plan.k))])
-    store.write(plan.work("audited"), task, table_of(schema, linked), plan.stamp("audited"))
+    store.write(plan.work("audited"), task, table_of(schema, linked), plan.stamp("audited"), packed=False)
     return ShardResult(stage="link", shard=task, faces=len(own))
 
 

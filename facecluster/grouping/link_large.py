@@ -21,7 +21,7 @@ from facecluster.grouping.link_turned import merge_links, turn_links
 from facecluster.store import ShardResult, Stamp, Store
 
 _WORK = (
-    "plan", "order", "scattered", "vectors", "sample", "entries", "lists", "found", "least", "turned", "merged", "nearest",
+    "plan", "order", "scattered", "vectors", "sample", "probes", "entries", "lists", "found", "least", "turned", "merged", "nearest",
     "audit", "audited",
 )  # fmt: skip
 _EMPTY = pa.Table.from_batches([], pa.schema([pa.field("none", pa.int8())]))  # pa.array would load pandas

@@ -25,6 +25,7 @@ BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
 MEMORY = 4 * 10**9  # bytes of a worker, unless the user says otherwise
 _LEAST_MEMORY = 10**9
+_WORK = 2  # version of the tables of the work: what an older one left half done is begun anew
 _BASE = 400 * 2**20  # what a process takes before it has any vectors
 
 Tick = Callable[[int], None]
@@ -79,7 +80,7 @@ class LinkPlan:
     def stamp(self, name: str) -> Stamp:
         """Of a table of the work."""
         sizes = {"rows": self.rows, "span": self.span, "parts": self.parts}
-        return {"table": name, "sources": self.sources, "faces": self.faces, **self.decides, **sizes}
+        return {"table": name, "work": _WORK, "sources": self.sources, "faces": self.faces, **self.decides, **sizes}
 
     @property
     def decides(self) -> dict[str, str | int]:
@@ -109,7 +110,7 @@ def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> 
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
     query = max(12 * (k + SPARE) + 4 * PROBES[1], 8 * k + 8 * HOPS[0] * HOPS[1]) + 8 * dim
     return {
-        "span": max(1, min(share // (query * rows), -(-faces // 400_000))),
+        "span": max(1, min(share // (query * rows), faces // 1_000_000)),
         "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),
         "held": max(1, share // (4 * dim * rows)) * rows,
     }

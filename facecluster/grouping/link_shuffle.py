@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -43,10 +44,30 @@ def rows_in_order(store: Store, ids: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.asarray(current[order[first]], dtype=np.int64)
 
 
-def write_order(store: Store, plan: LinkPlan, ids: pa.ChunkedArray, counts: list[int], rows: NDArray[np.int64]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class FaceOrder:
+    """The faces of a table of vectors, shard after shard, and their order by face_id."""
+
+    ids: pa.ChunkedArray  # (m,) face_ids as they stand in the shards
+    counts: list[int]  # of each shard
+    rows: NDArray[np.int64]  # (n,) the faces of current photos by rising face_id, each once: places among `ids`
+
+    @classmethod
+    def of(cls, store: Store, table: str) -> FaceOrder:
+        """Read it from a table."""
+        ids, counts = read_ids(store, table)
+        return cls(ids, counts, rows_in_order(store, ids))
+
+    def places(self) -> NDArray[np.int32]:
+        """(m,) the place of each face in the order; -1 = none."""
+        to = np.full(len(self.ids), -1, dtype=np.int32)
+        to[self.rows] = np.arange(len(self.rows), dtype=np.int32)
+        return to
+
+
+def write_order(store: Store, plan: LinkPlan, order: FaceOrder) -> list[str]:
     """For each group of shards, where each of its faces goes: a shard of the table `order`; -1 is nowhere. Returns the groups' names."""
-    to = np.full(len(ids), -1, dtype=np.int32)
-    to[rows] = np.arange(len(rows), dtype=np.int32)
+    to, counts = order.places(), order.counts
     names, ends = store.shards(plan.embeddings), np.cumsum(counts)
     groups = np.maximum(ends - 1, 0) // (plan.rows * plan.span)
     table, start, written = plan.work("order"), 0, []
@@ -74,7 +95,7 @@ def scatter(group: str, tick: Tick | None = None, *, store: Store, plan: LinkPla
     for task, start, end in zip(plan.tasks, ends[:-1], ends[1:], strict=True):
         some = rows[start:end]
         table = data.take(pa.array(some)).append_column("row", pa.array(to[some]))
-        store.write(plan.work("scattered"), f"{task}-{group}", table.combine_chunks(), plan.stamp("scattered"))
+        store.write(plan.work("scattered"), f"{task}-{group}", table.combine_chunks(), plan.stamp("scattered"), packed=False)
     faces = int((to >= 0).sum())
     if tick:
         tick(faces)
@@ -87,22 +108,26 @@ def gather(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan)
     parts = [store.read(table, shard) for shard in store.shards(table) if shard.startswith(f"{task}-")]
     data = pa.concat_tables(parts)
     data = data.take(pc.sort_indices(data["row"])).combine_chunks()
-    keys, start = np.array([face_key(i) for i in data["face_id"].to_pylist()]), 0
+    keys, start = face_keys(data["face_id"].to_pylist()), 0
     for shard in plan.shards(task):
         block = data.slice(start, plan.rows).select(["face_id", "embedding"])
-        store.write(plan.work("vectors"), shard, block, {**plan.stamp("vectors"), "digest": _digest(block)})
+        store.write(plan.work("vectors"), shard, block, {**plan.stamp("vectors"), "digest": _digest(block)}, packed=False)
         start += block.num_rows
     some = pa.array(keys < key_limits(plan)[1])
     sample = data.append_column("key", pa.array(keys)).filter(some).select(["row", "key", "embedding"])
-    store.write(plan.work("sample"), task, sample, plan.stamp("sample"))
+    store.write(plan.work("sample"), task, sample, plan.stamp("sample"), packed=False)
     if tick:
         tick(data.num_rows)
     return ShardResult(stage="link", shard=task, faces=data.num_rows)
 
 
-def face_key(face_id: str) -> float:
-    """A number of 0 to 1 that follows from a face_id alone: it decides who is in the sample."""
-    return int.from_bytes(hashlib.blake2b(face_id.encode(), digest_size=6).digest(), "little") / 2**48
+def face_keys(face_ids: list[str]) -> NDArray[np.float64]:
+    """Numbers (n,) of 0 to 1, each of which follows from a face_id alone: they decide who is in the sample."""
+    blake2b = hashlib.blake2b
+    digests = b"".join([blake2b(face_id.encode(), digest_size=6).digest() for face_id in face_ids])
+    out = np.zeros((len(face_ids), 8), dtype=np.uint8)
+    out[:, :6] = np.frombuffer(digests, dtype=np.uint8).reshape(-1, 6)
+    return out.view("<u8")[:, 0] / 2**48
 
 
 def key_limits(plan: LinkPlan) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facecluster.grouping.link_held import drop_vectors
 from facecluster.grouping.link_hops import read_links, write_links, write_nearest
 from facecluster.grouping.link_neighbours import best
 from facecluster.grouping.link_plan import BLOCK, LinkPlan, Tick, blocks
@@ -20,11 +21,12 @@ def write_found(store: Store, plan: LinkPlan, shard: str, rows: NDArray[np.int32
     """Keep the neighbours (n, k) that the faces of a shard found themselves; and the least cosine of each."""
     write_links(store, plan, "found", shard, rows, cosines)
     least = pa.table({"least": np.ascontiguousarray(cosines[:, -1])})
-    store.write(plan.work("least"), shard, least, plan.stamp("least"))
+    store.write(plan.work("least"), shard, least, plan.stamp("least"), packed=False)
 
 
 def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
     """Deal the links of a range of rows out to the ranges of their other ends."""
+    drop_vectors()
     least = np.concatenate([store.read(plan.work("least"), shard)["least"].to_numpy() for shard in plan.shards()])
     found = []
     for shard in plan.shards(task):
@@ -37,7 +39,7 @@ def turn_links(task: str, tick: Tick | None = None, *, store: Store, plan: LinkP
     for number, name in enumerate(plan.tasks):
         some = part == number
         table = pa.table({"end": ends[some], "other": others[some], "cosine": values[some]})
-        store.write(plan.work("turned"), f"{name}-{task}", table, plan.stamp("turned"))
+        store.write(plan.work("turned"), f"{name}-{task}", table, plan.stamp("turned"), packed=False)
     return ShardResult(stage="link", shard=task)
 
 

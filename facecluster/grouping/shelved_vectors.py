@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.link import EXACT, embedded_shards
-from facecluster.grouping.link_shuffle import lists_of, read_ids, rows_in_order
+from facecluster.grouping.link_shuffle import FaceOrder, lists_of
 from facecluster.grouping.work import Crew, LocalCrew, Shelf, Stored, kept, load, load_rows, temporary_shelf
 from facecluster.store import FaceIds, Store, embeddings_schema
 
@@ -39,18 +39,15 @@ def crew_for(store: Store, table: str) -> Iterator[LocalCrew]:
         yield LocalCrew(shelf)
 
 
-def shelve_vectors(crew: Crew, store: Store, table: str) -> tuple[FaceIds, FaceVectors]:
-    """face_ids (sorted, each once) and vectors (n, dim) of the faces of current photos."""
+def shelve_vectors(crew: Crew, store: Store, table: str, order: FaceOrder | None = None) -> tuple[FaceIds, FaceVectors]:
+    """face_ids (sorted, each once) and vectors (n, dim) of the faces of current photos; `order`: of the table, if it is known."""
     shelf = crew.shelf
     dim = int(store.read(table, embedded_shards(store, table)[0], ["embedding"]).schema.field("embedding").type.list_size)
-    ids, counts = read_ids(store, table)
-    order = rows_in_order(store, ids)
-    to = np.full(len(ids), -1, dtype=np.int32)
-    to[order] = np.arange(len(order), dtype=np.int32)
-    ends = np.cumsum(counts)
+    order = FaceOrder.of(store, table) if order is None else order
+    counts, ends, faces = order.counts, np.cumsum(order.counts), len(order.rows)
     groups = [list(some) for _, some in groupby(range(len(counts)), key=lambda i: max(int(ends[i]) - 1, 0) // PART)]
-    starts = [*range(0, len(order), PART), len(order)]
-    shared, names = shelf.keep("vectors/to", to), store.shards(table)
+    starts = [*range(0, faces, PART), faces]
+    shared, names = shelf.keep("vectors/to", order.places()), store.shards(table)
     calls = [
         (shelf, f"vectors/dealt/{g}", store, table, dim, [names[i] for i in some], shared, int(ends[some[0]] - counts[some[0]]), starts)
         for g, some in enumerate(groups)
@@ -58,7 +55,7 @@ def shelve_vectors(crew: Crew, store: Store, table: str) -> tuple[FaceIds, FaceV
     dealt = crew.map(_deal, calls)
     parts = crew.map(_order, [(shelf, f"vectors/{p}", p, starts, dim, dealt) for p in range(len(starts) - 1)])
     shelf.drop([shared, *(array for arrays in dealt for array in arrays)])
-    return FaceIds.of(ids.take(pa.array(order))), FaceVectors(tuple(part for (part,) in parts), tuple(starts), dim)
+    return FaceIds.of(order.ids.take(pa.array(order.rows))), FaceVectors(tuple(part for (part,) in parts), tuple(starts), dim)
 
 
 def _deal(

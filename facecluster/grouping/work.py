@@ -10,10 +10,12 @@ grouping, and the folder belongs to one grouping (its inputs and settings), so w
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +37,7 @@ T = TypeVar("T")
 Array: TypeAlias = NDArray[Any]
 
 _MAPPED = 512  # files that a process keeps open
+_IDLE = 10.0  # seconds without use after which it closes one of this machine: its pages, and the disk of a deleted one, are free then
 _SMALL = 1 << 20  # bytes of an array that it keeps in memory, where it can't be mapped
 
 
@@ -77,21 +80,30 @@ class _Files:
 
     def __init__(self) -> None:
         self.arrays: OrderedDict[str, Array] = OrderedDict()
+        self.used: dict[str, float] = {}  # when each was used last
         self.lock = threading.Lock()
 
     def open(self, url: str) -> Array:
         with self.lock:
             if url in self.arrays:
-                self.arrays.move_to_end(url)
-                return self.arrays[url]
+                return self._keep(url, self.arrays[url], again=True)
         found = self._map(url)
         if not isinstance(found, np.memmap) and found.nbytes > _SMALL:
             return found
         with self.lock:
-            self.arrays[url] = found
-            while len(self.arrays) > _MAPPED:
-                self.arrays.popitem(last=False)
-        return found
+            return self._keep(url, found)
+
+    def _keep(self, url: str, array: Array, *, again: bool = False) -> Array:
+        now = time.monotonic()
+        if not again:
+            self.used[url] = now if "://" not in url or url.startswith("file:") else math.inf  # a copy of a file elsewhere stays
+        elif self.used[url] != math.inf:
+            self.used[url] = now
+        self.arrays[url] = array
+        self.arrays.move_to_end(url)
+        while len(self.arrays) > _MAPPED or self.used[next(iter(self.arrays))] < now - _IDLE:
+            del self.used[self.arrays.popitem(last=False)[0]]
+        return array
 
     def _map(self, url: str) -> Array:
         fs, path = fsspec.core.url_to_fs(url)
@@ -108,11 +120,12 @@ class _Files:
     def forget(self, url: str) -> None:
         with self.lock:
             self.arrays.pop(url, None)
+            self.used.pop(url, None)
 
     def forget_within(self, folder: str) -> None:
         with self.lock:
             for url in [url for url in self.arrays if url.startswith(f"{folder}/")]:
-                del self.arrays[url]
+                del self.arrays[url], self.used[url]
 
 
 _FILES = _Files()

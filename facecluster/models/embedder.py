@@ -82,7 +82,11 @@ class AttentionEmbedder(nn.Module):
 
     def pool(self, parts: Tensor) -> Tensor:
         """Weighted sum of (n, 49, parts) over the grid positions, projected to (n, dim)."""
-        return self.head((parts * self.place).sum(dim=1))  # type: ignore[no-any-return]
+        return self.head(self.summed(parts))  # type: ignore[no-any-return]
+
+    def summed(self, parts: Tensor) -> Tensor:
+        """Weighted sum (n, parts) of (n, 49, parts) over the grid positions: what the head gets."""
+        return (parts * self.place).sum(dim=1)
 
     def embed_tokens(self, images: Tensor) -> Tensor:
         """The tokens (n, 49, width) that enter the first block."""

@@ -161,8 +161,8 @@ def digest_without(store: Store, embedded: str, earlier: FaceIds, digest: str, g
 
 def _digest(ids: FaceIds, keys: NDArray[np.uint64]) -> str:
     """A digest of faces and the content keys of their vectors; it does not depend on their order."""
-    numbers = (int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest()) for i in ids)
-    named = np.fromiter(numbers, dtype=np.uint64, count=len(ids))
+    blake2b = hashlib.blake2b
+    named = np.frombuffer(b"".join([blake2b(i, digest_size=8).digest() for i in ids.keys.tolist()]), dtype=">u8").astype(np.uint64)
     return f"{len(keys)}-{int(((named | np.uint64(1)) * keys).sum(dtype=np.uint64)):016x}"
 
 

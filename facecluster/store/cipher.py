@@ -98,11 +98,12 @@ class Cipher:
 
     # -- shards --------------------------------------------------------------------------------------------------------------------
 
-    def sealed_parquet(self, table: pa.Table) -> bytes:
-        """A table as the bytes of an encrypted Parquet file (zstd) of one row group."""
+    def sealed_parquet(self, table: pa.Table, *, packed: bool = True) -> bytes:
+        """A table as the bytes of an encrypted Parquet file (zstd if `packed`, else as it is) of one row group."""
         words = [f.name for f in table.schema if not pa.types.is_nested(f.type)]
         buffer, properties = io.BytesIO(), self._parquet(encrypt=True)
-        with pq.ParquetWriter(buffer, table.schema, compression="zstd", use_dictionary=words, encryption_properties=properties) as writer:
+        how: dict[str, Any] = {"compression": "zstd" if packed else "none", "use_dictionary": words if packed else False}
+        with pq.ParquetWriter(buffer, table.schema, encryption_properties=properties, **how) as writer:
             writer.write_table(table, row_group_size=max(len(table), 1))
         return buffer.getvalue()
 

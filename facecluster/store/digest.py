@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,11 +28,12 @@ class DamageError(ValueError):
     """A file is not as it was written."""
 
 
-def sealed_parquet(table: pa.Table) -> bytes:
-    """A table as the bytes of a Parquet file (zstd) of one row group, with its digests."""
+def sealed_parquet(table: pa.Table, *, packed: bool = True) -> bytes:
+    """A table as the bytes of a Parquet file (zstd if `packed`, else as it is) of one row group, with its digests."""
     words = [f.name for f in table.schema if not pa.types.is_nested(f.type)]  # not numbers of vectors: long work for nothing
     buffer, leaves = io.BytesIO(), len(table.schema)  # no struct: a column of lists is one of Parquet's columns too
-    with pq.ParquetWriter(buffer, table.schema, compression="zstd", use_dictionary=words, write_page_checksum=True) as writer:
+    how: dict[str, Any] = {"compression": "zstd" if packed else "none", "use_dictionary": words if packed else False}
+    with pq.ParquetWriter(buffer, table.schema, write_page_checksum=True, **how) as writer:
         writer.write_table(table, row_group_size=max(len(table), 1))
         writer.add_key_value_metadata({SEALED_KEY: b"1", FOOTER_KEY: _ZEROS, FILE_KEY: _ZEROS, COLUMNS_KEY: _ZEROS * leaves})
     ranges = _ranges(pq.read_metadata(io.BytesIO(buffer.getbuffer())))
@@ -81,7 +82,7 @@ def read_parquet(file: BinaryIO, columns: list[str] | None = None) -> pa.Table:
     Raises:
         DamageError, pa.ArrowException: it can't be read, or is not as it was written.
     """
-    footer = read_footer(file)
+    footer, metadata = read_footer(file), None
     source = _CheckedFile(file)
     if columns is None and file.tell() <= WHOLE:
         file.seek(0)
@@ -89,10 +90,10 @@ def read_parquet(file: BinaryIO, columns: list[str] | None = None) -> pa.Table:
         check_file(data)
         source = _CheckedFile(io.BytesIO(data))
     elif check_footer(footer):
-        source.expect(footer)
+        metadata = source.expect(footer)
     # without Arrow's threads: one that lets go of bytes, a Python object, while the interpreter exits ends it with SIGABRT
     # (apache/arrow issue 50482; docs/decisions.md). `pre_buffer` alone reads in threads, whatever `use_threads` says
-    parquet = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
+    parquet = pq.ParquetFile(source, metadata=metadata, pre_buffer=False, page_checksum_verification=True)
     table = parquet.read(columns=columns, use_threads=False)
     source.check(table.column_names)
     return table.replace_schema_metadata({k: v for k, v in (table.schema.metadata or {}).items() if k not in _KEYS})
@@ -120,14 +121,15 @@ class _CheckedFile(io.RawIOBase):
         self._sums: Mapping[int, tuple[int, str, bytes]] = {}  # by the first byte of a column: size, name, digest
         self._seen: set[str] = set()
 
-    def expect(self, footer: bytes) -> None:
-        """Take over the digests of a footer that was checked."""
+    def expect(self, footer: bytes) -> pq.FileMetaData:
+        """Take over the digests of a footer that was checked; returns what the footer says."""
         metadata = pq.read_metadata(self._file)
         leaves = metadata.num_columns
         at = _place(footer, COLUMNS_KEY, _DIGITS * leaves)
         sums = [footer[at + _DIGITS * i : at + _DIGITS * (i + 1)] for i in range(leaves)]
         names = [metadata.schema.column(i).path.split(".")[0] for i in range(leaves)]
         self._sums = {first: (size, names[leaf], sums[leaf]) for first, (size, leaf) in _ranges(metadata).items()}
+        return metadata
 
     def check(self, columns: list[str]) -> None:
         """Check those of some columns that were read in another way."""

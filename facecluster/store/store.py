@@ -169,13 +169,14 @@ class Store:
         with replacing(path, private_opener) as f:
             f.write(data)
 
-    def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp) -> None:
-        """Write a shard with its stamp."""
+    def write(self, table: str, shard: str, data: pa.Table, stamp: Stamp, *, packed: bool = True) -> None:
+        """Write a shard with its stamp; not `packed`, numbers that are soon read again and then deleted cost less time and more disk."""
         said = json.dumps({"format": FORMAT, **stamp}, sort_keys=True)
         try:
             schema = data.schema.with_metadata({STAMP_KEY: said, PLACE_KEY: place(table, shard, id_of(self))})
             cipher, rows = self.cipher, data.cast(schema)
-            self.write_raw(sealed_parquet(rows) if cipher is None else cipher.sealed_parquet(rows), table, f"part-{shard}.parquet")
+            seal = sealed_parquet if cipher is None else cipher.sealed_parquet
+            self.write_raw(seal(rows, packed=packed), table, f"part-{shard}.parquet")
         except StoreError:
             raise
         except self.io_errors as e:

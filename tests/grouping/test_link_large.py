@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from facecluster.cli import main
 from facecluster.dask_engine import DaskEngine
 from facecluster.engine import Engine, LocalEngine
 from facecluster.errors import InputError
-from facecluster.grouping import link_hops, link_large, link_lists, link_plan
+from facecluster.grouping import link_held, link_hops, link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
 from facecluster.pipeline import run_tasks
@@ -150,6 +151,42 @@ def test_a_face_in_two_shards_counts_once_and_new_vectors_are_linked_anew(tmp_pa
     assert not make(store, monkeypatch, SPLIT).skipped
     neighbours, _, ids = read(store)
     assert len(ids) == 1_001 and neighbours[0][0] == 1_000 and neighbours[1_000][0] == 0
+
+
+def test_a_neighbour_stands_once_with_a_cosine_of_1_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of float16 are a little shorter or longer than 1, so the cosine of two copies may come out above 1."""
+    x = faces(1_000)
+    x[900:] = x[:100]
+    assert (np.einsum("nd,nd->n", *[x[:100].astype(np.float32)] * 2) > 1).sum() > 20
+    store = store_of(tmp_path / "s", x)
+    make(store, monkeypatch, SPLIT)
+    neighbours, similarity, _ = read(store)
+    assert (np.diff(np.sort(neighbours, axis=1), axis=1) > 0).all() and similarity.max() <= 1
+    assert (neighbours[900:, 0] == np.arange(100)).all() and (neighbours[:100, 0] == np.arange(900, 1_000)).all()
+
+
+def test_vectors_stay_for_the_next_task_and_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_vectors, parts = link_held.read_vectors, list[slice]()
+
+    def watched(store: Store, plan: link_plan.LinkPlan, rows: slice, into: NDArray[Any]) -> None:
+        parts.append(rows)
+        read_vectors(store, plan, rows, into)
+
+    monkeypatch.setattr(link_held, "read_vectors", watched)
+    make(store_of(tmp_path / "s", faces(1_000)), monkeypatch, {"span": 1, "parts": 1, "held": 100_000})
+    assert len(parts) == 2  # for four tasks of each of two steps
+    keeper = link_held._Keeper()
+    held = link_held.Held(10, 10, 2, np.float32, lambda rows, into: None)
+    keeper.put("a", held)
+    assert keeper.take("a") is held and keeper.take("a") is None
+    keeper.put("a", held)
+    assert keeper.take("b") is None and keeper.take("a") is None
+    monkeypatch.setattr(link_held, "KEPT", 0.05)
+    keeper.put("a", held)
+    end = time.monotonic() + 20
+    while keeper._held is not None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_neighbours_of_neighbours_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_grouping import people_with_ties, planted
 
+from facecluster.grouping import work
 from facecluster.grouping.candidate_edges import LinkShard
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.group import group, group_links
 from facecluster.grouping.groups import Groups
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.link import nearest
-from facecluster.grouping.work import FolderShelf, LocalCrew, Shelf
+from facecluster.grouping.work import Filed, FolderShelf, LocalCrew, Shelf, load
 
 CONFIG = IdentifyConfig(impostor_mean=0.0, impostor_sd=0.125)
 
@@ -149,3 +150,23 @@ def test_rows_of_parts_are_those_of_the_whole(tmp_path: Path) -> None:
     for rows in (slice(0, 50), slice(3, 5), slice(6, 8), slice(20, 20), slice(50, 50), slice(40, 99), *some):
         assert np.array_equal(parts[rows], x[rows]) and parts[rows].dtype == np.float32
     assert parts.shape == (50, 8) and len(parts) == 50 and parts[np.zeros(0, dtype=int)].shape == (0, 8)
+
+
+def test_files_that_nobody_uses_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a worker holds the pages and the disk of what was deleted long ago."""
+    files, now = work._Files(), [0.0]
+    monkeypatch.setattr(work, "_FILES", files)
+    monkeypatch.setattr(work.time, "monotonic", lambda: now[0])
+    old, new, far = (FolderShelf(str(tmp_path)).keep(name, np.arange(3)) for name in ("old", "new", "far"))
+    for stored in (old, new):
+        assert load(stored).tolist() == [0, 1, 2]
+    now[0] = 0.9 * work._IDLE
+    load(new)
+    now[0] = 1.1 * work._IDLE
+    load(far)
+    assert isinstance(old, Filed) and isinstance(new, Filed) and isinstance(far, Filed)
+    assert list(files.arrays) == list(files.used) == [new.url, far.url]
+    assert load(old).tolist() == [0, 1, 2]
+    files.forget(new.url)
+    files.forget_within(str(tmp_path))
+    assert not files.arrays and not files.used

@@ -26,19 +26,15 @@ def test_the_card_that_is_written_is_read(tmp_path: Path, monkeypatch: pytest.Mo
     import embedder_recognisability
     import publish_embedder
 
-    faces, log, path = tmp_path / "faces.parquet", tmp_path / "log.csv", tmp_path / "card.toml"
+    faces, path = tmp_path / "faces.parquet", tmp_path / "card.toml"
     pq.write_table(pa.table({"source": ["pins", "pins", "masked"]}), faces)
-    log.write_text("step,held_out_cosine\n1,\n")
-    with pytest.raises(SystemExit, match=r"expected a held_out_cosine in a line of .*log.csv, found none"):
-        publish_embedder.held_out_cosine(log)
-    log.write_text("step,held_out_cosine\n1,0.5\n2,0.912345\n3,\n")
     network = AttentionEmbedder(width=64, depth=1, heads=1, mlp_ratio=2, parts=64)
     card = Card(
         name="mine", dim=128, sha256="00", licence="Apache-2.0", slope=20.5, intercept=-3.25, impostor_mean=0.0125, impostor_sd=0.11,
         settings={k: v for k, v in network.settings.items() if k != "dim"}, ranges={"stem.0": [0.0, 1.5]},
     )  # fmt: skip
-    args = argparse.Namespace(faces=faces, more=[faces], log=log, recipe="a few steps")
-    path.write_text(publish_embedder.text(card, network, args), encoding="utf-8")
+    args = argparse.Namespace(faces=faces, more=[faces], recipe="a few steps")
+    path.write_text(publish_embedder.text(card, network, 0.912345, args), encoding="utf-8")
     assert read_card(path) == card
     clear = Recognisability(tuple(np.round(np.random.default_rng(0).normal(size=128), 3).tolist()), 2.5)
     for first in (replace(clear, intercept=1.5), clear):  # a second one takes the place of the first
