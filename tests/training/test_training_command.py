@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ from training_faces import DIM, coded, picture, tiny_model
 
 from facecluster.demo.collection import make_collection
 from facecluster.models.card import read_card, read_toml
+<<<<<<< HEAD
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import fold_batch_norm, load_embedder
+=======
+from facecluster.models.registry import load_embedder, load_weights
+>>>>>>> main
 from facecluster.training import train
 from facecluster.training.accuracy import HeldOutPairs
 from facecluster.training.averaging import average
@@ -64,6 +69,44 @@ def test_from_faces_to_a_model_that_groups_photos(data: Path, tmp_path: Path) ->
     photos = [str(p) for p in sorted((tmp_path / "demo").rglob("*.jpg"))[:2]]
     call("run", *photos, "-o", str(tmp_path / "store"), "--model", str(card))
     assert (tmp_path / "store" / "embeddings" / "My-model").is_dir()
+
+
+def loads(card: Path) -> str:
+    """The digest of a model in a folder, whose weights load."""
+    sha256 = read_card(card).sha256
+    load_weights(card.with_suffix(".safetensors"), sha256)
+    return sha256
+
+
+@pytest.mark.parametrize("stopped_at", ["card.safetensors", "card.toml"])
+def test_a_model_that_is_replaced_is_there_until_the_new_one_is(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: str
+) -> None:  # fmt: skip
+    """Killed between the new weights and the new card, the old card had weights that are not its own."""
+    init, out, straight = tiny_model(tmp_path), tmp_path / "out", tmp_path / "straight"
+    for folder in (out, straight):
+        run(data, folder, "--init", init, "--steps", "2")
+    run(data, straight, "--init", init, "--steps", "4")
+    before, replace_file, seen = loads(out / "card.toml"), os.replace, []
+
+    def stopped(source: Any, target: Any) -> None:
+        if Path(target).parent == out:
+            seen.append(loads(out / "card.toml"))
+            if Path(target).name == stopped_at:
+                raise KilledError
+        replace_file(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr("os.replace", stopped)
+        run(data, out, "--init", init, "--steps", "4")
+    assert set(seen) == {loads(out / "card.toml")} == {before}
+    run(data, out, "--init", init, "--steps", "4")
+    assert loads(out / "card.toml") == loads(straight / "card.toml") != before
+    assert {p.name for p in out.iterdir()} == {p.name for p in straight.iterdir()}
+
+
+class KilledError(BaseException):
+    """Stands for a kill."""
 
 
 def test_what_the_command_refuses(data: Path, tmp_path: Path) -> None:
