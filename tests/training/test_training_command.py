@@ -19,12 +19,8 @@ from training_faces import DIM, coded, picture, tiny_model
 
 from facecluster.demo.collection import make_collection
 from facecluster.models.card import read_card, read_toml
-<<<<<<< HEAD
 from facecluster.models.embedder import AttentionEmbedder
-from facecluster.models.registry import fold_batch_norm, load_embedder
-=======
-from facecluster.models.registry import load_embedder, load_weights
->>>>>>> main
+from facecluster.models.registry import fold_batch_norm, load_embedder, load_weights
 from facecluster.training import train
 from facecluster.training.accuracy import HeldOutPairs
 from facecluster.training.averaging import average
