@@ -13,7 +13,13 @@ FaceclusterError
 
 from __future__ import annotations
 
+import errno
 import shlex
+
+_REFUSED = (  # what a system says that can't or may not do what it is asked
+    "EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENODEV", "ENXIO", "ESTALE", "EBUSY", "ETIMEDOUT",
+    "EHOSTDOWN",
+)  # fmt: skip
 
 
 class FaceclusterError(Exception):
@@ -50,6 +56,11 @@ class ModelError(FaceclusterError):
 
 class EngineError(FaceclusterError):
     """The worker processes or machines can't be used."""
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether the system can't or may not do what it is asked, which a user can correct; else it is a bug."""
+    return errno.errorcode.get(error.errno or 0) in _REFUSED
 
 
 def shell(word: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from facecluster.calibrate import CalibrationResult, calibrate, check_enough_labels, labelled_faces, read_calibration, write_calibration
 from facecluster.engine import Engine, EngineCrew, LocalEngine, Step
+from facecluster.errors import FaceclusterError
 from facecluster.faces.detect import KEPT, DetectConfig, detect_shard
 from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed_shard
 from facecluster.faces.fit_reading import card_in
@@ -44,7 +45,7 @@ from facecluster.people import (
     save_run,
 )
 from facecluster.people.drawn_faces import drop_undone
-from facecluster.people.make_drawn import update_drawn
+from facecluster.people.make_drawn import embed_drawn, update_drawn
 from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.drawn import drawn_shards
@@ -208,6 +209,8 @@ def _cluster(
     check_vectors(store, embed)
     if keep:
         drop_undone(store)
+        with suppress(FaceclusterError):  # without the model they are left to the next 'run'
+            embed_drawn(store, embed)
     followed = follow_faces(store, made, embed.table())
     ids, vectors, crew, order = _vectors(made, embed.table(), card.name, linking["engine"])
     choose_stand_ins(store, made, embed.table(), ids, vectors, card.even_cosine)

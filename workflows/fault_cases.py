@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 from fault_process import Command, User, call
-from fault_review import use_page
+from fault_review import draw_faces, forget_bob, group_again, use_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,11 @@ class Case:
     reads_photos: bool = False  # faults of photos matter
     moves_photos: bool = False  # may give photos other places
     makes_photos: bool = False  # at another time in each run
-    forgets: bool = False  # takes lines out of the journal
+    forgets: str = ""  # takes lines out of the journal: whose, of the needles in facts.json, nothing may be left
+    first_again: tuple[tuple[str, ...], ...] = ()  # commands that a user runs after a fault before `again`; they may have nothing to do
     changes: tuple[str, ...] = field(default=())  # photos and sidecars of the user's into which it writes, as patterns
     varies: tuple[str, ...] = ()  # files that are never the same twice, as patterns
+    models: tuple[str, ...] = ()  # folders of models, which are whole or not there at every moment
     user: Callable[[Path, Command], None] | None = None  # what somebody does with it, from the folder, while it runs
     workers: bool = False
     slow: bool = False  # not among the few faults of the tests
@@ -56,6 +58,11 @@ def _flip(root: Path) -> None:
     (root / "store" / "photos" / ".x.tmp").write_bytes(b"left")
 
 
+def _drop_report(root: Path) -> None:
+    """So that a grouping which counts is not followed by a report, which is a case of its own."""
+    shutil.rmtree(root / "store" / "report")
+
+
 def _make_old(root: Path) -> None:
     """Take the digests from the shards, and let others read the files, as in stores of earlier versions."""
     for path in sorted((root / "store").rglob("part-*.parquet")):
@@ -75,29 +82,12 @@ def _reference_undo(root: Path) -> None:
     shutil.copyfile(found, root / "undo.jsonl")
 
 
-def _make_embedder(root: Path) -> None:
-    """A network that learns in no time."""
-    call(_write_tiny, root / "tiny.toml")
-
-
-def _write_tiny(card: Path) -> None:
-    import torch
-
-    from facecluster.models.embedder import AttentionEmbedder
-    from facecluster.models.onnx_session import sha256_of
-    from facecluster.models.toml_text import to_toml
-    from facecluster.training.networks import named_weights, save
-
-    torch.manual_seed(0)
-    network = {"width": 64, "depth": 1, "heads": 1, "mlp_ratio": 1, "parts": 32, "inner": [0, 0, 0]}
-    weights = card.with_suffix(".safetensors")
-    save(named_weights(AttentionEmbedder(dim=16, **network)), weights)  # type: ignore[arg-type]
-    about = {"name": "tiny", "dim": 16, "sha256": sha256_of(weights), "licence": "test"}
-    reading = {"slope": 10.0, "intercept": -5.0, "impostor_mean": 0.1, "impostor_sd": 0.2}
-    card.write_text(to_toml({"model": about, "network": network, "reading": reading}), encoding="utf-8")
-
-
 _MOVE = ("dedup", "{store}", "--move-to", "{root}/aside")
+_REVIEW = ("review", "{store}", "--no-browser")
+_LOGS = ("model/log.*", "model/checkpoint.pt", "model/events/*")
+_TRAIN = (
+    "train", "--store", "{store}", "-o", "{root}/model", "--init", "{root}/tiny.toml", "--batch", "4", "--hold-out", "0", "--threads", "1",
+)  # fmt: skip
 
 CASES = (
     Case(name="run", words=("run", "{photos}", "{root}/new", "-o", "{store}"), reads_photos=True),
@@ -136,7 +126,9 @@ CASES = (
         moves_photos=True,
     ),
     Case(name="prune", words=("prune", "{store}", "--yes"), prepare=_delete_photos),
-    Case(name="forget", words=("forget", "{store}", "Bob", "--yes"), forgets=True),
+    Case(name="forget", words=("forget", "{store}", "Bob", "--yes"), forgets="bob"),
+    Case(name="forget, a face", words=("forget", "{store}", "{face0}", "--yes"), forgets="face"),
+    Case(name="forget, a photo", words=("forget", "{store}", "{photo}", "--yes"), forgets="photo"),
     Case(name="curate", words=("curate", "{store}", "-o", "{root}/out/set", "--format", "imagefolder", "--format", "parquet")),
     Case(name="curate webdataset", words=("curate", "{store}", "-o", "{root}/out/web", "--format", "webdataset")),
     Case(name="evaluate", words=("evaluate", "{store}", "--truth", "{root}/truth.csv", "-o", "{root}/out/evaluation")),
@@ -145,11 +137,14 @@ CASES = (
     Case(name="check --repair", words=("check", "{store}", "--repair"), prepare=_flip),
     Case(name="upgrade", words=("upgrade", "{store}"), prepare=_make_old),
     Case(name="compact", words=("compact", "{store}"), before=(("embed", "{root}/new", "-o", "{store}"),)),
-    Case(name="review", words=("review", "{store}", "--no-browser"), user=use_page),
+    Case(name="review", words=_REVIEW, user=use_page),
+    Case(name="review, a drawn face", words=_REVIEW, user=draw_faces, reads_photos=True),
+    Case(name="review, group again", words=_REVIEW, user=group_again, prepare=_drop_report, reads_photos=True, slow=True),
+    Case(name="review, forget", words=_REVIEW, user=forget_bob, forgets="bob", first_again=(("forget", "{store}", "--yes"),)),
+    Case(name="train", varies=_LOGS, models=("model",), words=(*_TRAIN, "--steps", "4")),
     Case(
-        name="train", prepare=_make_embedder, varies=("model/log.*", "model/checkpoint.pt", "model/events/*"),
-        words=("train", "--store", "{store}", "-o", "{root}/model", "--init", "{root}/tiny.toml", "--steps", "4", "--batch", "4",
-               "--hold-out", "0", "--threads", "1"),
+        name="train, a model's next", before=((*_TRAIN, "--steps", "2"),), varies=_LOGS, models=("model",),
+        words=(*_TRAIN, "--steps", "4"), slow=True,
     ),
     Case(
         name="demo", words=("demo", "-o", "{root}/demo", "--people", "6", "--photos", "2"), fakes=False, stores=("store", "demo/store"),

@@ -5,6 +5,7 @@
     pictures/   pictures of known people
     sidecars/   an export, in which another program has given a name
     out/        where exports go; a file of the user's is there already
+    tiny.toml   an embedder that learns in no time, and its weights
     store/      two runs, names, an ignored person, a people.csv with a name that no run has taken over and a column of the user's
 """
 
@@ -15,11 +16,14 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from coloured_photos import HUES, Picture, draw
+from fault_gone import needles
 from fault_state import people
 
+from facecluster.photos.places import current_photos
 from facecluster.store import Store
 
 NOTE = "call me"  # in the user's own column
@@ -81,6 +85,18 @@ def edit_people(root: Path, name: str) -> None:
     (root / "store" / "people.csv").write_bytes(("\ufeff" + out.getvalue()).encode())
 
 
+def _to_forget(root: Path, faces: dict[str, list[str]], named: dict[str, str], unnamed: list[str]) -> dict[str, Any]:
+    """A photo that can be forgotten, and what must not be found of Bob, of the first face, or of that photo, when they were."""
+    store, bob = Store(str(root / "store")), named["Bob"]
+    places = current_photos(store).to_pylist()
+    photo = next(row["photo_id"] for row in places if row["photo_id"].startswith(faces[unnamed[0]][0][:24]))
+    uris = [row["uri"] for row in places if row["photo_id"] == photo]
+    shown = [face for of in faces.values() for face in of if face.startswith(photo[:24])]
+    first = next(iter(faces.values()))[0]
+    found = {"face": needles(store, [first], []), "photo": needles(store, shown, [photo, *uris])}
+    return {"photo": uris[0], "needles": found | {"bob": needles(store, faces[bob], [bob, "Bob"])}}
+
+
 def settle(root: Path) -> None:
     """Write what the cases need to know of the store, and the files that they give to commands."""
     found = people(Store(str(root / "store")))
@@ -89,9 +105,28 @@ def settle(root: Path) -> None:
     by_name = {name: person for person, (name, _, _) in found.items() if name}
     journal = [json.loads(line) for line in (root / "store" / "decisions.jsonl").read_text(encoding="utf-8").splitlines()]
     facts = {"faces": faces, "unnamed": unnamed, "named": by_name, "decision": journal[0]["id"]}
+    facts |= _to_forget(root, faces, by_name, unnamed)
     (root / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     (root / "names.csv").write_text(f"person,name\n{unnamed[0]},Dora\n{unnamed[1]},Emil\n", encoding="utf-8")
     rows = [f"{face},{person}\n" for person, of in faces.items() for face in of]
     (root / "truth.csv").write_text("face_id,person\n" + "".join(rows), encoding="utf-8")
     for path in (root / "sidecars").rglob("*.xmp"):
         path.write_text(path.read_text(encoding="utf-8").replace(f">{unnamed[2]}<", ">Fay<"), encoding="utf-8")
+
+
+def make_embedder(card: Path) -> None:
+    """A network that learns in no time, for the commands that train."""
+    import torch
+
+    from facecluster.models.embedder import AttentionEmbedder
+    from facecluster.models.onnx_session import sha256_of
+    from facecluster.models.toml_text import to_toml
+    from facecluster.training.networks import named_weights, save
+
+    torch.manual_seed(0)
+    network = {"width": 64, "depth": 1, "heads": 1, "mlp_ratio": 1, "parts": 32, "inner": [0, 0, 0]}
+    weights = card.with_suffix(".safetensors")
+    save(named_weights(AttentionEmbedder(dim=16, **network)), weights)  # type: ignore[arg-type]
+    about = {"name": "tiny", "dim": 16, "sha256": sha256_of(weights), "licence": "test"}
+    reading = {"slope": 10.0, "intercept": -5.0, "impostor_mean": 0.1, "impostor_sd": 0.2}
+    card.write_text(to_toml({"model": about, "network": network, "reading": reading}), encoding="utf-8")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from fault_cases import Case, user_of
+from fault_conditions import shift_clock, without_privileges
 from fault_process import CALLS, Command, Ended, User, has_strace, run_traced
 from fault_workers import cluster, descendants, fork_workers
 
@@ -147,22 +145,10 @@ def permissions(it: Setting) -> Fault | None:
     mode, before = int(it.rng.choice([0o500, 0o100, 0o000])), folder.stat().st_mode
     folder.chmod(mode)
     try:
-        ended = it.run(_without_privileges)
+        ended = it.run(without_privileges)
     finally:
         folder.chmod(before)
     return Fault(f"{folder.relative_to(root)} has mode {mode:o}", [ended], rows=not it.case.reads_photos)
-
-
-def _without_privileges() -> None:
-    """From now on the modes of files hold for this process too (capset of Linux: no CAP_DAC_OVERRIDE, no CAP_DAC_READ_SEARCH)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    if libc.capget(header, data):
-        raise OSError(ctypes.get_errno(), "capget")
-    for place in (0, 1, 2):  # effective, permitted, inheritable
-        data[place] &= ~0b110
-    if libc.capset(header, data):
-        raise OSError(ctypes.get_errno(), "capset")
 
 
 def vanish(it: Setting) -> Fault | None:
@@ -220,24 +206,8 @@ def clock(it: Setting) -> Fault:
     if jump is not None and it.case.reads_photos:
         for path in _some_photos(it)[:2]:
             os.utime(path, (13e9, 13e9))  # in 2381
-    ended = it.run(lambda: _shift_clock(jump))
+    ended = it.run(lambda: shift_clock(jump))
     return Fault(f"clock {'jumps back' if jump is None else jump}", [ended], rows=not it.case.reads_photos)
-
-
-def _shift_clock(by: timedelta | None) -> None:
-    """Have every module of the program see another time; None: each look is an hour before the one before."""
-    looks = 0
-
-    class Shifted(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Any:
-            nonlocal looks
-            looks += 1
-            return datetime.now(tz) + (timedelta(hours=-looks) if by is None else by)
-
-    for name, module in list(sys.modules.items()):
-        if name.startswith("facecluster") and getattr(module, "datetime", None) is datetime:
-            setattr(module, "datetime", Shifted)  # noqa: B010
 
 
 def two_at_once(it: Setting) -> Fault:

@@ -36,6 +36,13 @@ CALLS = {  # system calls by what they do
 LIMIT = 180.0  # seconds; a command that takes longer hangs
 _CALL = re.compile(r"^(\d+) +(\w+)\(")
 User = Callable[["Command"], None]
+_PRETENDING = f"""import sys
+sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})
+from fault_process import pretend
+pretend()
+from facecluster.cli import main
+main(prog_name="facecluster")
+"""
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,13 @@ def load_everything() -> None:
 
 
 def pretend() -> None:
-    """Fakes that find and tell apart coloured squares."""
+    """Fakes that find and tell apart coloured squares, here and in programs that review starts."""
     detector, embedder = Detector(), Embedder()
-    for name, fake in (("faces.detect._detector", detector), ("faces.embed.load_embedder", embedder)):
+    fakes = (("faces.detect._detector", detector), ("faces.draw.load_detector", detector), ("faces.embed.load_embedder", embedder))
+    for name, fake in fakes:
         patch(f"facecluster.{name}", lambda *_, fake=fake, **__: fake).start()
+    regroup = importlib.import_module("facecluster.review.regroup")
+    patch.object(regroup.Regroup.__init__, "__defaults__", ((sys.executable, "-c", _PRETENDING), "en")).start()
 
 
 class Forked:
@@ -252,7 +262,8 @@ def run_traced(
         inject: what strace does with a call, as `error=EIO:when=3`; empty: calls are only counted.
         kind: the calls, of CALLS; empty: all of them.
         fakes: whether coloured squares are faces.
-        user: what somebody does with it meanwhile; then the calls of its busiest thread count, else those of the main one.
+        user: what somebody does with it meanwhile; then the calls of its busiest thread, or of that of a program that it starts, count,
+            else those of the main one.
     """
     calls = CALLS[kind] if kind else ",".join(CALLS.values())
     options = ["-e", f"trace={calls}"] + (["-e", f"inject={calls}:{inject}"] if inject else [])
@@ -266,9 +277,10 @@ def run_traced(
         for line in log:
             if match := _CALL.match(line):
                 name = next(name for name, calls in CALLS.items() if match[2] in calls.split(","))
-                threads.setdefault(match[1], []).append((name, str(folder) in line, "(INJECTED)" in line))
+                is_hit = "(INJECTED)" in line or "signal=KILL" in inject and line.rstrip().endswith("= ?")
+                threads.setdefault(match[1], []).append((name, str(folder) in line, is_hit))
     calls_of = threads[str(command.pid)] if user is None else max(threads.values(), key=lambda of: sum(inside for _, inside, _ in of))
     found = {name: [inside for kind, inside, _ in calls_of if kind == name] for name in CALLS}
-    hit = any(inside and injected for _, inside, injected in calls_of)
+    hit = any(inside and is_hit for of in ([calls_of] if user is None else threads.values()) for _, inside, is_hit in of)
     last = bool(calls_of) and calls_of[-1][1]
     return Ended(ended.code, ended.said, ended.seconds, found, hit or bool(inject) and ended.code == -signal.SIGKILL and last)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from facecluster.decisions import active, read
 from facecluster.people import current_run, read_current_people
+from facecluster.photos.drawn import drawn_shards
 from facecluster.photos.places import current_photos
 from facecluster.store import FACES, TEMPORARY, Store
 
@@ -30,10 +31,17 @@ _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _MINUTES = re.compile(rb"^minutes = [0-9.]+", re.M)  # of a training, in a card
 _SUM = re.compile(rb', "sum": "[0-9a-f]{16}"')
 _TEXT = (".csv", ".json", ".html", ".md", ".xmp", ".jsonl", ".txt", ".svg", ".log", ".toml")
+_DRAWN = re.compile(r"([0-9a-f]{24})-[89a-f][0-9a-f]{3}\b")  # the id of a drawn face, of which the last part is random
+_DRAWN_BYTES = re.compile(_DRAWN.pattern.encode())
 _NOT_COMPARED = re.compile(  # files of a store that hold times, secrets or the history of runs, or that may be deleted
     r"store\.json|runs/.*|.*\.lock|decisions\.jsonl|forgotten/.*|dedup/(undo|plan|pages|page).*|report/.*\.(html|svg|json)|exports\.json|index/.*|damaged/.*|plan/.*"
     r"|(identities|reading|recognisability|linking)/.*|archives/.*|gone/.*|.*\.parquet|known/.*"
 )
+
+
+def _known(text: str) -> str:
+    """A text with the ids of drawn faces as all runs have them."""
+    return _DRAWN.sub(r"\1-drawn", text)
 
 
 def _bytes(path: Path) -> str:
@@ -47,6 +55,7 @@ def _bytes(path: Path) -> str:
     else:
         data = path.read_bytes()
     if path.suffix in (*_TEXT, ".sqlite", ".db"):
+        data = _DRAWN_BYTES.sub(rb"\1-drawn", data)
         data = _MINUTES.sub(b"", _SUM.sub(b"", _UUID.sub(b"ID", _TIME.sub(b"TIME", data))))
     return hashlib.sha256(data).hexdigest()[:16]
 
@@ -73,7 +82,7 @@ def journal(store: Store) -> list[str]:
     keep = ("act", "faces", "others", "name", "person", "origin")
     said = ([sorted(v) if isinstance(v := getattr(d, key), tuple) else v for key in keep] for d in active(read(store).decisions))
     said = ([row[0], *row[3:]] if row[0] == "name" else row for row in said)  # twice said, a name may be said of other faces of the person
-    return sorted({json.dumps(row) for row in said})
+    return sorted({_known(json.dumps(row)) for row in said})
 
 
 def people(store: Store) -> dict[str, Any]:
@@ -87,7 +96,7 @@ def people(store: Store) -> dict[str, Any]:
         if identity >= 0:
             of[identity].append(face)
     rows = zip(found.person_ids, found.names, found.ignored, of, strict=True)
-    return {person: [name, bool(ignored), sorted(faces)] for person, name, ignored, faces in rows}
+    return {person: [name, bool(ignored), sorted(map(_known, faces))] for person, name, ignored, faces in rows}
 
 
 def meaning(store: Store) -> dict[str, Any]:
@@ -98,7 +107,7 @@ def meaning(store: Store) -> dict[str, Any]:
     facts = ("photo_id", "size", "width", "height", "faces", "error", "content", "picture", "gone")
     counted = {row["photo_id"] for row in photos.values() if not row["error"]}
     rows = store.read_all("faces", FACES, ["face_id", "photo_id"]).to_pylist()
-    faces = sorted({row["face_id"] for row in rows if row["photo_id"] in counted})
+    faces = sorted({_known(row["face_id"]) for row in rows if row["photo_id"] in counted})
     of_user = Path(store.url) / "people.csv"
     said = list(csv.DictReader(io.StringIO(of_user.read_text("utf-8-sig")))) if of_user.exists() else []
     return {
@@ -120,9 +129,11 @@ def tables(store: Store) -> dict[str, Any]:
             continue
         parts = [store.read(table, shard) for shard in store.shards(table)]
         whole = pa.concat_tables([part.replace_schema_metadata(None) for part in parts], promote_options="default")
-        rows = sorted(repr(row) for row in whole.to_pylist())
+        rows = sorted(_known(repr(row)) for row in whole.to_pylist())
         found[table] = hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16], whole.num_rows
-        found[f"{table} made with"] = sorted({json.dumps(store.stamp(table, shard), sort_keys=True) for shard in store.shards(table)})
+        stamps = [store.stamp(table, shard) or {} for shard in store.shards(table)]
+        kept = [{key: v for key, v in stamp.items() if key != "inputs" or not drawn_shards(store)} for stamp in stamps]  # a digest of ids
+        found[f"{table} made with"] = sorted({json.dumps(stamp, sort_keys=True) for stamp in kept})
     return found
 
 

@@ -1,11 +1,12 @@
 """Faults that happen to the commands that write, as processes: does a second run put everything right, and is nothing of the user's lost?
 
-    python workflows/faults.py --faults 500 --first 0 -o workflows/benchmarks/results/faults.json
+    python workflows/faults.py --faults 500 --log faults.jsonl -o workflows/benchmarks/results/faults.json
 
 Each fault is a command of `fault_cases.py` and a kind of `fault_kinds.py`: kill -9 at random moments and at system calls, errors of system
 calls, Ctrl-C, a full disk, a read-only one, permissions, photos that vanish or change, clocks, two commands at once, workers and schedulers
-lost. Afterwards: no traceback; the journal, people.csv, photos, sidecars and other files of the user's are there; the same command again
-ends well; tables, names, exports and files are those of a run without a fault; nothing temporary lies outside the store.
+lost. Afterwards: no traceback; the journal, people.csv, photos, sidecars and other files of the user's are there; models are whole; the
+same command again ends well; tables, names, exports and files are those of a run without a fault; of whom was forgotten no byte is in the
+store; nothing temporary lies outside it.
 
 As root on Linux with strace all kinds happen; else those that need it are left out. Faces are coloured squares (`coloured_photos.py`).
 The number of a fault is its seed: `--first N --faults 1` makes it again, but for what depends on the clock.
@@ -25,7 +26,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,15 @@ for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 from fault_cases import CASES, Case, user_of  # noqa: E402
-from fault_ground import NOTE, edit_people, make_photos, settle  # noqa: E402
-from fault_kinds import KINDS, Bench, Fault, Setting  # noqa: E402
+from fault_gone import left  # noqa: E402
+from fault_ground import edit_people, make_embedder, make_photos, settle  # noqa: E402
+from fault_kinds import KINDS, Bench, Setting  # noqa: E402
+from fault_lost import EDITED, broken_models, lost  # noqa: E402
 from fault_process import Ended, call, load_everything, run, run_traced  # noqa: E402
-from fault_review import ACTS, answered, answers  # noqa: E402
+from fault_review import all_was_done, answers  # noqa: E402
 from fault_state import differences, state, temporary, users_own  # noqa: E402
 from fault_workers import fork_workers  # noqa: E402
 
-EDITED = "Zoë"  # a name that only people.csv has
-WORDS_OF_USER = b"the words of the user"
 SPACE = "FACECLUSTER_FAULTS_SPACE"
 
 
@@ -73,7 +73,11 @@ class Ground:
         self._must(["cluster", store, "--full"])
         self._must(["export", store, "--format", "xmp", "--ids", "-o", str(self.root / "sidecars")])
         call(edit_people, self.root, EDITED)
+        call(make_embedder, self.root / "tiny.toml")
         call(settle, self.root)
+        for what, wanted in json.loads((self.root / "facts.json").read_text())["needles"].items():
+            if not call(left, self.root / "store", wanted):
+                raise SystemExit(f"nothing of what is to be forgotten ({what}) is found in the store: the search is blind")
         shutil.copytree(self.root, self._kept, symlinks=True)
         self._facts = json.loads((self.root / "facts.json").read_text())
         self._usual: dict[str, tuple[Ended, dict[str, Any], int]] = {}
@@ -92,8 +96,13 @@ class Ground:
         values = {"root": root, "store": f"{root}/store", "photos": f"{root}/photos", "decision": facts["decision"]}
         values |= {f"unnamed{i}": person for i, person in enumerate(unnamed)} | {"ann": facts["named"]["Ann"], "bob": facts["named"]["Bob"]}
         values |= {f"face{i}": face for i, face in enumerate(faces)} | {"bobface": facts["faces"][facts["named"]["Bob"]][0]}
+        values["photo"] = facts["photo"]
         values["newphoto"] = min(path.name for path in (self._kept / "new").iterdir())
         return [word.format(**values) for word in words]
+
+    def _left(self, case: Case) -> list[str]:
+        """Where something is of what a command forgets."""
+        return call(left, self.root / "store", self._facts["needles"][case.forgets]) if case.forgets else []
 
     def lay_out(self, case: Case) -> None:
         """Make everything as it is before the command."""
@@ -113,9 +122,11 @@ class Ground:
             self.lay_out(case)
             before, words = shutil.disk_usage(self.root).used, self.words(case.words)
             ended = self._run(case, words)
-            if ended.code or case.user is not None and len(answered(self.root)) < ACTS:
+            if ended.code or case.user is not None and not all_was_done(self.root):
                 told = answers(self.root).read_text(encoding="utf-8") if answers(self.root).exists() else ""
                 raise SystemExit(f"facecluster {' '.join(words)}: {ended.said}{told}")
+            if there := self._left(case):
+                raise SystemExit(f"facecluster {' '.join(words)}: not forgotten: {there}")
             grown, found = shutil.disk_usage(self.root).used - before, call(state, self.root, case.stores, case.varies)
             if self.bench.strace and not case.workers:
                 self.lay_out(case)
@@ -128,7 +139,7 @@ class Ground:
         rng = np.random.default_rng(seed)
         ended, expected, grown = self.usual(case)
         self.lay_out(case)
-        own = users_own(self.root)
+        own, had_models = users_own(self.root), bool(case.before and case.models)
         words = self.words(case.words)
         fault = KINDS[kind](Setting(self.bench, case, words, ended, grown, rng))
         if fault is None:
@@ -136,6 +147,11 @@ class Ground:
         done = Happened(seed, case.name, kind, fault.detail, [e.code for e in fault.ended])
         done.wrong += [f"traceback: {_last(e)}" for e in fault.ended if e.is_traceback]
         done.wrong += lost(own, self.root, case, fault)
+        models = [name for name in case.models if had_models or (self.root / name / "card.toml").exists()]
+        done.wrong += call(broken_models, self.root, models)
+        for words in case.first_again:
+            first = run(self.words(words))
+            done.wrong += [f"traceback: {_last(first)}"] if first.is_traceback else []
         again, rows = self.words(case.again or case.words), fault.rows and not case.makes_photos
         second = self._run(case, again)
         try:
@@ -148,6 +164,7 @@ class Ground:
         wrong = differences(expected, found)
         if second.code and (wrong or second.is_traceback):
             done.wrong.append(f"again: exit {second.code}: {_last(second)}")
+        done.wrong += [f"not forgotten: {where}" for where in self._left(case)[:20]]
         done.wrong += wrong[:20] + lost(own, self.root, case, fault)
         done.wrong += [f"temporary file left: {name}" for name in temporary(self.root)]
         return done
@@ -166,41 +183,6 @@ def _last(ended: Ended) -> str:
     return " / ".join(ended.said.strip().splitlines()[-4:])[-500:]
 
 
-def lost(own: dict[str, Any], root: Path, case: Case, fault: Fault) -> list[str]:
-    """What is no longer there of the user's."""
-    now = users_own(root)
-    wrong = []
-    if not case.forgets and now["journal"][: len(own["journal"])] != own["journal"]:
-        wrong.append("lost: lines of the journal")
-    for content, paths in own["contents"].items():
-        there = now["contents"].get(content, [])
-        if content in now["contents"] if case.moves_photos else set(paths) <= set(there):
-            continue
-        missing = [path for path in paths if path not in there and path not in fault.touched]
-        kept = [path for path in missing if not any(fnmatch(path, pattern) for pattern in case.changes) or not _has_words(root / path)]
-        wrong += [f"lost: {path}" for path in kept]
-    wrong += [f"lost: the decision {saved}, which the page said is saved" for saved in answered(root) if not _is_in(saved, now["journal"])]
-    edits = [row for row in own["people"] if row[1] == EDITED]
-    said = _is_in(EDITED, now["journal"])
-    for person, name, _ in edits:
-        rows = {row[0]: row for row in now["people"]}
-        if rows.get(person, ("", "", ""))[1] != name and not said:
-            wrong.append(f"lost: the name {name} of people.csv")
-        if rows.get(person, ("", "", ""))[2] != NOTE:
-            wrong.append("lost: the user's column of people.csv")
-    return wrong
-
-
-def _is_in(text: str, lines: Sequence[bytes]) -> bool:
-    return any(text.encode() in line for line in lines)
-
-
-def _has_words(path: Path) -> bool:
-    """Whether a sidecar of the user's has their words, or a photo is still one."""
-    data = path.read_bytes() if path.exists() else b""
-    return WORDS_OF_USER in data or path.suffix == ".jpg" and data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9"
-
-
 def draw(seed: int, cases: Sequence[Case]) -> list[tuple[Case, str]]:
     """Commands and kinds in the order in which they are tried for a fault: each command comes once in as many faults as there are."""
     rng = np.random.default_rng([seed // len(cases), 1])
@@ -213,10 +195,13 @@ def draw(seed: int, cases: Sequence[Case]) -> list[tuple[Case, str]]:
 
 
 def go(
-    seeds: Sequence[int], cases: Sequence[Case], *, mounted: bool, kinds: Sequence[str] = (), tell: bool = True, out: str | None = None
+    seeds: Sequence[int], cases: Sequence[Case], *, mounted: bool, kinds: Sequence[str] = (), tell: bool = True, log: str | None = None
 ) -> dict[str, Any]:  # fmt: skip
-    """Have faults happen; gives what is stored as a result, and writes it to `out` after each."""
-    began, found = time.monotonic(), list[Happened]()
+    """Have faults happen; gives what is stored as a result. Each is a line of the file `log`; those that are there are not made again."""
+    began, found, before = time.monotonic(), *_read_log(log)
+    seeds = [seed for seed in seeds if seed not in {done.seed for done in found}]
+    if not seeds:
+        return _result(found, before)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         os.chmod(folder, 0o755)
         root = Path(folder) / "work"
@@ -232,22 +217,31 @@ def go(
                     done = ground.happen(seed, case, kind)
                     if done is not None:
                         found.append(done)
-                        if out:
-                            result = json.dumps(_result(found, time.monotonic() - began), indent=1, ensure_ascii=False)
-                            Path(out).write_text(result + "\n", encoding="utf-8")
+                        if log:
+                            with open(log, "a", encoding="utf-8") as file:
+                                line = asdict(done) | {"seconds": round(time.monotonic() - began + before, 1)}
+                                file.write(json.dumps(line, ensure_ascii=False) + "\n")
                         if tell:
                             print(json.dumps(asdict(done), ensure_ascii=False), file=sys.stderr, flush=True)
                         break
         finally:
             if mounted:
                 subprocess.run(["umount", "-l", str(root)], check=True)
-    return _result(found, time.monotonic() - began)
+    return _result(found, time.monotonic() - began + before)
+
+
+def _read_log(log: str | None) -> tuple[list[Happened], float]:
+    """The faults of a run that was stopped, and the seconds that it took."""
+    lines = Path(log).read_text(encoding="utf-8").splitlines() if log and Path(log).exists() else []
+    rows = [json.loads(line) for line in lines]
+    seconds = [row.pop("seconds") for row in rows]
+    return [Happened(**row) for row in rows], max(seconds, default=0.0)
 
 
 def _result(found: Sequence[Happened], seconds: float) -> dict[str, Any]:
     return {
         "faults": len(found),
-        "seeds": [found[0].seed, found[-1].seed] if found else [],
+        "seeds": [min(done.seed for done in found), max(done.seed for done in found)] if found else [],
         "wrong": [asdict(done) for done in found if done.wrong],
         "kinds": dict(sorted(Counter(done.kind for done in found).items())),
         "commands": dict(sorted(Counter(done.case for done in found).items())),
@@ -276,11 +270,15 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="only commands that take little time")
     parser.add_argument("--case", action="append", default=[], help="only this command; can be repeated")
     parser.add_argument("--kind", action="append", default=[], help="only this kind; can be repeated")
+    parser.add_argument("--log", help="file that gets a line for each fault; with the same file a run that was stopped goes on")
     parser.add_argument("-o", "--out", help="file for the result (JSON)")
     options = parser.parse_args()
     mounted = _in_namespace()
     load_everything()
     cases = [case for case in CASES if not (options.quick and case.slow) and (not options.case or case.name in options.case)]
-    result = go(range(options.first, options.first + options.faults), cases, mounted=mounted, kinds=options.kind, out=options.out)
+    seeds = range(options.first, options.first + options.faults)
+    result = go(seeds, cases, mounted=mounted, kinds=options.kind, log=options.log)
+    if options.out:
+        Path(options.out).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(result, ensure_ascii=False))
     sys.exit(bool(result["wrong"]))

@@ -11,7 +11,7 @@ of whom none was learnt from. The averages of true accept rates at false accept 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,29 +24,21 @@ from safetensors.torch import load_file, save_file
 from facecluster.evaluation import verification
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.registry import fold_batch_norm
-from facecluster.training.discriminant import DiscriminantConfig, Head, discriminant_head
+from facecluster.training.discriminant import DiscriminantConfig, discriminant_head
 from facecluster.training.faces import decode
+from facecluster.training.last_layer import head_of, summed_parts, with_head
 
 BATCH = 128
 Named = tuple[NDArray[np.float32], NDArray[np.str_]]  # parts (n, parts) and names (n,), "" of strangers
-
-
-def parts_of(network: AttentionEmbedder, crops: Sequence[bytes]) -> NDArray[np.float32]:
-    """What the head gets for each crop and its mirror image together (n, parts)."""
-    found = []
-    for at in range(0, len(crops), BATCH):
-        images = torch.from_numpy(np.stack([decode(c) for c in crops[at : at + BATCH]])).permute(0, 3, 1, 2).float()
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            both = [network.summed(network.features(x)[1].float()) for x in (images, images.flip(3))]
-        found.append((both[0] + both[1]).numpy())
-    return np.concatenate(found)
 
 
 def faces_of(network: AttentionEmbedder, path: Path, out: NDArray[np.bool_] | None, strangers: bool) -> Named:
     table = pq.read_table(path, columns=["subject", "crop"])
     names = np.array([name or "" for name in table["subject"].to_pylist()])
     keep = np.flatnonzero(((names != "") | strangers) & ~(False if out is None else out))
-    return parts_of(network, table["crop"].take(keep).to_pylist()), names[keep]
+    crops = table["crop"].take(keep).to_pylist()
+    batches = (np.stack([decode(c) for c in crops[at : at + BATCH]]) for at in range(0, len(crops), BATCH))
+    return summed_parts(network, batches), names[keep]
 
 
 def folds(names: NDArray[np.str_], count: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
@@ -85,7 +77,7 @@ def main() -> None:
     faces = [faces_of(network, options.faces, held_out(options.faces), strangers=True)]
     faces += [faces_of(network, path, None, strangers=False) for path in options.more]
     parts, names = np.concatenate([p for p, _ in faces]), np.concatenate([s for _, s in faces])
-    head = Head(network.head.weight.detach().numpy().T, 2 * network.head.bias.detach().numpy())  # of a face and its mirror image
+    head = head_of(weights)
     print(f"{(names != '').sum()} faces of {len(set(names.tolist()) - {''})} people, {(names == '').sum()} strangers")
     figures = []
     for learnt, measured in folds(names, options.folds) if options.folds else ():
@@ -96,9 +88,7 @@ def main() -> None:
         before, after = np.mean(figures, axis=0)
         print(f"people who were left out: before {before.round(4)}, after {after.round(4)}")
     found = discriminant_head(parts, names, head, config)
-    kind = weights["head.weight"].dtype
-    new = {"head.weight": torch.tensor(found.weight.T.copy()).to(kind), "head.bias": torch.tensor(found.bias / 2).to(kind)}
-    save_file(weights | new, options.out)
+    save_file(with_head(weights, found), options.out)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from facecluster.errors import FaceclusterError
-
-_REFUSED = (  # what a system says that can't or may not do what it is asked
-    "EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENODEV", "ENXIO", "ESTALE", "EBUSY", "ETIMEDOUT",
-    "EHOSTDOWN",
-)  # fmt: skip
+from facecluster.errors import FaceclusterError, is_refusal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +45,7 @@ def _of_system(error: OSError) -> str:
     name = str(error.filename)[:200]
     if error.errno == errno.ENAMETOOLONG:
         return f"expected a path that this system takes, found one that is too long: {name!r}: choose another"
-    if errno.errorcode.get(error.errno or 0) not in _REFUSED:
+    if not is_refusal(error):
         return ""
     where = "" if error.filename is None else f" ({name!r})"
     return f"expected to read and write files, found: {error.strerror}{where}. Correct that and run it again: what is done is kept"

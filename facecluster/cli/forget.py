@@ -9,7 +9,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option
-from facecluster.cli.printing import printable
+from facecluster.cli.printing import print_decisions_to_come, printable
 from facecluster.errors import shell
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def command(
     stopped = is_stopped(place)
     if not who and not stopped:
         raise InputError("expected a person, a photo or a face to forget, found none: give a name, an id, a path or a face_id")
+    if not stopped:
+        print_decisions_to_come(place)
     if not yes:
         if stopped:
             found = "a forgetting that was stopped"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facecluster.training.faces import LearningFaces, Parts
     from facecluster.training.loop import Report, Status
     from facecluster.training.publish import Published
-    from facecluster.training.train import Comparison
+    from facecluster.training.train import Comparison, Learn
 
 _KEPT = 2**31 - 1  # bytes of free memory that glibc keeps for the next step, the most that it can be told
 _OPTIONS = [
@@ -56,7 +56,9 @@ _OPTIONS = [
     click.option("--hold-out", metavar="SHARE", type=click.FloatRange(0, 0.9),
                  help="Share of the faces whose people are held out.", show_default="0.1; 0.3 with --finetune"),
     click.option("--min-faces", type=click.IntRange(1), default=2, show_default=True, help="People with fewer faces are left out."),
-    click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+    click.option("--layers", type=click.Choice(["all", "last"]), default="all", show_default=True,
+                 help="last: with --finetune, learn the last layer alone, in seconds."),
+    click.option("--share", type=click.FloatRange(0, 1), show_default="0.5; 1 with --layers last",
                  help="With --finetune: of the new weights in their mean with the old ones; less is tried if the result is worse."),
     click.option("--name", metavar="NAME", help="Name of the model.", show_default="that of the folder"),
     click.option("--licence", metavar="TEXT", default="not stated", show_default=True, help="Licence of the model, for its card."),
@@ -80,8 +82,8 @@ def _options(function: Any) -> Any:
 @_options
 @handle_errors
 def command(
-    data: str | None, out: str, store: str | None, recipe: str | None, finetune: str | None, share: float, name: str | None, licence: str,
-    about: str, as_json: bool, **given: Any,
+    data: str | None, out: str, store: str | None, recipe: str | None, finetune: str | None, layers: str, share: float | None,
+    name: str | None, licence: str, about: str, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train an embedder on DATA: folders by person (photos, or aligned faces of 112x112 px), a data set of 'facecluster curate', Parquet
     with columns crop and person, or a store whose people have names. Some people are held out; the card says how well it tells them apart.
@@ -90,7 +92,7 @@ def command(
 
     \b
     Example: facecluster train faces/ -o my-model --minutes 60
-    Example: facecluster train --finetune bundled --store ~/people -o my-model
+    Example: facecluster train --finetune bundled --layers last --store ~/people -o my-model
     """
     from pathlib import Path
 
@@ -101,6 +103,8 @@ def command(
 
     if (data is None) == (store is None):
         raise InputError(f"expected DATA or --store, found {'both' if data else 'neither'}: say what to learn from")
+    if layers == "last" and not finetune:
+        raise InputError("expected --finetune MODEL with --layers last, found none: say whose last layer to learn")
     folder = Path(out).expanduser()
     said = Said(name_of(folder, name), licence, about)
     config = _config(recipe, finetune, given)
@@ -114,11 +118,12 @@ def command(
     compared: Comparison | None = None
     with at_work(folder):
         _remember(source, folder)
-        learn = _learner(source, folder)
+        learn = None if layers == "last" else _learner(source, folder)
         if finetune:
-            found, compared = train.finetune(config, faces, folder, said, learn, share)
+            usual = 0.5 if learn else 1.0
+            found, compared = train.finetune(config, faces, folder, said, learn, usual if share is None else share)
         else:
-            found = train.train(config, faces, folder, said, learn)
+            found = train.train(config, faces, folder, said, _learner(source, folder))
     _print(found, compared, as_json)
 
 
@@ -181,7 +186,7 @@ def _remember(source: str, folder: Path) -> None:
         remember_copy(store, "trained model", str(folder.absolute()))
 
 
-def _learner(source: str, folder: Path) -> Any:
+def _learner(source: str, folder: Path) -> Learn:
     """Learns here, or in the processes that the settings want."""
 
     def learn(config: TrainConfig, faces: LearningFaces, parts: Parts) -> None:

@@ -7,12 +7,14 @@ machine stopped belongs to a file that was not touched.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +26,7 @@ from facecluster.store.replace_file import sync_folder
 KIND = "facecluster undo"
 KEY = ("dedup", "undo.key")  # where a store has its secret
 FORMAT = 2  # 1: without codes
+_MOST = 100  # undo files of one second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +73,22 @@ class UndoFile:
     def _open(self) -> int:
         try:
             os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            handle = self._create()
         except OSError as e:
             raise InputError(
                 f"expected to create the undo file {self.path!r}, found: {e.strerror}. Nothing was moved; choose another folder with --out"
             ) from e
         sync_folder(os.path.dirname(os.path.abspath(self.path)))
         return handle
+
+    def _create(self) -> int:
+        """Create the file; where another command of the same second has made one, the name goes on with -2, -3, ..."""
+        stem, ending = os.path.splitext(self.path)
+        for number in range(2, _MOST + 2):
+            with suppress(FileExistsError):
+                return os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            self.path = f"{stem}-{number}{ending}"
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def _write(self, value: dict[str, Any]) -> None:
         assert self._handle is not None

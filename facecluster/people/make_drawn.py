@@ -20,10 +20,10 @@ from facecluster.decisions import read
 from facecluster.errors import FaceclusterError, InputError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.draw import face_in_box
-from facecluster.faces.embed import EmbedConfig, embed_faces
+from facecluster.faces.embed import EmbedConfig, embed_faces, embed_shard
 from facecluster.language.said import say
 from facecluster.people.drawn_faces import changes_to_drawn, is_seen
-from facecluster.photos.drawn import DRAWN, drop_drawn, write_drawn
+from facecluster.photos.drawn import DRAWN, drawn_without_vectors, drop_drawn, write_drawn
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.images import decode_crop
@@ -57,6 +57,7 @@ def update_drawn(
     """
     missing, undone = changes_to_drawn(store, read(store).decisions)
     drop_drawn(store, undone)
+    embed_drawn(store, embed, device=device)
     done = Updated(dropped=undone)
     wanted = {face: box for face, box in missing.items() if face not in but}
     if not wanted:
@@ -72,12 +73,19 @@ def update_drawn(
         photo_id = places.ids[numbers[0]]
         try:
             rows.append(look(store, photo_id, places[photo_id], box, face, detect, device) | {"box": box})
+            seen.setdefault(face[:PHOTO_CHARS], {})[face] = [*box]  # drawn twice before the first had a row, it is one face
         except FaceclusterError as e:
             done.left_out[face] = str(e)
     if rows:
         save_drawn(store, rows, *with_vectors(rows, embed, device))
     done.made = [row["face_id"] for row in rows]
     return done
+
+
+def embed_drawn(store: Store, embed: EmbedConfig, *, device: str = "auto") -> None:
+    """Make the vectors of drawn faces that have none, as when writing them was stopped half way. The caller holds the store's lock."""
+    for shard in drawn_without_vectors(store, embed.table()):
+        embed_shard(shard, store=store, config=embed, device=device)
 
 
 def look(
@@ -104,7 +112,7 @@ def look(
     raise error
 
 
-def boxes_of_photos(store: Store, starts: Collection[str]) -> Mapping[str, dict[str, list[float]]]:
+def boxes_of_photos(store: Store, starts: Collection[str]) -> dict[str, dict[str, list[float]]]:
     """The boxes of the faces of photos whose ids begin with one of `starts`: by that, and then by face_id."""
     found: dict[str, dict[str, list[float]]] = {}
     wanted = pa.array(sorted(starts), pa.string())

@@ -37,6 +37,12 @@ def drawn_shards(store: Store) -> list[str]:
     return [shard for shard in store.shards("faces") if shard.startswith(_PREFIX)]
 
 
+def drawn_without_vectors(store: Store, table: str) -> list[str]:
+    """Names of the shards of drawn faces that a table of vectors does not have."""
+    shards = drawn_shards(store)
+    return sorted(set(shards) - set(store.shards(table))) if shards else []
+
+
 def drawn_faces(store: Store) -> pa.Table:
     """face_id, photo_id and box of the drawn faces."""
     parts = [in_schema(_FACE, store.read("faces", shard, _FACE.names)) for shard in drawn_shards(store)]

@@ -14,7 +14,8 @@ from facecluster.errors import FaceclusterError, InputError, StoreError
 from facecluster.language.said import say
 from facecluster.people.drawn_faces import changes_to_drawn, drawn_in, is_seen
 from facecluster.people.runs import Faces
-from facecluster.photos.drawn import drawn_faces, drawn_shards, next_face_id, without_undone
+from facecluster.photos.drawn import drawn_faces, drawn_shards, drawn_without_vectors, next_face_id, without_undone
+from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.places import of_current_photos
 from facecluster.review.file_state import file_state
 from facecluster.review.people_view import Ints, PeopleView
@@ -61,7 +62,19 @@ class DrawnFaces:
         from facecluster.people.make_drawn import with_vectors
 
         row = _row(self._store, view, request)
+        self.check(view, row)
         return row, with_vectors([row], self._embedding(view))
+
+    def check(self, view: PeopleView, row: Mapping[str, Any]) -> None:
+        """Raise InputError if a face is marked there, or drawn and waits for its row."""
+        missing = changes_to_drawn(self._store, view.journal.decisions)[0]
+        photo = row["face_id"][:PHOTO_CHARS]
+        waiting = [list(box) for face, box in missing.items() if face.startswith(photo) and face not in self._impossible]
+        rows = np.flatnonzero(view.run_data.details.photo == number_of(view, row["photo_id"]))
+        if is_seen([float(v) for v in row["box"]], [*view.current.faces.boxes[rows].tolist(), *waiting]):
+            raise InputError(
+                say("expected a face that is not marked yet, found one that is: choose its mark to name it, or draw elsewhere")
+            )  # fmt: skip
 
     def save(self, row: dict[str, Any], vectors: Vectors) -> None:
         """Write a face whose decision is in the journal; while another program is at work in the store, `update` does it later."""
@@ -71,9 +84,10 @@ class DrawnFaces:
             save_drawn(self._store, [row], *vectors)
 
     def update(self, view: PeopleView) -> None:
-        """Make drawn faces that have no row, and take out undone ones, unless another program is at work."""
+        """Make drawn faces that have no row or no vector, and take out undone ones, unless another program is at work."""
         missing, undone = changes_to_drawn(self._store, view.journal.decisions)
-        self._later = bool(undone or missing.keys() - self._impossible)
+        without = drawn_without_vectors(self._store, f"embeddings/{view.run_data.run.model}")
+        self._later = bool(undone or without or missing.keys() - self._impossible)
         if not self._later:
             return
         from facecluster.faces.detect import DetectConfig
@@ -108,7 +122,7 @@ def _row(store: Store, view: PeopleView, request: Mapping[str, Any]) -> dict[str
         request: `photo` (photo_id) and `box` (x, y, w, h as shares of the picture that the page shows).
 
     Raises:
-        InputError: the box is no box, too small, or on a face that is known.
+        InputError: the box is no box, or too small.
         PhotoError: the photo can't be read.
     """
     from facecluster.faces.detect import DetectConfig
@@ -124,13 +138,8 @@ def _row(store: Store, view: PeopleView, request: Mapping[str, Any]) -> dict[str
         raise InputError(say("expected a photo of known size, found none: run 'facecluster run' with its folder again"))
     photo_id = view.run_data.details.places.ids[number]
     drawn = _px(box, width, height, (places[0]["turn"] or 0) // 90)
-    row = look(store, photo_id, places, drawn, next_face_id(photo_id, drawn_in(photo_id, view.journal.decisions)), DetectConfig(), "auto")
-    rows = np.flatnonzero(view.run_data.details.photo == number)
-    if is_seen([float(v) for v in row["box"]], view.current.faces.boxes[rows].tolist()):
-        raise InputError(
-            say("expected a face that is not marked yet, found one that is: choose its mark to name it, or draw elsewhere")
-        )  # fmt: skip
-    return row
+    face = next_face_id(photo_id, drawn_in(photo_id, view.journal.decisions))
+    return look(store, photo_id, places, drawn, face, DetectConfig(), "auto")
 
 
 def _px(share: list[float], width: int, height: int, turns: int) -> list[float]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from facecluster.errors import FaceclusterError, InputError
+from facecluster.errors import FaceclusterError, InputError, is_refusal
 from facecluster.language import ENGLISH, Language
 from facecluster.language.said import say, translated
 from facecluster.language.script import language_module
@@ -189,6 +189,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(e.args[0] if e.args else "", HTTPStatus.CONFLICT)
         except FaceclusterError as e:
             self._refuse(e.args[0] if e.args else "", HTTPStatus.INTERNAL_SERVER_ERROR)
+        except OSError as e:
+            if isinstance(e, ConnectionError | TimeoutError) or not is_refusal(e):  # the page was closed, or a bug
+                raise
+            found = e.strerror or type(e).__name__
+            text = say("expected to read and write files, found: %(why)s. Correct that and do it again: what is done is kept", why=found)
+            self._refuse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _get(self) -> None:
         url = urlsplit(self.path)

@@ -136,6 +136,7 @@ class Session:
     def _draw(self, request: Mapping[str, Any]) -> list[Decision]:
         row, vectors = self._drawn.face(self.view(), request)  # takes seconds the first time: others need not wait
         with self._lock:
+            self._drawn.check(self.view(), row)  # another request may have been faster
             made = append(self.store, [drawing(row)])
             self._checked_at = 0.0
             self._drawn.save(row, vectors)

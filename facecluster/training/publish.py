@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import copy
 import os
+import re
+import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,19 +28,20 @@ from facecluster.models.card import Card, card_of
 from facecluster.models.folder import check_name
 from facecluster.models.int8 import measure_ranges
 from facecluster.models.onnx_session import sha256_of
-from facecluster.models.registry import AttentionModel, fold_batch_norm
+from facecluster.models.registry import AttentionModel, fold_batch_norm, replaced_weights
 from facecluster.models.toml_text import to_toml
 from facecluster.models.vit import VisionTransformer
 from facecluster.store.replace_file import sync_folder
 from facecluster.training.accuracy import Accuracy, HeldOutPairs
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import Crops, LearningFaces, Parts, some_of
-from facecluster.training.folder import MAKING
+from facecluster.training.folder import MAKING, replacing
 from facecluster.training.networks import Network, dim_of, from_weights, images_of, save, settings_of
 from facecluster.training.reading import fit_reading
 
 CARD, WEIGHTS = "card.toml", "card.safetensors"
 _RANGES, _CLEAR, _HELD_OUT = 1_000, 400, 3_000  # faces at most
+_REPLACED = re.compile(r"card-[0-9a-f]{16}\.safetensors")  # weights that new ones replaced, as registry.replaced_weights calls them
 _PEOPLE = 10  # people held out to whom a reading is fitted
 
 
@@ -76,7 +79,7 @@ def held_out_rows(parts: Parts) -> np.ndarray[Any, np.dtype[np.int64]]:
 def publish(
     weights: dict[str, Tensor], out: Path, config: TrainConfig, faces: LearningFaces, parts: Parts, said: Said, facts: dict[str, Any]
 ) -> Published:  # fmt: skip
-    """Write the model into a folder; weights and card are put in place together.
+    """Write the model into a folder. At every moment there is the old model, the new one, or none if there was none.
 
     Args:
         weights: by the names that files have.
@@ -110,10 +113,25 @@ def publish(
         for name in (WEIGHTS, CARD):
             with (Path(folder) / name).open("rb+") as made:
                 os.fsync(made.fileno())
-        for name in (WEIGHTS, CARD):
-            os.replace(Path(folder) / name, out / name)
-        sync_folder(str(out))
+        put_in_place(Path(folder), out)
     return Published(out / CARD, said.name, accuracy, how)
+
+
+def put_in_place(made: Path, out: Path) -> None:
+    """Move weights and card of a model from `made` to `out`; a card that is there finds its own weights until the new one is there."""
+    weights = out / WEIGHTS
+    if weights.exists():
+        kept = replaced_weights(weights, sha256_of(weights))
+        if not kept.exists():
+            with weights.open("rb") as old, replacing(kept) as file:
+                shutil.copyfileobj(old, file)
+    for name in (WEIGHTS, CARD):
+        sync_folder(str(out))
+        os.replace(made / name, out / name)
+    sync_folder(str(out))
+    for path in out.iterdir():
+        if _REPLACED.fullmatch(path.name):
+            path.unlink()
 
 
 def _ranges(network: Network, crops: Crops) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from facecluster.training.averaging import average
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import LearningFaces, Parts, part
 from facecluster.training.folder import LOCK
+from facecluster.training.last_layer import head_of, learnt_last_layer
 from facecluster.training.log import CSV, EVENTS, SVG, is_log
 from facecluster.training.loop import CHECKPOINT, model_of, read_checkpoint
 from facecluster.training.networks import build, from_weights, named_weights
@@ -97,7 +98,7 @@ def finetune_config(config: TrainConfig, model: str) -> TrainConfig:
 
 
 def finetune(
-    config: TrainConfig, faces: LearningFaces, out: Path, said: Said, learn: Learn, share: float
+    config: TrainConfig, faces: LearningFaces, out: Path, said: Said, learn: Learn | None, share: float
 ) -> tuple[Published | None, Comparison]:  # fmt: skip
     """Learn the names of a collection; publish the mean of old and new weights, unless it is worse on people who are held out.
 
@@ -106,13 +107,17 @@ def finetune(
         faces: of the collection.
         out: folder for the model.
         said: what the user says of the model.
-        learn: as for `train`.
+        learn: as for `train`; None: only the last layer is learnt, which takes seconds.
         share: of the new weights in the mean, 0 to 1; less of them is tried if the model is worse.
 
     Raises:
-        InputError: too few people.
+        InputError: too few people, or a model of which the last layer alone can't be learnt.
     """
     assert config.init is not None
+    path = card_path(config.init)
+    old = load_weights(path.with_suffix(".safetensors"), card_of(config.init).sha256)
+    if learn is None:
+        head_of(old)
     enough = int((faces.counts() >= config.min_faces).sum())
     if enough < LEAST_PEOPLE:
         want = f"{LEAST_PEOPLE} people or more with a name and {config.min_faces} faces each"
@@ -123,10 +128,12 @@ def finetune(
     if not pairs:
         found_people = len(pairs.names)
         raise InputError(f"expected two people or more to hold out, found {found_people}: give a larger --hold-out, or name more people")
-    learn(config, faces, parts)
-    new, facts = learnt_weights(config, out)
-    path = card_path(config.init)
-    old = load_weights(path.with_suffix(".safetensors"), card_of(config.init).sha256)
+    facts: dict[str, Any] = {"layers": "the last one"}
+    if learn is None:
+        new = learnt_last_layer(old, faces, parts)
+    else:
+        learn(config, faces, parts)
+        new, facts = learnt_weights(config, out)
     crops = faces.take(rows)
     before = load_embedder(config.init, "cpu").embed(crops)
     for smaller in FEWER:

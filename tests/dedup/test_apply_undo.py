@@ -421,3 +421,17 @@ def test_of_leftovers_one_that_may_be_a_photo_stays(tmp_path: Path) -> None:
     (tmp_path / f"{begin[:-1]}2.tmp").write_bytes(b"half of a copy")
     remove_leftovers(str(tmp_path))
     assert {p.name for p in tmp_path.iterdir()} == {f"{begin}.link.tmp", "kept.jpg"}
+
+
+def test_two_undo_files_of_one_second(tmp_path: Path) -> None:
+    """The same command again within the second, as after an error of the disk: it said that the file exists, and moved nothing."""
+    entry = UndoEntry(uri="/a", to="/b", link="", sha256="0" * 64, keeper="", mtime_ns=0, mode=0o644)
+    files = [UndoFile(str(tmp_path / "undo-20261127-043749.jsonl")) for _ in range(3)]
+    for file in files:
+        file.add(entry)
+        file.close()
+    assert [Path(file.path).name for file in files] == [f"undo-20261127-043749{more}.jsonl" for more in ("", "-2", "-3")]
+    assert all(len(Path(file.path).read_text().splitlines()) == 2 for file in files)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="expected to create the undo file"):
+        UndoFile(str(tmp_path / "file" / "undo.jsonl")).add(entry)

@@ -144,6 +144,15 @@ def test_user_rows_and_columns_of_people_csv_stay(full: Full, coding: str) -> No
     assert {name for name, _, _ in known_people(full.store).values()} == {"Robert", "Cy", "Dora"}
 
 
+def test_what_was_said_since_the_last_grouping_is_told(full: Full) -> None:
+    """A person is the group of the last grouping: who was merged into it since is another one."""
+    call("cluster", full.store.url)
+    assert "since the last grouping" not in call("forget", full.store.url, NAMES[0]).stderr
+    call("merge", full.store.url, NAMES[0], NAMES[1])
+    for words in ([], ["--yes"]):
+        assert "1 decision since the last grouping (merge) will count after" in call("forget", full.store.url, NAMES[0], *words).stderr
+
+
 STOPS = int(os.environ.get("FACECLUSTER_STOPS", "4"))  # of all writes and deletions, those before which a forgetting is stopped
 
 

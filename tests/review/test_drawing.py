@@ -17,7 +17,7 @@ from PIL import Image
 from sessions import close_sessions, session_of
 
 from facecluster.check import check
-from facecluster.decisions import active, read
+from facecluster.decisions import Decision, active, append, read
 from facecluster.errors import InputError, PhotoError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.draw import USUAL, face_in_box
@@ -201,6 +201,20 @@ def test_forgetting_takes_the_drawing_too(missed: Missed) -> None:
         draw(missed)
 
 
+def test_forgetting_who_was_drawn_since_the_last_grouping(missed: Missed) -> None:
+    """The page showed the drawn face as the person's, and it stayed in the store."""
+    session, face = draw(missed)
+    session.act({"act": "same", "faces": [face, missed.mates[0]]})
+    view = session.view()
+    person = view.current.people.person_ids[int(view.current.faces.identity[view.run_data.rows[face]])]
+    crop = row_of(missed.store, face)["crop"]
+    wanted = session.forget({"act": "forget", "person": person})["confirm"]
+    found = session.forget({"act": "forget", "person": person, "confirm": wanted})
+    assert found["forgotten"]["faces"] == len(missed.mates) + 1 and not len(drawn_faces(missed.store))
+    left = [p for p in Path(missed.store.url).rglob("*") if p.is_file() and (face.encode() in p.read_bytes() or crop in p.read_bytes())]
+    assert left == []
+
+
 def test_a_store_in_use_gets_the_face_afterwards(missed: Missed) -> None:
     session = session_of(missed.store)
     with missed.store.lock():
@@ -210,6 +224,52 @@ def test_a_store_in_use_gets_the_face_afterwards(missed: Missed) -> None:
     session.view()
     face = read(missed.store).decisions[-1].faces[0]
     assert face in session.view().run_data.rows and drawn_faces(missed.store)["face_id"].to_pylist() == [face]
+
+
+@pytest.mark.parametrize("by", ["review", "cluster"])
+def test_vectors_that_a_stop_left_out_are_made(missed: Missed, by: str) -> None:
+    """Killed, or on a full disk, after the row of the face and before its vector: it was in no grouping until the next run."""
+    session, face = draw(missed)
+    table = "embeddings/bundled"
+    shard = next(s for s in missed.store.shards(table) if s.startswith("drawn-"))
+    before = missed.store.read(table, shard)
+    Path(missed.store.shard_path(table, shard)).unlink()
+    if by == "review":
+        session_of(missed.store)
+    else:
+        call("cluster", missed.store.url)
+        assert face in people_of(missed.store)
+    assert missed.store.read(table, shard).equals(before) and missed.store.stamp(table, shard) == missed.store.stamp(table, "00000")
+
+
+def test_a_face_that_waits_for_its_row_is_not_drawn_twice(missed: Missed) -> None:
+    session, request = session_of(missed.store), {"act": "draw", "photo": missed.photo, "box": missed.shares(missed.box)}
+    with missed.store.lock():
+        api.act(session, request)
+        with pytest.raises(InputError, match="not marked yet"):
+            api.act(session, request)
+    first = read(missed.store).decisions[-1]
+    other = f"{first.faces[0][:-4]}{int(first.faces[0][-4:], 16) ^ 1:04x}"
+    append(missed.store, [Decision(act="draw", faces=(other,), boxes={other: first.boxes[first.faces[0]]})])  # as another program would
+    session._drawn._tried_at = 0.0
+    session.view()
+    assert drawn_faces(missed.store)["face_id"].to_pylist() == [first.faces[0]]
+
+
+def test_of_two_requests_at_once_one_draws(missed: Missed, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, request = session_of(missed.store), {"act": "draw", "photo": missed.photo, "box": missed.shares(missed.box)}
+    look = session._drawn.face
+
+    def slower(*given: Any) -> Any:
+        found = look(*given)
+        monkeypatch.setattr(session._drawn, "face", look)
+        api.act(session, request)
+        return found
+
+    monkeypatch.setattr(session._drawn, "face", slower)
+    with pytest.raises(InputError, match="not marked yet"):
+        api.act(session, request)
+    assert len([d for d in read(missed.store).decisions if d.act == "draw"]) == len(drawn_faces(missed.store)) == 1
 
 
 def test_without_a_face_in_the_box_the_usual_landmarks_do(missed: Missed, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from review_store import grouped
 from test_review import Page, served
 
 from facecluster.errors import StoreError
-from facecluster.store import Store
+from facecluster.store import FACES, Store
 
 
 @pytest.fixture
@@ -46,6 +47,33 @@ def test_a_person_is_forgotten_when_the_name_was_typed(page: Page) -> None:
     assert not [name for name, data in files(page.store).items() if b"Ada Lovelace" in data]
 
 
+def test_who_was_merged_into_a_person_is_forgotten_too(page: Page) -> None:
+    """The page showed one person, and the faces of the other group stayed in the store."""
+    person, other, third = page.people()[:3]
+    page.act(act="name", person=person["id"], name="Ada Lovelace")
+    page.act(act="merge", people=[person["id"], other["id"]])
+    one = page.faces(third["id"])[0]
+    page.act(act="give", person=person["id"], faces=[one])
+    gone = page.faces(person["id"])
+    assert len(gone) == person["faces"] + other["faces"] + 1 and one in gone
+    assert page.act(act="forget", person=person["id"])["forgotten"]["faces"] == len(gone)
+    page.act(act="forget", person=person["id"], confirm="Ada Lovelace")
+    left = set(page.store.read_all("faces", FACES, ["face_id"])["face_id"].to_pylist())
+    assert left.isdisjoint(gone) and third["faces"] - 1 == len(page.faces(third["id"]))
+    assert not [name for name, data in files(page.store).items() if b"Ada Lovelace" in data]
+
+
+def test_who_was_taken_from_a_person_is_not_forgotten(page: Page) -> None:
+    person = page.people()[0]
+    taken = page.faces(person["id"])[:2]
+    page.act(act="split", person=person["id"], faces=taken)
+    before = files(page.store)
+    for confirm in ({}, {"confirm": person["id"]}):
+        status, answer = page.post(act="forget", person=person["id"], **confirm)
+        assert status == 409 and "group again first" in answer["error"]
+    assert files(page.store) == before
+
+
 def test_a_person_without_a_name_is_known_by_the_id(page: Page) -> None:
     person = page.people()[1]
     assert page.act(act="forget", person=person["id"])["confirm"] == person["id"]
@@ -64,6 +92,20 @@ def test_another_command_at_work_is_waited_for_by_nobody(page: Page) -> None:
     with page.store.lock():
         status, answer = page.post(act="forget", person=person["id"], confirm=person["id"])
     assert status == 500 and "another run at work" in answer["error"] and page.people()[0]["id"] == person["id"]
+
+
+def test_a_full_disk_is_told(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page got no answer, and the terminal a traceback; the next answer says how to finish it."""
+    person = page.people()[0]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("facecluster.privacy.forget"), "free_all", refuse)
+        status, answer = page.post(act="forget", person=person["id"], confirm=person["id"])
+    assert status == 500 and "No space left on device. Correct that" in answer["error"]
+    assert "half forgotten" in page.post(act="forget", person=person["id"], confirm=person["id"])[1]["error"]
 
 
 def test_a_forgetting_that_was_stopped_is_finished_first(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from people_store import call, refused
+from safetensors.torch import load_file
 from training_faces import DIM, coded, picture, tiny_model
 
 from facecluster.demo.collection import make_collection
 from facecluster.models.card import read_card, read_toml
-from facecluster.models.registry import load_embedder
+from facecluster.models.embedder import AttentionEmbedder
+from facecluster.models.registry import fold_batch_norm, load_embedder, load_weights
 from facecluster.training import train
 from facecluster.training.accuracy import HeldOutPairs
 from facecluster.training.averaging import average
+from facecluster.training.faces import LearningFaces
+from facecluster.training.last_layer import head_of, summed_parts
 from facecluster.training.loop import CHECKPOINT, read_checkpoint
 from facecluster.training.train import Comparison, compare
 
@@ -61,6 +67,44 @@ def test_from_faces_to_a_model_that_groups_photos(data: Path, tmp_path: Path) ->
     assert (tmp_path / "store" / "embeddings" / "My-model").is_dir()
 
 
+def loads(card: Path) -> str:
+    """The digest of a model in a folder, whose weights load."""
+    sha256 = read_card(card).sha256
+    load_weights(card.with_suffix(".safetensors"), sha256)
+    return sha256
+
+
+@pytest.mark.parametrize("stopped_at", ["card.safetensors", "card.toml"])
+def test_a_model_that_is_replaced_is_there_until_the_new_one_is(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: str
+) -> None:  # fmt: skip
+    """Killed between the new weights and the new card, the old card had weights that are not its own."""
+    init, out, straight = tiny_model(tmp_path), tmp_path / "out", tmp_path / "straight"
+    for folder in (out, straight):
+        run(data, folder, "--init", init, "--steps", "2")
+    run(data, straight, "--init", init, "--steps", "4")
+    before, replace_file, seen = loads(out / "card.toml"), os.replace, []
+
+    def stopped(source: Any, target: Any) -> None:
+        if Path(target).parent == out:
+            seen.append(loads(out / "card.toml"))
+            if Path(target).name == stopped_at:
+                raise KilledError
+        replace_file(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr("os.replace", stopped)
+        run(data, out, "--init", init, "--steps", "4")
+    assert set(seen) == {loads(out / "card.toml")} == {before}
+    run(data, out, "--init", init, "--steps", "4")
+    assert loads(out / "card.toml") == loads(straight / "card.toml") != before
+    assert {p.name for p in out.iterdir()} == {p.name for p in straight.iterdir()}
+
+
+class KilledError(BaseException):
+    """Stands for a kill."""
+
+
 def test_what_the_command_refuses(data: Path, tmp_path: Path) -> None:
     assert "found neither" in refused("train", "-o", str(tmp_path / "m"))
     assert "found both" in refused("train", str(data), "--store", str(data), "-o", str(tmp_path / "m"))
@@ -95,6 +139,24 @@ def test_fine_tuning_keeps_the_new_model_unless_it_is_worse(data: Path, tmp_path
     done = call("train", str(data), "-o", str(tmp_path / "no"), "--finetune", tiny, *words)
     assert "is not kept, and the old one stays as it is" in done.stdout and "with 0.125 of the new weights" in done.stdout
     assert not (tmp_path / "no" / "card.toml").exists()
+
+
+def test_the_last_layer_alone_is_learnt(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = tiny_model(tmp_path)
+    monkeypatch.setattr(train, "WORSE", 1.0)
+    said = run(data, tmp_path / "tuned", "--finetune", tiny, "--layers", "last")
+    assert said["comparison"]["kept"] and said["comparison"]["share"] == 1.0
+    old, new = (load_file(Path(m).with_suffix(".safetensors")) for m in (tiny, said["card"]))
+    assert {name for name in old if not torch.equal(old[name].half(), new[name].half())} == {"head.weight", "head.bias"}
+    assert read_toml(tmp_path / "tuned" / "card.toml")["training"]["layers"] == "the last one"
+    assert not (tmp_path / "tuned" / CHECKPOINT).exists()
+    rows = [0, 1, FACES, FACES + 1]
+    crops = LearningFaces(pq.read_table(data)["crop"].to_pylist(), [None] * (PEOPLE * FACES), "faces").take(rows)
+    head, again = head_of(new), load_embedder(str(said["card"]), "cpu").embed(crops)
+    network = fold_batch_norm(AttentionEmbedder.from_weights(new).eval())
+    by_hand = head(summed_parts(network, iter([crops])))  # type: ignore[arg-type]
+    assert (by_hand / np.linalg.norm(by_hand, axis=1, keepdims=True) * again).sum(axis=1).min() > 0.99
+    assert "expected --finetune MODEL with --layers last" in refused("train", str(data), "-o", str(tmp_path / "m"), "--layers", "last")
 
 
 def test_the_anchor_of_fine_tuning_wins_over_a_recipe(data: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ drawn, balanced    of each of these people eight faces are kept apart; of the re
                    the first one gives, two at least. From the bundled weights, as they are drawn and balanced. Measured on the faces that
                    were kept apart, by thirds of the people by what they gave, at the threshold of all
 finetune           ten people of faces_eval.parquet, as `--finetune bundled` does; measured on the other five
+last               the last layer alone, from every other face of the same ten people; measured on their other faces too
 
 The command runs as a user runs it, 20 minutes each on 2 threads. Stop it when you like: a run that was stopped goes on from its checkpoint
 in --work, and one that was measured there for as many minutes is not run again. What is measured goes to results/train.json, a plot of it
@@ -18,8 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +51,7 @@ RUNS = {  # what each is called in the results, and what it adds to the command
     "bundled": ("from the bundled weights", ["--init", "bundled"]), "scratch": ("from scratch", []),
     "drawn": ("as drawn", ["--init", "bundled", "--hold-out", "0"]),
     "balanced": ("balanced", ["--init", "bundled", "--hold-out", "0", "--balance", "1"]),
-    "finetune": ("finetune", ["--finetune", "bundled"]),
+    "finetune": ("finetune", ["--finetune", "bundled"]), "last": ("last layer", ["--finetune", "bundled", "--layers", "last"]),
 }  # fmt: skip
 DONE = "done.json"  # in --work: minutes of each run that was measured
 
@@ -164,9 +167,35 @@ def measure_finetune(options: argparse.Namespace, run: str, result: dict[str, An
         said[group] = {"before": both.before, "after": both.after, "difference, 95 %": [both.low, both.high]}
 
 
+def measure_last_layer(options: argparse.Namespace, run: str, result: dict[str, Any]) -> None:
+    table = pq.read_table(options.data / "faces_eval.parquet", columns=["subject", "crop"])
+    names = np.array([name or "" for name in table["subject"].to_pylist()])
+    tuned = np.random.default_rng(0).permutation(sorted(set(names.tolist()) - {""}))[:TUNED].tolist()
+    place = {name: 0 for name in tuned}
+    is_learnt = np.zeros(len(names), bool)
+    for i, name in enumerate(names.tolist()):
+        if name in place:
+            is_learnt[i] = place[name] % 2 == 0
+            place[name] += 1
+    source = write(table.filter(pa.array(is_learnt | (names == ""))), options.work / "half.parquet")
+    out = folder(options, run)
+    command = [sys.executable, "-c", "from facecluster.cli import main; main()", "train", str(source), "-o", str(out), "--json"]
+    began = time.process_time() + sum(os.times()[2:4])
+    said = result["last layer"] = json.loads(output_of([*command, "--threads", str(options.threads), *RUNS[run][1]]))
+    said["processor seconds"] = round(time.process_time() + sum(os.times()[2:4]) - began, 1)
+    if said.pop("card") is None:
+        return
+    crops, _, _ = load_faces(options.data / "faces_eval.parquet")
+    models = [load_embedder(m, "cpu").embed(crops) for m in ("bundled", str(out / "card.toml"))]
+    groups = {"the ten, faces that were not learnt": np.isin(names, tuned) & ~is_learnt, "the other five": ~np.isin(names, [*tuned, ""])}
+    for group, rows in groups.items():
+        both = compare(HeldOutPairs(np.unique(names[rows], return_inverse=True)[1]), *(v[rows] for v in models))
+        said[group] = {"before": both.before, "after": both.after, "difference, 95 %": [both.low, both.high]}
+
+
 MEASURES = {
     "bundled": measure_named, "scratch": measure_named, "drawn": measure_imbalanced, "balanced": measure_imbalanced,
-    "finetune": measure_finetune,
+    "finetune": measure_finetune, "last": measure_last_layer,
 }  # fmt: skip
 
 
