@@ -28,7 +28,7 @@ def draw(named: Mapping[str, Any], logs: Mapping[str, Path], ways: Mapping[str, 
     for i, (drawn, words) in enumerate(panels):
         parts += [f'<g transform="translate(0 {i * plot.HEIGHT})">', *drawn, "</g>"]
         told += words
-    return plot.svg("Trainings of a few minutes", ". ".join(told), parts, plot.HEIGHT * max(1, len(panels)))
+    return plot.svg("Trainings from names", ". ".join(told), parts, plot.HEIGHT * max(1, len(panels)))
 
 
 def _curves(named: Mapping[str, Any], logs: Mapping[str, Path]) -> tuple[list[str], list[str]]:
