@@ -67,7 +67,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """In a folder of the test, since the report of a store that is not on this machine is written where the command runs."""
+    return subprocess.Popen(command, env=environment, cwd=environment["JOBS"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def ended(process: subprocess.Popen[str]) -> str:
@@ -245,6 +246,7 @@ def test_kubernetes(s3: Any, photos: str, whole: Store, environment: dict[str, s
             process.kill()
             process.communicate()
     assert "9 photos looked at" in said
+    assert (tmp_path / "jobs" / "facecluster-report" / "index.html").is_file()
     store = Store("s3://my-bucket/people")
     for table in ("faces", "embeddings/bundled", "links/bundled", "identities/bundled"):
         assert store.shards(table) == whole.shards(table)
