@@ -108,6 +108,8 @@ def command(
     folder = Path(out).expanduser()
     said = Said(name_of(folder, name), licence, about)
     config = _config(recipe, finetune, given)
+    if layers == "last" and (config.processes > 1 or _rank()):
+        raise InputError("expected one process for --layers last, found more: leave --processes and torchrun out")
     source = store or data or ""
     if _rank():
         _work(config, source, str(folder), _read(source))

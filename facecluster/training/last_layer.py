@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facecluster.errors import InputError
 from facecluster.models.embedder import AttentionEmbedder
-from facecluster.models.registry import fold_batch_norm
+from facecluster.models.registry import fold_batch_norm, has_bf16
 from facecluster.training.discriminant import DiscriminantConfig, Head, discriminant_head
 from facecluster.training.faces import Crops, LearningFaces, Parts
 
@@ -24,7 +24,7 @@ def summed_parts(network: AttentionEmbedder, batches: Iterator[Crops]) -> NDArra
     found = []
     for crops in batches:
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
             both = [network.summed(network.features(x)[1].float()) for x in (images, images.flip(3))]
         found.append((both[0] + both[1]).numpy())
     return np.concatenate(found)
@@ -44,7 +44,7 @@ def with_head(weights: Weights, head: Head) -> Weights:
     return weights | {"head.weight": weight, "head.bias": bias}
 
 
-def learnt_last_layer(weights: Weights, faces: LearningFaces, parts: Parts, config: DiscriminantConfig | None = None) -> Weights:
+def learnt_last_layer(weights: Weights, faces: LearningFaces, parts: Parts, config: DiscriminantConfig) -> Weights:
     """The weights with the last layer learnt from the faces to learn from; those of nobody known count as strangers.
 
     Raises:

@@ -42,6 +42,7 @@ from facecluster.training.reading import fit_reading
 CARD, WEIGHTS = "card.toml", "card.safetensors"
 _RANGES, _CLEAR, _HELD_OUT = 1_000, 400, 3_000  # faces at most
 _REPLACED = re.compile(r"card-[0-9a-f]{16}\.safetensors")  # weights that new ones replaced, as registry.replaced_weights calls them
+LAYERS = "layers"  # fact: which layers were learnt, if not all
 _PEOPLE = 10  # people held out to whom a reading is fitted
 
 
@@ -189,4 +190,6 @@ def _history(config: TrainConfig, faces: LearningFaces, parts: Parts, said: Said
     lineage = {f"{c.name} ({c.licence})" for c in (card_of(m) for m in (config.init, config.teacher) if m is not None)}
     if lineage:
         training["lineage"] = "; ".join(sorted(lineage))
+    if LAYERS in facts:  # of the recipe's settings hardly any counted
+        return {"training": training}
     return {"training": training, "recipe": {k: v for k, v in config.recipe().items() if v is not None}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from facecluster.store import STORE_FILE, TEMPORARY
 from facecluster.training.accuracy import RATES, HeldOutPairs
 from facecluster.training.averaging import average
 from facecluster.training.config import TrainConfig
+from facecluster.training.discriminant import DiscriminantConfig
 from facecluster.training.faces import LearningFaces, Parts, part
 from facecluster.training.folder import LOCK
 from facecluster.training.last_layer import head_of, learnt_last_layer
 from facecluster.training.log import CSV, EVENTS, SVG, is_log
 from facecluster.training.loop import CHECKPOINT, model_of, read_checkpoint
 from facecluster.training.networks import build, from_weights, named_weights
-from facecluster.training.publish import Published, Said, held_out_rows, publish
+from facecluster.training.publish import LAYERS, Published, Said, held_out_rows, publish
 
 LEAST_PEOPLE, LEAST_FACES = 6, 5  # with so many faces each, to fine-tune
 WORSE = 0.002  # of the true accept rate: a model that is worse by more than this is not kept
@@ -128,9 +129,10 @@ def finetune(
     if not pairs:
         found_people = len(pairs.names)
         raise InputError(f"expected two people or more to hold out, found {found_people}: give a larger --hold-out, or name more people")
-    facts: dict[str, Any] = {"layers": "the last one"}
+    facts: dict[str, Any]
     if learn is None:
-        new = learnt_last_layer(old, faces, parts)
+        settings = DiscriminantConfig(seed=config.seed)
+        new, facts = learnt_last_layer(old, faces, parts, settings), {LAYERS: "the last one"} | asdict(settings)
     else:
         learn(config, faces, parts)
         new, facts = learnt_weights(config, out)

@@ -148,7 +148,8 @@ def test_the_last_layer_alone_is_learnt(data: Path, tmp_path: Path, monkeypatch:
     assert said["comparison"]["kept"] and said["comparison"]["share"] == 1.0
     old, new = (load_file(Path(m).with_suffix(".safetensors")) for m in (tiny, said["card"]))
     assert {name for name in old if not torch.equal(old[name].half(), new[name].half())} == {"head.weight", "head.bias"}
-    assert read_toml(tmp_path / "tuned" / "card.toml")["training"]["layers"] == "the last one"
+    raw = read_toml(tmp_path / "tuned" / "card.toml")
+    assert raw["training"]["layers"] == "the last one" and raw["training"]["hold"] == 0.3 and "recipe" not in raw
     assert not (tmp_path / "tuned" / CHECKPOINT).exists()
     rows = [0, 1, FACES, FACES + 1]
     crops = LearningFaces(pq.read_table(data)["crop"].to_pylist(), [None] * (PEOPLE * FACES), "faces").take(rows)
@@ -157,6 +158,8 @@ def test_the_last_layer_alone_is_learnt(data: Path, tmp_path: Path, monkeypatch:
     by_hand = head(summed_parts(network, iter([crops])))  # type: ignore[arg-type]
     assert (by_hand / np.linalg.norm(by_hand, axis=1, keepdims=True) * again).sum(axis=1).min() > 0.99
     assert "expected --finetune MODEL with --layers last" in refused("train", str(data), "-o", str(tmp_path / "m"), "--layers", "last")
+    two = ("--finetune", tiny, "--layers", "last", "--processes", "2")
+    assert "expected one process for --layers last" in refused("train", str(data), "-o", str(tmp_path / "m"), *two)
 
 
 def test_the_anchor_of_fine_tuning_wins_over_a_recipe(data: Path, tmp_path: Path) -> None:
