@@ -30,6 +30,7 @@ from facecluster.grouping.link_shuffle import FaceOrder
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, FolderShelf, LocalCrew
+from facecluster.language.english import plural
 from facecluster.models.folder import BUNDLED
 from facecluster.people import (
     OverlayStore,
@@ -218,7 +219,8 @@ def _cluster(
     if keep:
         save_decisions(store, prepared)
     if followed:
-        prepared.notes.append(f"{followed:,} faces of photos that were edited or moved are known again")
+        known = "is known again" if followed == 1 else "are known again"
+        prepared.notes.append(f"{plural(followed, 'face')} of photos that were edited or moved {known}")
     run = partial(run_tasks, linking["engine"], bars)
     linked = link(
         made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine, order=order

@@ -23,6 +23,7 @@ from facecluster.api.objects import Face, Person, Photo
 from facecluster.api.snapshot import Snapshot
 from facecluster.errors import ArgumentError, InputError, StoreError
 from facecluster.grouping.link import load_vectors
+from facecluster.language.english import plural
 from facecluster.people import all_runs
 from facecluster.photos.followed import later_ids
 from facecluster.store import Store
@@ -135,8 +136,8 @@ class Collection:
         return True  # also without people
 
     def __repr__(self) -> str:
-        grouped = f"{len(self):,} people, " if self._data.grouped else "not grouped yet, "
-        return f"<Collection {self.url!r}: {grouped}{self.faces.num_rows:,} faces, {len(self._data.places):,} photos>"
+        grouped = f"{plural(len(self), 'person', 'people')}, " if self._data.grouped else "not grouped yet, "
+        return f"<Collection {self.url!r}: {grouped}{plural(self.faces.num_rows, 'face')}, {plural(len(self._data.places), 'photo')}>"
 
     def _repr_html_(self) -> str:
         people = [person for person in self if not person.ignored] if self._data.grouped else []

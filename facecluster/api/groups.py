@@ -18,6 +18,7 @@ from facecluster.errors import ArgumentError
 from facecluster.faces.fit_reading import card_for
 from facecluster.grouping import identify, link, uncertainty
 from facecluster.grouping.groups import Groups
+from facecluster.language.english import plural
 from facecluster.photos.images import encode_crop
 
 Floats = NDArray[np.float32]
@@ -121,14 +122,16 @@ class Grouping:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"<Grouping: {len(self):,} faces, {self.people:,} people, {int((self.labels < 0).sum()):,} faces without a person>"
+        nobody = plural(int((self.labels < 0).sum()), "face")
+        return f"<Grouping: {plural(len(self), 'face')}, {plural(self.people, 'person', 'people')}, {nobody} without a person>"
 
     def _repr_html_(self) -> str:
         crops, strips = self._graph.crops, []
         for label in range(min(self.people, PEOPLE)):
             rows = self.rows(label)
             faces = [] if crops is None else [encode_crop(crops[row]) for row in rows[:FACES].tolist()]
-            strips.append(Strip(f"Person {label}", f"{len(rows):,} faces, mean probability {self.probabilities[rows].mean():.2f}", faces))
+            text = f"{plural(len(rows), 'face')}, mean probability {self.probabilities[rows].mean():.2f}"
+            strips.append(Strip(f"Person {label}", text, faces))
         return people_html(repr(self)[1:-1], strips, self.people - len(strips))
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from facecluster.api.html import FACES, Strip, people_html
 from facecluster.api.snapshot import Snapshot
 from facecluster.errors import PhotoError
+from facecluster.language.english import plural
 from facecluster.photos.images import decode_crop, open_photo, read_file
 from facecluster.photos.video import check_no_video
 
@@ -119,7 +120,7 @@ class Person:
 
     def __repr__(self) -> str:
         called = f"{self.name!r} ({self.id})" if self.name else self.id
-        return f"<Person {called}, {len(self._data.faces_of[self._index]):,} faces>"
+        return f"<Person {called}, {plural(len(self._data.faces_of[self._index]), 'face')}>"
 
     def _repr_html_(self) -> str:
         return people_html(f"Person {self.label}", [self.strip()])
@@ -127,7 +128,7 @@ class Person:
     def strip(self) -> Strip:
         """How the person looks in a notebook."""
         rows = self._data.faces_of[self._index]
-        return Strip(self.label, f"{len(rows):,} faces", [self._data.crop(row) for row in rows[:FACES]])
+        return Strip(self.label, plural(len(rows), "face"), [self._data.crop(row) for row in rows[:FACES]])
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facecluster.errors import ArgumentError
 from facecluster.evaluation import Scores, score
+from facecluster.language.english import plural
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,7 +31,8 @@ class GroupingScores:
         return asdict(self)
 
     def __repr__(self) -> str:
-        counts = f"{self.faces:,} faces of {self.people:,} people in {self.groups:,} groups, {self.nobody:,} without a group"
+        of = f"{plural(self.faces, 'face')} of {plural(self.people, 'person', 'people')}"
+        counts = f"{of} in {plural(self.groups, 'group')}, {self.nobody:,} without a group"
         rows = [f"{name:<9} {s.precision:>9.4f} {s.recall:>9.4f} {s.f:>9.4f}" for name, s in self._rows()]
         return "\n".join([counts, f"{'':<9} {'precision':>9} {'recall':>9} {'F':>9}", *rows, f"NMI {self.nmi:.4f}, ARI {self.ari:.4f}"])
 

@@ -66,7 +66,7 @@ def _summary(store: Any, model: str) -> dict[str, dict[str, Any]]:
 
 
 def _print(summary: dict[str, dict[str, Any]]) -> None:
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     for name, about in summary.items():
         if "counts" in about:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecluster.cli.progress import progress_bar
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.calibrate import CalibrationResult, LineFit, StoreCalibration
@@ -50,14 +51,13 @@ def reset(store: str, model: str, dry_run: bool) -> tuple[bool, StoreCalibration
 def print_calibration(found: CalibrationResult, dry_run: bool) -> None:
     """Print what a calibration is based on, and its result."""
     pairs, place = found.pairs, found.membership
-    left = f"; {found.unnamed:,} faces of your decisions belong to no name" if found.unnamed else ""
-    click.echo(
-        f"calibration is based on {pairs.people:,} people with names: {pairs.faces:,} faces, {pairs.yes:,} pairs of one person and "
-        f"{pairs.no:,} of two people{left}"
-    )
+    belong = "belongs" if found.unnamed == 1 else "belong"
+    left = f"; {plural(found.unnamed, 'face')} of your decisions {belong} to no name" if found.unnamed else ""
+    named = f"{plural(pairs.people, 'person', 'people')} with names: {plural(pairs.faces, 'face')}"
+    click.echo(f"calibration is based on {named}, {plural(pairs.yes, 'pair')} of one person and {pairs.no:,} of two people{left}")
     click.echo(f"two faces are one person: {_words(pairs)}")
-    rests = f"{place.yes:,} right and {place.no:,} wrong faces in the groups of {place.people:,} people" if place.held_out else ""
-    click.echo(f"a face belongs to its group: {_words(place)}" + (f" ({rests})" if rests else ""))
+    rests = f"{place.yes:,} right and {plural(place.no, 'wrong face')} in the groups of {plural(place.people, 'person', 'people')}"
+    click.echo(f"a face belongs to its group: {_words(place)}" + (f" ({rests})" if place.held_out else ""))
     if pairs.used or place.used:
         click.echo("people whom the grouping did not find have no names and harder faces: expect somewhat larger errors for them")
     if not dry_run:

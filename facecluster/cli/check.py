@@ -36,7 +36,7 @@ def command(store: str, repair: bool, as_json: bool) -> None:
     """
     from facecluster.check import check, is_store
     from facecluster.cli.progress import open_progress_bar
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
     from facecluster.store import Store
 
     place = Store(store)

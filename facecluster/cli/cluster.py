@@ -14,6 +14,7 @@ from facecluster.cli.options import json_option, memory_option, model_option, re
 from facecluster.cli.plan import say_time_to_group
 from facecluster.cli.printing import print_changes, printable
 from facecluster.errors import InputError, shell
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
@@ -160,7 +161,7 @@ def _group(
     elif dry_run:
         click.echo("nothing was changed: leave out --dry-run to do it")
     elif reconciled.changed:
-        people = f"{reconciled.run.counts['people']:,} people"
+        people = plural(reconciled.run.counts["people"], "person", "people")
         click.echo(f"run {reconciled.run.number}: {people}. 'facecluster report {shell(store)}' shows them")
     else:
         click.echo(f"run {reconciled.run.number} stays. 'facecluster report {shell(store)}' shows the people")
@@ -177,9 +178,10 @@ def _list(store: str, as_json: bool) -> None:
         click.echo(json.dumps({"current": now.number if now else None, "runs": [asdict(run) for run in runs]}, indent=1))
         return
     for run in runs:
-        counts = ", ".join(f"{n:,} {what}" for what, n in run.counts.items())
+        ones = {"faces": "face", "people": "person"}
+        counts = ", ".join(plural(n, ones.get(what, what), what) for what, n in run.counts.items())
         mark = " (current)" if now is not None and run.number == now.number else ""
-        click.echo(printable(f"{run.number:>5}  {run.at}  {run.model}  {counts}; {run.decisions:,} decisions{mark}"))
+        click.echo(printable(f"{run.number:>5}  {run.at}  {run.model}  {counts}; {plural(run.decisions, 'decision')}{mark}"))
     if not runs:
         click.echo(f"no runs yet: 'facecluster cluster {shell(store)}' makes one")
 

@@ -29,7 +29,7 @@ def command(store: str, keep_runs: int | None, dry_run: bool, as_json: bool) -> 
     Example: facecluster compact ~/people
     """
     from facecluster.cli.progress import open_progress_bar
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
     from facecluster.store import Store
     from facecluster.upkeep import compact
 

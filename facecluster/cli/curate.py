@@ -147,7 +147,7 @@ def _write(
 
 
 def _print(sheet: dict[str, Any], out: OutputFolder | None, as_json: bool) -> None:
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     if as_json:
         done = None if out is None else {"folder": str(out.folder), "written": out.written, "there": out.existing, "dry_run": out.dry_run}

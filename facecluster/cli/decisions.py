@@ -12,6 +12,7 @@ import click
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.printing import printable
 from facecluster.errors import InputError, shell
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
@@ -66,7 +67,7 @@ def decide(
         return
     _, made = _append(store, lambda known: from_file(known, path))
     undo = f"; 'facecluster undo {shell(store)} {str(made[0].batch)[:SHORT_ID]}' takes all of them back" if made else ""
-    click.echo(printable(f"{len(made):,} decisions from {path}: {effect}{undo}"))
+    click.echo(printable(f"{plural(len(made), 'decision')} from {path}: {effect}{undo}"))
 
 
 def _append(

@@ -19,8 +19,8 @@ def command(store: str) -> None:
     Example: facecluster decrypt ~/people
     """
     from facecluster.cli.progress import open_progress_bar
+    from facecluster.language.english import plural
     from facecluster.privacy.convert import decrypt_store
-    from facecluster.report.text import plural
     from facecluster.store import Store
     from facecluster.store.store_file import encryption_of
 

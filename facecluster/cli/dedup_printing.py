@@ -19,7 +19,7 @@ NAMES = {
 def print_found(found: dict[str, Any], store: str, dry_run: bool) -> None:
     """Print what was found, was done, or would be done."""
     from facecluster.dedup.folders import format_bytes
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     if "plan" in found:
         _print_plan(found)
@@ -61,7 +61,7 @@ def _print_choices(rows: list[dict[str, Any]]) -> None:
 
 def _print_plan(found: dict[str, Any]) -> None:
     from facecluster.dedup.folders import format_bytes
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     counts = ", ".join(plural(n, *NAMES[kind]) for kind, n in found["counts"].items())
     click.echo(f"{plural(found['groups'], 'group')}: {counts or 'no duplicates'}")

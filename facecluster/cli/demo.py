@@ -9,6 +9,7 @@ import click
 from facecluster.cli import jobs
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import lang_option
+from facecluster.language.english import plural
 
 
 @click.command("demo")
@@ -34,7 +35,8 @@ def command(out: str, people: int, photos: int, seed: int, lang: str) -> None:
     folder = Path(out)
     begin(folder, {"people": people, "photos": photos, "seed": seed})
     truth = make_collection(str(folder), people=people, photos=photos, seed=seed, go_on=True)
-    click.echo(f"made {truth.files} files with {len(truth.faces)} faces of {truth.people} synthetic people in {truth.photos}", err=True)
+    found = f"{plural(truth.files, 'file')} with {plural(len(truth.faces), 'face')}"
+    click.echo(f"made {found} of {truth.people} synthetic people in {truth.photos}", err=True)
     store = str(folder / "store")
     jobs.embed((str(truth.photos),), store)
     table = jobs.cluster(store, "bundled")
@@ -45,7 +47,8 @@ def command(out: str, people: int, photos: int, seed: int, lang: str) -> None:
     groups = np.array([labels.get(i, -1) for i in faces], np.int64)
     finish(folder)
     result = score(truth, [f["photo_id"] for f in faces.values()], boxes, groups)
-    click.echo(f"found {result.found} of {result.faces} faces, and {result.others} things that are no faces")
+    others = plural(result.others, "thing that is no face", "things that are no faces")
+    click.echo(f"found {result.found} of {plural(result.faces, 'face')}, and {others}")
     scores = f"BCubed F {result.bcubed.f:.3f}, pairwise F {result.pairwise.f:.3f}"
-    click.echo(f"{result.people} people are in {result.groups} groups: {scores}")
+    click.echo(f"{plural(result.people, 'person is', 'people are')} in {plural(result.groups, 'group')}: {scores}")
     click.echo(f"report: {Path(index).resolve()}")

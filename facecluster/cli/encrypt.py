@@ -30,7 +30,7 @@ def command(store: str | None, new_key: str | None) -> None:
     """
     from facecluster.cli.progress import open_progress_bar
     from facecluster.errors import InputError
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
     from facecluster.store import Store
     from facecluster.store.keys import KEYRING, first_key, key_id
     from facecluster.store.store_file import encryption_of

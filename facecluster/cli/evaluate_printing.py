@@ -44,14 +44,15 @@ def _print_coverage(coverage: Coverage, what: str, done: str) -> None:
 
 
 def _print_grouping(evaluation: Evaluation, every: int) -> None:
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     grouping = evaluation.grouping
     if grouping is None:
         return
     click.echo(
-        f"{grouping.faces:,} of the store's {every:,} faces have an answer: {grouping.people:,} people are in "
-        f"{grouping.groups:,} groups, {grouping.nobody:,} faces are in none"
+        f"{grouping.faces:,} of the store's {plural(every, 'face')} {'has' if grouping.faces == 1 else 'have'} an answer: "
+        f"{plural(grouping.people, 'person is', 'people are')} in {plural(grouping.groups, 'group')}, "
+        f"{plural(grouping.nobody, 'face is', 'faces are')} in none"
     )
     click.echo(f"{'':<10}{'precision':>10}{'recall':>10}{'F':>10}")
     for name, scores in (("pairwise", grouping.pairwise), ("BCubed", grouping.bcubed)):
@@ -84,7 +85,7 @@ def _print_verification(found: Verification, what: str) -> None:
 
 def _print_pair_groups(groups: list[GroupPairs], which: str = "of pairs whose faces both have the value") -> None:
     """The pairs within each value of each column, at their own thresholds and at the one for all."""
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     for at, group in enumerate(groups):
         if not at or groups[at - 1].column != group.column:

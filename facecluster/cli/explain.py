@@ -68,7 +68,7 @@ def command(
 
 
 def _print(result: dict[str, Any], out: str | None) -> None:
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     of = f" of {result['total']:,}" if result["total"] > len(result["faces"]) else ""
     click.echo(f"{plural(len(result['faces']), 'face')}{of}, model {printable(result['model'])}, by {result['method']}")

@@ -95,7 +95,7 @@ def command(
 def _left_out(kind: str, store: str, videos: int, archived: int, gone: int) -> dict[str, int]:
     """Print on stderr how many photos and videos were left out, and why; gives the numbers that are not 0 for the JSON."""
     from facecluster.errors import shell
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     if videos:
         click.echo(f"left out {plural(videos, 'video')}: {kind} has boxes in photos only", err=True)
@@ -112,7 +112,7 @@ def _xmp(
     library: PhotoLibrary, out: OutputFolder | None, names: Mapping[str, str], ids: bool, embed: bool, dry_run: bool, as_json: bool
 ) -> dict[str, Any]:
     from facecluster.export import embedded, xmp
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     rows, counts, failed = [], dict.fromkeys(("new", "merged", "unchanged", "skipped"), 0), 0
     results = embedded.export(library, ids=ids, dry_run=dry_run) if embed else xmp.export(library, out, names, ids=ids, dry_run=dry_run)
@@ -137,7 +137,7 @@ def _xmp(
 
 def _files(library: PhotoLibrary, out: OutputFolder, kind: str, root: str, names: Mapping[str, str], link: bool) -> dict[str, Any]:
     from facecluster.export import coco, fiftyone, folders, labelstudio, tables
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     skipped: list[folders.CopyResult] = []
     if kind == "folders":

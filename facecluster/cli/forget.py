@@ -99,7 +99,7 @@ def _end_suppression(place: Store, who: tuple[str, ...], yes: bool) -> None:
 
 def print_receipt(receipt: dict[str, Any], lines: list[str], as_json: bool, *, done: bool) -> None:
     """Print what was forgotten, or would be."""
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     if as_json:
         click.echo(json.dumps(receipt | {"dry_run": not done}, indent=1))

@@ -146,7 +146,7 @@ def _tell_result(
 ) -> None:  # fmt: skip
     """Print how many names there are, what became of them, and how to take them back."""
     from facecluster.decisions import SHORT_ID
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     faces = sum(n.face is not None for n in found.names)
     click.echo(f"{plural(len(found.names), 'name')} in {plural(found.files, 'file')}: {faces} on faces of the store", err=True)

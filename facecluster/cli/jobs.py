@@ -13,6 +13,7 @@ from facecluster.cli import results
 from facecluster.cli.printing import print_changes, print_gone, printable
 from facecluster.cli.progress import open_progress_bar, progress_bar
 from facecluster.errors import shell
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
@@ -48,8 +49,9 @@ def embed(
         click.echo(f"note: {printable(line)}", err=True)
     before = done.collected.new + done.collected.known - done.photos  # a run that was stopped leaves known photos to look at
     known = f", {before:,} known before" if before > 0 else ""
-    failed = f", {done.failed:,} photos could not be used" if done.failed or not before else ""  # of those known before the report says it
-    click.echo(f"{done.photos:,} photos looked at{known}: {done.faces:,} faces{failed}", err=True)
+    # of those known before the report says it
+    failed = f", {plural(done.failed, 'photo')} could not be used" if done.failed or not before else ""
+    click.echo(f"{plural(done.photos, 'photo')} looked at{known}: {plural(done.faces, 'face')}{failed}", err=True)
     for line in done.collected.passed_over:
         click.echo(f"passed over: {printable(line)}", err=True)
 
@@ -155,13 +157,13 @@ def report(
         shown: dict[str, Any] = {"gone": gone, "faces": how, "language": language_of(lang), "look": look}
         summary = write_run_report(Store(store), table, out, model=model, progress=progress, **shown)
     remember_copy(Store(store), "report", os.path.dirname(os.path.abspath(summary.index)))
-    found = f"{summary.people:,} people in {summary.faces:,} faces of {summary.photos:,} photos"
+    found = f"{plural(summary.people, 'person', 'people')} in {plural(summary.faces, 'face')} of {plural(summary.photos, 'photo')}"
     unclear = f", {summary.unclear:,} too unclear to tell" if summary.unclear else ""
-    click.echo(f"{found}; {summary.nobody:,} faces without a person{unclear}")
+    click.echo(f"{found}; {plural(summary.nobody, 'face')} without a person{unclear}")
     if summary.ungrouped:
-        newer = f"{summary.ungrouped:,} of the faces without a person are newer than the grouping"
-        click.echo(f"{newer}: 'facecluster cluster {shell(store)}' groups them")
+        newer = f"{summary.ungrouped:,} of the faces without a person {'is' if summary.ungrouped == 1 else 'are'} newer than the grouping"
+        click.echo(f"{newer}: 'facecluster cluster {shell(store)}' groups {'it' if summary.ungrouped == 1 else 'them'}")
     if summary.failed:
-        click.echo(f"{summary.failed:,} photos could not be used: the report says why")
+        click.echo(f"{plural(summary.failed, 'photo')} could not be used: the report says why")
     click.echo(f"open {summary.index}")
     return str(summary.index)

@@ -38,8 +38,9 @@ def command(pictures: str, store: str, sure: float, device: str, as_json: bool) 
     from facecluster.faces.embed import EmbedConfig, check_vectors
     from facecluster.known.sources import find_pictures
     from facecluster.known.take_in import take_in
+    from facecluster.language.english import plural
     from facecluster.people import current_run
-    from facecluster.report.text import percent, plural
+    from facecluster.report.text import percent
     from facecluster.store import Store
 
     place = Store(store)

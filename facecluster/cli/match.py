@@ -107,7 +107,8 @@ def _row(probe: Probe, matches: list[Match], stored_at: list[str]) -> dict[str, 
 
 
 def _show(row: dict[str, Any]) -> None:
-    from facecluster.report.text import percent, plural, short_name
+    from facecluster.language.english import plural
+    from facecluster.report.text import percent, short_name
 
     name = printable(row["photo"])
     click.echo(f"{name}: {row['error'] or plural(len(row['faces']), 'face')}")

@@ -31,8 +31,9 @@ def command(store: str, only: str, order: str, top: int | None, as_json: bool) -
     Example: facecluster people ~/people --only unnamed --top 20
     """
     from facecluster.api.collection import open as open_store
+    from facecluster.language.english import plural
     from facecluster.people.find_person import number_of
-    from facecluster.report.text import confidence_word, plural
+    from facecluster.report.text import confidence_word
 
     rows = [{"number": number_of(r["identity"]), **r} for r in open_store(store).people.to_pylist()]
     tests = {"all": lambda r: True, "named": lambda r: r["name"], "unnamed": lambda r: not r["name"], "ignored": lambda r: r["ignored"]}

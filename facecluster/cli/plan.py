@@ -11,6 +11,7 @@ import click
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, memory_option, model_option
 from facecluster.errors import InputError
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.plan import Job, Miss, Plan
@@ -110,7 +111,8 @@ def amount(size: float) -> str:
 
 def _print(plan: Plan, *, priced: bool) -> None:
     job = plan.job
-    click.echo(f"{job.new_photos:,} photos to search, {job.faces:,} faces to group, {job.workers} workers, {job.gpus} GPUs")
+    who = f"{plural(job.workers, 'worker')}, {plural(job.gpus, 'GPU')}"
+    click.echo(f"{plural(job.new_photos, 'photo')} to search, {plural(job.faces, 'face')} to group, {who}")
     head = ("stage", "time", "core time", "command", "a worker", "disk", "meanwhile", "network", *(["cost"] if priced else []))
     rows: list[Any] = [head]
     for s in (*plan.stages, plan.total):
@@ -132,8 +134,8 @@ def _errors(plan: Plan, missed: Sequence[Miss]) -> Iterator[str]:
         if some := [m for m in missed if m.run.stage == stage.stage]:
             largest, far = max(some, key=lambda m: (m.run.size.faces, m.run.size.photos)), max(some, key=lambda m: abs(m.error))
             yield (
-                f"{stage.stage}: processor time of {len(some)} runs, each predicted from the others: {largest.error:+.0%} for the largest "
-                f"({largest.run.name}), at worst {far.error:+.0%} ({far.run.name})"
+                f"{stage.stage}: processor time of {plural(len(some), 'run')}, each predicted from the others: "
+                f"{largest.error:+.0%} for the largest ({largest.run.name}), at worst {far.error:+.0%} ({far.run.name})"
             )
 
 
@@ -151,4 +153,5 @@ def say_time_to_group(store: str, model: str, workers: int | None, memory: int) 
         for n in (1, workers or 1)
     )
     more = f", the run itself on {workers} workers about {duration(there.total.seconds)}" if workers and workers > 1 else ""
-    click.echo(f"{faces:,} faces: a dry run takes about {duration(here.total.seconds)}{more}; 'facecluster plan' says more", err=True)
+    takes = f"a dry run takes about {duration(here.total.seconds)}{more}"
+    click.echo(f"{plural(faces, 'face')}: {takes}; 'facecluster plan' says more", err=True)

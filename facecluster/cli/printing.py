@@ -32,8 +32,8 @@ def print_changes(reconciled: ReconciledRun, *, err: bool = False) -> None:
 
 def print_decisions_to_come(store: Store) -> None:
     """Say on stderr that what the user said since the last grouping is not in what is shown or written."""
+    from facecluster.language.english import plural
     from facecluster.people import decisions_to_come
-    from facecluster.report.text import plural
 
     if found := decisions_to_come(store):
         what = f"{plural(len(found), 'decision')} since the last grouping ({', '.join(sorted({d.act for d in found}))})"
@@ -42,7 +42,7 @@ def print_decisions_to_come(store: Store) -> None:
 
 def gone_line(folder: GoneFolder) -> str:
     """What is gone in a folder, and why perhaps."""
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     places = plural(len(folder.places), "place")
     if not folder.elsewhere:
@@ -56,7 +56,7 @@ def gone_line(folder: GoneFolder) -> str:
 
 def print_gone(store: str, gone: Sequence[GoneFolder]) -> None:
     """Print on stderr how many photos of a store are gone, and where."""
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
 
     found = [folder for folder in gone if folder.photos]
     if found:

@@ -51,9 +51,9 @@ def command(store: str, dry_run: bool, under: str | None, undo: bool, yes: bool,
 
 
 def _prune(place: Store, under: str | None, yes: bool, dry_run: bool) -> dict[str, Any]:
+    from facecluster.language.english import plural
     from facecluster.photos.gone import gone_folders
     from facecluster.photos.places import drop_places
-    from facecluster.report.text import plural
 
     found = gone_folders(place, under)
     dropped = [folder for folder in found if yes or not folder.whole_root]
@@ -83,9 +83,9 @@ def _json(folder: GoneFolder) -> dict[str, Any]:
 
 
 def _undo(place: Store, under: str | None, dry_run: bool) -> dict[str, Any]:
+    from facecluster.language.english import plural
     from facecluster.photos.gone import is_under
     from facecluster.photos.places import pruned_places, restore_places
-    from facecluster.report.text import plural
 
     places = [uri for uri in pruned_places(place) if under is None or is_under(uri, under)]
     if not places:

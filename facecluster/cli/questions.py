@@ -34,7 +34,7 @@ def command(store: str, model: str | None, top: int, as_json: bool) -> None:
     \b
     Example: facecluster questions ~/people --top 10
     """
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
     from facecluster.review.session import Session
     from facecluster.store import Store
 

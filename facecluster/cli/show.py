@@ -39,7 +39,7 @@ def command(
     from facecluster.export.output_folder import OutputFolder
     from facecluster.export.photo_library import read_photo_library
     from facecluster.faces.attribute_filter import faces_where
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
     from facecluster.store import Store
 
     if copy_to is not None and link_to is not None:

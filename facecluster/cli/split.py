@@ -10,6 +10,7 @@ import click
 
 from facecluster.cli.decisions import NEXT_RUN, decide, decision_command, read_rows
 from facecluster.errors import InputError
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
@@ -30,7 +31,7 @@ def command(store: str, person: str | None, faces: tuple[str, ...], path: str | 
     decide(
         store, path, given=bool(person and faces), expected="a person and faces",
         from_arguments=lambda known: [known.split(known.find(str(person)), faces)], from_file=_parts,
-        text=lambda known, made: f"{len(made[0].faces)} faces leave this person: {NEXT_RUN}",
+        text=lambda known, made: f"{plural(len(made[0].faces), 'face leaves', 'faces leave')} this person: {NEXT_RUN}",
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.printing import printable
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
@@ -68,4 +69,4 @@ def _line(d: Decision) -> str:
     from facecluster.decisions import SHORT_ID
 
     batch = f", file {d.batch[:SHORT_ID]}" if d.batch else ""
-    return f"{d.id[:SHORT_ID]}  {d.at}  {d.act}{name} {d.person or ''} ({len(d.faces)} faces{batch})"
+    return f"{d.id[:SHORT_ID]}  {d.at}  {d.act}{name} {d.person or ''} ({plural(len(d.faces), 'face')}{batch})"

@@ -27,7 +27,7 @@ def command(store: str, dry_run: bool, as_json: bool) -> None:
     Example: facecluster upgrade ~/people
     """
     from facecluster.cli.progress import open_progress_bar
-    from facecluster.report.text import plural
+    from facecluster.language.english import plural
     from facecluster.store import Store
     from facecluster.upkeep import upgrade
 

@@ -18,6 +18,7 @@ from facecluster.grouping.link_plan import EXACT_SEARCH, LinkPlan, Run, Task
 from facecluster.grouping.link_shuffle import gather, inputs_of, scatter
 from facecluster.grouping.link_tasks import encode_vectors, pack_lists, search_lists, train_quantiser
 from facecluster.grouping.link_turned import merge_links, turn_links
+from facecluster.language.english import plural
 from facecluster.store import ShardResult, Stamp, Store
 
 _WORK = (
@@ -45,7 +46,7 @@ class Linked:
         if self.skipped:
             return []
         if self.method == EXACT_SEARCH:
-            return [f"links: {self.method} search of {self.faces:,} faces"]
+            return [f"links: {self.method} search of {plural(self.faces, 'face')}"]
         lines = [f"links: {self.method} of {self.faces:,} faces, {self.probes} of {self.lists:,} lists for each"]
         if self.found is not None:
             share = f"{self.found:.3f}".removeprefix("0")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from facecluster.errors import StoreError, shell
 from facecluster.known import SURE
+from facecluster.language.english import plural
 from facecluster.people import current_run
 from facecluster.people.suppressed import DROP, read_suppressed
 from facecluster.privacy import forget
@@ -38,10 +39,11 @@ def keep_out(store: Store) -> list[str]:
         if found.choices.get(proposal.name) == DROP and proposal.probability >= SURE:
             dropped.append((person, faces))
         else:
-            what = f"{person} ({faces:,} faces) is with a probability of {proposal.probability:.2f} someone whom you had forgotten"
+            what = f"{person} ({plural(faces, 'face')}) is with a probability of {proposal.probability:.2f} someone whom you had forgotten"
             lines.append(f"{what}: 'facecluster forget {shell(store.url)} {person} --yes' forgets them again; a name ends the question")
     if dropped:
         forget(store, [person for person, _ in dropped])
         total = sum(faces for _, faces in dropped)
-        lines.append(f"{total:,} faces on new photos were of {len(dropped):,} forgotten people and are forgotten again, as you chose")
+        who = plural(len(dropped), "forgotten person", "forgotten people")
+        lines.append(f"{plural(total, 'face')} on new photos of {who}: forgotten again, as you chose")
     return lines

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from facecluster.language.english import plural
 from facecluster.people.assign_ids import shared_faces
 from facecluster.people.claims import Ints
 from facecluster.people.runs import People
@@ -49,7 +50,7 @@ class Churn:
     def lines(self) -> list[str]:
         """The changes as lines of text."""
         if not self.before:
-            return [f"the first run: {len(self.new):,} people"]
+            return [f"the first run: {plural(len(self.new), 'person', 'people')}"]
         if not self:
             return [f"against run {self.before}: nothing changed"]
         share = f" ({self.moved / self.faces:.1%})" if self.faces else ""

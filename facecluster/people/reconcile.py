@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facecluster.decisions import BORN, Decision, ResolvedDecisions, active, append, constraint_pairs, read, replay
 from facecluster.errors import StoreError, shell
 from facecluster.grouping.face_vectors import FaceVectors
+from facecluster.language.english import plural
 from facecluster.people import people_csv
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.churn import Churn, compare_runs
@@ -90,12 +91,23 @@ def people_with_current_names(store: Store) -> tuple[People, Run] | None:
 
 
 def decisions_to_come(store: Store) -> list[Decision]:
-    """Decisions in force that move faces and that the current grouping did not know. Names, dates of birth and ignorings need none."""
+    """Decisions in force that move faces and that the current grouping did not know. Ignorings and dates of birth need none, nor do names
+    of faces that are somebody's."""
     run = current_run(store)
     counted = run.settings.get("grown") if run is not None else None
     made = read(store).decisions
     known = {d.id for d in made[: int(counted["said"])]} if isinstance(counted, dict) and "said" in counted else {d.id for d in made}
-    return [d for d in active(made) if d.id not in known and d.act not in ("name", "ignore", BORN)]
+    new = [d for d in active(made) if d.id not in known and d.act not in ("ignore", BORN)]
+    if run is None or all(d.act != "name" for d in new):
+        return new
+    faces = read_faces(store, run)
+    return [d for d in new if d.act != "name" or (d.name and _is_of_nobody(d, faces))]
+
+
+def _is_of_nobody(decision: Decision, faces: Faces) -> bool:
+    """Whether the faces that a decision names are there, and all are nobody's."""
+    rows = faces.rows.of_all(decision.faces)
+    return bool((rows >= 0).any() and (faces.identity[rows[rows >= 0]] < 0).all())
 
 
 def prepare_decisions(
@@ -116,7 +128,8 @@ def prepare_decisions(
         file = people_csv.read_user_file(store, known.people)
         new = _decisions_of(known, file.edits)
         if new:
-            notes.append(f"{len(new)} changes in {people_csv.FILE} become decisions")
+            become = "becomes a decision" if len(new) == 1 else "become decisions"
+            notes.append(f"{plural(len(new), 'change')} in {people_csv.FILE} {become}")
     boxes = read_face_boxes(store, ids)
     decisions = [*journal.decisions, *new]
     resolved = replay(with_current_ids(decisions, ids, boxes, meant))

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from facecluster.decisions import Decision, new_id, read
+from facecluster.language.english import plural
 from facecluster.people import CurrentPeople, all_runs, current_run, read_people
 from facecluster.people.previous_grouping import digest_without
 from facecluster.people.stand_ins import most_alike, read_stand_ins, read_vectors
@@ -49,7 +50,7 @@ def plan_for(store: Store, targets: Targets, known: CurrentPeople | None, who: S
     plan = replace(plan, thumbs=sorted(thumbnail_keys(store, plan)))
     plan = replace(plan, **_journal(store, known, decisions, plan), digests=_digests(store, plan))
     if targets.ungrouped:
-        new = f"{targets.ungrouped:,} faces came in since the last grouping, and some may be of whom you want forgotten"
+        new = f"{plural(targets.ungrouped, 'face')} came in since the last grouping, and some may be of whom you want forgotten"
         targets.lines.append(f"note: {new}: run 'facecluster cluster {store.url}' first")
     counts = {"people": len(targets.people), "faces": len({face["face_id"] for face in faces}), "photos": len(targets.photos)}
     return replace(plan, forgotten=counts, counts=free_all(store, plan, write=False)), targets.lines

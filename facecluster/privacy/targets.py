@@ -18,6 +18,7 @@ import pyarrow as pa
 from facecluster.decisions import read
 from facecluster.decisions.decision import is_face_id
 from facecluster.errors import InputError
+from facecluster.language.english import plural
 from facecluster.people import CurrentPeople, all_runs, current_run, read_current_people, read_people
 from facecluster.people.known_names import known_names
 from facecluster.people.runs import read_faces
@@ -130,7 +131,7 @@ def _add_person(store: Store, found: Targets, text: str, known: CurrentPeople | 
     found.people.add(person)
     rows = np.flatnonzero(known.faces.identity == person).tolist()
     found.faces |= same_faces(store, [known.faces.ids[row] for row in rows])
-    return f"the person {known.people.label(person)}: {len(rows):,} faces"
+    return f"the person {known.people.label(person)}: {plural(len(rows), 'face')}"
 
 
 def same_faces(store: Store, faces: Iterable[str]) -> set[str]:

@@ -68,8 +68,3 @@ def percent(probability: float) -> str:
 def csv_cell(text: str) -> str:
     """A text cell that no spreadsheet takes for a formula: a text that could be one gets a leading apostrophe."""
     return "'" + text if text.startswith(_FORMULA) else text
-
-
-def plural(n: int, one: str, many: str | None = None) -> str:
-    """'1 face', '2,000 faces'."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"

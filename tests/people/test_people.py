@@ -687,7 +687,7 @@ def test_a_table_of_people_that_was_open_during_a_run(grouped: Grouped) -> None:
     path.write_bytes(opened)  # saved again by the program that had it open
     assert "changes in people.csv" not in call("cluster", store.url).stderr and set(names(store)) == {"Ann"}
     path.write_bytes(opened.replace(b",Bob,", b",Bobby,"))
-    assert "1 changes in people.csv" in call("cluster", store.url).stderr and set(names(store)) == {"Bobby"}
+    assert "1 change in people.csv becomes a decision" in call("cluster", store.url).stderr and set(names(store)) == {"Bobby"}
 
 
 def test_a_run_of_an_older_version_knows_no_retired_ids(grouped: Grouped) -> None:

@@ -271,6 +271,6 @@ def test_the_option(store: Store, tmp_path: Path) -> None:
     write_tar(tmp_path / "x.tar", pictures(2))
     (tmp_path / "list.txt").write_text(f"{tmp_path}/x.tar\n{tmp_path}/missing.jpg\n")
     done = CliRunner().invoke(main, ["embed", "--list", str(tmp_path / "list.txt"), "-o", store.url])
-    assert done.exit_code == 0 and "3 photos looked at: 0 faces, 1 photos could not be used" in done.stderr, done.output
+    assert done.exit_code == 0 and "3 photos looked at: 0 faces, 1 photo could not be used" in done.stderr, done.output
     done = CliRunner().invoke(main, ["embed", "-o", store.url])
     assert done.exit_code == 2 and "Missing argument 'PHOTOS...'" in done.stderr

@@ -170,7 +170,7 @@ def test_no_photos(command: str, tmp_path: Path) -> None:
     ]:
         one_line(says, command, str(tmp_path / source) if source else "", "-o", str(tmp_path / "store"))
     result = CliRunner().invoke(main, ["embed", str(tmp_path / "loop"), "-o", str(tmp_path / "store")])
-    assert result.exit_code == 0 and "1 photos could not be used" in result.stderr  # it was named, so it is a row
+    assert result.exit_code == 0 and "1 photo could not be used" in result.stderr  # it was named, so it is a row
 
 
 def test_photos_without_a_face_or_none_that_can_be_used(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_an_edited_video_is_the_same(home: Path) -> None:
     films = scenes((0, 1), (2,), (1, 3))
     write_video(home / "photos" / "party.mp4", (frame for scene in films for frame in scene.frames()), title="A party")
     said = go("embed", home / "photos", "-o", home / "store").stderr
-    assert "1 photos looked at" in said and ": 0 faces" in said
+    assert "1 photo looked at" in said and ": 0 faces" in said
     assert [t["face_id"] for t in faces_of_video(store)] == before
     rows = [r for r in store.read_all("photos", PHOTOS).to_pylist() if r["uri"].endswith("party.mp4")]
     assert len(rows) == 2 and rows[0]["photo_id"] == rows[1]["photo_id"] and rows[0]["content"] != rows[1]["content"]

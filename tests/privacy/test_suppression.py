@@ -54,7 +54,7 @@ def test_a_person_who_is_to_be_dropped_does_not_come_back(store: tuple[Store, np
     assert rows.column_names == ["person", "choice", "embedding"] and b"Ada" not in repr(rows.to_pydict()).encode()
     grow(place, vectors)
     said = call("cluster", place.url)
-    assert f"{SIZES[0]} faces on new photos were of 1 forgotten people" in said.stderr
+    assert f"{SIZES[0]} faces on new photos of 1 forgotten person: forgotten again" in said.stderr
     assert now(place)["Bob"] == 2 * SIZES[1] and sorted(now(place).values()) == [2 * s for s in sorted(SIZES[1:])]
     call("cluster", place.url, "--full")
     assert sorted(now(place).values()) == [2 * s for s in sorted(SIZES[1:])] and check(place).findings == []

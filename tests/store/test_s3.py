@@ -110,7 +110,7 @@ def test_photos_in_a_bucket(s3: Any, photos: Path, local: Store) -> None:
         assert [row[k] for k in ("photo_id", "size", "faces", "error")] == [theirs[name][k] for k in ("photo_id", "size", "faces", "error")]
     added = next(p for p in sorted(photos.rglob("*.jpg")))
     s3.put_file(str(added), "bucket/album/in/again.jpg")
-    assert f"1 photos looked at, {len(ours)} known before" in run("embed", "s3://bucket/album", "-o", store.url)
+    assert f"1 photo looked at, {len(ours)} known before" in run("embed", "s3://bucket/album", "-o", store.url)
     last = {r["uri"]: r for r in store.read_all("photos", PHOTOS).to_pylist()}["s3://bucket/album/in/again.jpg"]
     assert last["photo_id"] == theirs[added.name]["photo_id"] and last["faces"] == theirs[added.name]["faces"]
 
