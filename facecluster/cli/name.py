@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @decision_command("name", click.argument("person", required=False), click.argument("name", required=False))
 def command(store: str, person: str | None, name: str | None, path: str | None) -> None:
     """Give PERSON of STORE the name NAME; an empty NAME ('') removes the name. PERSON is a name, an id (p-...), a number of this run, or
-    a face_id.
+    a face_id. A face that is nobody's becomes a person with this name, also if there is no other face of them.
 
     A CSV file needs the columns person (or person_id) and name; rows without a name are skipped. Two people with the same name become one
     person with the next 'facecluster cluster'.
@@ -31,18 +31,26 @@ def command(store: str, person: str | None, name: str | None, path: str | None) 
         from_file=each_row(
             "person_id|person", "name", make=lambda known, cells: _name(known, cells["person"], cells["name"]) if cells["name"] else None
         ),
-        text=lambda known, made: (
-            f"{known.people.person_ids[known.find(str(person))]} "
-            f"{f'is called {made[0].name!r}' if made[0].name else 'has no name any more'}"
-        ),
+        text=lambda known, made: _text(known, str(person), made[0]),
         effect="the report shows the names",
     )  # fmt: skip
 
 
+def _text(known: CurrentPeople, person: str, made: Decision) -> str:
+    """What was decided, in words."""
+    from facecluster.cli.decisions import NEXT_RUN
+
+    if known.is_nobodys(person):
+        return f"{person} is called {made.name!r}: {NEXT_RUN}"
+    who = known.people.person_ids[known.find(person)]
+    return f"{who} {f'is called {made.name!r}' if made.name else 'has no name any more'}"
+
+
 def _name(known: CurrentPeople, person: str, name: str) -> Decision:
     """The decision; a note on stderr if someone else has the name."""
-    who = known.find(person)
-    made = known.name(who, name)
+    alone = known.is_nobodys(person) and bool(name.strip())
+    who = -1 if alone else known.find(person)
+    made = known.name_faces([person.strip()], name) if alone else known.name(who, name)
     called = enumerate(known.people.names)
     twin = next((known.people.person_ids[i] for i, n in called if n and n.casefold() == str(made.name).casefold() and i != who), None)
     if twin is not None:

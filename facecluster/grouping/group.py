@@ -16,7 +16,8 @@ that the library calls noise and that only a decision puts into a group. Outlier
 have no edges, so they stay without a group. Incremental grouping does not exist: all faces are grouped each time.
 
 Odd inputs: a missing neighbour (-1) is no edge. Copies of a face (distance 0) count as 1e-6 apart, since a sparse matrix takes a zero for
-a missing edge. A face without a neighbour in reach, or the only face, has no group (-1).
+a missing edge. A face without a neighbour in reach, or the only face, has no group (-1); unless the user has said whose it is: such a face
+is a group of one, with probability 1.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ SHARD_ROWS = 1 << 15  # faces of a shard of links in memory
 # faces in the cohort that follows each round; 0: the last round. The first round has the model card's figures, which leave people in
 # several clusters; a person with two faces in the cohort would make other people seem more similar than they are, so it starts small
 _COHORT_SIZES = (1_000, COHORT_SIZE, 0)
+_SURE = 20.0  # margin, sd, of a face that is a group of one because the user has said whose it is: probability 1
 
 
 def group(
@@ -102,7 +104,8 @@ def group_links(
     labels, scores, strengths, tree = np.full(n, -1, dtype=np.int64), np.zeros(n), None, None
     plain = content_keys(x, crew)
     contents, cohort = constrained_keys(plain, cannot), _first_cohort(x, old, config, plain, crew)
-    known = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces whose groups are no guess
+    told = rows_of_pairs(must, n)  # faces of whom the user has said whose they are
+    known = told if old is None else told | (old >= 0)  # faces whose groups are no guess
     must = None if must is None else must[must[:, 0] != must[:, 1]]
     said = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces that stay where they are
     rule = _linkage(cohort, config, cannot, photo, contents, crew)
@@ -139,7 +142,8 @@ def group_links(
             name=f"{turn}/cohort",
         )  # fmt: skip
         done(1)
-    people, margins = _people(x, labels, replace(rule, cohort=cohort, cannot=None), config, said, known, recognisability)
+    labels = np.where(told & (labels < 0), labels.max(initial=-1) + 1 + np.arange(n), labels)
+    people, margins = _people(x, labels, replace(rule, cohort=cohort, cannot=None), config, said, told, known, recognisability)
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)
@@ -148,16 +152,16 @@ def group_links(
 
 def _people(
     x: Vectors, labels: NDArray[np.integer], linkage: AverageLinkage, config: IdentifyConfig, said: NDArray[np.bool_],
-    known: NDArray[np.bool_], recognisability: NDArray[np.floating] | None,
+    told: NDArray[np.bool_], known: NDArray[np.bool_], recognisability: NDArray[np.floating] | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:  # fmt: skip
     """The people (n,) of clusters by falling size, without those that are expected to be nobody; and the margins (n,) of their faces."""
-    people = labels_by_size(labels, config.min_cluster_size)
+    people = labels_by_size(labels, config.min_cluster_size, told)
     margins = _margins(x, people, linkage, config, said, recognisability)
     if config.algorithm == "hdbscan":
         return people, margins
     impure = impure_groups(margins, people, known, config.min_purity)
     margins[impure] = np.nan
-    return labels_by_size(np.where(impure, -1, people), config.min_cluster_size), margins
+    return labels_by_size(np.where(impure, -1, people), config.min_cluster_size, told), margins
 
 
 def _margins(
@@ -167,6 +171,8 @@ def _margins(
     """How far (n,) each face lies above what joins its group, sd; of two faces of one photo in it the lesser one gets the penalty."""
     margins = face_margins(x, people, linkage.cohort, config.merge, config.impostor_weight, recognisability, linkage.crew)
     margins[lesser_twins(linkage, x, people, said, "people")[0]] -= config.same_photo_penalty
+    inside = people >= 0
+    margins[inside & (np.bincount(people[inside], minlength=1)[people] == 1)] = _SURE  # the user's word alone
     return margins
 
 

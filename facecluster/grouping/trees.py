@@ -207,12 +207,15 @@ def linkage_of(edges: Floats) -> Floats:
     return np.asarray(np.c_[left, right, edges[:, 2], faces], dtype=np.float64)
 
 
-def labels_by_size(groups: NDArray[np.integer], min_cluster_size: int) -> NDArray[np.int32]:
+def labels_by_size(groups: NDArray[np.integer], min_cluster_size: int, said: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
     """Labels (n,) 0, 1, ... of groups (n,) by falling size, ties by their first face; -1 for negative groups and for those that are smaller
-    than `min_cluster_size`."""
+    than `min_cluster_size`, except for groups with a face of `said` (n,)."""
     values, first, inverse, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    large = sizes >= min_cluster_size
+    if said is not None:
+        large |= np.bincount(inverse[said], minlength=len(sizes)) > 0
     order = np.lexsort((first, -sizes))
-    kept = order[(sizes[order] >= min_cluster_size) & (values[order] >= 0)]
+    kept = order[large[order] & (values[order] >= 0)]
     number = np.full(len(sizes), -1, dtype=np.int32)
     number[kept] = np.arange(len(kept), dtype=np.int32)
     return np.asarray(number[inverse], dtype=np.int32)

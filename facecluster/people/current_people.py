@@ -13,8 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from facecluster.decisions import BORN, Claim, Decision, ResolvedDecisions, clean_name
-from facecluster.decisions.decision import Box
+from facecluster.decisions import BORN, Claim, Decision, ResolvedDecisions, clean_name, new_id
+from facecluster.decisions.decision import Box, is_face_id
 from facecluster.errors import InputError
 from facecluster.language.said import say
 from facecluster.people.claims import group_of_claim, groups_of_claims
@@ -63,6 +63,10 @@ class CurrentPeople:
             )
         return rows
 
+    def is_nobodys(self, text: str) -> bool:
+        """Whether a text is the face_id of a face that is nobody's."""
+        return is_face_id(text.strip()) and self._group_of_face(text.strip()) == -1
+
     def face_row(self, face_id: str) -> int:
         """Row of a face, the first of `face_rows`."""
         return self.face_rows(face_id)[0]
@@ -80,6 +84,12 @@ class CurrentPeople:
         """Decision to name the person; '' removes the name."""
         clean = clean_name(name)
         return self._about(person, self._shown_name(person), act="name", name=clean, replaces=self._names_of(person, but=clean))
+
+    def name_faces(self, faces: Sequence[str], name: str) -> Decision:
+        """Decision that faces of nobody are a new person with a name; one face is enough."""
+        wanted = self._ids(row for face in faces for row in self.face_rows(face))
+        person = f"p-{new_id()[:8]}"  # so that the person has one, whatever faces come later
+        return Decision(act="name", faces=wanted, name=clean_name(name), person=person, boxes=self.boxes(wanted))
 
     def merge(self, person: int, other: int) -> Decision:
         """Decision that two people are one, who keeps the id of `person`, and its name if it has one."""

@@ -100,7 +100,10 @@ def _by_face(face: str, group_of_face: Callable[[str], int | None]) -> int:
             "'facecluster cluster'"
         )
     if group < 0:
-        raise InputError(f"expected a person, found face {face}, which belongs to nobody: 'facecluster same' links it to a person")
+        raise InputError(
+            f"expected a person, found face {face}, which belongs to nobody: 'facecluster name' makes it a person, 'facecluster same' "
+            "links it to one"
+        )
     return group
 
 

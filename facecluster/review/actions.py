@@ -102,8 +102,7 @@ def _give(view: PeopleView, request: Request) -> list[Decision]:
     if person >= 0:
         return [*made, view.current.link("same", [view.current.representatives(person)[0], *faces])]
     same = [view.current.link("same", faces)] if len(faces) > 1 else []
-    person_id = f"p-{new_id()[:8]}"  # so that the person has one, whatever faces come later
-    return [*made, *same, Decision(act="name", faces=tuple(faces), name=name, person=person_id, boxes=view.current.boxes(faces))]
+    return [*made, *same, view.current.name_faces(faces, name)]
 
 
 def _pairs(view: PeopleView, request: Request) -> list[tuple[int, str, int]]:

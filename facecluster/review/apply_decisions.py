@@ -4,7 +4,7 @@ Unlike a new grouping, this does not use vectors. In each group, the sets of fac
 part holds two sets with a cannot-link. Faces without a decision stay with the part that was not split off. Then parts with faces of one
 linked set are merged. If that would join two sets with a cannot-link, the conflicting set of the smaller part becomes a part of its own.
 
-Odd inputs: a part of a single face is nobody; a decision about faces that are not in the run has no effect.
+Odd inputs: a part of a single face is nobody, unless the face has a name; a decision about faces that are not in the run has no effect.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def apply_decisions(identity: Ints, rows: Mapping[str, int], resolved: ResolvedD
     out[identity >= 0] = into[identity[identity >= 0]]
     for row, root, _ in linked:
         out[row] = base + regrouping.final_part(regrouping.part_of[int(identity[row]), root])
-    return _numbered(out)
+    return _numbered(out, rows, resolved)
 
 
 def unsettled(identity: Ints, rows: Mapping[str, int], resolved: ResolvedDecisions, split_off: Collection[str]) -> list[_Linked]:
@@ -85,14 +85,21 @@ def unsettled(identity: Ints, rows: Mapping[str, int], resolved: ResolvedDecisio
     return [(row, root, face in split_off) for face, row, root in open_]
 
 
-def _numbered(groups: Ints) -> Ints:
-    """Number groups from 0 by falling number of faces, ties by their first row; single faces are nobody."""
+def _numbered(groups: Ints, rows: Mapping[str, int], resolved: ResolvedDecisions) -> Ints:
+    """Number groups from 0 by falling number of faces, ties by their first row; single faces without a name are nobody."""
     out: Ints = np.full(len(groups), -1, dtype=np.int64)
     grouped = np.flatnonzero(groups >= 0)
     sizes = np.bincount(groups[grouped])
     first: Ints = np.zeros(len(sizes), dtype=np.int64)
     first[groups[grouped[::-1]]] = grouped[::-1]
-    people = np.flatnonzero(sizes >= 2)
+    kept = sizes >= 2
+    single = {int(first[group]): group for group in np.flatnonzero(sizes == 1).tolist()}
+    if single:
+        links = resolved.links
+        for face in list(links.parent):
+            if (group := single.get(rows.get(face, -1), -1)) >= 0 and links.name.get(links.root(face)):
+                kept[group] = True
+    people = np.flatnonzero(kept)
     number: Ints = np.full(len(sizes), -1, dtype=np.int64)
     number[people[np.lexsort((first[people], -sizes[people]))]] = np.arange(len(people))
     out[grouped] = number[groups[grouped]]

@@ -136,8 +136,9 @@ class Model:
         self.apart.append((faces, set(person.faces)))
 
     def shown(self, there: Collection[str] = FACES) -> set[tuple[frozenset[str], str | None, bool]]:
-        """What is to be seen of the faces that are there: who has one left is nobody."""
-        return {(faces, p.name, p.ignored) for p in self.people if len(faces := frozenset(p.faces.intersection(there))) > 1}
+        """What is to be seen of the faces that are there: who has one left is nobody, unless there is a name."""
+        found = [(frozenset(p.faces.intersection(there)), p) for p in self.people]
+        return {(faces, p.name, p.ignored) for faces, p in found if len(faces) > 1 or (faces and p.name)}
 
 
 def act(library: Library, model: Model, step: tuple[str, int, int, int]) -> list[str]:

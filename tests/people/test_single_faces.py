@@ -1,0 +1,103 @@
+"""A face that the user has named is a person, also if there is no other face of them; without a name it is nobody's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people_store import add, call, other_card, people, refused, ungrouped_store
+
+from facecluster.grouping.identify import IdentifyConfig, group
+from facecluster.people import decisions_to_come, read_current_people
+from facecluster.review.session import Session
+from facecluster.store import Store
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> tuple[Store, list[str]]:
+    """A store of three people and a single face, the last one."""
+    store, faces, _ = ungrouped_store(tmp_path, (8, 6, 5, 1))
+    call("cluster", store.url)
+    return store, faces
+
+
+def named(store: Store) -> dict[str, int]:
+    """The faces of each person with a name."""
+    known = read_current_people(store)[0].people
+    return {name: faces for name, faces in zip(known.names, known.faces, strict=True) if name}
+
+
+def test_a_named_single_face_is_a_person_in_every_later_grouping(grouped: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, faces = grouped
+    assert "nobody" in refused("name", store.url, faces[-1], "")
+    assert "next 'facecluster cluster'" in call("name", store.url, faces[-1], "Oma").output
+    assert [d.act for d in decisions_to_come(store)] == ["name"]
+    call("cluster", store.url)
+    assert named(store) == {"Oma": 1} and not decisions_to_come(store)
+    who = next(p for p in json.loads(call("people", store.url, "--json").output)["people"] if p["name"] == "Oma")
+    assert (who["faces"], who["probability"]) == (1, 1.0)
+    for more in (["--full"], ["--algorithm", "hdbscan"]):
+        call("cluster", store.url, *more)
+        assert named(store) == {"Oma": 1} and read_current_people(store)[0].people.person_ids.count(who["person_id"]) == 1
+    card = other_card(tmp_path)
+    vectors = people((8, 6, 5, 1), seed=3)[0]
+    add(store, "00000", vectors, model="other", photos=False)
+    call("cluster", store.url, "--model", card)
+    assert named(store) == {"Oma": 1}
+
+
+def test_without_its_name_a_single_face_is_nobodys_again(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    before = read_current_people(store)[0].people
+    call("name", store.url, faces[-1], "Oma")
+    call("cluster", store.url)
+    call("undo", store.url)
+    call("cluster", store.url)
+    known = read_current_people(store)[0]
+    assert known.people.person_ids == before.person_ids and known.faces.identity[known.rows[faces[-1]]] < 0
+
+
+def test_new_faces_join_the_person_of_a_single_face(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    call("name", store.url, faces[-1], "Oma")
+    call("cluster", store.url)
+    assert named(store) == {"Oma": 1}
+    vectors = people((8, 6, 5, 1))[0]
+    rng = np.random.default_rng(1)
+    near = vectors[-1] + 0.3 * rng.normal(size=vectors.shape[1]) / vectors.shape[1] ** 0.5
+    add(store, "00001", near[None] / np.linalg.norm(near), start=100)
+    call("cluster", store.url)
+    assert named(store) == {"Oma": 2}
+
+
+def test_a_name_on_somebodys_name_makes_one_person(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    call("name", store.url, faces[0], "Anna")
+    assert "is called 'anna' too" in call("name", store.url, faces[-1], "anna").output
+    call("cluster", store.url)
+    assert named(store) == {"anna": 9}  # as it was written last
+
+
+def test_the_review_page_shows_the_person_at_once(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    session = Session(store)
+    session.act({"act": "give", "faces": [faces[-1]], "name": "Oma"})
+    shown = session.view().current.people
+    session.close()
+    assert dict(zip(shown.names, shown.faces, strict=True))["Oma"] == 1
+    call("cluster", store.url)
+    known = read_current_people(store)[0].people
+    assert known.person_ids[known.names.index("Oma")] == shown.person_ids[shown.names.index("Oma")]
+
+
+def test_groups_of_one_face_on_vectors_alone() -> None:
+    vectors, truth = people((6, 1, 1))
+    cosine = vectors @ vectors.T
+    near = np.argsort(-cosine, axis=1)[:, 1:5]
+    similarity = np.take_along_axis(cosine, near, axis=1)
+    found = group(vectors, near, similarity, IdentifyConfig(), must=np.array([[6, 6]]))
+    assert found.labels.tolist() == [0] * 6 + [1, -1] and found.probabilities[6] == 1 and found.probabilities[7] == 0
+    alone = group(vectors[:1], np.full((1, 1), -1), np.zeros((1, 1)), IdentifyConfig(), must=np.array([[0, 0]]))
+    assert alone.labels.tolist() == [0] and alone.probabilities.tolist() == [1]
