@@ -160,6 +160,10 @@ def _tell_result(
     if news and not dry_run:
         undo = f"'facecluster undo {shell(store)} {batch[:SHORT_ID]}'"
         click.echo(f"{plural(news, 'name')} taken over; {undo} takes them back", err=True)
+        named = {face for d in made for face in d.faces}
+        if alone := len({n.face.face_id for n in found.names if n.face and not n.face.person and n.face.face_id in named}):
+            whose = plural(alone, "face that is nobody's", "faces that are nobody's")
+            click.echo(f"'facecluster cluster {shell(store)}' makes people of {whose}", err=True)
         if regions.drawn:
             click.echo(f"'facecluster cluster {shell(store)}' puts the drawn faces with their people", err=True)
     elif not news and not regions.drawn:

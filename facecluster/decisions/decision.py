@@ -127,6 +127,15 @@ def _hex(text: str) -> bool:
 
 def active(decisions: Iterable[Decision]) -> list[Decision]:
     """The decisions in force, without the undos. An undone decision is not in force; an undone undo has no effect."""
+    return _in_force(decisions)[0]
+
+
+def undone(decisions: Iterable[Decision]) -> set[str]:
+    """The ids of decisions and of batches that undos in force take back."""
+    return _in_force(decisions)[1]
+
+
+def _in_force(decisions: Iterable[Decision]) -> tuple[list[Decision], set[str]]:
     undone: set[str] = set()
     kept = []
     for decision in reversed(list(decisions)):
@@ -136,4 +145,4 @@ def active(decisions: Iterable[Decision]) -> list[Decision]:
             undone.add(str(decision.of))
         else:
             kept.append(decision)
-    return kept[::-1]
+    return kept[::-1], undone

@@ -21,7 +21,7 @@ from facecluster.export.face_regions import Box
 from facecluster.export.import_names import RegionName, name_decisions
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
-from facecluster.people.drawn_faces import changes_to_drawn, drawing, drawn_in, is_seen
+from facecluster.people.drawn_faces import changes_to_drawn, drawing, drawn_in, is_seen, taken_back
 from facecluster.photos.drawn import LEAST_SIDE, next_face_id
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.places import places_by_photo
@@ -34,6 +34,7 @@ WHOLE = 0.9  # share of the photo from which a region says who is in it, not whe
 TOO_SMALL = f"smaller than {LEAST_SIDE:g} px in the photo"
 OUTSIDE, AS_LARGE = "outside the photo", "as large as the photo"
 TAKEN = "on a face that another region has"
+UNDONE = "drawn before, and undone"
 GONE = "in photos that are gone"
 MAX_A_PHOTO = 500  # regions of one photo: files are other people's input
 TOO_MANY = f"more than {MAX_A_PHOTO} in one photo"
@@ -65,7 +66,8 @@ def regions_to_draw(names: Iterable[RegionName], library: PhotoLibrary, store: S
         undone: faces that do not count.
     """
     found, said = DrawnRegions(), dict[str, list[tuple[Box, str]]]()  # photo_id -> the regions before, with their names
-    pending = changes_to_drawn(store, read(store).decisions)[0]  # drawn, and not yet made
+    decisions = read(store).decisions
+    pending, unwanted = changes_to_drawn(store, decisions)[0], taken_back(decisions)  # drawn, and not yet made; drawn by mistake
     for row in names:
         if row.face is not None or row.box is None:
             continue
@@ -81,6 +83,8 @@ def regions_to_draw(names: Iterable[RegionName], library: PhotoLibrary, store: S
         if is_seen(box, drawn):
             continue
         why = _why_not(box, photo)
+        if not why and is_seen(box, [other for face, other in unwanted.items() if face.startswith(photo.photo_id[:PHOTO_CHARS])]):
+            why = UNDONE
         if not why and is_seen(box, [*found.boxes[photo.photo_id], *(other for other, _ in before)]):
             why = TAKEN
         if why:

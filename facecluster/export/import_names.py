@@ -183,12 +183,12 @@ def _leave_named(found: ImportedNames) -> None:
     faces: dict[tuple[str, str], set[str]] = {}
     for row in found.names:
         if row.face and row.face.person:
-            faces.setdefault((row.face.person.key, row.name), set()).add(row.face.face_id)
+            faces.setdefault((row.face.person.key, row.name.casefold()), set()).add(row.face.face_id)
     kept = []
     for row in found.names:
         person = row.face.person if row.face else None
         other = person is not None and person.name is not None and person.name.casefold() != row.name.casefold()
-        if person is None or not other or 2 * len(faces[person.key, row.name]) > person.faces:
+        if person is None or not other or 2 * len(faces[person.key, row.name.casefold()]) > person.faces:
             kept.append(row)
             continue
         found.hints.append((row, OTHER_NAME))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from facecluster.decisions import DRAW, Decision, active, read
+from facecluster.decisions.decision import undone
 from facecluster.geometry import iou
 from facecluster.people.face_ids import MIN_IOU
 from facecluster.photos.drawn import drawn_faces, drop_drawn
@@ -28,6 +29,12 @@ def drawing(row: Mapping[str, Any], batch: str | None = None) -> Decision:
     """The decision that a face is there, from its row of `faces`."""
     x, y, w, h = (float(v) for v in row["box"])
     return Decision(act=DRAW, faces=(row["face_id"],), boxes={row["face_id"]: (x, y, w, h)}, batch=batch)
+
+
+def taken_back(decisions: Sequence[Decision]) -> dict[str, tuple[float, ...]]:
+    """The boxes of the faces of which the user undid the drawing alone, by face_id: not with all else of one import."""
+    gone = undone(decisions)
+    return {d.faces[0]: d.boxes[d.faces[0]] for d in decisions if d.act == DRAW and d.id in gone and d.faces[0] in d.boxes}
 
 
 def drawn_in(photo_id: str, decisions: Sequence[Decision]) -> set[str]:

@@ -19,7 +19,7 @@ from facecluster.check import check
 from facecluster.cli import main
 from facecluster.decisions import active, read
 from facecluster.export import face_regions
-from facecluster.export.draw_regions import AS_LARGE, GONE, MAX_A_PHOTO, OUTSIDE, TAKEN, TOO_MANY, TOO_SMALL
+from facecluster.export.draw_regions import AS_LARGE, GONE, MAX_A_PHOTO, OUTSIDE, TAKEN, TOO_MANY, TOO_SMALL, UNDONE
 from facecluster.geometry import iou
 from facecluster.people import read_current_people
 from facecluster.photos.drawn import drawn_faces
@@ -112,6 +112,23 @@ def test_a_named_region_without_a_face_becomes_one(missed: Missed, tmp_path: Pat
     call("undo", store.url, again["batch"])
     call("cluster", store.url)
     assert not len(drawn_faces(store)) and name_of(store, missed.mates[0]) is None
+
+
+def test_a_drawing_that_was_undone_alone_is_not_drawn_again(missed: Missed, tmp_path: Path) -> None:
+    store, where = missed.store, sidecar_of(missed, tmp_path / "xmp")
+    run("import-names", store.url, where)
+    drawing = next(d for d in read(store).decisions if d.act == "draw")
+    call("undo", store.url, drawing.id)
+    for _ in range(2):  # before a run has taken the face out, and after
+        again = run("import-names", store.url, where)
+        assert again["drawn"] == 0 and again["names"][0]["not_drawn"] == UNDONE
+        call("cluster", store.url)
+        assert not len(drawn_faces(store))
+    back = next(d for d in read(store).decisions if d.act == "undo")
+    call("undo", store.url, back.id)
+    assert [d.act for d in active(read(store).decisions)] == ["draw", "name"]
+    call("run", str(missed.photos), "-o", store.url)
+    assert len(drawn_faces(store)) == 1 and run("import-names", store.url, where)["decisions"] == 0
 
 
 def test_what_would_be_drawn_and_what_not(missed: Missed, tmp_path: Path) -> None:

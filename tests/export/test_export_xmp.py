@@ -322,8 +322,8 @@ def test_an_ignored_person_is_left_out(tmp_path: Path) -> None:
     assert [f.person is None for f in faces] == [True, False] and all(f.person for f in all_faces)
 
 
-@pytest.mark.parametrize("given, taken", [(3, False), (4, True)])
-def test_a_few_names_in_files_rename_nobody_whom_the_user_named(tmp_path: Path, given: int, taken: bool) -> None:
+@pytest.mark.parametrize("given, taken, spelt", [(3, False, b"Zo"), (4, True, b"Zo"), (4, True, b"ZO")])
+def test_a_few_names_in_files_rename_nobody_whom_the_user_named(tmp_path: Path, given: int, taken: bool, spelt: bytes) -> None:
     """Old tags of digiKam in three of six photos of somebody who got another name in `review`; in most of them the files know better."""
     vectors = np.repeat(np.eye(128, dtype=np.float16)[:2], 6, axis=0)
     photos = []
@@ -331,7 +331,8 @@ def test_a_few_names_in_files_rename_nobody_whom_the_user_named(tmp_path: Path, 
         path = tmp_path / "photos" / f"{i}.jpg"
         photos.append((make_photo(path, 1 + i, (200, 200, 100 + i)), str(path), 1 + i))
         if i < given:
-            path.with_name(f"{i}.jpg.xmp").write_bytes(foreign((38, 28, 66, 86), 1 + i).replace(*_dimensions(1 + i)))
+            text = foreign((38, 28, 66, 86), 1 + i).replace(*_dimensions(1 + i))
+            path.with_name(f"{i}.jpg.xmp").write_bytes(text.replace(b"Zo", spelt) if i == 1 else text)
     store = make_store(tmp_path / "store", photos)
     ids = [face_id(p, i) for i in range(2) for p, _, _ in photos]
     store.write("embeddings/bundled", "00000", table_of(embeddings_schema(128), {"face_id": ids, "embedding": vectors}), {"table": "e"})
@@ -341,6 +342,6 @@ def test_a_few_names_in_files_rename_nobody_whom_the_user_named(tmp_path: Path, 
     assert ("not taken over: Zo\u00eb: " in said.stdout and "is of Mia (" in said.stdout) is not taken
     found = run("import-names", store.url, tmp_path / "photos")
     assert len(found["names"]) == given * taken and len(found["hints"]) == given * (not taken)
-    assert {p["name"] for p in _people(store)} == {"Zo\u00eb" if taken else "Mia", None}
+    assert {str(p["name"]).casefold() for p in _people(store)} == {"zo\u00eb" if taken else "mia", "none"}
     assert CliRunner().invoke(main, ["cluster", store.url]).exit_code == 0
-    assert ("Zo\u00eb" in {p["name"] for p in _people(store)}) is taken  # two of six stay Mia's, as the user said
+    assert ("zo\u00eb" in {str(p["name"]).casefold() for p in _people(store)}) is taken  # two of six stay Mia's, as the user said
