@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from facecluster.errors import InputError
+from facecluster.errors import InputError, ModelError
+from facecluster.models.card import read_toml
 from facecluster.models.folder import BUNDLED, card_path
 from facecluster.models.registry import card_of, load_embedder, load_weights
 from facecluster.store import STORE_FILE, TEMPORARY
@@ -24,7 +25,7 @@ from facecluster.training.last_layer import head_of, learnt_last_layer
 from facecluster.training.log import CSV, EVENTS, SVG, is_log
 from facecluster.training.loop import CHECKPOINT, model_of, read_checkpoint
 from facecluster.training.networks import build, from_weights, named_weights
-from facecluster.training.publish import LAYERS, Published, Said, held_out_rows, publish
+from facecluster.training.publish import CARD, LAYERS, WEIGHTS, Published, Said, held_out_rows, publish
 
 LEAST_PEOPLE, LEAST_FACES = 6, 5  # with so many faces each, to fine-tune
 WORSE = 0.002  # of the true accept rate: a model that is worse by more than this is not kept
@@ -89,8 +90,19 @@ def check_folder(out: Path) -> None:
         read_checkpoint(out / CHECKPOINT)
         return
     names = {path.name for path in out.iterdir() if not TEMPORARY.fullmatch(path.name)} if out.is_dir() else set()
+    if CARD in names and _is_last_layer(out / CARD):
+        names -= {CARD, WEIGHTS}
     if out.exists() and not out.is_dir() or names - {CSV, SVG, EVENTS, LOCK} or (CSV in names and not is_log(out / CSV)):
         raise InputError(f"expected an empty folder or a training in {out}, found other files: choose another folder with -o")
+
+
+def _is_last_layer(card: Path) -> bool:
+    """Whether a card is of a model of which the last layer alone was learnt: no checkpoint lies beside it."""
+    try:
+        training = read_toml(card).get("training")
+    except ModelError:
+        return False
+    return isinstance(training, dict) and LAYERS in training
 
 
 def finetune_config(config: TrainConfig, model: str) -> TrainConfig:

@@ -151,6 +151,8 @@ def test_the_last_layer_alone_is_learnt(data: Path, tmp_path: Path, monkeypatch:
     raw = read_toml(tmp_path / "tuned" / "card.toml")
     assert raw["training"]["layers"] == "the last one" and raw["training"]["hold"] == 0.3 and "recipe" not in raw
     assert not (tmp_path / "tuned" / CHECKPOINT).exists()
+    again = run(data, tmp_path / "tuned", "--finetune", tiny, "--layers", "last")  # with the names of today, into the same folder
+    assert again["comparison"] == said["comparison"] and again["card"] == said["card"]
     rows = [0, 1, FACES, FACES + 1]
     crops = LearningFaces(pq.read_table(data)["crop"].to_pylist(), [None] * (PEOPLE * FACES), "faces").take(rows)
     head, again = head_of(new), load_embedder(str(said["card"]), "cpu").embed(crops)
