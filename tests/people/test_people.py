@@ -212,7 +212,7 @@ def test_find_the_person_that_a_text_means(grouped: Grouped) -> None:
     assert "Ada L." in refused("name", store.url, "Ada M.", "x")
     assert "2 called" in refused("name", store.url, "BOB", "x")
     assert "nobody's id" in refused("ignore", store.url, "p-00000000")
-    assert "belongs to nobody" in refused("name", store.url, faces_of(grouped, 13)[0], "x")
+    assert "belongs to nobody" in refused("ignore", store.url, faces_of(grouped, 13)[0])
     assert "both" in refused("name", store.url, "a", "b", "--csv", "c")
     call("cluster", store.url)
     assert {*faces_of(grouped, 1), *faces_of(grouped, 2)} in names(store).values()  # one name, one person

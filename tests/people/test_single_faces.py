@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +35,12 @@ def test_a_named_single_face_is_a_person_in_every_later_grouping(grouped: tuple[
     assert [d.act for d in decisions_to_come(store)] == ["name"]
     call("cluster", store.url)
     assert named(store) == {"Oma": 1} and not decisions_to_come(store)
-    who = next(p for p in json.loads(call("people", store.url, "--json").output)["people"] if p["name"] == "Oma")
-    assert (who["faces"], who["probability"]) == (1, 1.0)
+    known = read_current_people(store)[0]
+    oma = known.people.person_ids[known.find("Oma")]
+    assert known.faces.probability[known.rows[faces[-1]]] == 1
     for more in (["--full"], ["--algorithm", "hdbscan"]):
         call("cluster", store.url, *more)
-        assert named(store) == {"Oma": 1} and read_current_people(store)[0].people.person_ids.count(who["person_id"]) == 1
+        assert named(store) == {"Oma": 1} and read_current_people(store)[0].people.person_ids.count(oma) == 1
     card = other_card(tmp_path)
     vectors = people((8, 6, 5, 1), seed=3)[0]
     add(store, "00000", vectors, model="other", photos=False)
