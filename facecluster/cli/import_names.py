@@ -55,6 +55,7 @@ def command(
     from facecluster.export.draw_regions import DrawnRegions, regions_to_draw, undone_faces
     from facecluster.export.import_names import name_decisions, read_names
     from facecluster.export.photo_library import read_photo_library
+    from facecluster.photos.followed import read_followed
     from facecluster.store import Store
 
     place = Store(store)
@@ -63,7 +64,7 @@ def command(
     library = read_photo_library(place, name, include_ignored=True).stills()
     found = read_names(sidecars, library, undone)
     regions = regions_to_draw(found.names, library, place, undone) if draw else DrawnRegions()
-    made = name_decisions(found.names, read(place).decisions, batch=batch)
+    made = name_decisions(found.names, read(place).decisions, batch=batch, followed=read_followed(place))
     if not dry_run:
         made = append(place, made)
         regions = _draw(place, regions, name, model, batch, device)

@@ -26,6 +26,7 @@ from facecluster.export.people_tag import PeopleTag
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.export.region_frames import best_frame
 from facecluster.geometry import iou
+from facecluster.photos.followed import Followed, later_ids
 
 MIN_OVERLAP = 0.2  # IoU
 OTHER_NAME = "names of a few faces of somebody who has another name"
@@ -83,15 +84,19 @@ def read_names(sources: Iterable[str], library: PhotoLibrary, undone: Collection
     return found
 
 
-def name_decisions(names: Iterable[RegionName], before: Iterable[Decision], *, batch: str | None = None) -> list[Decision]:
+def name_decisions(
+    names: Iterable[RegionName], before: Iterable[Decision], *, batch: str | None = None, followed: Followed | None = None
+) -> list[Decision]:
     """New names as decisions of at most CORE_FACES faces each; the faces of one decision are linked. Known names are not repeated.
 
     Args:
         names: as read; regions without a face are left out.
         before: the decisions so far.
         batch: of the decisions; None for a new one.
+        followed: faces of photos that were edited, which were named under other face_ids.
     """
-    known = {(face, d.name) for d in active(before) if d.act == "name" for face in d.faces}
+    named = [(face, d.name) for d in active(before) if d.act == "name" for face in d.faces]
+    known = {(later, name) for face, name in named for later in later_ids(face, followed or {})}
     faces: dict[str, dict[str, Face]] = {}
     for row in names:
         if row.face is not None and (row.face.face_id, row.name) not in known:

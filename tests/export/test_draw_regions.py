@@ -259,4 +259,5 @@ def test_an_edited_photo_keeps_its_drawn_face(tmp_path: Path, made: Missed) -> N
     shutil.copy(where / "a.jpg.xmp", path.with_name(path.name + ".xmp"))
     found = run("import-names", store.url, path.with_name(path.name + ".xmp"))
     assert (found["drawn"], [n["face_id"] for n in found["names"]]) == (0, [carried["face_id"]])
+    assert found["decisions"] == 0, "named before the edit"
     assert face_id(carried["photo_id"], 0)[:24] == carried["face_id"][:24]
