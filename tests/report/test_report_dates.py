@@ -55,6 +55,21 @@ def test_a_person_is_shown_from_year_to_year_with_ages(report: Path) -> None:
     assert "Born" not in other and 'class="age"' not in other and 'id="y2021"' in other
 
 
+def test_faces_without_dates_are_not_offered_by_date(tmp_path: Path, report: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    syn.write_photos(store, "0", [(syn.photo_id(i), f"/{i}.jpg", None, None) for i in range(2)])
+    faces = [(syn.face_id(i, 0), syn.photo_id(i)) for i in range(2)]
+    syn.write_faces(store, "0", faces, [syn.crop((20, 30, 40))] * 2)
+    syn.write_identities(store, [(face, 0, 0.9) for face, _ in faces])
+    write_report(store, "identities/bundled", str(tmp_path / "report"))
+    orders = [
+        re.findall(r'<option value="(\w+)">', (folder / "people" / "person-00001.html").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "report", report)
+    ]
+    assert orders == [["sure", "unsure"], ["date", "sure", "unsure"]]
+
+
 def test_photos_stand_under_years_and_months(report: Path) -> None:
     source = (report / "photos" / "photos.html").read_text(encoding="utf-8")
     told = re.findall(r'<h2 id="(y\d+)">(.*?)</h2>|id="photo-(\d)"|<h3>(.*?)</h3>', source)
