@@ -144,7 +144,8 @@ def test_merge_split_same_and_not_same(grouped: Grouped) -> None:
     person = [read_current_people(store)[0].people.person_ids[ids[i]] for i in range(9)]
     call("name", store.url, person[0], "Ada")
     call("name", store.url, person[1], "Bob")
-    call("merge", store.url, "ada", "Bob", person[2])
+    said = call("merge", store.url, "ada", "Bob", str(ids[2] + 1)).output  # a number means nobody once there is another run
+    assert said.startswith(f"Bob ({person[1]}) and {person[2]} will be Ada ({person[0]})")
     call("split", store.url, person[3], *faces_of(grouped, 3)[:4])
     call("same", store.url, faces_of(grouped, 4)[0], faces_of(grouped, 5)[0])
     call("not-same", store.url, faces_of(grouped, 6)[0], faces_of(grouped, 6)[1])
