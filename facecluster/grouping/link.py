@@ -118,7 +118,10 @@ def link(
     order = FaceOrder.of(store, embeddings) if order is None else order
     n, k = len(order.rows), config.k
     if not n:
-        raise InputError(f"expected faces in {store.url}, found none in its photos: see the report, or lower --threshold")
+        raise InputError(
+            f"expected faces in {store.url}, found none in its photos: 'facecluster report {shell(store.url)}' lists those that could not "
+            "be read; else lower --threshold"
+        )
     method = chosen_method(n, dim, exact=EXACT, gpus=gpus())
     if method == EXACT_SEARCH:
         task = partial(link_all, store=store, embeddings=embeddings, table=table, config=config, rows=ROWS)
