@@ -68,7 +68,8 @@ def identify(
     shards = store.shards(links)
     inputs = str((store.stamp(links, shards[0]) or {}).get("inputs"))
     keep = recognisable(recognisability, must, config.min_recognisability, len(vectors))
-    rules = [np.asarray(a, dtype=np.int64) for a in (photos, weak, must, cannot, None if keep.all() else keep) if a is not None]
+    told = (photos, weak, must, cannot, None if keep.all() else keep, _single(must))
+    rules = [np.asarray(a, dtype=np.int64) for a in told if a is not None]
     stamp = dict(config.stamp(inputs))
     if rules:
         stamp["rules"] = hashlib.sha256(b"|".join(a.tobytes() for a in rules)).hexdigest()[:16]
@@ -94,6 +95,12 @@ def identify(
         stamp["grown"] = dict(history)
     store.write(table, "00000", table_of(IDENTITIES, columns), stamp)
     return ShardResult(stage="identify", shard="all", faces=len(vectors))
+
+
+def _single(must: Pairs | None) -> NDArray[np.int64] | None:
+    """Rows of faces that are linked with themselves, if there are any: versions that made no group of one face did not tell them apart."""
+    rows = np.zeros(0, np.int64) if must is None else must[must[:, 0] == must[:, 1], 0]
+    return rows if len(rows) else None
 
 
 def _work_name(stamp: Stamp, before: NDArray[np.integer] | None) -> str:

@@ -9,6 +9,7 @@ import pytest
 from people_store import add, call, other_card, people, refused, ungrouped_store
 
 from facecluster.grouping.identify import IdentifyConfig, group
+from facecluster.grouping.trees import labels_by_size
 from facecluster.people import decisions_to_come, read_current_people
 from facecluster.review.session import Session
 from facecluster.store import Store
@@ -45,6 +46,19 @@ def test_a_named_single_face_is_a_person_in_every_later_grouping(grouped: tuple[
     vectors = people((8, 6, 5, 1), seed=3)[0]
     add(store, "00000", vectors, model="other", photos=False)
     call("cluster", store.url, "--model", card)
+    assert named(store) == {"Oma": 1}
+
+
+def test_a_store_that_was_grouped_by_an_earlier_version_is_grouped_again(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    call("name", store.url, faces[-1], "Oma")
+    with pytest.MonkeyPatch.context() as patch:  # as it was: the same rules, and no group of one face
+        patch.setattr("facecluster.grouping.group.labels_by_size", lambda labels, size, said=None: labels_by_size(labels, size))
+        patch.setattr("facecluster.grouping.identify._single", lambda must: None)
+        call("cluster", store.url)
+        assert named(store) == {} and "nothing changed" in call("cluster", store.url).output
+    (Path(store.url) / "runs" / "unchanged.json").unlink()  # which is of other files of this package
+    call("cluster", store.url)
     assert named(store) == {"Oma": 1}
 
 
