@@ -37,7 +37,7 @@ from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, t
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 VIDEO_SECONDS = 2.0
-GPU_PHOTOS, CPU_PHOTOS = 16, 8  # photos that are searched together, at most
+GPU_PHOTOS, CPU_PHOTOS = 16, 16  # photos that are searched together, at most
 CPU_PIXELS = 16_000_000  # of the photos that a processor searches together, unless one alone has more
 
 _Decoded: TypeAlias = tuple[dict[str, Any], Photo | Video | None]  # row of a photo, and what it shows, if that can be told
