@@ -181,11 +181,11 @@ def _closer(photo: Pixels, found: Candidates) -> list[View]:
         return []
     scale = search_scale(height, width)
     middles = (hints.boxes[:, :2] + hints.boxes[:, 2:] / 2)[np.argsort(-hints.scores, kind="stable")].astype(np.float64)
-    side, inside = TILE / scale, INSIDE / scale
+    side, inside = np.floor(TILE / scale), INSIDE / scale
     tiles = []
     while len(middles):
         near = middles[(np.abs(middles - middles[0]) <= side / 2 - inside).all(axis=1)]
-        low = np.clip(near.mean(axis=0) - side / 2, 0, np.maximum(0, np.array([width, height]) - side))
+        low = np.floor(np.clip(near.mean(axis=0) - side / 2, 0, np.maximum(0, np.array([width, height]) - side)))  # one more px is one size more
         tiles.append(cut_view(photo, low, np.minimum(low + side, [width, height]), scale, inside / 2, 3 * FINE / scale))
         covered = (np.abs(middles - near.mean(axis=0)) <= side / 2 - inside).all(axis=1)
         middles = middles[~covered]
