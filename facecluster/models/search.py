@@ -185,7 +185,8 @@ def _closer(photo: Pixels, found: Candidates) -> list[View]:
     tiles = []
     while len(middles):
         near = middles[(np.abs(middles - middles[0]) <= side / 2 - inside).all(axis=1)]
-        low = np.floor(np.clip(near.mean(axis=0) - side / 2, 0, np.maximum(0, np.array([width, height]) - side)))  # one more px is one size more
+        low = np.clip(near.mean(axis=0) - side / 2, 0, np.maximum(0, np.array([width, height]) - side))
+        low = np.floor(low)  # one more px would be the next of the sizes that the detector takes
         tiles.append(cut_view(photo, low, np.minimum(low + side, [width, height]), scale, inside / 2, 3 * FINE / scale))
         covered = (np.abs(middles - near.mean(axis=0)) <= side / 2 - inside).all(axis=1)
         middles = middles[~covered]

@@ -284,7 +284,8 @@ def test_images_have_the_format_that_was_asked_for_and_are_coded_again_only_for_
     """The store's crops are WebP here, as those of earlier versions."""
     store, _ = made(tmp_path / "store")
     done(store, tmp_path / "out", "--format", "imagefolder", "--image-format", image_format)
-    stored = dict(zip(*(store.read_all("faces", FACES, ["face_id", "crop"])[name].to_pylist() for name in ("face_id", "crop")), strict=True))
+    faces = store.read_all("faces", FACES, ["face_id", "crop"])
+    stored = dict(zip(faces["face_id"].to_pylist(), faces["crop"].to_pylist(), strict=True))
     files = list((tmp_path / "out" / "imagefolder").rglob(f"*.{image_format}"))
     assert len(files) > 10
     for path in files:
