@@ -39,7 +39,8 @@ LIKELY = 0.25  # score from which it looks at all candidates of a photo
 FAINT_LOOKS = 48  # of a photo at most, at candidates that score less
 EXACT_SIDE = 64  # px of a face in the looks for its landmarks; faces that the overview shows smaller get them
 STEADY = 0.8  # score of an upright candidate from which a photo is taken for upright
-CERTAIN = 0.98  # the same, of an upright face of the second stage, which knows turned faces from upright ones
+CERTAIN = 0.98  # score of the second stage: two upright faces, or one and an upright candidate of SUPPORTED, say the same
+SUPPORTED = 0.7
 TRACES = 8  # candidates of a photo without a surely upright face that are judged in all orientations
 MARGIN = 0.2  # sum over these of "an upright face" by which another orientation must lead to be searched
 CONVINCING = 0.6  # score from which a face counts that another orientation shows
@@ -206,16 +207,17 @@ def _suspected_turns(
 ) -> list[int]:
     """How often each photo should be turned counterclockwise by 90 degrees, 0 to 3.
 
-    A photo with an upright candidate of `STEADY` and more, or an upright face of `CERTAIN` and more, is not turned. The best candidates of
-    others are judged in all four orientations; one in which more of them are upright faces is suspected.
+    A photo that is surely upright is not turned. The best candidates of others are judged in all four orientations; one in which more of
+    them are upright faces is suspected.
     """
     pictures, owners = [], []
     for i, (photo, seen, judged) in enumerate(zip(photos, found, faces, strict=True)):
-        if _best_upright(seen) >= STEADY or _best_upright(judged) >= CERTAIN:
+        best, certain = _best_upright(seen), int((judged.scores[_roll(judged.landmarks) < TURNED] >= CERTAIN).sum())
+        if best >= STEADY or certain >= (1 if best >= SUPPORTED else 2):
             continue
-        best = seen.take(np.argsort(-seen.scores, kind="stable")[:50])
+        first = seen.take(np.argsort(-seen.scores, kind="stable")[:50])
         whole = np.array([0, 0, photo.shape[1], photo.shape[0]], np.float32)  # a face that fills the photo leaves no trace
-        for box in best.boxes[nms(best.boxes, best.scores, NMS_IOU)[:TRACES]] if len(best.scores) else (whole,):
+        for box in first.boxes[nms(first.boxes, first.scores, NMS_IOU)[:TRACES]] if len(first.scores) else (whole,):
             picture = picture_of(photo, box)
             if picture is not None:
                 pictures += [np.rot90(picture, turn) for turn in range(4)]
