@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+
+from facecluster.report.text import image_data_url
 
 PEOPLE = 12  # shown at most
 FACES = 8  # of each shown at most
@@ -18,7 +19,7 @@ class Strip:
 
     title: str
     note: str
-    faces: Sequence[bytes] = ()  # coded images (WebP)
+    faces: Sequence[bytes] = ()  # coded images: JPEG, WebP or PNG
 
 
 def people_html(heading: str, strips: Iterable[Strip], more: int = 0) -> str:
@@ -30,7 +31,7 @@ def people_html(heading: str, strips: Iterable[Strip], more: int = 0) -> str:
 
 def _row(strip: Strip) -> str:
     images = "".join(
-        f'<img src="data:image/webp;base64,{base64.b64encode(face).decode()}" width="{_SIDE}" height="{_SIDE}" alt="face">'
+        f'<img src="{image_data_url(face)}" width="{_SIDE}" height="{_SIDE}" alt="face">'
         for face in strip.faces[:FACES]
     )
     text = f"<b>{escape(strip.title)}</b><br>{escape(strip.note)}"

@@ -54,8 +54,8 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 @renamed_option("--keep-duplicates", old="--keep-copies", is_flag=True, help="Keep near-duplicates (all in the same split).")
 @click.option("--relabel", is_flag=True, help="Move a face of another person to that person, instead of leaving it out.")
 @renamed_option(
-    "--image-format", old="--images", type=click.Choice(["webp", "jpg", "png"]), default="webp", show_default=True,
-    help="Format of the face images.",
+    "--image-format", old="--images", type=click.Choice(["jpg", "webp", "png"]), default="jpg", show_default=True,
+    help="Format of the face images. Faces that the store has in it are not coded again.",
 )  # fmt: skip
 @renamed_option(
     "--shard-size", old="--shard", type=click.IntRange(1), default=1_000, show_default=True,

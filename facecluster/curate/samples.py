@@ -17,7 +17,11 @@ from facecluster.curate.plan import Plan
 from facecluster.errors import StoreError
 from facecluster.photos.images import decode_crop
 
-IMAGE_FORMATS = ("webp", "jpg", "png")  # webp: the stored bytes, unchanged
+IMAGE_FORMATS = ("jpg", "webp", "png")
+_STORED = {"jpg": b"\xff\xd8\xff", "webp": b"RIFF"}  # how the bytes of a stored crop begin that is in the format already
+_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "jpg": ("JPEG", {"quality": 95, "subsampling": 0}), "webp": ("WEBP", {"quality": 95}), "png": ("PNG", {})
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +52,17 @@ def shards(plan: Plan, split: str, size: int) -> Iterator[tuple[int, int, list[S
 
 
 def encode_crop(plan: Plan, sample: Sample, image_format: str) -> bytes:
-    """The aligned face, 112x112 RGB, as the bytes of an image file in one of IMAGE_FORMATS."""
+    """The aligned face, 112x112 RGB, as the bytes of an image file in one of IMAGE_FORMATS: the stored ones, if they are that."""
     data = plan.source.crops[sample.row]
-    if image_format == "webp":
+    if image_format in _STORED and data.startswith(_STORED[image_format]):
         return data
     out = io.BytesIO()
     try:
         image = Image.fromarray(decode_crop(data))
     except StoreError as e:
         raise StoreError(f"expected a sound crop of face {sample.key}, found: {e}. Delete its shard of faces and embed again") from e
-    image.save(out, "JPEG", quality=95, subsampling=0) if image_format == "jpg" else image.save(out, "PNG")
+    kind, options = _OPTIONS[image_format]
+    image.save(out, kind, **options)
     return out.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""ImageFolder: SPLIT/PERSON/FACE.webp, as torchvision and Hugging Face's imagefolder read it, and a README.md that names the splits."""
+"""ImageFolder: SPLIT/PERSON/FACE.jpg, as torchvision and Hugging Face's imagefolder read it, and a README.md that names the splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WebDataset: tar shards SPLIT-000000.tar with KEY.webp, KEY.cls (number of the person) and KEY.json for each face.
+"""WebDataset: tar shards SPLIT-000000.tar with KEY.jpg, KEY.cls (number of the person) and KEY.json for each face.
 
 The bytes of a shard depend only on its faces, not on time or user.
 """

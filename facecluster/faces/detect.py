@@ -37,7 +37,7 @@ from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, t
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 VIDEO_SECONDS = 2.0
-GPU_PHOTOS, CPU_PHOTOS = 16, 8  # photos that are searched together, at most
+GPU_PHOTOS, CPU_PHOTOS = 16, 16  # photos that are searched together, at most
 CPU_PIXELS = 16_000_000  # of the photos that a processor searches together, unless one alone has more
 
 _Decoded: TypeAlias = tuple[dict[str, Any], Photo | Video | None]  # row of a photo, and what it shows, if that can be told
@@ -84,7 +84,7 @@ class Faces:
 
 @lru_cache(maxsize=2)
 def _detector(detector: str, device: str) -> FaceFinder:
-    return load_detector(detector, best_device(device))
+    return load_detector(detector, device)
 
 
 def open_for_search(data: bytes, uri: str, config: DetectConfig) -> Photo:
@@ -102,8 +102,9 @@ def detect_faces(image: NDArray[np.uint8], config: DetectConfig | None = None, *
 
 
 def _detect(images: Sequence[NDArray[np.uint8]], config: DetectConfig, scales: Sequence[float], device: str) -> list[Faces]:
+    detector = _detector(config.detector, best_device(device))  # the one of the stamp, if it is a processor's
     out = []
-    for (found, turn), scale in zip(_detector(config.detector, device).search(images, threshold=config.threshold), scales, strict=True):
+    for (found, turn), scale in zip(detector.search(images, threshold=config.threshold), scales, strict=True):
         keep = found.boxes[:, 2:].min(axis=1, initial=np.inf) >= config.min_side * scale
         out.append(Faces(found.boxes[keep], found.landmarks[keep], found.scores[keep], turn))
     return out
@@ -262,7 +263,7 @@ def _decode(file: dict[str, Any], config: DetectConfig) -> _Decoded:
 
 def _video_rows(photo_id: str, video: Video, config: DetectConfig, device: str) -> tuple[list[dict[str, Any]], str | None]:
     """A row for each track of a video, and why it could not be used."""
-    embedder = load_embedder("bundled", device)
+    embedder = load_embedder("bundled", best_device(device))
     tracks = Tracks()
     try:
         for look in looks(video, config.video_seconds, config.max_side):

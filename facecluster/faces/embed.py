@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.errors import StampError
-from facecluster.models.registry import BATCH, card_of, load_embedder
+from facecluster.models.registry import BATCH, best_device, card_of, load_embedder
 from facecluster.photos.images import decode_crop
 from facecluster.store import ShardResult, Stamp, Store, embeddings_schema, table_of
 
@@ -48,7 +48,7 @@ def check_vectors(store: Store, config: EmbedConfig, shards: Iterable[str] | Non
 def embed_faces(crops: NDArray[np.uint8], config: EmbedConfig | None = None, *, device: str = "auto") -> NDArray[np.float32]:
     """Embed aligned faces: (n, 112, 112, 3) RGB 0..255 -> (n, dim), each row of length 1."""
     config = config or EmbedConfig()
-    return load_embedder(config.model, device).embed(crops, mirror=config.mirror)
+    return load_embedder(config.model, best_device(device)).embed(crops, mirror=config.mirror)
 
 
 def embed_shard(
@@ -62,7 +62,7 @@ def embed_shard(
     if store.is_done(table, shard, stamp, RENEWABLE):
         return ShardResult(stage="embed", shard=shard, skipped=True)
     faces = store.read("faces", shard, ["face_id", "crop"])
-    model = load_embedder(config.model, device)
+    model = load_embedder(config.model, best_device(device))
     vectors = np.zeros((len(faces), model.card.dim), dtype=np.float16)
     encoded = faces["crop"]
     for i in range(0, len(faces), BATCH):

@@ -49,7 +49,7 @@ PIXELS = Scale(1 / 127.5, 128)  # of the first layer's input; the zero point sho
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    return x.round_().clamp_(0, 255).to(torch.uint8)
+    return x.round_().clamp_(0, 255).to(torch.int16).to(torch.uint8)  # torch has fast ways for these two steps, and none for both at once
 
 
 class QuantisedNorm:

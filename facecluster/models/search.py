@@ -39,6 +39,8 @@ LIKELY = 0.25  # score from which it looks at all candidates of a photo
 FAINT_LOOKS = 48  # of a photo at most, at candidates that score less
 EXACT_SIDE = 64  # px of a face in the looks for its landmarks; faces that the overview shows smaller get them
 STEADY = 0.8  # score of an upright candidate from which a photo is taken for upright
+CERTAIN = 0.98  # score of the second stage: two upright faces, or one and an upright candidate of SUPPORTED, say the same
+SUPPORTED = 0.7
 TRACES = 8  # candidates of a photo without a surely upright face that are judged in all orientations
 MARGIN = 0.2  # sum over these of "an upright face" by which another orientation must lead to be searched
 CONVINCING = 0.6  # score from which a face counts that another orientation shows
@@ -75,7 +77,7 @@ def search_scale(height: int, width: int) -> float:
 def search(look: Look, photos: Sequence[Pixels], threshold: float, verify: Verify | None = None) -> list[Found]:
     """Find the faces of photos (h, w, 3), RGB, of any sizes; scores are at least `threshold`, and those of `verify` if there is one."""
     found, faces = _faces(look, photos, threshold, verify)
-    turns = _suspected_turns(photos, found, verify.upright if verify else partial(_upright_seen, look))
+    turns = _suspected_turns(photos, found, faces, verify.upright if verify else partial(_upright_seen, look))
     rows = [i for i, turn in enumerate(turns) if turn]
     again = _faces(look, [np.rot90(photos[i], turns[i]) for i in rows], threshold, verify)[1]
     for i, turned in zip(rows, again, strict=True):
@@ -180,11 +182,12 @@ def _closer(photo: Pixels, found: Candidates) -> list[View]:
         return []
     scale = search_scale(height, width)
     middles = (hints.boxes[:, :2] + hints.boxes[:, 2:] / 2)[np.argsort(-hints.scores, kind="stable")].astype(np.float64)
-    side, inside = TILE / scale, INSIDE / scale
+    side, inside = np.floor(TILE / scale), INSIDE / scale
     tiles = []
     while len(middles):
         near = middles[(np.abs(middles - middles[0]) <= side / 2 - inside).all(axis=1)]
         low = np.clip(near.mean(axis=0) - side / 2, 0, np.maximum(0, np.array([width, height]) - side))
+        low = np.floor(low)  # one more px would be the next of the sizes that the detector takes
         tiles.append(cut_view(photo, low, np.minimum(low + side, [width, height]), scale, inside / 2, 3 * FINE / scale))
         covered = (np.abs(middles - near.mean(axis=0)) <= side / 2 - inside).all(axis=1)
         middles = middles[~covered]
@@ -200,20 +203,21 @@ def _roll(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _suspected_turns(
-    photos: Sequence[Pixels], found: list[Candidates], upright: Callable[[Sequence[Pixels]], NDArray[np.float64]]
+    photos: Sequence[Pixels], found: list[Candidates], faces: list[Candidates], upright: Callable[[Sequence[Pixels]], NDArray[np.float64]]
 ) -> list[int]:
     """How often each photo should be turned counterclockwise by 90 degrees, 0 to 3.
 
-    A photo with an upright candidate of `STEADY` and more is not turned. The best candidates of others are judged in all four orientations;
-    one in which more of them are upright faces is suspected.
+    A photo that is surely upright is not turned. The best candidates of others are judged in all four orientations; one in which more of
+    them are upright faces is suspected.
     """
     pictures, owners = [], []
-    for i, (photo, seen) in enumerate(zip(photos, found, strict=True)):
-        if seen.scores[_roll(seen.landmarks) < TURNED].max(initial=0) >= STEADY:
+    for i, (photo, seen, judged) in enumerate(zip(photos, found, faces, strict=True)):
+        best, certain = _best_upright(seen), int((judged.scores[_roll(judged.landmarks) < TURNED] >= CERTAIN).sum())
+        if best >= STEADY or certain >= (1 if best >= SUPPORTED else 2):
             continue
-        best = seen.take(np.argsort(-seen.scores, kind="stable")[:50])
+        first = seen.take(np.argsort(-seen.scores, kind="stable")[:50])
         whole = np.array([0, 0, photo.shape[1], photo.shape[0]], np.float32)  # a face that fills the photo leaves no trace
-        for box in best.boxes[nms(best.boxes, best.scores, NMS_IOU)[:TRACES]] if len(best.scores) else (whole,):
+        for box in first.boxes[nms(first.boxes, first.scores, NMS_IOU)[:TRACES]] if len(first.scores) else (whole,):
             picture = picture_of(photo, box)
             if picture is not None:
                 pictures += [np.rot90(picture, turn) for turn in range(4)]
@@ -226,7 +230,12 @@ def _suspected_turns(
 def _upright_seen(look: Look, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
     """As `Verify.upright`, for a detector without a second stage: the highest score of an upright face in each picture."""
     found = look(pictures, CONVINCING) if pictures else []
-    return np.array([seen.scores[_roll(seen.landmarks) < TURNED].max(initial=0) for seen in found], np.float64)
+    return np.array([_best_upright(seen) for seen in found], np.float64)
+
+
+def _best_upright(faces: Candidates) -> float:
+    """The highest score of an upright face; 0 if there is none."""
+    return float(faces.scores[_roll(faces.landmarks) < TURNED].max(initial=0))
 
 
 def _upright_sum(faces: Candidates, least: float = 0.0) -> float:

@@ -89,10 +89,10 @@ def smaller(views: Sequence[View], scale: float) -> list[View]:
 
 
 def around(photo: Pixels, box: NDArray[np.float32], times: float, side: float) -> View | None:
-    """A piece of a photo around a box, `times` as large, reduced or enlarged to `side` px; None if nothing is there."""
+    """A piece of a photo around a box, `times` as large, reduced or enlarged to at most `side` px; None if nothing is there."""
     middle, size = box[:2] + box[2:].astype(np.float64) / 2, float(times * box[2:].max())
-    low, high = np.maximum(middle - size / 2, 0), np.minimum(middle + size / 2, photo.shape[1::-1])
-    return cut_view(photo, low, high, side / size, 0.0) if (high - low >= 1).all() else None
+    low, high = np.maximum(np.floor(middle - size / 2), 0), np.minimum(np.ceil(middle + size / 2), photo.shape[1::-1])
+    return cut_view(photo, low, high, side / max(size, *(high - low)), 0.0) if (high - low >= 1).all() else None
 
 
 def picture_of(photo: Pixels, box: NDArray[np.float32], times: float = TIMES, side: int = SIDE) -> Pixels | None:

@@ -78,7 +78,7 @@ FACES = pa.schema(
         _field("sharpness", pa.float32(), "root mean square of the crop's Laplacian: 0 flat, about 2 blurred, 10 and up sharp"),
         _field("yaw", pa.float32(), "degrees, -90 to 90, 0 towards the camera"),
         _field("quality", pa.float32(), "0 (useless) to 1, from score, size, sharpness and yaw"),
-        _field("crop", pa.binary(), "aligned face, 112x112 RGB, WebP"),
+        _field("crop", pa.binary(), "aligned face, 112x112 RGB, JPEG; of earlier versions WebP"),
         _field("at_ms", pa.int64(), "of a video: milliseconds from its start to the frame of the box; null: a photo", nullable=True),
         _field("origin", pa.string(), "drawn: the user drew the box; null: a detector found the face", nullable=True),
     ]

@@ -23,7 +23,8 @@ from facecluster.curate.balance import balance_figures, pick_varied
 from facecluster.curate.near_duplicates import group_near_duplicates
 from facecluster.curate.split import parse_shares, split_people
 from facecluster.errors import InputError
-from facecluster.store import Store
+from facecluster.photos.images import decode_crop
+from facecluster.store import FACES, Store
 
 ALL = ("--format", "imagefolder", "--format", "webdataset", "--format", "parquet", "--format", "csv")
 NAMES = ["Ann", "Bo|b", "=Cy", "Dee", "Eve", "Fay"]
@@ -105,7 +106,7 @@ def test_the_files_hold_the_same_faces_for_independent_readers(tmp_path: Path) -
     done(store, tmp_path / "out", *ALL, "--shard-size", "7")
     out, rows = tmp_path / "out", manifest(tmp_path / "out")
     wanted = {(name, row["person"], row["split"]) for name, row in rows.items() if row["included"]}
-    folders = {(p.stem, p.parent.name, p.parent.parent.name) for p in (out / "imagefolder").rglob("*.webp")}
+    folders = {(p.stem, p.parent.name, p.parent.parent.name) for p in (out / "imagefolder").rglob("*.jpg")}
     assert {(n, p.replace("|", "_"), s) for n, p, s in wanted} == folders
     tars, parquet, tables = set(), set(), set()
     for path in (out / "webdataset").iterdir():
@@ -115,7 +116,7 @@ def test_the_files_hold_the_same_faces_for_independent_readers(tmp_path: Path) -
         assert len(keys) <= 21 and keys == sorted(keys, key=keys.index) and keys[::3] == keys[1::3] == keys[2::3]
         for key in set(keys):
             about = json.loads(members[f"{key}.json"])
-            assert int(members[f"{key}.cls"]) == about["label"] and Image.open(io.BytesIO(members[f"{key}.webp"])).size == (112, 112)
+            assert int(members[f"{key}.cls"]) == about["label"] and Image.open(io.BytesIO(members[f"{key}.jpg"])).size == (112, 112)
             tars.add((key, about["person"], path.name.split("-")[0]))
     for path in (out / "parquet" / "data").iterdir():
         table = pq.read_table(path)
@@ -276,3 +277,19 @@ def test_balance_figures_against_the_definitions() -> None:
     assert found["effective_people"] == pytest.approx(np.prod(share**-share), abs=0.05)
     assert found["by_faces"] == {"1": 2, "2": 1, "3-4": 1, "20-49": 1}
     assert balance_figures(np.zeros(0, np.int64))["people"] == 0
+
+
+@pytest.mark.parametrize(("image_format", "kind"), [("jpg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
+def test_images_have_the_format_that_was_asked_for_and_are_coded_again_only_for_it(tmp_path: Path, image_format: str, kind: str) -> None:
+    """The store's crops are WebP here, as those of earlier versions."""
+    store, _ = made(tmp_path / "store")
+    done(store, tmp_path / "out", "--format", "imagefolder", "--image-format", image_format)
+    faces = store.read_all("faces", FACES, ["face_id", "crop"])
+    stored = dict(zip(faces["face_id"].to_pylist(), faces["crop"].to_pylist(), strict=True))
+    files = list((tmp_path / "out" / "imagefolder").rglob(f"*.{image_format}"))
+    assert len(files) > 10
+    for path in files:
+        data = path.read_bytes()
+        assert Image.open(io.BytesIO(data)).format == kind
+        assert (data == stored[path.stem]) == (kind == "WEBP")
+        assert np.abs(decode_crop(data).astype(int) - decode_crop(stored[path.stem])).mean() < 3

@@ -169,7 +169,8 @@ def test_photos_that_an_earlier_detector_searched_keep_their_faces(group_photo: 
 def test_photos_are_searched_in_order_in_small_batches(device: str) -> None:
     """Any photos, too: those that can't be used are in the batches, and one that is larger than a batch may be is searched alone."""
     rng = np.random.default_rng(0)
-    sides = [None if rng.random() < 0.2 else int(rng.choice([10, 500, 2500, 5000])) for _ in range(60)]
+    sides: list[int | None] = [500] * 20
+    sides += [None if rng.random() < 0.2 else int(rng.choice([10, 500, 2500, 5000])) for _ in range(60)]
     blank = np.broadcast_to(np.uint8(0), (5000, 5000, 3))
     photos = [
         None if side is None else Photo(blank[:side, :side], side, side, 1.0, "PNG", 1, None)
