@@ -7,7 +7,6 @@ import logging
 import os
 import pkgutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,20 +26,20 @@ FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 LOOK = 5.0  # seconds after which a run looks again how many workers there are
 
 _AGAIN = "What is done is kept: run the same command again to go on"
-_STEPS = threading.Event()  # set by each step of a shard in this process
+_LAST: list[Any] = [None]  # what this process did last: a step of a shard (None), or this task
 
 T = TypeVar("T")
 
 
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
     keep_memory()
-    _STEPS.set()
+    _LAST[0] = None
     return run(shard)
 
 
 def _mapped(task: Callable[..., T], *call: Any) -> T:
-    if _STEPS.is_set():  # what the arrays of steps took is not what those of other tasks take
-        _STEPS.clear()
+    if _LAST[0] is not task:  # what the arrays of some tasks took is not what those of others take
+        _LAST[0] = task
         give_memory_back()
     return task(*call)
 

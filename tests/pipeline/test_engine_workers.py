@@ -50,6 +50,18 @@ def test_workers_that_come_later_get_work(monkeypatch: pytest.MonkeyPatch) -> No
     assert sorted(found) == [f"{i:02d}" for i in range(22)]
 
 
+def test_memory_goes_back_when_another_kind_of_task_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = list[str]()
+    monkeypatch.setattr(dask_engine, "_LAST", [None])
+    monkeypatch.setattr(dask_engine, "give_memory_back", lambda: given.append("back"))
+    for task, times in ((len, 1), (len, 1), (sum, 2), (len, 3)):
+        dask_engine._mapped(task, [1])
+        assert len(given) == times
+    dask_engine._after(nothing, "00000", None)
+    dask_engine._mapped(len, [1])
+    assert len(given) == 4
+
+
 @pytest.fixture
 def certificates(tmp_path: Path) -> dict[str, str]:
     """Settings of Dask that name files with a certificate and its key."""
