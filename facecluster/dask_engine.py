@@ -26,21 +26,30 @@ FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 LOOK = 5.0  # seconds after which a run looks again how many workers there are
 
 _AGAIN = "What is done is kept: run the same command again to go on"
-_LAST: list[Any] = [None]  # what this process did last: a step of a shard (None), or this task
+BACK = 2.0  # seconds between two times that a process gives memory back: getting it again takes up to a tenth of a second
 
 T = TypeVar("T")
 
 
+class _Last:
+    """What this process did last: a step of a shard (None), or this task; and when it gave memory back."""
+
+    task: Callable[..., Any] | None = None
+    given = -BACK
+
+
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
     keep_memory()
-    _LAST[0] = None
+    _Last.task = None
     return run(shard)
 
 
 def _mapped(task: Callable[..., T], *call: Any) -> T:
-    if _LAST[0] is not task:  # what the arrays of some tasks took is not what those of others take
-        _LAST[0] = task
+    now = time.monotonic()
+    if _Last.task is not task and (_Last.task is None or now >= _Last.given + BACK):  # other tasks have other arrays
+        _Last.given = now
         give_memory_back()
+    _Last.task = task
     return task(*call)
 
 
