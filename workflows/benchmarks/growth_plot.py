@@ -3,8 +3,8 @@
     python workflows/benchmarks/growth_plot.py -o docs/images/growth.svg
 
 Left: processor time of one core, each stage alone in a process (facecluster/plan/measured.json). Middle: time by the clock of two Dask
-workers on two cores (results/millions.json), full marks on cores that did nothing else, hollow ones beside other work. Right: peak memory
-of one process, and of all processes of two workers.
+workers on two cores (results/millions.json), full marks on cores that did nothing else, hollow ones beside other work; what a run did
+before it was killed counts. Right: peak memory of one process, and of all processes of two workers, of which version where it is not now's.
 """
 
 from __future__ import annotations
@@ -53,6 +53,15 @@ def draw_runs(axis: Any, runs: list[Run], quantity: str, unit: float) -> dict[st
     return colors
 
 
+def clock_seconds(run: dict[str, Any], step: str) -> float:
+    """What a step took, with what was done of the links before the run was killed."""
+    took = sum(part["seconds"] for part in run["steps"] if part["step"] == step)
+    if step == "links":
+        reads = (part["seconds"] for part in run["steps"] if part["step"] == "read")
+        took += sum(part["seconds"] - next(reads) for part in run["runs"] if part["killed"])
+    return float(took)
+
+
 def draw_points(axis: Any, points: Points, mark: str, color: str, label: str) -> None:
     for n, value, busy in sorted(points):
         axis.loglog(n, value, mark, color=color, markersize=5, markerfacecolor="none" if busy else color)
@@ -70,23 +79,23 @@ def main() -> None:
     colors = draw_runs(left, runs, "processor", 1.0)
     left.set_title("processor time of one core, s")
     for step, stage, mark in STEPS:
-        points: Points = []
-        for run in whole.values():
-            seconds = sum(part["seconds"] for part in run["steps"] if part["step"] == step)
-            if run["workers"] == 2 and run.get("cores", 2) == 2:
-                points.append((run["faces"], seconds, run["busy with other work"] > 2))
-        draw_points(middle, points, mark, colors[f"{stage}, {TASKS}"], step)
-        n_log_n(middle, *min(points)[:2], colors[f"{stage}, {TASKS}"])
+        color, of_two = colors[f"{stage}, {TASKS}"], [run for run in whole.values() if run.get("cores", 2) == 2]
+        points: Points = [(run["faces"], clock_seconds(run, step), run["busy with other work"] > 2) for run in of_two]
+        draw_points(middle, points, mark, color, step)
+        for n, seconds, _ in points:
+            n_log_n(middle, n, seconds, color)
     middle.set_title("time by the clock, two workers on two cores, s")
     draw_runs(right, runs, "peak", 1e9)
     held = [(run["faces"], max(part["peak_gb"] for part in run["runs"]), run["busy with other work"] > 2) for run in whole.values()]
     draw_points(right, held, "D", "black", "two workers, all processes")
+    for run, (n, gigabytes, _) in zip(whole.values(), held, strict=True):
+        right.annotate(run.get("version", ""), (n, gigabytes), (-6, 0), textcoords="offset points", fontsize=6, ha="right", va="center")
     right.set_title("peak memory, GB")
-    for axis in (left, middle, right):
-        axis.set(xlabel="faces (128 numbers each)", xlim=FACES)
+    for axis, least in ((left, FACES[0]), (middle, 6e5), (right, FACES[0])):
+        axis.set(xlabel="faces (128 numbers each)", xlim=(least, FACES[1]))
         axis.grid(alpha=0.3)
     for axis in (left, middle):
-        axis.plot([], [], ":", color="grey", label="N log N from the smallest")
+        axis.plot([], [], ":", color="grey", label="N log N")
     middle.plot([], [], "o", color="grey", markerfacecolor="none", label="beside other work")
     for axis in (left, middle, right):
         axis.legend(fontsize=6)

@@ -202,7 +202,8 @@ def main() -> None:
     steps = [json.loads(line) for line in (folder / "times.jsonl").read_text().splitlines()]
     store = Store(str(folder / "store"))
     result = {
-        "faces": args.faces, "workers": args.workers, "memory": args.memory, "runs": runs, "steps": steps,
+        "faces": args.faces, "workers": args.workers, "cores": len(os.sched_getaffinity(0)), "memory": args.memory, "runs": runs,
+        "steps": steps,
         "kept_gb": round(size_of(store, ("links", "identities", "runs", "people.csv")) / 1e9, 2),
         "busy with other work": round(os.getloadavg()[0], 1), **quality(folder),
     }  # fmt: skip
