@@ -7,7 +7,6 @@ import logging
 import os
 import pkgutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,21 +26,30 @@ FIRST_WORKER = 60.0  # seconds to wait until it has a worker
 LOOK = 5.0  # seconds after which a run looks again how many workers there are
 
 _AGAIN = "What is done is kept: run the same command again to go on"
-_STEPS = threading.Event()  # set by each step of a shard in this process
+BACK = 2.0  # seconds between two times that a process gives memory back: getting it again takes up to a tenth of a second
 
 T = TypeVar("T")
 
 
+class _Last:
+    """What this process did last: a step of a shard (None), or this task; and when it gave memory back."""
+
+    task: Callable[..., Any] | None = None
+    given = -BACK
+
+
 def _after(run: Callable[..., ShardResult], shard: str, before: ShardResult | None) -> ShardResult:
     keep_memory()
-    _STEPS.set()
+    _Last.task = None
     return run(shard)
 
 
 def _mapped(task: Callable[..., T], *call: Any) -> T:
-    if _STEPS.is_set():  # what the arrays of steps took is not what those of other tasks take
-        _STEPS.clear()
+    now = time.monotonic()
+    if _Last.task is not task and (_Last.task is None or now >= _Last.given + BACK):  # other tasks have other arrays
+        _Last.given = now
         give_memory_back()
+    _Last.task = task
     return task(*call)
 
 

@@ -22,6 +22,7 @@ from facecluster.faces.embed import RENEWABLE, EmbedConfig, check_vectors, embed
 from facecluster.faces.fit_reading import card_in
 from facecluster.faces.fit_recognisability import recognisability_of
 from facecluster.grouping.face_vectors import FaceVectors
+from facecluster.grouping.free_memory import give_memory_back
 from facecluster.grouping.identify import STEPS, IdentifyConfig, group_kept, identify, read_links
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
@@ -222,6 +223,7 @@ def _cluster(
         known = "is known again" if followed == 1 else "are known again"
         prepared.notes.append(f"{plural(followed, 'face')} of photos that were edited or moved {known}")
     run = partial(run_tasks, linking["engine"], bars)
+    give_memory_back()  # for workers on this machine
     linked = link(
         made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine, order=order
     )  # fmt: skip

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from facecluster.grouping.free_memory import give_memory_back
 from facecluster.grouping.link_plan import LinkPlan, blocks
+from facecluster.grouping.link_shared import can_share, shared_vectors
 from facecluster.grouping.link_shuffle import read_vectors
 from facecluster.store import Store
 
@@ -26,11 +27,11 @@ KEPT = 5.0  # seconds that full vectors stay after a task
 class Held:
     """A row of numbers for each of all faces."""
 
-    def __init__(self, faces: int, size: int, width: int, dtype: DTypeLike, read: Read) -> None:
-        """`size` rows are in memory at a time; `read` puts the rows of a slice, `width` numbers each, into an array."""
-        self._faces, self._size, self._read = faces, size, read
-        self._buffer: NDArray[Any] = np.empty((min(size, faces), width), dtype=dtype)
-        self._there: slice | None = None
+    def __init__(self, faces: int, size: int, width: int, dtype: DTypeLike, read: Read, whole: NDArray[Any] | None = None) -> None:
+        """`size` rows are in memory at a time; `read` puts the rows of a slice, `width` numbers each, into an array; `whole`: all rows."""
+        self._faces, self._size, self._read = faces, size if whole is None else faces, read
+        self._buffer: NDArray[Any] = np.empty((min(size, faces), width), dtype=dtype) if whole is None else whole
+        self._there = None if whole is None else slice(0, faces)
 
     @property
     def whole(self) -> bool:
@@ -92,7 +93,8 @@ def held_vectors(store: Store, plan: LinkPlan) -> Iterator[Held]:
     held = _KEEPER.take(key)
     if held is None:
         give_memory_back()
-        held = Held(plan.faces, plan.held, plan.dim, np.float32, lambda rows, into: read_vectors(store, plan, rows, into))
+        shared = shared_vectors(store, plan) if can_share(store, plan) else None
+        held = Held(plan.faces, plan.held, plan.dim, np.float32, lambda rows, into: read_vectors(store, plan, rows, into), shared)
     yield held
     if held.whole:
         _KEEPER.put(key, held)

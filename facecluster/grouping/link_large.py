@@ -15,6 +15,7 @@ import pyarrow as pa
 from facecluster.grouping.link_audit import compare_sample, recall
 from facecluster.grouping.link_hops import closer_links
 from facecluster.grouping.link_plan import EXACT_SEARCH, LinkPlan, Run, Task
+from facecluster.grouping.link_shared import can_share, remove_shared, share_vectors
 from facecluster.grouping.link_shuffle import gather, inputs_of, scatter
 from facecluster.grouping.link_tasks import encode_vectors, pack_lists, search_lists, train_quantiser
 from facecluster.grouping.link_turned import merge_links, turn_links
@@ -75,6 +76,7 @@ def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]
     begun = store.shards(plan.work("plan")) == [_ONE] and store.stamp(plan.work("plan"), _ONE) == dict(plan.stamp("plan"))
     if not begun:
         _clear(store, plan, (*_WORK, "quantiser", "done"))
+        remove_shared(store, plan)
         store.write(plan.work("plan"), _ONE, _EMPTY, plan.stamp("plan"))
     do = partial(_do, store, plan, run)
     if missing := _missing(store, plan.work("sample"), plan.tasks):
@@ -86,6 +88,7 @@ def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]
     stamp: Stamp = {"table": "links", "inputs": inputs_of(store, plan), **plan.decides}
     linked = _linked(store, plan, stamp)
     if linked != plan.shards():
+        do("", share_vectors, [_ONE] if can_share(store, plan) else [])
         if missing := [task for task in plan.tasks if _missing(store, plan.work("least"), plan.shards(task))]:
             do("", train_quantiser, _missing(store, plan.work("quantiser"), [_ONE]))
             if lists := _missing(store, plan.work("lists"), plan.list_parts):
@@ -99,6 +102,7 @@ def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]
         do("", merge_links, [t for t in plan.tasks if _missing(store, plan.work("merged"), plan.shards(t))])
         store.remove(plan.links, linked)
         do("faces linked", partial(closer_links, stamp=stamp), [t for t in plan.tasks if not set(plan.shards(t)) <= set(linked)])
+    remove_shared(store, plan)
     do("", compare_sample, _missing(store, plan.work("audited"), plan.tasks))
     found, sample = recall(store, plan)
     _clear(store, plan, [name for name in _WORK if name != "plan"])

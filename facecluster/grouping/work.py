@@ -37,6 +37,7 @@ T = TypeVar("T")
 Array: TypeAlias = NDArray[Any]
 
 _MAPPED = 512  # files that a process keeps open
+_LOOK = 1.0  # seconds after which it looks which of them another process has deleted
 _IDLE = 10.0  # seconds without use after which it closes one of this machine: its pages, and the disk of a deleted one, are free then
 _SMALL = 1 << 20  # bytes of an array that it keeps in memory, where it can't be mapped
 
@@ -81,6 +82,7 @@ class _Files:
     def __init__(self) -> None:
         self.arrays: OrderedDict[str, Array] = OrderedDict()
         self.used: dict[str, float] = {}  # when each was used last
+        self.looked = 0.0  # when it looked for deleted ones last
         self.lock = threading.Lock()
 
     def open(self, url: str) -> Array:
@@ -103,6 +105,11 @@ class _Files:
         self.arrays.move_to_end(url)
         while len(self.arrays) > _MAPPED or self.used[next(iter(self.arrays))] < now - _IDLE:
             del self.used[self.arrays.popitem(last=False)[0]]
+        if now > self.looked + _LOOK:
+            self.looked = now
+            here = [other for other, used in self.used.items() if used != math.inf and other != url]
+            for gone in [other for other in here if not os.path.exists(_path(other))]:
+                del self.arrays[gone], self.used[gone]
         return array
 
     def _map(self, url: str) -> Array:
@@ -129,6 +136,10 @@ class _Files:
 
 
 _FILES = _Files()
+
+
+def _path(url: str) -> str:
+    return str(fsspec.core.url_to_fs(url)[1])
 
 
 def _mapped(path: str) -> Array:

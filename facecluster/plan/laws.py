@@ -13,6 +13,7 @@ from math import log2
 import numpy as np
 from scipy.optimize import nnls
 
+from facecluster.grouping.link import ROWS
 from facecluster.grouping.link_plan import chosen_lists
 from facecluster.plan.runs import Size
 
@@ -34,6 +35,7 @@ TERMS: dict[str, Term] = {
     "megapixels": lambda s: s.photos * s.megapixels,
     "held megapixels": lambda s: s.photos * min(s.megapixels, HELD),
     "faces": lambda s: s.faces,
+    "faces of a task": lambda s: min(s.faces, ROWS),
     "numbers": lambda s: s.faces * s.dim,
     "faces x log faces": lambda s: s.faces * log2(max(s.faces, 2)),
     "pairs": lambda s: s.faces**2,

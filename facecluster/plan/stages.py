@@ -18,6 +18,7 @@ _LISTS = ("faces", "numbers", "faces x log faces", "scanned", "scanned x dim", "
 _SORTED = ("once", "faces", "numbers", "faces x log faces")
 _BYTES = ("once", "faces", "numbers")
 _STORED = dict.fromkeys(("peak", "outside", "rise", "read", "written", "kept", "scratch"), _BYTES) | {"base": ("once",)}
+_OF_TASKS = dict.fromkeys(("peak", "outside", "rise"), ("once", "faces of a task", "faces", "numbers"))
 _OF_SHARDS = ("kept_photos", "kept_faces")
 WHOLE_SHARD = 100  # photos; the files of smaller shards are mostly headers
 LEAST = 0.1  # processor seconds of a run that shows anything
@@ -30,9 +31,9 @@ TERMS_OF: dict[tuple[str, str], dict[str, Sequence[str]]] = {
     ("detect", EMBED): {"processor": ("photos", "faces")},
     ("embed", EMBED): {"processor": ("faces",)},
     ("link", HERE): {"processor": _PAIRS, **_STORED},
-    ("link", TASKS): {"processor": _LISTS, "serial": _SORTED, **_STORED},
+    ("link", TASKS): {"processor": _LISTS, "serial": _SORTED, **_STORED, **_OF_TASKS},
     ("identify", HERE): {"processor": _SORTED, **_STORED},
-    ("identify", TASKS): {"processor": _SORTED, "serial": _SORTED, **_STORED},
+    ("identify", TASKS): {"processor": _SORTED, "serial": _SORTED, **_STORED, **_OF_TASKS},
     ("report", HERE): {"processor": _SORTED, **_STORED},
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -193,7 +193,7 @@ class Store:
         """Read a shard, or some columns of it. Raises StoreError if it is missing or damaged."""
         path = self.shard_path(table, shard)
         try:
-            with self.fs.open(path, "rb") as f:
+            with self._open(path) as f:
                 found = self._open_parquet(f, columns)
                 said = dict(found.schema.metadata or {STAMP_KEY: b"{}"})
                 stamp_of(said, path)
@@ -202,6 +202,13 @@ class Store:
             raise
         except (*self.io_errors, pa.ArrowException) as e:
             raise self._damaged(path, e) from e
+
+    def _open(self, path: str) -> Any:
+        """A file, for reading: also one that another machine has written since this one listed its folder."""
+        with suppress(FileNotFoundError):
+            return self.fs.open(path, "rb")
+        self.fs.invalidate_cache(path.rsplit("/", 1)[0])
+        return self.fs.open(path, "rb")
 
     def _open_parquet(self, file: Any, columns: list[str] | None) -> pa.Table:
         cipher = self.cipher
@@ -229,9 +236,8 @@ class Store:
         """The settings that a shard was made with; None if the shard does not exist."""
         path = self.shard_path(table, shard)
         try:
-            with self.fs.open(path, "rb") as f:
-                cipher = self.cipher
-                if cipher is not None:
+            with self._open(path) as f:
+                if (cipher := self.cipher) is not None:
                     _need_encrypted(f)
                 return stamp_of(read_metadata(f) if cipher is None else cipher.read_metadata(f), path)
         except (FileNotFoundError, NotADirectoryError):

@@ -173,6 +173,7 @@ def test_vectors_stay_for_the_next_task_and_no_longer(tmp_path: Path, monkeypatc
         read_vectors(store, plan, rows, into)
 
     monkeypatch.setattr(link_held, "read_vectors", watched)
+    monkeypatch.setattr(link_held, "can_share", lambda *given: False)
     make(store_of(tmp_path / "s", faces(1_000)), monkeypatch, {"span": 1, "parts": 1, "held": 100_000})
     assert len(parts) == 2  # for four tasks of each of two steps
     keeper = link_held._Keeper()

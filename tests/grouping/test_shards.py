@@ -170,3 +170,18 @@ def test_files_that_nobody_uses_are_closed(tmp_path: Path, monkeypatch: pytest.M
     files.forget(new.url)
     files.forget_within(str(tmp_path))
     assert not files.arrays and not files.used
+
+
+def test_files_that_another_process_deleted_are_closed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, now = work._Files(), [0.0]
+    monkeypatch.setattr(work, "_FILES", files)
+    monkeypatch.setattr(work.time, "monotonic", lambda: now[0])
+    gone, stays, more = (FolderShelf(str(tmp_path)).keep(name, np.arange(3)) for name in ("gone", "stays", "more"))
+    assert isinstance(gone, Filed) and isinstance(stays, Filed) and isinstance(more, Filed)
+    in_use = load(gone)
+    load(stays)
+    Path(gone.url).unlink()
+    now[0] = 1.1 * work._LOOK
+    load(more)
+    assert now[0] < work._IDLE and list(files.arrays) == list(files.used) == [stays.url, more.url]
+    assert in_use.tolist() == [0, 1, 2]

@@ -50,6 +50,21 @@ def test_workers_that_come_later_get_work(monkeypatch: pytest.MonkeyPatch) -> No
     assert sorted(found) == [f"{i:02d}" for i in range(22)]
 
 
+def test_memory_goes_back_when_another_kind_of_task_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at each change: the rounds of a grouping change between two kinds many times a second."""
+    given, now = list[float](), [100.0]
+    monkeypatch.setattr(dask_engine.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(dask_engine, "give_memory_back", lambda: given.append(now[0]))
+    monkeypatch.setattr(dask_engine._Last, "task", None)
+    monkeypatch.setattr(dask_engine._Last, "given", 0.0)
+    for later, task, times in ((0, len, 1), (3, len, 1), (0, sum, 2), (1, len, 2), (1.5, len, 2), (0, sum, 3)):
+        now[0] += later
+        assert dask_engine._mapped(task, [1]) == 1 and len(given) == times  # type: ignore[arg-type]
+    dask_engine._after(nothing, "00000", None)
+    dask_engine._mapped(len, [1])
+    assert len(given) == 4
+
+
 @pytest.fixture
 def certificates(tmp_path: Path) -> dict[str, str]:
     """Settings of Dask that name files with a certificate and its key."""

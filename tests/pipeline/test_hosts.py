@@ -38,6 +38,12 @@ S3 = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report of a store in a bucket goes to the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 class Hosts:
     """Two hosts on one switch, with this machine as the third; and the programs that run on them."""
 

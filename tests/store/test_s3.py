@@ -94,6 +94,27 @@ def test_the_whole_job_gives_the_tables_of_a_local_store(s3: Any, photos: Path, 
     assert {name: info["LastModified"] for name, info in s3.find("bucket/people", detail=True, refresh=True).items()} == before
 
 
+def test_a_shard_that_another_machine_wrote_since_is_read(s3: Any) -> None:
+    """A listing of the folder from before is kept by this process, and does not know it."""
+    store = Store("s3://bucket/two machines")
+    store.write("files", "00000", FACES.empty_table(), {"table": "files"})
+    data = s3.cat_file(store.shard_path("files", "00000"))
+    other, known = type(s3)(skip_instance_cache=True), ["00000"]
+    for shard in ("00001", "00002"):
+        assert store.shards("files") == known
+        other.pipe_file(path := store.shard_path("files", shard), data)
+        with pytest.raises(FileNotFoundError):
+            store.fs.open(path, "rb")
+        if shard == "00001":
+            assert store.stamp("files", shard) == store.stamp("files", "00000") is not None
+        else:
+            assert store.read("files", shard).num_rows == 0
+        known.append(shard)
+    assert store.stamp("files", "00003") is None
+    with pytest.raises(StoreError, match="expected a readable shard"):
+        store.read("files", "00003")
+
+
 def test_photos_in_a_bucket(s3: Any, photos: Path, local: Store) -> None:
     """Faces follow from the content, so they equal those of the same photos on disk; a second run processes only new photos."""
     s3.put(f"{photos}/", "bucket/album/", recursive=True)

@@ -1,7 +1,7 @@
 """How the stages grow with the number of faces: processor time, memory, disk. Writes the table that `facecluster plan` is fitted to.
 
     python workflows/benchmarks/growth.py --work FOLDER --faces 10000 20000 40000 100000
-    python workflows/benchmarks/growth.py --work FOLDER --ways tasks --faces 300000
+    python workflows/benchmarks/growth.py --work FOLDER --ways tasks --no-report --faces 100000 250000
 
 Stores have the vectors of grouping.py's generator, two faces a photo, shards of 128 photos and crops of random bytes, as long as real ones.
 Each size is grouped and reported by the product, each way in a process of its own: here (in one process, as small collections are), and in
@@ -177,8 +177,8 @@ def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
     yield lambda n: None
 
 
-def measure(url: str, tasks: bool, embed: EmbedConfig) -> list[dict[str, Any]]:
-    """Group and report the faces of a store here."""
+def measure(url: str, tasks: bool, report: bool, embed: EmbedConfig) -> list[dict[str, Any]]:
+    """Group the faces of a store here, and report them."""
     store = Store(url)
     meter, base, link, mapped, limit = Meter(store), status("VmRSS"), pipeline.link, work._mapped, link_module.EXACT
     if tasks:
@@ -197,7 +197,7 @@ def measure(url: str, tasks: bool, embed: EmbedConfig) -> list[dict[str, Any]]:
     pipeline.link, work._mapped = metered_link, metered_map  # type: ignore[assignment]
     meter.switch("identify")
     done = pipeline.cluster_faces(store, embed, LinkConfig(), None, bars=silent, engine=meter, full=True)
-    if not tasks or done.faces > limit:  # the report has one way
+    if report and (not tasks or done.faces > limit):  # the report has one way
         meter.switch("report")
         write_run_report(store, done.table, model=embed.model)
     meter.switch("done")
@@ -230,12 +230,13 @@ def main() -> None:
     parser.add_argument("--faces", type=int, nargs="+", default=[])
     parser.add_argument("--dim", type=int, default=128, help="a multiple of 128")
     parser.add_argument("--ways", nargs="+", choices=["here", "tasks"], default=["here", "tasks"])
+    parser.add_argument("--no-report", action="store_true", help="links and identities alone")
     parser.add_argument("-o", "--out", type=Path, default=TABLE)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
         embed = EmbedConfig(model=model(args.dim, Path(args.measure).parent))
-        print(json.dumps(measure(args.measure, args.ways == ["tasks"], embed)))
+        print(json.dumps(measure(args.measure, args.ways == ["tasks"], not args.no_report, embed)))
         return
     for n in args.faces:
         folder = args.work / f"growth-{n}"
@@ -248,6 +249,7 @@ def main() -> None:
                 elif made.is_file() and made.name != "store.json":
                     made.unlink()
             command = [sys.executable, __file__, "--measure", str(folder), "--dim", str(args.dim), "--ways", way]
+            command += ["--no-report"] if args.no_report else []
             measure_apart(command, args.out)
         shutil.rmtree(folder)
 

@@ -77,18 +77,20 @@ def write(folder: Path, n: int) -> None:
 
 
 def cluster(folder: Path, workers: int, memory: int) -> None:
-    """Links and identities of the store; the seconds of each step are added to the folder's times.jsonl."""
+    """Links and identities of the store; the seconds of each step, and those of processors, are added to the folder's times.jsonl."""
     store, embed = Store(str(folder / "store")), EmbedConfig(model=card(folder))
     settings = IdentifyConfig(**card_of(embed.model).grouping_settings())
     link, log = pipeline.link, folder / "times.jsonl"  # type: ignore[attr-defined]
 
-    start = time.time()
+    start, used = time.time(), 0.0
 
     def note(what: str) -> None:
-        nonlocal start
+        nonlocal start, used
+        now, worked = time.time(), processor_seconds(processes(os.getpid()))
+        row = {"step": what, "seconds": round(now - start, 1), "processor_seconds": round(worked - used, 1)}
         with log.open("a") as file:
-            file.write(json.dumps({"step": what, "seconds": round(time.time() - start, 1)}) + "\n")
-        start = time.time()
+            file.write(json.dumps(row) + "\n")
+        start, used = now, worked
 
     def timed(*given: Any, **more: Any) -> Any:
         note("read")
@@ -101,7 +103,7 @@ def cluster(folder: Path, workers: int, memory: int) -> None:
     with DaskEngine(workers=workers) as engine:
         settings = replace(settings, min_recognisability=0.0)
         pipeline.cluster_faces(store, embed, LinkConfig(), settings, bars=progress_bar, engine=engine, memory=memory)
-    note("identities")
+        note("identities")
 
 
 def processes(leader: int) -> list[int]:
@@ -111,6 +113,16 @@ def processes(leader: int) -> list[int]:
         for task in Path(f"/proc/{pid}/task").glob("*/children"):
             with suppress(OSError):
                 found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def processor_seconds(pids: list[int]) -> float:
+    """Seconds that processors have worked for processes so far."""
+    found = 0.0
+    for pid in pids:
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found
 
 
@@ -190,7 +202,8 @@ def main() -> None:
     steps = [json.loads(line) for line in (folder / "times.jsonl").read_text().splitlines()]
     store = Store(str(folder / "store"))
     result = {
-        "faces": args.faces, "workers": args.workers, "memory": args.memory, "runs": runs, "steps": steps,
+        "faces": args.faces, "workers": args.workers, "cores": len(os.sched_getaffinity(0)), "memory": args.memory, "runs": runs,
+        "steps": steps,
         "kept_gb": round(size_of(store, ("links", "identities", "runs", "people.csv")) / 1e9, 2),
         "busy with other work": round(os.getloadavg()[0], 1), **quality(folder),
     }  # fmt: skip
