@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from facecluster.report.text import image_data_url
-
 PEOPLE = 12  # shown at most
 FACES = 8  # of each shown at most
 _SIDE = 64  # px of a face
@@ -30,6 +28,8 @@ def people_html(heading: str, strips: Iterable[Strip], more: int = 0) -> str:
 
 
 def _row(strip: Strip) -> str:
+    from facecluster.report.text import image_data_url  # the report loads torch, which `import facecluster` should not
+
     images = "".join(
         f'<img src="{image_data_url(face)}" width="{_SIDE}" height="{_SIDE}" alt="face">'
         for face in strip.faces[:FACES]
