@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from PIL import Image
 from facecluster.matching.index import open_index
 from facecluster.people.known_names import Known, write_known
 from facecluster.photos.fingerprint import fingerprint_photo, looks_stamp, looks_table
+from facecluster.photos.images import encode_crop
 from facecluster.store import FACES, FILES, PHOTOS, Store, embeddings_schema, table_of
 
 SIZES = (7, 6, 5, 4)
@@ -48,12 +48,6 @@ def noise(seed: int, width: int, height: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def webp(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "WEBP", quality=80)
-    return out.getvalue()
-
-
 def build(folder: Path) -> Full:
     """The store: two models, four runs, names, an ignored person, report, index, thumbnails, exports and a data set in it."""
     store = Store(str(folder / "store"))
@@ -62,7 +56,7 @@ def build(folder: Path) -> Full:
     n = len(truth)
     ids = add(store, "00000", vectors, photos=False)
     photos = [photo_id(i) for i in range(n)]
-    crops = [webp(noise(i, 112, 112)) for i in range(n)]
+    crops = [encode_crop(np.asarray(noise(i, 112, 112))) for i in range(n)]
     facts = {
         "photo_id": photos, "uri": [uri(i) for i in range(n)], "size": [9 + i for i in range(n)], "mtime_ns": [5] * n,
         "format": ["JPEG"] * n, "width": [WIDTH] * n, "height": [HEIGHT] * n, "orientation": [1] * n, "faces": [1] * n,
@@ -153,7 +147,7 @@ def needles_of(full: Full, faces: list[int]) -> dict[str, list[bytes]]:
     boxes = np.tile(np.float32(BOX), (len(full.ids), 1)) + np.arange(len(full.ids), dtype=np.float32)[:, None] / 7
     for i in faces:
         found["face_id"] += forms(full.ids[i])
-        found["crop"] += [full.crops[i], base64.b64encode(full.crops[i]), full.crops[i][40:200]]
+        found["crop"] += [full.crops[i], base64.b64encode(full.crops[i]), full.crops[i][-200:-40]]  # a JPEG begins like any other
         found["box"].append(boxes[i].tobytes())
         for vectors in full.vectors.values():
             found["vector"] += [vectors[i].tobytes(), vectors[i].astype(np.float32).tobytes()]

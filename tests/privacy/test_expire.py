@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from full_store import NAMES, Full, build, forms, needles_of, noise, uri, webp, where
+from full_store import NAMES, Full, build, forms, needles_of, noise, uri, where
 from people_store import call, refused
 
 import facecluster
@@ -19,6 +19,7 @@ from facecluster.check import check
 from facecluster.decisions import DRAW, Decision, append, read
 from facecluster.errors import InputError
 from facecluster.photos.drawn import DRAWN, write_drawn
+from facecluster.photos.images import encode_crop
 from facecluster.privacy.expire import day_before
 from facecluster.store import FACES, Store, embeddings_schema, table_of, table_of_rows
 
@@ -91,7 +92,7 @@ def test_faces_that_were_drawn_since_the_last_grouping_go(full: Full, what: str,
     """One of an old photo that no run has, with its row or, where another program was at work when it was drawn, without one."""
     store, root = full.store, Path(full.store.url)
     old, young = (f"{full.ids[i][:24]}-8abc" for i in (0, 15))
-    box, crop, vector = (31.25, 47.5, 99.75, 101.5), webp(noise(77, 112, 112)), -full.vectors["bundled"][:1]
+    box, crop, vector = (31.25, 47.5, 99.75, 101.5), encode_crop(np.asarray(noise(77, 112, 112))), -full.vectors["bundled"][:1]
     if has_row:
         row = store.read("faces", "00000").slice(0, 1).to_pylist()[0]
         rows = table_of_rows(FACES, [row | {"face_id": old, "box": box, "crop": crop, "origin": DRAWN}])

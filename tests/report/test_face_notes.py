@@ -23,7 +23,7 @@ from facecluster.report.face_notes import LOOKS
 from facecluster.report.hide_faces import Faces
 from facecluster.store import Store
 
-LOOK = re.compile(r'<li><a href="#face-(\d+)"><img class="crop" src="data:image/webp;base64,([^"]+)"')
+LOOK = re.compile(r'<li><a href="#face-(\d+)"><img class="crop" src="data:image/(?:jpeg|webp);base64,([^"]+)"')
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Full:
 
 def pictures(folder: Path) -> list[bytes]:
     text = "".join(p.read_text(encoding="utf-8") for p in folder.rglob("*.html"))
-    return [base64.b64decode(data) for data in re.findall(r"data:image/webp;base64,([A-Za-z0-9+/=]+)", text)]
+    return [base64.b64decode(data) for data in re.findall(r"data:image/(?:jpeg|webp);base64,([A-Za-z0-9+/=]+)", text)]
 
 
 def sources(folder: Path) -> list[str]:
