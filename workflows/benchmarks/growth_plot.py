@@ -68,6 +68,10 @@ def draw_points(axis: Any, points: Points, mark: str, color: str, label: str) ->
     axis.plot([], [], mark, color=color, label=label)
 
 
+def _busy(run: dict[str, Any]) -> bool:
+    return "did nothing else" not in run.get("machine", "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -80,13 +84,13 @@ def main() -> None:
     left.set_title("processor time of one core, s")
     for step, stage, mark in STEPS:
         color, of_two = colors[f"{stage}, {TASKS}"], [run for run in whole.values() if run.get("cores", 2) == 2]
-        points: Points = [(run["faces"], clock_seconds(run, step), run["busy with other work"] > 2) for run in of_two]
+        points: Points = [(run["faces"], clock_seconds(run, step), _busy(run)) for run in of_two]
         draw_points(middle, points, mark, color, step)
         for n, seconds, _ in points:
             n_log_n(middle, n, seconds, color)
     middle.set_title("time by the clock, two workers on two cores, s")
     draw_runs(right, runs, "peak", 1e9)
-    held = [(run["faces"], max(part["peak_gb"] for part in run["runs"]), run["busy with other work"] > 2) for run in whole.values()]
+    held = [(run["faces"], max(part["peak_gb"] for part in run["runs"]), _busy(run)) for run in whole.values()]
     draw_points(right, held, "D", "black", "two workers, all processes")
     for run, (n, gigabytes, _) in zip(whole.values(), held, strict=True):
         right.annotate(run.get("version", ""), (n, gigabytes), (-6, 0), textcoords="offset points", fontsize=6, ha="right", va="center")
