@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from facecluster.photos.picture_type import image_data_url
+
 PEOPLE = 12  # shown at most
 FACES = 8  # of each shown at most
 _SIDE = 64  # px of a face
@@ -28,11 +30,6 @@ def people_html(heading: str, strips: Iterable[Strip], more: int = 0) -> str:
 
 
 def _row(strip: Strip) -> str:
-    from facecluster.report.text import image_data_url  # the report loads torch, which `import facecluster` should not
-
-    images = "".join(
-        f'<img src="{image_data_url(face)}" width="{_SIDE}" height="{_SIDE}" alt="face">'
-        for face in strip.faces[:FACES]
-    )
+    images = "".join(f'<img src="{image_data_url(face)}" width="{_SIDE}" height="{_SIDE}" alt="face">' for face in strip.faces[:FACES])
     text = f"<b>{escape(strip.title)}</b><br>{escape(strip.note)}"
     return f'<tr><td style="text-align:left">{text}</td><td style="text-align:left">{images}</td></tr>'

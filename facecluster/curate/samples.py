@@ -16,9 +16,10 @@ from facecluster.curate.manifest import write_order
 from facecluster.curate.plan import Plan
 from facecluster.errors import StoreError
 from facecluster.photos.images import decode_crop
+from facecluster.photos.picture_type import mime_type
 
 IMAGE_FORMATS = ("jpg", "webp", "png")
-_STORED = {"jpg": b"\xff\xd8\xff", "webp": b"RIFF"}  # how the bytes of a stored crop begin that is in the format already
+_STORED = {"jpg": "image/jpeg", "webp": "image/webp"}  # a stored crop of this type is in the format already
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "jpg": ("JPEG", {"quality": 95, "subsampling": 0}), "webp": ("WEBP", {"quality": 95}), "png": ("PNG", {})
 }  # fmt: skip
@@ -54,7 +55,7 @@ def shards(plan: Plan, split: str, size: int) -> Iterator[tuple[int, int, list[S
 def encode_crop(plan: Plan, sample: Sample, image_format: str) -> bytes:
     """The aligned face, 112x112 RGB, as the bytes of an image file in one of IMAGE_FORMATS: the stored ones, if they are that."""
     data = plan.source.crops[sample.row]
-    if image_format in _STORED and data.startswith(_STORED[image_format]):
+    if image_format in _STORED and mime_type(data) == _STORED[image_format]:
         return data
     out = io.BytesIO()
     try:

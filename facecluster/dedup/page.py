@@ -25,9 +25,10 @@ from facecluster.dedup.store_photos import CHANGED, NO_FILE
 from facecluster.language import ENGLISH, Language, mark
 from facecluster.language.said import Joined, translated
 from facecluster.language.templates import environment
+from facecluster.photos.picture_type import image_data_url
 from facecluster.report.report_folder import replace_folder, write_manifest
 from facecluster.report.styles import BASE_CSS, template
-from facecluster.report.text import file_url, image_data_url, one_line, short_name
+from facecluster.report.text import file_url, one_line, short_name
 
 PAIRS = 60  # on a page, about: 120 pictures of 5 KB
 MEMBERS = 20  # of a group, shown

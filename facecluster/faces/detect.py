@@ -37,7 +37,7 @@ from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, t
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 VIDEO_SECONDS = 2.0
-GPU_PHOTOS, CPU_PHOTOS = 16, 16  # photos that are searched together, at most
+PHOTOS_TOGETHER = 16  # photos that are searched together, at most
 CPU_PIXELS = 16_000_000  # of the photos that a processor searches together, unless one alone has more
 
 _Decoded: TypeAlias = tuple[dict[str, Any], Photo | Video | None]  # row of a photo, and what it shows, if that can be told
@@ -221,7 +221,7 @@ def _decoded(files: list[dict[str, Any]], config: DetectConfig, threads: int) ->
 def searched_together(decoded: Iterator[_Decoded], device: str) -> Iterator[list[_Decoded]]:
     """Rows and photos, in order, in the lists in which a device searches them."""
     if device != "cpu":
-        yield from iter(lambda: list(islice(decoded, GPU_PHOTOS)), [])
+        yield from iter(lambda: list(islice(decoded, PHOTOS_TOGETHER)), [])
         return
     batch: list[_Decoded] = []
     pixels = 0
@@ -232,7 +232,7 @@ def searched_together(decoded: Iterator[_Decoded], device: str) -> Iterator[list
             batch, pixels = [], 0
         batch.append((row, photo))
         pixels += size
-        if len(batch) == CPU_PHOTOS:
+        if len(batch) == PHOTOS_TOGETHER:
             yield batch
             batch, pixels = [], 0
     if batch:

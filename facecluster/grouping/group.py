@@ -105,9 +105,9 @@ def group_links(
     plain = content_keys(x, crew)
     contents, cohort = constrained_keys(plain, cannot), _first_cohort(x, old, config, plain, crew)
     told = rows_of_pairs(must, n)  # faces of whom the user has said whose they are
-    known = told if old is None else told | (old >= 0)  # faces whose groups are no guess
     must = None if must is None else must[must[:, 0] != must[:, 1]]
-    said = rows_of_pairs(must, n) if old is None else rows_of_pairs(must, n) | (old >= 0)  # faces that stay where they are
+    kept = np.zeros(n, dtype=bool) if old is None else old >= 0
+    said = rows_of_pairs(must, n) | kept  # faces that stay where they are
     rule = _linkage(cohort, config, cannot, photo, contents, crew)
     for turn, cohort_size in enumerate(() if n < 2 else _COHORT_SIZES if old is None else _COHORT_SIZES[-1:]):
         made = crew.shelf.find(f"{turn}/linkage/labels") if cohort_size else None
@@ -142,8 +142,7 @@ def group_links(
             name=f"{turn}/cohort",
         )  # fmt: skip
         done(1)
-    labels = np.where(told & (labels < 0), labels.max(initial=-1) + 1 + np.arange(n), labels)
-    people, margins = _people(x, labels, replace(rule, cohort=cohort, cannot=None), config, said, told, known, recognisability)
+    people, margins = _people(x, labels, replace(rule, cohort=cohort, cannot=None), config, said, told, kept, recognisability)
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)
@@ -152,14 +151,18 @@ def group_links(
 
 def _people(
     x: Vectors, labels: NDArray[np.integer], linkage: AverageLinkage, config: IdentifyConfig, said: NDArray[np.bool_],
-    told: NDArray[np.bool_], known: NDArray[np.bool_], recognisability: NDArray[np.floating] | None,
+    told: NDArray[np.bool_], kept: NDArray[np.bool_], recognisability: NDArray[np.floating] | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:  # fmt: skip
-    """The people (n,) of clusters by falling size, without those that are expected to be nobody; and the margins (n,) of their faces."""
+    """The people (n,) of clusters by falling size, without those that are expected to be nobody; and the margins (n,) of their faces.
+
+    `told` are faces of whom the user has said whose they are: one without a cluster is a person alone. `kept` are those of groups before.
+    """
+    labels = np.where(told & (labels < 0), labels.max(initial=-1) + 1 + np.arange(len(x)), labels)
     people = labels_by_size(labels, config.min_cluster_size, told)
     margins = _margins(x, people, linkage, config, said, recognisability)
     if config.algorithm == "hdbscan":
         return people, margins
-    impure = impure_groups(margins, people, known, config.min_purity)
+    impure = impure_groups(margins, people, told | kept, config.min_purity)
     margins[impure] = np.nan
     return labels_by_size(np.where(impure, -1, people), config.min_cluster_size, told), margins
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from facecluster.language import ENGLISH, Language
 from facecluster.language.script import language_script
 from facecluster.language.templates import environment
+from facecluster.photos.picture_type import image_data_url
 from facecluster.report import plot, text
 from facecluster.report.dates import MONTHS, age, ages, parts
 from facecluster.report.face_notes import FaceNotes
@@ -168,7 +169,7 @@ class PageWriter:
         return rows
 
     def _crop(self, row: int) -> str | None:
-        return None if self.faces is Faces.NONE else text.image_data_url(shown(self.data.crops[row], self.faces))
+        return None if self.faces is Faces.NONE else image_data_url(shown(self.data.crops[row], self.faces))
 
     def _looks(self, person: Person, page: Page) -> list[dict[str, Any]]:
         """Pictures of where the model looks on the surest faces of a person; if they were asked for."""
@@ -176,7 +177,7 @@ class PageWriter:
         for row, picture in self.notes.looks(person.rows):
             path = self.pagination.face_path[row]
             href = f"{'' if path == page.path else path.rsplit('/', 1)[-1]}#face-{row}"
-            made.append({"href": href, "url": text.image_data_url(picture)})
+            made.append({"href": href, "url": image_data_url(picture)})
         return made
 
     def _faces(self, rows: NDArray[np.int64]) -> dict[str, Any]:

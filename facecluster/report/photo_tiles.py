@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.language import Language
+from facecluster.photos.picture_type import image_data_url
 from facecluster.report import text
 from facecluster.report.dates import age
 from facecluster.report.hide_faces import Faces
@@ -75,7 +76,7 @@ class PhotoTiles:
 
     def _small(self, index: int) -> str | None:
         """The thumbnail as a URL, of a photo that browsers may not show."""
-        return text.image_data_url(self.data.photos.thumbnail(index)) if self.faces is Faces.SHOW else None
+        return image_data_url(self.data.photos.thumbnail(index)) if self.faces is Faces.SHOW else None
 
     def large(self, index: int, photo: Photo, shapes: Shapes, crop: Callable[[int], str | None]) -> dict[str, Any]:
         """A photo with all that is known of it. `crop` gives the picture of a face as a URL."""

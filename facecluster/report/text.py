@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from urllib.parse import quote
 
 from facecluster.language import mark
 
 _CONTROL = {c: 0x2400 + c for c in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-_MIME = ((b"RIFF", "image/webp"), (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # starts that a spreadsheet may take for a formula (OWASP, CSV injection)
 
 
@@ -32,12 +30,6 @@ def file_url(uri: str) -> str | None:
     if uri[:8].lower() == "file:///":
         return "file:///" + quote(uri[8:].lstrip("/"), safe="/%:")
     return None
-
-
-def image_data_url(crop: bytes) -> str | None:
-    """A crop as a data: URL; its type follows from its first bytes. None if it is no picture that browsers show."""
-    mime = next((mime for start, mime in _MIME if crop.startswith(start)), None)
-    return f"data:{mime};base64,{base64.b64encode(crop).decode()}" if mime else None
 
 
 def one_line(text: str) -> str:

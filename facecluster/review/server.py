@@ -27,6 +27,7 @@ from facecluster.language.said import say, translated
 from facecluster.language.script import language_module
 from facecluster.language.templates import environment
 from facecluster.permissions import private_opener
+from facecluster.photos.picture_type import mime_type
 from facecluster.report.styles import BASE_CSS, template
 from facecluster.review import api
 from facecluster.review.access import refusal_reason
@@ -58,7 +59,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _KEPT = {"Cache-Control": "private, max-age=3600, immutable"}
-_MIME = {b"RIFF": "image/webp", b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         view = self.server.session.view()
         rows = view.current.find_rows(face)
         crop = view.run_data.details.crop(rows[0]) if rows else b""
-        kind = next((k for start, k in _MIME.items() if crop.startswith(start)), "")
+        kind = mime_type(crop)
         if not kind:
             return self._refuse(say("this face has no picture"), HTTPStatus.NOT_FOUND)
         if look:

@@ -14,9 +14,8 @@ from PIL import Image
 from facecluster.demo import make_collection
 from facecluster.errors import StampError
 from facecluster.faces.detect import (
-    CPU_PHOTOS,
     CPU_PIXELS,
-    GPU_PHOTOS,
+    PHOTOS_TOGETHER,
     DetectConfig,
     Faces,
     detect_faces,
@@ -180,11 +179,11 @@ def test_photos_are_searched_in_order_in_small_batches(device: str) -> None:
     batches = list(searched_together(iter(rows), device))
     assert [row for batch in batches for row, _ in batch] == [row for row, _ in rows]
     sizes = [sum(0 if p is None else p.pixels.shape[0] * p.pixels.shape[1] for _, p in batch) for batch in batches]
-    assert max(map(len, batches)) == (CPU_PHOTOS if device == "cpu" else GPU_PHOTOS)
+    assert max(map(len, batches)) == PHOTOS_TOGETHER
     if device == "cpu":
         assert all(size <= CPU_PIXELS or len([p for _, p in batch if p]) == 1 for size, batch in zip(sizes, batches, strict=True))
         for i in range(len(batches) - 1):  # as many as may be
-            assert len(batches[i]) == CPU_PHOTOS or sizes[i] + sizes[i + 1] > CPU_PIXELS
+            assert len(batches[i]) == PHOTOS_TOGETHER or sizes[i] + sizes[i + 1] > CPU_PIXELS
 
 
 def test_neighbours_do_not_change_what_is_found(tmp_path: Path) -> None:

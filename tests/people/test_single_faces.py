@@ -41,7 +41,9 @@ def test_a_named_single_face_is_a_person_in_every_later_grouping(grouped: tuple[
     assert known.faces.probability[known.rows[faces[-1]]] == 1
     for more in (["--full"], ["--algorithm", "hdbscan"]):
         call("cluster", store.url, *more)
-        assert named(store) == {"Oma": 1} and read_current_people(store)[0].people.person_ids.count(oma) == 1
+        known = read_current_people(store)[0]
+        assert named(store) == {"Oma": 1} and known.people.person_ids.count(oma) == 1
+        assert known.faces.probability[known.rows[faces[-1]]] == 1
     card = other_card(tmp_path)
     vectors = people((8, 6, 5, 1), seed=3)[0]
     add(store, "00000", vectors, model="other", photos=False)
