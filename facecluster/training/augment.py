@@ -1,6 +1,6 @@
 """How faces are changed before a network learns from them: placed, lit, blurred and partly hidden in other ways each time.
 
-Faces are (n, 3, 112, 112), aligned, RGB from 0 to 255.
+Faces are (n, 3, 112, 112), aligned, RGB from 0 to 255. They are changed where they lie, on a processor or a GPU; the generator lies there too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def augment(x: Tensor, g: torch.Generator, *, new_people: bool = True) -> Tensor
     n = len(x)
 
     def rand(*size: int) -> Tensor:
-        return torch.rand(*size, generator=g)
+        return torch.rand(*size, generator=g, device=x.device)
 
     hard = rand(n) < 0.5
     # bend and place: a similarity transform and, for half, a smooth random field (another face shape: the teacher says whose)
@@ -32,7 +32,7 @@ def augment(x: Tensor, g: torch.Generator, *, new_people: bool = True) -> Tensor
     theta = torch.stack([torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)], 1)
     grid = F.affine_grid(theta, [n, 3, CROP, CROP], align_corners=False)
     if new_people:
-        field = F.interpolate(torch.randn(n, 2, 5, 5, generator=g), size=(CROP, CROP), mode="bicubic", align_corners=True)
+        field = F.interpolate(torch.randn(n, 2, 5, 5, generator=g, device=x.device), size=(CROP, CROP), mode="bicubic", align_corners=True)
         grid = grid + (field * (torch.where(rand(n) < 0.5, 0.035, 0.0) * hard).view(n, 1, 1, 1)).permute(0, 2, 3, 1)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     x = _blend(x, g) if new_people else x
@@ -49,18 +49,19 @@ def augment(x: Tensor, g: torch.Generator, *, new_people: bool = True) -> Tensor
     grey = (rand(n) < 0.06).view(n, 1, 1, 1)
     x = torch.where(grey, x.mean(dim=1, keepdim=True).expand_as(x), x)
     if (noisy := rand(n) < 0.15).any():
-        x[noisy] += torch.randn(x[noisy].shape, generator=g) * 12 * rand(1)
+        x[noisy] += torch.randn(x[noisy].shape, generator=g, device=x.device) * 12 * rand(1)
     return x.clamp_(0, 255)
 
 
 def _blend(x: Tensor, g: torch.Generator) -> Tensor:
     """Some faces blended with another one, evenly or by regions with a soft border."""
     n = len(x)
-    other = x[torch.randperm(n, generator=g)]
-    mask = torch.sigmoid(4 * F.interpolate(torch.randn(n, 1, 3, 3, generator=g), size=(CROP, CROP), mode="bicubic", align_corners=True))
-    even = (0.5 + 0.5 * torch.rand(n, generator=g)).view(n, 1, 1, 1)
-    kind = torch.rand(n, generator=g).view(n, 1, 1, 1)
-    keep = torch.where(kind < 0.3, even, torch.where(kind < 0.6, mask, torch.ones(1)))
+    other = x[torch.randperm(n, generator=g, device=x.device)]
+    noise = torch.randn(n, 1, 3, 3, generator=g, device=x.device)
+    mask = torch.sigmoid(4 * F.interpolate(noise, size=(CROP, CROP), mode="bicubic", align_corners=True))
+    even = (0.5 + 0.5 * torch.rand(n, generator=g, device=x.device)).view(n, 1, 1, 1)
+    kind = torch.rand(n, generator=g, device=x.device).view(n, 1, 1, 1)
+    keep = torch.where(kind < 0.3, even, torch.where(kind < 0.6, mask, 1.0))
     return keep * x + (1 - keep) * other
 
 
@@ -74,21 +75,22 @@ def occlude(x: Tensor, g: torch.Generator, share: float = 0.2, kind: float | Non
     GLASSES a patch; None: drawn for each face.
     """
     x = x.clone()
-    rows, columns = torch.meshgrid(torch.arange(float(CROP)), torch.arange(float(CROP)), indexing="ij")
-    for i in torch.nonzero(torch.rand(len(x), generator=g) < share).flatten().tolist():
-        drawn, a, b, c, d, dark = torch.rand(6, generator=g).tolist()
-        which = drawn if kind is None else kind
-        if which < MASK:  # a mask: from below the eyes to the chin, rounded at the top
-            hidden = rows > 62 + 12 * a + (6 + 8 * b) * ((columns - 56) / 56) ** 2
-        elif which < GLASSES:  # glasses: two ellipses and a bridge
-            wide, high, y = 13 + 9 * a, 8 + 8 * b, 50 + 4 * c
-            left = ((columns - 38) / wide) ** 2 + ((rows - y) / high) ** 2 < 1
-            right = ((columns - 74) / wide) ** 2 + ((rows - y) / high) ** 2 < 1
-            hidden = left | right | ((rows - y + 2).abs() < 2)
-            dark *= 0.3
-        else:
-            hidden = ((columns - 112 * a).abs() < 8 + 20 * c) & ((rows - 112 * b).abs() < 8 + 20 * d)
-        colour = 255 * dark + 60 * (torch.rand(3, 1, generator=g) - 0.5)
-        noise = F.interpolate(torch.randn(1, 1, 7, 7, generator=g), size=(CROP, CROP), mode="bilinear")[0, 0] * 20 * c
-        x[i][:, hidden] = (colour + noise[hidden]).clamp(0, 255)
+    chosen = torch.nonzero(torch.rand(len(x), generator=g, device=x.device) < share).flatten()
+    n = len(chosen)
+    drawn, a, b, c, d, dark = torch.rand(6, n, 1, 1, generator=g, device=x.device)
+    which = drawn if kind is None else torch.full_like(drawn, kind)
+    along = torch.arange(float(CROP), device=x.device)
+    rows, columns = along.view(1, CROP, 1), along.view(1, 1, CROP)
+    # a mask: from below the eyes to the chin, rounded at the top
+    mask = rows > 62 + 12 * a + (6 + 8 * b) * ((columns - 56) / 56) ** 2
+    # glasses: two ellipses and a bridge
+    wide, high, y = 13 + 9 * a, 8 + 8 * b, 50 + 4 * c
+    left, right = (((columns - eye) / wide) ** 2 + ((rows - y) / high) ** 2 < 1 for eye in (38, 74))
+    glasses = left | right | ((rows - y + 2).abs() < 2)
+    patch = ((columns - 112 * a).abs() < 8 + 20 * c) & ((rows - 112 * b).abs() < 8 + 20 * d)
+    hidden = torch.where(which < MASK, mask, torch.where(which < GLASSES, glasses, patch)).unsqueeze(1)
+    dark = torch.where((which >= MASK) & (which < GLASSES), 0.3 * dark, dark).unsqueeze(1)
+    colour = 255 * dark + 60 * (torch.rand(n, 3, 1, 1, generator=g, device=x.device) - 0.5)
+    noise = F.interpolate(torch.randn(n, 1, 7, 7, generator=g, device=x.device), size=(CROP, CROP), mode="bilinear") * 20 * c.unsqueeze(1)
+    x[chosen] = torch.where(hidden, (colour + noise).clamp(0, 255), x[chosen])
     return x

@@ -84,12 +84,13 @@ class Learner:
     def batch(self) -> Batch:
         """This process's part of the next batch: images (n, 3, 112, 112), labels (n,), and what a teacher says of them."""
         g = _generator(self.config.seed, self.step, 2 + self.world.rank)
+        on_device = g if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(g.initial_seed())
         if self.replay is None:
-            found = self._fresh(g)
+            found = self._fresh(on_device)
         else:
             own = self.config.batch // self.world.size
             if self.step % self.config.reuse == 0 or self.replay.seen < LEAST * own:
-                self.replay.add(*self._fresh(g))
+                self.replay.add(*self._fresh(on_device))
             found = self.replay.draw(own, g)
         images, labels, told = found
         images = images.to(self.device, memory_format=torch.channels_last)
@@ -99,12 +100,12 @@ class Learner:
         """Faces drawn and changed anew: the teacher sees them before parts are hidden."""
         config = self.config
         rows = self.world.part(self.sampler.draw(config.batch, _generator(config.seed, self.step, 0)))
-        x = images_of(torch.from_numpy(self.faces.take(rows.numpy())))
+        x = images_of(torch.from_numpy(self.faces.take(rows.numpy())).to(self.device))
         if config.augment:
             x = augment(x, g, new_people=config.loss == "none").round_()
         told: list[Tensor] = []
         if self.teacher is not None:
-            told = self.teacher.look(np.ascontiguousarray(x.permute(0, 2, 3, 1).to(torch.uint8).numpy()))
+            told = self.teacher.look(np.ascontiguousarray(x.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()))
         if config.augment:
             x = occlude(x, g, config.hide)
         return x, self.label[rows], told

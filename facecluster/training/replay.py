@@ -24,7 +24,7 @@ class Replay:
         """Keep images (n, 3, 112, 112) 0 to 255, labels (n,), and what the teacher said: vectors (n, dim), then its maps (n, ...)."""
         rows = [images.to(torch.uint8), labels, told[0], *(value.half() for value in told[1:])]
         if not self.parts:
-            self.parts = [torch.empty(self.size, *r.shape[1:], dtype=r.dtype) for r in rows]
+            self.parts = [torch.empty(self.size, *r.shape[1:], dtype=r.dtype, device=r.device) for r in rows]
         at = (self.seen + torch.arange(len(images))) % self.size
         for part, r in zip(self.parts, rows, strict=True):
             part[at] = r
