@@ -23,7 +23,7 @@ from facecluster.grouping.link import nearest
 from facecluster.grouping.link_lists import candidates, gpus, pack, probed, train, unpack, whole
 from facecluster.grouping.link_plan import FLAT_LISTS, LinkPlan
 from facecluster.models.detector import Detector
-from facecluster.models.registry import AttentionModel, best_device, load_embedder
+from facecluster.models.registry import AttentionModel, best_device, load_embedder, load_network
 from facecluster.store import Store
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import part
@@ -68,10 +68,23 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a.astype(np.float64) * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
+@pytest.fixture(autouse=True)
+def full_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def float32_vectors(crops: np.ndarray, mirror: bool) -> np.ndarray:
+    network = load_network("bundled")
+    assert network is not None
+    x = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        return (network(x) + network(x.flip(3)) if mirror else network(x)).numpy()
+
+
 @pytest.mark.parametrize("mirror", [True, False])
 def test_vectors_are_those_of_a_processor_whatever_the_batch(crops: np.ndarray, mirror: bool) -> None:
-    wanted, given = (embed_faces(crops, EmbedConfig(mirror=mirror), device=d) for d in ("cpu", DEVICE))
-    assert cosines(wanted, given).min() >= 0.99
+    given = embed_faces(crops, EmbedConfig(mirror=mirror), device=DEVICE)
+    assert cosines(float32_vectors(crops, mirror), given).min() >= (0.995 if DEVICE != "cpu" else 0.98)  # a processor has int8
     for n in (1, 7, 64, 1500):
         rows = np.arange(n) % len(crops)
         got = embed_faces(crops[rows], EmbedConfig(mirror=mirror), device=DEVICE)
@@ -103,7 +116,7 @@ def test_short_memory_halves_batches(crops: np.ndarray, monkeypatch: pytest.Monk
 
 def test_the_detector_finds_the_same_faces(pictures: list[np.ndarray]) -> None:
     wanted = Detector.load(device="cpu", arithmetic="float32").search(pictures)
-    for arithmetic, least, px in (("float32", 0.98, 1.0), ("", 0.85, 6.0)):
+    for arithmetic, least, px in (("float32", 0.98, 1.0), ("bfloat16", 0.85, 6.0)):
         found = Detector.load(device=DEVICE, arithmetic=arithmetic).search(pictures)
         for (one, turn), (other, other_turn) in zip(wanted, found, strict=True):
             assert turn == other_turn and len(one.scores) == len(other.scores)
@@ -129,13 +142,16 @@ def test_the_command_makes_the_same_store(photos: Path, tmp_path: Path) -> None:
         stores.append(Store(url))
     vectors = []
     for store in stores:
-        tables = [store.read("embeddings/bundled", s) if "embeddings/bundled" in EmbedConfig().table() else
-                  store.read(EmbedConfig().table(), s) for s in store.shards(EmbedConfig().table())]  # fmt: skip
-        ids = [i for t in tables for i in t["face_id"].to_pylist()]
-        vectors.append(dict(zip(ids, (np.asarray(v, np.float32) for t in tables for v in t["embedding"].to_pylist()), strict=True)))
-    assert vectors[0].keys() == vectors[1].keys() and len(vectors[0]) > 10
-    found = cosines(*(np.stack([v[i] for i in sorted(v)]) for v in vectors))
-    assert np.median(found) >= 0.98 and found.min() >= 0.9
+        table = EmbedConfig().table()
+        rows = [row for shard in store.shards(table) for row in store.read(table, shard).to_pylist()]
+        of_photo: dict[str, list[np.ndarray]] = {}
+        for row in rows:  # faces of a photo are numbered by score, which rounding may turn round
+            of_photo.setdefault(row["face_id"].split("-")[0], []).append(np.asarray(row["embedding"], np.float32))
+        vectors.append(of_photo)
+    counts = [sum(map(len, v.values())) for v in vectors]
+    assert vectors[0].keys() == vectors[1].keys() and counts[0] > 10 and abs(counts[0] - counts[1]) <= counts[0] // 20
+    found = np.concatenate([(np.stack(vectors[0][p]) @ np.stack(vectors[1][p]).T).max(axis=1) for p in vectors[0]])
+    assert np.median(found) >= 0.97 and found.min() >= 0.8
 
 
 def people(n: int, dim: int = 64) -> np.ndarray:

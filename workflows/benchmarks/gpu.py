@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def device_figures(device: str, small: bool) -> None:
     note("device", "faiss", f"{faiss.__version__}, {gpus()} GPUs")
     a = torch.zeros((2**24 if small else 2**31), dtype=torch.uint8, device=device)
     b = torch.empty_like(a)
-    note("device", "bytes a second", 2 * a.numel() / seconds(lambda: b.copy_(a), device))
+    note("device", "bytes a second", 2 * a.numel() / seconds(partial(b.copy_, a), device))
     del a, b
     n = 256 if small else 8192
     x = torch.randn((n, n), device=device).bfloat16()
@@ -83,8 +84,7 @@ def embedder_figures(device: str, faces: int) -> None:
         for size in (256, 1024, 2048, 4096):
             if size <= len(on_device):
                 batches = [b for b in on_device.split(size) if len(b) == size]
-                run = model.run
-                took = seconds(lambda some=batches: [run(b.permute(0, 3, 1, 2)) for b in some], device)
+                took = seconds(lambda some=batches: [model.run(b.permute(0, 3, 1, 2)) for b in some], device)
                 rates[size] = size * len(batches) / took
                 note("embedder", f"raw passes a second, batch {size}", rates[size])
     batches = list(on_device.split(model.batch))
@@ -220,9 +220,8 @@ def link_figures(n: int, device: str) -> None:
     index = faiss.IndexIVFFlat(coarse, DIM, lists, faiss.METRIC_INNER_PRODUCT)
     index.is_trained, index.nprobe = True, probes
     if gpus():
-        options = faiss.GpuMultipleClonerOptions()
-        options.indicesOptions = faiss.INDICES_32_BIT
-        index = faiss.index_cpu_to_all_gpus(index, co=options)
+        torch.cuda.empty_cache()
+        index = faiss.index_cpu_to_all_gpus(index)
     began = time.perf_counter()
     for part in x.split(200_000):
         index.add(part.float().cpu().numpy())
@@ -264,6 +263,35 @@ def link_figures(n: int, device: str) -> None:
     note(name, "recall of same-person neighbours, before neighbours of neighbours", float(hit / max(1, sum(map(len, same)))))
 
 
+def stage(n: int, device: str, folder: Path) -> None:
+    """The product's stage on a store of n vectors."""
+    import os
+
+    from facecluster.grouping.link import LinkConfig, link
+    from facecluster.store import Store, embeddings_schema, table_of
+
+    os.fsync = lambda fd: None  # a store that can be drawn again need not survive a power cut
+    x = people(n, device)[0].cpu().numpy()
+    store, table, began = Store(str(folder / "store")), "embeddings/generated", time.perf_counter()
+    store.create()
+    for shard, start in enumerate(range(0, n, 20_000)):
+        some = x[start : start + 20_000]
+        columns = {"face_id": [f"{start + i:024x}-0000" for i in range(len(some))], "embedding": some}
+        store.write(table, f"{shard:05d}", table_of(embeddings_schema(DIM), columns), {"table": "embeddings"})
+    note("stage", "seconds to write the store", time.perf_counter() - began)
+    began = time.perf_counter()
+
+    def run(what: str, total: int, names: Any, task: Any) -> list[Any]:
+        start = time.perf_counter()
+        done = [task(name) for name in names]
+        note("stage", f"seconds of {task.func.__name__}", time.perf_counter() - start)
+        return done
+
+    linked = link(store, table, "links/generated", LinkConfig(), run=run, memory=32 * 10**9)
+    note("stage", f"seconds for {n:,} faces in one process", time.perf_counter() - began)
+    note("stage", "said", linked.lines())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -272,9 +300,25 @@ def main() -> None:
     parser.add_argument("--links", type=float, nargs="*", default=[1e6])
     parser.add_argument("--photos", type=Path, help="folder of JPEGs; without it some are drawn")
     parser.add_argument("--count", type=int, default=256, help="photos that are drawn")
+    parser.add_argument("--stage", type=float, default=0, help="faces of a store that the stage `link` is run on, in a process of its own")
+    parser.add_argument("--stage-only", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--compile", action="store_true", help="also time torch.compile")
     args = parser.parse_args()
     small = args.device == "cpu"
+    if args.stage_only:
+        with tempfile.TemporaryDirectory() as work:
+            stage(int(args.stage), args.device, Path(work))
+        return
+
+    def staged() -> None:
+        command = [sys.executable, __file__, "--out", str(args.out), "--device", args.device, "--stage", str(args.stage), "--stage-only"]
+        log = args.out.with_suffix(".stage.txt")
+        with log.open("w") as file:
+            try:
+                subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, timeout=100, check=True)
+            finally:
+                note("stage", "printed", log.read_text().splitlines()[-20:])
+
     with tempfile.TemporaryDirectory() as work:
         paths: list[Path] = []
 
@@ -292,6 +336,7 @@ def main() -> None:
             ("detector", lambda: detector_figures(args.device, paths, small)),
             ("photos", lambda: photo_figures(args.device, args.photos or Path(work) / "photos", len(paths))),
             *((f"links {int(n):,}", lambda n=int(n): link_figures(n, args.device)) for n in args.links if n >= 5e6),
+            *([("stage", staged)] if args.stage else []),
             *([("compiled", lambda: compiled_figures(args.device))] if args.compile else []),
         ]
         for name, work_of in sections:
