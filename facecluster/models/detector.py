@@ -73,7 +73,7 @@ class FaceDetector(Backbone):
                 merged = merged + F.interpolate(above, scale_factor=2.0, mode="nearest")
             above = merged
             seen = self.tower(smooth(merged)).to(self.out.weight.dtype).flatten(2).transpose(1, 2)
-            # a 1x1 convolution, for which torch has no fast way; on a CPU one picture after the other, as sums of a batch are rounded by its size
+            # a 1x1 convolution, for which torch has no fast way; a CPU takes one picture at a time: sums of a batch are rounded by its size
             parts = (seen,) if seen.is_cuda else torch.split(seen, 1)
             outputs.append(torch.cat([F.linear(some, self.out.weight.flatten(1), self.out.bias) for some in parts]))
         return torch.cat(outputs[::-1], dim=1)
