@@ -57,7 +57,7 @@ def run_batches(run: Callable[[Tensor], Tensor], x: NDArray[np.uint8], batch: in
     for i in range(0, len(x), batch):
         found.append(run(to_device(x[i : i + batch], device)))
         if device.startswith("cuda"):
-            waiting.append(torch.cuda.Event())
+            waiting.append(torch.cuda.Event())  # type: ignore[no-untyped-call]
             waiting[-1].record(torch.cuda.current_stream(device))
             if len(waiting) > _IN_FLIGHT:
                 waiting.popleft().synchronize()
