@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.errors import StampError
-from facecluster.models.registry import BATCH, best_device, card_of, load_embedder
+from facecluster.models.registry import BATCH, BATCH_GPU, best_device, card_of, load_embedder
 from facecluster.photos.images import decode_crop
 from facecluster.store import ShardResult, Stamp, Store, embeddings_schema, table_of
 
@@ -62,12 +62,13 @@ def embed_shard(
     if store.is_done(table, shard, stamp, RENEWABLE):
         return ShardResult(stage="embed", shard=shard, skipped=True)
     faces = store.read("faces", shard, ["face_id", "crop"])
-    model = load_embedder(config.model, best_device(device))
+    device = best_device(device)
+    model, batch = load_embedder(config.model, device), BATCH if device == "cpu" else BATCH_GPU
     vectors = np.zeros((len(faces), model.card.dim), dtype=np.float16)
     encoded = faces["crop"]
-    for i in range(0, len(faces), BATCH):
-        crops = np.stack([decode_crop(c.as_py()) for c in encoded[i : i + BATCH]])
-        vectors[i : i + BATCH] = model.embed(crops, mirror=config.mirror)
+    for i in range(0, len(faces), batch):
+        crops = np.stack([decode_crop(c.as_py()) for c in encoded[i : i + batch]])
+        vectors[i : i + batch] = model.embed(crops, mirror=config.mirror)
         if tick:
             tick(len(crops))
     data = table_of(embeddings_schema(model.card.dim), {"face_id": faces["face_id"].combine_chunks(), "embedding": vectors})

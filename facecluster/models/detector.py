@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from facecluster.errors import ModelError
 from facecluster.models.backbone import Backbone, Conv, fold_batch_norms
+from facecluster.models.batches import HalvedBatches, to_device
 from facecluster.models.int8_detector import Int8Detector
 from facecluster.models.int8_layers import Ranges, is_supported
 from facecluster.models.registry import has_bf16, load_weights
@@ -72,8 +73,9 @@ class FaceDetector(Backbone):
                 merged = merged + F.interpolate(above, scale_factor=2.0, mode="nearest")
             above = merged
             seen = self.tower(smooth(merged)).to(self.out.weight.dtype).flatten(2).transpose(1, 2)
-            # a 1x1 convolution, for which torch has no fast way; one picture after the other: sums of a batch are rounded by its size
-            outputs.append(torch.cat([F.linear(one, self.out.weight.flatten(1), self.out.bias) for one in torch.split(seen, 1)]))
+            # a 1x1 convolution, for which torch has no fast way; a CPU takes one picture at a time: sums of a batch are rounded by its size
+            parts = (seen,) if seen.is_cuda else torch.split(seen, 1)
+            outputs.append(torch.cat([F.linear(some, self.out.weight.flatten(1), self.out.bias) for some in parts]))
         return torch.cat(outputs[::-1], dim=1)
 
 
@@ -146,7 +148,7 @@ class Detector:
         dtype = torch.bfloat16 if self.arithmetic == "bfloat16" else torch.float32
         self.model = fold_batch_norms(model).to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.out.float()  # positions need more digits than bfloat16 has
-        self.run: Callable[[Tensor], Tensor] = lambda pictures: self.model(pictures.to(dtype))
+        self.run: Callable[[Tensor], Tensor] = HalvedBatches(lambda pictures: self.model(pictures.to(dtype)))
         if self.arithmetic == "int8":
             self.run = Int8Detector(self.model, ranges or {})
         self.verifier = verifier
@@ -214,7 +216,7 @@ class Detector:
                 batch = np.full((number, *size, 3), 127, np.uint8)
                 for to, i in zip(batch, rows, strict=False):
                     to[: pictures[i].shape[0], : pictures[i].shape[1]] = pictures[i]
-                pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # channels-last memory without a copy
+                pixels = to_device(batch, self.device).permute(0, 3, 1, 2)  # channels-last memory without a copy
                 for i, raw in zip(rows, self.run(pixels).float().cpu(), strict=False):
                     scores = raw[:, 0].sigmoid()
                     at = torch.nonzero(scores >= threshold)[:, 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facecluster.errors import ModelError
 from facecluster.models import vit
+from facecluster.models.batches import HalvedBatches, run_batches
 from facecluster.models.card import Card, card_of, read_card
 from facecluster.models.embedder import CROP, AttentionEmbedder
 from facecluster.models.folder import WEIGHTS, card_path
@@ -29,6 +30,7 @@ __all__ = ["WEIGHTS", "AttentionModel", "Card", "Embedder", "best_device", "card
 
 T = TypeVar("T")
 BATCH = 64  # crops a forward pass: batches of 128 and more do not fit the cache and are slower
+BATCH_GPU = 1024  # faces a forward pass on a GPU
 
 
 class Embedder(Protocol):
@@ -115,12 +117,15 @@ class AttentionModel:
         else:
             floats = folded.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.run = lambda images: floats(images.to(self.dtype))
+        self.batch = BATCH if self.device == "cpu" else BATCH_GPU
 
     @torch.inference_mode()
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = True) -> NDArray[np.float32]:
         if crops.ndim != 4 or crops.shape[1:] != (CROP, CROP, 3) or crops.dtype != np.uint8:
             raise ValueError(f"expected crops (n, {CROP}, {CROP}, 3) uint8, found {crops.shape} {crops.dtype}")
         out = np.zeros((len(crops), self.card.dim), dtype=np.float32)
+        if self.device != "cpu" and len(crops):
+            return run_batches(HalvedBatches(partial(self.vectors, mirror=mirror)), crops, self.batch, self.device)
         for i in range(0, len(crops), BATCH):
             x = torch.from_numpy(np.ascontiguousarray(crops[i : i + BATCH])).to(self.device).permute(0, 3, 1, 2)
             y = self.run(x).float()
@@ -128,6 +133,12 @@ class AttentionModel:
                 y = y + self.run(x.flip(3)).float()
             out[i : i + BATCH] = torch.nn.functional.normalize(y).cpu().numpy()
         return out
+
+    def vectors(self, crops: torch.Tensor, *, mirror: bool = True) -> torch.Tensor:
+        """As `embed`, in one forward pass: crops (n, 112, 112, 3) uint8 on the device -> float32 vectors (n, dim) there."""
+        x = crops.permute(0, 3, 1, 2)
+        y = self.run(torch.cat((x, x.flip(3))) if mirror else x).float()
+        return torch.nn.functional.normalize(y[: len(x)] + y[len(x) :] if mirror else y)
 
 
 @lru_cache(maxsize=4)

@@ -18,11 +18,13 @@ from scipy.special import expit, logit, softmax
 from torch import Tensor, nn
 
 from facecluster.models.backbone import Backbone
+from facecluster.models.batches import HalvedBatches, to_device
 from facecluster.models.int8_detector import Int8Verifier
 from facecluster.models.int8_layers import Ranges
 from facecluster.models.views import SIDE, Candidates, Pixels, picture_of
 
 SURE = 4.0  # distance from 0 of the logit of a score from which one look is enough: scores under .018 and over .982
+BATCH_GPU = 256
 BATCHES = 64, 32, 16, 8, 4  # pictures that go through the network together: few numbers, because each new one is compiled anew
 FILLED = 3 / 4  # of a batch that must be pictures, but for the last: a batch of 16 takes little more time than one of 8
 HIDDEN = 64  # numbers between the head's two layers
@@ -44,7 +46,7 @@ class FaceVerifier(Backbone):
     def forward(self, pictures: Tensor) -> Tensor:
         maps = self.features(pictures)[-2:]
         x = torch.cat([features.flatten(1) for features in maps], dim=1).to(self.hidden.weight.dtype)
-        rows = torch.split(x, 1)  # one by one: sums of a batch are rounded by its size
+        rows = (x,) if x.is_cuda else torch.split(x, 1)  # on a CPU one by one: sums of a batch are rounded by its size
         return torch.cat([self.out(F.relu(self.hidden(row))) for row in rows])
 
 
@@ -66,7 +68,7 @@ class Verifier:
         dtype = torch.bfloat16 if arithmetic == "bfloat16" else torch.float32
         self.network = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.hidden.float(), self.network.out.float()
-        self.run: Callable[[Tensor], Tensor] = lambda pictures: self.network(pictures.to(dtype))
+        self.run: Callable[[Tensor], Tensor] = HalvedBatches(lambda pictures: self.network(pictures.to(dtype)))
         if arithmetic == "int8":
             self.run = Int8Verifier(self.network, ranges or {})
 
@@ -102,11 +104,11 @@ class Verifier:
         done = 0
         while done < len(pictures):
             left = len(pictures) - done
-            size = next((size for size in BATCHES if size * FILLED <= left), BATCHES[-1])
+            size = next((size for size in BATCHES if size * FILLED <= left), BATCHES[-1]) if self.device == "cpu" else min(left, BATCH_GPU)
             some = pictures[done : done + size]
             batch = np.full((size, SIDE, SIDE, 3), 127, np.uint8)
             batch[: len(some)] = some
-            found = self.run(torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2))
+            found = self.run(to_device(batch, self.device).permute(0, 3, 1, 2))
             out.append(found[: len(some)].double().cpu().numpy())
             done += size
         return np.concatenate(out)
