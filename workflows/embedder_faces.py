@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+from facecluster.errors import InputError
 from facecluster.models.embedder import CROP
 from facecluster.training.faces import decode
 
@@ -58,6 +63,46 @@ def write_data_set(out: Path, faces: Path, more: Sequence[Path] = (), photos: Pa
         crops = [_encoded(crop) for crop in _faces_of_photos(photos)]
         pq.write_table(pa.table({"subject": pa.nulls(len(crops), pa.string()), "crop": crops}), beside / "train-groups.parquet")
     beside.replace(out)
+
+
+def read_set(data: Path, device: str) -> tuple[Tensor, Tensor, str]:
+    """Faces (n, 112, 112, 3) uint8 to learn from, and those held out, of what `write_data_set` wrote, on a device; a digest of the first.
+
+    Faces of a person who is held out are not learnt, whatever file they are in. Raises InputError: no face to learn from.
+    """
+    held_out, people, _ = _decoded(sorted(data.glob("val-*.parquet")), device, set())
+    faces, _, digest = _decoded(sorted(data.glob("train-*.parquet")), device, people)
+    if not len(faces):
+        raise InputError(f"expected faces to learn from in {data}, found none: delete this folder, and give other --faces")
+    return faces, held_out, digest
+
+
+def _decoded(files: Sequence[Path], device: str, left_out: set[str]) -> tuple[Tensor, set[str], str]:
+    """All faces without those of the people who are left out, who they are, and a digest."""
+    tables = [pq.read_table(path, columns=["subject", "crop"]) for path in files]
+    found = torch.empty((sum(map(len, tables)), CROP, CROP, 3), dtype=torch.uint8, device=device)
+    names, digest, n, bad = set[str](), hashlib.sha256(), 0, 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for part in (part for table in tables for part in table.to_batches(max_chunksize=4000)):
+            rows = [row for row in part.to_pylist() if row["subject"] not in left_out]
+            pixels = [face for face in pool.map(_pixels, (row["crop"] for row in rows)) if face is not None]
+            for row in rows:
+                digest.update(row["crop"] or b"")
+            names |= {row["subject"] for row in rows if row["subject"]}
+            bad += len(rows) - len(pixels)
+            if pixels:
+                found[n : n + len(pixels)] = torch.from_numpy(np.stack(pixels)).to(device)
+            n += len(pixels)
+    if bad:
+        print(f"passed over, since they can't be decoded: {bad:,} of {n + bad:,} pictures", flush=True)
+    return found[:n], names, digest.hexdigest()
+
+
+def _pixels(crop: bytes) -> NDArray[np.uint8] | None:
+    try:
+        return decode(crop)
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
 
 
 def _encoded(crop: NDArray[np.uint8]) -> bytes:

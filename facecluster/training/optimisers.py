@@ -32,8 +32,12 @@ def rate(spent: float, warm: float = 0.01, fall: float = 0.5) -> float:
 @torch.no_grad()
 def move_mean(mean: nn.Module, network: nn.Module, kept: float) -> None:
     """Move the mean of the weights towards those of now, by a share of 1 - `kept`."""
-    for mine, theirs in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
-        mine.lerp_(theirs, 1 - kept) if mine.is_floating_point() else mine.copy_(theirs)
+    pairs = list(zip(mean.state_dict().values(), network.state_dict().values(), strict=True))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([mine for mine, _ in floats], [theirs for _, theirs in floats], 1 - kept)
+    for mine, theirs in pairs:
+        if not mine.is_floating_point():
+            mine.copy_(theirs)
 
 
 class Muon(torch.optim.Optimizer):
@@ -49,21 +53,42 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                mean = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
-                mean.lerp_(p.grad, 1 - group["momentum"])
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(orthogonal(p.grad.lerp(mean, group["momentum"])), alpha=-0.2 * group["lr"] * max(p.shape) ** 0.5)
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            gradients = [p.grad for p in params]
+            means = [self.state[p].setdefault("momentum_buffer", torch.zeros_like(p)) for p in params]
+            torch._foreach_lerp_(means, gradients, 1 - group["momentum"])
+            steps = all_orthogonal(torch._foreach_lerp(gradients, means, group["momentum"]), together=params[0].is_cuda)
+            torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            for p, step in zip(params, steps, strict=True):
+                p.add_(step, alpha=-0.2 * group["lr"] * max(p.shape) ** 0.5)
+
+
+def all_orthogonal(matrices: Sequence[Tensor], *, together: bool) -> list[Tensor]:
+    """Each matrix by `orthogonal`. `together`: those of one shape in one product, which fills a GPU; on a processor it is slower."""
+    if not together:
+        return [orthogonal(matrix) for matrix in matrices]
+    found, places = list(matrices), dict[torch.Size, list[int]]()
+    for i, matrix in enumerate(matrices):
+        places.setdefault(matrix.shape, []).append(i)
+    for rows in places.values():
+        for i, matrix in zip(rows, orthogonal(torch.stack([matrices[i] for i in rows])).unbind(), strict=True):
+            found[i] = matrix
+    return found
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly: five steps of the quintic iteration with the coefficients of Jordan et al."""
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = (wide.bfloat16() if has_bf16(wide.device.type) else wide) / wide.norm().clamp_min(1e-7)
+    """The nearest semi-orthogonal matrix, roughly: five steps of the quintic iteration with the coefficients of Jordan et al.
+
+    Of a matrix (rows, columns), or of each one of (n, rows, columns).
+    """
+    wide = matrix.mT if matrix.shape[-2] > matrix.shape[-1] else matrix
+    multiply = torch.addmm if matrix.ndim == 2 else torch.baddbmm
+    low = wide.bfloat16() if has_bf16(wide.device.type) else wide
+    x = (low / wide.norm(dim=(-2, -1), keepdim=matrix.ndim > 2).clamp_min(1e-7)).to(low.dtype)
     for _ in range(5):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
-    found: Tensor = (x.T if wide is not matrix else x).to(matrix.dtype)
+        gram = x @ x.mT
+        x = multiply(x, multiply(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    found: Tensor = (x.mT if wide is not matrix else x).to(matrix.dtype)
     return found

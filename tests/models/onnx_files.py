@@ -57,6 +57,30 @@ def teacher(path: Path, *, parts: int, channels: int, dim: int, seed: int = 0) -
     return {name: value.astype(np.float64) for name, value in made.items()}
 
 
+def convolutions(path: Path, *, parts: int, channels: int, dim: int, names: tuple[str, str], extra: str = "", seed: int = 0) -> None:
+    """A graph for one face at a time, of what MobileFaceNet is of: Conv, Clip, Relu, Add, a Reshape, bounds by Constant.
+
+    `names` of the values inside, (1, parts, 7, 7), 0 to 6, and (1, channels, 14, 14). `extra`: an operator more, at the end.
+    """
+    node, rng = needs("onnx").helper.make_node, np.random.default_rng(seed)
+    seven, fourteen = names
+    shapes = {"first": (channels, 3, 8, 8), "each": (channels, 1, 3, 3), "down": (parts, channels, 2, 2), "last": (dim, parts, 7, 7)}
+    made = {k: (rng.normal(size=s) / np.prod(s[1:]) ** 0.5).astype(np.float32) for k, s in shapes.items()}
+    made |= {f"{k}/b": rng.normal(size=shapes[k][0]).astype(np.float32) for k in ("first", "down")}
+    array = needs("onnx").numpy_helper.from_array
+    bounds = {"zero": np.array(0, np.float32), "six": np.array(6, np.float32), "row": np.array([1, -1], np.int64)}
+    nodes = [
+        *(node("Constant", [], [name], value=array(value)) for name, value in bounds.items()),
+        node("Conv", ["x", "first", "first/b"], ["c1"], kernel_shape=[8, 8], strides=[8, 8]), node("Relu", ["c1"], ["r1"]),
+        node("Conv", ["r1", "each"], ["c2"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=channels), node("Add", ["c2", "r1"], [fourteen]),
+        node("Conv", [fourteen, "down", "down/b"], ["c3"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Clip", ["c3", "zero", "six"], [seven]), node("Conv", [seven, "last"], ["c4"], kernel_shape=[7, 7]),
+        node("Reshape", ["c4", "row"], ["said" if not extra else "almost"]),
+    ]  # fmt: skip
+    nodes += [node(extra, ["almost"], ["said"])] if extra else []
+    _save(path, nodes, {"x": [1, 3, 112, 112]}, {"said": [1, dim]}, made)
+
+
 def expected_vectors(matrix: Floats, crops: NDArray[np.uint8], mean: Any, std: Any, *, bgr: bool = False, mirror: bool = True) -> Floats:
     """What `embedder` makes of faces (n, side, side, 3), the mirrored ones' vectors added, in rows of length 1."""
     total = np.zeros((len(crops), matrix.shape[1]))

@@ -18,7 +18,7 @@ from facecluster.models.card import read_toml
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.onnx_session import sha256_of
 from facecluster.models.toml_text import to_toml
-from facecluster.training import learner, networks
+from facecluster.training import learner, networks, optimisers
 from facecluster.training.config import TrainConfig
 from facecluster.training.faces import LearningFaces, part
 from facecluster.training.learner import Learner
@@ -191,6 +191,44 @@ def test_steps_are_those_of_torchs_muon() -> None:
         one.step()
         other.step()
     assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(mine, theirs, strict=True))  # torch's iterates in bfloat16
+
+
+def test_steps_are_those_of_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64, matrix by matrix; and matrices of one shape together, as on a GPU."""
+    monkeypatch.setattr(optimisers, "has_bf16", lambda device: False)
+    g = torch.Generator().manual_seed(0)
+    shapes = ((24, 48), (48, 24), (24, 48), (32, 32), (48, 24))
+    mine = [torch.nn.Parameter(torch.randn(*shape, generator=g)) for shape in shapes]
+    wanted, means = [p.detach().double() for p in mine], [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+    muon = Muon(mine, lr=1e-2, weight_decay=0.05)
+    for _ in range(3):
+        for i, p in enumerate(mine):
+            p.grad = torch.randn(p.shape, generator=g)
+            means[i] += 0.05 * (p.grad.double() - means[i])
+            x = 0.05 * p.grad.double() + 0.95 * means[i]
+            x = x / x.norm()
+            for _ in range(5):
+                gram = x @ x.T
+                x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+            wanted[i] = wanted[i] * (1 - 1e-2 * 0.05) - 0.2 * 1e-2 * max(p.shape) ** 0.5 * x
+        muon.step()
+    assert max(float((p.detach() - w).abs().max()) for p, w in zip(mine, wanted, strict=True)) < 2e-6
+    drawn = [torch.randn(shape, generator=g) for shape in shapes]
+    apart, together = (optimisers.all_orthogonal(drawn, together=how) for how in (False, True))
+    assert [m.shape for m in together] == list(map(torch.Size, shapes))
+    assert all(torch.allclose(a, b, atol=2e-6) for a, b in zip(apart, together, strict=True))
+
+
+def test_the_mean_of_the_weights_moves_by_a_share() -> None:
+    mean, network = torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3)
+    network(torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0)))
+    network.weight.data += 2
+    before = {k: v.clone() for k, v in mean.state_dict().items()}
+    optimisers.move_mean(mean, network, 0.75)
+    for k, now in mean.state_dict().items():
+        theirs = network.state_dict()[k]
+        assert torch.equal(now, before[k].lerp(theirs, 0.25) if now.is_floating_point() else theirs)
+    assert mean.num_batches_tracked == 1 and mean.weight[0] == 1.5
 
 
 def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
