@@ -38,7 +38,7 @@ from facecluster.training.networks import named_weights
 from facecluster.training.optimisers import rate
 from facecluster.training.processes import noted_interrupt
 
-CHUNK = 8  # batches that are made at once: the GPU is waited for once a chunk
+CHUNK = 8  # batches that are made at once; the steps that follow do not wait for the GPU
 SAVE_SECONDS, TELL_SECONDS = 60.0, 10.0
 LOOKS = 10  # at the held-out faces, over the whole budget
 
