@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from conftest import needs
 from PIL import Image
 
 from facecluster.cli import main
@@ -29,9 +30,10 @@ from facecluster.training.config import TrainConfig
 from facecluster.training.faces import part
 from facecluster.training.log import read_log
 from facecluster.training.loop import CHECKPOINT, learn, read_checkpoint
+from facecluster.training.optimisers import all_orthogonal
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from training_faces import faces, tiny_model  # noqa: E402
+from training_faces import distillation, faces, tiny_model  # noqa: E402
 
 DEVICE = os.environ.get("FACECLUSTER_GPU_TESTS_ON", "cuda")
 pytestmark = [
@@ -210,3 +212,38 @@ def test_training_learns_and_goes_on_elsewhere(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "out" / CHECKPOINT)["step"] == 43
     rows = [float(row["loss"]) for row in read_log(tmp_path / "out" / "log.csv")]
     assert rows[-1] < rows[0] or len(rows) < 2
+
+
+def test_the_bundled_embedder_s_workflow_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compiled where the device is a GPU, as users run it; it goes on from its checkpoint."""
+    needs("onnx")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "workflows"))
+    import train_embedder_gpu as workflow
+
+    monkeypatch.setattr(workflow, "TELL_SECONDS", 0.0)
+    options = [*distillation(tmp_path), "--device", DEVICE, "--out", str(tmp_path / "out")]
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark  # it sets them, and other tests want them as they are
+    try:
+        for steps in ("24", "32"):
+            monkeypatch.setattr(sys, "argv", ["train_embedder_gpu.py", *options, "--steps", steps])
+            workflow.main()
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark = before
+    said = capsys.readouterr().out.splitlines()
+    cosines = [float(line.rsplit(" ", 1)[1]) for line in said if "held-out cosine" in line]
+    losses = [float(line.split("loss ")[1].split(",")[0]) for line in said if line.startswith("step ")]
+    assert len(losses) == 4 and losses[-1] < 0.6 * losses[0] and cosines[-1] > cosines[0] + 0.4
+
+
+def test_matrices_together_are_made_orthogonal_as_alone() -> None:
+    g = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(shape, generator=g) for shape in ((64, 192), (192, 64), (64, 192), (64, 64))]
+    found = all_orthogonal([m.to(DEVICE) for m in drawn], together=True)
+    for one, matrix in zip(found, drawn, strict=True):
+        x = (matrix / matrix.norm()).double()
+        for _ in range(5):
+            gram = x @ x.T
+            x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        assert one.dtype == torch.float32 and float((one.cpu() - x).norm() / x.norm()) < 0.05  # it iterates in bfloat16 where it may

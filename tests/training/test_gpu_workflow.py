@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import needs
 from safetensors.torch import load_file
-from training_faces import DIM, TINY, coded, picture
+from training_faces import DIM, TINY, coded, distillation, picture
 
 from facecluster.errors import ModelError
 from facecluster.models.embedder import AttentionEmbedder
@@ -37,21 +37,9 @@ def module(name: str, monkeypatch: pytest.MonkeyPatch, folder: str = "workflows"
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Faces, a teacher and weights to start from, as the command's options."""
+def made(tmp_path: Path) -> list[str]:
     needs("onnx")
-    module("onnx_files", monkeypatch, "tests/models").convolutions(
-        tmp_path / "teacher.onnx", parts=int(TINY["parts"]), channels=6, dim=DIM, names=INNER
-    )
-    torch.manual_seed(0)
-    save(named_weights(AttentionEmbedder(dim=DIM, **TINY)), tmp_path / "init.safetensors")
-    people = [(p, i) for p in range(30) for i in range(2)]
-    names = [f"p{p:02d}" if p < 20 else None for p, _ in people]
-    crops = [coded(picture(p, i)) for p, i in people[:-1]] + [b"no picture"]
-    table = {"source": ["pins" if name else "other" for name in names], "subject": names, "crop": crops}
-    pq.write_table(pa.table(table), tmp_path / "faces.parquet")
-    words = ["--faces", str(tmp_path / "faces.parquet"), "--teacher", str(tmp_path / "teacher.onnx"), "--batch", "8", "--device", "cpu"]
-    return [*words, "--init", str(tmp_path / "init.safetensors")]
+    return distillation(tmp_path)
 
 
 @pytest.fixture
@@ -62,7 +50,7 @@ def train(made: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     monkeypatch.setattr(workflow, "TELL_SECONDS", 0.0)
 
     def run(out: Path, *words: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["train_embedder_gpu.py", *made, "--out", str(out), *words])
+        monkeypatch.setattr(sys, "argv", ["train_embedder_gpu.py", *made, "--device", "cpu", "--out", str(out), *words])
         workflow.main()
 
     return run

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
@@ -15,6 +18,7 @@ from facecluster.models.onnx_session import sha256_of
 from facecluster.models.toml_text import to_toml
 from facecluster.training.faces import LearningFaces
 from facecluster.training.networks import named_weights, save
+from facecluster.training.recipe import read_recipe
 
 TINY = {"width": 64, "depth": 1, "heads": 1, "mlp_ratio": 1, "parts": 32, "inner": [0, 0, 0]}
 DIM = 16
@@ -53,3 +57,23 @@ def tiny_model(folder: Path, name: str = "tiny") -> str:
     }  # fmt: skip
     card.write_text(to_toml(sections), encoding="utf-8")
     return str(card)
+
+
+def distillation(folder: Path) -> list[str]:
+    """Faces, of which one is damaged, a small teacher and tiny weights: options of workflows/train_embedder_gpu.py."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+    import onnx_files
+
+    sys.path.pop(0)
+    recipe = read_recipe("bundled")
+    names = (recipe["map7"], recipe["map14"])
+    onnx_files.convolutions(folder / "teacher.onnx", parts=int(TINY["parts"]), channels=6, dim=DIM, names=names)
+    torch.manual_seed(0)
+    save(named_weights(AttentionEmbedder(dim=DIM, **TINY)), folder / "init.safetensors")
+    shown = [(p, i) for p in range(30) for i in range(2)]
+    people = [f"p{p:02d}" if p < 20 else None for p, _ in shown]
+    crops = [coded(picture(p, i)) for p, i in shown[:-1]] + [b"no picture"]
+    sources = ["pins" if person else "other" for person in people]
+    pq.write_table(pa.table({"source": sources, "subject": people, "crop": crops}), folder / "faces.parquet")
+    words = ["--faces", "faces.parquet", "--teacher", "teacher.onnx", "--init", "init.safetensors"]
+    return [str(folder / word) if "." in word else word for word in words] + ["--batch", "8"]
