@@ -7,7 +7,7 @@
 The same faces as for train_embedder.py, written beside the training, in OUT-faces; the evaluation file is never opened here. Names and
 weights of the maps, `hide` and `average` are those of facecluster/training/recipes/bundled.toml. What differs: 512 faces a step, the rate
 falls over the last .8 of the budget, and no face is learnt from again, since the teacher costs next to nothing here. The teacher is an ONNX
-file of convolutions (torch_teacher.py).
+file of convolutions (torch_teacher.py); it takes the package onnx to read it.
 
 OUT gets a checkpoint each minute and embedder.safetensors at the end: the mean of the weights over the last steps, in float16. Ctrl-C keeps
 what was learnt; the same command goes on, also with more --minutes or --steps. With fewer than were spent it writes the weights of now.
