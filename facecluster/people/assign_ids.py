@@ -163,23 +163,33 @@ def assign_names(
     """The people of a run: groups with their lasting ids `ids`, names, and whether they are ignored; and notes on names without a group."""
     rows = faces.rows
     names: list[str | None] = [None] * len(ids)
-    homeless: dict[str, str] = {}  # name -> why it has no group
+    homeless: dict[str, str] = {}  # name -> what is said of it, which has no group
     placed: set[str] = set()
     for claim, group in zip(resolved.names, groups_of_claims(resolved.names, resolved, rows, faces.identity), strict=True):
         if group >= 0 and names[group] in (None, claim.text):
             names[group] = claim.text
             placed.add(claim.text)
-        elif group >= 0:
-            homeless.setdefault(claim.text, f"most of its faces are in one group with those of {names[group]!r}, which was given later")
         else:
-            known = sum(face in rows for face in claim.faces)
-            many = f"no group holds most of its {known} faces" if known > 1 else "its face is in no group"
-            why = many if known else "its faces are no longer in the store"
-            homeless.setdefault(claim.text, why)
+            homeless.setdefault(claim.text, _why_homeless(claim, rows, faces.identity, names[group] if group >= 0 else None))
     ignored = [False] * len(ids)
     for group in groups_of_claims(resolved.ignored, resolved, rows, faces.identity):
         if group >= 0:
             ignored[group] = True
     sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(ids)).tolist()
-    notes = [f"the name {name!r} belongs to no person now: {why}" for name, why in homeless.items() if name not in placed]
+    notes = [f"the name {name!r} {why}" for name, why in homeless.items() if name not in placed]
     return People(list(ids), names, sizes, ignored, list(retired)), notes
+
+
+def _why_homeless(claim: Claim, rows: FaceRows, identity: Ints, other: str | None) -> str:
+    """What is said of a name without a group; `other`: the name of the group that most of its faces are in."""
+    at = rows.of_all(claim.faces)
+    at = at[at >= 0]
+    if other is not None:
+        why = f"most of its faces are in one group with those of {other!r}, which was given later"
+    elif not len(at):
+        why = "its faces are no longer in the store"
+    elif (identity[at] < 0).all():
+        return f"waits for the next 'facecluster cluster': {'its face is' if len(at) == 1 else 'its faces are'} nobody's so far"
+    else:
+        why = f"no group holds most of its {len(at)} faces"
+    return f"belongs to no person now: {why}"

@@ -51,6 +51,15 @@ def test_a_named_single_face_is_a_person_in_every_later_grouping(grouped: tuple[
     assert named(store) == {"Oma": 1}
 
 
+def test_a_name_that_waits_for_the_next_grouping_is_not_said_to_be_lost(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    call("name", store.url, faces[-1], "Oma")
+    said = call("name", store.url, faces[0], "Anna").stderr
+    assert "'Oma'" in said and "next 'facecluster cluster'" in said and "no person" not in said
+    call("cluster", store.url)
+    assert "note" not in call("name", store.url, "Anna", "Anne").stderr
+
+
 def test_a_store_that_was_grouped_by_an_earlier_version_is_grouped_again(grouped: tuple[Store, list[str]]) -> None:
     store, faces = grouped
     call("name", store.url, faces[-1], "Oma")
