@@ -179,7 +179,7 @@ def _notes(job: Job, prices: Prices, runs: Sequence[Run]) -> list[str]:
     if job.new_photos and job.ms_a_photo is None:
         found.append(f"photos are JPEG of {job.megapixels:g} megapixels and {job.new_faces / job.new_photos:.2g} faces, like drawn ones")
     if job.gpus and job.gpu_faces_a_second is None:
-        found.append("no GPU was measured: each is counted as one core, unless you give --gpu-faces-per-second")
+        found.append("each GPU is counted as one core, unless you give --gpu-faces-per-second")
     if job.gpus:
         found.append("links are made on processors")
     measured = sorted({run.size.dim for run in runs})

@@ -1,6 +1,6 @@
 """How faces are changed before a network learns from them: placed, lit, blurred and partly hidden in other ways each time.
 
-Faces are (n, 3, 112, 112), aligned, RGB from 0 to 255. They are changed on the device where they and the generator lie.
+Faces are (n, 3, 112, 112), aligned, RGB from 0 to 255, on a processor or a GPU; the generator lies where they do.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def pictures(photos: Path) -> list[np.ndarray]:
     some = []
     for path in paths:
         try:
-            some.append(np.asarray(Image.open(path).convert("RGB")))
+            with Image.open(path) as image:
+                some.append(np.asarray(image.convert("RGB")))
         except OSError:
             continue  # the collection's broken file
     return some[:8]

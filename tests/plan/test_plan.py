@@ -166,7 +166,7 @@ def test_the_command_prints_every_stage_and_its_error() -> None:
     said = people_store.call("plan", "--photos", "1e6", "--faces", "3e6", "--workers", "32", "--gpus", "8", "--price-worker", ".05").stdout
     rows = [line.split()[0] for line in said.splitlines()]
     assert rows[1:9] == ["stage", "decode", "detect", "embed", "link", "identify", "report", "all"]
-    assert "assumed: no GPU was measured" in said and "link: processor time of" in said
+    assert "assumed: each GPU is counted as one core" in said and "link: processor time of" in said
     found = plan("--photos", "1e6", "--faces", "3e6", "--workers", "32", "--gpus", "8", "--price-worker", ".05")
     assert f"{found['all']['cost']:.2f}" in said and found["job"]["new_faces"] == 3_000_000  # type: ignore[index]
 
