@@ -39,7 +39,8 @@ def decision_command(name: str, *arguments: Callable[..., Any]) -> Callable[[Cal
 
 def decide(
     store: str, path: str | None, *, given: bool, expected: str, from_arguments: Callable[[CurrentPeople], Sequence[Decision]],
-    from_file: FromFile, text: Callable[[CurrentPeople, Sequence[Decision]], str], effect: str = NEXT_RUN,
+    from_file: FromFile, text: Callable[[CurrentPeople, Sequence[Decision]], str],
+    effect: str | Callable[[CurrentPeople, Sequence[Decision]], str] = NEXT_RUN,
 ) -> None:  # fmt: skip
     """Append decisions to the journal of a store, from the command's arguments or from a file, and print what was decided.
 
@@ -51,7 +52,7 @@ def decide(
         from_arguments: makes the decisions of the arguments.
         from_file: makes the decisions of the file, for instance `each_row`.
         text: says what the decisions of the arguments are.
-        effect: what the decisions of a file bring about.
+        effect: what the decisions of a file bring about, or a function that says so.
 
     Raises:
         InputError: there are both arguments and a file, or neither.
@@ -65,9 +66,10 @@ def decide(
         of = (made[0].batch or made[0].id)[:SHORT_ID]
         click.echo(printable(f"{text(known, made)}; 'facecluster undo {shell(store)} {of}' takes it back"))
         return
-    _, made = _append(store, lambda known: from_file(known, path))
+    known, made = _append(store, lambda known: from_file(known, path))
     undo = f"; 'facecluster undo {shell(store)} {str(made[0].batch)[:SHORT_ID]}' takes all of them back" if made else ""
-    click.echo(printable(f"{plural(len(made), 'decision')} from {path}: {effect}{undo}"))
+    said = effect if isinstance(effect, str) else effect(known, made)
+    click.echo(printable(f"{plural(len(made), 'decision')} from {path}: {said}{undo}"))
 
 
 def _append(

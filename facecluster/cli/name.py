@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from facecluster.cli.decisions import decide, decision_command, each_row
 from facecluster.cli.printing import printable
+from facecluster.language.english import plural
 
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
@@ -32,7 +34,7 @@ def command(store: str, person: str | None, name: str | None, path: str | None) 
             "person_id|person", "name", make=lambda known, cells: _name(known, cells["person"], cells["name"]) if cells["name"] else None
         ),
         text=lambda known, made: _text(known, str(person), made[0]),
-        effect="the report shows the names",
+        effect=_effect,
     )  # fmt: skip
 
 
@@ -44,6 +46,13 @@ def _text(known: CurrentPeople, person: str, made: Decision) -> str:
         return f"{person} is called {made.name!r}: {NEXT_RUN}"
     who = known.people.person_ids[known.find(person)]
     return f"{who} {f'is called {made.name!r}' if made.name else 'has no name any more'}"
+
+
+def _effect(known: CurrentPeople, made: Sequence[Decision]) -> str:
+    """What the names of a file bring about."""
+    alone = sum(all(known.is_nobodys(face) for face in d.faces) for d in made)
+    whose = plural(alone, "face that is nobody's", "faces that are nobody's")
+    return "the report shows the names" + (f"; 'facecluster cluster' makes people of {whose}" if alone else "")
 
 
 def _name(known: CurrentPeople, person: str, name: str) -> Decision:

@@ -67,11 +67,11 @@ def read_names(sources: Iterable[str], library: PhotoLibrary, undone: Collection
     reader = NameFiles(library)
     found = ImportedNames(skipped=reader.skipped, passed_over=reader.passed_over)
     seen: set[tuple[str, str]] = set()
-    without_place: dict[str, dict[str, RegionName]] = {}  # photo_id -> name -> one that states it
+    without_place: dict[str, dict[str, RegionName]] = {}  # photo_id -> name, case aside -> one that states it
     for tagged in reader.read(sources):
         for row in _names_in(tagged, faces_in(tagged.photo), found):
             if row.box is None:
-                without_place.setdefault(row.photo.photo_id, {}).setdefault(row.name, row)
+                without_place.setdefault(row.photo.photo_id, {}).setdefault(row.name.casefold(), row)
                 continue
             key = (row.face.face_id if row.face else f"{row.photo.photo_id} {row.box}", row.name)
             if key not in seen:  # a sidecar and the photo itself often have the same names
@@ -87,7 +87,8 @@ def read_names(sources: Iterable[str], library: PhotoLibrary, undone: Collection
 def name_decisions(
     names: Iterable[RegionName], before: Iterable[Decision], *, batch: str | None = None, followed: Followed | None = None
 ) -> list[Decision]:
-    """New names as decisions of at most CORE_FACES faces each; the faces of one decision are linked. Known names are not repeated.
+    """New names as decisions of at most CORE_FACES faces each; the faces of one decision are linked. Known names are not repeated,
+    in whatever case they are written.
 
     Args:
         names: as read; regions without a face are left out.
@@ -95,11 +96,12 @@ def name_decisions(
         batch: of the decisions; None for a new one.
         followed: faces of photos that were edited, which were named under other face_ids.
     """
-    named = [(face, d.name) for d in active(before) if d.act == "name" for face in d.faces]
+    named = [(face, str(d.name).casefold()) for d in active(before) if d.act == "name" for face in d.faces]
     known = {(later, name) for face, name in named for later in later_ids(face, followed or {})}
     faces: dict[str, dict[str, Face]] = {}
     for row in names:
-        if row.face is not None and (row.face.face_id, row.name) not in known:
+        if row.face is not None and (key := (row.face.face_id, row.name.casefold())) not in known:
+            known.add(key)
             faces.setdefault(row.name, {})[row.face.face_id] = row.face
     batch, made = batch or new_id(), []
     for name, found in faces.items():
@@ -166,7 +168,7 @@ def _place(without: dict[str, dict[str, RegionName]], faces_in: Callable[[Photo]
         boxed.setdefault(row.photo.photo_id, []).append(row)
     for photo_id, rows in without.items():
         there = boxed.get(photo_id, [])
-        left = [row for name, row in rows.items() if name not in {r.name for r in there}]
+        left = [row for name, row in rows.items() if name not in {r.name.casefold() for r in there}]
         for row in left:
             faces = faces_in(row.photo)
             known = faces[0].person.name if len(faces) == 1 and faces[0].person else None
@@ -174,7 +176,7 @@ def _place(without: dict[str, dict[str, RegionName]], faces_in: Callable[[Photo]
                 why = f"names without a place, in photos with {'several faces' if faces else 'no face'}"
             elif len(left) > 1 or any(r.face for r in there):
                 why = "names without a place, more than the photo has faces"
-            elif known and known != row.name:
+            elif known and known.casefold() != row.name.casefold():
                 why = "names without a place, where the only face has another name"
             else:
                 found.names.append(replace(row, box=faces[0].box, face=faces[0]))

@@ -1,12 +1,14 @@
 """The full vectors of all faces in one file, which all tasks of a machine map: one copy in its memory, however many workers there are.
 
 It is written anew by each run, so it need not survive a power cut, and deleted when the links are there. Without it (an encrypted store,
-one on another machine, parts that don't fit into memory, a full disk, Windows, which deletes no mapped file) each worker has a copy.
+one on another machine, parts that don't fit into memory, a disk with little room, Windows, which deletes no mapped file) each worker has a
+copy.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +23,7 @@ from facecluster.store import ShardResult, Store
 from facecluster.store.temporary_files import temporary_name
 
 FILE = "vectors.f32"  # float32, without a header
+_ROOM = 3_000  # bytes a face that stay free beside it: the tables of the work after it take about 2,400 with 64 neighbours a face
 
 
 def can_share(store: Store, plan: LinkPlan) -> bool:
@@ -29,11 +32,14 @@ def can_share(store: Store, plan: LinkPlan) -> bool:
 
 
 def share_vectors(shard: str, tick: Tick | None = None, *, store: Store, plan: LinkPlan) -> ShardResult:
-    """Write the file; where that fails there is none."""
+    """Write the file; where that fails, or would leave too little room for the tables that come after it, there is none."""
     path = _path(store, plan)
     beside = temporary_name(path)
     try:
         make_private_folder(os.path.dirname(path), store.root)
+        remove_shared(store, plan)
+        if shutil.disk_usage(os.path.dirname(path)).free < plan.faces * (4 * plan.dim + _ROOM):
+            return ShardResult(stage="link", shard=shard)
         with open(beside, "xb", opener=private_opener) as file:
             part = np.empty((min(plan.rows, plan.faces), plan.dim), dtype=np.float32)
             for rows in blocks(plan.faces, plan.rows):

@@ -24,11 +24,15 @@ class HalvedBatches:
         self._run = run
         self._most = sys.maxsize  # numbers of a batch
 
+    def rows(self, numbers: int) -> int:
+        """How many rows of so many numbers it would try at once."""
+        return max(1, self._most // numbers)
+
     def __call__(self, x: Tensor) -> Tensor:
         found: list[Tensor] = []
         at = 0
         while at < len(x):
-            some = x[at : at + max(1, self._most // x[0].numel())]
+            some = x[at : at + self.rows(x[0].numel())]
             try:
                 found.append(self._run(some))
                 at += len(some)

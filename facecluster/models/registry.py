@@ -125,7 +125,10 @@ class AttentionModel:
             raise ValueError(f"expected crops (n, {CROP}, {CROP}, 3) uint8, found {crops.shape} {crops.dtype}")
         out = np.zeros((len(crops), self.card.dim), dtype=np.float32)
         if self.device != "cpu" and len(crops):
-            return run_batches(HalvedBatches(partial(self.vectors, mirror=mirror)), crops, self.batch, self.device)
+            halved = HalvedBatches(partial(self.vectors, mirror=mirror))
+            found = run_batches(halved, crops, self.batch, self.device)
+            self.batch = min(self.batch, halved.rows(crops[0].size))
+            return found
         for i in range(0, len(crops), BATCH):
             x = torch.from_numpy(np.ascontiguousarray(crops[i : i + BATCH])).to(self.device).permute(0, 3, 1, 2)
             y = self.run(x).float()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from facecluster.people.claims import Ints, group_of_claim, groups_of_claims, gr
 from facecluster.people.runs import Faces, People, RetiredId
 from facecluster.store import FaceRows
 
+_SHOWN = 5  # names that a note lists
 
 def shared_faces(old: Ints, new: Ints) -> tuple[Ints, Ints, Ints]:
     """Pairs of an old and a new group that share faces, and how many they share, most first.
@@ -163,23 +164,44 @@ def assign_names(
     """The people of a run: groups with their lasting ids `ids`, names, and whether they are ignored; and notes on names without a group."""
     rows = faces.rows
     names: list[str | None] = [None] * len(ids)
-    homeless: dict[str, str] = {}  # name -> why it has no group
+    homeless: dict[str, str] = {}  # name -> why it has no group; "": it waits for the next grouping
     placed: set[str] = set()
     for claim, group in zip(resolved.names, groups_of_claims(resolved.names, resolved, rows, faces.identity), strict=True):
         if group >= 0 and names[group] in (None, claim.text):
             names[group] = claim.text
             placed.add(claim.text)
-        elif group >= 0:
-            homeless.setdefault(claim.text, f"most of its faces are in one group with those of {names[group]!r}, which was given later")
         else:
-            known = sum(face in rows for face in claim.faces)
-            many = f"no group holds most of its {known} faces" if known > 1 else "its face is in no group"
-            why = many if known else "its faces are no longer in the store"
-            homeless.setdefault(claim.text, why)
+            homeless.setdefault(claim.text, _why_homeless(claim, rows, faces.identity, names[group] if group >= 0 else None))
     ignored = [False] * len(ids)
     for group in groups_of_claims(resolved.ignored, resolved, rows, faces.identity):
         if group >= 0:
             ignored[group] = True
     sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(ids)).tolist()
-    notes = [f"the name {name!r} belongs to no person now: {why}" for name, why in homeless.items() if name not in placed]
-    return People(list(ids), names, sizes, ignored, list(retired)), notes
+    return People(list(ids), names, sizes, ignored, list(retired)), _notes({k: why for k, why in homeless.items() if k not in placed})
+
+
+def _why_homeless(claim: Claim, rows: FaceRows, identity: Ints, other: str | None) -> str:
+    """Why a name has no group; "" if all its faces are nobody's: the next grouping makes a person of them.
+
+    `other`: the name of the group that most of its faces are in.
+    """
+    if other is not None:
+        return f"most of its faces are in one group with those of {other!r}, which was given later"
+    at = rows.of_all(claim.faces)
+    at = at[at >= 0]
+    if not len(at):
+        return "its faces are no longer in the store"
+    return "" if (identity[at] < 0).all() else f"no group holds most of its {len(at)} faces"
+
+
+def _notes(homeless: Mapping[str, str]) -> list[str]:
+    """What is said of names without a group."""
+    lost = [f"the name {name!r} belongs to no person now: {why}" for name, why in homeless.items() if why]
+    waiting = [repr(name) for name, why in homeless.items() if not why]
+    if len(waiting) == 1:
+        return [*lost, f"the name {waiting[0]} waits for the next 'facecluster cluster', which makes a person of its faces"]
+    if waiting:
+        more = f" and {len(waiting) - _SHOWN:,} more" if len(waiting) > _SHOWN else ""
+        named = f"the names {', '.join(waiting[:_SHOWN])}{more}"
+        lost.append(f"{named} wait for the next 'facecluster cluster', which makes people of their faces")
+    return lost

@@ -41,7 +41,7 @@ from facecluster.training.reading import fit_reading
 
 CARD, WEIGHTS = "card.toml", "card.safetensors"
 _RANGES, _CLEAR, _HELD_OUT = 1_000, 400, 3_000  # faces at most
-_REPLACED = re.compile(r"card-[0-9a-f]{16}\.safetensors")  # weights that new ones replaced, as registry.replaced_weights calls them
+REPLACED = re.compile(r"card-[0-9a-f]{16}\.safetensors")  # weights that new ones replaced, as registry.replaced_weights calls them
 LAYERS = "layers"  # fact: which layers were learnt, if not all
 _PEOPLE = 10  # people held out to whom a reading is fitted
 
@@ -131,7 +131,7 @@ def put_in_place(made: Path, out: Path) -> None:
         os.replace(made / name, out / name)
     sync_folder(str(out))
     for path in out.iterdir():
-        if _REPLACED.fullmatch(path.name):
+        if REPLACED.fullmatch(path.name):
             path.unlink()
 
 

@@ -20,12 +20,12 @@ from facecluster.training.averaging import average
 from facecluster.training.config import TrainConfig
 from facecluster.training.discriminant import DiscriminantConfig
 from facecluster.training.faces import LearningFaces, Parts, part
-from facecluster.training.folder import LOCK
+from facecluster.training.folder import LOCK, MAKING
 from facecluster.training.last_layer import head_of, learnt_last_layer
 from facecluster.training.log import CSV, EVENTS, SVG, is_log
 from facecluster.training.loop import CHECKPOINT, model_of, read_checkpoint
 from facecluster.training.networks import build, from_weights, named_weights
-from facecluster.training.publish import CARD, LAYERS, WEIGHTS, Published, Said, held_out_rows, publish
+from facecluster.training.publish import CARD, LAYERS, REPLACED, WEIGHTS, Published, Said, held_out_rows, publish
 
 LEAST_PEOPLE, LEAST_FACES = 6, 5  # with so many faces each, to fine-tune
 WORSE = 0.002  # of the true accept rate: a model that is worse by more than this is not kept
@@ -89,11 +89,16 @@ def check_folder(out: Path) -> None:
     if out.is_dir() and (out / CHECKPOINT).exists():
         read_checkpoint(out / CHECKPOINT)
         return
-    names = {path.name for path in out.iterdir() if not TEMPORARY.fullmatch(path.name)} if out.is_dir() else set()
+    names = {path.name for path in out.iterdir() if not _is_left_over(path.name)} if out.is_dir() else set()
     if CARD in names and _is_last_layer(out / CARD):
-        names -= {CARD, WEIGHTS}
+        names = {name for name in names - {CARD, WEIGHTS} if not REPLACED.fullmatch(name)}
     if out.exists() and not out.is_dir() or names - {CSV, SVG, EVENTS, LOCK} or (CSV in names and not is_log(out / CSV)):
         raise InputError(f"expected an empty folder or a training in {out}, found other files: choose another folder with -o")
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether a training that was killed left a file or folder, which the next one removes."""
+    return TEMPORARY.fullmatch(name) is not None or name.startswith(MAKING)
 
 
 def _is_last_layer(card: Path) -> bool:

@@ -12,6 +12,7 @@ from conftest import need
 from numpy.typing import NDArray
 
 import facecluster
+from facecluster.api.html import Strip, people_html
 from facecluster.grouping import identify, link, uncertainty
 from facecluster.models.registry import card_of
 
@@ -117,6 +118,8 @@ def test_a_notebook_shows_faces_where_there_are_any() -> None:
     assert len(re.findall(r'<img src="data:image/jpeg;base64,', shown)) == 48
     many, _ = made(people=20, faces=3)
     assert "8 more people" in facecluster.group(many)._repr_html_()
+    shown = people_html("", [Strip("Ada", "2 faces", [b"", b"\xff\xd8\xff"])], more=1)  # a face without a picture
+    assert shown.count("<img") == 1 and "None" not in shown and "1 more person<" in shown
 
 
 def test_few_faces() -> None:

@@ -129,6 +129,19 @@ def test_persons_shown_are_used_where_only_one_face_can_be_meant(tmp_path: Path)
     assert found["passed_over"] == {"names without a place, more than the photo has faces": 2}
 
 
+def test_one_name_in_two_cases_is_one_person_shown(tmp_path: Path) -> None:
+    """In the photo and its sidecar; and where the face has the name already, it is no other one."""
+    store, photo, photo_id = one_photo(tmp_path, faces=1)
+    exiftool("-overwrite_original", "-XMP-iptcExt:PersonInImage=Rosa Rot", photo)
+    exiftool("-XMP-iptcExt:PersonInImage=rosa rot", photo.with_name("a.jpg.xmp"))
+    found = run("import-names", store.url, photo.parent)
+    assert found["hints"] == [] and [row["face_id"] for row in found["names"]] == [face_id(photo_id, 0)]
+    assert found["names"][0]["person"] is not None
+    again = run("import-names", store.url, photo.with_name("a.jpg.xmp"))
+    assert again["hints"] == [] and [row["face_id"] for row in again["names"]] == [face_id(photo_id, 0)]
+    assert again["decisions"] == 0
+
+
 TAKEOUT = [  # photo, its JSON, the title in it (from reports on github.com, see facecluster/photos/takeout.py)
     ("photo.jpg", "photo.jpg.json", "photo.jpg"),
     ("photo.jpg", "photo.jpg.supplemental-metadata.json", "photo.jpg"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,26 @@ def test_a_full_disk_costs_memory_and_nothing_else(tmp_path: Path, monkeypatch: 
     assert not list((tmp_path / "s/linking/m").glob("*.f32")) and not list((tmp_path / "s/linking/m").glob(".*"))
     make(other, monkeypatch, WHOLE)
     same(store, other)
+
+
+def test_a_disk_with_little_room_keeps_it_for_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: list[Any]) -> None:
+    """A file that fits, and leaves too little for what comes after it, would end the run."""
+    x = faces(1_100)
+    store = store_of(tmp_path / "s", x)
+    path = tmp_path / "s" / FILE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(x.astype(np.float32).tobytes())  # of a run that was killed when there was room
+    free = [4 * x.size + 1_000 * len(x)]
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as m:
+        m.setattr("shutil.disk_usage", lambda place: usage._replace(free=free[0]))
+        make(store, m, WHOLE)
+        assert held and not any(isinstance(array, np.memmap) for array in held) and not path.exists()
+        held.clear()
+        store.remove(LINKS)
+        free[0] = 4 * x.size + 3_000 * len(x)
+        make(store, m, WHOLE)
+    assert held and all(isinstance(array, np.memmap) for array in held)
 
 
 def test_what_a_killed_run_left_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,28 @@ def test_a_named_single_face_is_a_person_in_every_later_grouping(grouped: tuple[
     assert named(store) == {"Oma": 1}
 
 
+def test_a_name_that_waits_for_the_next_grouping_is_not_said_to_be_lost(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    call("name", store.url, faces[-1], "Oma")
+    said = call("name", store.url, faces[0], "Anna").stderr
+    assert "'Oma'" in said and "next 'facecluster cluster'" in said and "no person" not in said
+    call("cluster", store.url)
+    assert "note" not in call("name", store.url, "Anna", "Anne").stderr
+
+
+def test_names_that_wait_are_one_note_and_a_file_says_how_many(tmp_path: Path) -> None:
+    store, faces, _ = ungrouped_store(tmp_path, (8, 6, 5, *[1] * 7))
+    call("cluster", store.url)
+    rows = "\n".join(f"{face},N{i}" for i, face in enumerate([faces[0], *faces[-7:]]))
+    (tmp_path / "names.csv").write_text(f"person,name\n{rows}\n")
+    said = call("name", store.url, "--csv", str(tmp_path / "names.csv")).stdout
+    assert "8 decisions" in said and "'facecluster cluster' makes people of 7 faces that are nobody's" in said
+    notes = call("name", store.url, "1", "Anna").stderr.splitlines()
+    assert len(notes) == 1 and notes[0].count("'N") == 5 and "and 2 more wait for the next 'facecluster cluster'" in notes[0]
+    call("cluster", store.url)
+    assert len(named(store)) == 8
+
+
 def test_a_store_that_was_grouped_by_an_earlier_version_is_grouped_again(grouped: tuple[Store, list[str]]) -> None:
     store, faces = grouped
     call("name", store.url, faces[-1], "Oma")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,24 @@ def test_averages_of_transformers_are_means() -> None:
 
     one, two = {"a": torch.zeros(2), "n": torch.tensor(3)}, {"a": torch.full((2,), 4.0), "n": torch.tensor(5)}
     assert average(one, two, 0.25)["a"].tolist() == [1.0, 1.0] and average(one, two, 0.25)["n"] == 3
+
+
+def test_what_a_killed_training_of_the_last_layer_left_does_not_stop_the_next(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """It has no checkpoint by which its folder would be known."""
+    tiny = tiny_model(tmp_path)
+    monkeypatch.setattr(train, "WORSE", 1.0)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for out in (first, second):
+        (out / ".making-abcd1234").mkdir(parents=True)  # killed while the model was made
+        (out / ".making-abcd1234" / "card.safetensors").write_bytes(b"half")
+    card = run(data, first, "--finetune", tiny, "--layers", "last")["card"]
+    for name in ("card.toml", "card.safetensors"):
+        shutil.copy(Path(card).with_name(name), second / name)
+    shutil.copy(first / "card.safetensors", second / "card-0123456789abcdef.safetensors")  # killed while it was put in its place
+    run(data, second, "--finetune", tiny, "--layers", "last")
+    for out in (first, second):
+        assert {p.name for p in out.iterdir()} - {"train.lock"} == {"card.toml", "card.safetensors"}
+    (second / "photo.jpg").write_bytes(b"")
+    assert "found other files" in refused("train", str(data), "-o", str(second), "--finetune", tiny, "--layers", "last")
