@@ -90,7 +90,7 @@ def test_names_show_at_once_and_stay_with_their_people(grouped: Grouped) -> None
 @pytest.mark.parametrize("options", [("--margin", "2.5"), ("--margin", "-2"), ("--margin", "1.5")])
 def test_names_and_ids_survive_other_settings_and_the_return_to_the_first(tmp_path: Path, options: tuple[str, ...]) -> None:
     """With this noise the settings change many groups."""
-    store, ids, truth = syn.ungrouped_store(tmp_path, [20, 18, 15, 12, 10, 9, 8, 7, 6, 5, 4, 3], noise=1.2)
+    store, ids, truth = syn.ungrouped_store(tmp_path, [20, 18, 15, 12, 10, 9, 8, 7, 6, 5, 4, 3], noise=1.3)
     call("cluster", store.url)
     known = read_current_people(store)[0]
     for i, person in enumerate(known.people.person_ids[:8]):
