@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.errors import StampError
-from facecluster.models.registry import BATCH, BATCH_GPU, best_device, card_of, load_embedder
+from facecluster.models.registry import batch_of, best_device, card_of, load_embedder
 from facecluster.photos.images import decode_crop
 from facecluster.store import ShardResult, Stamp, Store, embeddings_schema, table_of
 
@@ -63,7 +63,7 @@ def embed_shard(
         return ShardResult(stage="embed", shard=shard, skipped=True)
     faces = store.read("faces", shard, ["face_id", "crop"])
     device = best_device(device)
-    model, batch = load_embedder(config.model, device), BATCH if device == "cpu" else BATCH_GPU
+    model, batch = load_embedder(config.model, device), batch_of(device)
     vectors = np.zeros((len(faces), model.card.dim), dtype=np.float16)
     encoded = faces["crop"]
     for i in range(0, len(faces), batch):

@@ -52,6 +52,11 @@ def best_device(wanted: str = "auto") -> str:
     return wanted
 
 
+def batch_of(device: str) -> int:
+    """How many crops a device should get at once."""
+    return BATCH if device == "cpu" else BATCH_GPU
+
+
 def has_bf16(device: str) -> bool:
     """Whether the hardware has bfloat16 arithmetic, so that it is faster."""
     if device.startswith("cuda"):
@@ -117,7 +122,7 @@ class AttentionModel:
         else:
             floats = folded.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.run = lambda images: floats(images.to(self.dtype))
-        self.batch = BATCH if self.device == "cpu" else BATCH_GPU
+        self.batch = batch_of(self.device)
 
     @torch.inference_mode()
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = True) -> NDArray[np.float32]:

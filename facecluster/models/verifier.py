@@ -24,7 +24,7 @@ from facecluster.models.int8_layers import Ranges
 from facecluster.models.views import SIDE, Candidates, Pixels, picture_of
 
 SURE = 4.0  # distance from 0 of the logit of a score from which one look is enough: scores under .018 and over .982
-BATCH_GPU = 256
+BATCH_GPU = 256  # pictures that a GPU looks at together
 BATCHES = 64, 32, 16, 8, 4  # pictures that go through the network together: few numbers, because each new one is compiled anew
 FILLED = 3 / 4  # of a batch that must be pictures, but for the last: a batch of 16 takes little more time than one of 8
 HIDDEN = 64  # numbers between the head's two layers

@@ -25,6 +25,7 @@ from facecluster.store import FaceRows
 
 _SHOWN = 5  # names that a note lists
 
+
 def shared_faces(old: Ints, new: Ints) -> tuple[Ints, Ints, Ints]:
     """Pairs of an old and a new group that share faces, and how many they share, most first.
 
