@@ -2,7 +2,7 @@
 
 A manifest in the folder (`.facecluster-export.json`) lists what was written. A file that is not in the manifest, or was changed since, is
 the user's: it is never overwritten and never deleted. Files that an earlier export of the same kind wrote and this one does not are
-deleted at the end. A dry run writes nothing and raises the same errors.
+deleted at the end; what exports of two kinds wrote stays. A dry run writes nothing and raises the same errors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
@@ -25,6 +25,7 @@ from facecluster.store.replace_file import place, recover, remove_file, swap_in
 from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 MANIFEST = ".facecluster-export.json"
+_SEVERAL = "several"  # kind of a file that exports of several kinds wrote
 _ITEMS = 2_000  # of a list in JSON that are written at a time
 
 
@@ -136,6 +137,15 @@ class OutputFolder:
         """The files that earlier exports of this kind wrote."""
         return [name for name, row in self._listed.items() if row.get("to") == self.kind]
 
+    def others(self) -> dict[str, str]:
+        """The files that exports of other kinds wrote: name -> SHA-256 of the content."""
+        return {name: row.get("is", "") for name, row in self._listed.items() if row.get("to") != self.kind}
+
+    def copy_of(self, digests: Collection[str]) -> str | None:
+        """Name of a file that an earlier export of this kind wrote with one of these contents, and that is still as it wrote it."""
+        found = (name for name in self.earlier() if self._listed[name].get("is") in digests)
+        return next((name for name in found if self._is_unchanged(name)), None)
+
     def keep(self, name: str) -> bool:
         """Keep a file as an earlier export wrote it, if it still exists."""
         return self.keep_existing(name, self._listed.get(name, {}).get("is", ""))
@@ -161,7 +171,8 @@ class OutputFolder:
                     parent.rmdir()
         rows = {n: r for n, r in self._listed.items() if n not in stale}
         for name, digest in self.claimed.items():
-            rows[name] = {"to": self.kind, "is": digest, "size": str((self.folder / name).lstat().st_size)}
+            kind = self.kind if self._listed.get(name, {}).get("to", self.kind) == self.kind else _SEVERAL
+            rows[name] = {"to": kind, "is": digest, "size": str((self.folder / name).lstat().st_size)}
         text = json.dumps({"kind": "facecluster export", "files": rows}, indent=0, sort_keys=True)
         with self._beside(MANIFEST, self.folder / MANIFEST) as beside:
             beside.write_bytes(text.encode())

@@ -151,6 +151,11 @@ class PhotoLibrary:
         return int(self.photos.places.gone[self.photos.numbers].sum())
 
     @property
+    def gone_photos(self) -> Photos:
+        """Those of the photos that are gone."""
+        return self.photos.some(self.photos.numbers[self.photos.places.gone[self.photos.numbers]])
+
+    @property
     def face_count(self) -> int:
         """How many faces the photos have."""
         return int((self._start[self.photos.numbers + 1] - self._start[self.photos.numbers]).sum())
