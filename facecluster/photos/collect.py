@@ -4,8 +4,8 @@ A file is identified by uri, size and time of change. New files are planned in o
 so a run that is killed between two shards and started again plans the same shards. An archive that has not changed since it was listed is
 not opened again, unless it was away in between; the photos of one that has changed are looked at again, and known by their bytes. A broken
 link becomes a row with size -1, which the next stage turns into an error row.
-A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over, and so
-are the pictures of a data set that was made of the store, unless its folder is named.
+A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over,
+and so are the pictures of a data set that was made of the store, unless its folder is named.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
 the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
@@ -137,7 +137,8 @@ def _planned(store: Store, retry_failed: bool) -> tuple[dict[str, tuple[int, int
 
 def _data_sets(store: Store, sources: Iterable[str]) -> tuple[str, ...]:
     """Folders of data sets that were made of the store, whose faces would count twice; not those that a source is in."""
-    wheres = [row["where"] for row in read_copies(store) if row["kind"] == DATA_SET and os.path.exists(os.path.join(row["where"], DATA_SET_MARK))]
+    wheres = [row["where"] for row in read_copies(store) if row["kind"] == DATA_SET]
+    wheres = [where for where in wheres if os.path.exists(os.path.join(where, DATA_SET_MARK))]
     named = [os.path.join(os.path.abspath(path), "") for source in sources if (path := local_path(source)) is not None]
     return tuple(folder for folder in (os.path.join(w, "") for w in wheres) if not any(name.startswith(folder) for name in named))
 

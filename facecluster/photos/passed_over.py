@@ -44,7 +44,8 @@ class PassedOver:
         if self.forgotten:
             lines.append(f"{self.forgotten:,} photo{'s' * (self.forgotten != 1)} that you had forgotten")
         if self.made:
-            lines.append(f"{self.made:,} picture{'s' * (self.made != 1)} of a data set that 'curate' made of this store: name its folder to take them")
+            pictures = f"{self.made:,} picture{'s' * (self.made != 1)}"
+            lines.append(f"{pictures} of a data set that 'curate' made of this store: name its folder to take them")
         if found := +self.inside:
             lines.append(f"in archives: {', '.join(f'{count:,} {what}' for what, count in sorted(found.items()))}")
         return lines

@@ -15,7 +15,8 @@ NAMES = ["a.jpg", "sub folder/\u00c5sa \U0001f469.jpg", " b.jpg"]
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize(
-    ("mark", "encoding"), [(b"", "utf-8"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")]
+    ("mark", "encoding"),
+    [(b"", "utf-8"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")],
 )
 def test_lines_of_any_editor(mark: bytes, encoding: str, end: str, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
