@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.dom.minidom import Document
 
+from facecluster.decisions.decision import is_person_id
 from facecluster.errors import InputError
 from facecluster.export import face_regions, iptc_people, microsoft_people, picasa, region_frames, takeout, xmp_packet
 from facecluster.export.folder_names import file_key
@@ -49,6 +50,7 @@ class NameFiles:
     """Reads files for a store's photos."""
 
     library: PhotoLibrary
+    exported: bool = True  # whether regions that facecluster wrote may be this store's; else they are another one's, as a lost one's
     files: int = 0  # that say something about people
     passed_over: Counter[str] = field(default_factory=Counter)  # why -> how many
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (file, why) of files that can't be used
@@ -162,7 +164,7 @@ class NameFiles:
         there = face_regions.read_regions(document, stored)
         for region in there:
             if region.is_face:
-                ours = bool(region.face_id) and region.name == region.written_name
+                ours = bool(region.face_id) and region.name == region.written_name and (self.exported or is_person_id(region.name))
                 tags.append(PeopleTag(region.name, region.area, ours, region.face_id))
             else:
                 self.passed_over[f"regions of the type {region.kind}"] += 1

@@ -22,6 +22,7 @@ from facecluster.export.import_names import read_names
 from facecluster.export.photo_library import Photo, PhotoLibrary, read_photo_library
 from facecluster.export.xmp import merge_sidecar, sidecar_path
 from facecluster.store import Store, embeddings_schema, table_of
+from facecluster.store.copies import remember_copy
 
 SHARE = st.floats(0.01, 0.99)
 
@@ -176,6 +177,21 @@ def test_our_names_are_updated_and_those_of_others_kept(one: tuple[Store, Path, 
     assert row.name == "Robert" and row.face is not None and row.face.face_id == face_id(photo_id, 1)
     none = merge_sidecar(other, library.photos[0], [])  # the faces are gone: our regions are removed, Robert stays
     assert none is not None and {r.name for r in face_regions.read_regions(xmp_packet.parse(none))} == {"Robert"}
+
+
+def test_names_that_another_store_exported_are_taken_over(one: tuple[Store, Path, str]) -> None:
+    """A store that was lost, or is on another computer: its sidecars bring the names back. A store learns nothing from its own."""
+    store, photo, photo_id = one
+    library = read_photo_library(store, "bundled")
+    data = merge_sidecar(None, library.photos[0], with_names(library, red="Anna", blue="p-0d4f21aa"))
+    assert data is not None
+    photo.with_name("a.jpg.xmp").write_bytes(data)
+    found = run("import-names", store.url, photo.parent, "--dry-run")
+    assert [(row["name"], row["face_id"]) for row in found["names"]] == [("Anna", face_id(photo_id, 0))]
+    assert found["passed_over"]["regions that facecluster wrote"] == 1 and not found["skipped"]  # an id is no name
+    remember_copy(store, "xmp", "beside the photos")
+    found = run("import-names", store.url, photo.parent, "--dry-run")
+    assert not found["names"] and found["passed_over"]["regions that facecluster wrote"] == 2
 
 
 def test_a_foreign_region_without_a_name_gets_our_name_and_is_kept(one: tuple[Store, Path, str]) -> None:
