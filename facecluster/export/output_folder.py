@@ -184,9 +184,10 @@ class OutputFolder:
                     if parent == self.folder or any(parent.iterdir()):
                         break
                     parent.rmdir()
-        rows = {n: r for n, r in self._listed.items() if n not in stale}
+        now = self._read_manifest() | self._listed  # another export may have worked here meanwhile
+        rows = {n: r for n, r in now.items() if n not in stale}
         for name, digest in self.claimed.items():
-            if name in self._theirs:
+            if name in self._theirs and name not in now:
                 continue
             kind = self.kind if self._listed.get(name, {}).get("to", self.kind) == self.kind else _SEVERAL
             rows[name] = {"to": kind, "is": digest, "size": str((self.folder / name).lstat().st_size)}

@@ -66,3 +66,13 @@ def test_what_a_stopped_export_wrote_is_its_own(tmp_path: Path) -> None:
     output.write("Ann/mine.jpg", b"a face")
     assert output.finish() == 1 and files(tmp_path) == {"Ann/a.jpg", "Ann/mine.jpg", MANIFEST}
     assert exported(tmp_path, "Ann/new.jpg") == 1 and files(tmp_path) == {"Ann/new.jpg", "Ann/mine.jpg", MANIFEST}
+
+
+def test_two_exports_at_once_know_each_others_files(tmp_path: Path) -> None:
+    one, two = (OutputFolder(str(tmp_path), "folders") for _ in range(2))
+    one.write("Ann/a.jpg", b"a face")
+    two.write("Ann/a.jpg", b"a face")
+    two.write("Bob/b.jpg", b"a face")
+    one.finish()
+    two.finish()
+    assert exported(tmp_path, "Eve/a.jpg") == 2 and files(tmp_path) == {"Eve/a.jpg", MANIFEST}
