@@ -64,7 +64,7 @@ def read_names(
         sources: files and folders.
         library: the photos of the store.
         undone: face_ids.
-        exported: whether the store has exported XMP: then regions that facecluster wrote say nothing new. Those of another store count.
+        exported: whether the store has exported XMP: then what facecluster wrote, with a name that the store ever gave, says nothing new.
 
     Raises:
         InputError: a source is missing.
