@@ -6,7 +6,7 @@ has most of the faces that other decisions tie to them: so a name of one side of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,4 +71,19 @@ def groups_of_claims(claims: Sequence[Claim], resolved: ResolvedDecisions, rows:
     for i in gone:
         roots = {links.root(face) for face in claims[i].faces[:CORE_FACES] if face in links.parent}
         found[i] = group_of_claim(Claim(tuple(face for root in sorted(roots) for face in sets.get(root, ()))), rows, identity)
+    return found
+
+
+def hidden_groups(resolved: ResolvedDecisions, rows: FaceRows, identity: Ints, named: Collection[int]) -> list[list[int]]:
+    """The groups that each ignoring hides: the person whom it is about, and what a new grouping made of the person's other faces.
+
+    That are groups more than half of whose faces were ignored, except those who are `named`.
+    """
+    found = [[group] if group >= 0 else [] for group in groups_of_claims(resolved.ignored, resolved, rows, identity)]
+    mine = [identity[at[at >= 0]] for at in map(rows.of_all, resolved.hidden)]
+    every = np.unique(np.concatenate([np.zeros(0, np.int64), *(at[at >= 0] for at in map(rows.of_all, resolved.hidden))]))
+    hidden, sizes = (np.bincount(some[some >= 0], minlength=1) for some in (identity[every], identity))
+    parts = {*np.flatnonzero(2 * hidden > sizes[: len(hidden)]).tolist()}.difference(named, *found)
+    for groups, theirs in zip(found, mine, strict=True) if parts else ():
+        groups += sorted(parts.intersection(theirs.tolist()))
     return found
