@@ -41,7 +41,7 @@ class ResolvedDecisions:
     """The result of a replay. Claims stand newest first."""
 
     names: list[Claim] = field(default_factory=list)
-    ignored: list[Claim] = field(default_factory=list)
+    ignored: list[Claim] = field(default_factory=list)  # with the lasting ids of the people
     hidden: list[tuple[str, ...]] = field(default_factory=list)  # of each ignoring the faces that no later decision about people names
     persons: list[Claim] = field(default_factory=list)  # lasting ids
     merges: list[Claim] = field(default_factory=list)  # with the lasting id that is kept
@@ -169,7 +169,7 @@ class _Replayer:
 
     def ignore(self, d: Decision) -> bool:
         left = self._left(d.faces)
-        self.resolved.ignored.append(Claim(tuple(left), of=d.id))
+        self.resolved.ignored.append(Claim(tuple(left), d.person or "", d.id))
         self.resolved.hidden.append(tuple(face for face in left if face not in self.placed))
         return True
 

@@ -176,7 +176,7 @@ def assign_names(
             why = _why_homeless(claim, rows, faces.identity, names[group] if group >= 0 else None)
             homeless.setdefault(claim.text, Homeless(claim.faces, why))
     ignored = [False] * len(ids)
-    for groups in hidden_groups(resolved, rows, faces.identity, [i for i, name in enumerate(names) if name]):
+    for groups in hidden_groups(resolved, rows, faces.identity, ids, names):
         for group in groups:
             ignored[group] = True
     sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(ids)).tolist()

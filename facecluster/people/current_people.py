@@ -204,8 +204,7 @@ class CurrentPeople:
         return tuple(of for of, text, group in folded if text != key and (group == person or (group < 0 and text == shown)))
 
     def _ignored_of(self, person: int) -> list[Claim]:
-        named = [i for i, name in enumerate(self.people.names) if name]
-        hidden = hidden_groups(self.resolved, self.rows, self.faces.identity, named)
+        hidden = hidden_groups(self.resolved, self.rows, self.faces.identity, self.people.person_ids, self.people.names)
         return [claim for claim, groups in zip(self.resolved.ignored, hidden, strict=True) if person in groups]
 
     def named_otherwise(self) -> list[tuple[str, int]]:

@@ -103,10 +103,25 @@ def test_what_a_grouping_makes_of_an_ignored_person_is_ignored() -> None:
     ]
     # most are in 0; parts in 1; one of three in 2; two whom a later name took in 3; two that left in 4; nothing of them in 5
     identity = np.array([0] * 11 + [1, 1] + [3] * 3 + [4] * 2 + [2, -1] + [2, 2] + [1] + [5] * 7)
-    resolved = replay(said)
-    assert hidden_groups(resolved, ids.rows, identity, named=[3]) == [[0, 1]]
-    assert hidden_groups(resolved, ids.rows, identity, named=[1, 3]) == [[0]]  # who has a name is not hidden by the way
-    assert hidden_groups(replay([*said, Decision(act="undo", of="1", id="4")]), ids.rows, identity, named=[]) == []
+    people, resolved = [f"p-{i:08x}" for i in range(6)], replay(said)
+    assert hidden_groups(resolved, ids.rows, identity, people, [None, None, None, "Anna", None, None]) == [[0, 1]]
+    named = [None, "Berta", None, "Anna", None, None]
+    assert hidden_groups(resolved, ids.rows, identity, people, named) == [[0]]  # who has a name is not hidden by the way
+    assert hidden_groups(replay([*said, Decision(act="undo", of="1", id="4")]), ids.rows, identity, people, 6 * [None]) == []
+
+
+def test_a_named_person_is_not_hidden_because_somebody_ignored_was_put_there() -> None:
+    faces = [f"{i:024x}-0000" for i in range(12)]
+    rows, identity = FaceIds.of(faces).rows, np.zeros(12, np.int64)
+    ignored = Decision(act="ignore", faces=tuple(faces[:2]), person="p-00000001", id="1")
+    anna = Decision(act="name", faces=tuple(faces[4:8]), name="Anna", id="2")
+
+    def hides(*said: Decision, person: str = "p-00000002", name: str | None = "Anna") -> bool:
+        return hidden_groups(replay(said), rows, identity, [person], [name]) == [[0]]
+
+    assert not hides(ignored, anna)
+    assert hides(ignored, anna, name=None) and hides(ignored, anna, person="p-00000001")  # nobody else, or the same person
+    assert hides(replace(ignored, faces=tuple(faces[:7])), anna) and hides(replace(ignored, faces=(faces[0], faces[4])), anna)
 
 
 def test_an_ignoring_ties_faces_only_where_nothing_else_that_was_said_forbids_it() -> None:
