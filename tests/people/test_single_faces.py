@@ -190,3 +190,9 @@ def test_groups_of_one_face_on_vectors_alone() -> None:
     assert found.labels.tolist() == [0] * 6 + [1, -1] and found.probabilities[6] == 1 and found.probabilities[7] == 0
     alone = group(vectors[:1], np.full((1, 1), -1), np.zeros((1, 1)), IdentifyConfig(), must=np.array([[0, 0]]))
     assert alone.labels.tolist() == [0] and alone.probabilities.tolist() == [1]
+
+
+def test_the_list_of_people_says_unsure_of_nobody_without_a_face(grouped: tuple[Store, list[str]]) -> None:
+    store, _ = grouped  # whose table of faces has no rows
+    rows = [line.split() for line in call("people", store.url).stdout.splitlines()[1:]]
+    assert len(rows) == 3 and all(row[2:] == ["0", "0", "-", "-"] for row in rows)
