@@ -13,6 +13,8 @@ from facecluster.language.english import plural
 if TYPE_CHECKING:
     from facecluster.decisions import Decision
 
+_LEAST = 4  # digits of an id that name a decision: "3" is a number, and hardly meant as the beginning of one
+
 
 @click.command("undo")
 @click.argument("store")
@@ -44,12 +46,13 @@ def command(store: str, decision: str | None, show: bool) -> None:
         raise InputError(f"expected a decision to undo in {store}, found none in effect")
     wanted = held[-1].id if decision is None else decision
     known = {name for d in journal.decisions for name in (d.id, d.batch) if name}
-    begin = sorted(name for name in known if wanted and name.startswith(wanted))
+    begin = sorted(name for name in known if len(wanted) >= _LEAST and name.startswith(wanted))
     if wanted not in known and len(begin) > 1:
         raise InputError(f"expected the id of one decision, found {wanted!r}, with which {len(begin)} begin: give more of {begin[0]}")
     wanted = wanted if wanted in known else begin[0] if begin else wanted
     if wanted not in known:
-        raise InputError(f"expected the id of a decision, found {wanted!r}: 'facecluster undo {shell(store)} --list' shows them")
+        what = "the id of a decision" if len(wanted) >= _LEAST else f"{_LEAST} or more digits of a decision's id"
+        raise InputError(f"expected {what}, found {wanted!r}: 'facecluster undo {shell(store)} --list' shows them")
     undo = Decision(act="undo", of=wanted)
     gone = [d for d in held if d.id == wanted or d.batch == wanted]
     back = [d for d in journal.decisions if d.id == wanted and d.act == "undo"]
