@@ -13,7 +13,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
-from archive_files import picture, pictures, write_tar, write_zip
+from archive_files import image_record, picture, pictures, write_rec, write_tar, write_zip
 from click.testing import CliRunner
 
 from facecluster.cli import main
@@ -134,6 +134,26 @@ def test_a_changed_tar_is_not_read_where_its_photos_were(store: Store, tmp_path:
     for shard in store.shards("files"):
         detect_shard(shard, store=store, config=DetectConfig(), device="cpu")
     assert {key: row["photo_id"] for key, row in rows(store).items()} == {key: content_id(data) for key, data in pictures(6).items()}
+
+
+def test_a_rec_whose_idx_arrives_after_it_is_looked_at_again(store: Store, tmp_path: Path) -> None:
+    """A new .rec beside the .idx of the one before: hardly a place in it is that of a record."""
+    numbered = [image_record(picture(i, 24 + i), i, i) for i in range(6)]
+    path = write_rec(tmp_path / "x.rec", dict(enumerate(numbered)))
+    embed(store, path)
+    old = path.with_suffix(".idx").read_bytes()
+    write_rec(path, dict(enumerate(reversed(numbered))))
+    new = path.with_suffix(".idx").read_bytes()
+    path.with_suffix(".idx").write_bytes(old)
+    os.utime(path.with_suffix(".idx"), ns=(7, 7))
+    embed(store, path)
+    assert "damaged" in rows(store)[str(path)]["error"]
+    path.with_suffix(".idx").write_bytes(new)
+    os.utime(path.with_suffix(".idx"), ns=(path.stat().st_mtime_ns + 1,) * 2)
+    found = embed(store, path)
+    assert found.gone == [] and str(path) not in rows(store)
+    assert {k: row["photo_id"] for k, row in rows(store).items()} == {str(5 - i): content_id(picture(i, 24 + i)) for i in range(6)}
+    assert embed(store, path).known == 6
 
 
 def test_a_killed_run_plans_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

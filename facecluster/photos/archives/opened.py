@@ -16,9 +16,9 @@ import fsspec
 from facecluster.errors import PhotoError
 from facecluster.photos.archives.lmdb import LmdbArchive
 from facecluster.photos.archives.parquet import ParquetArchive
-from facecluster.photos.archives.recordio import RecordArchive
+from facecluster.photos.archives.recordio import RecordArchive, index_of
 from facecluster.photos.archives.tar import TarArchive
-from facecluster.photos.archives.uris import Member, NotAnArchiveError, Range
+from facecluster.photos.archives.uris import Member, NotAnArchiveError, Range, archive_kind
 from facecluster.photos.archives.zip import ZipArchive
 from facecluster.photos.files import check_size, checked_scheme, local_path, saying_why
 
@@ -62,7 +62,15 @@ _lock = threading.Lock()
 
 
 def state_of(uri: str) -> tuple[int, int]:
-    """Size (bytes) and time of the last change (ns) of a file. Raises PhotoError if there is none."""
+    """Size (bytes) and time of the last change (ns) of an archive, of a .rec also that of its .idx. Raises PhotoError if there is none."""
+    size, mtime_ns = _state_of_file(uri)
+    if archive_kind(uri) == "rec":
+        with suppress(PhotoError):
+            mtime_ns = max(mtime_ns, _state_of_file(index_of(uri))[1])
+    return size, mtime_ns
+
+
+def _state_of_file(uri: str) -> tuple[int, int]:
     path = local_path(uri)
     with saying_why(path):
         if path is not None:
