@@ -13,7 +13,7 @@ from facecluster.cli.printing import print_decisions_to_come, printable
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from facecluster.curate import Plan
+    from facecluster.curate import LabelledFaces, Plan
     from facecluster.curate.output_folder import OutputFolder
 
 FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
@@ -88,6 +88,7 @@ def command(
     from facecluster.curate.datasheet import datasheet
     from facecluster.curate.labelled_faces import read_two_columns
     from facecluster.curate.split import parse_shares
+    from facecluster.errors import shell
     from facecluster.faces.attribute_filter import faces_where
     from facecluster.faces.embed import EmbedConfig
     from facecluster.faces.fit_reading import card_in
@@ -115,6 +116,7 @@ def command(
         target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run, lang)
         if target is not None and not dry_run:
             remember_copy(place, "data set", str(target.folder))
+    _print_notes(source, labels, printable(shell(place.url)))
     _print(sheet, target, as_json)
 
 
@@ -146,6 +148,22 @@ def _write(
     return out
 
 
+def _print_notes(source: LabelledFaces, labels: str, store: str) -> None:
+    from facecluster.language.english import plural
+
+    if source.unmatched_rows:
+        click.echo(f"note: {plural(source.unmatched_rows, 'row')} of the labels match no photo of the store", err=True)
+    if source.several_labels:
+        have = plural(source.several_labels, "photo has", "photos have")
+        click.echo(f"note: {have} copies with other labels; that of the first place in alphabetical order counts", err=True)
+    if source.gone and labels == "folder":
+        are = plural(source.gone, "photo is", "photos are")
+        click.echo(
+            f"note: {are} no longer where the last search found them: the old folder is the label; 'facecluster embed PHOTOS -o {store}' "
+            "looks where they are now", err=True,
+        )  # fmt: skip
+
+
 def _print(sheet: dict[str, Any], out: OutputFolder | None, as_json: bool) -> None:
     from facecluster.language.english import plural
 
@@ -160,8 +178,6 @@ def _print(sheet: dict[str, Any], out: OutputFolder | None, as_json: bool) -> No
     for why, count in sheet["why"].items():
         if why != "in":
             click.echo(f"  left out, {why}: {count:,}")
-    if sheet["labels"]["unmatched_rows"]:
-        click.echo(f"note: {plural(sheet['labels']['unmatched_rows'], 'row')} of the labels match no photo of the store", err=True)
     for row in sheet["proposals"]["one_person"]:
         click.echo(printable(f"to decide: {row['people'][0]} and {row['people'][1]} seem to be one person"))
     for row in sheet["proposals"]["several_people"]:

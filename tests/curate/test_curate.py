@@ -195,6 +195,39 @@ def test_labels_from_a_csv_file(tmp_path: Path) -> None:
     assert bad.exit_code == 1 and "expected columns path,person" in bad.output
 
 
+def test_labels_that_disagree_are_told(tmp_path: Path) -> None:
+    """One path of two people is refused, as by evaluate; copies of a photo under two people are counted."""
+    store, _ = made(tmp_path / "store")
+    (tmp_path / "who.csv").write_text("path,person\n/p/Ann/0.jpg,Ann\n/p/Ann/1.jpg,Ann\n/p/Ann/0.jpg,Ann\n/p/Ann/1.jpg,Bob\n")
+    found = call(store.url, "--labels", str(tmp_path / "who.csv"))
+    assert found.exit_code == 1 and "found 'Ann' and in line 5 'Bob' for '/p/Ann/1.jpg'" in found.stderr, found.output
+    photos = store.read("photos", "00000")
+    copies = photos.slice(0, 3).set_column(photos.column_names.index("uri"), "uri", [["/p/Zoe/0.jpg", "/q/Ann/1.jpg", "tar:/a.tar!/2.jpg"]])
+    store.write("photos", "00001", copies, {"stage": "collect"})
+    found = call(store.url, "--labels", "folder", "--json")
+    assert json.loads(found.stdout)["labels"]["several_labels"] == 1 and "note: 1 photo has copies with other labels" in found.stderr
+    (tmp_path / "who.csv").write_text("path,person\n/p/Ann/0.jpg,Ann\n/p/Zoe/0.jpg,Zoe\n/p/Ann/1.jpg,Ann\n/q/Ann/1.jpg,Ann\n")
+    found = call(store.url, "--labels", str(tmp_path / "who.csv"), "--json")
+    assert json.loads(found.stdout)["labels"]["several_labels"] == 1 and json.loads(found.stdout)["labels"]["people"] == 1
+
+
+def test_a_copy_without_a_label_takes_no_label_away(tmp_path: Path) -> None:
+    """In an archive that comes first in the alphabet."""
+    store, _ = made(tmp_path / "store")
+    photos = store.read("photos", "00000").slice(0, 10)
+    (tmp_path / "x.lmdb").touch()
+    (tmp_path / "x.zip").touch()
+    for shard, place in (("00001", f"lmdb:{tmp_path}/x.lmdb!/"), ("00002", f"zip:{tmp_path}/x.zip!/Ann/")):
+        places = [f"{place}{i}.jpg" for i in range(10)]
+        store.write("photos", shard, photos.set_column(photos.column_names.index("uri"), "uri", [places]), {"stage": "collect"})
+    assert json.loads(call(store.url, "--labels", "folder", "--json").stdout)["why"].get("unlabelled", 0) == 0
+
+
+def test_photos_that_are_no_longer_in_their_folder_are_told(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    assert "note: 62 photos are no longer where the last search found them" in call(store.url, "--labels", "folder").stderr
+
+
 def test_labels_from_the_people_of_the_store(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
     asked = call(store.url)
