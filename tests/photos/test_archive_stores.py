@@ -244,9 +244,9 @@ def server() -> Iterator[tuple[str, list[str]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(f"{self.path} {sorted(k for k in self.headers if k not in ('Host', 'Connection', 'Accept-Encoding'))}")
-            if self.path == "/away":
+            if self.path in ("/away", "/loop"):
                 self.send_response(302)
-                self.send_header("Location", "file:///etc/passwd")
+                self.send_header("Location", "file:///etc/passwd" if self.path == "/away" else "/loop")
                 self.end_headers()
             elif self.path.startswith("/photo"):
                 data = picture(3)
@@ -279,6 +279,12 @@ def test_photos_of_the_web(store: Store, tmp_path: Path, server: tuple[str, list
     assert "found" in errors["/away"] and len(asked) == 4 and all(line.endswith("['User-Agent']") for line in asked)
     assert embed(store, lists=[str(tmp_path / "list.txt")]).known == 4 and len(asked) == 4
     assert read_photos(store).not_files == 1
+
+
+def test_what_is_wrong_with_an_address_is_one_line(server: tuple[str, list[str]]) -> None:
+    with pytest.raises(PhotoError, match="infinite loop") as error:
+        read_file(f"{server[0]}/loop")
+    assert "\n" not in str(error.value)
 
 
 def test_a_large_answer_of_the_web_is_refused(server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
