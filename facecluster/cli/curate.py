@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import json_option, lang_option, model_option, renamed_option, where_option
+from facecluster.cli.options import json_option, lang_option, model_of_run_option, renamed_option, where_option
 from facecluster.cli.printing import print_decisions_to_come, printable
 from facecluster.cli.progress import progress_bar
 
@@ -64,14 +65,14 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 @where_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the splits and the order.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
-@model_option
+@model_of_run_option
 @lang_option
 @json_option
 @handle_errors
 def command(
     store: str, out: str | None, formats: tuple[str, ...], labels: str, groups: str | None, shares: str, max_faces: int | None,
     min_faces: int, min_quality: float, min_margin: float | None, keep_duplicates: bool, relabel: bool, image_format: str, shard_size: int,
-    where: tuple[str, ...], seed: int, dry_run: bool, model: str, lang: str, as_json: bool,
+    where: tuple[str, ...], seed: int, dry_run: bool, model: str | None, lang: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a clean data set of the faces of STORE. Faces with wrong labels, unknown people, near-duplicates and poor faces are left out;
     people are split into train, val and test; a manifest says for every face why it is in or out.
@@ -100,7 +101,7 @@ def command(
     place.check()
     refuse_inside(place, out)
     print_decisions_to_come(place)
-    card = card_in(place, EmbedConfig(model=model))
+    card = card_in(place, EmbedConfig(model=results.model_of(place, model)))
     bounds = {} if min_margin is None else {"min_margin": min_margin}
     config = CurateConfig(
         clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),

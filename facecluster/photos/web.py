@@ -41,6 +41,7 @@ def fetch(url: str) -> bytes:
                 if time.monotonic() > end:
                     raise PhotoError(f"expected a photo within {MOST_SECONDS:.0f} seconds, found {size:,} bytes until then: --retry-failed")
     except HTTPError as e:
+        e.close()
         raise PhotoError(f"expected a photo at this address, found: {e.code} {' '.join(str(e.reason).split())[:200]}") from e
     except (URLError, HTTPException, OSError, ValueError) as e:
         reason = e.reason if isinstance(e, URLError) else e

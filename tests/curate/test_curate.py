@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from curate_store import coded, people, picture, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from people_store import other_card
 from PIL import Image
 
 from facecluster.cli import main
@@ -235,6 +236,29 @@ def test_labels_from_the_people_of_the_store(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["cluster", store.url]).exit_code == 0
     found = json.loads(call(store.url, "--json").stdout)
     assert found["people"]["people"] == 6 and found["faces"]["included"] >= 55
+
+
+def test_labels_are_the_names_of_the_current_run_whatever_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cli(*arguments: str) -> Result:
+        return CliRunner().invoke(main, list(arguments))
+
+    store, _ = made(tmp_path / "store")
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("FACECLUSTER_MODELS", str(tmp_path / "models"))
+    card = other_card(tmp_path / "models")
+    told = cli("cluster", store.url, "--model", "other", "--dry-run")
+    assert told.exit_code == 1 and f"in {store.url}, found those of bundled: choose one with --model" in told.stderr
+    store.write("embeddings/other", "00000", store.read("embeddings/bundled", "00000"), {"table": "embeddings"})
+    assert cli("cluster", store.url).exit_code == cli("name", store.url, "1", "Ada").exit_code == 0
+    assert cli("cluster", store.url, "--model", "other").exit_code == 0
+    for command in ("curate", "evaluate"):
+        told = cli(command, store.url)
+        assert told.exit_code == 0 and told.output == cli(command, store.url, "--model", "other").output
+    assert call(store.url, "-o", str(tmp_path / "out")).exit_code == 0
+    assert "Ada" in {row["label"] for row in manifest(tmp_path / "out").values()}
+    Path(card).unlink()
+    told = cli("curate", store.url)
+    assert told.exit_code == 1 and "expected the model other, of which the current run is" in told.stderr
 
 
 def test_the_datasheet_has_figures_by_group_and_of_balance(tmp_path: Path) -> None:
