@@ -16,6 +16,7 @@ import pytest
 from archive_files import image_record, picture, pictures, write_rec, write_tar, write_zip
 from click.testing import CliRunner
 
+from facecluster.check import check
 from facecluster.cli import main
 from facecluster.curate.labelled_faces import folder_of
 from facecluster.dedup.store_photos import read_photos
@@ -29,7 +30,7 @@ from facecluster.photos.collect import Collected, collect
 from facecluster.photos.gone import gone_folders
 from facecluster.photos.images import content_id, read_file
 from facecluster.photos.places import current_photos, drop_places, places_by_photo
-from facecluster.store import PHOTOS, Store
+from facecluster.store import PHOTOS, Store, embeddings_schema, table_of
 
 NOBODY = Faces(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
 
@@ -154,6 +155,53 @@ def test_a_rec_whose_idx_arrives_after_it_is_looked_at_again(store: Store, tmp_p
     assert found.gone == [] and str(path) not in rows(store)
     assert {k: row["photo_id"] for k, row in rows(store).items()} == {str(5 - i): content_id(picture(i, 24 + i)) for i in range(6)}
     assert embed(store, path).known == 6
+
+
+def test_photos_that_moved_are_searched_where_they_are_if_their_faces_are_lost(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard that found their faces is damaged and set aside, after its archive was renamed: nothing lies in its places any more."""
+    one = Faces(np.float32([[2, 2, 20, 20]]), np.float32([[[8, 9], [16, 9], [12, 13], [9, 17], [15, 17]]]), np.float32([0.9]))
+    monkeypatch.setattr(stage, "_detect", lambda images, config, scales, device: [one] * len(images))
+    path = write_tar(tmp_path / "x.tar", pictures(3))
+    embed(store, path)
+    other = write_zip(tmp_path / "other.zip", pictures(2, first=7))
+    embed(store, path, other)
+    held = store.read("faces", "00000").column("face_id").to_pylist()
+    vectors = table_of(embeddings_schema(4), {"face_id": held, "embedding": np.ones((3, 4), np.float16)})
+    store.write("embeddings/bundled", "00000", vectors, {"table": "embeddings"})
+    os.rename(path, tmp_path / "y.tar")
+    assert embed(store, tmp_path / "y.tar", other).new == 3
+    assert not any(store.read("faces", shard).num_rows for shard in store.shards("faces")[2:])  # known, not searched
+    os.remove(store.shard_path("faces", "00000"))
+    assert [f.path for f in check(store).findings] == ["faces/part-00000.parquet"]
+    found = collect([str(tmp_path / "y.tar"), str(other)], store, shard_size=4)
+    assert (found.new, found.known) == (3, 2)
+    assert collect([str(tmp_path / "y.tar"), str(other)], store, shard_size=4).new == 0  # killed before they were searched
+    for shard in store.shards("files"):
+        detect_shard(shard, store=store, config=DetectConfig(), device="cpu")
+    there = [face for shard in store.shards("faces") for face in store.read("faces", shard)["face_id"].to_pylist()]
+    assert set(held) <= set(there) and len(there) == 5
+    assert store.shards("embeddings/bundled") == [] and check(store).findings == []
+    assert embed(store, tmp_path / "y.tar", other).new == 0
+    os.rename(tmp_path / "y.tar", path)
+    assert embed(store, path, other).new == 3 and sum(row["error"] is not None for row in rows(store).values()) == 0
+
+
+def test_a_place_that_was_away_when_it_was_to_be_read_is_read_once_it_is_back(store: Store, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", pictures(3))
+    (tmp_path / "a.jpg").write_bytes(picture(50))
+    collect([str(path), str(tmp_path / "a.jpg")], store)
+    (tmp_path / "away").mkdir()
+    for name in ("x.zip", "a.jpg"):
+        os.rename(tmp_path / name, tmp_path / "away" / name)
+    (tmp_path / "b.jpg").write_bytes(picture(51))
+    embed(store, tmp_path / "b.jpg")
+    assert sum(row["error"] is not None for row in rows(store).values()) == 4
+    for name in ("x.zip", "a.jpg"):
+        os.rename(tmp_path / "away" / name, tmp_path / name)
+    assert embed(store, path, tmp_path / "a.jpg", tmp_path / "b.jpg").new == 4
+    assert sum(row["error"] is not None for row in rows(store).values()) == 0
 
 
 def test_a_killed_run_plans_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
