@@ -141,7 +141,7 @@ def check_references(store: Store, found: dict[str, list[str]], damaged: set[str
         return shard in found.get(table, ()) and f"{table}/part-{shard}.parquet" not in damaged
 
     for shard in found.get("photos", ()):
-        if shard not in found.get("faces", ()):
+        if whole("photos", shard) and shard not in found.get("faces", ()):
             path = f"faces/part-{shard}.parquet"
             yield Finding(path=path, problem="is missing beside its shard of photos", next=_RUN_AGAIN, repair=Repair.NOTHING)
     for table in [table for table in found if table.startswith("embeddings/")]:
