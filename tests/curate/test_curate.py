@@ -294,6 +294,22 @@ def test_no_person_and_no_unit_is_in_two_splits(sizes: list[int], seed: int, dat
             )
 
 
+def test_two_labels_that_seem_to_be_one_person_are_in_one_split(tmp_path: Path) -> None:
+    """Whatever the seed: what is measured on a person who was trained on says nothing."""
+    x, truth = people([20] * 8, noise=0.6)
+    folders = [f"P{t}" if t or i % 2 else "P0 again" for i, t in enumerate(truth)]
+    store, _ = write(tmp_path / "store", x, [f"/p/{f}/{i}.jpg" for i, f in enumerate(folders)], [coded(picture(i)) for i in range(len(x))])
+    apart = 0
+    for seed in range(8):
+        out = tmp_path / str(seed)
+        sheet = done(store, out, "--seed", str(seed), "--split", "2,1,1")
+        assert sheet["proposals"]["one_person"][0]["people"] == ["P0", "P0 again"]
+        splits = {row["person"]: row["split"] for row in manifest(out).values() if row["included"]}
+        assert splits["P0"] == splits["P0 again"]
+        apart += splits["P1"] != splits["P0"]
+    assert apart
+
+
 def test_shares() -> None:
     assert parse_shares("80,10,10") == {"train": 0.8, "val": 0.1, "test": 0.1} and parse_shares("1") == {"train": 1.0}
     for text in ("", "a,b", "0,0", "1,-1", "1,1,1,1", "nan", "inf"):
