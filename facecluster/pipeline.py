@@ -271,6 +271,7 @@ def _vectors(
 ) -> tuple[FaceIds, NDArray[np.float16] | FaceVectors, Crew, FaceOrder | None]:
     """face_ids (n,), vectors (n, dim), and who groups them: of many faces an engine, by way of files in the store, and their order."""
     if not is_large(made, table):
+        FolderShelf(made.address(f"grouping/{model}")).clear()  # of a time when there were more faces
         return *load_vectors(made, table), LocalCrew(), None
     folder = FolderShelf(made.address(f"grouping/{model}"), "" if made.cipher is None else made.cipher.key_id)
     state = tables_hash(made, (table, "photos", GONE_TABLE), "vectors")[:16]

@@ -14,10 +14,12 @@ from held_out import held_out_rows, tuning_thing
 from numpy.typing import NDArray
 from PIL import Image
 
+from facecluster.faces.detect import DetectConfig
 from facecluster.geometry import iou
 from facecluster.models.detector import Detections
 
 MATCH = 0.3  # IoU from which a detection is that face
+KEPT = DetectConfig().min_side  # px; smaller faces are not stored
 
 
 class Finder(Protocol):
@@ -84,16 +86,18 @@ def measure(detector: Finder, photos: list[Photo], threshold: float) -> dict[str
         recall_24, recall_12: share found of the teacher's faces with score >= 0.8 whose shorter side is at least 24, or 12 to 24 px;
         faces_24, faces_12: how many these are; landmarks, landmarks_median: error over eye distance of those found of 24 px and more,
         a face's error being the mean distance of its five landmarks to the teacher's;
-        alarms_per_100: detections a hundred photos without a face, of which there are `negatives`;
+        alarms_per_100: detections a hundred photos without a face, of which there are `negatives`; alarms_16_per_100: of those as large as
+        a face must be to be stored, 16 px;
         extra: detections on the other photos that match no face of the teacher's (score >= 0.5).
     """
     found: dict[str, list[bool]] = {"24": [], "12": []}
     errors: list[float] = []
-    alarms = extra = negatives = 0
+    alarms = stored = extra = negatives = 0
     for photo in photos:
         boxes, landmarks, _ = detector.detect(photo.image, threshold=threshold)
         if photo.source.startswith("negatives"):
             alarms, negatives = alarms + len(boxes), negatives + 1
+            stored += int((boxes[:, 2:].min(axis=1, initial=np.inf) >= KEPT).sum())
             continue
         overlap = iou(photo.boxes, boxes)
         extra += int((overlap.max(axis=0, initial=0) <= MATCH).sum())
@@ -111,4 +115,5 @@ def measure(detector: Finder, photos: list[Photo], threshold: float) -> dict[str
     figures["landmarks"] = round(float(np.mean(errors or [9.0])), 4)
     figures["landmarks_median"] = round(float(np.median(errors or [9.0])), 4)
     figures["alarms_per_100"] = round(100 * alarms / max(negatives, 1), 2)
+    figures["alarms_16_per_100"] = round(100 * stored / max(negatives, 1), 2)
     return figures | {"negatives": negatives, "extra": extra}

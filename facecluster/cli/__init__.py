@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from facecluster import __version__
+from facecluster.cli.spare_pandas import spare_pandas
 
 # Waiting threads must not spin: with other work on the same cores they slow each other down. torch reads this when it is loaded; Dask's
 # workers inherit it. A value that the user has set stays.
@@ -58,6 +61,11 @@ _COMMANDS = {
 
 class _LazyGroup(click.Group):
     """Loads a command's module (and torch, faiss...) only when the command runs."""
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        if args is None:  # a process of its own, not a call in another program
+            spare_pandas()
+        return super().main(args, *more, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -50,7 +50,7 @@ def command(store: str, only: str, order: str, top: int | None, as_json: bool) -
         click.echo(f"{'number':>6}  {'id':<10}  {'faces':>7}  {'photos':>7}  {'sure':<9}  name")
     for r in shown:
         name = f"{r['name'] or '-'}{'  (ignored)' if r['ignored'] else ''}"
-        sure = confidence_word(r["probability"] or 0.0)
+        sure = "-" if r["probability"] is None else confidence_word(r["probability"])  # none of the faces is there now
         click.echo(printable(f"{r['number']:>6}  {r['person_id']:<10}  {r['faces']:>7,}  {r['photos']:>7,}  {sure:<9}  {name}"))
     more = f"; {len(found) - len(shown):,} more" if len(found) > len(shown) else ""
     click.echo(f"{plural(len(shown), 'person', 'people')}{more}", err=True)

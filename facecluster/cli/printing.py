@@ -47,11 +47,18 @@ def gone_line(folder: GoneFolder) -> str:
     places = plural(len(folder.places), "place")
     if not folder.elsewhere:
         places += f" of {plural(len(folder.photos), 'photo')}"
-    rest = "" if not folder.elsewhere else f"; {plural(len(folder.photos), 'photo is', 'photos are')} nowhere else"
+    rest = "" if not folder.elsewhere else f"; {nowhere_else(len(folder.photos))}"
     if not folder.folder:
         return f"{places}, moved or deleted from folders that are there{rest}"
     why = "perhaps a disk is not mounted" if folder.whole_root else "moved, renamed or deleted"
     return f"{places} in {printable(folder.folder)}, which is missing or empty ({why}){rest}"
+
+
+def nowhere_else(photos: int) -> str:
+    """How many photos had no other place than those that are gone."""
+    from facecluster.language.english import plural
+
+    return f"{plural(photos, 'photo is', 'photos are')} nowhere else" if photos else "no photo was only there"
 
 
 def print_gone(store: str, gone: Sequence[GoneFolder]) -> None:

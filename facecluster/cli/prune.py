@@ -10,7 +10,7 @@ import click
 
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option
-from facecluster.cli.printing import gone_line, printable
+from facecluster.cli.printing import gone_line, nowhere_else, printable
 from facecluster.errors import InputError, shell
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def _prune(place: Store, under: str | None, yes: bool, dry_run: bool) -> dict[st
             _print_folder(folder)
         would = "would no longer count" if dry_run else "no longer count" if len(places) != 1 else "no longer counts"
         photos = set[str]().union(*(folder.photos for folder in dropped))
-        lost = f"{plural(len(photos), 'photo is', 'photos are')} nowhere else"
-        click.echo(f"{plural(len(places), 'place')} {would}; {lost}" if places else "nothing is dropped")
+        click.echo(f"{plural(len(places), 'place')} {would}; {nowhere_else(len(photos))}" if places else "nothing is dropped")
         if places and not dry_run:
             store = printable(place.url)
             click.echo(f"to group without them: 'facecluster cluster {shell(store)}'", err=True)

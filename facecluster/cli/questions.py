@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from facecluster.review.question_list import NameProposal, QuestionList
     from facecluster.review.questions import Questions
 
+CERTAIN = 0.995  # purity x completeness from which both would be shown as 1.00
+
 
 @click.command("questions")
 @click.argument("store")
@@ -60,10 +62,12 @@ def command(store: str, model: str | None, top: int, as_json: bool) -> None:
     if found.pairs.note:
         click.echo(f"note: {printable(found.pairs.note)}", err=True)
     count = plural(len(found.asked), "open question")
-    click.echo(f"{count}. The least certain people (share that is theirs x share of them that is here):")
+    click.echo(f"{count}. The least certain people (share that is theirs x share of them that is here):" if people else f"{count}.")
     for p in people:
-        who = f"person {p['number']}, {p['label']}"
-        click.echo(printable(f"  {who}: {plural(p['faces'], 'face')}, {p['purity']:.2f} x {p['completeness']:.2f}"))
+        sure = f"{plural(p['faces'], 'face')}, {p['purity']:.2f} x {p['completeness']:.2f}"
+        if p["faces"] == 1:  # which the user named: whose it is was said, and is no estimate
+            sure = f"1 face, which you named; share of them that is here {p['completeness']:.2f}"
+        click.echo(printable(f"  person {p['number']}, {p['label']}: {sure}"))
     for n, q in enumerate(questions, 1):
         faces = "one face depends" if q["faces_at_stake"] == 1 else f"{q['faces_at_stake']:,} faces depend"
         click.echo(printable(f"{n}. {q['text']} {_word(q['probability'])}; {faces} on it."))
@@ -99,7 +103,7 @@ def _questions(found: QuestionList, view: PeopleView, top: int) -> list[dict[str
 
 
 def _least_certain(asked: Questions, view: PeopleView, top: int) -> list[dict[str, Any]]:
-    """The people of the run who are least certain, and not ignored, with the names that they have now."""
+    """The people of the run who are least certain, and not ignored, with the names that they have now; none who is as good as certain."""
     from facecluster.people import people_with_current_names
     from facecluster.people.find_person import number_of
 
@@ -107,7 +111,8 @@ def _least_certain(asked: Questions, view: PeopleView, top: int) -> list[dict[st
     if known is None or found is None:
         return []
     people = known[0]
-    order = [i for i in found.confidence.argsort(kind="stable").tolist() if not people.ignored[i]]
+    uncertain = found.confidence < CERTAIN
+    order = [i for i in found.confidence.argsort(kind="stable").tolist() if uncertain[i] and not people.ignored[i]]
     return [
         {"identity": i, "number": number_of(i), "person_id": people.person_ids[i], "name": people.names[i], "label": people.label(i),
          "faces": people.faces[i],

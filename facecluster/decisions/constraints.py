@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions.replay import ResolvedDecisions
+from facecluster.decisions.linked_faces import LinkedFaces
+from facecluster.decisions.replay import CORE_FACES, ResolvedDecisions
 from facecluster.grouping.face_vectors import FaceVectors
 
 SIMILAR_NAMES = 50  # a name gets cannot-links to this many other names, the most similar ones; less similar people are not joined anyway
 
 
 def constraint_pairs(
-    resolved: ResolvedDecisions, rows: Mapping[str, int], vectors: NDArray[np.floating] | FaceVectors
+    resolved: ResolvedDecisions, rows: Mapping[str, int], vectors: NDArray[np.floating] | FaceVectors, told: Collection[str] = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Must-links (m, 2) and cannot-links (c, 2) as row numbers, for the faces in `rows` (face_id -> row of `vectors`, (n, dim)).
 
-    The faces of a set are linked in a chain. A set of one face with a name is linked with itself: the user has said whose it is. Two
-    separate sets get one cannot-link, because must-links carry it to all other faces.
+    The faces of a set are linked in a chain. A face with a name is linked with itself if it is alone in its set, or among `told`: the user
+    has said whose it is. Two separate sets get one cannot-link, because must-links carry it to all other faces. The CORE_FACES faces of an
+    ignored person stay together where nothing else that was said forbids it.
     """
-    links = resolved.links
+    links = _with_ignored(resolved)
     sets: dict[str, list[int]] = {}
     for face in sorted(links.parent):
         if face in rows:
@@ -29,10 +31,22 @@ def constraint_pairs(
     must = [pair for members in sets.values() for pair in zip(sorted(members)[:-1], sorted(members)[1:], strict=True)]
     cannot = {tuple(sorted((sets[a][0], sets[b][0]))) for a in sets for b in links.cannot_link.get(a, ()) if b in sets}
     named = sorted((root for root in sets if root in links.name), key=lambda root: sets[root][0])
-    must += [(sets[root][0], sets[root][0]) for root in named if len(sets[root]) == 1 and links.name[root]]
+    alone = {sets[root][0] for root in named if len(sets[root]) == 1 and links.name[root]}
+    said = {rows[face] for face in told if face in rows and links.is_named(face)}
+    must += [(row, row) for row in sorted(alone | said)]
     cannot |= _name_cannot_links([sets[root] for root in named], [links.name[root] for root in named], vectors)
     shaped = (np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2) for pairs in (must, cannot))
     return next(shaped), next(shaped)
+
+
+def _with_ignored(resolved: ResolvedDecisions) -> LinkedFaces:
+    """The links of decisions, and those of ignored people: only a grouping needs these, and they end with the ignoring."""
+    if not resolved.ignored:
+        return resolved.links
+    links = resolved.links.copy()
+    for faces in resolved.hidden:
+        links.link_all(faces[:CORE_FACES])
+    return links
 
 
 def _name_cannot_links(

@@ -14,6 +14,10 @@ class LinkedFaces:
     cannot_link: dict[str, set[str]] = field(default_factory=dict)  # root -> roots
     name: dict[str, str] = field(default_factory=dict)  # root -> name
 
+    def copy(self) -> LinkedFaces:
+        """The same sets, to be changed apart."""
+        return LinkedFaces(dict(self.parent), {root: set(others) for root, others in self.cannot_link.items()}, dict(self.name))
+
     def root(self, face: str) -> str:
         """The face that stands for the set of `face`."""
         top = face
@@ -38,6 +42,10 @@ class LinkedFaces:
         if b in self.name:
             self.name[a] = self.name.pop(b)
         return True
+
+    def is_named(self, face: str) -> bool:
+        """Whether the set of a face has a name."""
+        return face in self.parent and bool(self.name.get(self.root(face)))
 
     def separate(self, a: str, b: str) -> bool:
         """Put a cannot-link between the sets of a and b; False if they are one set."""

@@ -41,7 +41,8 @@ class ResolvedDecisions:
     """The result of a replay. Claims stand newest first."""
 
     names: list[Claim] = field(default_factory=list)
-    ignored: list[Claim] = field(default_factory=list)
+    ignored: list[Claim] = field(default_factory=list)  # with the lasting ids of the people
+    hidden: list[tuple[str, ...]] = field(default_factory=list)  # of each ignoring the faces that no later decision about people names
     persons: list[Claim] = field(default_factory=list)  # lasting ids
     merges: list[Claim] = field(default_factory=list)  # with the lasting id that is kept
     aside: dict[str, str] = field(default_factory=dict)  # face_id -> act (one of ASIDE) of a face that is nobody's
@@ -167,7 +168,9 @@ class _Replayer:
         return all([self.links.separate(a, b) for i, a in enumerate(d.faces) for b in d.faces[:i]])
 
     def ignore(self, d: Decision) -> bool:
-        self.resolved.ignored.append(Claim(tuple(self._left(d.faces)), of=d.id))
+        left = self._left(d.faces)
+        self.resolved.ignored.append(Claim(tuple(left), d.person or "", d.id))
+        self.resolved.hidden.append(tuple(face for face in left if face not in self.placed))
         return True
 
     def not_a_face(self, d: Decision) -> bool:

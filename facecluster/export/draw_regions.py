@@ -21,7 +21,8 @@ from facecluster.export.face_regions import Box
 from facecluster.export.import_names import RegionName, name_decisions
 from facecluster.export.photo_library import Face, Photo, PhotoLibrary
 from facecluster.geometry import iou
-from facecluster.people.drawn_faces import changes_to_drawn, drawing, drawn_in, is_seen, taken_back
+from facecluster.people.drawn_faces import changes_to_drawn, drawing, drawn_in, is_seen
+from facecluster.people.undone_drawings import undone_drawings
 from facecluster.photos.drawn import LEAST_SIDE, next_face_id
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.photos.places import places_by_photo
@@ -67,7 +68,7 @@ def regions_to_draw(names: Iterable[RegionName], library: PhotoLibrary, store: S
     """
     found, said = DrawnRegions(), dict[str, list[tuple[Box, str]]]()  # photo_id -> the regions before, with their names
     decisions = read(store).decisions
-    pending, unwanted = changes_to_drawn(store, decisions)[0], taken_back(decisions)  # drawn, and not yet made; drawn by mistake
+    pending, unwanted = changes_to_drawn(store, decisions)[0], undone_drawings(store, decisions)  # not yet made; drawn by mistake
     for row in names:
         if row.face is not None or row.box is None:
             continue
@@ -83,7 +84,7 @@ def regions_to_draw(names: Iterable[RegionName], library: PhotoLibrary, store: S
         if is_seen(box, drawn):
             continue
         why = _why_not(box, photo)
-        if not why and is_seen(box, [other for face, other in unwanted.items() if face.startswith(photo.photo_id[:PHOTO_CHARS])]):
+        if not why and unwanted.has(photo.photo_id, box, row.name):
             why = UNDONE
         if not why and is_seen(box, [*found.boxes[photo.photo_id], *(other for other, _ in before)]):
             why = TAKEN

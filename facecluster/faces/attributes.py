@@ -6,13 +6,17 @@ Odd inputs: a number that is not finite, as the pose of landmarks that all coinc
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from facecluster.models.attribute import NUMBER, AttributeModel
+from facecluster.models.card import NUMBER
 from facecluster.photos.images import decode_crop
 from facecluster.store import ShardResult, Store
+
+if TYPE_CHECKING:
+    from facecluster.models.attribute import AttributeModel  # torch, which whoever reads a report or prints a line needs not
 
 TABLE = "attributes"
 _BATCH = 64

@@ -52,7 +52,7 @@ SHARD_ROWS = 1 << 15  # faces of a shard of links in memory
 # faces in the cohort that follows each round; 0: the last round. The first round has the model card's figures, which leave people in
 # several clusters; a person with two faces in the cohort would make other people seem more similar than they are, so it starts small
 _COHORT_SIZES = (1_000, COHORT_SIZE, 0)
-_SURE = 20.0  # margin, sd, of a face that is a group of one because the user has said whose it is: probability 1
+_SURE = 20.0  # margin, sd, of a face that is a group of one because the user has said whose it is
 
 
 def group(
@@ -70,7 +70,7 @@ def group(
         config: settings.
         photos: (n,) number of each face's photo: two faces of one photo are rarely one person.
         weak: (n,) faces of low quality: they start and connect no groups, but may join one.
-        must: (m, 2) must-links: pairs of rows that are one person; a row with itself: the user has said whose it is.
+        must: (m, 2) must-links: pairs of rows that are one person; a row with itself: the user has said whose it is, its probability is 1.
         cannot: (c, 2) cannot-links: pairs of rows that are two people. No effect on faces that must-links hold together.
         before: (n,) earlier labels, which stay except for `must` and `cannot`; -1 = new. See incremental.py.
         recognisability: (n,) of the faces, 0 to 1; None = not known. It changes the probabilities, and so which groups are kept.
@@ -105,6 +105,7 @@ def group_links(
     plain = content_keys(x, crew)
     contents, cohort = constrained_keys(plain, cannot), _first_cohort(x, old, config, plain, crew)
     told = rows_of_pairs(must, n)  # faces of whom the user has said whose they are
+    sure = rows_of_pairs(None if must is None else must[must[:, 0] == must[:, 1]], n)
     must = None if must is None else must[must[:, 0] != must[:, 1]]
     kept = np.zeros(n, dtype=bool) if old is None else old >= 0
     said = rows_of_pairs(must, n) | kept  # faces that stay where they are
@@ -146,6 +147,7 @@ def group_links(
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)
+    probabilities[sure & (people >= 0)] = 1
     return Groups(people, margins.astype(np.float32), probabilities, scores.astype(np.float32), tree)
 
 

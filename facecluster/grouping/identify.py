@@ -111,10 +111,12 @@ def _work_name(stamp: Stamp, before: NDArray[np.integer] | None) -> str:
 
 
 def _rewrite_probabilities(store: Store, table: str, found: Stamp, config: IdentifyConfig) -> None:
-    """Write the probabilities that `config` gives to the groups in `table`; the groups stay."""
+    """Write the probabilities that `config` gives to the groups in `table`; the groups stay, and so does a probability of 1."""
     data = store.read_all(table, IDENTITIES)
-    margins = margins_of(data["probability"].to_numpy(), found["sure"], found["even"])
+    was = data["probability"].to_numpy()
+    margins = margins_of(was, found["sure"], found["even"])
     probability = membership_probabilities(margins, data["identity"].to_numpy(), config.confidence_slope, config.confidence_intercept)
+    probability[was >= 1] = 1
     at = data.schema.get_field_index("probability")
     data = data.set_column(at, data.schema.field(at), pa.array(probability))
     store.write(table, "00000", data.combine_chunks(), {**found, "sure": config.confidence_slope, "even": config.confidence_intercept})

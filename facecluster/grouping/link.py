@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError, shell
-from facecluster.grouping.link_large import Linked, link_large, run_here
+from facecluster.grouping.link_large import Linked, link_large, remove_work, run_here
 from facecluster.grouping.link_lists import gpus
 from facecluster.grouping.link_plan import BLOCK, EXACT_SEARCH, MEMORY, LinkPlan, Run, blocks, chosen_lists, chosen_method, sizes
 from facecluster.grouping.link_shuffle import FaceOrder, lists_of, rows_in_order, write_order
@@ -127,6 +127,7 @@ def link(
     if method == EXACT_SEARCH:
         task = partial(link_all, store=store, embeddings=embeddings, table=table, config=config, rows=ROWS)
         done: list[ShardResult] = run("faces linked", n, ["all"], task)
+        remove_work(store, table)  # of a time when there were more faces
         return Linked(n, method, skipped=all(part.skipped for part in done))
     lists, probes = chosen_lists(n)
     plan = LinkPlan(

@@ -1,7 +1,7 @@
 """Has the links of a large collection made, step by step. Each step is a set of tasks that read tables and write tables.
 
 A run that was stopped goes on: what is in the tables is done. The tables of the work are in the store (linking/MODEL) until the links are
-there; then only the quantiser and the note of what was done (`done`) stay.
+there; then only the quantiser and the note of what was done (`done`) stay, until the collection is small.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from facecluster.grouping.link_audit import compare_sample, recall
 from facecluster.grouping.link_hops import closer_links
-from facecluster.grouping.link_plan import EXACT_SEARCH, LinkPlan, Run, Task
+from facecluster.grouping.link_plan import EXACT_SEARCH, LinkPlan, Run, Task, work_folder
 from facecluster.grouping.link_shared import can_share, remove_shared, share_vectors
 from facecluster.grouping.link_shuffle import gather, inputs_of, scatter
 from facecluster.grouping.link_tasks import encode_vectors, pack_lists, search_lists, train_quantiser
@@ -110,6 +110,14 @@ def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]
     store.write(plan.work("done"), _ONE, _EMPTY, note)
     _clear(store, plan, ("plan",))
     return _result(plan, found, sample)
+
+
+def remove_work(store: Store, links: str) -> None:
+    """Remove all that is left of the work on a table of links, of which no more is needed: also of work that was stopped."""
+    folder = store.path(*work_folder(links).split("/"))
+    store.fs.invalidate_cache()
+    if store.fs.isdir(folder):
+        store.fs.rm(folder, recursive=True)
 
 
 def _do(store: Store, plan: LinkPlan, run: Run, what: str, task: Task, names: Sequence[str]) -> None:

@@ -75,7 +75,7 @@ class LinkPlan:
 
     def work(self, name: str) -> str:
         """Name of a table that is deleted when the links are there."""
-        return f"{self.links.replace('links/', 'linking/', 1)}/{name}"
+        return f"{work_folder(self.links)}/{name}"
 
     def stamp(self, name: str) -> Stamp:
         """Of a table of the work."""
@@ -87,6 +87,11 @@ class LinkPlan:
         """The settings that decide the links."""
         hops = f"{HOPS[0]} x {HOPS[1]}"
         return {"k": self.k, "method": self.method, "lists": self.lists, "probes": self.probes, "hops": hops}
+
+
+def work_folder(links: str) -> str:
+    """The folder of the tables from which a table of links is made."""
+    return links.replace("links/", "linking/", 1)
 
 
 def chosen_method(faces: int, dim: int, *, exact: int, gpus: int) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facecluster.decisions.journal import read as journal
 from facecluster.errors import StoreError, shell
 from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
-from facecluster.people.find_person import find_person, number_of
+from facecluster.people.find_person import Homeless, find_person, number_of
 from facecluster.photos.followed import Followed, later_ids, read_followed
 from facecluster.photos.places import of_current_photos
 from facecluster.store import IDENTITIES, Store
@@ -57,6 +57,7 @@ class Recognition:
     unclear: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # too unclear to tell; empty = none is
     former: dict[str, str] = field(default_factory=dict)  # lasting ids that were retired -> that of the person who took over
     followed: Followed = field(default_factory=dict)  # face_ids from before photos were edited; see `read_followed`
+    homeless: dict[str, Homeless] = field(default_factory=dict)  # names that no person has
 
     def people_of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
@@ -87,7 +88,7 @@ class Recognition:
             return next((int(self.person[row]) for row in rows if row >= 0), None)
 
         ids, names, identities = ([getattr(p, key) for p in self.people] for key in ("key", "name", "identity"))
-        return find_person(text, ids, names, self.former, group_of_face, guess=True, identities=identities)
+        return find_person(text, ids, names, self.former, group_of_face, guess=True, identities=identities, homeless=self.homeless)
 
 
 def read_recognition(store: Store, model: str | None = None) -> Recognition:
@@ -133,4 +134,5 @@ def _read(store: Store, table: str, known: People | None) -> Recognition:
         else:
             people.append(Person(f"person {number_of(n):04d}", None, count, n))
     sure, unclear = np.where(person >= 0, probability, np.float32(0)), read_unclear(store, table, data)[1]
-    return Recognition(ids, person, sure, people, unclear, known.former if known is not None else {}, read_followed(store))
+    former, homeless = ({}, {}) if known is None else (known.former, known.homeless)
+    return Recognition(ids, person, sure, people, unclear, former, read_followed(store), homeless)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from facecluster.errors import ModelError
-from facecluster.models.card import about_of, card_of, incomplete, input_fingerprint, read_input, read_toml
+from facecluster.models.card import NUMBER, TEXT, about_of, card_of, incomplete, input_fingerprint, read_input, read_toml
 from facecluster.models.embedder import GRID, AttentionEmbedder
 from facecluster.models.folder import card_path
 from facecluster.models.onnx_embedder import resized
@@ -26,7 +26,6 @@ from facecluster.models.pose import head_pose
 from facecluster.models.recognisability import Recognisability
 from facecluster.models.registry import best_device, fold_batch_norm, load_network
 
-NUMBER, TEXT = "number", "text"
 Crops = NDArray[np.uint8]
 Values = Mapping[str, NDArray[Any]]
 _BATCH = 32

@@ -28,6 +28,7 @@ from facecluster.models.recognisability import Recognisability, from_card
 _EVIDENCE, _EVEN = 2.4, 1.46
 _GUESSED_SD = 1.2  # sd of impostor cosines, times the root of the vector's length: 1.25 and 1.19 for those two models
 ALIGNMENTS = ("arcface-112",)
+NUMBER, TEXT = "number", "text"  # what a model of attributes may say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ SUPPORTED = 0.7
 TRACES = 8  # candidates of a photo without a surely upright face that are judged in all orientations
 MARGIN = 0.2  # sum over these of "an upright face" by which another orientation must lead to be searched
 CONVINCING = 0.6  # score from which a face counts that another orientation shows
+LEAD = 0.9  # sum of the second stage's scores by which another orientation must lead: few photos lie on their side without a tag
 TURNED = 50.0  # degrees from upright from which a candidate speaks for another orientation
 NMS_IOU = 0.4  # IoU from which two detections are one face
 VOTE_IOU = 0.6  # IoU from which a candidate is averaged into a detection
@@ -80,8 +81,9 @@ def search(look: Look, photos: Sequence[Pixels], threshold: float, verify: Verif
     turns = _suspected_turns(photos, found, faces, verify.upright if verify else partial(_upright_seen, look))
     rows = [i for i, turn in enumerate(turns) if turn]
     again = _faces(look, [np.rot90(photos[i], turns[i]) for i in rows], threshold, verify)[1]
+    lead = LEAD if verify else 0.0  # without a second stage scores are no probabilities
     for i, turned in zip(rows, again, strict=True):
-        if _upright_sum(turned, CONVINCING) > _upright_sum(faces[i]):
+        if _upright_sum(turned, CONVINCING) > _upright_sum(faces[i]) + lead:
             faces[i] = turned
         else:
             turns[i] = 0

@@ -19,7 +19,8 @@ from collections.abc import Container, Mapping, Sequence
 import numpy as np
 
 from facecluster.decisions import Claim, ResolvedDecisions
-from facecluster.people.claims import Ints, group_of_claim, groups_of_claims, groups_of_each
+from facecluster.people.claims import Ints, group_of_claim, groups_of_claims, groups_of_each, hidden_groups
+from facecluster.people.find_person import Homeless
 from facecluster.people.runs import Faces, People, RetiredId
 from facecluster.store import FaceRows
 
@@ -165,20 +166,22 @@ def assign_names(
     """The people of a run: groups with their lasting ids `ids`, names, and whether they are ignored; and notes on names without a group."""
     rows = faces.rows
     names: list[str | None] = [None] * len(ids)
-    homeless: dict[str, str] = {}  # name -> why it has no group; "": it waits for the next grouping
+    homeless: dict[str, Homeless] = {}
     placed: set[str] = set()
     for claim, group in zip(resolved.names, groups_of_claims(resolved.names, resolved, rows, faces.identity), strict=True):
         if group >= 0 and names[group] in (None, claim.text):
             names[group] = claim.text
             placed.add(claim.text)
         else:
-            homeless.setdefault(claim.text, _why_homeless(claim, rows, faces.identity, names[group] if group >= 0 else None))
+            why = _why_homeless(claim, rows, faces.identity, names[group] if group >= 0 else None)
+            homeless.setdefault(claim.text, Homeless(claim.faces, why))
     ignored = [False] * len(ids)
-    for group in groups_of_claims(resolved.ignored, resolved, rows, faces.identity):
-        if group >= 0:
+    for groups in hidden_groups(resolved, rows, faces.identity, ids, names):
+        for group in groups:
             ignored[group] = True
     sizes = np.bincount(faces.identity[faces.identity >= 0], minlength=len(ids)).tolist()
-    return People(list(ids), names, sizes, ignored, list(retired)), _notes({k: why for k, why in homeless.items() if k not in placed})
+    homeless = {name: lost for name, lost in homeless.items() if name not in placed}
+    return People(list(ids), names, sizes, ignored, list(retired), homeless), _notes({name: lost.why for name, lost in homeless.items()})
 
 
 def _why_homeless(claim: Claim, rows: FaceRows, identity: Ints, other: str | None) -> str:

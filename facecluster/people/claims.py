@@ -72,3 +72,44 @@ def groups_of_claims(claims: Sequence[Claim], resolved: ResolvedDecisions, rows:
         roots = {links.root(face) for face in claims[i].faces[:CORE_FACES] if face in links.parent}
         found[i] = group_of_claim(Claim(tuple(face for root in sorted(roots) for face in sets.get(root, ()))), rows, identity)
     return found
+
+
+def hidden_groups(
+    resolved: ResolvedDecisions, rows: FaceRows, identity: Ints, ids: Sequence[str], names: Sequence[str | None]
+) -> list[list[int]]:  # fmt: skip
+    """The groups that each ignoring hides: the person whom it is about, and what a new grouping made of the person's other faces.
+
+    The latter are groups more than half of whose faces were ignored. Who has a name is not hidden by the way: neither as such a group, nor
+    because a grouping put somebody who is ignored there.
+
+    Args:
+        resolved: the user's decisions.
+        rows: row of each face_id.
+        identity: (n,) group of each face; -1 = nobody.
+        ids: (p,) lasting ids of the groups.
+        names: (p,) their names.
+    """
+    sizes = np.bincount(identity[identity >= 0], minlength=len(ids))
+    about = groups_of_claims(resolved.ignored, resolved, rows, identity)
+    links = resolved.links
+
+    def sets_of(faces: Sequence[str]) -> set[str]:
+        """These faces, and those that stand for all that decisions tie to them."""
+        return {*faces, *(links.root(face) for face in faces if face in links.parent)}
+
+    said = sets_of([face for claim in resolved.names for face in claim.faces]) if any(names[g] for g in about if g >= 0) else set()
+
+    def is_meant(claim: Claim, group: int) -> bool:
+        if names[group] is None or claim.text == ids[group]:
+            return True
+        there = [face for face in claim.faces if (row := rows.get(face, -1)) >= 0 and identity[row] == group]
+        return 2 * len(there) > int(sizes[group]) or not said.isdisjoint(sets_of(there))
+
+    found = [[g] if g >= 0 and is_meant(claim, g) else [] for claim, g in zip(resolved.ignored, about, strict=True)]
+    mine = [identity[at[at >= 0]] for at in map(rows.of_all, resolved.hidden)]
+    every = np.unique(np.concatenate([np.zeros(0, np.int64), *(at[at >= 0] for at in map(rows.of_all, resolved.hidden))]))
+    hidden = np.bincount(identity[every][identity[every] >= 0], minlength=len(sizes))
+    parts = {g for g in np.flatnonzero(2 * hidden > sizes).tolist() if not names[g]}.difference(*found)
+    for groups, theirs in zip(found, mine, strict=True) if parts else ():
+        groups += sorted(parts.intersection(theirs.tolist()))
+    return found

@@ -17,13 +17,14 @@ from facecluster.decisions import BORN, Claim, Decision, ResolvedDecisions, clea
 from facecluster.decisions.decision import Box, is_face_id
 from facecluster.errors import InputError
 from facecluster.language.said import say
-from facecluster.people.claims import group_of_claim, groups_of_claims
+from facecluster.people.claims import group_of_claim, groups_of_claims, hidden_groups
 from facecluster.people.find_person import find_person
 from facecluster.people.runs import Faces, People
 from facecluster.photos.followed import Followed, present_ids
 from facecluster.store import FaceRows
 
 MAX_REPRESENTATIVES = 64  # faces that represent a person in a decision, highest probability first
+MAX_IGNORED = 1_000  # faces of a person who is ignored: whatever a new grouping makes of them stays ignored
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class CurrentPeople:
         """Index of the person that `text` means, as `find_person` says. Raises InputError if no person or several people match."""
         people = self.people
         identities = range(len(people.person_ids)) if self.by_number else ()
-        return find_person(text, people.person_ids, people.names, people.former, self._group_of_face, identities=identities)
+        return find_person(
+            text, people.person_ids, people.names, people.former, self._group_of_face, identities=identities, homeless=people.homeless
+        )
 
     def find_rows(self, face_id: str) -> list[int]:
         """Rows of a face, also by a face_id from before its photo was edited: several if copies of the photo were."""
@@ -71,14 +74,16 @@ class CurrentPeople:
         """Row of a face, the first of `face_rows`."""
         return self.face_rows(face_id)[0]
 
-    def representatives(self, person: int, without: Collection[str] = (), only: Collection[str] | None = None) -> tuple[str, ...]:
-        """Up to MAX_REPRESENTATIVES face_ids of a person, highest probability first; none of `without`, and of `only` if there are any."""
+    def representatives(
+        self, person: int, without: Collection[str] = (), only: Collection[str] | None = None, most: int = MAX_REPRESENTATIVES
+    ) -> tuple[str, ...]:
+        """Up to `most` face_ids of a person, highest probability first; none of `without`, and of `only` if there are any."""
         left_out = {self.face_row(face) for face in without}
         rows = [row for row in np.flatnonzero(self.faces.identity == person).tolist() if row not in left_out]
         if only is not None:
             rows = [row for row in rows if self.faces.ids[row] in only] or rows
         rows.sort(key=lambda row: -self.faces.probability[row])  # stable: equal ones stay in order of face_id
-        return tuple(self.faces.ids[row] for row in rows[:MAX_REPRESENTATIVES])
+        return tuple(self.faces.ids[row] for row in rows[:most])
 
     def name(self, person: int, name: str) -> Decision:
         """Decision to name the person; '' removes the name."""
@@ -133,7 +138,7 @@ class CurrentPeople:
 
     def ignore(self, person: int) -> Decision:
         """Decision to list the person apart in reports, and to ask nothing about the person in review."""
-        return self._about(person, act="ignore")
+        return self._about(person, act="ignore", most=MAX_IGNORED)
 
     def not_named(self, person: int, name: str) -> Decision:
         """Decision that the person is not who is called `name`: pictures of known people do not suggest it again."""
@@ -199,7 +204,8 @@ class CurrentPeople:
         return tuple(of for of, text, group in folded if text != key and (group == person or (group < 0 and text == shown)))
 
     def _ignored_of(self, person: int) -> list[Claim]:
-        return [claim for claim, group in self._placed(self.resolved.ignored) if group == person]
+        hidden = hidden_groups(self.resolved, self.rows, self.faces.identity, self.people.person_ids, self.people.names)
+        return [claim for claim, groups in zip(self.resolved.ignored, hidden, strict=True) if person in groups]
 
     def named_otherwise(self) -> list[tuple[str, int]]:
         """Names that are not theirs, with the person."""
@@ -216,10 +222,10 @@ class CurrentPeople:
 
     def _about(
         self, person: int, claim: Claim | None = None, *, act: str, name: str | None = None, others: tuple[str, ...] = (),
-        replaces: tuple[str, ...] = (), date: str | None = None,
+        replaces: tuple[str, ...] = (), date: str | None = None, most: int = MAX_REPRESENTATIVES,
     ) -> Decision:  # fmt: skip
         keeper, side = self._side(person), self._side(person, claim)
-        faces = self.representatives(person, only=side)
+        faces = self.representatives(person, only=side, most=most)
         keeps_id = keeper is None or side is None or not keeper.isdisjoint(side)
         return Decision(
             act=act, faces=faces, others=others, name=name, date=date, replaces=replaces, keeps=bool(replaces),

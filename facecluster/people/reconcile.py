@@ -22,6 +22,7 @@ from facecluster.people.face_ids import read_face_boxes, track_faces, with_curre
 from facecluster.people.retired_ids import retire_ids, with_present_faces
 from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
 from facecluster.people.stand_ins import faces_meant, read_stand_ins
+from facecluster.people.told_faces import told_faces
 from facecluster.photos.followed import Followed, read_followed
 from facecluster.photos.frames import picture_numbers
 from facecluster.store import IDENTITIES, FaceIds, Stamp, Store, in_schema
@@ -132,8 +133,9 @@ def prepare_decisions(
             notes.append(f"{plural(len(new), 'change')} in {people_csv.FILE} {become}")
     boxes = read_face_boxes(store, ids)
     decisions = [*journal.decisions, *new]
-    resolved = replay(with_current_ids(decisions, ids, boxes, meant))
-    must, cannot = constraint_pairs(resolved, ids.rows, vectors)
+    now = with_current_ids(decisions, ids, boxes, meant)
+    resolved = replay(now)
+    must, cannot = constraint_pairs(resolved, ids.rows, vectors, told_faces(decisions, now, followed, meant, ids))
     photos = picture_numbers(store, ids)
     aside = FaceIds.among([*resolved.aside]).has(ids.arrow()) if resolved.aside else np.zeros(len(ids), bool)
     notes += resolved.notes

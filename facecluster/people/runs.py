@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facecluster.errors import InputError, StoreError, shell
 from facecluster.people.face_ids import read_face_boxes
-from facecluster.people.find_person import label
+from facecluster.people.find_person import Homeless, label
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
 from facecluster.photos.places import current_photo_ids
 from facecluster.store import FORMAT, IDENTITIES, FaceIds, FaceRows, Stamp, Store, in_schema, table_of
@@ -65,6 +65,7 @@ class People:
     faces: list[int]
     ignored: list[bool]
     retired: list[RetiredId] = field(default_factory=list)
+    homeless: dict[str, Homeless] = field(default_factory=dict, compare=False)  # names that nobody has; in no table
 
     @property
     def former(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from facecluster.people.grouped_faces import by_group
 from facecluster.people.retired_ids import retire_ids
 from facecluster.people.runs import Faces
 from facecluster.people.stand_ins import faces_meant, read_stand_ins
+from facecluster.people.told_faces import told_faces
 from facecluster.photos.followed import read_followed
 from facecluster.review.apply_decisions import apply_decisions
 from facecluster.review.face_details import FaceDetails
@@ -141,8 +142,11 @@ def current_view(store: Store, run_data: RunData, lines: dict[bytes, Decision] |
     active_decisions = active(now)
     split_off = {face for d in active_decisions if d.act == "split" for face in d.faces}
     identity = apply_decisions(faces.identity, run_data.rows, resolved, split_off)
-    # a face of nobody that a decision assigned to a person has probability 1
+    # a face of which the user has said whose it is has probability 1, and so has one of nobody that a decision assigned to a person
     probability = np.where(identity < 0, 0.0, np.where(faces.identity < 0, 1.0, faces.probability))
+    told = told_faces(journal.decisions, now, followed, meant, run_data.rows)
+    named = [run_data.rows[face] for face in told if face in run_data.rows and resolved.links.is_named(face)]
+    probability[named] = np.where(identity[named] < 0, 0.0, 1.0)
     shown = Faces(faces.ids, identity, probability, faces.boxes)
     everyone: Ints = np.arange(len(faces.ids))
     before = run_data.people
@@ -160,7 +164,8 @@ def _summarise(
     identity, probability = current.faces.identity, current.faces.probability
     orders, photo, year = run_data.orders, run_data.details.photo, run_data.details.year
     count = len(current.people.faces)
-    order = by_group(orders.surest, identity, count)
+    told = (probability == 1)[orders.surest]
+    order = by_group(np.r_[orders.surest[told], orders.surest[~told]], identity, count)
     start = np.searchsorted(identity[order], np.arange(count + 1))
     best_first = by_group(orders.best, identity, count)
     seen = by_group(orders.by_photo, identity, count)

@@ -131,6 +131,44 @@ def test_a_drawing_that_was_undone_alone_is_not_drawn_again(missed: Missed, tmp_
     assert len(drawn_faces(store)) == 1 and run("import-names", store.url, where)["decisions"] == 0
 
 
+@pytest.mark.parametrize("edited_first", [False, True])
+def test_a_drawing_that_was_undone_alone_is_not_drawn_again_in_the_edited_photo(edited_first: bool, missed: Missed, tmp_path: Path) -> None:
+    """A place without a face is drawn. The photo is made smaller and darker before the drawing is taken back, or after."""
+    side = 0.12 * min(missed.width, missed.height)
+    empty = replace(missed, box=np.array([16, 16, side, side]))
+    store, photo = missed.store, Path(missed.uri)
+    before = photo.read_bytes()
+
+    def edit() -> None:
+        with Image.open(photo) as picture:
+            small = picture.resize((picture.width * 3 // 4, picture.height * 3 // 4))
+            small.point([v * 9 // 10 for v in range(256)] * len(small.getbands())).save(photo, quality=92, exif=picture.getexif())
+        call("run", str(missed.photos), "-o", store.url)
+
+    try:
+        assert run("import-names", store.url, sidecar_of(empty, tmp_path / "xmp", name="Nobody Else"))["drawn"] == 1
+        call("cluster", store.url)
+        drawing = next(d for d in read(store).decisions if d.act == "draw")
+        if edited_first:
+            edit()
+            assert len(drawn_faces(store)) == 2  # the box goes along
+        call("undo", store.url, drawing.id)
+        call("cluster", store.url)
+        if not edited_first:
+            edit()
+        assert not len(drawn_faces(store))
+        row = next(r for r in current_photos(store).to_pylist() if r["uri"] == missed.uri)
+        assert row["photo_id"] != missed.photo
+        now = replace(empty, photo=row["photo_id"], box=empty.box * 0.75, width=row["width"], height=row["height"])
+        moved = replace(now, box=now.box + [now.width - now.box[2] - 32, 0, 0, 0])
+        for there, name in ((now, "Nobody Else"), (now, "Cleo"), (moved, "Nobody Else"), (moved, "Cleo")):
+            why = None if there is moved and name == "Cleo" else UNDONE
+            again = run("import-names", store.url, sidecar_of(there, tmp_path / "new", name=name))
+            assert again["names"][0]["not_drawn"] == why and again["drawn"] == (why is None)
+    finally:
+        photo.write_bytes(before)
+
+
 def test_what_would_be_drawn_and_what_not(missed: Missed, tmp_path: Path) -> None:
     before = {p: p.read_bytes() for p in Path(missed.store.url).rglob("*") if p.is_file()}
     where = sidecar_of(missed, tmp_path / "xmp")

@@ -6,6 +6,7 @@ import functools
 import importlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from facecluster.errors import InputError
 from facecluster.grouping import link_held, link_hops, link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
+from facecluster.people import OverlayStore
 from facecluster.pipeline import run_tasks
 from facecluster.store import Store, embeddings_schema, table_of
 
@@ -288,6 +290,26 @@ def test_products_with_centroids_are_exact() -> None:
     assert (each == link_lists.probed(x[:90], x, 20)).all()
 
 
+def test_nothing_is_left_of_work_that_was_stopped_when_the_collection_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_of(tmp_path / "s", faces()[:700])
+
+    def killed(what: str, total: int, names: Sequence[str], task: Any) -> Any:
+        if what == "faces searched for":
+            raise KeyboardInterrupt
+        return run_tasks(LocalEngine(), None, what, total, names, task)
+
+    monkeypatch.setattr(LINK, "sizes", lambda *a: SPLIT)
+    with pytest.raises(KeyboardInterrupt):
+        link(store, EMBEDDINGS, LINKS, LinkConfig(k=K), run=killed)
+    assert store.shards("linking/m/vectors") and store.shards("linking/m/lists")
+    monkeypatch.setattr(LINK, "EXACT", 1_000)
+    (tmp_path / "dry").mkdir()
+    link(OverlayStore(str(tmp_path / "dry"), store), EMBEDDINGS, LINKS, LinkConfig(k=K))
+    assert store.shards("linking/m/lists") and not store.shards(LINKS)  # a dry run leaves the store as it is
+    link(store, EMBEDDINGS, LINKS, LinkConfig(k=K))
+    assert store.shards(LINKS) and not (tmp_path / "s/linking/m").exists()
+
+
 def test_the_command_links_a_large_collection_and_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, _, _ = people_store.ungrouped_store(tmp_path, [6] * 60)
     dry = people_store.call("cluster", store.url, "--dry-run")
@@ -300,6 +322,12 @@ def test_the_command_links_a_large_collection_and_says_how(tmp_path: Path, monke
     assert "of the exact neighbours found on a sample of 2" in done.stderr
     again = people_store.call("cluster", store.url)
     assert again.exit_code == 0 and "links:" not in again.stderr
+    (left := tmp_path / "store/grouping/bundled/another").mkdir(parents=True)  # of a grouping that was killed
+    with monkeypatch.context() as patch:
+        for module in ("link", "shelved_vectors"):
+            patch.setattr(importlib.import_module(f"facecluster.grouping.{module}"), "EXACT", 1_000)
+        people_store.call("cluster", store.url, "--full")
+    assert not left.exists() and not store.exists("linking", "bundled")
     assert "expected --memory 1GB or more, found 0.01 GB" in people_store.refused("cluster", store.url, "--full", "--memory", "10MB")
     wrong = CliRunner().invoke(main, ["cluster", store.url, "--memory", "much"])
     assert wrong.exit_code == 2 and "expected a size such as 4GB, found 'much'" in wrong.stderr

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facecluster.geometry import iou
-from facecluster.models.search import FINE, HINT, WORK_SHORT, WORK_SIDE, merge, search, search_scale
+from facecluster.models.search import FINE, HINT, PROPOSED, WORK_SHORT, WORK_SIDE, merge, search, search_scale
 from facecluster.models.views import Candidates
 
 Pixels = NDArray[np.uint8]
@@ -152,6 +152,28 @@ def test_a_person_who_lies_does_not_turn_a_photo_of_people_who_stand() -> None:
     photo = paint(900, 1200, [(200, 200, 80), (500, 200, 80)])
     photo[500:580, 500:580] = np.rot90(paint(80, 80, [(0, 0, 80)]))
     assert search(PaintedEye(), [photo], 0.5)[0].turn == 0
+
+
+class PaintedVerdict:
+    """A second stage that is as sure as told of each upright square, and takes no other for a face."""
+
+    def __init__(self, sure: float) -> None:
+        self.sure = sure
+
+    def __call__(self, photos: Sequence[Pixels], faces: Sequence[Candidates]) -> list[NDArray[np.float32]]:
+        return [np.where(seen.scores > 0.5, self.sure, 0.01).astype(np.float32) for seen in faces]
+
+    def upright(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        found = PaintedEye()(pictures, PROPOSED)
+        return np.array([seen.scores.max(initial=0) > 0.5 for seen in found], np.float64)
+
+
+@pytest.mark.parametrize(("sure", "squares", "turn"), [(0.85, 1, 0), (0.95, 1, 90), (0.7, 2, 90)])
+def test_a_photo_is_turned_for_a_sure_face_or_for_two(sure: float, squares: int, turn: int) -> None:
+    upright = paint(400, 600, [(50 + 200 * i, 100, 120) for i in range(squares)])
+    found = search(PaintedEye(), [np.rot90(upright)], 0.5, PaintedVerdict(sure))[0]
+    assert found.turn == turn
+    assert len(found.faces.scores) == (squares if turn else 0)
 
 
 @pytest.mark.parametrize("n", [0, 1, 40])

@@ -38,13 +38,13 @@ from facecluster.models.detector import Detections, Detector
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from detector_photos import MATCH, Photo, load_held_out, load_photos, measure  # noqa: E402
+from detector_photos import KEPT, MATCH, Photo, load_held_out, load_photos, measure  # noqa: E402
 
 Figures = dict[str, float]
 
 
 def album_figures(detector: Detector, folder: Path) -> Figures:
-    """Labels that a detection matches, and detections that match no label, at the default threshold.
+    """Labels that a detection matches, and detections that match no label, at the default threshold; others_16: of 16 px and more.
 
     `distinct` pairs labels and detections one to one: in album/pascal two faces are labelled twice, so 43 of its 45 labels is all there is.
     """
@@ -52,16 +52,18 @@ def album_figures(detector: Detector, folder: Path) -> Figures:
     with (folder / "faces.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             truth[row["file"]].append([float(row[k]) for k in ("left", "top", "width", "height")])
-    found = distinct = others = 0
+    found = distinct = others = stored = 0
     for name, faces in truth.items():
         boxes = detector.detect(np.asarray(Image.open(folder / name).convert("RGB")))[0]
         pairs = iou(np.array(faces), boxes)
         found += int((pairs.max(axis=1, initial=0) > MATCH).sum())
-        others += int((pairs.max(axis=0, initial=0) <= MATCH).sum())
+        other = boxes[pairs.max(axis=0, initial=0) <= MATCH]
+        others, stored = others + len(other), stored + int((other[:, 2:].min(axis=1) >= KEPT).sum())
         while pairs.size and pairs.max() > MATCH:  # best pair first
             face, box = np.unravel_index(pairs.argmax(), pairs.shape)
             pairs[face], pairs[:, box], distinct = 0, 0, distinct + 1
-    return {"photos": len(truth), "faces": sum(map(len, truth.values())), "found": found, "distinct": distinct, "others": others}
+    return {"photos": len(truth), "faces": sum(map(len, truth.values())), "found": found, "distinct": distinct, "others": others,
+            "others_16": stored}  # fmt: skip
 
 
 class Teacher:

@@ -1,0 +1,135 @@
+"""People whom the user ignores stay so, whatever a new grouping makes of their faces."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people_store import DIM, add, call
+
+from facecluster.decisions import Decision, constraint_pairs, read, replay
+from facecluster.people import read_current_people
+from facecluster.people.claims import hidden_groups
+from facecluster.people.current_people import MAX_IGNORED, MAX_REPRESENTATIVES, CurrentPeople
+from facecluster.store import FaceIds, Store
+
+STRICT = ("--merge-margin", "3")
+
+
+def groups_of(store: Store, faces: list[str]) -> set[int]:
+    """The groups of faces; -1 = nobody."""
+    known = read_current_people(store)[0]
+    return {int(known.faces.identity[known.rows[face]]) for face in faces}
+
+
+def questioned(store: Store) -> list[str]:
+    """The faces that questions are about."""
+    asked = json.loads(call("questions", store.url, "--json").stdout)["questions"]
+    return [q[side] for q in asked for side in ("face_a", "face_b") if side in q]
+
+
+def known_with(store: Store) -> CurrentPeople:
+    return read_current_people(store)[0]
+
+
+def shown(store: Store, faces: list[str]) -> list[str]:
+    """Those of some faces that are of a person who is not ignored."""
+    known = known_with(store)
+    groups = {face: int(known.faces.identity[known.rows[face]]) for face in faces}
+    return [face for face, group in groups.items() if group >= 0 and not known.people.ignored[group]]
+
+
+@pytest.fixture
+def loose(tmp_path: Path) -> tuple[Store, list[str]]:
+    """A store of two people in one group (32 faces), two others (9 each) and a group of two. STRICT divides the first and the last."""
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, DIM))
+    centres[1] = 0.5 * centres[0] + 0.87 * centres[1]
+    vectors = np.repeat(centres, (20, 12, 9, 9), axis=0) + 0.6 * rng.normal(size=(50, DIM))
+    centre = rng.normal(size=DIM)
+    vectors = np.vstack([vectors, centre + 1.3 * rng.normal(size=(2, DIM))])
+    faces = add(store, "00000", vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    call("cluster", store.url)
+    assert groups_of(store, faces[:32]) == {0} and len(groups_of(store, faces[50:])) == 1 and len(shown(store, faces)) == 52
+    return store, faces
+
+
+def test_an_ignored_pair_stays_together_and_ignored(loose: tuple[Store, list[str]]) -> None:
+    store, faces = loose
+    call("ignore", store.url, faces[50])
+    call("cluster", store.url, *STRICT)
+    [group] = groups_of(store, faces[50:])
+    assert group >= 0 and known_with(store).people.ignored[group]
+    call("undo", store.url)
+    call("cluster", store.url, *STRICT, "--full")
+    assert groups_of(store, faces[50:]) == {-1}  # so it was the ignoring that held them
+
+
+def test_both_parts_of_an_ignored_person_are_ignored(loose: tuple[Store, list[str]]) -> None:
+    store, faces = loose
+    call("ignore", store.url, faces[0])
+    call("cluster", store.url, *STRICT)
+    first, second = groups_of(store, faces[:20]), groups_of(store, faces[20:32])
+    assert first.isdisjoint(second) and not shown(store, faces[:32]) and len(shown(store, faces[32:50])) == 18
+    assert not set(questioned(store)) & set(faces[:32])
+    known = known_with(store)
+    assert [d.of for part in (*first, *second) for d in known.unignore(part)] == 2 * [read(store).decisions[0].id]
+    call("name", store.url, faces[20], "Anna")  # who gets a name is not hidden by the way
+    assert set(shown(store, faces[:32])) == set(faces[20:32])
+
+
+def test_an_ignored_person_of_many_faces_is_named_by_more_than_others(loose: tuple[Store, list[str]]) -> None:
+    store, faces = loose
+    known = known_with(store)
+    assert len(known.ignore(0).faces) == 32 and MAX_IGNORED > MAX_REPRESENTATIVES
+    many = replace(known, faces=replace(known.faces, identity=np.zeros(len(faces), np.int64)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facecluster.people.current_people.MAX_IGNORED", 40)
+        assert len(many.ignore(0).faces) == 40 and len(many.name(0, "Anna").faces) == 52
+
+
+def test_what_a_grouping_makes_of_an_ignored_person_is_ignored() -> None:
+    faces = [f"{i:024x}-0000" for i in range(30)]
+    ids = FaceIds.of(faces)
+    said = [
+        Decision(act="ignore", faces=tuple(faces[:20]), id="1"),
+        Decision(act="name", faces=tuple(faces[13:16]), name="Anna", id="2"),
+        Decision(act="split", faces=tuple(faces[16:18]), others=tuple(faces[:4]), id="3"),
+    ]
+    # most are in 0; parts in 1; one of three in 2; two whom a later name took in 3; two that left in 4; nothing of them in 5
+    identity = np.array([0] * 11 + [1, 1] + [3] * 3 + [4] * 2 + [2, -1] + [2, 2] + [1] + [5] * 7)
+    people, resolved = [f"p-{i:08x}" for i in range(6)], replay(said)
+    assert hidden_groups(resolved, ids.rows, identity, people, [None, None, None, "Anna", None, None]) == [[0, 1]]
+    named = [None, "Berta", None, "Anna", None, None]
+    assert hidden_groups(resolved, ids.rows, identity, people, named) == [[0]]  # who has a name is not hidden by the way
+    assert hidden_groups(replay([*said, Decision(act="undo", of="1", id="4")]), ids.rows, identity, people, 6 * [None]) == []
+
+
+def test_a_named_person_is_not_hidden_because_somebody_ignored_was_put_there() -> None:
+    faces = [f"{i:024x}-0000" for i in range(12)]
+    rows, identity = FaceIds.of(faces).rows, np.zeros(12, np.int64)
+    ignored = Decision(act="ignore", faces=tuple(faces[:2]), person="p-00000001", id="1")
+    anna = Decision(act="name", faces=tuple(faces[4:8]), name="Anna", id="2")
+
+    def hides(*said: Decision, person: str = "p-00000002", name: str | None = "Anna") -> bool:
+        return hidden_groups(replay(said), rows, identity, [person], [name]) == [[0]]
+
+    assert not hides(ignored, anna)
+    assert hides(ignored, anna, name=None) and hides(ignored, anna, person="p-00000001")  # nobody else, or the same person
+    assert hides(replace(ignored, faces=tuple(faces[:7])), anna) and hides(replace(ignored, faces=(faces[0], faces[4])), anna)
+
+
+def test_an_ignoring_ties_faces_only_where_nothing_else_that_was_said_forbids_it() -> None:
+    faces = [f"{i:024x}-0000" for i in range(12)]
+    rows, x = {face: i for i, face in enumerate(faces)}, np.eye(12, dtype=np.float32)
+    ignored = Decision(act="ignore", faces=tuple(faces), id="1")
+    must, cannot = constraint_pairs(replay([ignored]), rows, x)
+    assert must.tolist() == [[i, i + 1] for i in range(7)] and not len(cannot)
+    resolved = replay([Decision(act="not-same", faces=(faces[0], faces[1]), id="0"), ignored])
+    must, cannot = constraint_pairs(resolved, rows, x)
+    assert cannot.tolist() == [[0, 1]] and [0, 1] not in must.tolist() and not resolved.notes and not resolved.must_link_sets()

@@ -1,0 +1,101 @@
+"""A face of which the user has said whose it is has probability 1; the others keep the calibrated figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people_store import call, people, ungrouped_store
+
+from facecluster.decisions import Decision
+from facecluster.grouping.identify import IdentifyConfig, group
+from facecluster.people import read_current_people
+from facecluster.people.told_faces import told_faces
+from facecluster.review.session import Session
+from facecluster.store import Store
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> tuple[Store, list[str]]:
+    """A store of four people, whose faces differ much, and a single face, the last one."""
+    store, faces, _ = ungrouped_store(tmp_path, (12, 10, 9, 9, 1), noise=1.2)
+    call("cluster", store.url)
+    known = read_current_people(store)[0]
+    assert known.faces.identity[known.rows[faces[-1]]] == -1
+    return store, faces
+
+
+def sure(store: Store) -> np.ndarray:
+    """The probability of each face."""
+    return read_current_people(store)[0].faces.probability
+
+
+def test_a_named_face_in_a_larger_group_is_not_unsure(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    call("name", store.url, faces[0], "Anna")
+    call("cluster", store.url)
+    before = sure(store)
+    call("name", store.url, faces[-1], "Anna")
+    call("cluster", store.url)
+    known, now = read_current_people(store)[0], sure(store)
+    rows = [known.rows[face] for face in faces]
+    assert known.faces.identity[rows[-1]] == known.find("Anna") and now[rows[-1]] == 1
+    other = [row for row in rows[:-1] if known.faces.identity[row] == known.find("Anna")]
+    assert (now[other] < 1).any() and np.abs(now[other] - before[other]).max() < 0.1  # that of the others is measured
+    for more in (["--full"], ["--algorithm", "hdbscan"]):
+        call("cluster", store.url, *more)
+        assert sure(store)[rows[-1]] == 1
+    call("undo", store.url)
+    call("cluster", store.url)
+    assert sure(store)[rows[-1]] < 1
+
+
+def test_the_page_says_so_at_once(grouped: tuple[Store, list[str]]) -> None:
+    store, faces = grouped
+    call("name", store.url, "1", "Anna")
+    call("same", store.url, faces[0], faces[-1])
+    call("cluster", store.url)
+    session = Session(store)
+    try:
+        one = min(faces[12:22], key=lambda face: session.view().current.faces.probability[session.view().current.rows[face]])
+        row, anna = session.view().current.rows[one], session.view().current.people.person_ids[session.view().current.find("Anna")]
+        assert session.view().current.faces.probability[row] < 1
+        session.act({"act": "give", "faces": [one], "person": anna})
+        view = session.view()
+        mine = view.rows_of(view.current.find("Anna")).tolist()
+        shown = view.current.faces.probability
+        assert row in mine and shown[row] == 1 and (np.diff(shown[mine]) <= 0).all()
+    finally:
+        session.close()
+
+
+def test_a_row_linked_with_itself_has_probability_1_and_keeps_its_margin() -> None:
+    vectors = people((6, 4))[0]
+    cosine = vectors @ vectors.T
+    near = np.argsort(-cosine, axis=1)[:, 1:5]
+    similarity = np.take_along_axis(cosine, near, axis=1)
+    plain = group(vectors, near, similarity, IdentifyConfig())
+    told = group(vectors, near, similarity, IdentifyConfig(), must=np.array([[2, 2]]))
+    assert (told.labels == plain.labels).all() and (told.margins == plain.margins).all()
+    rest = np.arange(10) != 2
+    assert plain.probabilities[2] < 1 == told.probabilities[2] and (told.probabilities == plain.probabilities)[rest].all()
+
+
+def test_which_faces_were_told_one_by_one() -> None:
+    def told(*decisions: Decision, followed: dict[str, list[str]] | None = None, stands: dict[str, list[str]] | None = None) -> set[str]:
+        meant = {**(followed or {}), **(stands or {})}
+        now = [Decision(act=d.act, faces=tuple(new for f in d.faces for new in meant.get(f, [f]))) for d in decisions]
+        return told_faces(decisions, now, followed or {}, meant, set("abcdxyz"))
+
+    one = Decision(act="name", faces=("a",), name="Anna", id="1")
+    person = Decision(act="name", faces=("b", "c"), name="Berta", id="2")
+    assert told(one, person) == {"a"}
+    assert told(one, Decision(act="undo", of="1", id="3")) == set()
+    given = Decision(act="same", faces=("b", "d"), id="4")
+    assert told(person, given) == {"d"}  # b represents the person
+    both = [Decision(act="same", faces=("c", "d"), batch="e", id="5"), Decision(act="name", faces=("c", "d"), name="C", batch="e", id="6")]
+    assert told(*both) == {"c", "d"}
+    assert told(one, followed={"a": ["x", "y"]}) == {"x", "y"}
+    assert told(Decision(act="name", faces=("gone",), name="G", id="7"), stands={"gone": ["z"]}) == set()
+
