@@ -36,7 +36,7 @@ def model_of(store: Store, model: str | None) -> str:
         ModelError: none is given, and this machine has none of the name of the run's.
     """
     from facecluster.errors import ModelError
-    from facecluster.models.registry import card_of
+    from facecluster.models.card import card_of
     from facecluster.people import current_run
 
     run = current_run(store) if model is None else None
