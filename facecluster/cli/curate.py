@@ -94,7 +94,7 @@ def command(
     from facecluster.faces.embed import EmbedConfig
     from facecluster.faces.fit_reading import card_in
     from facecluster.store import FaceIds, Store
-    from facecluster.store.copies import refuse_inside, remember_copy
+    from facecluster.store.copies import DATA_SET, refuse_inside, remember_copy
     from facecluster.store.scratch import scratch_file
 
     place = Store(store)
@@ -116,7 +116,7 @@ def command(
         sheet = datasheet(plan, by_group)
         target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run, lang)
         if target is not None and not dry_run:
-            remember_copy(place, "data set", str(target.folder))
+            remember_copy(place, DATA_SET, str(target.folder))
     _print_notes(source, labels, printable(shell(place.url)))
     _print(sheet, target, as_json)
 

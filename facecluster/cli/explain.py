@@ -55,7 +55,7 @@ def command(
     if not len(chosen):
         raise InputError(f"expected faces of {store}, found none for {' '.join(who) or 'the store'}: add photos, or name another")
     maps = FaceMaps(model, method=method, device=best_device(device))
-    folder = None if out is None else OutputFolder(out, "explain")
+    folder = None if out is None else OutputFolder(out, " ".join(["explain", *who]))
     with progress_bar("faces", len(chosen)) as tick:
         found = explain_faces(chosen, maps, None if folder is None else folder.write, tick)
     if folder is not None:

@@ -49,8 +49,9 @@ def command(
     Example: facecluster export ~/people --format xmp -o sidecars --dry-run
     """
     from facecluster.errors import InputError, WriteError
-    from facecluster.export.output_folder import OutputFolder, relative_paths
+    from facecluster.export.output_folder import OutputFolder
     from facecluster.export.photo_library import read_photo_library
+    from facecluster.export.relative_paths import relative_paths
     from facecluster.store import Store
     from facecluster.store.copies import refuse_inside, remember_copy
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def command(
     store: str, sidecars: tuple[str, ...], draw: bool, dry_run: bool, model: str | None, device: str, as_json: bool
 ) -> None:  # fmt: skip
-    """Take over the names that other programs gave to faces: digiKam, Lightroom, Windows, Picasa and others.
+    """Take over the names that other programs gave to faces: digiKam, Lightroom, Windows, Picasa and others, or another store.
 
     SIDECARS are XMP sidecars, photos with XMP, Picasa's .picasa.ini and contacts.xml, Google Takeout's .json files, or folders of them. A
     name without a place in the photo (Google Takeout's, IPTC's persons shown) is taken over if the photo has one such name and one face,
@@ -57,12 +57,14 @@ def command(
     from facecluster.export.photo_library import read_photo_library
     from facecluster.photos.followed import read_followed
     from facecluster.store import Store
+    from facecluster.store.copies import read_copies
 
     place = Store(store)
     place.check()
     name, undone, batch = model_name(model), undone_faces(place), new_id()
     library = read_photo_library(place, name, include_ignored=True).stills()
-    found = read_names(sidecars, library, undone)
+    exported = any(row["kind"] == "xmp" for row in read_copies(place))
+    found = read_names(sidecars, library, undone, exported=exported)
     regions = regions_to_draw(found.names, library, place, undone) if draw else DrawnRegions()
     made = name_decisions(found.names, read(place).decisions, batch=batch, followed=read_followed(place))
     if not dry_run:

@@ -41,11 +41,13 @@ def command(
     from facecluster.faces.attribute_filter import faces_where
     from facecluster.language.english import plural
     from facecluster.store import Store
+    from facecluster.store.copies import refuse_inside, remember_copy
 
     if copy_to is not None and link_to is not None:
         raise InputError("expected --copy-to or --link-to, found both: give one of them")
     place = Store(store)
     place.check()
+    refuse_inside(place, copy_to or link_to)
     print_decisions_to_come(place)
     library = read_photo_library(place, model_name(model), min_probability=min_probability, include_ignored=True)
     wanted = {library.recognition.find(text) for text in (person, *also)}
@@ -56,10 +58,16 @@ def command(
         found = library.photos_in_which(found, wanted, set(met.to_pylist()))
     photos, gone = [p for p in found if not p.gone], [p for p in found if p.gone]
     left_out = []
-    out = OutputFolder(copy_to or link_to or "", "show", dry_run=dry_run) if copy_to or link_to else None
+    of = library.recognition.people
+    asked = ["show", *sorted(of[i].key for i in wanted), *sorted(f"not {of[i].key}" for i in barred), *where]
+    out = OutputFolder(copy_to or link_to or "", " ".join(asked), dry_run=dry_run) if copy_to or link_to else None
+    stale = 0
     if out is not None:
-        left_out = [row for row in copy_photos(((p, "") for p in found), out, link=link_to is not None) if row.why]
-        out.finish()
+        copies = copy_photos(((p, "") for p in found), out, gone=library.gone_photos, link=link_to is not None)
+        left_out = [row for row in copies if row.why]
+        stale = out.finish()
+        if not dry_run:
+            remember_copy(place, "show", str(out.folder))
     failed = sum(row.failed for row in left_out)
     if as_json:
         people = library.recognition.people
@@ -78,6 +86,8 @@ def command(
         if not row.gone:
             click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
     done = f"; {'would be ' if dry_run else ''}{'linked in' if link_to else 'copied to'} {out.folder}" if out else ""
+    if stale:
+        done += f", {plural(stale, 'file')} of an earlier 'show' of the same people {'would be ' if dry_run else ''}deleted"
     click.echo(f"{plural(len(photos), 'photo')}{done}", err=True)
     if gone:
         those = plural(len(gone), "photo more that is", "photos more that are")

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from facecluster.errors import InputError
 from facecluster.store import TEMPORARY
+from facecluster.store.copies import DATA_SET_MARK
 from facecluster.store.temporary_files import remove_left_over, temporary_name
 
-MARK = ".facecluster-curate.json"
+MARK = DATA_SET_MARK
 
 
 class OutputFolder:

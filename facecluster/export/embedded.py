@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,19 +67,19 @@ def export(library: PhotoLibrary, *, ids: bool = False, dry_run: bool = False) -
             targets.setdefault(os.path.realpath(local_path(uri) or uri), (uri, photo))
     files = iter(targets.items())
     while batch := [_Target(u, path, p, named_faces(library.faces(p), ids)) for path, (u, p) in itertools.islice(files, _AT_ONCE)]:
-        _merge(program, batch)
+        _merge(program, batch, library.names_said)
         if not dry_run:
             _write(program, [t for t in batch if t.packet is not None])
         for t in batch:
             yield SidecarResult(t.uri, t.path, t.state, len(t.faces), t.why, t.failed)
 
 
-def _merge(program: str, batch: Sequence[_Target]) -> None:
+def _merge(program: str, batch: Sequence[_Target], said: Collection[str] | None) -> None:
     """Fill in the new packets."""
     for target, (packet, _) in zip(batch, _run(program, [["-b", "-XMP", t.path] for t in batch]), strict=True):
         try:
             _check(target, packet)
-            target.packet = merge_sidecar(packet or None, target.photo, target.faces) if packet or target.faces else None
+            target.packet = merge_sidecar(packet or None, target.photo, target.faces, said) if packet or target.faces else None
         except FaceclusterError as e:
             target.state, target.why = "skipped", str(e)
         else:

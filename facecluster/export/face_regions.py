@@ -10,9 +10,11 @@ photo's own size.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from xml.dom.minidom import Document, Element
 
+from facecluster.decisions.decision import is_person_id
 from facecluster.export import xmp_packet
 from facecluster.export.photo_library import Photo
 from facecluster.export.xmp_packet import RDF
@@ -41,6 +43,11 @@ class Region:
     def is_face(self) -> bool:
         """Whether it shows a person, as far as it says."""
         return self.kind in ("Face", "")
+
+
+def is_key(name: str) -> bool:
+    """Whether a name is what `--ids` calls a person without one: a lasting id, or the number in a grouping without ids."""
+    return is_person_id(name) or re.fullmatch(r"person \d{4,}", name) is not None
 
 
 def to_stored(box: Box, orientation: int) -> Box:

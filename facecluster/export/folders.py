@@ -3,7 +3,8 @@
 Names are made safe for any filesystem and for loaders of image folders (folder_names.py); README.md says to these loaders that all photos
 are one split. Of two photos with one name in one folder, the second gets the start of its SHA-256. What belongs to a photo on this machine
 goes with it (photos/companions.py), and is renamed alike. Of a photo's places the first is taken that still holds it. A photo that is gone
-or changed is left out, with a reason in one line; what an earlier export wrote of one that is gone stays.
+or changed is left out, with a reason in one line; what an earlier export wrote of one that is gone stays, and moves along if its person has
+another folder now. What other exports wrote into the folder is not touched.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ def export(
         out.write(README, readme("Photos by person", _TEXT, {"train": "*/**"}))
     except InputError as e:  # the user's own
         yield CopyResult(README, README, str(e))
-    yield from copy_photos(wanted, out, link=link, tick=tick)
+    yield from copy_photos(wanted, out, gone=library.gone_photos, link=link, tick=tick)
 
 
 def copy_photos(
-    wanted: Iterable[tuple[Photo, str]], out: OutputFolder, *, link: bool = False, tick: Callable[[int], None] | None = None
-) -> Iterator[CopyResult]:
-    """Copy or link photos to folders, each with what belongs to it; '' is the top folder."""
+    wanted: Iterable[tuple[Photo, str]], out: OutputFolder, *, gone: Iterable[Photo] = (), link: bool = False,
+    tick: Callable[[int], None] | None = None,
+) -> Iterator[CopyResult]:  # fmt: skip
+    """Copy or link photos to folders, each with what belongs to it; '' is the top folder. A copy of each of `gone` stays, wanted or not."""
     taken: dict[str, str] = {}
+    others = {file_key(name): content for name, content in out.others().items()}
     finder = CompanionFinder()
     for photo, folder in wanted:
         name, why, failed = "", "", False
@@ -60,7 +63,7 @@ def copy_photos(
             path = local_path(uri)
             its = finder.of(path) if path is not None and not photo.gone else []
             own = os.path.basename(path) if path is not None else uri.rstrip("/").rsplit("/", 1)[-1]
-            name, names = _unique_names(folder, own, [os.path.basename(c) for c in its], photo.photo_id, taken)
+            name, names = _unique_names(folder, own, [os.path.basename(c) for c in its], photo, taken, others)
             try:
                 _copy_or_link(photo, uri, name, out, link)
             except (PhotoError, InputError) as e:
@@ -74,6 +77,9 @@ def copy_photos(
                 yield CopyResult(photo.uris[0], name, why, gone=photo.gone, failed=failed)
         if tick:
             tick(1)
+    for photo in gone:
+        if not set(photo.contents.values()) & set(out.claimed.values()):
+            _keep_earlier(photo, None, out)
 
 
 def _copy_or_link(photo: Photo, uri: str, name: str, out: OutputFolder, link: bool) -> None:
@@ -110,26 +116,50 @@ def _copy_companions(photo: str, names: Mapping[str, str], out: OutputFolder, li
             yield CopyResult(path, name, of=photo)
 
 
-def _keep_earlier(photo: Photo, name: str, out: OutputFolder) -> bool:
-    """Keep what an earlier export wrote of a photo that is gone: its copy may be the last. Whether there was any."""
-    if not any(out.keep_existing(name, content) for content in photo.contents.values()):
+def _keep_earlier(photo: Photo, name: str | None, out: OutputFolder) -> bool:
+    """Keep what an earlier export wrote of a photo that is gone, as `name` now: its copy may be the last. Whether there was any."""
+    contents = set(photo.contents.values())
+    earlier = name if name and any(out.keep_existing(name, content) for content in contents) else out.copy_of(contents)
+    if earlier is None:
         return False
-    folder, base = os.path.split(name)
-    beside = [os.path.basename(other) for other in out.earlier() if os.path.dirname(other) == folder]
-    for companion in companions(base, beside):
-        out.keep(os.path.join(folder, companion))
+    name = name or earlier
+    folder, base = os.path.split(earlier)
+    its = companions(base, [os.path.basename(other) for other in out.earlier() if os.path.dirname(other) == folder])
+    for old in (base, *its):
+        new = name if old == base else os.path.join(os.path.dirname(name), renamed(old, base, os.path.basename(name)))
+        _keep_as(os.path.join(folder, old), new, out)
     return True
 
 
-def _unique_names(folder: str, name: str, its: Sequence[str], photo_id: str, taken: dict[str, str]) -> tuple[str, list[str]]:
-    """Paths for a photo and its companions in the output that no other photo has; all get the start of its SHA-256, or none."""
+def _keep_as(old: str, new: str, out: OutputFolder) -> None:
+    """Write a file of an earlier export under another name; if that can't be, it stays where it is."""
+    path = out.folder / old
+    try:
+        if old != new and not path.is_symlink():
+            out.write(new, path.read_bytes())
+            return
+    except (OSError, InputError):
+        pass
+    out.keep(old)
+
+
+def _unique_names(
+    folder: str, name: str, its: Sequence[str], photo: Photo, taken: dict[str, str], others: Mapping[str, str]
+) -> tuple[str, list[str]]:
+    """Paths for a photo and its companions in the output that no other photo has; all get the start of its SHA-256, or none.
+
+    `others`: contents of the files of other exports; where the photo itself is one of them, so are its companions.
+    """
     safe = safe_file_name(name)
     stem, ending = os.path.splitext(safe)
+    same = {photo.photo_id, *photo.contents.values(), *(f"-> {os.path.abspath(p)}" for u in photo.uris if (p := local_path(u)))}
     full: list[str] = []
-    for new in (safe, f"{stem}-{photo_id[:12]}{ending}"):
+    for new in (safe, f"{stem}-{photo.photo_id[:12]}{ending}"):
         names = [new, *(safe_file_name(renamed(companion, name, new)) for companion in its)]
         full = [f"{folder}/{n}" if folder else n for n in names]
-        if all(taken.get(file_key(n), photo_id) == photo_id for n in full):
+        keys = [file_key(n) for n in full]
+        theirs = not others.keys().isdisjoint(keys) and others.get(keys[0]) not in same
+        if not theirs and all(taken.get(key, photo.photo_id) == photo.photo_id for key in keys):
             break
-    taken.update({file_key(n): photo_id for n in full})
+    taken.update({file_key(n): photo.photo_id for n in full})
     return full[0], full[1:]

@@ -55,8 +55,16 @@ class ImportedNames:
     passed_over: Counter[str] = field(default_factory=Counter)  # why -> how many
 
 
-def read_names(sources: Iterable[str], library: PhotoLibrary, undone: Collection[str] = ()) -> ImportedNames:
+def read_names(
+    sources: Iterable[str], library: PhotoLibrary, undone: Collection[str] = (), *, exported: bool = True
+) -> ImportedNames:  # fmt: skip
     """Read names from sidecars, photos, Picasa's and Takeout's files, and folders of them; the faces `undone` do not count.
+
+    Args:
+        sources: files and folders.
+        library: the photos of the store.
+        undone: face_ids.
+        exported: whether the store has exported XMP: then what facecluster wrote, with a name that the store ever gave, says nothing new.
 
     Raises:
         InputError: a source is missing.
@@ -64,7 +72,7 @@ def read_names(sources: Iterable[str], library: PhotoLibrary, undone: Collection
     def faces_in(photo: Photo) -> list[Face]:
         return [face for face in library.faces(photo) if face.face_id not in undone]
 
-    reader = NameFiles(library)
+    reader = NameFiles(library, exported)
     found = ImportedNames(skipped=reader.skipped, passed_over=reader.passed_over)
     seen: set[tuple[str, str]] = set()
     without_place: dict[str, dict[str, RegionName]] = {}  # photo_id -> name, case aside -> one that states it

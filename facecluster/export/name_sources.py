@@ -49,6 +49,7 @@ class NameFiles:
     """Reads files for a store's photos."""
 
     library: PhotoLibrary
+    exported: bool = True  # whether the store has exported XMP; else regions that facecluster wrote are another one's, as a lost one's
     files: int = 0  # that say something about people
     passed_over: Counter[str] = field(default_factory=Counter)  # why -> how many
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (file, why) of files that can't be used
@@ -155,6 +156,11 @@ class NameFiles:
             self._companions[folder] = Companions([*os.listdir(folder), *self._folders.get(folder, {})])
         return self._companions[folder].owners(name)
 
+    def _may_have_written(self, name: str) -> bool:
+        """Whether this store may have exported a name, and no other one."""
+        said = self.library.names_said
+        return said is None or face_regions.is_key(name) or self.exported and name.casefold() in said
+
     def _tags(self, document: Document, photo: Photo) -> list[PeopleTag]:
         """The people in a packet: MWG's regions, then those of Microsoft, then IPTC's."""
         tags = []
@@ -162,7 +168,7 @@ class NameFiles:
         there = face_regions.read_regions(document, stored)
         for region in there:
             if region.is_face:
-                ours = bool(region.face_id) and region.name == region.written_name
+                ours = bool(region.face_id) and region.name == region.written_name and self._may_have_written(region.name)
                 tags.append(PeopleTag(region.name, region.area, ours, region.face_id))
             else:
                 self.passed_over[f"regions of the type {region.kind}"] += 1

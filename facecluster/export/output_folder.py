@@ -1,8 +1,9 @@
-"""The folder that an export writes to, and relative paths of photos.
+"""The folder that an export writes to.
 
-A manifest in the folder (`.facecluster-export.json`) lists what was written. A file that is not in the manifest, or was changed since, is
-the user's: it is never overwritten and never deleted. Files that an earlier export of the same kind wrote and this one does not are
-deleted at the end. A dry run writes nothing and raises the same errors.
+A manifest in the folder (`.facecluster-export.json`) lists what was written; until an export ends, what it writes is listed beside it. A
+file that is in neither, or was changed since, is the user's: it is never overwritten and never deleted, and not listed either where it
+holds what the export would write, as a photo that is to be copied to where it is. Files that an earlier export of the same kind wrote and
+this one does not are deleted at the end; what exports of two kinds wrote stays. A dry run writes nothing and raises the same errors.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from facecluster.errors import InputError, WriteError
-from facecluster.photos.archives.uris import split_member
-from facecluster.photos.images import local_path
 from facecluster.store.replace_file import place, recover, remove_file, swap_in
 from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 MANIFEST = ".facecluster-export.json"
+_BEGUN = ".facecluster-export.begun"  # a line for each file of an export that has not ended: name, kind, SHA-256
+_SEVERAL = "several"  # kind of a file that exports of several kinds wrote
 _ITEMS = 2_000  # of a list in JSON that are written at a time
 
 
@@ -37,6 +37,7 @@ class OutputFolder:
         self.dry_run = dry_run
         self.claimed: dict[str, str] = {}  # files of this export: name -> SHA-256 of the content, or "-> target" of a link
         self.written = 0  # files that were missing or different
+        self._theirs: set[str] = set()  # files of the user's that hold what would be written
         self._failed: set[str] = set()  # files that could not be written: what an earlier export wrote there stays
         self._listed = self._read_manifest()
 
@@ -47,7 +48,7 @@ class OutputFolder:
             listed = json.loads((self.folder / MANIFEST).read_bytes())["files"]
             found = {str(name): dict(row) for name, row in listed.items()}
         except FileNotFoundError:
-            return {}
+            found = {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             where = f"{MANIFEST} in {self.folder}"
             raise InputError(f"expected a readable {where}, found a damaged one: choose another folder with -o") from None
@@ -56,7 +57,21 @@ class OutputFolder:
                 f"expected files of {self.folder} in its {MANIFEST}, found {outside!r}: it was not written by an export here. Choose "
                 "another folder with -o"
             )
+        return found | self._read_begun()
+
+    def _read_begun(self) -> dict[str, dict[str, str]]:
+        """What an export that was stopped had written."""
+        found = {}
+        with suppress(OSError, ValueError, TypeError):
+            for line in (self.folder / _BEGUN).read_text(encoding="utf-8").splitlines():
+                name, kind, digest = map(str, json.loads(line))
+                if self._is_inside(name) and self._current_digest(name) == digest:
+                    found[name] = {"to": kind, "is": digest}
         return found
+
+    def _begin(self, name: str) -> None:
+        with self._errors(name), (self.folder / _BEGUN).open("a", encoding="utf-8") as file:
+            file.write(json.dumps([name, self.kind, self.claimed[name]]) + "\n")
 
     def _is_inside(self, name: str) -> bool:
         """Whether a name leads to a place in the folder, also through links of folders."""
@@ -90,6 +105,7 @@ class OutputFolder:
     def _rename(self, beside: Path, name: str, path: Path) -> None:
         """Give a file, or a link, its name, unless another program has saved one there since it was looked at. Raises InputError."""
         known = self._listed.get(name, {}).get("is")
+        self._begin(name)
         if os.path.lexists(path):
             done = swap_in(str(beside), str(path), partial(_has_digest, digest=known))
         else:
@@ -136,6 +152,15 @@ class OutputFolder:
         """The files that earlier exports of this kind wrote."""
         return [name for name, row in self._listed.items() if row.get("to") == self.kind]
 
+    def others(self) -> dict[str, str]:
+        """The files that exports of other kinds wrote: name -> SHA-256 of the content."""
+        return {name: row.get("is", "") for name, row in self._listed.items() if row.get("to") != self.kind}
+
+    def copy_of(self, digests: Collection[str]) -> str | None:
+        """Name of a file that an earlier export of this kind wrote with one of these contents, and that is still as it wrote it."""
+        found = (name for name in self.earlier() if self._listed[name].get("is") in digests)
+        return next((name for name in found if self._is_unchanged(name)), None)
+
     def keep(self, name: str) -> bool:
         """Keep a file as an earlier export wrote it, if it still exists."""
         return self.keep_existing(name, self._listed.get(name, {}).get("is", ""))
@@ -159,13 +184,18 @@ class OutputFolder:
                     if parent == self.folder or any(parent.iterdir()):
                         break
                     parent.rmdir()
-        rows = {n: r for n, r in self._listed.items() if n not in stale}
+        now = self._read_manifest() | self._listed  # another export may have worked here meanwhile
+        rows = {n: r for n, r in now.items() if n not in stale}
         for name, digest in self.claimed.items():
-            rows[name] = {"to": self.kind, "is": digest, "size": str((self.folder / name).lstat().st_size)}
+            if name in self._theirs and name not in now:
+                continue
+            kind = self.kind if self._listed.get(name, {}).get("to", self.kind) == self.kind else _SEVERAL
+            rows[name] = {"to": kind, "is": digest, "size": str((self.folder / name).lstat().st_size)}
         text = json.dumps({"kind": "facecluster export", "files": rows}, indent=0, sort_keys=True)
         with self._beside(MANIFEST, self.folder / MANIFEST) as beside:
             beside.write_bytes(text.encode())
             os.replace(beside, self.folder / MANIFEST)
+            (self.folder / _BEGUN).unlink(missing_ok=True)
         return len(gone)
 
     def _path_to_write(self, name: str, digest: str) -> Path | None:
@@ -176,6 +206,7 @@ class OutputFolder:
             recover(str(path))  # a stop may have left it aside
         if os.path.lexists(path):
             if self._current_digest(name) == digest:
+                self._theirs.update([name] if name not in self._listed else [])
                 return None
             if not self._is_unchanged(name):
                 raise InputError(f"expected no file at {path}, found one that is not of an export: move it away, or choose another -o")
@@ -236,55 +267,3 @@ def listed(parts: Iterable[bytes], begin: bytes = b"[", end: bytes = b"]") -> It
         yield comma + b",".join(some)
         comma = b","
     yield end
-
-
-def _path_of_member(kind: str, archive: str, key: str) -> str:
-    """A relative path for a member of an archive."""
-    file = local_path(archive) or archive.replace("://", "/")
-    parts = [part.replace("\0", "") for part in f"{file}/{key}".split("/")]
-    return "/".join(part for part in parts if part not in ("", ".", ".."))
-
-
-class RelativePaths(Mapping[str, str]):
-    """The paths of photos relative to a folder, made when they are asked for."""
-
-    def __init__(self, root: str | None, uris: Callable[[], Iterable[str]]) -> None:
-        """`root`: None if the photos are on several filesystems; `uris`: gives the uris of the photos."""
-        self._root, self._uris = root, uris
-
-    def __getitem__(self, uri: str) -> str:
-        path = local_path(uri)
-        if self._root is not None and path is not None:
-            return os.path.relpath(os.path.abspath(path), self._root).replace(os.sep, "/")
-        if (member := split_member(uri)) is not None:
-            return _path_of_member(*member)
-        name = uri if path is None else os.path.abspath(path)
-        return re.sub(r"^[a-z0-9+.-]+://+", lambda m: m[0].split(":")[0] + "/", name).lstrip("/")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._uris())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-def relative_paths(uris: Callable[[], Iterable[str]]) -> tuple[str, RelativePaths]:
-    """The deepest folder that holds all photos, and the path of each photo relative to it, with '/' between folders.
-
-    Photos on several filesystems (paths and s3://...) have no common folder: the folder is '' then, and paths start with s3/bucket. A
-    photo in an archive is in a folder of the archive's name; its key, which may be any text, never leads out of it.
-
-    Args:
-        uris: gives the uris of the photos, each time that it is called.
-    """
-    root: str | None = None
-    for uri in uris():
-        path = local_path(uri)
-        if path is None:
-            return "", RelativePaths(None, uris)
-        folder = os.path.dirname(os.path.abspath(path))
-        if root is None:
-            root = folder
-        elif folder != root and not folder.startswith(f"{root.rstrip('/')}/"):
-            root = os.path.commonpath([root, folder])
-    return root or "", RelativePaths(root or "", uris)

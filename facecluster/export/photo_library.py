@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facecluster.decisions import read
 from facecluster.matching.recognition import NOBODY, Person, Recognition, read_recognition
 from facecluster.photos.archives.uris import file_of
 from facecluster.photos.extras import VIDEO_FORMATS
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
+from facecluster.photos.forgotten import TABLE as FORGOTTEN_TABLE
 from facecluster.photos.heif_items import read_heif
 from facecluster.photos.images import local_path
 from facecluster.photos.photo_places import PhotoPlaces
@@ -131,6 +133,7 @@ class PhotoLibrary:
     _person: NDArray[np.int32]
     _probability: NDArray[np.float32]
     _at_ms: pa.ChunkedArray
+    names_said: frozenset[str] | None = None  # in lower case, that the user ever gave anybody; None = not known any more
 
     def stills(self) -> PhotoLibrary:
         """The library without videos, for formats that know boxes in photos only."""
@@ -149,6 +152,11 @@ class PhotoLibrary:
     def gone(self) -> int:
         """How many of the photos are gone."""
         return int(self.photos.places.gone[self.photos.numbers].sum())
+
+    @property
+    def gone_photos(self) -> Photos:
+        """Those of the photos that are gone."""
+        return self.photos.some(self.photos.numbers[self.photos.places.gone[self.photos.numbers]])
 
     @property
     def face_count(self) -> int:
@@ -241,8 +249,14 @@ def read_photo_library(
     return PhotoLibrary(
         photos, recognition, rows, np.searchsorted(photo[rows], np.arange(len(places) + 1)), ids, box, landmarks, measures,
         np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),
-        table["at_ms"],
+        table["at_ms"], _names_said(store),
     )  # fmt: skip
+
+
+def _names_said(store: Store) -> frozenset[str] | None:
+    if store.shards(FORGOTTEN_TABLE):  # and their names with them
+        return None
+    return frozenset(d.name.casefold() for d in read(store).decisions if d.name)
 
 
 def _former_faces(store: Store, photo_ids: FaceIds) -> dict[str, dict[str, str]]:

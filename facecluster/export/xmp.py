@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -53,13 +53,15 @@ class SidecarResult:
     failed: bool = False  # the system refused to write it
 
 
-def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]]) -> bytes | None:
+def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]], said: Collection[str] | None = None) -> bytes | None:
     """The new content of a sidecar.
 
     Args:
         data: its current content; None if it does not exist.
         photo: that it belongs to.
         faces: the faces to write, each with its name or ''.
+        said: names, in lower case, that this store ever gave: where a face has none, another one that facecluster wrote stays, as it is
+            from another store; None: no such name stays.
 
     Returns:
         None if nothing changes.
@@ -75,7 +77,7 @@ def merge_sidecar(data: bytes | None, photo: Photo, faces: list[tuple[Face, str]
         w, h = face_regions.dimensions(document) or (0, 0)
         raise InputError(f"expected regions of a {photo.width} x {photo.height} photo, found some for {w:g} x {h:g}: was it cropped? "
                          "Let the program that wrote the regions write them again, or remove them")  # fmt: skip
-    changed = _update_ours(there, {f.face_id: name for f, name in faces}, photo) or renewed
+    changed = _update_ours(there, {f.face_id: name for f, name in faces}, photo, said) or renewed
     own = {r.face_id for r in there}
     free = [r for r in there if not r.face_id and r.is_face]
     for face, name in faces:
@@ -123,7 +125,7 @@ def _renew_edited(document: Document, photo: Photo, faces: list[tuple[Face, str]
     return bool(edited)
 
 
-def _update_ours(there: list[face_regions.Region], names: dict[str, str], photo: Photo) -> bool:
+def _update_ours(there: list[face_regions.Region], names: dict[str, str], photo: Photo, said: Collection[str] | None) -> bool:
     """Update regions and names that this program wrote; returns whether anything changed."""
     changed = False
     for region in there:
@@ -131,6 +133,8 @@ def _update_ours(there: list[face_regions.Region], names: dict[str, str], photo:
             continue
         wanted = names.get(region.face_id)
         if wanted == region.written_name:
+            continue
+        if wanted == "" and said is not None and region.name.casefold() not in said and not face_regions.is_key(region.name):
             continue
         changed = True
         if wanted is None and region.created and region.node.parentNode is not None:
@@ -178,7 +182,7 @@ def export(
                 if not dry_run and target.parent not in tidied:
                     tidy(str(target.parent))
                     tidied.add(target.parent)
-                yield _export_one(photo, uri, beside, faces, target, dry_run, make_folder=out is not None)
+                yield _export_one(photo, uri, beside, faces, target, dry_run, library.names_said, make_folder=out is not None)
             except FaceclusterError as e:
                 yield SidecarResult(uri, "", "skipped", len(faces), str(e), isinstance(e, WriteError))
             except OSError as e:  # a path that is too long, a disk that is gone: one photo never ends the export
@@ -191,8 +195,9 @@ def named_faces(faces: list[Face], ids: bool) -> list[tuple[Face, str]]:
 
 
 def _export_one(
-    photo: Photo, uri: str, beside: Path | None, faces: list[tuple[Face, str]], target: Path, dry_run: bool, *, make_folder: bool
-) -> SidecarResult:
+    photo: Photo, uri: str, beside: Path | None, faces: list[tuple[Face, str]], target: Path, dry_run: bool,
+    said: Collection[str] | None, *, make_folder: bool,
+) -> SidecarResult:  # fmt: skip
     there = next((p for p in (target, beside) if p is not None and p.is_file()), None)
     try:
         if there is not None and there.stat().st_size > xmp_packet.MAX_BYTES:
@@ -203,7 +208,7 @@ def _export_one(
     if before is None and not faces:
         return SidecarResult(uri, str(target), "unchanged", 0)
     try:
-        after = merge_sidecar(before, photo, faces)
+        after = merge_sidecar(before, photo, faces, said)
     except InputError as e:
         raise InputError(f"{there}: {e}") from e
     if after is None and there == target:

@@ -1,21 +1,22 @@
 """Pictures of known people -> vectors in the store's table `known`, and names for the groups that these people are.
 
 A group without a name gets one if it is a known person with a probability of SURE or more, and a further group of the same name if the
-doubt is a fifth of that; the decision says so (`origin`). Groups that are less sure are suggestions in review. Pictures that were taken in
-before count on; one that is given again replaces itself.
+doubt is a fifth of that; the decision says so (`origin`). Groups that are less sure, and those from whom the user took that name away, are
+suggestions in review. Pictures that were taken in before count on; one that is given again replaces itself.
 
 Odd inputs: a picture without a face, or with several, is a line for the user and does not count; so is one that can't be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.decisions import Decision, append, new_id
+from facecluster.decisions import Decision, active, append, new_id
 from facecluster.errors import PhotoError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
@@ -23,6 +24,7 @@ from facecluster.known import AGAIN, SURE
 from facecluster.known.sources import Picture
 from facecluster.matching.probe import detect_config, probe_data, probe_photo
 from facecluster.models.registry import card_of
+from facecluster.people.current_people import CurrentPeople
 from facecluster.people.known_names import Known, Proposal, read_known, write_known
 from facecluster.review.session import Session
 from facecluster.store import Store
@@ -112,14 +114,28 @@ def _name_groups(store: Store, session: Session, sure: float, found: TakenIn) ->
     people = view.current.people
     made: list[Decision] = []
     found.batch = new_id()
+    refused = _taken_away(view.journal.decisions, view.current)
     given = {(name or "").casefold() for name in people.names}
     for proposal in sorted(session.proposals(view), key=lambda p: -p.probability):
         about = proposal, people.person_ids[proposal.group], people.faces[proposal.group]
         # the grouping held a further group of the same name for another person
-        if 1 - proposal.probability <= (1 - sure) * (AGAIN if proposal.name.casefold() in given else 1):
+        is_refused = proposal.name.casefold() in refused[proposal.group]
+        if not is_refused and 1 - proposal.probability <= (1 - sure) * (AGAIN if proposal.name.casefold() in given else 1):
             found.named.append(about)
             given.add(proposal.name.casefold())
             made.append(replace(view.current.name(proposal.group, proposal.name), batch=found.batch, origin=ORIGIN))
         else:
             found.asked.append(about)
     append(store, made)
+
+
+def _taken_away(decisions: Sequence[Decision], current: CurrentPeople) -> defaultdict[int, set[str]]:
+    """The names, in lower case, that the user took away from each group and did not give back."""
+    named = {d.id: d.name.casefold() for d in decisions if d.act == "name" and d.name}
+    found = defaultdict[int, set[str]](set)
+    for decision in active(decisions):
+        if decision.act == "name" and not decision.name:
+            groups = Counter(int(current.faces.identity[row]) for face in decision.faces for row in current.find_rows(face))
+            for group, _ in groups.most_common(1):
+                found[group] |= {named[earlier] for earlier in decision.replaces if earlier in named}
+    return found

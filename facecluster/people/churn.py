@@ -112,7 +112,9 @@ def compare_runs(number: int, before: People, old: Ints, people: People, new: In
                 churn.new.append(people.label(j))
     old_names, new_names = ({name for name in p.names if name} for p in (before, people))
     renamed = {before.names[i] for i, j in enumerate(successor.tolist()) if j >= 0 and people.names[j]}
-    churn.lost_names, churn.new_names = sorted(old_names - new_names - renamed), sorted(new_names - old_names)
+    written = {name.casefold() for name in new_names}  # of one name in two cases the later one counts
+    churn.lost_names = sorted(name for name in old_names - renamed if name.casefold() not in written)
+    churn.new_names = sorted(new_names - old_names)
     return churn
 
 

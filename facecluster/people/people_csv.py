@@ -2,8 +2,9 @@
 
 The file is compared with the copy of what was written last, runs/people.csv. A row whose name differs from the copy is a decision to name
 the person; an emptied name removes the name; `ignored` set to yes ignores the person. An unchanged row is no decision, even if the person
-was renamed elsewhere meanwhile; neither is a deleted row. After the edits are read, the file is written again, with the columns that the
-user added. A file that was saved since it was read stays as it is: the next run takes its changes over.
+was renamed elsewhere meanwhile; neither is a deleted row. A file that was open elsewhere while a run took names in, and was saved over the
+newer one, is compared with what that earlier run wrote: the names since stay. After the edits are read, the file is written again, with the
+columns that the user added. A file that was saved since it was read stays as it is: the next run takes its changes over.
 
 Odd inputs: a row of a retired id, in a file that was saved over a newer one, is compared with what the last run with that id wrote. A
 row of an unknown person that was changed, or has something in the user's own columns, is skipped, and the file is kept as
@@ -18,9 +19,9 @@ import io
 from dataclasses import dataclass, field
 
 from facecluster.decisions import clean_name
-from facecluster.errors import InputError
+from facecluster.errors import InputError, StoreError
 from facecluster.evaluation.csv_file import Sheet, decoded, listed, sheet_of
-from facecluster.people.runs import People
+from facecluster.people.runs import People, all_runs, read_people
 from facecluster.store import Store
 from facecluster.store.replace_file import recover, replace_file, tidy
 
@@ -28,8 +29,10 @@ FILE = "people.csv"
 THEIRS = "people.csv.theirs"  # a file of the user's with rows of people who are no more
 LAST_WRITTEN = ("runs", "people.csv")
 COLUMNS = ("person_id", "name", "faces", "ignored")
+_RUNS = 20  # earlier runs whose names a file that was saved late may have
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # text that a spreadsheet could run as a formula gets an apostrophe before it
 _OURS = ("\ufeff" + ",".join(COLUMNS) + "\r\n").encode()  # beginning of a file without columns of the user's
+Rows = dict[str, tuple[str, bool]]  # person_id -> name, whether ignored
 _YES, _NO = ("yes", "true", "1", "x", "ja", "oui", "si", "sí"), ("", "no", "false", "0", "nein", "non")
 
 
@@ -51,6 +54,7 @@ class UserFile:
     own: list[str] = field(default_factory=list)  # columns that the user added
     cells: dict[str, list[str]] = field(default_factory=dict)  # person_id -> their contents
     homeless: list[str] = field(default_factory=list)  # unknown people of whom the file says something
+    notes: list[str] = field(default_factory=list)
 
 
 def render(people: People, read: UserFile) -> bytes:
@@ -123,8 +127,10 @@ def read_user_file(store: Store, known: People) -> UserFile:
     if data is None or not data.strip() or (data == written and data.startswith(_OURS)):
         return UserFile(data)
     sheet = sheet_of(decoded(data), path)
-    base = _rows(sheet_of(decoded(written), path)) if written else {}
-    rows, past = _rows(sheet), {r.person_id: (r.name or "", r.ignored) for r in known.retired}
+    rows, base = _rows(sheet), _rows(sheet_of(decoded(written), path)) if written else {}
+    since = _named_since(store, rows, base)
+    kept = [base[person][0] or f"none for {person}" for person in sorted(since)]
+    base, past = base | since, {r.person_id: (r.name or "", r.ignored) for r in known.retired}
     own = [i for i, name in enumerate(sheet.header) if name.lower() not in COLUMNS and name]
     key = sheet.find("person_id")
     cells = {row[key]: [row[i] for i in own] for row in sheet.rows if key is not None}
@@ -140,17 +146,39 @@ def read_user_file(store: Store, known: People) -> UserFile:
         new_ignored = ignored if ignored != was[1] and ignored != known.ignored[i] else None
         if new_name is not None or new_ignored is not None:
             found.append(Edit(person, new_name, new_ignored))
-    return UserFile(data, found, [sheet.header[i] for i in own], cells, homeless)
+    some = listed(kept[:5]) + (", ..." if len(kept) > 5 else "")
+    note = f"{FILE} is from before the last run, and lacks names given since: they stay ({some}); 'facecluster name' takes a name away"
+    return UserFile(data, found, [sheet.header[i] for i in own], cells, homeless, [note] if kept else [])
 
 
-def _rows(sheet: Sheet) -> dict[str, tuple[str, bool]]:
+def _named_since(store: Store, rows: Rows, base: Rows) -> Rows:
+    """What an earlier run wrote of the people whose names have changed since, if the file has none of these changes; else nothing.
+
+    A file that lacks one change may be an edit of today's. One that lacks all of several is taken for one of that time.
+    """
+    lacking = [person for person in rows.keys() & base.keys() if rows[person][0] != base[person][0]]
+    if len(lacking) < 2:
+        return {}
+    for run in reversed(all_runs(store)[-_RUNS:]):
+        try:
+            then = read_people(store, run)
+        except StoreError:  # 'check' says so
+            continue
+        old = {person: (name or "", ignored) for person, name, ignored in zip(then.person_ids, then.names, then.ignored, strict=True)}
+        since = {person: old[person] for person in rows.keys() & base.keys() & old.keys() if old[person][0] != base[person][0]}
+        if sum(rows[p][0] == was[0] for p, was in since.items()) >= 2 and all(rows[p][0] != base[p][0] for p in since):
+            return since
+    return {}
+
+
+def _rows(sheet: Sheet) -> Rows:
     """person_id -> (name, ignored)."""
     key, name, ignored = (sheet.find(column) for column in ("person_id", "name", "ignored"))
     if key is None or name is None:
         raise InputError(
             f"expected the columns person_id and name in {sheet.source}, found {listed(sheet.header)}: put them back, or delete the file"
         )
-    rows: dict[str, tuple[str, bool]] = {}
+    rows: Rows = {}
     for row, line in zip(sheet.rows, sheet.lines, strict=True):
         if row[key] in rows and row[key]:
             raise InputError(f"expected each person once in {sheet.source}, found {row[key]} again in line {line}: delete one of the rows")

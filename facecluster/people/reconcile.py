@@ -130,7 +130,8 @@ def prepare_decisions(
         new = _decisions_of(known, file.edits)
         if new:
             become = "becomes a decision" if len(new) == 1 else "become decisions"
-            notes.append(f"{plural(len(new), 'change')} in {people_csv.FILE} {become}")
+            notes.append(f"{plural(len(new), 'change')} in {people_csv.FILE} {become}{_names_that_go(known.people, file.edits)}")
+        notes += file.notes
     boxes = read_face_boxes(store, ids)
     decisions = [*journal.decisions, *new]
     now = with_current_ids(decisions, ids, boxes, meant)
@@ -140,6 +141,14 @@ def prepare_decisions(
     aside = FaceIds.among([*resolved.aside]).has(ids.arrow()) if resolved.aside else np.zeros(len(ids), bool)
     notes += resolved.notes
     return PreparedDecisions(resolved, decisions, new, boxes, photos, must, cannot, aside, followed, meant, notes, file)
+
+
+def _names_that_go(known: People, edits: Sequence[people_csv.Edit]) -> str:
+    """Which names edits of people.csv take away or replace, as the end of a note."""
+    went = [name for e in edits if e.name is not None and (i := known.index(e.person_id)) is not None and (name := known.names[i])]
+    some = ", ".join(map(repr, went[:5])) + (", ..." if len(went) > 5 else "")
+    taken = f": {plural(len(went), 'name')} taken away or replaced ({some}); 'facecluster undo STORE --list' lists them"
+    return taken if went else ""
 
 
 def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> list[Decision]:

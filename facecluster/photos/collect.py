@@ -4,8 +4,9 @@ A file is identified by uri, size and time of change. New files are planned in o
 so a run that is killed between two shards and started again plans the same shards. An archive that has not changed since it was listed is
 not opened again, unless it was away in between; the photos of one that has changed are looked at again, and known by their bytes. A broken
 link becomes a row with size -1, which the next stage turns into an error row.
-A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over.
-One that could not be read while it was gone, or whose faces are lost (see `lost`), is planned again.
+A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over,
+and so are the pictures of a data set that was made of the store, unless its folder is named. A photo that could not be read while it was
+gone, or whose faces are lost (see `lost`), is planned again.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
 the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
@@ -32,6 +33,7 @@ from facecluster.photos.lost import places_without_faces
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_places, is_gone, write_gone_places
 from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
+from facecluster.store.copies import DATA_SET, DATA_SET_MARK, read_copies
 
 _MAX_KNOWN = 256  # photos listed for one file (uncompressed photos all have one size); any further photo is detected again
 _ARCHIVES_TABLE = "archives"
@@ -83,7 +85,7 @@ def collect(
     planned, failed = _planned(store, retry_failed, gone_before)
     lost = places_without_faces(store)
     failed |= lost.keys()
-    forgotten = read_forgotten(store)
+    forgotten, made = read_forgotten(store), _data_sets(store, sources)
     new: dict[str, FoundFile] = {}
     known: set[str] = set()
     warnings = []
@@ -99,6 +101,9 @@ def collect(
             known.add(found.uri)
         elif forgotten.has_place(found.uri, found.size, found.mtime_ns):
             passed_over.forgotten += 1
+        elif found.uri not in planned and file_of(found.uri).startswith(made):
+            passed_over.made += 1
+            archives.again.add(file_of(found.uri))
         else:
             new[found.uri] = found
     if archives.unchanged:
@@ -135,6 +140,14 @@ def _planned(store: Store, retry_failed: bool, gone: Collection[str]) -> tuple[d
             unusable = photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist()
             failed |= {uri for uri in unusable if retry_failed or uri in gone}
     return planned, failed
+
+
+def _data_sets(store: Store, sources: Iterable[str]) -> tuple[str, ...]:
+    """Folders of data sets that were made of the store, whose faces would count twice; not those that a source is in."""
+    wheres = [row["where"] for row in read_copies(store) if row["kind"] == DATA_SET]
+    wheres = [where for where in wheres if os.path.exists(os.path.join(where, DATA_SET_MARK))]
+    named = [os.path.join(os.path.abspath(path), "") for source in sources if (path := local_path(source)) is not None]
+    return tuple(folder for folder in (os.path.join(w, "") for w in wheres) if not any(name.startswith(folder) for name in named))
 
 
 def _listed_archives(store: Store) -> dict[str, tuple[int, int]]:

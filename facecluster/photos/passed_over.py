@@ -28,6 +28,7 @@ class PassedOver:
     others: Counter[str] = field(default_factory=Counter)  # by extension, in lower case
     inside: Counter[str] = field(default_factory=Counter)  # of archives, in words
     forgotten: int = 0  # photos that the user had forgotten
+    made: int = 0  # pictures of a data set that was made of the same store
 
     def lines(self) -> list[str]:
         """What was passed over, and what to install for it; empty if nothing was."""
@@ -42,6 +43,9 @@ class PassedOver:
             lines.append(f"{total:,} other file{'s' * (total != 1)} ({', '.join(kinds)}{more})")
         if self.forgotten:
             lines.append(f"{self.forgotten:,} photo{'s' * (self.forgotten != 1)} that you had forgotten")
+        if self.made:
+            pictures = f"{self.made:,} picture{'s' * (self.made != 1)}"
+            lines.append(f"{pictures} of a data set that 'curate' made of this store: name its folder to take them")
         if found := +self.inside:
             lines.append(f"in archives: {', '.join(f'{count:,} {what}' for what, count in sorted(found.items()))}")
         return lines

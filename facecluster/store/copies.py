@@ -16,6 +16,8 @@ from facecluster.store.stamps import FORMAT
 from facecluster.store.store import Store
 
 COPIES = "exports.json"
+DATA_SET = "data set"  # kind of the folders that `curate` wrote
+DATA_SET_MARK = ".facecluster-curate.json"  # is in each of these
 
 
 def remember_copy(store: Store, kind: str, where: str) -> bool:

@@ -24,8 +24,9 @@ from PIL import Image, ImageOps
 from facecluster.cli import main
 from facecluster.export import coco, fiftyone, labelstudio
 from facecluster.export.folder_names import class_folders, file_key, safe_file_name
-from facecluster.export.output_folder import MANIFEST, OutputFolder, relative_paths
+from facecluster.export.output_folder import MANIFEST, OutputFolder
 from facecluster.export.photo_library import read_photo_library
+from facecluster.export.relative_paths import relative_paths
 from facecluster.store import Store
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.cli import main
+from facecluster.decisions import Decision, append
 from facecluster.errors import InputError
 from facecluster.export import face_regions, region_frames, xmp_packet
 from facecluster.export.import_names import read_names
@@ -172,10 +173,32 @@ def test_our_names_are_updated_and_those_of_others_kept(one: tuple[Store, Path, 
     other = renamed.replace(b"<mwg-rs:Name>Bob<", b"<mwg-rs:Name>Robert<")  # another program renames
     assert merge_sidecar(other, library.photos[0], with_names(library, red="Anne", blue="Bobby")) is None
     photo.with_name("a.jpg.xmp").write_bytes(other)
-    [row] = read_names([str(photo.parent)], library).names
+    [row] = read_names([str(photo.parent)], replace(library, names_said=frozenset(("anna", "anne", "bob")))).names
     assert row.name == "Robert" and row.face is not None and row.face.face_id == face_id(photo_id, 1)
     none = merge_sidecar(other, library.photos[0], [])  # the faces are gone: our regions are removed, Robert stays
     assert none is not None and {r.name for r in face_regions.read_regions(xmp_packet.parse(none))} == {"Robert"}
+
+
+def test_names_that_another_store_exported_are_taken_over(one: tuple[Store, Path, str]) -> None:
+    """A store that was lost, or is on another computer: its sidecars bring the names back. A store learns nothing from its own."""
+    store, photo, photo_id = one
+    library = read_photo_library(store, "bundled")
+    data = merge_sidecar(None, library.photos[0], with_names(library, red="Anna", blue="p-0d4f21aa"))
+    assert data is not None
+    photo.with_name("a.jpg.xmp").write_bytes(data)
+    found = run("import-names", store.url, photo.parent, "--dry-run")
+    assert [(row["name"], row["face_id"]) for row in found["names"]] == [("Anna", face_id(photo_id, 0))]
+    assert found["passed_over"]["regions that facecluster wrote"] == 1 and not found["skipped"]  # an id is no name
+    sidecar = photo.with_name("a.jpg.xmp")
+    run("export", store.url, "--format", "xmp", "--beside")  # before they were taken over, and again
+    run("export", store.url, "--format", "xmp", "--beside")
+    assert [r.name for r in face_regions.read_regions(xmp_packet.parse(sidecar.read_bytes()))] == ["Anna", ""]
+    assert [row["name"] for row in run("import-names", store.url, photo.parent, "--dry-run")["names"]] == ["Anna"]
+    append(store, [Decision(act="name", name="anna", faces=(face_id(photo_id, 0),))])  # a name that this store gave, and nobody has
+    found = run("import-names", store.url, photo.parent, "--dry-run")
+    assert not found["names"] and found["passed_over"]["regions that facecluster wrote"] == 1
+    run("export", store.url, "--format", "xmp", "--beside")
+    assert [r.name for r in face_regions.read_regions(xmp_packet.parse(sidecar.read_bytes()))] == ["", ""]
 
 
 def test_a_foreign_region_without_a_name_gets_our_name_and_is_kept(one: tuple[Store, Path, str]) -> None:

@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from export_store import make_photo, make_store
+from export_store import face_id, make_photo, make_store
 
 from facecluster.api.collection import open as open_store
 from facecluster.cli import main
@@ -45,6 +47,15 @@ def names(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and not p.name.startswith((".", "README")))
 
 
+def regroup(store: Store, person: Callable[[str], int]) -> None:
+    """Give the faces to other people: `person` says whose a face_id is."""
+    data = store.read("identities/bundled", "00000")
+    column = pa.array([person(face) for face in data["face_id"].to_pylist()], pa.int32())
+    store.remove("identities/bundled")
+    at = data.schema.get_field_index("identity")
+    store.write("identities/bundled", "00000", data.set_column(at, data.schema.field(at), column), {"table": "identities"})
+
+
 def test_folders_take_the_copy_that_is_there_and_count_the_rest(store: Store, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "disk")
     out, err = run("export", store.url, "--format", "folders", "-o", tmp_path / "out")
@@ -63,6 +74,50 @@ def test_what_an_earlier_export_wrote_of_a_gone_photo_stays_until_it_is_dropped(
     run("prune", store.url, "--yes")
     run("export", store.url, "--format", "folders", "-o", tmp_path / "out")
     assert names(tmp_path / "out") == [f"person 000{i + 1}/{n}.jpg" for i in (0, 1) for n in "ac"]
+
+
+def test_a_copy_of_a_gone_photo_goes_along_when_its_person_is_renamed(store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "disk/b.jpg.xmp").write_bytes(b"<x/>")
+    run("export", store.url, "--format", "folders", "-o", out)
+    b = (tmp_path / "disk/b.jpg").read_bytes()
+    (tmp_path / "disk/b.jpg").unlink()
+    regroup(store, lambda face: 7 + int(face[-1]))
+    run("export", store.url, "--format", "folders", "-o", out)
+    assert names(out) == [f"person 000{i}/{n}" for i in "89" for n in ("a.jpg", "b.jpg", "b.jpg.xmp", "c.jpg")]
+    assert (out / "person 0008/b.jpg").read_bytes() == b and (out / "person 0009/b.jpg.xmp").read_bytes() == b"<x/>"
+    said = run("export", store.url, "--format", "folders", "-o", out)[0]
+    assert "0 files written" in said and "stale" not in said and len(names(out)) == 8
+
+
+def test_the_last_copy_of_a_gone_photo_stays_if_nobody_is_on_it_any_more(store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("export", store.url, "--format", "folders", "-o", out)
+    (tmp_path / "disk/b.jpg").unlink()
+    regroup(store, lambda face: -1)
+    run("export", store.url, "--format", "folders", "-o", out)
+    assert [Path(n).name for n in names(out)] == ["b.jpg"]
+
+
+def test_the_copies_of_one_person_stay_when_those_of_another_are_made(tmp_path: Path) -> None:
+    rows = []
+    for i, (folder, name) in enumerate((("x", "s.jpg"), ("y", "s.jpg"), ("x", "both.jpg"))):
+        path = tmp_path / folder / name
+        rows.append((make_photo(path, 1, (90 * i, 0, 0)), str(path), 1))
+        (tmp_path / folder / f"{name}.xmp").write_bytes(f"{folder} {name}".encode())
+    store, out = make_store(tmp_path / "store", rows), tmp_path / "out"
+    nobody = {face_id(rows[0][0], 1), face_id(rows[1][0], 0)}
+    regroup(store, lambda face: -1 if face in nobody else int(face[-1]))
+    first = {n: (out / n).read_bytes() for n in (run("show", store.url, "1", "--copy-to", out), names(out))[1]}
+    assert sorted(first) == ["both.jpg", "both.jpg.xmp", "s.jpg", "s.jpg.xmp"]
+    run("show", store.url, "2", "--copy-to", out)
+    second = f"s-{rows[1][0][:12]}"
+    assert names(out) == sorted([*first, f"{second}.jpg", f"{second}.jpg.xmp"])
+    assert {n: (out / n).read_bytes() for n in first} == first and (out / f"{second}.jpg.xmp").read_bytes() == b"y s.jpg"
+    nobody.add(face_id(rows[2][0], 1))
+    regroup(store, lambda face: -1 if face in nobody else int(face[-1]))
+    run("show", store.url, "2", "--copy-to", out)
+    assert {"both.jpg", "both.jpg.xmp"} <= {*names(out)}  # the other's too
 
 
 def test_beside_makes_no_folder_anew(store: Store, tmp_path: Path) -> None:

@@ -44,3 +44,35 @@ def test_a_stop_while_a_stale_picture_is_removed_leaves_none(edited: bool, tmp_p
     assert exported(tmp_path, "Bob/b.jpg") == (not edited)
     assert files(tmp_path) == {"Bob/b.jpg", MANIFEST, *(["Ann/a.jpg"] if edited else [])}
     assert (tmp_path / "Ann").exists() == edited
+
+
+def test_a_file_of_the_users_that_holds_what_is_exported_stays(tmp_path: Path) -> None:
+    """A photo that is copied to the folder where it is."""
+    (tmp_path / "Ann").mkdir()
+    (tmp_path / "Ann" / "a.jpg").write_bytes(b"a face")
+    exported(tmp_path, "Ann/a.jpg", "Bob/b.jpg")
+    assert exported(tmp_path, "Eve/a.jpg") == 1
+    assert files(tmp_path) == {"Ann/a.jpg", "Eve/a.jpg", MANIFEST}
+
+
+def test_what_a_stopped_export_wrote_is_its_own(tmp_path: Path) -> None:
+    exported(tmp_path, "Ann/old.jpg")
+    stopped = OutputFolder(str(tmp_path), "folders")
+    stopped.write("Ann/a.jpg", b"half of a table")
+    stopped.write("Ann/old.jpg", b"another face")
+    (tmp_path / "Ann" / "mine.jpg").write_bytes(b"a face")
+    output = OutputFolder(str(tmp_path), "folders")
+    output.write("Ann/a.jpg", b"a whole table")
+    output.write("Ann/mine.jpg", b"a face")
+    assert output.finish() == 1 and files(tmp_path) == {"Ann/a.jpg", "Ann/mine.jpg", MANIFEST}
+    assert exported(tmp_path, "Ann/new.jpg") == 1 and files(tmp_path) == {"Ann/new.jpg", "Ann/mine.jpg", MANIFEST}
+
+
+def test_two_exports_at_once_know_each_others_files(tmp_path: Path) -> None:
+    one, two = (OutputFolder(str(tmp_path), "folders") for _ in range(2))
+    one.write("Ann/a.jpg", b"a face")
+    two.write("Ann/a.jpg", b"a face")
+    two.write("Bob/b.jpg", b"a face")
+    one.finish()
+    two.finish()
+    assert exported(tmp_path, "Eve/a.jpg") == 2 and files(tmp_path) == {"Eve/a.jpg", MANIFEST}

@@ -19,6 +19,7 @@ from people_store import call, refused, ungrouped_store
 from PIL import Image
 
 from facecluster.decisions import Decision, read
+from facecluster.decisions.journal import Journal
 from facecluster.demo import make_collection
 from facecluster.errors import InputError
 from facecluster.faces.embed import EmbedConfig
@@ -121,7 +122,7 @@ def test_a_further_group_of_a_name_needs_less_doubt(monkeypatch: pytest.MonkeyPa
     proposals = [SimpleNamespace(group=i, name=name, probability=p) for i, (name, p) in enumerate(sure)]
     people = SimpleNamespace(names=[None, "", "", "", "", "", "CY"], person_ids=[f"p-{i}" for i in range(7)], faces=[3] * 7)
     current = SimpleNamespace(people=people, name=lambda group, name: Decision(act="name", name=name, faces=(f"f{group}",)))
-    session = SimpleNamespace(view=lambda: SimpleNamespace(current=current), proposals=lambda view: proposals)
+    session = SimpleNamespace(view=lambda: SimpleNamespace(current=current, journal=Journal([])), proposals=lambda view: proposals)
     written: list[Decision] = []
     monkeypatch.setattr(naming, "append", lambda store, made: written.extend(made))
     found = naming.TakenIn()
@@ -204,3 +205,19 @@ def test_files_that_say_no_name_are_told_and_never_one_person(tmp_path: Path) ->
 def test_a_contact_of_an_odd_character_set_ends_nothing(charset: str) -> None:
     card = f"BEGIN:VCARD\r\nFN;CHARSET={charset};ENCODING=QUOTED-PRINTABLE:J=C3=BCrg\r\nPHOTO;ENCODING=B:AAAA\r\nEND:VCARD\r\n"
     assert [name for name, _ in contacts(card.encode())] == ["Jürg"]
+
+
+def test_a_name_that_was_taken_away_is_not_given_again(tmp_path: Path) -> None:
+    store, ids, truth = ungrouped_store(tmp_path, (9, 8, 6))
+    call("cluster", store.url)
+    near = [vectors_of(store, [i for i, t in zip(ids, truth, strict=True) if t == person])[0] for person in range(2)]
+    pictures = [Picture(name, f"/{name}.jpg", vector=v) for name, v in zip(("Anna", "Bo"), near, strict=True)]
+    assert len(take_in(store, pictures, EmbedConfig()).named) == 2
+    call("name", store.url, "Anna", "")
+    for _ in range(2):
+        found = take_in(store, pictures, EmbedConfig())
+        assert not found.named and [p.name for p, _, _ in found.asked] == ["Anna"]
+        call("cluster", store.url)
+    call("undo", store.url, read(store).decisions[-1].id[:8])
+    known = people_with_current_names(store)
+    assert known is not None and {n for n in known[0].names if n} == {"Anna", "Bo"}

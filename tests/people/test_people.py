@@ -691,6 +691,45 @@ def test_a_table_of_people_that_was_open_during_a_run(grouped: Grouped) -> None:
     assert "1 change in people.csv becomes a decision" in call("cluster", store.url).stderr and set(names(store)) == {"Bobby"}
 
 
+@pytest.mark.parametrize("between", ["", "Ann"])
+def test_a_table_of_people_that_was_open_while_names_were_given(grouped: Grouped, between: str) -> None:
+    """The names that a run took in since the file was opened stay, and what was typed into it counts."""
+    store, path = grouped[0], Path(grouped[0].path("people.csv"))
+    people = [next(p for p, faces in by_person(store).items() if faces == set(faces_of(grouped, i))) for i in range(5)]
+    if between:
+        call("name", store.url, people[0], between)
+        call("cluster", store.url)
+    opened = path.read_bytes()
+    for person, name in zip(people, ("Ada", "Bob", "Eva"), strict=False):
+        call("name", store.url, person, name)
+    call("cluster", store.url)
+    call("name", store.url, people[4], "Kim")
+    call("cluster", store.url)
+    path.write_bytes(opened.replace(f"{people[3]},,".encode(), f"{people[3]},Dora,".encode()))
+    said = call("cluster", store.url).stderr
+    assert set(names(store)) == {"Ada", "Bob", "Eva", "Dora", "Kim"}
+    assert "1 change in people.csv" in said and "names given since: they stay (" in said
+    assert b"Kim" in path.read_bytes() and "people.csv" not in call("cluster", store.url).stderr
+
+
+def test_names_taken_away_in_the_table_are_said(grouped: Grouped) -> None:
+    store, path = grouped[0], Path(grouped[0].path("people.csv"))
+    for i, name in enumerate(("Ada", "Bob", "Eva")):
+        call("name", store.url, faces_of(grouped, i)[0], name)
+        call("cluster", store.url)
+    path.write_bytes(path.read_bytes().replace(b",Ada,", b",,").replace(b",Bob,", b",Rob,"))
+    said = call("cluster", store.url).stderr
+    assert set(names(store)) == {"Rob", "Eva"} and "2 names taken away or replaced" in said and "'Ada'" in said and "'Bob'" in said
+
+
+def test_one_name_in_another_case_is_no_lost_name(grouped: Grouped) -> None:
+    store = grouped[0]
+    call("name", store.url, faces_of(grouped, 0)[0], "Bob")
+    call("cluster", store.url)
+    call("name", store.url, faces_of(grouped, 1)[0], "bob")
+    assert churn(store)["lost_names"] == [] and len(names(store)["bob"]) == SIZES[0] + SIZES[1]
+
+
 def test_a_run_of_an_older_version_knows_no_retired_ids(grouped: Grouped) -> None:
     store = grouped[0]
     one, two = (next(p for p, faces in by_person(store).items() if faces == set(faces_of(grouped, i))) for i in (0, 5))

@@ -21,7 +21,7 @@ from facecluster.cli import main
 from facecluster.curate.labelled_faces import folder_of
 from facecluster.dedup.store_photos import read_photos
 from facecluster.errors import PhotoError
-from facecluster.export.output_folder import relative_paths
+from facecluster.export.relative_paths import relative_paths
 from facecluster.faces import detect as stage
 from facecluster.faces.detect import DetectConfig, Faces, detect_shard
 from facecluster.photos import web

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from facecluster.photos.images import content_id, read_file
 from facecluster.photos.listing import find_files
 from facecluster.photos.names import EXTENSIONS
 from facecluster.store import PHOTOS, Store, table_of
+from facecluster.store.copies import DATA_SET, DATA_SET_MARK, remember_copy
 
 
 @pytest.fixture
@@ -413,3 +415,22 @@ def test_a_file_of_any_date_is_listed_once(photos: Path, store: Store, year: int
     assert len(planned(store)) == 2
     detect(store)
     assert collect([str(photos)], store).new == 0
+
+
+def test_a_data_set_of_the_store_among_its_photos_is_passed_over(photos: Path, store: Store) -> None:
+    put(photos, "a.jpg", "clean/imagefolder/train/Ann/x.jpg", "clean2/b.jpg")
+    with tarfile.open(photos / "clean/0.tar", "w") as tar:
+        tar.add(photos / "a.jpg", "member.jpg")
+    (photos / "clean" / DATA_SET_MARK).write_text("{}")
+    remember_copy(store, DATA_SET, str(photos / "clean"))
+    remember_copy(store, DATA_SET, str(photos / "clean2"))  # was deleted; photos of the user's lie there now
+    for _ in range(2):
+        done = collect([str(photos)], store)
+        assert [os.path.relpath(row["uri"], photos) for row in planned(store)] == ["a.jpg", "clean2/b.jpg"]
+        assert done.passed_over == ["2 pictures of a data set that 'curate' made of this store: name its folder to take them"]
+    collect([str(photos / "clean")], store)
+    assert len(planned(store)) == 4
+    assert collect([str(photos)], store).known == 4
+    other = Store(str(photos.parent / "other"))
+    other.create()
+    assert collect([str(photos)], other).new == 4

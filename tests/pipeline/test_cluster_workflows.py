@@ -213,7 +213,7 @@ def test_the_image_has_what_the_containers_start() -> None:
     assert set(extras.split(",")) <= project["optional-dependencies"].keys()
     for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE):
         assert all((ROOT / name).exists() for name in line.split())
-    first, second = re.findall(r"pip install (.*?)(?: && rm.*)?$", text, re.MULTILINE)  # a torch without CUDA before all that asks for torch
+    first, second = re.findall(r"pip install (.*?)(?: && rm.*)?$", text, re.MULTILINE)  # torch without CUDA before all that needs it
     assert "--no-deps" in first and "${TORCH_INDEX}" in first and first.rstrip(" \\").endswith("torch") and "${EXTRAS}" in second
     assert all("-c /src/constraints.txt" in words for words in (first, second)) and importlib.import_module("dask.__main__")
 
