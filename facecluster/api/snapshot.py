@@ -1,4 +1,8 @@
-"""What is read of an opened store: each table once, when it is first asked for, and which rows belong to whom."""
+"""What is read of an opened store: each table once, when it is first asked for, and which rows belong to whom.
+
+All that is read is of one run: the one that is the current one when something of it is first asked for. Where the store has changed since,
+so that what is read later would not fit what was read before, a StoreError says to open it again.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.api import tables
+from facecluster.errors import StoreError
 from facecluster.matching.recognition import Recognition, read_recognition
-from facecluster.people import current_run, read_followed
+from facecluster.people import Run, current_run, read_followed
 from facecluster.photos.followed import Followed
 from facecluster.store import Store
 
@@ -22,21 +27,35 @@ class Snapshot:
 
     def __init__(self, store: Store, model: str | None) -> None:
         self.store = store
-        self.run = current_run(store)
-        self.model = model or (self.run.model if self.run else "bundled")
-        of_run = self.run is not None and self.run.model == self.model
-        self.identities = self.run.identities if self.run is not None and of_run else f"identities/{self.model}"
+        self._model = model
         self._crops = lru_cache(maxsize=4)(self._read_crops)
+
+    @cached_property
+    def run(self) -> Run | None:
+        return current_run(self.store)
+
+    @property
+    def model(self) -> str:
+        return self._model or (self.run.model if self.run else "bundled")
+
+    @property
+    def identities(self) -> str:
+        return self.run.identities if self.run is not None and self.run.model == self.model else f"identities/{self.model}"
 
     @cached_property
     def grouped(self) -> bool:
         """Whether there are people."""
-        return bool(self.store.shards(self.identities))
+        found = bool(self.store.shards(self.identities))
+        self._check_run()
+        return found
 
     @cached_property
     def recognition(self) -> Recognition:
         """Who is on which face. Raises StoreError if the store was never grouped."""
-        return read_recognition(self.store, self.model)
+        self._check_run()
+        found = read_recognition(self.store, self.model)
+        self._check_run()
+        return found
 
     @cached_property
     def photos(self) -> pa.Table:
@@ -48,7 +67,10 @@ class Snapshot:
 
     @cached_property
     def _faces(self) -> tuple[pa.Table, list[str], NDArray[np.int64], NDArray[np.int64]]:
-        return tables.faces(self.store, self.photos, self.recognition if self.grouped else None, self.identities)
+        found = tables.faces(self.store, self.photos, self.recognition if self.grouped else None, self.identities)
+        if self.grouped and not self.store.shards(self.identities):
+            raise self._changed()
+        return found
 
     @cached_property
     def people(self) -> pa.Table:
@@ -101,8 +123,24 @@ class Snapshot:
 
     def crop(self, row: int) -> bytes:
         """The coded crop of a face. The crops of a few shards are kept in memory."""
-        _, shards, shard, place = self._faces
-        return bytes(self._crops(shards[int(shard[row])])[int(place[row])].as_py())
+        faces, shards, shard, place = self._faces
+        of_shard, at = self._crops(shards[int(shard[row])]), int(place[row])
+        if at >= of_shard.num_rows or of_shard["face_id"][at] != faces["face_id"][row]:
+            raise self._changed()
+        return bytes(of_shard["crop"][at].as_py())
 
-    def _read_crops(self, shard: str) -> pa.ChunkedArray:
-        return self.store.read("faces", shard, ["crop"])["crop"]
+    def _read_crops(self, shard: str) -> pa.Table:
+        try:
+            return self.store.read("faces", shard, ["face_id", "crop"])
+        except StoreError:
+            if shard in self.store.shards("faces"):
+                raise
+            raise self._changed() from None
+
+    def _check_run(self) -> None:
+        now, run = current_run(self.store), self.run
+        if (now and (now.number, now.model)) != (run and (run.number, run.model)):
+            raise self._changed()
+
+    def _changed(self) -> StoreError:
+        return StoreError(f"expected {self.store.url} as it was first read, found that its faces or people changed since: open it again")

@@ -135,11 +135,15 @@ def _check_vectors(data: pa.Table) -> None:
 
 
 def check_references(store: Store, found: dict[str, list[str]], damaged: set[str]) -> Iterator[Finding]:
-    """Shards that belong together: vectors are of the faces of their shard, links of rows that are there."""
+    """Shards that belong together: photos have their faces, vectors are of the faces of their shard, links of rows that are there."""
 
     def whole(table: str, shard: str) -> bool:
         return shard in found.get(table, ()) and f"{table}/part-{shard}.parquet" not in damaged
 
+    for shard in found.get("photos", ()):
+        if whole("photos", shard) and shard not in found.get("faces", ()):
+            path = f"faces/part-{shard}.parquet"
+            yield Finding(path=path, problem="is missing beside its shard of photos", next=_RUN_AGAIN, repair=Repair.NOTHING)
     for table in [table for table in found if table.startswith("embeddings/")]:
         for shard in found[table]:
             path = f"{table}/part-{shard}.parquet"

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import json_option, lang_option, model_option, renamed_option, where_option
+from facecluster.cli.options import json_option, lang_option, model_of_run_option, renamed_option, where_option
 from facecluster.cli.printing import print_decisions_to_come, printable
 from facecluster.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from facecluster.curate import Plan
+    from facecluster.curate import LabelledFaces, Plan
     from facecluster.curate.output_folder import OutputFolder
 
 FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
@@ -64,14 +65,14 @@ FORMATS = ["imagefolder", "webdataset", "parquet", "csv"]
 @where_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the splits and the order.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
-@model_option
+@model_of_run_option
 @lang_option
 @json_option
 @handle_errors
 def command(
     store: str, out: str | None, formats: tuple[str, ...], labels: str, groups: str | None, shares: str, max_faces: int | None,
     min_faces: int, min_quality: float, min_margin: float | None, keep_duplicates: bool, relabel: bool, image_format: str, shard_size: int,
-    where: tuple[str, ...], seed: int, dry_run: bool, model: str, lang: str, as_json: bool,
+    where: tuple[str, ...], seed: int, dry_run: bool, model: str | None, lang: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a clean data set of the faces of STORE. Faces with wrong labels, unknown people, near-duplicates and poor faces are left out;
     people are split into train, val and test; a manifest says for every face why it is in or out.
@@ -88,6 +89,7 @@ def command(
     from facecluster.curate.datasheet import datasheet
     from facecluster.curate.labelled_faces import read_two_columns
     from facecluster.curate.split import parse_shares
+    from facecluster.errors import shell
     from facecluster.faces.attribute_filter import faces_where
     from facecluster.faces.embed import EmbedConfig
     from facecluster.faces.fit_reading import card_in
@@ -99,7 +101,7 @@ def command(
     place.check()
     refuse_inside(place, out)
     print_decisions_to_come(place)
-    card = card_in(place, EmbedConfig(model=model))
+    card = card_in(place, EmbedConfig(model=results.model_of(place, model)))
     bounds = {} if min_margin is None else {"min_margin": min_margin}
     config = CurateConfig(
         clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),
@@ -115,6 +117,7 @@ def command(
         target = None if out is None else _write(plan, sheet, out, formats, image_format, shard_size, dry_run, lang)
         if target is not None and not dry_run:
             remember_copy(place, DATA_SET, str(target.folder))
+    _print_notes(source, labels, printable(shell(place.url)))
     _print(sheet, target, as_json)
 
 
@@ -146,6 +149,22 @@ def _write(
     return out
 
 
+def _print_notes(source: LabelledFaces, labels: str, store: str) -> None:
+    from facecluster.language.english import plural
+
+    if source.unmatched_rows:
+        click.echo(f"note: {plural(source.unmatched_rows, 'row')} of the labels match no photo of the store", err=True)
+    if source.several_labels:
+        have = plural(source.several_labels, "photo has", "photos have")
+        click.echo(f"note: {have} copies with other labels; that of the first place in alphabetical order counts", err=True)
+    if source.gone and labels == "folder":
+        are = plural(source.gone, "photo is", "photos are")
+        click.echo(
+            f"note: {are} no longer where the last search found them: the old folder is the label; 'facecluster embed PHOTOS -o {store}' "
+            "looks where they are now", err=True,
+        )  # fmt: skip
+
+
 def _print(sheet: dict[str, Any], out: OutputFolder | None, as_json: bool) -> None:
     from facecluster.language.english import plural
 
@@ -160,8 +179,6 @@ def _print(sheet: dict[str, Any], out: OutputFolder | None, as_json: bool) -> No
     for why, count in sheet["why"].items():
         if why != "in":
             click.echo(f"  left out, {why}: {count:,}")
-    if sheet["labels"]["unmatched_rows"]:
-        click.echo(f"note: {plural(sheet['labels']['unmatched_rows'], 'row')} of the labels match no photo of the store", err=True)
     for row in sheet["proposals"]["one_person"]:
         click.echo(printable(f"to decide: {row['people'][0]} and {row['people'][1]} seem to be one person"))
     for row in sheet["proposals"]["several_people"]:

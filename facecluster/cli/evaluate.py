@@ -11,7 +11,7 @@ import click
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.evaluate_printing import print_evaluation
-from facecluster.cli.options import json_option, model_option, renamed_option
+from facecluster.cli.options import json_option, model_of_run_option, renamed_option
 from facecluster.cli.printing import printable
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     "--group", "groups", metavar="COLUMN", multiple=True,
     help="Column of the truth (or of the pairs) to break figures down by. Can be repeated.", show_default="all others",
 )  # fmt: skip
-@model_option
+@model_of_run_option
 @json_option
 @click.option("-o", "--out", metavar="DIR", help="Folder for evaluation.json, roc.svg and reliability.svg.")
 @handle_errors
 def command(
     store: str, truth: str | None, pairs: str | None, images: str | None, which_face: str | None,
-    groups: tuple[str, ...], model: str, as_json: bool, out: str | None,
+    groups: tuple[str, ...], model: str | None, as_json: bool, out: str | None,
 ) -> None:  # fmt: skip
     """Measure how right the people of STORE are, and how well the model tells people apart, by known answers: those of a file, or the
     names that you gave.
@@ -67,6 +67,7 @@ def command(
     place = Store(store)
     place.check()
     refuse_inside(place, out)
+    model = results.model_of(place, model)
     card = card_in(place, EmbedConfig(model=model))
     reading = results.calibration_of(place, card)
     if reading:

@@ -11,7 +11,7 @@ import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import device_option, json_option, model_option
+from facecluster.cli.options import device_option, json_option, model_of_run_option
 from facecluster.cli.printing import print_decisions_to_come, printable
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
               help="How many people and most similar faces to list for each face.")  # fmt: skip
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
               help="Probability that a new face is of someone in the store, before it is compared.")  # fmt: skip
-@model_option
+@model_of_run_option
 @device_option
 @json_option
 @handle_errors
-def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: str, device: str, as_json: bool) -> None:
+def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: str | None, device: str, as_json: bool) -> None:
     """Recognise the people of a store on new PHOTOS (files, folders, globs), or say that a face is of nobody known.
 
     Of a photo that is in the store already it is said where; its faces are not compared with themselves. Names count as they are now; what
@@ -56,7 +56,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     place = Store(store)
     place.check()
     print_decisions_to_come(place)
-    embed = EmbedConfig(model=model)
+    embed = EmbedConfig(model=results.model_of(place, model))
     card = card_in(place, embed)
     check_vectors(place, embed, place.shards(embed.table())[:1])
     card = results.calibration_of(place, card).apply_to(card)

@@ -29,6 +29,27 @@ def calibration_of(store: Store, card: Card) -> StoreCalibration:
     return found
 
 
+def model_of(store: Store, model: str | None) -> str:
+    """The model that a command uses: the one that is given, else that of the current run, else the bundled one.
+
+    Raises:
+        ModelError: none is given, and this machine has none of the name of the run's.
+    """
+    from facecluster.errors import ModelError
+    from facecluster.models.card import card_of
+    from facecluster.people import current_run
+
+    run = current_run(store) if model is None else None
+    if run is None:
+        return model or "bundled"
+    try:
+        card_of(run.model)
+    except ModelError as e:
+        found = f"expected the model {printable(run.model)}, of which the current run is, found none of that name"
+        raise ModelError(f"{found}: give its card with --model CARD, or another model of the store's with --model NAME") from e
+    return run.model
+
+
 def identity_table(store: Store, model: str | None) -> str:
     """The table of identities to read: that of the current run if no model is given or the run is of that model, else the model's last."""
     from facecluster.models.registry import card_of

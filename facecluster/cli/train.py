@@ -194,10 +194,12 @@ def _learner(source: str, folder: Path) -> Learn:
     def learn(config: TrainConfig, faces: LearningFaces, parts: Parts) -> None:
         import numpy as np
 
-        rest = f"{len(parts.held_out):,} faces of {len(np.unique(faces.label[parts.held_out])):,} people"
-        click.echo(
-            f"learning from {len(parts.learn):,} faces, {len(parts.people):,} people with names; held out: {rest}", err=True,
-        )  # fmt: skip
+        from facecluster.language.english import plural
+
+        held_out = len(np.unique(faces.label[parts.held_out]))
+        rest = f"{plural(len(parts.held_out), 'face')} of {plural(held_out, 'person', 'people')}"
+        named = plural(len(parts.people), "person with a name", "people with names")
+        click.echo(f"learning from {plural(len(parts.learn), 'face')}, {named}; held out: {rest}", err=True)
         if config.processes > 1:
             from facecluster.training.processes import start
 

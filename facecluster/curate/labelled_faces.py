@@ -1,8 +1,9 @@
 """The faces of a store and their labels: the people of the store, the folders that photos lie in, or a CSV file.
 
-Odd inputs: a photo in several folders (copies of one file) is labelled by the first in alphabetical order that is there. Faces have no
-label if their photo is not in the CSV, if they belong to nobody, or if the user ignores the person. Two people of one name are one
-label. Rows of the CSV that match no photo are counted in `unmatched_rows`.
+Odd inputs: a photo in several folders (copies of one file) is labelled by the first in alphabetical order that is there (of those where it
+was, if it is gone) and says one; photos whose places say different labels are counted in `several_labels`. Faces have no label if their
+photo is not in the CSV, if they belong to nobody, or if the user ignores the person. Two people of one name are one label. Rows of the CSV
+that match no photo are counted in `unmatched_rows`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from facecluster.grouping.link import load_vectors
 from facecluster.matching.recognition import read_recognition
 from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import local_path, read_file
-from facecluster.photos.places import places_by_photo
+from facecluster.photos.places import places_by_photo, where_it_is
 from facecluster.report.report_data import Crops
 from facecluster.store import FACES, Store
 
@@ -49,6 +50,8 @@ class LabelledFaces:
     crops: Crops
     photo_labels: bool  # whether labels were given to whole photos, which may show bystanders
     unmatched_rows: int = 0  # rows of the CSV that match no photo
+    several_labels: int = 0  # photos with faces that were given more than one label
+    gone: int = 0  # photos with faces that are at none of their places
 
 
 def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str = PEOPLE) -> LabelledFaces:
@@ -61,7 +64,7 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
         labels: "people", "folder" (the name of the folder that the photo lies in), or the path of a CSV file with columns path and person.
 
     Raises:
-        InputError: the store has no faces, or the CSV file can't be used.
+        InputError: the store has no faces, or the CSV file can't be used, or names two people for one path.
         StoreError: `labels` is "people", and the store was never grouped.
     """
     ids, vectors = load_vectors(store, f"embeddings/{model}")
@@ -69,16 +72,17 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
         raise InputError(f"expected faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {shell(store.url)}' first")
     faces, crops = _read_faces(store, ids, spool)
     photo_ids = faces["photo_id"].to_pylist()
-    uris_of, hashes, said = _read_photos(store)
+    uris_of, shown_at, hashes, gone, said = _read_photos(store)
     uris = [uris_of.get(p, [""])[0] for p in photo_ids]
-    unmatched_rows = 0
+    unmatched_rows, labels_of = 0, dict[str, list[str]]()
     if labels == PEOPLE:
         label_of = _people_labels(store, model, ids)
-    elif labels == FOLDER:
-        label_of = [said.get(uri) or folder_of(uri) for uri in uris]
     else:
-        by_photo, unmatched_rows = _csv_labels(labels, uris_of)
-        label_of = [by_photo.get(p) for p in photo_ids]
+        if labels == FOLDER:
+            labels_of = {p: [s for uri in shown_at.get(p, []) if (s := said.get(uri) or folder_of(uri))] for p in set(photo_ids)}
+        else:
+            labels_of, unmatched_rows = _csv_labels(labels, uris_of)
+        label_of = [next(iter(labels_of.get(p, [])), None) for p in photo_ids]
     names = sorted({name for name in label_of if name})
     number = {name: i for i, name in enumerate(names)}
     x = np.asarray(vectors, np.float32)
@@ -89,7 +93,8 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
         np.array([hashes.get(p, 0) for p in photo_ids], np.uint64),
         {name: np.nan_to_num(np.asarray(faces[name], np.float64), posinf=0, neginf=0) for name in _MEASURES},
         np.nan_to_num(np.asarray(faces["box"].combine_chunks().flatten(), np.float64)).reshape(-1, 4),
-        crops, labels != PEOPLE, unmatched_rows,
+        crops, labels != PEOPLE, unmatched_rows, sum(len({*labels_of.get(p, [])}) > 1 for p in set(photo_ids)),
+        len(gone.intersection(photo_ids)),
     )  # fmt: skip
 
 
@@ -121,12 +126,15 @@ def _read_faces(store: Store, ids: Sequence[str], spool: BinaryIO) -> tuple[pa.T
     return table.take(rows).combine_chunks(), crops
 
 
-def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, int], dict[str, str]]:
-    """Places (those that are there first) and perceptual hash of each photo_id; what archives say of their members, by uri."""
+def _read_photos(store: Store) -> tuple[dict[str, list[str]], dict[str, list[str]], dict[str, int], set[str], dict[str, str]]:
+    """By photo_id all places (those that are there first), those where it is (where it was if it is gone), and the perceptual hash; the
+    photo_ids of those that are gone; what archives say of their members, by uri."""
     photos = places_by_photo(store, ["phash", "label"], look=True)
     uris = {photo: [row["uri"] for row in places] for photo, places in photos.items()}
+    shown_at = {photo: [row["uri"] for row in where_it_is(places)] for photo, places in photos.items()}
+    gone = {photo for photo, places in photos.items() if places[0]["gone"]}
     said = {row["uri"]: row["label"] for places in photos.values() for row in places if row["label"]}
-    return uris, {photo: places[0]["phash"] or 0 for photo, places in photos.items()}, said
+    return uris, shown_at, {photo: places[0]["phash"] or 0 for photo, places in photos.items()}, gone, said
 
 
 def _people_labels(store: Store, model: str, ids: Sequence[str]) -> Sequence[str | None]:
@@ -136,19 +144,19 @@ def _people_labels(store: Store, model: str, ids: Sequence[str]) -> Sequence[str
     return [called[p] if p >= 0 else None for p in person.tolist()]
 
 
-def _csv_labels(path: str, uris_of: Mapping[str, list[str]]) -> tuple[dict[str, str], int]:
-    """The label of each photo_id, and the number of rows that match no photo."""
+def _csv_labels(path: str, uris_of: Mapping[str, list[str]]) -> tuple[dict[str, list[str]], int]:
+    """The labels of each photo_id in order of the paths, and the number of rows that match no photo."""
     rows = read_two_columns(path, "path", "person")
     root = os.path.dirname(os.path.abspath(path))
     photo_of = {path_text: photo for photo, uris in uris_of.items() for uri in uris for path_text in (uri, local_path(uri) or uri)}
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     unmatched_rows = 0
     for path_text, person in sorted(rows.items()):
         photo = photo_of.get(path_text) or photo_of.get(os.path.abspath(os.path.join(root, path_text)))
         if photo is None:
             unmatched_rows += 1
         else:
-            found.setdefault(photo, person)
+            found.setdefault(photo, []).append(person)
     if rows and not found:
         raise InputError(
             f"expected paths of the store's photos in {path} (absolute, or from the CSV's folder), found {next(iter(rows))}: compare them"
@@ -160,16 +168,23 @@ def read_two_columns(path: str, key: str, value: str) -> dict[str, str]:
     """Read two columns of a CSV file with a header, as a dict.
 
     Raises:
-        InputError: the file can't be read, or lacks one of the columns.
+        InputError: the file can't be read, lacks one of the columns, or has two values for one key.
     """
     try:
-        text = read_file(path).decode("utf-8-sig")
+        content = read_file(path).decode("utf-8-sig")
     except (PhotoError, UnicodeDecodeError) as e:
         found = " ".join(str(e).split())
         raise InputError(f"expected a CSV file in UTF-8 with columns {key},{value}, found {path}: {found}. Give another") from e
-    rows = csv.DictReader(io.StringIO(text, newline=""))
+    rows = csv.DictReader(io.StringIO(content, newline=""))
     lacking = [c for c in (key, value) if c not in (rows.fieldnames or [])]
     if lacking:
         found = ",".join(rows.fieldnames or [])
         raise InputError(f"expected columns {key},{value} in {path}, found {found}: write a header line with them")
-    return {row[key]: row[value].strip() for row in rows if row[key] and (row[value] or "").strip()}
+    values_of: dict[str, str] = {}
+    for row in rows:
+        if row[key] and (text := (row[value] or "").strip()) and values_of.setdefault(row[key], text) != text:
+            raise InputError(
+                f"expected one {value} for each {key} in {path}, found {values_of[row[key]]!r} and in line {rows.line_num} {text!r} for "
+                f"{row[key]!r}: correct one of the lines"
+            )
+    return values_of

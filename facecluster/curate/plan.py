@@ -10,6 +10,7 @@ Odd inputs: if nothing is left, the plan has no faces; that is no error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from facecluster.curate import split as splitting
 from facecluster.curate.balance import pick_varied
 from facecluster.curate.check_labels import LabelCheck, check_labels
 from facecluster.curate.clean import BYSTANDER, STRANGER, UNLABELLED, WRONG, CleanConfig
+from facecluster.curate.label_proposals import MergeProposal
 from facecluster.curate.labelled_faces import LabelledFaces
 from facecluster.curate.near_duplicates import group_near_duplicates
 from facecluster.photos.images import decode_crop
@@ -88,7 +90,7 @@ def curate(source: LabelledFaces, config: CurateConfig | None = None, wanted: ND
     if not config.keep_duplicates:
         reason[(reason == INCLUDED) & (original != np.arange(len(reason)))] = DUPLICATE
     _limit_faces(source, person, reason, quality, config)
-    split = _split(source, person, reason, group, config)
+    split = _split(source, person, reason, group, labels.merges, config)
     classes = [source.names[i] for i in np.unique(person[reason == INCLUDED]).tolist()]
     return Plan(source, config, labels, person, reason, original, split, classes)
 
@@ -130,7 +132,9 @@ def _limit_faces(source: LabelledFaces, person: Ints, reason: NDArray[np.str_], 
             reason[np.delete(mine, pick_varied(source.vectors[mine], quality[mine], config.max_faces))] = TOO_MANY
 
 
-def _split(source: LabelledFaces, person: Ints, reason: NDArray[np.str_], group: Ints, config: CurateConfig) -> NDArray[np.str_]:
+def _split(
+    source: LabelledFaces, person: Ints, reason: NDArray[np.str_], group: Ints, merges: Sequence[MergeProposal], config: CurateConfig
+) -> NDArray[np.str_]:
     """The split of each included face."""
     rows = np.flatnonzero(reason == INCLUDED)
     people, at = np.unique(person[rows], return_inverse=True)
@@ -139,7 +143,10 @@ def _split(source: LabelledFaces, person: Ints, reason: NDArray[np.str_], group:
     index = np.searchsorted(people, person[labelled])
     order = np.argsort(group[labelled], kind="stable")
     same = np.flatnonzero(np.diff(group[labelled][order]) == 0)
-    together = np.c_[index[order[same]], index[order[same + 1]]]
+    # two labels that seem to be one person, too: until the user decides, the person must not be in two splits
+    alike = np.array([(m.first, m.second) for m in merges], dtype=np.int64).reshape(-1, 2)
+    alike = np.searchsorted(people, alike[np.isin(alike, people).all(axis=1)])
+    together = np.r_[np.c_[index[order[same]], index[order[same + 1]]], alike]
     names = [source.names[p] for p in people.tolist()]
     of = splitting.split_people(names, np.bincount(at, minlength=len(people)), dict(config.shares), config.seed, together)
     split = np.full(len(reason), "", dtype="<U8")

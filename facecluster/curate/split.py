@@ -1,7 +1,7 @@
-"""Splits by person: no person, and no near-duplicate of a face, is in two splits. The splits follow from the seed and the names alone.
+"""Splits by person: no person, and no near-duplicate of a face, is in two splits. The splits follow from seed, names and numbers of faces.
 
-People who share a near-duplicate (a photo filed under two names) form a unit and go to the same split. In a random order that follows from
-the seed and the names, each unit goes to the split that is furthest below its share of faces.
+People who share a near-duplicate (a photo filed under two names), or seem to be one, form a unit and go to the same split. In a random
+order that follows from the seed and the names, each unit goes to the split that is furthest below its share of faces.
 
 Odd inputs: a split with a share of 0 gets nobody; with fewer units than splits the later splits stay empty.
 """

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from facecluster import geometry
 from facecluster.errors import PhotoError
 from facecluster.faces.left_out import drop_files, without_forgotten, without_forgotten_faces
+from facecluster.faces.stale_vectors import drop_stale_vectors
 from facecluster.faces.tracks import Tracks
 from facecluster.models.folder import BUNDLED
 from facecluster.models.onnx_detector import FaceFinder, load_detector
@@ -171,6 +172,7 @@ def detect_shard(
                 tick(1)
     drop_files(store, shard, left_out, forgotten)
     _write_for_dedup(store, shard, photos)
+    drop_stale_vectors(store, shard, [row["face_id"] for row in faces])
     store.write("faces", shard, table_of_rows(FACES, faces), stamp)
     store.write("photos", shard, table_of_rows(PHOTOS, photos), {**stamp, "table": "photos"})
     return ShardResult(

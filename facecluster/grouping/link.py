@@ -118,8 +118,9 @@ def link(
     order = FaceOrder.of(store, embeddings) if order is None else order
     n, k = len(order.rows), config.k
     if not n:
+        url = store.holder(embeddings).url
         raise InputError(
-            f"expected faces in {store.url}, found none in its photos: 'facecluster report {shell(store.url)}' lists those that could not "
+            f"expected faces in {url}, found none in its photos: 'facecluster report {shell(url)}' lists those that could not "
             "be read; else lower --threshold"
         )
     method = chosen_method(n, dim, exact=EXACT, gpus=gpus())
@@ -160,5 +161,18 @@ def embedded_shards(store: Store, table: str) -> list[str]:
     """Names of the shards of vectors. Raises InputError if there are none."""
     shards = store.shards(table)
     if not shards:
-        raise InputError(f"expected embedded faces in {store.url}, found none: run 'facecluster embed PHOTOS -o {shell(store.url)}' first")
+        place = store.holder(table)
+        folder, _, model = table.rpartition("/")
+        if others := [name for name in _folders(place, folder) if place.shards(f"{folder}/{name}")]:
+            raise InputError(
+                f"expected vectors of the model {model} in {place.url}, found those of {', '.join(others)}: choose one with --model, or "
+                f"run 'facecluster embed PHOTOS -o {shell(place.url)} --model {shell(model)}' first"
+            )
+        raise InputError(f"expected embedded faces in {place.url}, found none: run 'facecluster embed PHOTOS -o {shell(place.url)}' first")
     return shards
+
+
+def _folders(store: Store, table: str) -> list[str]:
+    """Names of the folders in the folder of a table, sorted."""
+    path = store.path(table)
+    return sorted(str(p).rstrip("/").rsplit("/", 1)[-1] for p in store.fs.ls(path, detail=False)) if store.fs.isdir(path) else []

@@ -5,7 +5,8 @@ so a run that is killed between two shards and started again plans the same shar
 not opened again, unless it was away in between; the photos of one that has changed are looked at again, and known by their bytes. A broken
 link becomes a row with size -1, which the next stage turns into an error row.
 A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over,
-and so are the pictures of a data set that was made of the store, unless its folder is named.
+and so are the pictures of a data set that was made of the store, unless its folder is named. A photo that could not be read while it was
+gone, or whose faces are lost (see `lost`), is planned again.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
 the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
@@ -28,6 +29,7 @@ from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
 from facecluster.photos.listing import find_files
+from facecluster.photos.lost import places_without_faces
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_places, is_gone, write_gone_places
 from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
@@ -79,15 +81,19 @@ def collect(
     if shard_size < 1:
         raise InputError(f"expected a shard size of 1 or more, found {shard_size}: choose another")
     sources = [os.fspath(s) for s in sources]
-    planned, failed = _planned(store, retry_failed)
+    gone_before = gone_places(store)
+    planned, failed = _planned(store, retry_failed, gone_before)
+    lost = places_without_faces(store)
+    failed |= lost.keys()
     forgotten, made = read_forgotten(store), _data_sets(store, sources)
     new: dict[str, FoundFile] = {}
     known: set[str] = set()
     warnings = []
     passed_over = PassedOver()
     before = _listed_archives(store)
-    gone_before = gone_places(store)
-    archives = SeenArchives({} if retry_failed else _without_returned(before, planned, gone_before))
+    incomplete = {file_of(uri) for uri in lost}
+    unread = {uri: state for uri, state in _without_returned(before, planned, gone_before).items() if uri not in incomplete}
+    archives = SeenArchives({} if retry_failed else unread)
     for found in find_files(sources, passed_over, archives, lists):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
@@ -105,7 +111,7 @@ def collect(
     files = sorted(new.values(), key=lambda f: (file_of(f.uri), f.offset, f.uri))
     remember_sources(store, sources)
     gone = _update_gone(store, sources, planned, known | new.keys(), archives)
-    candidates = _candidates(store, files, planned, gone)
+    candidates = _candidates(store, files, planned, gone, set(lost.values()))
     del planned
     # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
     first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
@@ -119,8 +125,8 @@ def collect(
     return Collected(len(new), len(known), shards, warnings, still_counted, passed_over.lines())
 
 
-def _planned(store: Store, retry_failed: bool) -> tuple[dict[str, tuple[int, int]], set[str]]:
-    """Size and time from the last row of every uri, about 350 bytes a file; and the uris to retry."""
+def _planned(store: Store, retry_failed: bool, gone: Collection[str]) -> tuple[dict[str, tuple[int, int]], set[str]]:
+    """Size and time from the last row of every uri, about 350 bytes a file; and the uris to retry: also those that were `gone`."""
     planned: dict[str, tuple[int, int]] = {}
     failed: set[str] = set()
     done = set(store.shards("photos"))
@@ -129,9 +135,10 @@ def _planned(store: Store, retry_failed: bool) -> tuple[dict[str, tuple[int, int
         rows = zip(*(files[name].to_pylist() for name in files.column_names), strict=True)
         planned.update((uri, (size, mtime)) for uri, size, mtime in rows)
         failed.difference_update(files["uri"].to_pylist())
-        if retry_failed and shard in done:
+        if (retry_failed or gone) and shard in done:
             photos = store.read("photos", shard, ["uri", "error"])
-            failed |= set(photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist())
+            unusable = photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist()
+            failed |= {uri for uri in unusable if retry_failed or uri in gone}
     return planned, failed
 
 
@@ -215,8 +222,10 @@ def _rows_of(part: list[FoundFile], candidates: dict[str, list[_Known]]) -> pa.T
     return table_of(FILES, columns)
 
 
-def _candidates(store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str]) -> dict[str, list[_Known]]:
-    """For each new file the photos of the store that it may be, by uri."""
+def _candidates(
+    store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str], lost: Collection[str]
+) -> dict[str, list[_Known]]:  # fmt: skip
+    """For each new file the photos of the store that it may be, by uri; not those whose faces are `lost`."""
     stems = {_stem(f.uri) for f in files}
     moved = {uri for uri in gone if _stem(uri) in stems}
     by_place: dict[str, dict[str, _Known]] = {f.uri: {} for f in files if f.uri in planned}
@@ -228,6 +237,8 @@ def _candidates(store: Store, files: list[FoundFile], planned: Collection[str], 
         rows = in_schema(pa.schema([PHOTOS.field(name) for name in _KNOWN]), store.read("photos", shard, list(_KNOWN)))
         wanted = pc.or_(pc.is_in(rows["size"], value_set=sizes), pc.is_in(rows["uri"], value_set=uris))
         for row in rows.filter(pc.and_(pc.is_null(rows["error"]), wanted)).to_pylist():
+            if row["photo_id"] in lost:
+                continue
             known = _Known(row["content"] or row["photo_id"], row["photo_id"], row["picture"] or "", row["faces"])
             by_size[row["size"]].setdefault(known.content, known)
             by_place.get(row["uri"], {})[known.content] = known

@@ -203,6 +203,7 @@ def _remote(source: str, search: _Search) -> Iterator[FoundFile]:
     try:
         checked_scheme(source)
         fs, path = fsspec.core.url_to_fs(source)
+        fs.invalidate_cache()  # what this process listed before may have changed
         if fs.isfile(path):
             listed, named = {path: fs.info(path)}, True
         elif MAGIC.search(path):

@@ -41,7 +41,8 @@ def fetch(url: str) -> bytes:
                 if time.monotonic() > end:
                     raise PhotoError(f"expected a photo within {MOST_SECONDS:.0f} seconds, found {size:,} bytes until then: --retry-failed")
     except HTTPError as e:
-        raise PhotoError(f"expected a photo at this address, found: {e.code} {e.reason}") from e
+        e.close()
+        raise PhotoError(f"expected a photo at this address, found: {e.code} {' '.join(str(e.reason).split())[:200]}") from e
     except (URLError, HTTPException, OSError, ValueError) as e:
         reason = e.reason if isinstance(e, URLError) else e
         raise PhotoError(f"expected a photo at this address, found: {' '.join(str(reason).split())[:200] or type(e).__name__}") from e

@@ -94,7 +94,7 @@ def _mark(store: Store, encryption: Encryption | None) -> None:
 
 
 def _refuse_damage(store: Store) -> None:
-    damage = check(store).damage
+    damage = [finding for finding in check(store).damage if store.exists(finding.path)]  # what is missing need not be written
     if damage:
         more = f" and {len(damage) - 1:,} more" if len(damage) > 1 else ""
         hint = f"'facecluster check {shell(store.url)}' says what to do"

@@ -204,3 +204,50 @@ def test_a_photo_that_is_gone_is_one_line_and_its_faces_stay(store: str) -> None
     finally:
         for i, uri in enumerate(photo.uris):
             os.rename(f"{uri}.away{i}", uri)
+
+
+def copied(store: str, tmp_path: Path) -> str:
+    shutil.copytree(store, tmp_path / "copy")
+    return str(tmp_path / "copy")
+
+
+def test_a_store_that_is_grouped_again_beneath_gives_one_run_or_one_clear_error(store: str, tmp_path: Path) -> None:
+    """Opened before, during and after another program groups again and removes the earlier run."""
+    folder = copied(store, tmp_path)
+    before, half, whole = facecluster.open(folder), facecluster.open(folder), facecluster.open(folder)
+    assert half.model == "bundled" and whole.people.num_rows == len(whole)
+    first = whole.person("Ada").faces
+    call("not-same", folder, first[0].id, first[1].id)
+    call("cluster", folder, "--full")
+    call("compact", folder, "--keep-runs", "1")
+    now = facecluster.open(folder)
+    assert before.people.equals(now.people) and before.faces.equals(now.faces)
+    assert [len(p.faces) for p in before] == before.people["faces"].to_pylist()
+    for ask in (lambda: half.people, lambda: half.faces, lambda: half.person(1)):
+        with pytest.raises(facecluster.StoreError, match="open it again"):
+            ask()
+    assert [len(p.faces) for p in whole] == whole.people["faces"].to_pylist()
+
+
+def test_a_crop_is_of_its_face_or_one_clear_error(store: str, tmp_path: Path) -> None:
+    """Another program has rewritten the shards of faces since they were read."""
+    folder = copied(store, tmp_path)
+    crops = {f.id: f.crop().tobytes() for p in facecluster.open(folder) for f in p.faces}
+    opened = facecluster.open(folder)
+    faces = [f for p in opened for f in p.faces]
+    call("forget", folder, faces[0].id, "--yes")
+    told = 0
+    for face in faces:
+        try:
+            assert face.crop().tobytes() == crops[face.id] and face.id != faces[0].id
+        except facecluster.StoreError as e:
+            assert "open it again" in str(e)
+            told += 1
+    assert told
+    place = Store(folder)
+    os.rename(place.shard_path("faces", "00000"), place.shard_path("faces", "00007"))
+    opened = facecluster.open(folder)
+    assert opened.faces.num_rows
+    os.rename(place.shard_path("faces", "00007"), place.shard_path("faces", "00000"))
+    with pytest.raises(facecluster.StoreError, match="open it again"):
+        opened.person(1).faces[0].crop()

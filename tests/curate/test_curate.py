@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from curate_store import coded, people, picture, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from people_store import other_card
 from PIL import Image
 
 from facecluster.cli import main
@@ -195,6 +196,39 @@ def test_labels_from_a_csv_file(tmp_path: Path) -> None:
     assert bad.exit_code == 1 and "expected columns path,person" in bad.output
 
 
+def test_labels_that_disagree_are_told(tmp_path: Path) -> None:
+    """One path of two people is refused, as by evaluate; copies of a photo under two people are counted."""
+    store, _ = made(tmp_path / "store")
+    (tmp_path / "who.csv").write_text("path,person\n/p/Ann/0.jpg,Ann\n/p/Ann/1.jpg,Ann\n/p/Ann/0.jpg,Ann\n/p/Ann/1.jpg,Bob\n")
+    found = call(store.url, "--labels", str(tmp_path / "who.csv"))
+    assert found.exit_code == 1 and "found 'Ann' and in line 5 'Bob' for '/p/Ann/1.jpg'" in found.stderr, found.output
+    photos = store.read("photos", "00000")
+    copies = photos.slice(0, 3).set_column(photos.column_names.index("uri"), "uri", [["/p/Zoe/0.jpg", "/q/Ann/1.jpg", "tar:/a.tar!/2.jpg"]])
+    store.write("photos", "00001", copies, {"stage": "collect"})
+    found = call(store.url, "--labels", "folder", "--json")
+    assert json.loads(found.stdout)["labels"]["several_labels"] == 1 and "note: 1 photo has copies with other labels" in found.stderr
+    (tmp_path / "who.csv").write_text("path,person\n/p/Ann/0.jpg,Ann\n/p/Zoe/0.jpg,Zoe\n/p/Ann/1.jpg,Ann\n/q/Ann/1.jpg,Ann\n")
+    found = call(store.url, "--labels", str(tmp_path / "who.csv"), "--json")
+    assert json.loads(found.stdout)["labels"]["several_labels"] == 1 and json.loads(found.stdout)["labels"]["people"] == 1
+
+
+def test_a_copy_without_a_label_takes_no_label_away(tmp_path: Path) -> None:
+    """In an archive that comes first in the alphabet."""
+    store, _ = made(tmp_path / "store")
+    photos = store.read("photos", "00000").slice(0, 10)
+    (tmp_path / "x.lmdb").touch()
+    (tmp_path / "x.zip").touch()
+    for shard, place in (("00001", f"lmdb:{tmp_path}/x.lmdb!/"), ("00002", f"zip:{tmp_path}/x.zip!/Ann/")):
+        places = [f"{place}{i}.jpg" for i in range(10)]
+        store.write("photos", shard, photos.set_column(photos.column_names.index("uri"), "uri", [places]), {"stage": "collect"})
+    assert json.loads(call(store.url, "--labels", "folder", "--json").stdout)["why"].get("unlabelled", 0) == 0
+
+
+def test_photos_that_are_no_longer_in_their_folder_are_told(tmp_path: Path) -> None:
+    store, _ = made(tmp_path / "store")
+    assert "note: 62 photos are no longer where the last search found them" in call(store.url, "--labels", "folder").stderr
+
+
 def test_labels_from_the_people_of_the_store(tmp_path: Path) -> None:
     store, _ = made(tmp_path / "store")
     asked = call(store.url)
@@ -202,6 +236,29 @@ def test_labels_from_the_people_of_the_store(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["cluster", store.url]).exit_code == 0
     found = json.loads(call(store.url, "--json").stdout)
     assert found["people"]["people"] == 6 and found["faces"]["included"] >= 55
+
+
+def test_labels_are_the_names_of_the_current_run_whatever_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cli(*arguments: str) -> Result:
+        return CliRunner().invoke(main, list(arguments))
+
+    store, _ = made(tmp_path / "store")
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("FACECLUSTER_MODELS", str(tmp_path / "models"))
+    card = other_card(tmp_path / "models")
+    told = cli("cluster", store.url, "--model", "other", "--dry-run")
+    assert told.exit_code == 1 and f"in {store.url}, found those of bundled: choose one with --model" in told.stderr
+    store.write("embeddings/other", "00000", store.read("embeddings/bundled", "00000"), {"table": "embeddings"})
+    assert cli("cluster", store.url).exit_code == cli("name", store.url, "1", "Ada").exit_code == 0
+    assert cli("cluster", store.url, "--model", "other").exit_code == 0
+    for command in ("curate", "evaluate"):
+        told = cli(command, store.url)
+        assert told.exit_code == 0 and told.output == cli(command, store.url, "--model", "other").output
+    assert call(store.url, "-o", str(tmp_path / "out")).exit_code == 0
+    assert "Ada" in {row["label"] for row in manifest(tmp_path / "out").values()}
+    Path(card).unlink()
+    told = cli("curate", store.url)
+    assert told.exit_code == 1 and "expected the model other, of which the current run is" in told.stderr
 
 
 def test_the_datasheet_has_figures_by_group_and_of_balance(tmp_path: Path) -> None:
@@ -235,6 +292,22 @@ def test_no_person_and_no_unit_is_in_two_splits(sizes: list[int], seed: int, dat
             assert (
                 abs(sum(s for s, f in zip(sizes, found, strict=True) if f == split) / sum(sizes) - share) <= max(sizes) / sum(sizes) + 1e-9
             )
+
+
+def test_two_labels_that_seem_to_be_one_person_are_in_one_split(tmp_path: Path) -> None:
+    """Whatever the seed: what is measured on a person who was trained on says nothing."""
+    x, truth = people([20] * 8, noise=0.6)
+    folders = [f"P{t}" if t or i % 2 else "P0 again" for i, t in enumerate(truth)]
+    store, _ = write(tmp_path / "store", x, [f"/p/{f}/{i}.jpg" for i, f in enumerate(folders)], [coded(picture(i)) for i in range(len(x))])
+    apart = 0
+    for seed in range(8):
+        out = tmp_path / str(seed)
+        sheet = done(store, out, "--seed", str(seed), "--split", "2,1,1")
+        assert sheet["proposals"]["one_person"][0]["people"] == ["P0", "P0 again"]
+        splits = {row["person"]: row["split"] for row in manifest(out).values() if row["included"]}
+        assert splits["P0"] == splits["P0 again"]
+        apart += splits["P1"] != splits["P0"]
+    assert apart
 
 
 def test_shares() -> None:

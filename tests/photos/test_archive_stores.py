@@ -13,9 +13,10 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
-from archive_files import picture, pictures, write_tar, write_zip
+from archive_files import image_record, picture, pictures, write_rec, write_tar, write_zip
 from click.testing import CliRunner
 
+from facecluster.check import check
 from facecluster.cli import main
 from facecluster.curate.labelled_faces import folder_of
 from facecluster.dedup.store_photos import read_photos
@@ -29,7 +30,7 @@ from facecluster.photos.collect import Collected, collect
 from facecluster.photos.gone import gone_folders
 from facecluster.photos.images import content_id, read_file
 from facecluster.photos.places import current_photos, drop_places, places_by_photo
-from facecluster.store import PHOTOS, Store
+from facecluster.store import PHOTOS, Store, embeddings_schema, table_of
 
 NOBODY = Faces(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
 
@@ -136,6 +137,73 @@ def test_a_changed_tar_is_not_read_where_its_photos_were(store: Store, tmp_path:
     assert {key: row["photo_id"] for key, row in rows(store).items()} == {key: content_id(data) for key, data in pictures(6).items()}
 
 
+def test_a_rec_whose_idx_arrives_after_it_is_looked_at_again(store: Store, tmp_path: Path) -> None:
+    """A new .rec beside the .idx of the one before: hardly a place in it is that of a record."""
+    numbered = [image_record(picture(i, 24 + i), i, i) for i in range(6)]
+    path = write_rec(tmp_path / "x.rec", dict(enumerate(numbered)))
+    embed(store, path)
+    old = path.with_suffix(".idx").read_bytes()
+    write_rec(path, dict(enumerate(reversed(numbered))))
+    new = path.with_suffix(".idx").read_bytes()
+    path.with_suffix(".idx").write_bytes(old)
+    os.utime(path.with_suffix(".idx"), ns=(7, 7))
+    embed(store, path)
+    assert "damaged" in rows(store)[str(path)]["error"]
+    path.with_suffix(".idx").write_bytes(new)
+    os.utime(path.with_suffix(".idx"), ns=(path.stat().st_mtime_ns + 1,) * 2)
+    found = embed(store, path)
+    assert found.gone == [] and str(path) not in rows(store)
+    assert {k: row["photo_id"] for k, row in rows(store).items()} == {str(5 - i): content_id(picture(i, 24 + i)) for i in range(6)}
+    assert embed(store, path).known == 6
+
+
+def test_photos_that_moved_are_searched_where_they_are_if_their_faces_are_lost(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard that found their faces is damaged and set aside, after its archive was renamed: nothing lies in its places any more."""
+    one = Faces(np.float32([[2, 2, 20, 20]]), np.float32([[[8, 9], [16, 9], [12, 13], [9, 17], [15, 17]]]), np.float32([0.9]))
+    monkeypatch.setattr(stage, "_detect", lambda images, config, scales, device: [one] * len(images))
+    path = write_tar(tmp_path / "x.tar", pictures(3))
+    embed(store, path)
+    other = write_zip(tmp_path / "other.zip", pictures(2, first=7))
+    embed(store, path, other)
+    held = store.read("faces", "00000").column("face_id").to_pylist()
+    vectors = table_of(embeddings_schema(4), {"face_id": held, "embedding": np.ones((3, 4), np.float16)})
+    store.write("embeddings/bundled", "00000", vectors, {"table": "embeddings"})
+    os.rename(path, tmp_path / "y.tar")
+    assert embed(store, tmp_path / "y.tar", other).new == 3
+    assert not any(store.read("faces", shard).num_rows for shard in store.shards("faces")[2:])  # known, not searched
+    os.remove(store.shard_path("faces", "00000"))
+    assert [f.path for f in check(store).findings] == ["faces/part-00000.parquet"]
+    found = collect([str(tmp_path / "y.tar"), str(other)], store, shard_size=4)
+    assert (found.new, found.known) == (3, 2)
+    assert collect([str(tmp_path / "y.tar"), str(other)], store, shard_size=4).new == 0  # killed before they were searched
+    for shard in store.shards("files"):
+        detect_shard(shard, store=store, config=DetectConfig(), device="cpu")
+    there = [face for shard in store.shards("faces") for face in store.read("faces", shard)["face_id"].to_pylist()]
+    assert set(held) <= set(there) and len(there) == 5
+    assert store.shards("embeddings/bundled") == [] and check(store).findings == []
+    assert embed(store, tmp_path / "y.tar", other).new == 0
+    os.rename(tmp_path / "y.tar", path)
+    assert embed(store, path, other).new == 3 and sum(row["error"] is not None for row in rows(store).values()) == 0
+
+
+def test_a_place_that_was_away_when_it_was_to_be_read_is_read_once_it_is_back(store: Store, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", pictures(3))
+    (tmp_path / "a.jpg").write_bytes(picture(50))
+    collect([str(path), str(tmp_path / "a.jpg")], store)
+    (tmp_path / "away").mkdir()
+    for name in ("x.zip", "a.jpg"):
+        os.rename(tmp_path / name, tmp_path / "away" / name)
+    (tmp_path / "b.jpg").write_bytes(picture(51))
+    embed(store, tmp_path / "b.jpg")
+    assert sum(row["error"] is not None for row in rows(store).values()) == 4
+    for name in ("x.zip", "a.jpg"):
+        os.rename(tmp_path / "away" / name, tmp_path / name)
+    assert embed(store, path, tmp_path / "a.jpg", tmp_path / "b.jpg").new == 4
+    assert sum(row["error"] is not None for row in rows(store).values()) == 0
+
+
 def test_a_killed_run_plans_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_tar(tmp_path / "x.tar", dict(reversed(pictures(10).items())))
     write, calls = store.write, []
@@ -224,9 +292,9 @@ def server() -> Iterator[tuple[str, list[str]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(f"{self.path} {sorted(k for k in self.headers if k not in ('Host', 'Connection', 'Accept-Encoding'))}")
-            if self.path == "/away":
+            if self.path in ("/away", "/loop"):
                 self.send_response(302)
-                self.send_header("Location", "file:///etc/passwd")
+                self.send_header("Location", "file:///etc/passwd" if self.path == "/away" else "/loop")
                 self.end_headers()
             elif self.path.startswith("/photo"):
                 data = picture(3)
@@ -259,6 +327,12 @@ def test_photos_of_the_web(store: Store, tmp_path: Path, server: tuple[str, list
     assert "found" in errors["/away"] and len(asked) == 4 and all(line.endswith("['User-Agent']") for line in asked)
     assert embed(store, lists=[str(tmp_path / "list.txt")]).known == 4 and len(asked) == 4
     assert read_photos(store).not_files == 1
+
+
+def test_what_is_wrong_with_an_address_is_one_line(server: tuple[str, list[str]]) -> None:
+    with pytest.raises(PhotoError, match="infinite loop") as error:
+        read_file(f"{server[0]}/loop")
+    assert "\n" not in str(error.value)
 
 
 def test_a_large_answer_of_the_web_is_refused(server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +98,29 @@ def test_lmdb(tmp_path: Path) -> None:
             "256-00001": picture(1), "0xff00": picture(2), "ä": picture(3), "0x30783132": picture(4), "../a": picture(5),
         }  # fmt: skip
         assert passed.inside == {"values that are no photos": 1}
+
+
+def test_an_lmdb_that_is_replaced_or_grows_while_it_is_open(tmp_path: Path) -> None:
+    needs("lmdb")
+    write = "import lmdb, sys; env = lmdb.open(sys.argv[1], subdir=False, lock=False, map_size=int(sys.argv[2]))\n"
+    write += "with env.begin(write=True) as t: [t.put(a.encode(), open(f, 'rb').read()) for a, f in zip(*[iter(sys.argv[3:])] * 2)]"
+
+    def put(path: Path, values: dict[str, bytes], size: int = 1 << 20) -> None:  # in another process, as another program does
+        pairs = []
+        for key, data in values.items():
+            (tmp_path / f"{len(pairs)}.jpg").write_bytes(data)
+            pairs += [key, str(tmp_path / f"{len(pairs)}.jpg")]
+        subprocess.run([sys.executable, "-c", write, str(path), str(size), *pairs], check=True)
+
+    path = tmp_path / "x.lmdb"
+    put(path, {"a": picture(1), "b": picture(2)})
+    assert contents(path) == {"a": picture(1), "b": picture(2)}
+    put(tmp_path / "new", {"a": picture(3), "c": picture(4)})
+    os.replace(tmp_path / "new", path)
+    assert contents(path) == {"a": picture(3), "c": picture(4)}
+    large = {f"{i}": picture(i, 400) for i in range(10, 22)}  # more than the first map
+    put(path, large, 1 << 24)
+    assert path.stat().st_size > 1 << 20 and contents(path) == {"a": picture(3), "c": picture(4), **large}
 
 
 def test_a_damaged_lmdb_does_not_end_the_process(tmp_path: Path) -> None:

@@ -15,11 +15,14 @@ import fsspec
 import pytest
 from click.testing import CliRunner
 from conftest import need
+from photos.archive_files import picture, write_tar
 
 from facecluster.cli import main
 from facecluster.decisions import Decision, append, read
 from facecluster.demo import make_collection
 from facecluster.errors import StoreError
+from facecluster.photos.archives.uris import Range
+from facecluster.photos.images import read_file
 from facecluster.photos.listing import find_files
 from facecluster.store import FACES, PHOTOS, Store, table_of
 from facecluster.store.keys import key_id
@@ -134,6 +137,31 @@ def test_photos_in_a_bucket(s3: Any, photos: Path, local: Store) -> None:
     assert f"1 photo looked at, {len(ours)} known before" in run("embed", "s3://bucket/album", "-o", store.url)
     last = {r["uri"]: r for r in store.read_all("photos", PHOTOS).to_pylist()}["s3://bucket/album/in/again.jpg"]
     assert last["photo_id"] == theirs[added.name]["photo_id"] and last["faces"] == theirs[added.name]["faces"]
+
+
+def test_photos_and_archives_in_a_bucket_that_another_machine_changes_between_two_runs_of_this_process(s3: Any, tmp_path: Path) -> None:
+    other = type(s3)(skip_instance_cache=True)
+    # of different sizes, because S3 counts in seconds
+    one, two, three = ({f"{i}.jpg": picture(i, 60) for i in range(n)} for n in (3, 5, 7))
+    url = "s3://bucket/changed/x.tar"
+
+    def put(members: dict[str, bytes], photo: bytes) -> None:
+        other.pipe_file("bucket/changed/x.tar", write_tar(tmp_path / "x.tar", members).read_bytes())
+        other.pipe_file("bucket/changed/photo.jpg", photo)
+
+    def read(*sources: str) -> dict[str, bytes]:
+        files = {f.uri: f for f in find_files(sources)}
+        places = {uri: Range(f.offset, f.size, f.mtime_ns) if f.offset >= 0 else None for uri, f in files.items()}
+        return {uri.rpartition("/")[2]: read_file(uri, place) for uri, place in places.items()}
+
+    put(one, picture(0, 90))
+    assert read("s3://bucket/changed") == {**one, "photo.jpg": picture(0, 90)}
+    put(two, picture(1, 91))
+    assert read("s3://bucket/changed") == {**two, "photo.jpg": picture(1, 91)}
+    put(dict(reversed(three.items())), picture(2, 92))
+    assert read_file(f"tar:{url}!/6.jpg") == picture(6, 60)
+    put(one, picture(3, 93))
+    assert read(url, "s3://bucket/changed/photo.jpg") == {**one, "photo.jpg": picture(3, 93)}
 
 
 def test_odd_names_of_objects(s3: Any, photos: Path, tmp_path: Path) -> None:

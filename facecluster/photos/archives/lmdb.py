@@ -26,13 +26,16 @@ _MAGIC = bytes.fromhex("dec0efbe")
 
 
 class _Environment:
-    """An open environment. LMDB opens a file once a process."""
+    """An open environment. LMDB opens a file once a process; one whose file was replaced, or has outgrown its map, is opened anew."""
 
     opened: WeakValueDictionary[str, _Environment] = WeakValueDictionary()
     lock = threading.Lock()
 
     def __init__(self, path: str) -> None:
         lmdb = extras.load(extras.LMDB)
+        status = os.stat(path)
+        self._file = status.st_dev, status.st_ino
+        self._reading = threading.Lock()  # what is being read must not be closed
         self.env: Any = lmdb.open(path, subdir=False, readonly=True, lock=False, create=False, readahead=False)
 
     def __del__(self) -> None:
@@ -43,9 +46,26 @@ class _Environment:
     def of(cls, path: str) -> _Environment:
         with cls.lock:
             found = cls.opened.get(path)
+            if found is not None and not found._is_of(os.stat(path)):
+                del cls.opened[path]
+                with found._reading:
+                    found.env.close()
+                found = None
             if found is None:
                 found = cls.opened[path] = cls(path)
             return found
+
+    def _is_of(self, status: os.stat_result) -> bool:
+        return (status.st_dev, status.st_ino) == self._file and status.st_size <= self.env.info()["map_size"]
+
+    def value(self, key: bytes) -> bytes | None:
+        """The value of a key; None if there is none. Raises PhotoError if it is too large for a photo."""
+        with self._reading, self.env.begin(buffers=True) as transaction:
+            data = transaction.get(key)
+            if data is None:
+                return None
+            check_size(len(data))
+            return bytes(data)
 
 
 class LmdbArchive:
@@ -90,12 +110,10 @@ class LmdbArchive:
         return io.BytesIO(self.read(key, at))
 
     def read(self, key: str, at: Range | None) -> bytes:
-        with self._environment.env.begin(buffers=True) as transaction:
-            data = transaction.get(key_bytes(key))
-            if data is None:
-                raise PhotoError("expected a photo, found no such key in the LMDB file")
-            check_size(len(data))
-            return bytes(data)
+        data = self._environment.value(key_bytes(key))
+        if data is None:
+            raise PhotoError("expected a photo, found no such key in the LMDB file")
+        return data
 
     def size(self, key: str, at: Range | None) -> int:
         return 0

@@ -9,20 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import fsspec
 
 from facecluster.errors import PhotoError
 from facecluster.photos.archives.lmdb import LmdbArchive
 from facecluster.photos.archives.parquet import ParquetArchive
-from facecluster.photos.archives.recordio import RecordArchive
+from facecluster.photos.archives.recordio import RecordArchive, index_of
 from facecluster.photos.archives.tar import TarArchive
-from facecluster.photos.archives.uris import Member, NotAnArchiveError, Range
+from facecluster.photos.archives.uris import Member, NotAnArchiveError, Range, archive_kind
 from facecluster.photos.archives.zip import ZipArchive
 from facecluster.photos.files import check_size, checked_scheme, local_path, saying_why
 
 _OPEN = 4  # archives that stay open
+_T = TypeVar("_T")
 
 
 class Archive(Protocol):
@@ -62,7 +63,15 @@ _lock = threading.Lock()
 
 
 def state_of(uri: str) -> tuple[int, int]:
-    """Size (bytes) and time of the last change (ns) of a file. Raises PhotoError if there is none."""
+    """Size (bytes) and time of the last change (ns) of an archive, of a .rec also that of its .idx. Raises PhotoError if there is none."""
+    size, mtime_ns = _state_of_file(uri)
+    if archive_kind(uri) == "rec":
+        with suppress(PhotoError):
+            mtime_ns = max(mtime_ns, _state_of_file(index_of(uri))[1])
+    return size, mtime_ns
+
+
+def _state_of_file(uri: str) -> tuple[int, int]:
     path = local_path(uri)
     with saying_why(path):
         if path is not None:
@@ -86,6 +95,8 @@ def list_members(kind: str, uri: str, size: int, is_photo: Callable[[bytes], boo
     Raises:
         NotAnArchiveError: the file is something else.
     """
+    with _lock:
+        _opened.pop(uri, None)  # it is listed because it is new or has changed
     try:
         with _naming(kind):
             yield from open_archive(kind, uri, size).members(is_photo, passed)
@@ -97,24 +108,51 @@ def list_members(kind: str, uri: str, size: int, is_photo: Callable[[bytes], boo
 
 def read_member(kind: str, uri: str, key: str, at: Range | None = None) -> bytes:
     """The bytes of a member. Raises PhotoError."""
-    archive, at = _find(kind, uri, at)
-    with _naming(kind):
+
+    def read(archive: Archive, at: Range | None) -> bytes:
         check_size(archive.size(key, at))
         return archive.read(key, at)
+
+    return _from_archive(kind, uri, at, read)
 
 
 def open_member(kind: str, uri: str, key: str) -> BinaryIO:
     """Open a member for reading. Raises PhotoError."""
-    archive, _ = _find(kind, uri, None)
+    return _from_archive(kind, uri, None, lambda archive, at: archive.open(key, at))
+
+
+def _from_archive(kind: str, uri: str, at: Range | None, take: Callable[[Archive, Range | None], _T]) -> _T:
+    """What `take` takes from an archive; if it can't, because one elsewhere was replaced since it was opened, from the new one."""
+    archive, place = _find(kind, uri, at)
+    try:
+        with _naming(kind):
+            return take(archive, place)
+    except PhotoError:
+        if not _forget_replaced(uri):
+            raise
+    archive, place = _find(kind, uri, at)
     with _naming(kind):
-        return archive.open(key, None)
+        return take(archive, place)
+
+
+def _forget_replaced(uri: str) -> bool:
+    """Close an archive elsewhere if it has changed since it was opened; gives whether it has. Those here are looked at before each read."""
+    if local_path(uri) is not None:
+        return False
+    fsspec.core.url_to_fs(uri)[0].invalidate_cache()
+    with _lock:
+        found = _opened.get(uri)
+        if found is not None and state_of(uri) == (found.size, found.mtime_ns):
+            return False
+        _opened.pop(uri, None)
+        return True
 
 
 def _find(kind: str, uri: str, at: Range | None) -> tuple[Archive, Range | None]:
     """The open archive, and `at` unless the archive has changed since."""
     with _lock:
         found = _opened.get(uri)
-        if found is None or local_path(uri) is not None and state_of(uri) != (found.size, found.mtime_ns):
+        if found is None or _has_changed(uri, found, at):
             size, mtime_ns = state_of(uri)
             found = _Opened(size, mtime_ns, open_archive(kind, uri, size))
             _opened[uri] = found
@@ -122,6 +160,15 @@ def _find(kind: str, uri: str, at: Range | None) -> tuple[Archive, Range | None]
         while len(_opened) > _OPEN:
             _opened.popitem(last=False)
     return found.archive, at if at is not None and at.mtime_ns == found.mtime_ns else None
+
+
+def _has_changed(uri: str, found: _Opened, at: Range | None) -> bool:
+    """Whether an archive is another than when it was opened; one elsewhere is only asked if a member of another time is wanted."""
+    if local_path(uri) is None:
+        if at is None or at.mtime_ns == found.mtime_ns:
+            return False
+        fsspec.core.url_to_fs(uri)[0].invalidate_cache()
+    return state_of(uri) != (found.size, found.mtime_ns)
 
 
 class _naming:

@@ -31,6 +31,11 @@ _HEADER = struct.Struct("<IfQQ")
 _SCAN = 1 << 20  # bytes read at once in search of the next mark
 
 
+def index_of(uri: str) -> str:
+    """The place of the NAME.idx of a NAME.rec."""
+    return uri[: -len("rec")] + ("IDX" if uri.endswith("REC") else "idx")
+
+
 class RecordArchive:
     """An open .rec file."""
 
@@ -77,7 +82,7 @@ class RecordArchive:
     def _records(self) -> Iterator[tuple[str, int]]:
         """Key and place of each record in order of the places; what is wrong, and -1, for a damaged place."""
         try:
-            lines = read_plain(self._uri[: -len("rec")] + ("IDX" if self._uri.endswith("REC") else "idx")).splitlines()
+            lines = read_plain(index_of(self._uri)).splitlines()
         except PhotoError:
             yield from self._scan()
             return

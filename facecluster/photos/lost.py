@@ -1,0 +1,37 @@
+"""Places whose photos were searched, and whose faces are lost: their shard was damaged, and photos of it have moved or were copied since.
+
+A photo that is known again at another place keeps the faces of its first shard. If that shard is made anew, the first place may be gone:
+the photo must then be searched where it is.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from facecluster.store import Store
+
+_KEY = 24  # characters of a photo_id with which the ids of its faces begin
+
+
+def places_without_faces(store: Store) -> dict[str, str]:
+    """The photo_id of each place, by its last row, whose faces no shard holds. Looked for only while a shard is to be made."""
+    files, photos, faces = (set(store.shards(table)) for table in ("files", "photos", "faces"))
+    to_do = files - (photos & faces)
+    if not to_do:
+        return {}
+    parts = [pc.utf8_slice_codeunits(store.read("faces", shard, ["face_id"])["face_id"].combine_chunks(), 0, _KEY) for shard in faces]
+    there = pc.unique(pa.chunked_array(parts, pa.string()))
+    lost: dict[str, str] = {}
+    for shard in sorted(photos - to_do):
+        rows = store.read("photos", shard, ["uri", "photo_id", "faces", "error"])
+        for uri in rows["uri"].to_pylist() if lost else ():
+            lost.pop(uri, None)
+        searched = rows.filter(pc.and_(pc.is_null(rows["error"]), pc.greater(rows["faces"], 0)))
+        held = pc.is_in(pc.utf8_slice_codeunits(searched["photo_id"], 0, _KEY), value_set=there)
+        without = searched.filter(pc.invert(held))
+        lost.update(zip(without["uri"].to_pylist(), without["photo_id"].to_pylist(), strict=True))
+    for shard in to_do & files if lost else ():
+        for uri in store.read("files", shard, ["uri"])["uri"].to_pylist():
+            lost.pop(uri, None)
+    return lost
