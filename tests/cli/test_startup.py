@@ -52,3 +52,14 @@ def test_a_program_that_calls_the_command_keeps_its_pandas(store: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, store], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "3", done.stderr
+
+
+def test_a_process_without_pandas_can_train() -> None:
+    """torch searches for pandas, among others, when the first optimiser is made."""
+    code = (
+        "from facecluster.cli.spare_pandas import spare_pandas\nspare_pandas()\nimport torch\n"
+        "torch.optim.AdamW([torch.zeros(2, requires_grad=True)]).zero_grad()\n"
+        "try:\n    import pandas\nexcept ImportError as e:\n    print(e.name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split() == ["pandas"], done.stderr
