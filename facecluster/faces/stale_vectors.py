@@ -22,4 +22,4 @@ def drop_stale_vectors(store: Store, shard: str, face_ids: Sequence[str]) -> Non
             continue
         with suppress(StoreError):  # one that is damaged is for `check` to tell
             if store.read(table, shard, ["face_id"])["face_id"].to_pylist() != list(face_ids):
-                store.remove(table, keep=[other for other in store.shards(table) if other != shard])
+                store.fs.rm_file(store.shard_path(table, shard))  # no other one: another worker may be writing it
