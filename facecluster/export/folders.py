@@ -17,7 +17,7 @@ from facecluster.errors import InputError, PhotoError, WriteError
 from facecluster.export.folder_names import README, class_folders, file_key, readme, safe_file_name
 from facecluster.export.output_folder import OutputFolder
 from facecluster.export.photo_library import Photo, PhotoLibrary
-from facecluster.photos.companions import CompanionFinder, companions, renamed
+from facecluster.photos.companions import CompanionFinder, renamed
 from facecluster.photos.images import content_id, local_path, read_file
 
 _TEXT = """A folder for each person, with the photos that show the person. `load_dataset("DIR")` of Hugging Face's `datasets` gives each
@@ -77,8 +77,9 @@ def copy_photos(
                 yield CopyResult(photo.uris[0], name, why, gone=photo.gone, failed=failed)
         if tick:
             tick(1)
-    for photo in gone:
-        if not set(photo.contents.values()) & set(out.claimed.values()):
+    held, left = set(out.claimed.values()), out.unclaimed()
+    for photo in gone if left else ():
+        if not left.isdisjoint(photo.contents.values()) and held.isdisjoint(photo.contents.values()):
             _keep_earlier(photo, None, out)
 
 
@@ -124,8 +125,7 @@ def _keep_earlier(photo: Photo, name: str | None, out: OutputFolder) -> bool:
         return False
     name = name or earlier
     folder, base = os.path.split(earlier)
-    its = companions(base, [os.path.basename(other) for other in out.earlier() if os.path.dirname(other) == folder])
-    for old in (base, *its):
+    for old in (base, *out.beside(earlier)):
         new = name if old == base else os.path.join(os.path.dirname(name), renamed(old, base, os.path.basename(name)))
         _keep_as(os.path.join(folder, old), new, out)
     return True

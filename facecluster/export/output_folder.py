@@ -13,17 +13,18 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from facecluster.errors import InputError, WriteError
+from facecluster.export.begun_files import BEGUN, add_begun, digest_of, is_inside, read_begun
+from facecluster.photos.companions import Companions
 from facecluster.store.replace_file import place, recover, remove_file, swap_in
 from facecluster.store.temporary_files import remove_left_over, temporary_name
 
 MANIFEST = ".facecluster-export.json"
-_BEGUN = ".facecluster-export.begun"  # a line for each file of an export that has not ended: name, kind, SHA-256
 _SEVERAL = "several"  # kind of a file that exports of several kinds wrote
 _ITEMS = 2_000  # of a list in JSON that are written at a time
 
@@ -39,6 +40,7 @@ class OutputFolder:
         self.written = 0  # files that were missing or different
         self._theirs: set[str] = set()  # files of the user's that hold what would be written
         self._failed: set[str] = set()  # files that could not be written: what an earlier export wrote there stays
+        self._companions: dict[str, Companions] = {}  # of the files of earlier exports, by folder
         self._listed = self._read_manifest()
 
     def _read_manifest(self) -> dict[str, dict[str, str]]:
@@ -52,33 +54,12 @@ class OutputFolder:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             where = f"{MANIFEST} in {self.folder}"
             raise InputError(f"expected a readable {where}, found a damaged one: choose another folder with -o") from None
-        if outside := next((name for name in found if not self._is_inside(name)), None):
+        if outside := next((name for name in found if not is_inside(self.folder, name)), None):
             raise InputError(
                 f"expected files of {self.folder} in its {MANIFEST}, found {outside!r}: it was not written by an export here. Choose "
                 "another folder with -o"
             )
-        return found | self._read_begun()
-
-    def _read_begun(self) -> dict[str, dict[str, str]]:
-        """What an export that was stopped had written."""
-        found = {}
-        with suppress(OSError, ValueError, TypeError):
-            for line in (self.folder / _BEGUN).read_text(encoding="utf-8").splitlines():
-                name, kind, digest = map(str, json.loads(line))
-                if self._is_inside(name) and self._current_digest(name) == digest:
-                    found[name] = {"to": kind, "is": digest}
-        return found
-
-    def _begin(self, name: str) -> None:
-        with self._errors(name), (self.folder / _BEGUN).open("a", encoding="utf-8") as file:
-            file.write(json.dumps([name, self.kind, self.claimed[name]]) + "\n")
-
-    def _is_inside(self, name: str) -> bool:
-        """Whether a name leads to a place in the folder, also through links of folders."""
-        path = self.folder / name
-        if not name or "\0" in name or ".." in path.parts:
-            return False
-        return path.parent.resolve().is_relative_to(self.folder.resolve())
+        return found | read_begun(self.folder, self.claimed.keys() - self._theirs)  # its own it need not read again
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file atomically; `name` may contain folders."""
@@ -105,7 +86,8 @@ class OutputFolder:
     def _rename(self, beside: Path, name: str, path: Path) -> None:
         """Give a file, or a link, its name, unless another program has saved one there since it was looked at. Raises InputError."""
         known = self._listed.get(name, {}).get("is")
-        self._begin(name)
+        with self._errors(name):
+            add_begun(self.folder, name, self.kind, self.claimed[name])
         if os.path.lexists(path):
             done = swap_in(str(beside), str(path), partial(_has_digest, digest=known))
         else:
@@ -156,10 +138,35 @@ class OutputFolder:
         """The files that exports of other kinds wrote: name -> SHA-256 of the content."""
         return {name: row.get("is", "") for name, row in self._listed.items() if row.get("to") != self.kind}
 
+    @cached_property
+    def _copies(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self.earlier():
+            found.setdefault(self._listed[name].get("is", ""), []).append(name)
+        return found
+
+    @cached_property
+    def _by_folder(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self.earlier():
+            found.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
+        return found
+
+    def unclaimed(self) -> set[str]:
+        """The contents (SHA-256) that earlier exports of this kind wrote, and that this one has not claimed."""
+        return self._copies.keys() - set(self.claimed.values())
+
     def copy_of(self, digests: Collection[str]) -> str | None:
         """Name of a file that an earlier export of this kind wrote with one of these contents, and that is still as it wrote it."""
-        found = (name for name in self.earlier() if self._listed[name].get("is") in digests)
+        found = (name for digest in sorted(digests) for name in self._copies.get(digest, ()))
         return next((name for name in found if self._is_unchanged(name)), None)
+
+    def beside(self, name: str) -> list[str]:
+        """The names, without the folder, of what earlier exports of this kind wrote beside a file and what belongs to it."""
+        folder, base = os.path.split(name)
+        if folder not in self._companions:
+            self._companions[folder] = Companions(self._by_folder.get(folder, []))
+        return self._companions[folder].of(base)
 
     def keep(self, name: str) -> bool:
         """Keep a file as an earlier export wrote it, if it still exists."""
@@ -195,7 +202,7 @@ class OutputFolder:
         with self._beside(MANIFEST, self.folder / MANIFEST) as beside:
             beside.write_bytes(text.encode())
             os.replace(beside, self.folder / MANIFEST)
-            (self.folder / _BEGUN).unlink(missing_ok=True)
+            (self.folder / BEGUN).unlink(missing_ok=True)
         return len(gone)
 
     def _path_to_write(self, name: str, digest: str) -> Path | None:
@@ -218,7 +225,7 @@ class OutputFolder:
         return os.path.lexists(self.folder / name) and self._listed.get(name, {}).get("is") == self._current_digest(name)
 
     def _current_digest(self, name: str) -> str | None:
-        return _digest_of(self.folder / name)
+        return digest_of(self.folder / name)
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -232,19 +239,8 @@ class OutputFolder:
             raise WriteError(f"expected to write {self.folder / name}, found: {found}. Correct that, or choose another -o") from e
 
 
-def _digest_of(path: str | Path) -> str | None:
-    """What the list says of a file or a link; None if it can't be read."""
-    try:
-        if os.path.islink(path):
-            return f"-> {os.readlink(path)}"
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
 def _has_digest(path: str, digest: str | None) -> bool:
-    return digest is not None and _digest_of(path) == digest
+    return digest is not None and digest_of(path) == digest
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 from facecluster.curate.output_folder import MARK as DATA_SET_MARK
 from facecluster.dedup.undo_file import store_key, without_lines
 from facecluster.errors import StoreError
+from facecluster.export.begun_files import BEGUN, read_begun
 from facecluster.export.output_folder import MANIFEST as EXPORT_MANIFEST
 from facecluster.photos.files import local_path
 from facecluster.privacy.forget_plan import ForgetPlan
@@ -156,6 +157,8 @@ def output_folders(store: Store) -> Iterator[tuple[Path, list[Path]]]:
             listed = _listed(folder / manifest)
             inside = [folder / name for name in listed if ".." not in Path(name).parts and not os.path.isabs(name)]
             yield folder, [*(path for path in inside if os.path.lexists(path)), folder / manifest]
+        if BEGUN in names:  # an export that was stopped
+            yield folder, [*(folder / name for name in read_begun(folder)), folder / BEGUN]
         for name in [name for name in folders if name.startswith(".") and name.endswith(".partial")]:
             folders.remove(name)
             yield folder / name[1 : -len(".partial")], [path for path in (folder / name).rglob("*") if path.is_file()]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from facecluster.export import begun_files
+from facecluster.export.folders import copy_photos
 from facecluster.export.output_folder import MANIFEST, OutputFolder
+from facecluster.export.photo_library import Photo
 from facecluster.store import replace_file
 from facecluster.store.replace_file import aside_name
 
 
-def exported(folder: Path, *names: str, dry_run: bool = False) -> int:
+def exported(folder: Path, *names: str, dry_run: bool = False, data: Callable[[str], bytes] = lambda name: b"a face") -> int:
     output = OutputFolder(str(folder), "folders", dry_run=dry_run)
     for name in names:
-        output.write(name, b"a face")
+        output.write(name, data(name))
     return output.finish()
 
 
@@ -76,3 +81,31 @@ def test_two_exports_at_once_know_each_others_files(tmp_path: Path) -> None:
     one.finish()
     two.finish()
     assert exported(tmp_path, "Eve/a.jpg") == 2 and files(tmp_path) == {"Eve/a.jpg", MANIFEST}
+
+
+def test_what_an_export_wrote_it_does_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = OutputFolder(str(tmp_path), "folders")
+    for name in ("Ann/a.jpg", "Bob/b.jpg"):
+        output.write(name, b"a face")
+    read: list[str] = []
+    monkeypatch.setattr(begun_files, "digest_of", lambda path: read.append(str(path)))
+    output.finish()
+    assert read == [] and files(tmp_path) == {"Ann/a.jpg", "Bob/b.jpg", MANIFEST}
+
+
+def test_copies_of_gone_photos_are_looked_up_and_not_searched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of an earlier export is gone through as often for many photos as for one, and no photo is made without need."""
+    exported(tmp_path, *(f"Ann/{i}.jpg{end}" for i in range(9) for end in ("", ".xmp")), data=str.encode)
+    contents = [hashlib.sha256(f"Ann/{i}.jpg".encode()).hexdigest() for i in range(9)]
+    gone = [Photo(c, [f"/gone/{i}.jpg"], "JPEG", 8, 8, 1, "", True, {f"/gone/{i}.jpg": c}) for i, c in enumerate(contents)]
+    times: list[int] = []
+    earlier = OutputFolder.earlier
+    monkeypatch.setattr(OutputFolder, "earlier", lambda self: times.append(1) or earlier(self))
+    for photos in (gone[:1], gone):
+        times.clear()
+        output = OutputFolder(str(tmp_path), "folders", dry_run=photos != gone)
+        assert list(copy_photos([], output, gone=photos)) == []
+        assert len(times) == 2 and len(output.claimed) == 2 * len(photos)
+    assert output.finish() == 0 and len(files(tmp_path)) == 19
+    never = (pytest.fail("a photo was made") for _ in range(1))
+    assert list(copy_photos([], OutputFolder(str(tmp_path), "another"), gone=never)) == []

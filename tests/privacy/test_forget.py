@@ -16,6 +16,7 @@ from people_store import add, call, photo_id, refused
 
 import facecluster
 from facecluster.errors import StoreError
+from facecluster.export.output_folder import OutputFolder
 from facecluster.people import read_current_people
 from facecluster.photos.places import drop_places
 from facecluster.privacy import forget
@@ -96,6 +97,16 @@ def test_nothing_of_a_forgotten_photo_is_found_in_any_byte(full: Full) -> None:
         assert known_people(full.store) == now
     assert "/photos/Gr" in (root / "dedup" / "undo-20260101-000000.jsonl").read_text(), "the undo file keeps the other photo"
     assert not (root / "dedup" / "plan.csv").exists()
+
+
+def test_files_of_an_export_into_the_store_that_was_stopped_are_forgotten(full: Full) -> None:
+    folder = Path(full.store.url, "export")
+    stopped = OutputFolder(str(folder), "xmp")
+    for name in ("a.xmp", "b.xmp"):
+        stopped.write(name, NAMES[0].encode())
+    (folder / "b.xmp").write_bytes(b"the user's now")
+    call("forget", full.store.url, NAMES[0], "--yes")
+    assert [path.name for path in folder.iterdir()] == ["b.xmp"]
 
 
 def test_names_dates_and_ignorings_stay_when_all_faces_that_a_decision_named_are_forgotten(full: Full) -> None:
