@@ -16,6 +16,7 @@ from facecluster.errors import StoreError
 from facecluster.people.runs import BOX, PEOPLE, RETIRED
 from facecluster.photos.followed import FOLLOWED_TABLE
 from facecluster.photos.forgotten import TABLE as FORGOTTEN_TABLE
+from facecluster.photos.lost import places_without_faces
 from facecluster.photos.places import GONE_TABLE
 from facecluster.store import ARCHIVES, FACES, FILES, FOLLOWED, GONE, IDENTITIES, PHOTOS, Store, in_schema, stamp_of
 from facecluster.store.cipher import is_encrypted_parquet
@@ -140,10 +141,12 @@ def check_references(store: Store, found: dict[str, list[str]], damaged: set[str
     def whole(table: str, shard: str) -> bool:
         return shard in found.get(table, ()) and f"{table}/part-{shard}.parquet" not in damaged
 
-    for shard in found.get("photos", ()):
-        if whole("photos", shard) and shard not in found.get("faces", ()):
-            path = f"faces/part-{shard}.parquet"
-            yield Finding(path=path, problem="is missing beside its shard of photos", next=_RUN_AGAIN, repair=Repair.NOTHING)
+    bare = [shard for shard in found.get("photos", ()) if whole("photos", shard) and shard not in found.get("faces", ())]
+    if not damaged and bare and not places_without_faces(store):  # found again in other shards
+        bare = [shard for shard in bare if shard in found.get("files", ())]
+    for shard in bare:
+        path = f"faces/part-{shard}.parquet"
+        yield Finding(path=path, problem="is missing beside its shard of photos", next=_RUN_AGAIN, repair=Repair.NOTHING)
     for table in [table for table in found if table.startswith("embeddings/")]:
         for shard in found[table]:
             path = f"{table}/part-{shard}.parquet"

@@ -30,6 +30,7 @@ from facecluster.photos.archives.uris import Range
 from facecluster.photos.fingerprint import LOOKS_TABLE, fingerprint_photo, looks_stamp, looks_table
 from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.images import Photo, content_id, decode_crop, encode_crop, local_path, open_photo, read_file
+from facecluster.photos.lost import LOST
 from facecluster.photos.origin import ORIGINS_STAMP, ORIGINS_TABLE, origin_of, origins_table
 from facecluster.photos.picture_hashes import phash, picture_hash
 from facecluster.photos.sidecar import sidecar_orientation
@@ -196,17 +197,17 @@ class _SeenPhotos:
         self._ids: dict[str, str] = {}  # photo_id by content, and by picture
 
     def recognise(self, row: dict[str, Any]) -> str | None:
-        """Set the photo_id of a row to that of the photo with its bytes or, without one, with its picture; None if there is none."""
+        """Set the photo_id of a row to that of the photo with its bytes or, without one, with its picture; None if none has its faces."""
         columns = [row.pop(name) or [] for name in ("known", "known_faces", "known_photos", "known_pictures")]
         contents, counts, photos, pictures = (*columns[:2], columns[2] or columns[0], columns[3])
         ids = dict(zip(contents, photos, strict=True))
         same_picture = dict(zip(pictures, photos, strict=False))
         own, picture = row["content"], row["picture"]
         found = self._ids.get(own) or ids.get(own) or (self._ids.get(picture) or same_picture.get(picture) if picture else None)
-        if found is not None:
-            self.faces.setdefault(found, dict(zip(photos, counts, strict=True)).get(found, 0))
-            row["photo_id"] = found
-            row["faces"] = self.faces[found]
+        if found is None or (count := self.faces.get(found, dict(zip(photos, counts, strict=True)).get(found, 0))) == LOST:
+            row["photo_id"] = found or row["photo_id"]
+            return None
+        row["photo_id"], row["faces"], self.faces[found] = found, count, count
         return found
 
     def add(self, row: dict[str, Any]) -> None:
@@ -258,7 +259,7 @@ def _decode(file: dict[str, Any], config: DetectConfig) -> _Decoded:
     except PhotoError as e:
         return row | {"error": str(e)}, None
     row |= {k: getattr(photo, k) for k in ("format", "width", "height", "orientation", "taken_at")}
-    if row["content"] not in (file["known"] or ()):
+    if dict(zip(file["known"] or (), file["known_faces"] or (), strict=False)).get(row["content"], LOST) == LOST:
         row |= {"look": fingerprint_photo(photo.pixels), "origin": origin_of(data)}
     return row | {"phash": phash(photo.pixels), "picture": picture_hash(photo)}, photo
 

@@ -23,13 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facecluster.errors import InputError
-from facecluster.photos.archives.uris import file_of
+from facecluster.photos.archives.uris import archive_kind, file_of
 from facecluster.photos.files import local_path
 from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
 from facecluster.photos.listing import find_files
-from facecluster.photos.lost import places_without_faces
+from facecluster.photos.lost import LOST, places_without_faces
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_places, is_gone, write_gone_places
 from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
@@ -59,7 +59,7 @@ class _Known:
     content: str  # SHA-256 of the bytes
     photo_id: str
     picture: str  # hash of the picture; '' = not known
-    faces: int
+    faces: int  # how many; LOST if these are
 
 
 def collect(
@@ -83,7 +83,7 @@ def collect(
     sources = [os.fspath(s) for s in sources]
     gone_before = gone_places(store)
     planned, failed = _planned(store, retry_failed, gone_before)
-    lost = places_without_faces(store)
+    lost = _lost(store, failed, gone_before)
     failed |= lost.keys()
     forgotten, made = read_forgotten(store), _data_sets(store, sources)
     new: dict[str, FoundFile] = {}
@@ -140,6 +140,11 @@ def _planned(store: Store, retry_failed: bool, gone: Collection[str]) -> tuple[d
             unusable = photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist()
             failed |= {uri for uri in unusable if retry_failed or uri in gone}
     return planned, failed
+
+
+def _lost(store: Store, failed: Collection[str], gone: Collection[str]) -> dict[str, str]:
+    """`places_without_faces`: also if a shard may have been made anew while a photo of it was elsewhere, so that its place is an error."""
+    return places_without_faces(store, look=any(uri in gone and archive_kind(uri) is None for uri in failed))
 
 
 def _data_sets(store: Store, sources: Iterable[str]) -> tuple[str, ...]:
@@ -225,7 +230,7 @@ def _rows_of(part: list[FoundFile], candidates: dict[str, list[_Known]]) -> pa.T
 def _candidates(
     store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str], lost: Collection[str]
 ) -> dict[str, list[_Known]]:  # fmt: skip
-    """For each new file the photos of the store that it may be, by uri; not those whose faces are `lost`."""
+    """For each new file the photos of the store that it may be, by uri; `lost`: those whose faces are."""
     stems = {_stem(f.uri) for f in files}
     moved = {uri for uri in gone if _stem(uri) in stems}
     by_place: dict[str, dict[str, _Known]] = {f.uri: {} for f in files if f.uri in planned}
@@ -237,9 +242,8 @@ def _candidates(
         rows = in_schema(pa.schema([PHOTOS.field(name) for name in _KNOWN]), store.read("photos", shard, list(_KNOWN)))
         wanted = pc.or_(pc.is_in(rows["size"], value_set=sizes), pc.is_in(rows["uri"], value_set=uris))
         for row in rows.filter(pc.and_(pc.is_null(rows["error"]), wanted)).to_pylist():
-            if row["photo_id"] in lost:
-                continue
-            known = _Known(row["content"] or row["photo_id"], row["photo_id"], row["picture"] or "", row["faces"])
+            faces = LOST if row["photo_id"] in lost else row["faces"]
+            known = _Known(row["content"] or row["photo_id"], row["photo_id"], row["picture"] or "", faces)
             by_size[row["size"]].setdefault(known.content, known)
             by_place.get(row["uri"], {})[known.content] = known
             if row["uri"] in moved:

@@ -19,7 +19,7 @@ FILES = pa.schema(
         _field("size", pa.int64(), "bytes; -1 for a broken link or anything else that is not a file: the next stage makes it an error row"),
         _field("mtime_ns", pa.int64(), "last change, ns since 1970 UTC; 0 if the filesystem has none"),
         _field("known", pa.list_(pa.string()), "SHA-256 of files in the store that this one may be: of its size, or earlier in its place"),
-        _field("known_faces", pa.list_(pa.int32()), "number of faces of each of known"),
+        _field("known_faces", pa.list_(pa.int32()), "number of faces of each of known; -1: they are lost"),
         _field("known_photos", pa.list_(pa.string()), "photo_id of each of known; null: known are photo_ids", nullable=True),
         _field("known_pictures", pa.list_(pa.string()), "hash of the picture of each of known; empty: not known", nullable=True),
         _field("offset", pa.int64(), "of an archive's member where it lies: the byte, of Parquet the row; null: not known", nullable=True),

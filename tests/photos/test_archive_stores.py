@@ -188,6 +188,36 @@ def test_photos_that_moved_are_searched_where_they_are_if_their_faces_are_lost(
     assert embed(store, path, other).new == 3 and sum(row["error"] is not None for row in rows(store).values()) == 0
 
 
+@pytest.mark.parametrize("damage", [["faces"], ["faces", "photos"], ["faces", "files"]])
+def test_a_photo_that_moved_and_whose_metadata_changed_keeps_its_faces_if_they_are_lost(
+    damage: list[str], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its first photo_id, by which its faces are named, also if its folder is searched only later."""
+    one = Faces(np.float32([[2, 2, 20, 20]]), np.float32([[[8, 9], [16, 9], [12, 13], [9, 17], [15, 17]]]), np.float32([0.9]))
+    monkeypatch.setattr(stage, "_detect", lambda images, config, scales, device: [one] * len(images))
+    first, second = tmp_path / "a", tmp_path / "b"
+    for folder, i in ((first, 1), (second, 2)):
+        folder.mkdir()
+        (folder / f"{i}.jpg").write_bytes(picture(i))
+    embed(store, first, second)
+    data = (first / "1.jpg").read_bytes()
+    (second / "1.jpg").write_bytes(data[:2] + b"\xff\xfe\x00\x06text" + data[2:])
+    (first / "1.jpg").unlink()
+    (first / "3.jpg").write_bytes(picture(3))
+    embed(store, first, second)
+    faces = {f"{content_id(picture(i))[:24]}-0000" for i in (1, 2, 3)}
+    assert {row["photo_id"][:24] for row in rows(store).values()} == {face[:24] for face in faces}
+    for table in damage:
+        os.remove(store.shard_path(table, "00000"))
+    embed(store, first)
+    embed(store, first, second)
+    there = {face for shard in store.shards("faces") for face in store.read("faces", shard)["face_id"].to_pylist()}
+    assert there == faces
+    held = [row for row in rows(store).values() if not row["gone"]]
+    assert {row["photo_id"][:24] for row in held} == {face[:24] for face in faces} and all(row["faces"] == 1 for row in held)
+    assert embed(store, first, second).new == 0 and check(store).findings == []
+
+
 def test_a_place_that_was_away_when_it_was_to_be_read_is_read_once_it_is_back(store: Store, tmp_path: Path) -> None:
     path = write_zip(tmp_path / "x.zip", pictures(3))
     (tmp_path / "a.jpg").write_bytes(picture(50))
