@@ -3,8 +3,8 @@
 The file is compared with the copy of what was written last, runs/people.csv. A row whose name differs from the copy is a decision to name
 the person; an emptied name removes the name; `ignored` set to yes ignores the person. An unchanged row is no decision, even if the person
 was renamed elsewhere meanwhile; neither is a deleted row. A file that was open elsewhere while a run took names in, and was saved over the
-newer one, is compared with what that earlier run wrote: the names since stay. After the edits are read, the file is written again, with the
-columns that the user added. A file that was saved since it was read stays as it is: the next run takes its changes over.
+newer one, is compared with what that earlier run wrote: the names and ignorings since stay. After the edits are read, the file is written
+again, with the columns that the user added. A file that was saved since it was read stays as it is: the next run takes its changes over.
 
 Odd inputs: a row of a retired id, in a file that was saved over a newer one, is compared with what the last run with that id wrote. A
 row of an unknown person that was changed, or has something in the user's own columns, is skipped, and the file is kept as
@@ -129,7 +129,8 @@ def read_user_file(store: Store, known: People) -> UserFile:
     sheet = sheet_of(decoded(data), path)
     rows, base = _rows(sheet), _rows(sheet_of(decoded(written), path)) if written else {}
     since = _named_since(store, rows, base)
-    kept = [base[person][0] or f"none for {person}" for person in sorted(since)]
+    kept = [base[person][0] or f"none for {person}" for person, was in sorted(since.items()) if was[0] != base[person][0]]
+    hidden = any(base[person][1] and not was[1] for person, was in since.items())
     base, past = base | since, {r.person_id: (r.name or "", r.ignored) for r in known.retired}
     own = [i for i, name in enumerate(sheet.header) if name.lower() not in COLUMNS and name]
     key = sheet.find("person_id")
@@ -148,11 +149,13 @@ def read_user_file(store: Store, known: People) -> UserFile:
             found.append(Edit(person, new_name, new_ignored))
     some = listed(kept[:5]) + (", ..." if len(kept) > 5 else "")
     note = f"{FILE} is from before the last run, and lacks names given since: they stay ({some}); 'facecluster name' takes a name away"
+    note += "; whom you ignore since stays ignored" if hidden else ""
     return UserFile(data, found, [sheet.header[i] for i in own], cells, homeless, [note] if kept else [])
 
 
 def _named_since(store: Store, rows: Rows, base: Rows) -> Rows:
-    """What an earlier run wrote of the people whose names have changed since, if the file has none of these changes; else nothing.
+    """What an earlier run wrote of the people who have other names since, or are ignored since or no longer; nothing if the file has one of
+    these names.
 
     A file that lacks one change may be an edit of today's. One that lacks all of several is taken for one of that time.
     """
@@ -165,8 +168,9 @@ def _named_since(store: Store, rows: Rows, base: Rows) -> Rows:
         except StoreError:  # 'check' says so
             continue
         old = {person: (name or "", ignored) for person, name, ignored in zip(then.person_ids, then.names, then.ignored, strict=True)}
-        since = {person: old[person] for person in rows.keys() & base.keys() & old.keys() if old[person][0] != base[person][0]}
-        if sum(rows[p][0] == was[0] for p, was in since.items()) >= 2 and all(rows[p][0] != base[p][0] for p in since):
+        since = {person: old[person] for person in rows.keys() & base.keys() & old.keys() if old[person] != base[person]}
+        named = [p for p, was in since.items() if was[0] != base[p][0]]
+        if sum(rows[p][0] == since[p][0] for p in named) >= 2 and all(rows[p][0] != base[p][0] for p in named):
             return since
     return {}
 

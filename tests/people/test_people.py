@@ -712,6 +712,22 @@ def test_a_table_of_people_that_was_open_while_names_were_given(grouped: Grouped
     assert b"Kim" in path.read_bytes() and "people.csv" not in call("cluster", store.url).stderr
 
 
+def test_a_table_of_people_that_was_open_while_people_were_ignored_brings_nobody_back(grouped: Grouped) -> None:
+    store, path = grouped[0], Path(grouped[0].path("people.csv"))
+    people = [next(p for p, faces in by_person(store).items() if faces == set(faces_of(grouped, i))) for i in range(4)]
+    opened = path.read_bytes()
+    for person, name in zip(people, ("Ada", "Bob"), strict=False):
+        call("name", store.url, person, name)
+    for person in people[1:3]:  # with a name, and without
+        call("ignore", store.url, person)
+    call("cluster", store.url)
+    path.write_bytes(opened)
+    said = call("cluster", store.url).stderr
+    assert set(names(store)) == {"Ada", "Bob"} and "names given since: they stay (" in said and "stays ignored" in said
+    hidden = [line.split(",")[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.endswith(",yes")]
+    assert sorted(hidden) == sorted(people[1:3]) and "becomes a decision" not in said
+
+
 def test_names_taken_away_in_the_table_are_said(grouped: Grouped) -> None:
     store, path = grouped[0], Path(grouped[0].path("people.csv"))
     for i, name in enumerate(("Ada", "Bob", "Eva")):
