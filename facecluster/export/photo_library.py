@@ -256,7 +256,7 @@ def read_photo_library(
 def _names_said(store: Store) -> frozenset[str] | None:
     if store.shards(FORGOTTEN_TABLE):  # and their names with them
         return None
-    return frozenset(d.name.casefold() for d in read(store).decisions if d.name)
+    return frozenset(d.name.casefold() for d in read(store).decisions if d.act == "name" and d.name)
 
 
 def _former_faces(store: Store, photo_ids: FaceIds) -> dict[str, dict[str, str]]:

@@ -194,6 +194,8 @@ def test_names_that_another_store_exported_are_taken_over(one: tuple[Store, Path
     run("export", store.url, "--format", "xmp", "--beside")
     assert [r.name for r in face_regions.read_regions(xmp_packet.parse(sidecar.read_bytes()))] == ["Anna", ""]
     assert [row["name"] for row in run("import-names", store.url, photo.parent, "--dry-run")["names"]] == ["Anna"]
+    append(store, [Decision(act="not-named", name="Anna", faces=(face_id(photo_id, 1),))])  # a name that it refused is not one that it gave
+    assert [row["name"] for row in run("import-names", store.url, photo.parent, "--dry-run")["names"]] == ["Anna"]
     append(store, [Decision(act="name", name="anna", faces=(face_id(photo_id, 0),))])  # a name that this store gave, and nobody has
     found = run("import-names", store.url, photo.parent, "--dry-run")
     assert not found["names"] and found["passed_over"]["regions that facecluster wrote"] == 1
