@@ -7,6 +7,7 @@ has most of the faces that other decisions tie to them: so a name of one side of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,13 +98,15 @@ def hidden_groups(
         """These faces, and those that stand for all that decisions tie to them."""
         return {*faces, *(links.root(face) for face in faces if face in links.parent)}
 
-    said = sets_of([face for claim in resolved.names for face in claim.faces]) if any(names[g] for g in about if g >= 0) else set()
+    @cache
+    def said() -> set[str]:
+        return sets_of([face for claim in resolved.names for face in claim.faces])
 
     def is_meant(claim: Claim, group: int) -> bool:
         if names[group] is None or claim.text == ids[group]:
             return True
         there = [face for face in claim.faces if (row := rows.get(face, -1)) >= 0 and identity[row] == group]
-        return 2 * len(there) > int(sizes[group]) or not said.isdisjoint(sets_of(there))
+        return 2 * len(there) > int(sizes[group]) or not said().isdisjoint(sets_of(there))
 
     found = [[g] if g >= 0 and is_meant(claim, g) else [] for claim, g in zip(resolved.ignored, about, strict=True)]
     mine = [identity[at[at >= 0]] for at in map(rows.of_all, resolved.hidden)]
