@@ -200,11 +200,11 @@ class _SeenPhotos:
         """Set the photo_id of a row to that of the photo with its bytes or, without one, with its picture; None if none has its faces."""
         columns = [row.pop(name) or [] for name in ("known", "known_faces", "known_photos", "known_pictures")]
         contents, counts, photos, pictures = (*columns[:2], columns[2] or columns[0], columns[3])
-        ids = dict(zip(contents, photos, strict=True))
+        ids, counted = dict(zip(contents, photos, strict=True)), dict[str, int](zip(photos, counts, strict=True))
         same_picture = dict(zip(pictures, photos, strict=False))
         own, picture = row["content"], row["picture"]
         found = self._ids.get(own) or ids.get(own) or (self._ids.get(picture) or same_picture.get(picture) if picture else None)
-        if found is None or (count := self.faces.get(found, dict(zip(photos, counts, strict=True)).get(found, 0))) == LOST:
+        if found is None or (count := self.faces.get(found, counted.get(found, 0))) == LOST:
             row["photo_id"] = found or row["photo_id"]
             return None
         row["photo_id"], row["faces"], self.faces[found] = found, count, count
