@@ -29,7 +29,7 @@ from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
 from facecluster.photos.listing import find_files
-from facecluster.photos.lost import LOST, places_without_faces
+from facecluster.photos.lost import LOST, drop_outdated_rows, places_without_faces
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_places, is_gone, write_gone_places
 from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
@@ -144,6 +144,7 @@ def _planned(store: Store, retry_failed: bool, gone: Collection[str]) -> tuple[d
 
 def _lost(store: Store, failed: Collection[str], gone: Collection[str]) -> dict[str, str]:
     """`places_without_faces`: also if a shard may have been made anew while a photo of it was elsewhere, so that its place is an error."""
+    drop_outdated_rows(store)
     return places_without_faces(store, look=any(uri in gone and archive_kind(uri) is None for uri in failed))
 
 

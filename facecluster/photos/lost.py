@@ -39,3 +39,23 @@ def places_without_faces(store: Store, *, look: bool = False) -> dict[str, str]:
         for uri in store.read("files", shard, ["uri"])["uri"].to_pylist():
             lost.pop(uri, None)
     return lost
+
+
+def drop_outdated_rows(store: Store) -> None:
+    """Take out of the shards of files that are to be made the places that a later shard that is made lists again.
+
+    Of a place the last row counts. Read for an earlier one it would be another photo there, with another id if only its metadata changed.
+    """
+    files, made = store.shards("files"), set(store.shards("photos")) & set(store.shards("faces"))
+    first = next((at for at, shard in enumerate(files) if shard not in made), len(files))
+    if made.isdisjoint(files[first:]):  # as after a stop
+        return
+    later: list[pa.Array] = []
+    for shard in reversed(files[first:]):
+        rows = store.read("files", shard)
+        if shard in made:
+            later.append(rows["uri"].combine_chunks())
+            continue
+        outdated = pc.is_in(rows["uri"], value_set=pa.concat_arrays([pa.array([], pa.string()), *later]))
+        if pc.any(outdated).as_py():
+            store.write("files", shard, rows.filter(pc.invert(outdated)), store.stamp("files", shard) or {})

@@ -218,6 +218,29 @@ def test_a_photo_that_moved_and_whose_metadata_changed_keeps_its_faces_if_they_a
     assert embed(store, first, second).new == 0 and check(store).findings == []
 
 
+@pytest.mark.parametrize("numbers", [(1, 2), (1,)])
+def test_a_photo_whose_metadata_changed_in_its_place_keeps_its_faces_if_they_are_lost(
+    numbers: tuple[int, ...], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The damaged shard is made anew without the place, which a later shard lists: else the photo would get another photo_id."""
+    one = Faces(np.float32([[2, 2, 20, 20]]), np.float32([[[8, 9], [16, 9], [12, 13], [9, 17], [15, 17]]]), np.float32([0.9]))
+    monkeypatch.setattr(stage, "_detect", lambda images, config, scales, device: [one] * len(images))
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for i in numbers:
+        (folder / f"{i}.jpg").write_bytes(picture(i))
+    embed(store, folder)
+    data = (folder / "1.jpg").read_bytes()
+    (folder / "1.jpg").write_bytes(data[:2] + b"\xff\xfe\x00\x06text" + data[2:])
+    embed(store, folder)
+    faces = {f"{content_id(picture(i))[:24]}-0000" for i in numbers}
+    os.remove(store.shard_path("faces", "00000"))
+    embed(store, folder)
+    there = [face for shard in store.shards("faces") for face in store.read("faces", shard)["face_id"].to_pylist()]
+    assert sorted(there) == sorted(faces) and {row["photo_id"][:24] for row in rows(store).values()} == {face[:24] for face in faces}
+    assert embed(store, folder).new == 0 and check(store).findings == []
+
+
 def test_a_place_that_was_away_when_it_was_to_be_read_is_read_once_it_is_back(store: Store, tmp_path: Path) -> None:
     path = write_zip(tmp_path / "x.zip", pictures(3))
     (tmp_path / "a.jpg").write_bytes(picture(50))
