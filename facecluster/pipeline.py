@@ -225,7 +225,8 @@ def _cluster(
     run = partial(run_tasks, linking["engine"], bars)
     give_memory_back()  # for workers on this machine
     linked = link(
-        made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.even_cosine, order=order
+        made, embed.table(), f"links/{card.name}", links, run=run, memory=linking["memory"], same_person=card.best_impostor(len(ids)),
+        order=order,
     )  # fmt: skip
     del order
     table = f"identities/{card.name}"
@@ -306,7 +307,7 @@ def calibrate_faces(
     with tempfile.TemporaryDirectory(prefix="facecluster-") as folder:
         made = OverlayStore(folder, store) if dry_run else store
         run = partial(run_tasks, LocalEngine(), bars)
-        link(made, embed.table(), f"links/{card.name}", links, run=run, same_person=card.even_cosine)
+        link(made, embed.table(), f"links/{card.name}", links, run=run, same_person=card.best_impostor(len(ids)))
         _, neighbours, similarity = read_links(made, f"links/{card.name}")
         clear = recognisability_of(store, made, embed, ids, vectors)
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None

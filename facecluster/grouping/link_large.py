@@ -38,8 +38,9 @@ class Linked:
     method: str  # EXACT_SEARCH, or as in LinkPlan
     lists: int = 0  # of the inverted file
     probes: int = 0
-    found: float | None = None  # share of a sample's exact neighbours of the same person that the links hold; None: not measured
+    found: float | None = None  # share of a sample's exact neighbours from `same_person` on that the links hold; None: not measured
     sample: int = 0  # faces
+    same_person: float = 0.0  # cosine
     skipped: bool = False  # the links were there
 
     def lines(self) -> list[str]:
@@ -51,7 +52,8 @@ class Linked:
         lines = [f"links: {self.method} of {self.faces:,} faces, {self.probes} of {self.lists:,} lists for each"]
         if self.found is not None:
             share = f"{self.found:.3f}".removeprefix("0")
-            lines.append(f"links: {share} of the exact neighbours found on a sample of {self.sample:,}")
+            level = f"{self.same_person:.2f}".removeprefix("0")
+            lines.append(f"links: {share} of the exact neighbours from a cosine of {level} on found, on a sample of {self.sample:,}")
         return lines
 
 
@@ -146,4 +148,4 @@ def _clear(store: Store, plan: LinkPlan, names: Sequence[str]) -> None:
 
 
 def _result(plan: LinkPlan, found: float | None, sample: int, *, skipped: bool = False) -> Linked:
-    return Linked(plan.faces, plan.method, plan.lists, plan.probes, found, sample, skipped)
+    return Linked(plan.faces, plan.method, plan.lists, plan.probes, found, sample, plan.same_person, skipped)

@@ -14,6 +14,7 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,10 @@ class Card:
     def even_cosine(self) -> float:
         """The cosine at which two faces are as probably one person as not, with even prior odds."""
         return -self.intercept / self.slope
+
+    def best_impostor(self, faces: int) -> float:
+        """The cosine to a face that one of so many faces of other people is expected to reach: neighbours above it are hardly strangers."""
+        return self.impostor_mean + self.impostor_sd * NormalDist().inv_cdf(1 - 1 / max(faces, 2))
 
     def grouping_settings(self) -> dict[str, Any]:
         """Fields of IdentifyConfig that the model sets; pair_evidence is the log-odds of one person that 1 sd of cosine is worth."""

@@ -23,6 +23,7 @@ from facecluster.errors import InputError
 from facecluster.grouping import link_held, link_hops, link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
+from facecluster.models.registry import card_of
 from facecluster.people import OverlayStore
 from facecluster.pipeline import run_tasks
 from facecluster.store import Store, embeddings_schema, table_of
@@ -101,7 +102,8 @@ def test_links_are_those_of_brute_force_and_the_audit_tells_how_many(tmp_path: P
     found = np.array([np.isin(t, f) for t, f in zip(true, neighbours, strict=True)])[near].mean()
     assert done.method == link_plan.FAST_SCAN and done.sample == 2_000 and found > 0.9
     assert done.found is not None and abs(done.found - found) < 0.01
-    assert done.lines()[1] == f"links: {f'{done.found:.3f}'.removeprefix('0')} of the exact neighbours found on a sample of 2,000"
+    share = f"{done.found:.3f}".removeprefix("0")
+    assert done.lines()[1] == f"links: {share} of the exact neighbours from a cosine of .50 on found, on a sample of 2,000"
     left = [table.name for table in (tmp_path / "s/linking/m").iterdir() if store.shards(f"linking/m/{table.name}")]
     assert sorted(left) == ["done", "quantiser"]
 
@@ -319,7 +321,8 @@ def test_the_command_links_a_large_collection_and_says_how(tmp_path: Path, monke
     said = json.loads(done.stdout)
     assert done.exit_code == 0 and len(store.shards("links/bundled")) == 2 and said["counts"]["people"] == 60
     assert said["links"]["method"] == link_plan.FAST_SCAN and said["links"]["found"] > 0.99 and not said["links"]["skipped"]
-    assert "of the exact neighbours found on a sample of 2" in done.stderr
+    level = card_of("bundled").best_impostor(360)
+    assert f"of the exact neighbours from a cosine of {f'{level:.2f}'.removeprefix('0')} on found, on a sample of 2" in done.stderr
     again = people_store.call("cluster", store.url)
     assert again.exit_code == 0 and "links:" not in again.stderr
     (left := tmp_path / "store/grouping/bundled/another").mkdir(parents=True)  # of a grouping that was killed
