@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from people_store import call, refused
 
+from facecluster.check import check
 from facecluster.decisions import BORN, Decision, append, read
 from facecluster.decisions.birth import is_birth, months_old, read_birth
 from facecluster.errors import InputError
@@ -49,7 +50,7 @@ def test_a_date_is_given_changed_taken_away_and_undone(store: Store) -> None:
     call("undo", store.url)
     assert births(store)["Ada"] == "2012-05-03"
     assert "born 2012-05-03" in call("undo", store.url, "--list").output
-    assert json.loads(call("check", store.url, "--json").stdout)["findings"] == []
+    assert {f.path.partition("/")[0] for f in check(store).findings} == {"faces"}  # of which this store has vectors alone
 
 
 def test_a_date_moves_no_face_and_stays_over_runs_merges_and_splits(store: Store) -> None:
