@@ -108,7 +108,7 @@ def faces_of(store: Store) -> None:
         for px, py in np.reshape(row["landmarks"], (5, 2)):
             draw.ellipse((px - wide, py - wide, px + wide, py + wide), fill="#00e5ff")
     image.thumbnail((640, 640))
-    image.quantize(128).save(IMAGES / "stage-detect.png", optimize=True)
+    image.save(IMAGES / "stage-detect.webp", quality=85, method=6)
     people = store.read_all("identities/bundled", IDENTITIES, ["face_id", "identity"]).to_pydict()
     person = dict(zip(people["face_id"], people["identity"], strict=True))
     crops: dict[int, list[bytes]] = {}
@@ -122,7 +122,7 @@ def faces_of(store: Store) -> None:
             for px, py in TEMPLATE:
                 mark.ellipse((px - 1.5, py - 1.5, px + 1.5, py + 1.5), fill="#00e5ff")
             strip.paste(tile, (column * 116, line * 116))
-    strip.quantize(192).save(IMAGES / "stage-embed.png", optimize=True)
+    strip.save(IMAGES / "stage-embed.webp", quality=90, method=6)
 
 
 def main() -> None:
