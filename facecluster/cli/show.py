@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import click
 
@@ -80,11 +81,7 @@ def command(
         click.echo(json.dumps(query | {"photos": rows, "gone": missing, "out": files, "left_out": skipped}, indent=1))
         _need_all(failed)
         return
-    for photo in photos:
-        click.echo(printable(photo.uris[0]))
-    for row in left_out:
-        if not row.gone:
-            click.echo(f"left out {printable(row.uri)}: {printable(row.why)}", err=True)
+    _print_uris([p.uris[0] for p in photos], [(row.uri, row.why) for row in left_out if not row.gone])
     done = f"; {'would be ' if dry_run else ''}{'linked in' if link_to else 'copied to'} {out.folder}" if out else ""
     if stale:
         done += f", {plural(stale, 'file')} of an earlier 'show' of the same people {'would be ' if dry_run else ''}deleted"
@@ -93,6 +90,14 @@ def command(
         those = plural(len(gone), "photo more that is", "photos more that are")
         click.echo(f"left out: {those} gone, see 'facecluster prune {shell(store)} --dry-run'", err=True)
     _need_all(failed)
+
+
+def _print_uris(shown: Sequence[str], left_out: Sequence[tuple[str, str]]) -> None:
+    """The uris of photos, a line each, and of those left out, with the reason."""
+    for uri in shown:
+        click.echo(printable(uri))
+    for uri, why in left_out:
+        click.echo(f"left out {printable(uri)}: {printable(why)}", err=True)
 
 
 def _need_all(failed: int) -> None:

@@ -105,8 +105,7 @@ def group_links(
     plain = content_keys(x, crew)
     contents, cohort = constrained_keys(plain, cannot), _first_cohort(x, old, config, plain, crew)
     told = rows_of_pairs(must, n)  # faces of whom the user has said whose they are
-    sure = rows_of_pairs(None if must is None else must[must[:, 0] == must[:, 1]], n)
-    must = None if must is None else must[must[:, 0] != must[:, 1]]
+    named, must = (None, None) if must is None else (must[must[:, 0] == must[:, 1]], must[must[:, 0] != must[:, 1]])
     kept = np.zeros(n, dtype=bool) if old is None else old >= 0
     said = rows_of_pairs(must, n) | kept  # faces that stay where they are
     rule = _linkage(cohort, config, cannot, photo, contents, crew)
@@ -147,7 +146,7 @@ def group_links(
     probabilities = membership_probabilities(margins, people, config.confidence_slope, config.confidence_intercept)
     if strengths is not None:
         probabilities = np.where(people >= 0, strengths, 0).astype(np.float32)
-    probabilities[sure & (people >= 0)] = 1
+    probabilities[rows_of_pairs(named, n) & (people >= 0)] = 1
     return Groups(people, margins.astype(np.float32), probabilities, scores.astype(np.float32), tree)
 
 
