@@ -209,7 +209,7 @@ def save_run(store: Store, prepared: PreparedDecisions, reconciled: ReconciledRu
     """Save the run as the current one if it differs, and write people.csv; gives notes."""
     if reconciled.changed:
         write_run(store, reconciled.run, reconciled.identities, prepared.boxes, reconciled.people, reconciled.stamp)
-    return people_csv.write(store, reconciled.people, prepared.file)
+    return people_csv.write(store, reconciled.people, prepared.file, reconciled.run)
 
 
 def is_all_taken_in(store: Store, prepared: PreparedDecisions) -> bool:
