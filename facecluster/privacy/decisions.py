@@ -88,7 +88,7 @@ def decisions_for_names(
     resolved = replay(with_current_ids(decisions, faces.ids, faces.boxes, faces_meant(followed, pairs, faces.rows)))
     people: People = assign_names([known.people.person_ids[i] for i in index], faces, resolved)[0]
     now = CurrentPeople(people, faces, resolved, followed)
-    found = []
+    found, back = [], []
     for new, old in enumerate(index):
         if people.names[new] != known.people.names[old]:
             found.append(now.name(new, known.people.names[old] or ""))
@@ -97,8 +97,8 @@ def decisions_for_names(
         if known.people.ignored[old] and not people.ignored[new]:
             found.append(now.ignore(new))
         if people.ignored[new] and not known.people.ignored[old]:
-            found += now.unignore(new)
-    return found
+            back.append(new)
+    return found + now.unignore(back)
 
 
 def names_of(people: Collection[str], decisions: Sequence[Decision], plan: ForgetPlan) -> set[str]:
