@@ -24,7 +24,6 @@ from facecluster.photos.followed import Followed, present_ids
 from facecluster.store import FaceRows
 
 MAX_REPRESENTATIVES = 64  # faces that represent a person in a decision, highest probability first
-MAX_IGNORED = 1_000  # faces of a person who is ignored: whatever a new grouping makes of them stays ignored
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class CurrentPeople:
 
     def ignore(self, person: int) -> Decision:
         """Decision to list the person apart in reports, and to ask nothing about the person in review."""
-        return self._about(person, act="ignore", most=MAX_IGNORED)
+        return self._about(person, act="ignore", most=self.people.faces[person])  # all: whatever a new grouping makes of them stays ignored
 
     def not_named(self, person: int, name: str) -> Decision:
         """Decision that the person is not who is called `name`: pictures of known people do not suggest it again."""

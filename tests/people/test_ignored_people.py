@@ -13,7 +13,7 @@ from people_store import DIM, add, call
 from facecluster.decisions import Decision, constraint_pairs, read, replay
 from facecluster.people import read_current_people
 from facecluster.people.claims import hidden_groups
-from facecluster.people.current_people import MAX_IGNORED, MAX_REPRESENTATIVES, CurrentPeople
+from facecluster.people.current_people import MAX_REPRESENTATIVES, CurrentPeople
 from facecluster.people.runs import Faces, People
 from facecluster.store import FaceIds, Store
 
@@ -118,14 +118,16 @@ def test_bringing_one_part_back_hides_nobody_who_got_a_name_meanwhile() -> None:
     assert known.unignore([1])[1].person == "p-00000000" and known.unignore([2]) == []
 
 
-def test_an_ignored_person_of_many_faces_is_named_by_more_than_others(loose: tuple[Store, list[str]]) -> None:
-    store, faces = loose
-    known = known_with(store)
-    assert len(known.ignore(0).faces) == 32 and MAX_IGNORED > MAX_REPRESENTATIVES
-    many = replace(known, faces=replace(known.faces, identity=np.zeros(len(faces), np.int64)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facecluster.people.current_people.MAX_IGNORED", 40)
-        assert len(many.ignore(0).faces) == 40 and len(many.name(0, "Anna").faces) == 52
+def test_an_ignoring_names_all_faces_of_a_person_so_that_none_comes_back() -> None:
+    faces = sorted(f"{i:024x}-0000" for i in range(2_500))
+    sure = np.linspace(1, 0.5, len(faces))
+    people = People(["p-00000000"], [None], [len(faces)], [False])
+    everybody = Faces(FaceIds.of(faces), np.zeros(len(faces), np.int64), sure, np.zeros((len(faces), 4), np.float32))
+    known = CurrentPeople(people, everybody, replay([]))
+    ignored = replace(known.ignore(0), id="1")
+    assert ignored.faces == tuple(faces) and len(ignored.boxes) == len(faces) and len(known.name(0, "Anna").faces) == MAX_REPRESENTATIVES
+    parts = np.repeat([0, 1, 2], (900, 700, 900))  # another model divides the person; the last are the least sure
+    assert hidden_groups(replay([ignored]), everybody.rows, parts, ["p-00000000", "p-00000001", "p-00000002"], 3 * [None]) == [[0, 1, 2]]
 
 
 def test_what_a_grouping_makes_of_an_ignored_person_is_ignored() -> None:
