@@ -27,9 +27,9 @@ def told_faces(
     """
     in_force = active(decisions)
     picked = {(d.batch, d.faces) for d in in_force if d.act == "same"}
-    of_person = [d for d in in_force if d.act == "name" and len(d.faces) > 1 and (d.batch, d.faces) not in picked]
+    of_person = [d for d in in_force if _is_of_person(d) and (d.batch, d.faces) not in picked]
     whole = {face for d in of_person for face in d.faces}
-    singly = {id(d): d.act == "same" for d in in_force if d.act == "same" or (d.act == "name" and len(d.faces) == 1)}
+    singly = {id(d): d.act == "same" for d in in_force if d.act == "same" or (d.act == "name" and len(d.faces) == 1 and not d.whole)}
     found: set[str] = set()
     for said, current in zip(decisions, now, strict=True):
         if id(said) not in singly:
@@ -40,3 +40,8 @@ def told_faces(
         else:
             found.update(current.faces)
     return found
+
+
+def _is_of_person(decision: Decision) -> bool:
+    """Whether it names a person of several faces, though `forget` may have left one."""
+    return decision.act == "name" and (len(decision.faces) > 1 or decision.whole)

@@ -37,7 +37,8 @@ def change(d: Decision, plan: ForgetPlan) -> Decision | None:
         return None
     boxes = {face: box for face, box in d.boxes.items() if not plan.has_face(face)}
     person = None if d.person in plan.people else d.person
-    return replace(d, faces=faces, others=others, boxes=boxes, person=person, replaces=_replaced(d.replaces, plan.removed))
+    whole = d.whole or (d.act == "name" and len(faces) == 1 < len(d.faces))
+    return replace(d, faces=faces, others=others, boxes=boxes, person=person, replaces=_replaced(d.replaces, plan.removed), whole=whole)
 
 
 def _left(faces: Sequence[str], plan: ForgetPlan) -> tuple[str, ...]:
@@ -91,7 +92,8 @@ def decisions_for_names(
     found, back = [], []
     for new, old in enumerate(index):
         if people.names[new] != known.people.names[old]:
-            found.append(now.name(new, known.people.names[old] or ""))
+            name = now.name(new, known.people.names[old] or "")
+            found.append(replace(name, whole=len(name.faces) == 1 < known.people.faces[old]))
         if now.births.get(new, "") != known.births.get(old, ""):
             found.append(now.born(new, known.births.get(old, "")))
         if known.people.ignored[old] and not people.ignored[new]:

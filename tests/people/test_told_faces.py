@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from people_store import call, people, ungrouped_store
 
-from facecluster.decisions import Decision
+from facecluster.decisions import Decision, append, read
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.people import read_current_people
 from facecluster.people.told_faces import told_faces
@@ -96,6 +97,22 @@ def test_which_faces_were_told_one_by_one() -> None:
     assert told(person, given) == {"d"}  # b represents the person
     both = [Decision(act="same", faces=("c", "d"), batch="e", id="5"), Decision(act="name", faces=("c", "d"), name="C", batch="e", id="6")]
     assert told(*both) == {"c", "d"}
+    cut = Decision(act="name", faces=("b",), name="Berta", whole=True, id="8")
+    assert told(cut) == set() and told(cut, given) == {"d"}
     assert told(one, followed={"a": ["x", "y"]}) == {"x", "y"}
     assert told(Decision(act="name", faces=("gone",), name="G", id="7"), stands={"gone": ["z"]}) == set()
 
+
+
+@pytest.mark.parametrize("came_later", [True, False])
+def test_a_name_of_which_a_forgetting_left_one_face_was_not_said_of_that_face(grouped: tuple[Store, list[str]], came_later: bool) -> None:
+    """Neither if it named that face among others, nor if that face takes the place of all that it named."""
+    store, faces = grouped
+    known = read_current_people(store)[0]
+    anna = [face for face in faces if known.faces.identity[known.rows[face]] == 0]
+    named = known.name(0, "Anna")
+    append(store, [replace(named, faces=named.faces[:-1]) if came_later else named])
+    stays = named.faces[-1]
+    call("forget", store.url, *(face for face in anna if face != stays), "--yes")
+    [left] = read(store).decisions
+    assert left.faces == (stays,) and left.name == "Anna" and told_faces([left], [left], {}, {}, {stays}) == set()
