@@ -11,7 +11,7 @@ from facecluster.errors import shell
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
-    from facecluster.models.registry import Card
+    from facecluster.models.card import Card
     from facecluster.store import Store
 
 
