@@ -32,13 +32,24 @@ def change(d: Decision, plan: ForgetPlan) -> Decision | None:
     if d.act == DRAW and any(map(plan.has_face, d.faces)):  # no other face takes its place
         return None
     faces, others = _left(d.faces, plan), _left(d.others, plan)
+    if d.act == "name" and d.each:  # it is not said of a face that takes the place of another
+        faces = tuple(face for face in d.faces if not plan.has_face(face)) or faces
     least = 2 if d.act in ("same", "not-same") else 1
     if len(faces) < least or bool(d.others) != bool(others):
         return None
     boxes = {face: box for face, box in d.boxes.items() if not plan.has_face(face)}
     person = None if d.person in plan.people else d.person
-    whole = d.whole or (d.act == "name" and len(faces) == 1 < len(d.faces))
-    return replace(d, faces=faces, others=others, boxes=boxes, person=person, replaces=_replaced(d.replaces, plan.removed), whole=whole)
+    replaces = _replaced(d.replaces, plan.removed)
+    return replace(d, faces=faces, others=others, boxes=boxes, person=person, replaces=replaces, each=_each(d, faces))
+
+
+def _each(d: Decision, faces: Sequence[str]) -> bool | None:
+    """Whether the decision, with the `faces` that are left, is said of each of them by itself."""
+    stand_in = not {*faces} <= {*d.faces}
+    cut = d.act == "name" and d.each is None and len(faces) == 1 < len(d.faces)
+    if cut or (stand_in and (d.act == "same" or (d.act == "name" and (d.each or len(faces) == 1)))):
+        return False
+    return d.each
 
 
 def _left(faces: Sequence[str], plan: ForgetPlan) -> tuple[str, ...]:
@@ -93,7 +104,7 @@ def decisions_for_names(
     for new, old in enumerate(index):
         if people.names[new] != known.people.names[old]:
             name = now.name(new, known.people.names[old] or "")
-            found.append(replace(name, whole=len(name.faces) == 1 < known.people.faces[old]))
+            found.append(replace(name, each=False) if len(name.faces) == 1 < known.people.faces[old] else name)
         if now.births.get(new, "") != known.births.get(old, ""):
             found.append(now.born(new, known.births.get(old, "")))
         if known.people.ignored[old] and not people.ignored[new]:

@@ -97,8 +97,11 @@ def test_which_faces_were_told_one_by_one() -> None:
     assert told(person, given) == {"d"}  # b represents the person
     both = [Decision(act="same", faces=("c", "d"), batch="e", id="5"), Decision(act="name", faces=("c", "d"), name="C", batch="e", id="6")]
     assert told(*both) == {"c", "d"}
-    cut = Decision(act="name", faces=("b",), name="Berta", whole=True, id="8")
+    cut = Decision(act="name", faces=("b",), name="Berta", each=False, id="8")
     assert told(cut) == set() and told(cut, given) == {"d"}
+    regions = Decision(act="name", faces=("c", "d"), name="C", each=True, id="9")
+    assert told(regions) == {"c", "d"} and told(regions, person) == {"c", "d"}
+    assert told(replace(given, each=False)) == set()
     assert told(one, followed={"a": ["x", "y"]}) == {"x", "y"}
     assert told(Decision(act="name", faces=("gone",), name="G", id="7"), stands={"gone": ["z"]}) == set()
 
@@ -115,4 +118,4 @@ def test_a_name_of_which_a_forgetting_left_one_face_was_not_said_of_that_face(gr
     stays = named.faces[-1]
     call("forget", store.url, *(face for face in anna if face != stays), "--yes")
     [left] = read(store).decisions
-    assert left.faces == (stays,) and left.name == "Anna" and told_faces([left], [left], {}, {}, {stays}) == set()
+    assert left.faces == (stays,) and not left.each and left.name == "Anna" and told_faces([left], [left], {}, {}, {stays}) == set()
