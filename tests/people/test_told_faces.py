@@ -13,6 +13,8 @@ from facecluster.decisions import Decision, append, read
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.people import read_current_people
 from facecluster.people.told_faces import told_faces
+from facecluster.privacy.decisions import change
+from facecluster.privacy.forget_plan import ForgetPlan
 from facecluster.review.session import Session
 from facecluster.store import Store
 
@@ -119,3 +121,20 @@ def test_a_name_of_which_a_forgetting_left_one_face_was_not_said_of_that_face(gr
     call("forget", store.url, *(face for face in anna if face != stays), "--yes")
     [left] = read(store).decisions
     assert left.faces == (stays,) and not left.each and left.name == "Anna" and told_faces([left], [left], {}, {}, {stays}) == set()
+
+
+def test_what_forgetting_leaves_of_a_decision_is_told_of_no_face_that_it_did_not_name() -> None:
+    ids = {letter: f"{ord(letter):024x}-0000" for letter in "abcdx"}
+    plan = ForgetPlan(faces=[ids["a"]], instead={ids["a"]: ids["x"]})
+
+    def left(act: str, faces: str, each: bool | None = None) -> tuple[str, bool | None]:
+        made = change(Decision(act=act, faces=tuple(ids[f] for f in faces), name="Anna" if act == "name" else None, each=each, id="1"), plan)
+        assert made is not None
+        return "".join(letter for face in made.faces for letter, known in ids.items() if known == face), made.each
+
+    assert left("name", "a") == ("x", False) and left("name", "b") == ("b", None) and left("name", "abc") == ("xbc", None)
+    assert left("name", "abc", True) == ("bc", True) and left("name", "a", True) == ("x", False)
+    assert left("same", "ab") == ("xb", False) and left("same", "bc") == ("bc", None)
+    assert change(Decision(act="same", faces=(ids["a"], ids["b"]), id="1"), replace(plan, instead={})) is None
+    alone = change(Decision(act="name", faces=(ids["a"], ids["b"]), name="Anna", id="1"), replace(plan, instead={}))
+    assert alone is not None and alone.faces == (ids["b"],) and alone.each is False
