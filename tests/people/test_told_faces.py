@@ -128,7 +128,8 @@ def test_what_forgetting_leaves_of_a_decision_is_told_of_no_face_that_it_did_not
     plan = ForgetPlan(faces=[ids["a"]], instead={ids["a"]: ids["x"]})
 
     def left(act: str, faces: str, each: bool | None = None) -> tuple[str, bool | None]:
-        made = change(Decision(act=act, faces=tuple(ids[f] for f in faces), name="Anna" if act == "name" else None, each=each, id="1"), plan)
+        name = "Anna" if act == "name" else None
+        made = change(Decision(act=act, faces=tuple(ids[f] for f in faces), name=name, each=each, id="1"), plan)
         assert made is not None
         return "".join(letter for face in made.faces for letter, known in ids.items() if known == face), made.each
 
