@@ -25,7 +25,7 @@ BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
 MEMORY = 4 * 10**9  # bytes of a worker, unless the user says otherwise
 _LEAST_MEMORY = 10**9
-_WORK = 2  # version of the tables of the work: what an older one left half done is begun anew
+WORK = 2  # version of the tables of the work: what an older one left half done is begun anew
 _BASE = 400 * 2**20  # what a process takes before it has any vectors
 
 Tick = Callable[[int], None]
@@ -85,7 +85,7 @@ class LinkPlan:
     def stamp(self, name: str) -> Stamp:
         """Of a table of the work."""
         sizes = {"rows": self.rows, "span": self.span, "parts": self.parts}
-        return {"table": name, "work": _WORK, "sources": self.sources, "faces": self.faces, **self.decides, **sizes}
+        return {"table": name, "work": WORK, "sources": self.sources, "faces": self.faces, **self.decides, **sizes}
 
     @property
     def decides(self) -> dict[str, str | int]:
