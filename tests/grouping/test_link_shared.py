@@ -157,12 +157,13 @@ def test_an_encrypted_store_gets_no_plain_vectors(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv(name, "")
     x = faces(1_100)
     store, plain = store_of(tmp_path / "s", x), store_of(tmp_path / "plain", x)
-    path = tmp_path / "s" / FILE
+    path, parts = tmp_path / "s" / FILE, tmp_path / "s" / PARTS_FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(x.astype(np.float32).tobytes())
+    parts.write_bytes(x.tobytes())
     people_store.call("encrypt", store.url, "--new-key", str(tmp_path / "key"))
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "key"))
-    assert store.cipher is not None and not path.exists()
+    assert store.cipher is not None and not path.exists() and not parts.exists()
     make(store, monkeypatch, WHOLE)
     assert held and not any(isinstance(array, np.memmap) for array in held)
     make(plain, monkeypatch, WHOLE)
