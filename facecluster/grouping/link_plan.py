@@ -54,6 +54,11 @@ class LinkPlan:
     held: int  # full vectors in memory at a time
 
     @property
+    def whole(self) -> bool:
+        """Whether all full vectors may be in memory at a time."""
+        return self.held >= self.faces
+
+    @property
     def candidates(self) -> int:
         """Faces whose cosines are computed for a query."""
         return self.k + SPARE
@@ -111,13 +116,15 @@ def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> 
     """`span`, `parts` and `held` of a plan whose tasks take at most `memory` bytes. Raises InputError if that is too little for any."""
     if memory < _LEAST_MEMORY:
         raise InputError(f"expected --memory 1GB or more, found {memory / 1e9:.2f} GB: give a worker more, and use fewer of them")
-    share = (memory - _BASE) // 4
+    room, vectors = memory - _BASE, 4 * dim * faces
+    all_fit = vectors <= room // 2
+    share = room // (6 if all_fit else 4)  # of the queries, of the lists, and of whom others are near; the rest is for full vectors
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
     query = max(12 * (k + SPARE) + 4 * PROBES[1], 8 * k + 8 * HOPS[0] * HOPS[1]) + 8 * dim
     return {
         "span": max(1, min(share // (query * rows), faces // 1_000_000)),
         "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),
-        "held": max(1, share // (4 * dim * rows)) * rows,
+        "held": (-(-faces // rows) if all_fit else max(1, share // (4 * dim * rows))) * rows,
     }
 
 

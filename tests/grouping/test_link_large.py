@@ -255,6 +255,10 @@ def test_parts_of_lists_and_of_vectors_follow_from_the_memory() -> None:
     small, large = parts(10_000_000, 2 * 2**30), parts(10_000_000, 16 * 2**30)
     assert small["parts"] > large["parts"] and small["held"] < large["held"] and small["span"] < large["span"]
     assert all(held["held"] % 100_000 == 0 for held in (small, large))
+    for memory in (1, 2, 4, 8, 12, 40):
+        of = parts(10_000_000, memory * 10**9)
+        assert 4 * 128 * of["held"] < memory * 10**9 / (2 if of["held"] < 10_000_000 else 1.9)
+    assert parts(3_000_000, 4 * 10**9)["held"] == 3_000_000  # half of what is left of 4 GB
     with pytest.raises(InputError, match="--memory 1GB or more, found 0.50 GB"):
         parts(10_000_000, 500_000_000)
 
