@@ -263,6 +263,23 @@ def test_two_tabs(shown: Shown) -> None:
     assert (journal.notes, [d.act for d in journal.decisions]) == ([], ["name", "merge", "name"])
 
 
+def test_a_name_that_the_page_does_not_show_yet_is_not_overwritten(shown: Shown) -> None:
+    """While a name is typed the page does not follow others: what they named meanwhile stays, and the page shows it."""
+    one = shown.people()[0][0]
+    field = shown.key(f"name-{one}")
+    field.send_keys("Zo")
+    session = shown.review.server.session
+    session.act({"act": "name", "person": one, "name": "Anna"})
+    field.send_keys("ë" + keys("ENTER"))
+    shown.until(lambda: "one who is called 'Anna' by now" in shown.one("#problem").text)
+    shown.until(lambda: shown.people()[0][1] == "Anna")
+    assert [d.name for d in read(shown.store).decisions] == ["Anna"]
+    field = shown.key(f"name-{one}")
+    field.send_keys(keys("CONTROL") + "a" + keys("NULL") + "Zoë" + keys("ENTER"))
+    shown.said("Named Zoë")
+    assert [d.name for d in read(shown.store).decisions] == ["Anna", "Zoë"]
+
+
 def test_merge_by_dragging(shown: Shown) -> None:
     browser = shown.browser
     before = shown.people()

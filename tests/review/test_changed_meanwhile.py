@@ -1,0 +1,103 @@
+"""What other commands do to a store while its review page is open: the page shows the right faces, and learns of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from people_store import call
+from review_store import grouped
+from sessions import close_sessions, session_of
+
+from facecluster.errors import InputError
+from facecluster.people import read_current_people
+from facecluster.review import api
+from facecluster.review.session import Session
+from facecluster.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Faces in two shards, each with a crop that no other face has."""
+    store = grouped(tmp_path)[0]
+    for shard in store.shards("faces"):
+        part = store.read("faces", shard)
+        crops = [hashlib.sha256(face.encode()).digest() for face in part["face_id"].to_pylist()]
+        at = part.schema.get_field_index("crop")
+        store.write("faces", shard, part.set_column(at, part.schema.field(at), pa.array(crops)), store.stamp("faces", shard) or {})
+    yield store
+    close_sessions()
+
+
+def wrong(session: Session) -> list[str]:
+    """Faces that the page shows by another face's crop, or by none."""
+    view = session.view()
+    shown = {face: view.run_data.details.crop(row) for row, face in enumerate(view.current.faces.ids)}
+    return [face for face, crop in shown.items() if crop != hashlib.sha256(face.encode()).digest()]
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_crops_are_of_their_faces_when_shards_are_merged(store: Store, seen: bool) -> None:
+    session = session_of(store)
+    if seen:  # the crops of the first shard are in the temporary file already
+        session.view().run_data.details.crop(0)
+    parts = [store.read("faces", shard) for shard in store.shards("faces")]
+    store.write("faces", "00001", pa.concat_tables(parts), store.stamp("faces", "00001") or {})  # as 'compact' does
+    store.remove("faces", keep=["00001"])
+    assert wrong(session) == []
+
+
+def test_a_shard_that_is_made_anew_in_another_order(store: Store) -> None:
+    session = session_of(store)
+    for shard in store.shards("faces"):
+        part = store.read("faces", shard)
+        store.write("faces", shard, part.take(pa.array(np.arange(len(part))[::-1])), store.stamp("faces", shard) or {})
+    assert wrong(session) == []
+
+
+def test_the_page_learns_that_somebody_was_forgotten(store: Store) -> None:
+    session = session_of(store)
+    people, before = api.people(session, {})["people"], api.state(session, {})["version"]
+    call("forget", store.url, people[0]["id"], "--yes")
+    after = api.people(session, {})
+    assert people[0]["id"] not in {p["id"] for p in after["people"]} and wrong(session) == []
+    assert after["version"] != before and api.state(session, {})["version"] == after["version"]
+
+
+@pytest.mark.parametrize("act", ["name", "merge", "ignore", "join"])
+def test_whom_another_page_named_is_not_renamed_merged_or_ignored_unseen(store: Store, act: str) -> None:
+    session = session_of(store)
+    one, two = ([p["id"], p["name"]] for p in api.people(session, {})["people"][:2])
+    others = session_of(store)
+    for person, name in ((one[0], "Anna"), (two[0], "Bert")):
+        api.act(others, {"act": "name", "person": person, "name": name, "seen": {person: ""}})
+    made: dict[str, object] = {
+        "name": {"person": one[0], "name": "Zoë"}, "merge": {"people": [one[0], two[0]]}, "ignore": {"people": [two[0]]},
+        "join": {"pairs": [[one[0], two[0]]], "known": []},
+    }[act]  # fmt: skip
+    with pytest.raises(InputError, match="one who is called '(Anna|Bert)' by now"):
+        api.act(session, {"act": act, **made, "seen": dict([one, two])})
+    assert sorted(name for name in read_current_people(store)[0].people.names if name) == ["Anna", "Bert"]
+    after = api.people(session, {})["people"][:2]
+    api.act(session, {"act": act, **made, "seen": {p["id"]: p["name"] for p in after}})  # the page shows the names now
+    assert "Bert" not in [p["name"] for p in api.people(session, {})["people"]] or act == "name"
+
+
+def test_the_same_name_from_two_pages_is_no_conflict(store: Store) -> None:
+    session = session_of(store)
+    person = api.people(session, {})["people"][0]["id"]
+    for _ in range(2):
+        api.act(session, {"act": "name", "person": person, "name": " anna", "seen": {person: ""}})
+    assert api.people(session, {})["people"][0]["name"] == "anna"
+
+
+def test_who_was_forgotten_is_not_said_to_be_merged(store: Store) -> None:
+    session = session_of(store)
+    person = api.people(session, {})["people"][0]["id"]
+    call("forget", store.url, person, "--yes")
+    with pytest.raises(InputError, match=f"found '{person}', who is there no more"):
+        api.act(session, {"act": "name", "person": person, "name": "Anna"})
