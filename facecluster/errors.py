@@ -60,7 +60,12 @@ class EngineError(FaceclusterError):
 
 def is_refusal(error: OSError) -> bool:
     """Whether the system can't or may not do what it is asked, which a user can correct; else it is a bug."""
-    return errno.errorcode.get(error.errno or 0) in _REFUSED
+    return errno.errorcode.get(error.errno or 0) in _REFUSED or lacks_temporary_folder(error)
+
+
+def lacks_temporary_folder(error: OSError) -> bool:
+    """Whether no folder for temporary files can be written: all are read-only or full."""
+    return isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error)
 
 
 def shell(word: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from facecluster.errors import FaceclusterError, is_refusal
+from facecluster.errors import FaceclusterError, is_refusal, lacks_temporary_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,5 +47,8 @@ def _of_system(error: OSError) -> str:
         return f"expected a path that this system takes, found one that is too long: {name!r}: choose another"
     if not is_refusal(error):
         return ""
+    if lacks_temporary_folder(error):
+        found = (error.strerror or "").replace("No usable temporary directory found in ", "none of ")
+        return f"expected a folder for temporary files that can be written, found {found}: set TMPDIR to one with free space"
     where = "" if error.filename is None else f" ({name!r})"
     return f"expected to read and write files, found: {error.strerror}{where}. Correct that and run it again: what is done is kept"

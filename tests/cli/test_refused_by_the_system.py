@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 
 import click
 import pytest
@@ -23,6 +24,26 @@ def test_a_refusal_is_one_line(number: int) -> None:
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("facecluster: expected to read and write files, found: ") and os.strerror(number) in done.stderr
     assert "where" in done.stderr
+
+
+def test_without_a_temporary_folder_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose own file system is read-only, or where all of these are full."""
+
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile._os, "open", refuse)
+
+    @click.command
+    @handle_errors
+    def command() -> None:
+        tempfile.gettempdir()
+
+    done = CliRunner().invoke(command)
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.exception
+    assert done.stderr.startswith("facecluster: expected a folder for temporary files that can be written, found none of [")
+    assert "set TMPDIR" in done.stderr
 
 
 def test_a_bug_is_a_traceback() -> None:
