@@ -47,8 +47,9 @@ def _check_names(view: PeopleView, request: Request) -> None:
         number = view.current.people.index(person) if isinstance(person, str) else None
         now = (view.current.people.names[number] or "") if number is not None else ""
         if now and now.casefold() not in {clean_name(text).casefold() for text in (name, request.get("name")) if isinstance(text, str)}:
-            text = say("expected people as the page showed them, found one who is called '%(name)s' by now: look, and do it again", name=now)
-            raise InputError(text)
+            raise InputError(say(
+                "expected people as the page showed them, found one who is called '%(name)s' by now: look, and do it again", name=now,
+            ))  # fmt: skip
 
 
 def _texts(request: Request, key: str) -> list[str]:

@@ -110,7 +110,8 @@ class FaceDetails:
         self._shard[:] = -1
         for number, shard in enumerate(self._shards):
             part = self.store.read("faces", shard, ["face_id", *columns])
-            mine, rows = np.unique(self._ids.rows_of(part["face_id"]), return_index=True)  # of a face_id that occurs twice the first row counts
+            at = self._ids.rows_of(part["face_id"])
+            mine, rows = np.unique(at, return_index=True)  # of a face_id that occurs twice the first row counts
             new = mine >= 0
             new[new] = self._shard[mine[new]] < 0
             self._shard[mine[new]], self._row[mine[new]] = number, rows[new]
