@@ -6,7 +6,7 @@ not opened again, unless it was away in between; the photos of one that has chan
 link becomes a row with size -1, which the next stage turns into an error row.
 A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over,
 and so are the pictures of a data set that was made of the store, unless its folder is named. A photo that could not be read while it was
-gone, or whose faces are lost (see `lost`), is planned again.
+gone, or whose file could not be read and now can, or whose faces are lost (see `lost`), is planned again.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
 the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from facecluster.errors import InputError
 from facecluster.photos.archives.uris import archive_kind, file_of
-from facecluster.photos.files import local_path
+from facecluster.photos.files import local_path, readable_now, was_not_read
 from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
@@ -82,7 +82,8 @@ def collect(
         raise InputError(f"expected a shard size of 1 or more, found {shard_size}: choose another")
     sources = [os.fspath(s) for s in sources]
     gone_before = gone_places(store)
-    planned, failed = _planned(store, retry_failed, gone_before)
+    planned, failed, unread = _planned(store, retry_failed, gone_before)
+    failed |= readable_now(sorted(unread - failed))
     lost = _lost(store, failed, gone_before)
     failed |= lost.keys()
     forgotten, made = read_forgotten(store), _data_sets(store, sources)
@@ -92,8 +93,8 @@ def collect(
     passed_over = PassedOver()
     before = _listed_archives(store)
     incomplete = {file_of(uri) for uri in lost}
-    unread = {uri: state for uri, state in _without_returned(before, planned, gone_before).items() if uri not in incomplete}
-    archives = SeenArchives({} if retry_failed else unread)
+    unchanged = {uri: state for uri, state in _without_returned(before, planned, gone_before).items() if uri not in incomplete}
+    archives = SeenArchives({} if retry_failed else unchanged)
     for found in find_files(sources, passed_over, archives, lists):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
@@ -125,21 +126,29 @@ def collect(
     return Collected(len(new), len(known), shards, warnings, still_counted, passed_over.lines())
 
 
-def _planned(store: Store, retry_failed: bool, gone: Collection[str]) -> tuple[dict[str, tuple[int, int]], set[str]]:
-    """Size and time from the last row of every uri, about 350 bytes a file; and the uris to retry: also those that were `gone`."""
+def _planned(store: Store, retry_failed: bool, gone: Collection[str]) -> tuple[dict[str, tuple[int, int]], set[str], set[str]]:
+    """Size and time from the last row of every uri, about 350 bytes a file; the uris to retry: also those that were `gone`; and those of
+    files that could not be read, without members of archives and addresses of the web."""
     planned: dict[str, tuple[int, int]] = {}
     failed: set[str] = set()
+    unread: set[str] = set()
     done = set(store.shards("photos"))
     for shard in store.shards("files"):
         files = store.read("files", shard, ["uri", "size", "mtime_ns"])
         rows = zip(*(files[name].to_pylist() for name in files.column_names), strict=True)
         planned.update((uri, (size, mtime)) for uri, size, mtime in rows)
         failed.difference_update(files["uri"].to_pylist())
-        if (retry_failed or gone) and shard in done:
+        unread.difference_update(files["uri"].to_pylist())
+        if shard in done:
             photos = store.read("photos", shard, ["uri", "error"])
-            unusable = photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist()
+            unusable = dict(zip(*(photos.filter(pc.is_valid(photos["error"]))[name].to_pylist() for name in ("uri", "error")), strict=True))
             failed |= {uri for uri in unusable if retry_failed or uri in gone}
-    return planned, failed
+            unread |= {uri for uri, error in unusable.items() if was_not_read(error) and file_of(uri) == uri and not _is_web(uri)}
+    return planned, failed, unread
+
+
+def _is_web(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
 
 
 def _lost(store: Store, failed: Collection[str], gone: Collection[str]) -> dict[str, str]:
