@@ -6,9 +6,8 @@ import os
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import fsspec
 import pytest
@@ -439,44 +438,40 @@ def test_a_data_set_of_the_store_among_its_photos_is_passed_over(photos: Path, s
     assert collect([str(photos)], other).new == 4
 
 
-class Flaky(MemoryFileSystem):
-    """A file system elsewhere that may be out of order."""
-
-    protocol = "hdfs"  # one of those that photos are read from
-    wrong: ClassVar[dict[str, Exception]] = {}  # by the end of a name
-
-    def _open(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        for name, error in self.wrong.items():
-            if path.endswith(name):
-                raise error
-        return super()._open(path, *args, **kwargs)
-
-
 def test_files_that_could_not_be_read_are_planned_once_they_can_be(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad hour of a bucket: without an option, the next run takes the photos in that it left out."""
-    fsspec.register_implementation("hdfs", Flaky, clobber=True)
-    elsewhere = fsspec.filesystem("hdfs")
+    wrong: dict[str, Exception] = {}  # by the end of a name
+    opened = MemoryFileSystem._open
+
+    def open_file(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
+        for name, error in wrong.items():
+            if path.endswith(name):
+                raise error
+        return opened(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", open_file)
+    elsewhere = fsspec.filesystem("memory")
     elsewhere.pipe({"/photos/a.jpg": b"a", "/photos/b.jpg": b"bb", "/photos/c.jpg": b"ccc"})
     busy, lost = OSError(16, "Please reduce your request rate."), FileNotFoundError("/photos/b.jpg")
     try:
-        assert collect(["hdfs://photos"], store).new == 3
-        monkeypatch.setattr(Flaky, "wrong", {"a.jpg": busy, "b.jpg": lost})
+        assert collect(["memory://photos"], store).new == 3
+        wrong |= {"a.jpg": busy, "b.jpg": lost}
         uris = [row["uri"] for row in planned(store)]
         errors = [error_of(uri) for uri in uris]
         assert errors == ["expected a readable file, found: Please reduce your request rate.", "expected a photo, found no file", None]
         errors[2] = "expected a photo (JPEG, PNG, ...), found something else"  # what is wrong with it stays wrong
-        columns = {"uri": uris, "error": errors, "photo_id": ["", "", content_id(b"ccc")], "size": [1, 2, 3], "faces": [0, 0, 0]}
-        store.write("photos", "00000", table_of(PHOTOS, columns | {n: [None] * 3 for n in PHOTOS.names if n not in columns}), {})
-        store.write("faces", "00000", table_of(FACES, {name: [] for name in FACES.names}), {})
-        assert collect(["hdfs://photos"], store).new == 0  # it is still out of order: no shard for nothing
-        monkeypatch.setattr(Flaky, "wrong", {"b.jpg": lost})
-        assert collect(["hdfs://photos"], store).new == 1 and planned(store)[-1]["uri"] == uris[0]
-        monkeypatch.setattr(Flaky, "wrong", {})
-        assert collect(["hdfs://photos"], store).new == 1 and planned(store)[-1]["uri"] == uris[1]
-        assert collect(["hdfs://photos"], store).new == 0
+        made = {"uri": uris, "error": errors, "photo_id": ["", "", content_id(b"ccc")], "size": [1, 2, 3], "faces": [0] * 3}
+        columns = {name: made.get(name, [0 if name == "mtime_ns" else None] * 3) for name in PHOTOS.names}
+        store.write("photos", "00000", table_of(PHOTOS, columns), {})
+        store.write("faces", "00000", FACES.empty_table(), {})
+        assert collect(["memory://photos"], store).new == 0  # it is still out of order: no shard for nothing
+        del wrong["a.jpg"]
+        assert collect(["memory://photos"], store).new == 1 and planned(store)[-1]["uri"] == uris[0]
+        del wrong["b.jpg"]
+        assert collect(["memory://photos"], store).new == 1 and planned(store)[-1]["uri"] == uris[1]
+        assert collect(["memory://photos"], store).new == 0
     finally:
         elsewhere.rm("/photos", recursive=True)
-        import_module("fsspec.registry")._registry.pop("hdfs", None)
 
 
 def error_of(uri: str) -> str | None:
