@@ -9,19 +9,20 @@ again, with the columns that the user added. A file that was saved since it was 
 Odd inputs: a row of a retired id, in a file that was saved over a newer one, is compared with what the last run with that id wrote. A
 row of an unknown person that was changed, or has something in the user's own columns, is skipped, and the file is kept as
 people.csv.theirs, with a note. A file without the columns person_id and name is an InputError and
-stays as it is. If the copy is missing, all names in the file count as new.
+stays as it is. If the copy is missing or damaged, the file is compared with the people of the current run.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from facecluster.decisions import clean_name
 from facecluster.errors import InputError, StoreError
 from facecluster.evaluation.csv_file import Sheet, decoded, listed, sheet_of
-from facecluster.people.runs import People, all_runs, read_people
+from facecluster.people.runs import People, all_runs, current_run, read_people
 from facecluster.store import Store
 from facecluster.store.replace_file import recover, replace_file, tidy
 
@@ -108,6 +109,20 @@ def refresh(store: Store, people: People) -> bool:
     return (read.data is None or is_as_written(store)) and not write(store, people, read)
 
 
+def _last_written(store: Store, written: bytes | None) -> Rows:
+    """What the file said when it was written: by its copy; of people who are not there, or without a whole copy, by the current run."""
+    run = current_run(store)
+    rows: Rows = {}
+    if run is not None:
+        people = read_people(store, run)
+        every = zip(people.person_ids, people.names, people.ignored, strict=True)
+        rows = {person: (name or "", ignored) for person, name, ignored in every}
+    with suppress(InputError):
+        if written and written.strip():
+            rows |= _rows(sheet_of(decoded(written), "/".join(LAST_WRITTEN)))
+    return rows
+
+
 def is_as_written(store: Store) -> bool:
     """Whether nobody has changed the file since it was written."""
     return _bytes(store, FILE) == _bytes(store, *LAST_WRITTEN)
@@ -127,7 +142,7 @@ def read_user_file(store: Store, known: People) -> UserFile:
     if data is None or not data.strip() or (data == written and data.startswith(_OURS)):
         return UserFile(data)
     sheet = sheet_of(decoded(data), path)
-    rows, base = _rows(sheet), _rows(sheet_of(decoded(written), path)) if written else {}
+    rows, base = _rows(sheet), _last_written(store, written)
     since = _named_since(store, rows, base)
     kept = [base[person][0] or f"none for {person}" for person, was in sorted(since.items()) if was[0] != base[person][0]]
     hidden = any(base[person][1] and not was[1] for person, was in since.items())

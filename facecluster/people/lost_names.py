@@ -1,0 +1,63 @@
+"""Names of the current run that the journal does not hold: it was lost, cut off, or another one took its place.
+
+A grouping from such a journal would take these names from everybody. What the run knows is written into it again: names, and who is
+ignored. Merges and splits are in the groups of the run; dates of birth, and what was said of single faces, is lost.
+
+Odd inputs: a store without a run has lost nothing. A name that a line of the journal holds is not lost, whatever became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from facecluster.decisions import FILE, Decision, append, read, replay
+from facecluster.errors import StoreError, shell
+from facecluster.people.current_people import CurrentPeople
+from facecluster.people.runs import People, Run, current_run, read_faces, read_people
+from facecluster.photos.followed import read_followed
+from facecluster.store import Store
+
+_SHOWN = 5  # names in a message
+
+
+def lost_people(people: People, decisions: Sequence[Decision]) -> list[int]:
+    """Indices of the people of a run whom decisions named or ignored that the journal does not hold."""
+    said = {d.name.casefold() for d in decisions if d.name}
+    ignores = any(d.act == "ignore" for d in decisions)
+    every = enumerate(zip(people.names, people.ignored, strict=True))
+    return [i for i, (name, ignored) in every if (name and name.casefold() not in said) or (ignored and not ignores)]
+
+
+def describe_lost(store: Store, decisions: Sequence[Decision] | None = None) -> str:
+    """Whom the journal has lost, by name; '' if nobody. `decisions`: of the journal, if they are known."""
+    _, people, lost = _find(store, decisions)
+    some = ", ".join(people.label(i) for i in lost[:_SHOWN])
+    return f"{some}, and {len(lost) - _SHOWN:,} more" if len(lost) > _SHOWN else some
+
+
+def refuse_lost(store: Store, decisions: Sequence[Decision]) -> None:
+    """Raise StoreError if a grouping would take names from people because the journal, of these decisions, has lost them."""
+    if who := describe_lost(store, decisions):
+        raise StoreError(
+            f"expected {FILE} with what you said of the people of the current run, found nothing of {who}: put it back from a copy, or "
+            f"'facecluster check {shell(store.url)} --repair' writes these names into it again"
+        )
+
+
+def restore_lost(store: Store) -> list[Decision]:
+    """Write what the current run knows of people whom the journal has lost into it again; gives the new decisions."""
+    run, people, lost = _find(store)
+    if run is None or not lost:
+        return []
+    bare = People(people.person_ids, [None] * len(people.names), people.faces, [False] * len(people.names), people.retired)
+    known = CurrentPeople(bare, read_faces(store, run), replay(read(store).decisions), read_followed(store))
+    made = [known.name(i, people.names[i] or "") for i in lost if people.names[i]]
+    return append(store, made + [known.ignore(i) for i in lost if people.ignored[i]])
+
+
+def _find(store: Store, decisions: Sequence[Decision] | None = None) -> tuple[Run | None, People, list[int]]:
+    run = current_run(store)
+    if run is None:
+        return None, People([], [], [], []), []
+    people = read_people(store, run)
+    return run, people, lost_people(people, read(store).decisions if decisions is None else decisions)
