@@ -3,7 +3,8 @@
 A grouping from such a journal would take these names from everybody. What the run knows is written into it again: names, and who is
 ignored. Merges and splits are in the groups of the run; dates of birth, and what was said of single faces, is lost.
 
-Odd inputs: a store without a run has lost nothing. A name that a line of the journal holds is not lost, whatever became of it.
+Odd inputs: a store without a run has lost nothing. A name that a line of the journal holds is not lost, whatever became of it; neither is
+that of a person whom a line names otherwise, as after an edit by hand.
 """
 
 from __future__ import annotations
@@ -23,9 +24,16 @@ _SHOWN = 5  # names in a message
 def lost_people(people: People, decisions: Sequence[Decision]) -> list[int]:
     """Indices of the people of a run whom decisions named or ignored that the journal does not hold."""
     said = {d.name.casefold() for d in decisions if d.name}
+    former = people.former
+    about = {former.get(d.person, d.person) for d in decisions if d.act == "name" and d.person}  # perhaps by another name, set by hand
     ignores = any(d.act == "ignore" for d in decisions)
-    every = enumerate(zip(people.names, people.ignored, strict=True))
-    return [i for i, (name, ignored) in every if (name and name.casefold() not in said) or (ignored and not ignores)]
+
+    def is_lost(i: int) -> bool:
+        name = people.names[i]
+        named = not name or name.casefold() in said or people.person_ids[i] in about
+        return not named or (people.ignored[i] and not ignores)
+
+    return [i for i in range(len(people.names)) if is_lost(i)]
 
 
 def describe_lost(store: Store, decisions: Sequence[Decision] | None = None) -> str:
