@@ -115,7 +115,8 @@ def _read(store: Store, path: str) -> tuple[Encryption | None, str]:
 
 
 def _unreadable(store: Store, error: BaseException) -> StoreError:
-    return StoreError(f"expected a readable {STORE_FILE} in {store.url}, found: {_line(error)}. Restore it or choose another store")
+    hint = "Restore it or choose another store" if isinstance(error, ValueError) else "Check the disk or the connection, and your access"
+    return StoreError(f"expected a readable {STORE_FILE} in {store.url}, found: {_line(error)}. {hint}")
 
 
 def find_key_id(store: Store) -> str | None:

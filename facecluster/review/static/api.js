@@ -32,10 +32,16 @@ async function parse(response) {
   return found;
 }
 
+let cutOff = false; // the last action had no answer
+
 async function request(path, options) {
   try {
-    return await fetch(path, options);
+    const response = await fetch(path, options);
+    cutOff = false;
+    return response;
   } catch {
+    cutOff ||= Boolean(options);
+    if (cutOff) throw new Error(t("'facecluster review' has ended. Start it again and open the new address. What you did just now may not be saved; all before it is."));
     throw new Error(t("'facecluster review' has ended. Start it again and open the new address. All your decisions are saved."));
   }
 }
