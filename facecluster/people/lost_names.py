@@ -39,8 +39,18 @@ def lost_people(people: People, decisions: Sequence[Decision]) -> list[int]:
 def describe_lost(store: Store, decisions: Sequence[Decision] | None = None) -> str:
     """Whom the journal has lost, by name; '' if nobody. `decisions`: of the journal, if they are known."""
     _, people, lost = _find(store, decisions)
-    some = ", ".join(people.label(i) for i in lost[:_SHOWN])
-    return f"{some}, and {len(lost) - _SHOWN:,} more" if len(lost) > _SHOWN else some
+    return _labels(people, lost)
+
+
+def note_on_lost(people: People, decisions: Sequence[Decision]) -> list[str]:
+    """A line on whom of the people of a run the journal has lost; none if nobody."""
+    who = _labels(people, lost_people(people, decisions))
+    return [f"{FILE} holds nothing of what you said of {who}: 'facecluster check STORE --repair' writes these names into it"] if who else []
+
+
+def _labels(people: People, some: Sequence[int]) -> str:
+    labels = ", ".join(people.label(i) for i in some[:_SHOWN])
+    return f"{labels}, and {len(some) - _SHOWN:,} more" if len(some) > _SHOWN else labels
 
 
 def refuse_lost(store: Store, decisions: Sequence[Decision]) -> None:

@@ -13,6 +13,7 @@ from people_store import call
 from review_store import grouped
 from sessions import close_sessions, session_of
 
+from facecluster.decisions import FILE
 from facecluster.errors import InputError
 from facecluster.people import read_current_people
 from facecluster.review import api
@@ -101,3 +102,14 @@ def test_who_was_forgotten_is_not_said_to_be_merged(store: Store) -> None:
     call("forget", store.url, person, "--yes")
     with pytest.raises(InputError, match=f"found '{person}', who is there no more"):
         api.act(session, {"act": "name", "person": person, "name": "Anna"})
+
+
+def test_a_journal_that_was_lost_is_told(store: Store) -> None:
+    session = session_of(store)
+    person = api.people(session, {})["people"][0]["id"]
+    api.act(session, {"act": "name", "person": person, "name": "Anna"})
+    call("cluster", store.url)
+    assert api.state(session, {})["notes"] == []
+    Path(store.path(FILE)).unlink()
+    found = api.state(session, {})
+    assert len(found["notes"]) == 1 and f"nothing of what you said of Anna ({person})" in found["notes"][0]
