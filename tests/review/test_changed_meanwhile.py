@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
+import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,7 +20,7 @@ from sessions import close_sessions, session_of
 from facecluster.decisions import FILE
 from facecluster.errors import InputError
 from facecluster.people import read_current_people
-from facecluster.review import api
+from facecluster.review import api, open_review
 from facecluster.review.session import Session
 from facecluster.store import Store
 
@@ -113,3 +117,51 @@ def test_a_journal_that_was_lost_is_told(store: Store) -> None:
     Path(store.path(FILE)).unlink()
     found = api.state(session, {})
     assert len(found["notes"]) == 1 and f"nothing of what you said of Anna ({person})" in found["notes"][0]
+
+
+def answer_of(store: Store, path: str) -> tuple[int, str]:
+    """Status and error of an answer of a served page."""
+    page = open_review(store)
+    thread = threading.Thread(target=page.serve, daemon=True)
+    thread.start()
+    line = http.client.HTTPConnection("127.0.0.1", page.server.server_port, timeout=20)
+    try:
+        line.request("GET", path, headers={"Cookie": f"{page.server.cookie}={page.server.token}"})
+        answer = line.getresponse()
+        return answer.status, json.loads(answer.read())["error"]
+    finally:
+        line.close()
+        page.stop()
+        thread.join()
+        page.close()
+
+
+def test_a_store_elsewhere_that_does_not_answer_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries of object stores raise errors of their own; without an answer the page said that this program had ended."""
+    elsewhere = fsspec.filesystem("memory")
+    elsewhere.put(store.root, "/elsewhere", recursive=True)
+    remote = Store("memory://elsewhere")
+    try:
+
+        class EndpointConnectionError(Exception):
+            """As botocore's, which is no OSError."""
+
+        def fail(*args: object, **kwargs: object) -> None:
+            raise EndpointConnectionError("Could not connect to the endpoint URL")
+
+        monkeypatch.setattr(api, "GET_ROUTES", {"/api/state": fail})
+        found = answer_of(remote, "/api/state")
+    finally:
+        elsewhere.rm("/elsewhere", recursive=True)
+    assert found == (500, "expected to read and write files, found: Could not connect to the endpoint URL. Correct that and do it again: "
+                          "what is done is kept")  # fmt: skip
+
+
+def test_an_error_of_the_program_is_answered(store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*args: object) -> None:
+        raise KeyError("p-1")
+
+    monkeypatch.setattr(api, "GET_ROUTES", {"/api/state": fail})
+    status, error = answer_of(store, "/api/state")
+    assert status == 500 and error.startswith("expected an answer, found an error of facecluster (KeyError: 'p-1')")
+    assert "Traceback" in capsys.readouterr().err
