@@ -102,7 +102,7 @@ def read_plan(store: Store) -> ForgetPlan | None:
         return None
     except StoreError:
         raise
-    except (*store.io_errors, TypeError, AttributeError) as e:
+    except Exception as e:  # of a damaged plan, or of a file system elsewhere
         path, hint = store.path(FORGETTING), AT_ANOTHER_TIME if may_pass(e) else "Delete it, and say again what to forget"
         raise StoreError(f"expected a readable {path}, found: {' '.join(str(e).split())}. {hint}") from e
 
