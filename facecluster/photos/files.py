@@ -19,7 +19,8 @@ from facecluster.photos.web import fetch
 
 MAX_BYTES = 2**31  # of a file
 PROBE_SECONDS = 60.0  # for looking again at files that could not be read
-_NOT_READ, _NO_FILE = "expected a readable file", "expected a photo, found no file"
+_UNREADABLE, _NO_FILE = "expected a readable file", "expected a photo, found no file"
+NOT_READ = _UNREADABLE, _NO_FILE  # how errors begin of files that could not be read
 # places that photos may be at: a store that somebody else made must not make this machine connect in other ways, or open chains of them
 SCHEMES = ("file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "hf", "http", "https", "memory")
 
@@ -73,7 +74,7 @@ def check_size(size: int) -> None:
 
 def was_not_read(error: str) -> bool:
     """Whether what is wrong with a photo is that its file could not be read: a network or a disk may be back the next time."""
-    return error.startswith((_NOT_READ, _NO_FILE))
+    return error.startswith(NOT_READ)
 
 
 def readable_now(uris: Iterable[str], seconds: float = PROBE_SECONDS) -> set[str]:
@@ -106,4 +107,4 @@ def saying_why(path: str | None) -> Iterator[None]:
         raise PhotoError("expected a photo, found a broken link" if link else _NO_FILE) from e
     except Exception as e:  # remote filesystems raise their own exceptions
         reason = (e.strerror if isinstance(e, OSError) else None) or " ".join(str(e).split())[:200] or type(e).__name__
-        raise PhotoError(f"{_NOT_READ}, found: {reason}") from e
+        raise PhotoError(f"{_UNREADABLE}, found: {reason}") from e
