@@ -12,7 +12,7 @@ from facecluster.store import PHOTOS, Store, table_of
 
 UNREAD = ["expected a readable file, found: Input/output error", "expected a photo, found no file"]
 OTHERS = [None, "damaged", "expected a photo (JPEG, PNG), found something else", "expected a whole JPEG photo, found a damaged one", "é"]
-WEB, MEMBER = "https://example.org/a.jpg", "/photos/a.zip!/b.jpg"
+WEB, MEMBER = "https://example.org/a.jpg", "zip:/photos/a.zip!/b.jpg"
 
 
 def write(store: Store, shard: str, rows: list[tuple[str, str | None]]) -> None:
