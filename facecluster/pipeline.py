@@ -29,6 +29,7 @@ from facecluster.grouping.link_large import Linked
 from facecluster.grouping.link_plan import MEMORY, Task
 from facecluster.grouping.link_shuffle import FaceOrder
 from facecluster.grouping.shelved_vectors import is_large, shelve_vectors
+from facecluster.grouping.stale_work import remove_stale_work, state_of_faces
 from facecluster.grouping.subset import recognisable
 from facecluster.grouping.work import Crew, FolderShelf, LocalCrew
 from facecluster.language.english import plural
@@ -51,9 +52,8 @@ from facecluster.people.make_drawn import embed_drawn, update_drawn
 from facecluster.people.unchanged import find_unchanged, remember_state
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.drawn import drawn_shards
-from facecluster.photos.places import GONE_TABLE, count_faces, current_photos
+from facecluster.photos.places import count_faces, current_photos
 from facecluster.store import FACES, FaceIds, Ids, ShardResult, Store
-from facecluster.store.fingerprint import tables_hash
 
 
 class Bars(Protocol):
@@ -210,6 +210,7 @@ def _cluster(
     card = card_in(store, embed, fit=True)
     check_vectors(store, embed)
     if keep:
+        remove_stale_work(store, card.name)
         drop_undone(store)
         with suppress(FaceclusterError):  # without the model they are left to the next 'run'
             embed_drawn(store, embed)
@@ -275,7 +276,7 @@ def _vectors(
         FolderShelf(made.address(f"grouping/{model}")).clear()  # of a time when there were more faces
         return *load_vectors(made, table), LocalCrew(), None
     folder = FolderShelf(made.address(f"grouping/{model}"), "" if made.cipher is None else made.cipher.key_id)
-    state = tables_hash(made, (table, "photos", GONE_TABLE), "vectors")[:16]
+    state = state_of_faces(made, table, "vectors")[:16]
     folder.clear(but=state)  # what is left of other faces
     crew = EngineCrew(engine, folder.within(state))
     order = FaceOrder.of(made, table)

@@ -19,18 +19,14 @@ import argparse
 import copy
 import json
 import math
-import queue
-import threading
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
-from detector_mosaics import SIDE, chances, mosaic
+from detector_batches import Batches
+from detector_mosaics import SIDE
 from detector_photos import Photo, load_photos, measure
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -66,33 +62,31 @@ def assign(scores: Tensor, boxes: Tensor, faces: Tensor, image: Tensor, points: 
     centre, size = faces[:, :2] + faces[:, 2:4] / 2, faces[:, 2:4]
     away = (points[None] - centre[:, None]).abs()  # (g, cells, 2)
     inside = (away < size[:, None] / 2).all(-1)
-    ignored = torch.zeros_like(scores, dtype=torch.bool)
     unsure = faces[:, 14] == 0
-    ignored.index_put_((image[unsure],), inside[unsure], accumulate=True)
+    ignored = torch.zeros_like(scores).index_add_(0, image[unsure], inside[unsure].to(scores.dtype)) > 0
     faces, image, centre, size, away = faces[~unsure], image[~unsure], centre[~unsure], size[~unsure], away[~unsure]
     longest = size.amax(1)[:, None]
-    low = torch.tensor([REACH[s][0] for s in strides.tolist()])
-    high = torch.tensor([REACH[s][1] for s in strides.tolist()])
+    low, high = (sum((strides == s) * reach[end] for s, reach in REACH.items()) for end in (0, 1))
     near = (away < torch.maximum(size[:, None] * 0.35, strides[None, :, None] * 0.8)).all(-1) & (longest > low) & (longest < high)
     overlap = box_iou(boxes[image], faces[:, None, :4])[0] * near
     fit = scores[image].sqrt() * overlap**5 + near * 1e-12
     best, cell = fit.topk(TOP, dim=1)
-    face = torch.arange(len(faces))[:, None].expand_as(cell)
+    face = torch.arange(len(faces), device=faces.device)[:, None].expand_as(cell)
     valid = best > 0
     face, cell, best = face[valid], cell[valid], best[valid]
     where = image[face] * scores.shape[1] + cell  # a cell wanted by two faces goes to the one that it fits better
-    winner = torch.zeros(scores.numel()).scatter_reduce(0, where, best, "amax")
+    winner = scores.new_zeros(scores.numel()).scatter_reduce(0, where, best, "amax")
     won = best == winner[where]
     face, cell, best = face[won], cell[won], best[won]
-    top = torch.zeros(len(faces)).scatter_reduce(0, face, best, "amax")
+    top = scores.new_zeros(len(faces)).scatter_reduce(0, face, best, "amax")
     overlap = overlap[face, cell]
-    widest = torch.zeros(len(faces)).scatter_reduce(0, face, overlap, "amax")
+    widest = scores.new_zeros(len(faces)).scatter_reduce(0, face, overlap, "amax")
     quality = best / (top[face] + 1e-30) * widest[face]
     kept = torch.nonzero(~unsure)[:, 0]
     return image[face], cell, kept[face], quality, ignored
 
 
-def loss_of(raw: Tensor, faces: Tensor, image: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, dict[str, float]]:
+def loss_of(raw: Tensor, faces: Tensor, image: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, dict[str, Tensor | float]]:
     """Score, box and landmark losses of raw predictions (n, cells, 15) against faces (g, 16) of pictures `image` (g,)."""
     logits = raw[..., 0]
     boxes, marks = decode(raw[..., 1:], points, strides)
@@ -110,43 +104,7 @@ def loss_of(raw: Tensor, faces: Tensor, image: Tensor, points: Tensor, strides: 
     eyes = torch.maximum((wanted[:, 0] - wanted[:, 1]).norm(dim=1), (truth[:, 2] * truth[:, 3]).sqrt() * 0.2)[:, None, None]
     error = (marks[rows, cell] - wanted) / eyes
     mark = (F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.1, reduction="none").sum((1, 2)) * quality).sum() / total
-    return score + 2 * box + 2 * mark, {"score": score.item(), "box": box.item(), "mark": mark.item(), "positives": float(len(face))}
-
-
-class Batches(threading.Thread):
-    """Mosaics made beside the training, in order, from one seed: (n, SIDE, SIDE, 3), faces (g, 16), pictures (g,)."""
-
-    def __init__(self, photos: list[Photo], batch: int, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.photos, self.batch, self.rng = photos, batch, np.random.default_rng(seed)
-        self.alarms = np.zeros(len(photos))  # highest score of a face on each photo without one, as far as it was looked at
-        self.weights = chances(photos, self.alarms)
-        self.ready: queue.Queue[tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]] = queue.Queue(6)
-        self.start()
-
-    def run(self) -> None:
-        empty = [p for p in self.photos if len(p.boxes) == 0]
-        while True:
-            weights = self.weights
-            made = [mosaic(self.photos, empty, weights, self.rng) for _ in range(self.batch)]
-            index = np.repeat(np.arange(self.batch), [len(faces) for _, faces in made])
-            self.ready.put((np.stack([image for image, _ in made]), np.concatenate([faces for _, faces in made]), index))
-
-
-    def mine(self, detector: Detector, count: int = 600) -> float:
-        """Look at some photos without a face, and draw them more often from now on the more they look like one.
-
-        A photo is looked at in a size drawn anew each time, from its own to twice as large. Returns the share of photos with an alarm.
-        """
-        rng = np.random.default_rng(self.rng.integers(2**31))
-        rows = rng.choice([i for i, p in enumerate(self.photos) if len(p.boxes) == 0], count)
-        for i in rows:
-            image, scale = self.photos[i].image, float(2 ** rng.uniform(0, 1))
-            if max(image.shape) < 400:
-                image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-            self.alarms[i] = detector.look([image], 0.1)[0].scores.max(initial=0)
-        self.weights = chances(self.photos, self.alarms)
-        return float((self.alarms[rows] >= detector.threshold).mean())
+    return score + 2 * box + 2 * mark, {"score": score.detach(), "box": box.detach(), "mark": mark.detach(), "positives": len(face)}
 
 
 @torch.no_grad()
@@ -177,13 +135,13 @@ def unfold(folded: FaceDetector, pixels: Tensor) -> FaceDetector:
     return network
 
 
-def export(model: FaceDetector, path: Path) -> Detector:
+def export(model: FaceDetector, path: Path, device: str = "cpu") -> Detector:
     """Write the folded weights as float16 and give them back as a detector that runs on what was written."""
-    folded = fold_batch_norms(copy.deepcopy(model))
+    folded = fold_batch_norms(copy.deepcopy(model).cpu())
     state = {name: value.half().contiguous() for name, value in folded.state_dict().items()}
     save_file(state, path)
     folded.load_state_dict({name: value.float() for name, value in state.items()})
-    return Detector(folded)
+    return Detector(folded, device=device)
 
 
 def main() -> None:
@@ -196,12 +154,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make mosaics; a GPU takes a dozen")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=float, default=8, help="minutes between two measurements and rounds of mining")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    cv2.setNumThreads(1)
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     photos = load_photos(options.photos, options.more)
@@ -214,14 +173,14 @@ class Run:
     def __init__(self, options: argparse.Namespace, photos: list[Photo]) -> None:
         self.options, self.step, before = options, 0, 0.0
         self.checkpoint = options.out / "checkpoint.pt"
-        saved = torch.load(self.checkpoint, weights_only=True) if self.checkpoint.exists() else None
-        self.batches = Batches(photos, options.batch, options.seed + (saved["step"] if saved else 0))
+        saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True) if self.checkpoint.exists() else None
+        self.batches = Batches(photos, options.batch, options.seed + (saved["step"] if saved else 0), options.workers)
         model = FaceDetector()
         if options.init and not saved:
             folded = fold_batch_norms(FaceDetector())
             folded.load_state_dict({k: v.float() for k, v in load_file(options.init).items()})
-            model = unfold(folded, torch.from_numpy(self.batches.ready.get()[0]).permute(0, 3, 1, 2).float())
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = unfold(folded, torch.from_numpy(self.batches.next()[0]).permute(0, 3, 1, 2).float())
+        self.model = model.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.tower.norm.eval()  # it serves three strides, whose statistics differ: it keeps those it has
         self.mean = copy.deepcopy(self.model)
         decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -241,17 +200,17 @@ class Run:
         """Seconds, of all runs together."""
         return time.monotonic() - self.began
 
-    def learn(self, points: Tensor, strides: Tensor) -> dict[str, float]:
-        """One step; returns the parts of the loss and the rate."""
+    def learn(self, points: Tensor, strides: Tensor) -> dict[str, Tensor | float]:
+        """One step; returns the parts of the loss, where they were computed, and the rate."""
         share = min(self.spent / (self.options.minutes * 60), 1.0)
         rate = self.options.rate * min(1.0, (self.step + 1) / 300) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        images, faces, index = self.batches.ready.get()
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()  # channels last already
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
+        images, faces, index = (torch.from_numpy(part).to(self.options.device) for part in self.batches.next())
+        pixels = images.permute(0, 3, 1, 2).float()  # channels last already
+        with torch.autocast(self.options.device, torch.bfloat16, enabled=has_bf16(self.options.device)):
             raw = self.forward(pixels)
-        loss, parts = loss_of(raw.float(), torch.from_numpy(faces), torch.from_numpy(index), points, strides)
+        loss, parts = loss_of(raw.float(), faces, index, points, strides)
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
@@ -273,17 +232,17 @@ class Run:
 def train(options: argparse.Namespace, photos: list[Photo], watched: list[Photo]) -> None:
     """Train until the time budget is spent; checkpoint, measure, export and mine hard negatives every few minutes."""
     run = Run(options, photos)
-    points, strides = cell_centres(SIDE, SIDE)
-    measured, since, sums = run.spent, run.step, dict[str, float]()
+    points, strides = (part.to(options.device) for part in cell_centres(SIDE, SIDE))
+    measured, since, sums = run.spent, run.step, dict[str, Tensor | float]()
     done = False
     while not done:
         for name, value in run.learn(points, strides).items():
             sums[name] = sums.get(name, 0.0) + value
         done = run.spent >= options.minutes * 60
         if run.spent - measured > 60 * options.every or done:
-            detector = export(run.mean, options.out / "detector.safetensors")
+            detector = export(run.mean, options.out / "detector.safetensors", options.device)
             line: dict[str, object] = {"minutes": round(run.spent / 60, 1), "step": run.step}
-            line |= {name: round(value / (run.step - since), 6) for name, value in sums.items()}
+            line |= {name: round(float(value) / (run.step - since), 6) for name, value in sums.items()}
             line |= {f"at_{t}": measure(detector, watched, t) for t in (0.4, 0.5)}
             run.save()
             line["hard_negatives"] = run.batches.mine(detector)

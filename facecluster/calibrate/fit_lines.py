@@ -24,7 +24,7 @@ from facecluster.errors import InputError, shell
 from facecluster.grouping.groups import Groups
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.matching.posterior import median_and_sd
-from facecluster.models.registry import Card
+from facecluster.models.card import Card
 
 MIN_PEOPLE = 5  # with a name and two faces or more, for any fit
 MIN_FACES = 40  # of such people

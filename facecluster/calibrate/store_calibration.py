@@ -15,7 +15,7 @@ from typing import Any
 from facecluster.calibrate.logistic import Line
 from facecluster.errors import StoreError, shell
 from facecluster.grouping.identify import METHOD
-from facecluster.models.registry import Card
+from facecluster.models.card import Card
 from facecluster.store import FORMAT, Store
 
 FOLDER = "calibration"

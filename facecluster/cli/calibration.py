@@ -36,7 +36,7 @@ def calibrate(store: str, model: str, dry_run: bool, **changes: float | None) ->
 def reset(store: str, model: str, dry_run: bool) -> tuple[bool, StoreCalibration]:
     """Remove a store's calibration for a model, unless it is a dry run: whether there is one, and the probabilities without it."""
     from facecluster.calibrate import StoreCalibration, calibration_path, remove_calibration
-    from facecluster.models.registry import card_of
+    from facecluster.models.card import card_of
     from facecluster.store import Store
 
     place = Store(store)

@@ -197,7 +197,7 @@ def _return(store: str, number: int, as_json: bool) -> None:
         run = return_to(place, number)
         known = people_with_current_names(place)
         assert known is not None
-        kept = refresh(place, known[0])
+        kept = refresh(place, *known)
     if not kept:
         click.echo("note: people.csv has changes that no run has taken over yet: the file stays as it is", err=True)
     if as_json:

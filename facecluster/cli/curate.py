@@ -102,6 +102,8 @@ def command(
     refuse_inside(place, out)
     print_decisions_to_come(place)
     card = card_in(place, EmbedConfig(model=results.model_of(place, model)))
+    if labels == "people":
+        results.note_on_names(place, card.name)
     bounds = {} if min_margin is None else {"min_margin": min_margin}
     config = CurateConfig(
         clean=CleanConfig(impostor_mean=card.impostor_mean, impostor_sd=card.impostor_sd, **bounds),

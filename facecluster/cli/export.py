@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option, renamed_option
 from facecluster.cli.printing import print_decisions_to_come, printable
@@ -64,7 +65,9 @@ def command(
     place.check()
     refuse_inside(place, out)
     print_decisions_to_come(place)
-    library = read_photo_library(place, model_name(model), min_probability=min_probability)
+    name = model_name(model)
+    results.note_on_names(place, name)
+    library = read_photo_library(place, name, min_probability=min_probability)
     videos = 0
     if kind in _PHOTOS_ONLY:
         stills = library.stills()

@@ -141,7 +141,6 @@ def report(
     With `explain`, a model, pages of people show where it looks on some of their faces.
     With `gone`, which says what is gone of the store, a report that is up to date stays as it is. `lang`: its language.
     """
-    from facecluster.explain.small_pictures import SmallPictures
     from facecluster.language import language_of
     from facecluster.report.hide_faces import Faces
     from facecluster.report.run_report import write_run_report
@@ -152,7 +151,11 @@ def report(
         click.echo(f"no report, since the store is encrypted: 'facecluster report {shell(store)} --out DIR' writes one that is not")
         return ""
     how = None if faces is None else Faces(faces)
-    look = None if explain is None else SmallPictures(explain)
+    look = None
+    if explain is not None:
+        from facecluster.explain.small_pictures import SmallPictures
+
+        look = SmallPictures(explain)
     with open_progress_bar("report pages") as progress:
         shown: dict[str, Any] = {"gone": gone, "faces": how, "language": language_of(lang), "look": look}
         summary = write_run_report(Store(store), table, out, model=model, progress=progress, **shown)

@@ -60,6 +60,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     card = card_in(place, embed)
     check_vectors(place, embed, place.shards(embed.table())[:1])
     card = results.calibration_of(place, card).apply_to(card)
+    results.note_on_names(place, card.name)
     files = [f for f in find_files(photos) if not f.is_folder]
     who, index, detect = read_recognition(place, card.name), open_index(place, card.name), detect_config(place)
     gallery, stored = build_gallery(index, who), StoredPhotos(place)

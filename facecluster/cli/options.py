@@ -108,9 +108,9 @@ def photo_options(function: F) -> F:
 
 
 def model_name(model: str | None) -> str | None:
-    """The name of a model as the store's tables have it; None stands for the model of the current run. Loads torch if a model is given."""
+    """The name of a model as the store's tables have it; None stands for the model of the current run."""
     if model is None:
         return None
-    from facecluster.models.registry import card_of
+    from facecluster.models.card import card_of
 
     return card_of(model).name

@@ -70,7 +70,7 @@ _PRICES = {"worker_hour": "worker", "gpu_hour": "gpu", "network_gb": "network", 
 
 def _job(store: str | None, given: Mapping[str, Any]) -> Job:
     """What the options ask for. What they leave open is as in the store or, without one, as an assumption."""
-    from facecluster.models.registry import card_of
+    from facecluster.models.card import card_of
     from facecluster.plan import Job, StoreSize, count_of, size_of_store
     from facecluster.store import Store
 
@@ -141,7 +141,7 @@ def _errors(plan: Plan, missed: Sequence[Miss]) -> Iterator[str]:
 
 def say_time_to_group(store: str, model: str, workers: int | None, memory: int) -> None:
     """Print on stderr how long a grouping of the store from the start takes: a dry run, which is done here, and the run with workers."""
-    from facecluster.models.registry import card_of
+    from facecluster.models.card import card_of
     from facecluster.plan import Job, make_plan, size_of_store
     from facecluster.store import Store
 

@@ -6,7 +6,7 @@ import click
 
 from facecluster.cli import jobs, results
 from facecluster.cli.errors import handle_errors
-from facecluster.cli.options import lang_option, model_of_run_option
+from facecluster.cli.options import lang_option, model_name, model_of_run_option
 
 
 @click.command("report")
@@ -35,5 +35,6 @@ def command(store: str, model: str | None, out: str | None, faces: str | None, e
     place = Store(store)
     place.check()
     run = current_run(place) if explain else None
+    results.note_on_names(place, model_name(model))
     looking = (model or (run.model if run is not None else "bundled")) if explain else None
     jobs.report(store, results.identity_table(place, model), out, model or "bundled", faces=faces, explain=looking, lang=lang)

@@ -11,7 +11,7 @@ from facecluster.errors import shell
 
 if TYPE_CHECKING:
     from facecluster.calibrate import StoreCalibration
-    from facecluster.models.registry import Card
+    from facecluster.models.card import Card
     from facecluster.store import Store
 
 
@@ -52,7 +52,7 @@ def model_of(store: Store, model: str | None) -> str:
 
 def identity_table(store: Store, model: str | None) -> str:
     """The table of identities to read: that of the current run if no model is given or the run is of that model, else the model's last."""
-    from facecluster.models.registry import card_of
+    from facecluster.models.card import card_of
     from facecluster.people import current_run
 
     run = current_run(store)
@@ -60,3 +60,13 @@ def identity_table(store: Store, model: str | None) -> str:
     if run is not None and name in (None, run.model):
         return run.identities
     return f"identities/{name or card_of('bundled').name}"
+
+
+def note_on_names(store: Store, model: str | None) -> None:
+    """Say on stderr that people of another model (its name) than the current run's have no names."""
+    from facecluster.people import current_run
+
+    run = current_run(store)
+    if run is not None and model not in (None, run.model):
+        has = f"names and lasting ids are those of the current run, which is of the model {printable(run.model)}"
+        click.echo(f"note: {has}: the people of {printable(str(model))} have numbers only", err=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import json_option, min_probability_option, model_name, model_of_run_option, where_option
 from facecluster.cli.printing import print_decisions_to_come, printable
@@ -50,7 +51,9 @@ def command(
     place.check()
     refuse_inside(place, copy_to or link_to)
     print_decisions_to_come(place)
-    library = read_photo_library(place, model_name(model), min_probability=min_probability, include_ignored=True)
+    name = model_name(model)
+    results.note_on_names(place, name)
+    library = read_photo_library(place, name, min_probability=min_probability, include_ignored=True)
     wanted = {library.recognition.find(text) for text in (person, *also)}
     barred = {library.recognition.find(text) for text in without}
     met = faces_where(place, where)

@@ -44,6 +44,8 @@ class Decision:
     person: str | None = None  # lasting id of the person that `faces` belong to; split: that `others` belong to
     replaces: tuple[str, ...] = ()  # ids of earlier decisions that this one replaces, with all that those replaced
     keeps: bool = False  # the faces of the replaced names stay with this person
+    # name, same: whether it was said of each of the faces by itself; None: `same` was, and a name if it has one face
+    each: bool | None = None
     of: str | None = None  # act "undo": id of a decision, or of a batch
     batch: str | None = None  # shared by all decisions of one CSV file
     batch_size: int = 0  # decisions of the batch; 0 = unknown
@@ -58,6 +60,7 @@ class Decision:
         boxes = {face: [round(v, 1) for v in box] for face, box in self.boxes.items()}
         more = (*lists.items(), ("keeps", self.keeps), ("batch_size", self.batch_size), ("boxes", boxes))
         found = {k: v for k, v in named.items() if v is not None} | {k: v for k, v in more if v}
+        found |= {} if self.each is None else {"each": self.each}
         text = json.dumps(found, ensure_ascii=False, separators=(", ", ": "))
         return with_sum(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
@@ -90,7 +93,8 @@ def parse(row: Any) -> Decision:
         raise ValueError(f"{row['act']!r} without its faces, name, date or target")
     found: dict[str, Any] = {k: tuple(v) for k, v in lists.items()} | texts
     size = row.get("batch_size", 0)
-    found |= {"keeps": row.get("keeps") is True, "batch_size": size if isinstance(size, int) else 0, "boxes": boxes}
+    found |= {"keeps": row.get("keeps") is True, "each": row.get("each") if isinstance(row.get("each"), bool) else None}
+    found |= {"batch_size": size if isinstance(size, int) else 0, "boxes": boxes}
     decision = Decision(act=row["act"], id=row["id"], at=row["at"], **found)
     decision.to_line().encode()  # text that can't be written, as half of a pair of surrogates, can't be shown either
     return decision

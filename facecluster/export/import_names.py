@@ -42,6 +42,7 @@ class RegionName:
     box: face_regions.Box | None  # x, y, w, h in px of the upright photo; None: the file states no place
     face: Face | None  # the store's face there
     overlap: float  # IoU with it; 0 without
+    placed: bool = True  # whether the file states the place
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ def name_decisions(
     names: Iterable[RegionName], before: Iterable[Decision], *, batch: str | None = None, followed: Followed | None = None
 ) -> list[Decision]:
     """New names as decisions of at most CORE_FACES faces each; the faces of one decision are linked. Known names are not repeated,
-    in whatever case they are written.
+    in whatever case they are written. Who marked a face and named it said so of this face; a name without a place is said of the photo.
 
     Args:
         names: as read; regions without a face are left out.
@@ -106,18 +107,19 @@ def name_decisions(
     """
     named = [(face, str(d.name).casefold()) for d in active(before) if d.act == "name" for face in d.faces]
     known = {(later, name) for face, name in named for later in later_ids(face, followed or {})}
-    faces: dict[str, dict[str, Face]] = {}
+    faces: dict[tuple[str, bool], dict[str, Face]] = {}
     for row in names:
         if row.face is not None and (key := (row.face.face_id, row.name.casefold())) not in known:
             known.add(key)
-            faces.setdefault(row.name, {})[row.face.face_id] = row.face
+            faces.setdefault((row.name, row.placed), {})[row.face.face_id] = row.face
     batch, made = batch or new_id(), []
-    for name, found in faces.items():
+    for (name, placed), found in faces.items():
         several = list(found.values())
         for start in range(0, len(several), CORE_FACES):
             part = several[start : start + CORE_FACES]
             boxes = {face.face_id: face.box for face in part}
-            made.append(Decision(act="name", name=name, faces=tuple(boxes), boxes=boxes, batch=batch))
+            each = None if placed and len(part) == 1 else placed
+            made.append(Decision(act="name", name=name, faces=tuple(boxes), boxes=boxes, batch=batch, each=each))
     return made
 
 
@@ -139,7 +141,7 @@ def _names_in(tagged: Tagged, faces: list[Face], found: ImportedNames) -> Iterat
     for tag in new:
         name = _clean(tag, tagged.source, found) if tag.area is None else ""
         if name:
-            yield RegionName(tagged.source, photo, name, None, None, 0.0)
+            yield RegionName(tagged.source, photo, name, None, None, 0.0, placed=False)
 
 
 def _match(

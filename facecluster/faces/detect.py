@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,7 @@ from facecluster.faces.left_out import drop_files, without_forgotten, without_fo
 from facecluster.faces.stale_vectors import drop_stale_vectors
 from facecluster.faces.tracks import Tracks
 from facecluster.models.folder import BUNDLED
-from facecluster.models.onnx_detector import FaceFinder, load_detector
-from facecluster.models.registry import best_device, load_embedder
+from facecluster.models.on_demand import best_device, load_detector, load_embedder
 from facecluster.models.search import WORK_SIDE
 from facecluster.photos.ahead import computed_ahead
 from facecluster.photos.archives.uris import Range
@@ -36,6 +35,9 @@ from facecluster.photos.picture_hashes import phash, picture_hash
 from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.photos.video import Video, is_video_name, looks, open_video
 from facecluster.store import FACES, FILES, PHOTOS, ShardResult, Stamp, Store, table_of_rows
+
+if TYPE_CHECKING:
+    from facecluster.models.onnx_detector import FaceFinder
 
 KEPT = "detector"  # key of a stamp: photos that an earlier detector searched keep the faces it found, and the names these have
 VIDEO_SECONDS = 2.0

@@ -13,8 +13,7 @@ from facecluster.errors import InputError
 from facecluster.faces.detect import DetectConfig, Faces, face_rows
 from facecluster.geometry import iou
 from facecluster.language.said import say
-from facecluster.models.onnx_detector import load_detector
-from facecluster.models.registry import best_device
+from facecluster.models.on_demand import best_device, load_detector
 from facecluster.photos.drawn import DRAWN, LEAST_SIDE
 from facecluster.photos.images import Photo, open_photo, read_file
 

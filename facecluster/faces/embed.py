@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.errors import StampError
-from facecluster.models.registry import batch_of, best_device, card_of, load_embedder
+from facecluster.models.card import card_of
+from facecluster.models.on_demand import batch_of, best_device, load_embedder
 from facecluster.photos.images import decode_crop
 from facecluster.store import ShardResult, Stamp, Store, embeddings_schema, table_of
 

@@ -13,18 +13,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facecluster.errors import ModelError
 from facecluster.faces.embed import EmbedConfig
+from facecluster.models.card import card_of
+from facecluster.models.on_demand import load_embedder
 from facecluster.models.recognisability import Recognisability, fit, from_card, told_apart
-from facecluster.models.registry import Embedder, card_of, load_embedder
 from facecluster.models.unclear_crops import Crops, degraded, no_face
 from facecluster.photos.images import decode_crop
 from facecluster.store import Store
+
+if TYPE_CHECKING:
+    from facecluster.models.registry import Embedder
 
 LEAST, MOST = 50, 400  # faces that stand for clear ones
 MIN_KEPT = 0.9  # share of them that must be recognisable after the fit: else the model does not tell

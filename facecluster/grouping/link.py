@@ -24,9 +24,8 @@ from facecluster.grouping.link_large import Linked, link_large, remove_work, run
 from facecluster.grouping.link_lists import gpus
 from facecluster.grouping.link_plan import BLOCK, EXACT_SEARCH, MEMORY, LinkPlan, Run, blocks, chosen_lists, chosen_method, sizes
 from facecluster.grouping.link_shuffle import FaceOrder, lists_of, rows_in_order, write_order
-from facecluster.photos.places import GONE_TABLE
+from facecluster.grouping.stale_work import state_of_faces
 from facecluster.store import LINKS_K, FaceIds, ShardResult, Stamp, Store, embeddings_schema, links_schema, table_of
-from facecluster.store.fingerprint import tables_hash
 
 EXACT = 200_000  # faces up to which every pair is compared; above that an inverted file, whose recall the tests measure
 ROWS = 100_000  # rows a shard of links
@@ -131,7 +130,7 @@ def link(
         return Linked(n, method, skipped=all(part.skipped for part in done))
     lists, probes = chosen_lists(n)
     plan = LinkPlan(
-        embeddings=embeddings, links=table, sources=tables_hash(store, (embeddings, "photos", GONE_TABLE), "links"), faces=n, dim=dim, k=k,
+        embeddings=embeddings, links=table, sources=state_of_faces(store, embeddings, "links"), faces=n, dim=dim, k=k,
         rows=ROWS, method=method, lists=lists, probes=probes, same_person=same_person,
         **sizes(n, dim, k, ROWS, method, memory),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from facecluster.grouping.free_memory import give_memory_back
 from facecluster.grouping.link_plan import LinkPlan, blocks
-from facecluster.grouping.link_shared import can_share, shared_vectors
+from facecluster.grouping.link_shared import can_share, read_shared, shared_vectors
 from facecluster.grouping.link_shuffle import read_vectors
 from facecluster.store import Store
 
@@ -93,8 +94,9 @@ def held_vectors(store: Store, plan: LinkPlan) -> Iterator[Held]:
     held = _KEEPER.take(key)
     if held is None:
         give_memory_back()
-        shared = shared_vectors(store, plan) if can_share(store, plan) else None
-        held = Held(plan.faces, plan.held, plan.dim, np.float32, lambda rows, into: read_vectors(store, plan, rows, into), shared)
+        is_shared = can_share(store, plan)
+        read = partial(read_shared if is_shared else read_vectors, store, plan)
+        held = Held(plan.faces, plan.held, plan.dim, np.float32, read, shared_vectors(store, plan) if is_shared else None)
     yield held
     if held.whole:
         _KEEPER.put(key, held)

@@ -25,7 +25,7 @@ BLOCK = 4_096  # queries of one search, between two updates of the progress bar
 AUDITED = 2_000  # faces that are compared with all others, to see how many neighbours were found
 MEMORY = 4 * 10**9  # bytes of a worker, unless the user says otherwise
 _LEAST_MEMORY = 10**9
-_WORK = 2  # version of the tables of the work: what an older one left half done is begun anew
+WORK = 2  # version of the tables of the work: what an older one left half done is begun anew
 _BASE = 400 * 2**20  # what a process takes before it has any vectors
 
 Tick = Callable[[int], None]
@@ -54,6 +54,11 @@ class LinkPlan:
     held: int  # full vectors in memory at a time
 
     @property
+    def whole(self) -> bool:
+        """Whether all full vectors may be in memory at a time."""
+        return self.held >= self.faces
+
+    @property
     def candidates(self) -> int:
         """Faces whose cosines are computed for a query."""
         return self.k + SPARE
@@ -80,7 +85,7 @@ class LinkPlan:
     def stamp(self, name: str) -> Stamp:
         """Of a table of the work."""
         sizes = {"rows": self.rows, "span": self.span, "parts": self.parts}
-        return {"table": name, "work": _WORK, "sources": self.sources, "faces": self.faces, **self.decides, **sizes}
+        return {"table": name, "work": WORK, "sources": self.sources, "faces": self.faces, **self.decides, **sizes}
 
     @property
     def decides(self) -> dict[str, str | int]:
@@ -111,13 +116,15 @@ def sizes(faces: int, dim: int, k: int, rows: int, method: str, memory: int) -> 
     """`span`, `parts` and `held` of a plan whose tasks take at most `memory` bytes. Raises InputError if that is too little for any."""
     if memory < _LEAST_MEMORY:
         raise InputError(f"expected --memory 1GB or more, found {memory / 1e9:.2f} GB: give a worker more, and use fewer of them")
-    share = (memory - _BASE) // 4
+    room, vectors = memory - _BASE, 4 * dim * faces
+    all_fit = vectors <= room // 2
+    share = room // (6 if all_fit else 4)  # of the queries, of the lists, and of whom others are near; the rest is for full vectors
     entry = (dim // 4 + 24 if method == FAST_SCAN else 4 * dim + 16) * 3  # while lists are packed: the table, its order, the result
     query = max(12 * (k + SPARE) + 4 * PROBES[1], 8 * k + 8 * HOPS[0] * HOPS[1]) + 8 * dim
     return {
         "span": max(1, min(share // (query * rows), faces // 1_000_000)),
         "parts": max(1, min(int(2 * faces**0.5), -(-faces * entry // share))),
-        "held": max(1, share // (4 * dim * rows)) * rows,
+        "held": (-(-faces // rows) if all_fit else max(1, share // (4 * dim * rows))) * rows,
     }
 
 

@@ -23,7 +23,7 @@ from facecluster.faces.embed import EmbedConfig
 from facecluster.known import AGAIN, SURE
 from facecluster.known.sources import Picture
 from facecluster.matching.probe import detect_config, probe_data, probe_photo
-from facecluster.models.registry import card_of
+from facecluster.models.card import card_of
 from facecluster.people.current_people import CurrentPeople
 from facecluster.people.known_names import Known, Proposal, read_known, write_known
 from facecluster.review.session import Session

@@ -16,7 +16,7 @@ from facecluster.matching.gallery import Gallery
 from facecluster.matching.posterior import PRIOR, normalise_by_cohort, person_log_odds, posterior
 from facecluster.matching.probe import Probe
 from facecluster.matching.recognition import NOBODY, Person
-from facecluster.models.registry import Card
+from facecluster.models.card import Card
 
 _NEIGHBOURS = 2_000  # nearest stored faces of a new one; their people are the candidates
 _MAX_FACES, _MIN_PEOPLE = 50_000, 64  # faces of candidates that are compared at most, but of this many people at least

@@ -32,7 +32,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from facecluster.models.registry import Card
+from facecluster.models.card import Card
 
 PRIOR = 0.5  # prior probability that a face is someone known
 _NEAREST_FACES = 3  # of a person

@@ -20,14 +20,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from facecluster.errors import InputError, ModelError
-from facecluster.models import vit
-from facecluster.models.attribute import load_attribute
 from facecluster.models.card import About, Input, about_of, is_onnx, read_toml
 from facecluster.models.folder import ATTRIBUTES, BUNDLED, card_path, check_name, installed, models_folder
+from facecluster.models.on_demand import best_device, load_attribute, load_detector, load_embedder
 from facecluster.models.onnx_decoders import USUAL_THRESHOLD, family_of
-from facecluster.models.onnx_detector import load_detector
 from facecluster.models.onnx_session import OnnxSession, sha256_of
-from facecluster.models.registry import best_device, load_embedder
 from facecluster.models.toml_text import to_toml
 
 _FAMILY_INPUT = {
@@ -84,6 +81,8 @@ def describe(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     about |= {"sha256": sha256_of(file), "licence": said.get("licence", "not stated")}
     about |= {k: said[k] for k in ("limits", "source") if k in said}
     if file.suffix == ".safetensors":
+        from facecluster.models import vit
+
         return {"model": about | {"format": "safetensors", "dim": _vit_dim(file)}, "network": {"kind": vit.KIND}}
     session = OnnxSession(file, Input())
     family = family_of(session.shapes)
@@ -106,6 +105,8 @@ def describe(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _vit_dim(file: Path) -> int:
     """Length of the vectors of a vision transformer. Raises ModelError if the file holds something else."""
+    from facecluster.models import vit
+
     try:
         with safe_open(file, framework="pt") as opened:
             names = list(opened.keys())

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from facecluster.errors import ModelError
@@ -81,6 +80,8 @@ def _open(path: Path, device: str, inner: Sequence[str]) -> Any:
         import onnxruntime
     except ImportError as e:
         raise ModelError(f"expected the package onnxruntime, which runs ONNX files, found none: {HINT}") from e
+    import torch
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores

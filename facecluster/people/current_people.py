@@ -24,7 +24,6 @@ from facecluster.photos.followed import Followed, present_ids
 from facecluster.store import FaceRows
 
 MAX_REPRESENTATIVES = 64  # faces that represent a person in a decision, highest probability first
-MAX_IGNORED = 1_000  # faces of a person who is ignored: whatever a new grouping makes of them stays ignored
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class CurrentPeople:
 
     def ignore(self, person: int) -> Decision:
         """Decision to list the person apart in reports, and to ask nothing about the person in review."""
-        return self._about(person, act="ignore", most=MAX_IGNORED)
+        return self._about(person, act="ignore", most=self.people.faces[person])  # all: whatever a new grouping makes of them stays ignored
 
     def not_named(self, person: int, name: str) -> Decision:
         """Decision that the person is not who is called `name`: pictures of known people do not suggest it again."""
@@ -157,9 +156,23 @@ class CurrentPeople:
                 found.setdefault(group, claim.text)
         return {person: day for person, day in found.items() if day}
 
-    def unignore(self, person: int) -> list[Decision]:
-        """Undo the decisions that ignore the person; none if nobody ignores the person."""
-        return [Decision(act="undo", of=claim.of) for claim in self._ignored_of(person)]
+    def unignore(self, people: Collection[int]) -> list[Decision]:
+        """Undo the decisions that ignore these people; none if nobody ignores them. Whom else such a decision hides stays ignored."""
+        made = []
+        for claim, hidden, groups in zip(self.resolved.ignored, self.resolved.hidden, self._hidden, strict=True):
+            if groups.isdisjoint(people):
+                continue
+            made.append(Decision(act="undo", of=claim.of))
+            unnamed, left = {*hidden}, []
+            for face in claim.faces:
+                group = int(self.faces.identity[row]) if (row := self.rows.get(face, -1)) >= 0 else -1
+                if group not in people and (group in groups or face in unnamed):  # a later name of another person stays the later one
+                    left.append(face)
+            if not groups.issubset(people):
+                person = None if any(self.people.person_ids[p] == claim.text for p in people) else claim.text or None
+                boxes = self.boxes([face for face in left if face in self.rows])
+                made.append(Decision(act="ignore", faces=tuple(left), person=person, boxes=boxes))
+        return made
 
     def boxes(self, faces: Sequence[str]) -> Mapping[str, Box]:
         """The known boxes of faces, by face_id."""
@@ -203,9 +216,10 @@ class CurrentPeople:
         folded = [(claim.of, claim.text.casefold(), group) for claim, group in self._named]
         return tuple(of for of, text, group in folded if text != key and (group == person or (group < 0 and text == shown)))
 
-    def _ignored_of(self, person: int) -> list[Claim]:
-        hidden = hidden_groups(self.resolved, self.rows, self.faces.identity, self.people.person_ids, self.people.names)
-        return [claim for claim, groups in zip(self.resolved.ignored, hidden, strict=True) if person in groups]
+    @cached_property
+    def _hidden(self) -> list[set[int]]:
+        """The people whom each ignoring hides."""
+        return [{*g} for g in hidden_groups(self.resolved, self.rows, self.faces.identity, self.people.person_ids, self.people.names)]
 
     def named_otherwise(self) -> list[tuple[str, int]]:
         """Names that are not theirs, with the person."""

@@ -129,8 +129,9 @@ def prepare_decisions(
         file = people_csv.read_user_file(store, known.people)
         new = _decisions_of(known, file.edits)
         if new:
-            become = "becomes a decision" if len(new) == 1 else "become decisions"
-            notes.append(f"{plural(len(new), 'change')} in {people_csv.FILE} {become}{_names_that_go(known.people, file.edits)}")
+            changes = sum((e.name is not None) + (e.ignored is not None) for e in file.edits)
+            become = "becomes a decision" if changes == 1 else "become decisions"
+            notes.append(f"{plural(changes, 'change')} in {people_csv.FILE} {become}{_names_that_go(known.people, file.edits)}")
         notes += file.notes
     boxes = read_face_boxes(store, ids)
     decisions = [*journal.decisions, *new]
@@ -154,6 +155,7 @@ def _names_that_go(known: People, edits: Sequence[people_csv.Edit]) -> str:
 def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> list[Decision]:
     """Edits of people.csv as decisions, with temporary ids so that they can be replayed before they are in the journal."""
     found = []
+    back: list[int] = []
     for edit in edits:
         person = known.people.index(edit.person_id)
         assert person is not None
@@ -162,7 +164,8 @@ def _decisions_of(known: CurrentPeople, edits: Sequence[people_csv.Edit]) -> lis
         if edit.ignored:
             found.append(known.ignore(person))
         elif edit.ignored is not None:
-            found += known.unignore(person)
+            back.append(person)
+    found += known.unignore(back)
     return [replace(d, id=f"new {i}") for i, d in enumerate(found)]
 
 
@@ -209,7 +212,7 @@ def save_run(store: Store, prepared: PreparedDecisions, reconciled: ReconciledRu
     """Save the run as the current one if it differs, and write people.csv; gives notes."""
     if reconciled.changed:
         write_run(store, reconciled.run, reconciled.identities, prepared.boxes, reconciled.people, reconciled.stamp)
-    return people_csv.write(store, reconciled.people, prepared.file)
+    return people_csv.write(store, reconciled.people, prepared.file, reconciled.run)
 
 
 def is_all_taken_in(store: Store, prepared: PreparedDecisions) -> bool:

@@ -32,6 +32,7 @@ STAND_INS = pa.schema(
         pa.field("new", pa.string(), nullable=False, metadata={"description": "face_id of the face that stands for it in decisions"}),
     ]
 )
+_MOST = 1_000  # faces of a decision that others stand for; only ignorings name more, and they are about most of their faces
 
 
 def read_stand_ins(store: Store) -> dict[str, str]:
@@ -66,7 +67,8 @@ def choose_stand_ins(
     followed, chosen_before, journal = read_followed(made), read_stand_ins(made), read(store).decisions
     known = {face: new for face, new in chosen_before.items() if not present_ids(face, followed, before.rows)}  # others had come back
     meant = faces_meant(followed, known, rows)
-    said = {face for d in journal for face in (*d.faces, *d.others)} | {face for r in read_people(store, run).retired for face in r.faces}
+    said = {face for d in journal for face in (*d.faces[:_MOST], *d.others)}
+    said |= {face for r in read_people(store, run).retired for face in r.faces}
     said = {later for face in said for later in later_ids(face, meant)}
     at = np.sort(FaceIds.of(before.ids).rows_of(sorted(said)))
     gone = [i for i in at[at >= 0].tolist() if before.identity[i] >= 0 and not present_ids(before.ids[i], meant, rows)]

@@ -1,8 +1,8 @@
 """Faces of which the user has said one by one whose they are. Pure.
 
-A name for one face, and `same`, are about these very faces. A name for a person of several is not: the user looked at the person, and a
-face that represents the person in a later `same` was not looked at either. Nor is what was said of a deleted face about the one that stands
-for it.
+A name for one face, `same`, and the names of several regions in photos are about these very faces. A name for a person of several is not:
+the user looked at the person, and a face that represents the person in a later `same` was not looked at either. Nor is what was said of a
+deleted face about the one that stands for it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def told_faces(
     """
     in_force = active(decisions)
     picked = {(d.batch, d.faces) for d in in_force if d.act == "same"}
-    of_person = [d for d in in_force if d.act == "name" and len(d.faces) > 1 and (d.batch, d.faces) not in picked]
+    of_person = [d for d in in_force if d.act == "name" and not _is_of_each(d) and (d.batch, d.faces) not in picked]
     whole = {face for d in of_person for face in d.faces}
-    singly = {id(d): d.act == "same" for d in in_force if d.act == "same" or (d.act == "name" and len(d.faces) == 1)}
+    singly = {id(d): d.act == "same" for d in in_force if d.act in ("name", "same") and _is_of_each(d)}
     found: set[str] = set()
     for said, current in zip(decisions, now, strict=True):
         if id(said) not in singly:
@@ -40,3 +40,8 @@ def told_faces(
         else:
             found.update(current.faces)
     return found
+
+
+def _is_of_each(decision: Decision) -> bool:
+    """Whether a name, or `same`, was said of each of its faces by itself."""
+    return (decision.act == "same" or len(decision.faces) == 1) if decision.each is None else decision.each

@@ -9,8 +9,11 @@ Odd inputs: a photo without another face that was moved, cropped or turned is no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from facecluster.decisions import Decision
 from facecluster.people.drawn_faces import is_seen, taken_back
@@ -60,9 +63,9 @@ def undone_drawings(store: Store, decisions: Sequence[Decision]) -> UndoneDrawin
         if d.act == "name" and d.name:
             for face in gone.keys() & {*d.faces}:
                 called[face].add(d.name.casefold())
-    looks = _looks(store)
-    sizes = {look.photo: look for history in looks.values() for look in history}
-    later = _later_photos(store, {face[:PHOTO_CHARS] for face in gone}, looks)
+    past = _Past(store)
+    later = _later_photos(store, {face[:PHOTO_CHARS] for face in gone}, past)
+    sizes = {look.photo: look for look in past.looks_of(set().union(*later.values()))}
     for face, box in gone.items():
         old = face[:PHOTO_CHARS]
         for new in sorted(later[old] - {old}):
@@ -72,24 +75,46 @@ def undone_drawings(store: Store, decisions: Sequence[Decision]) -> UndoneDrawin
     return UndoneDrawings(boxes, names)
 
 
-def _looks(store: Store) -> dict[str, list[_Look]]:
-    """What each place has shown, in order."""
-    found: dict[str, list[_Look]] = defaultdict(list)
-    past = past_photos(store)
-    for uri, photo_id, width, height, phash in zip(*(past[name].to_pylist() for name in past.column_names), strict=True):
-        found[uri].append(_Look(photo_id[:PHOTO_CHARS], width or 0, height or 0, phash))
-    return found
+class _Past:
+    """What places have shown, in arrays: few of all looks are asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._table = past_photos(store)
+        self._keys = pc.utf8_slice_codeunits(self._table["photo_id"], 0, PHOTO_CHARS)
+
+    def looks_of(self, photos: Collection[str]) -> list[_Look]:
+        """The looks at some photos, in order."""
+        return [look for _, look in self._rows(pc.is_in(self._keys, value_set=pa.array(sorted(photos), pa.string())))]
+
+    def histories_of(self, photos: Collection[str]) -> list[list[_Look]]:
+        """What each place has shown, in order, where one of some photos was."""
+        shown = self._table["uri"].filter(pc.is_in(self._keys, value_set=pa.array(sorted(photos), pa.string())))
+        found: dict[str, list[_Look]] = defaultdict(list)
+        for uri, look in self._rows(pc.is_in(self._table["uri"], value_set=pc.unique(shown))):
+            found[uri].append(look)
+        return list(found.values())
+
+    def _rows(self, mask: pa.ChunkedArray) -> Iterator[tuple[str, _Look]]:
+        part = self._table.filter(mask)
+        for uri, photo_id, width, height, phash in zip(*(part[name].to_pylist() for name in part.column_names), strict=True):
+            yield uri, _Look(photo_id[:PHOTO_CHARS], width or 0, height or 0, phash)
 
 
-def _later_photos(store: Store, photos: Collection[str], looks: Mapping[str, Sequence[_Look]]) -> dict[str, set[str]]:
-    """For each of some photos those that took its place after an edit, one after the other."""
-    next_: dict[str, set[str]] = defaultdict(set)
+def _later_photos(store: Store, photos: Collection[str], past: _Past) -> dict[str, set[str]]:
+    """For each of some photos those that took its place after an edit, one after the other, and the photo itself."""
     followed = read_followed(store)
+    faces_of: dict[str, list[str]] = defaultdict(list)
     for face in followed:
-        next_[face[:PHOTO_CHARS]] |= {new[:PHOTO_CHARS] for new in later_ids(face, followed)}
-    for history in looks.values():
-        for at, old in enumerate(history):
-            next_[old.photo] |= {new.photo for new in history[at + 1 :] if _alike(old, new)}
+        faces_of[face[:PHOTO_CHARS]].append(face)
+    next_: dict[str, set[str]] = {}
+    new = set(photos)
+    while new:
+        next_ |= {photo: {n[:PHOTO_CHARS] for face in faces_of[photo] for n in later_ids(face, followed)} for photo in new}
+        for history in past.histories_of(new):
+            for at, old in enumerate(history):
+                if old.photo in new:
+                    next_[old.photo] |= {later.photo for later in history[at + 1 :] if _alike(old, later)}
+        new = set().union(*(next_[photo] for photo in new)) - next_.keys()
     found: dict[str, set[str]] = {}
     for photo in photos:
         chain = [photo]

@@ -31,7 +31,7 @@ from facecluster.photos.gone import remember_sources
 from facecluster.photos.listing import find_files
 from facecluster.photos.lost import LOST, places_without_faces, renew_lists
 from facecluster.photos.passed_over import PassedOver
-from facecluster.photos.places import gone_places, is_gone, write_gone_places
+from facecluster.photos.places import gone_and_unusable, gone_places, is_gone, write_gone_places
 from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
 from facecluster.store.copies import DATA_SET, DATA_SET_MARK, read_copies
 
@@ -81,9 +81,10 @@ def collect(
     if shard_size < 1:
         raise InputError(f"expected a shard size of 1 or more, found {shard_size}: choose another")
     sources = [os.fspath(s) for s in sources]
-    gone_before = gone_places(store)
-    planned, failed = _planned(store, retry_failed, gone_before)
-    lost = _lost(store, failed, gone_before)
+    gone_before, unusable = gone_places(store), gone_and_unusable(store)
+    unknown = {uri for uri, state in unusable.items() if state is None}
+    planned, failed, to_do = _planned(store, retry_failed, unusable)
+    lost = _lost(store, unusable, [uri for uri in unknown if unusable[uri]])
     failed |= lost.keys()
     forgotten, made = read_forgotten(store), _data_sets(store, sources)
     new: dict[str, FoundFile] = {}
@@ -110,7 +111,7 @@ def collect(
         known.update(uri for uri in planned if file_of(uri) in archives.unchanged and uri not in gone_before)
     files = sorted(new.values(), key=lambda f: (file_of(f.uri), f.offset, f.uri))
     remember_sources(store, sources)
-    gone = _update_gone(store, sources, planned, known | new.keys(), archives)
+    gone = _update_gone(store, sources, planned, known | new.keys(), archives, unusable, to_do)
     candidates = _candidates(store, files, planned, gone, lost)
     del planned
     # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
@@ -121,31 +122,50 @@ def collect(
         shards.append(f"{first + len(shards):05d}")
         store.write("files", shards[-1], _rows_of(part, candidates), stamp={"table": "files"})
     _remember_archives(store, before, archives)
-    still_counted = sorted(uri for uri, dropped in gone.items() if not dropped)
-    return Collected(len(new), len(known), shards, warnings, still_counted, passed_over.lines())
+    return Collected(len(new), len(known), shards, warnings, sorted(uri for uri in gone if not gone[uri]), passed_over.lines())
 
 
-def _planned(store: Store, retry_failed: bool, gone: Collection[str]) -> tuple[dict[str, tuple[int, int]], set[str]]:
-    """Size and time from the last row of every uri, about 350 bytes a file; and the uris to retry: also those that were `gone`."""
+def _planned(
+    store: Store, retry_failed: bool, gone: dict[str, bool | None]
+) -> tuple[dict[str, tuple[int, int]], set[str], set[str]]:  # fmt: skip
+    """Size and time from the last row of every uri, about 350 bytes a file; the uris to retry: also those that were gone; and those of
+    shards that are not done.
+
+    `gone`: whether those that were gone are unusable; where that is not known, the shards that list them are read, and what they say is
+    put in.
+    """
     planned: dict[str, tuple[int, int]] = {}
-    failed: set[str] = set()
-    done = set(store.shards("photos"))
+    failed, to_do = set[str](), set[str]()
+    unknown = {uri for uri, state in gone.items() if state is None}
+    done, faces = set(store.shards("photos")), set(store.shards("faces"))
     for shard in store.shards("files"):
         files = store.read("files", shard, ["uri", "size", "mtime_ns"])
         rows = zip(*(files[name].to_pylist() for name in files.column_names), strict=True)
         planned.update((uri, (size, mtime)) for uri, size, mtime in rows)
         failed.difference_update(files["uri"].to_pylist())
-        if (retry_failed or gone) and shard in done:
+        missed = gone.keys() & set(files["uri"].to_pylist()) if gone else set()
+        if shard in done and (retry_failed or not unknown.isdisjoint(missed)):
             photos = store.read("photos", shard, ["uri", "error"])
-            unusable = photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist()
-            failed |= {uri for uri in unusable if retry_failed or uri in gone}
-    return planned, failed
+            unusable = set(photos.filter(pc.is_valid(photos["error"]))["uri"].to_pylist())
+            gone.update((uri, uri in unusable) for uri in missed)
+            failed |= unusable if retry_failed else unusable & missed
+        else:
+            failed |= {uri for uri in missed if gone[uri]}
+        if shard not in done or shard not in faces:
+            to_do.update(files["uri"].to_pylist())
+    return planned, failed, to_do
 
 
-def _lost(store: Store, failed: Collection[str], gone: Collection[str]) -> dict[str, tuple[str, str]]:
-    """`places_without_faces`: also if a shard may have been made anew while a photo of it was elsewhere, so that its place is an error."""
+def _lost(store: Store, unusable: dict[str, bool | None], new: Collection[str]) -> dict[str, tuple[str, str]]:
+    """`places_without_faces`: also if a shard may have been made anew while a photo of it was elsewhere, so that its place is an error.
+
+    `new`: the unusable places of which that was not known. They count as not known again while faces are lost, which a later run may find.
+    """
     renew_lists(store)
-    return places_without_faces(store, look=any(uri in gone and archive_kind(uri) is None for uri in failed))
+    lost = places_without_faces(store, look=any(archive_kind(uri) is None for uri in new))
+    if lost:
+        unusable.update(dict.fromkeys(new))
+    return lost
 
 
 def _data_sets(store: Store, sources: Iterable[str]) -> tuple[str, ...]:
@@ -185,11 +205,21 @@ def _remember_archives(store: Store, before: dict[str, tuple[int, int]], archive
 
 
 def _update_gone(
-    store: Store, sources: list[str], planned: Collection[str], found: set[str], archives: SeenArchives
+    store: Store, sources: list[str], planned: Collection[str], found: set[str], archives: SeenArchives,
+    unusable: dict[str, bool | None], to_do: Collection[str],
 ) -> dict[str, bool]:  # fmt: skip
     """Write down which places are not there, and whether they are dropped. A place elsewhere is looked for only where it was searched.
 
     A member is gone if its archive is, or was listed without it. What was wrong with an archive is dropped once nothing is.
+
+    Args:
+        store: to write in.
+        sources: that were searched.
+        planned: all places that the store knows.
+        found: those that are there.
+        archives: that were met.
+        unusable: of `_planned`; of places that are newly gone the photos are asked, once.
+        to_do: of `_planned`.
     """
     before = gone_places(store)
     searched = tuple(s.split("*")[0] for s in sources if local_path(s) is None)
@@ -203,7 +233,13 @@ def _update_gone(
                 gone[uri] = before.get(uri, False)
             elif uri in before and (file != uri or file in archives.unchanged):
                 gone[uri] = before[uri]
-    write_gone_places(store, gone)
+    if new := gone.keys() - unusable.keys():
+        for shard in store.shards("photos"):
+            photos = store.read("photos", shard, ["uri", "error"])
+            rows = zip(photos["uri"].to_pylist(), pc.is_valid(photos["error"]).to_pylist(), strict=True)
+            unusable.update((uri, error) for uri, error in rows if uri in new)
+    unusable |= dict.fromkeys(gone.keys() & to_do)
+    write_gone_places(store, gone, (), unusable)
     return gone
 
 
@@ -245,9 +281,9 @@ def _candidates(
         rows = in_schema(pa.schema([PHOTOS.field(name) for name in _KNOWN]), store.read("photos", shard, list(_KNOWN)))
         wanted = pc.or_(pc.is_in(rows["size"], value_set=sizes), pc.is_in(rows["uri"], value_set=uris))
         for row in rows.filter(pc.and_(pc.is_null(rows["error"]), wanted)).to_pylist():
-            photo_id, content = row["photo_id"], row["content"] or row["photo_id"]
-            if row["uri"] in lost and lost[row["uri"]][1] == content:  # the one that its picture was first seen under
-                photo_id = lost[row["uri"]][0]
+            content = row["content"] or row["photo_id"]
+            first, lost_content = lost.get(row["uri"], ("", ""))  # the one that its picture was first seen under
+            photo_id = first if lost_content == content else row["photo_id"]
             is_lost = photo_id in without or shard not in whole and row["faces"] > 0
             known = _Known(content, photo_id, row["picture"] or "", LOST if is_lost else row["faces"])
             by_size[row["size"]].setdefault(known.content, known)

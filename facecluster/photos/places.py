@@ -125,8 +125,23 @@ def gone_places(store: Store) -> dict[str, bool]:
     return dict(zip(table["uri"].to_pylist(), table["dropped"].to_pylist(), strict=True))
 
 
-def write_gone_places(store: Store, places: Mapping[str, bool], pruned: Collection[str] = ()) -> None:
-    """Replace the list of places that are gone, each with whether it is dropped; times are kept. `pruned`: those the user drops now."""
+def gone_and_unusable(store: Store) -> dict[str, bool | None]:
+    """The places that were not there at the last search, each with whether its last row has an error; None: that is not known."""
+    table = store.read_all(GONE_TABLE, GONE, ["uri", "unusable"])
+    return dict(zip(table["uri"].to_pylist(), table["unusable"].to_pylist(), strict=True))
+
+
+def write_gone_places(
+    store: Store, places: Mapping[str, bool], pruned: Collection[str] = (), unusable: Mapping[str, bool | None] | None = None
+) -> None:  # fmt: skip
+    """Replace the list of places that are gone; times are kept.
+
+    Args:
+        store: to write in.
+        places: each with whether it is dropped.
+        pruned: those the user drops now.
+        unusable: as of `gone_and_unusable`, of some of them; the others keep what is said.
+    """
     before = {row["uri"]: row for row in store.read_all(GONE_TABLE, GONE).to_pylist()}
     uris, new = sorted(places), set(pruned)
     now = datetime.now(UTC).replace(tzinfo=None)
@@ -134,8 +149,10 @@ def write_gone_places(store: Store, places: Mapping[str, bool], pruned: Collecti
     rows = [before.get(uri, {}) for uri in uris]
     since = [row.get("since") or now for row in rows]
     when = [now if uri in new else row.get("pruned") if places[uri] else None for uri, row in zip(uris, rows, strict=True)]
-    table = table_of(GONE, {"uri": uris, "dropped": [places[u] for u in uris], "since": since, "pruned": when})
-    if [*before] != uris or new or any(before[u]["dropped"] != places[u] for u in uris):
+    unread = [(unusable or {}).get(uri, row.get("unusable")) for uri, row in zip(uris, rows, strict=True)]
+    table = table_of(GONE, {"uri": uris, "dropped": [places[u] for u in uris], "since": since, "pruned": when, "unusable": unread})
+    was = [(uri, row["dropped"], row["unusable"]) for uri, row in before.items()]
+    if new or was != [(uri, places[uri], state) for uri, state in zip(uris, unread, strict=True)]:
         store.write(GONE_TABLE, "00000", table, {"table": GONE_TABLE})
 
 

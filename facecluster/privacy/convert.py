@@ -33,7 +33,7 @@ Tick = Callable[[int, int], None]
 _OWN = ("people.csv", "people.csv.theirs", "runs/people.csv", "runs/*/run.json", "runs/current.json", "calibration/*.json",
         "recognisability/*.json", "reading/*.json", "files/sources.json", "exports.json", "forgotten/receipt-*.json", "dedup/undo.key",
         "damaged/*", "compacting.json")  # fmt: skip
-_MADE_ANEW = ("index/*", "grouping/*", "linking/*/vectors.f32", "/".join(UNCHANGED))
+_MADE_ANEW = ("index/*", "grouping/*", "linking/*/vectors.f32", "linking/*/vectors.f16", "/".join(UNCHANGED))
 _SHARD = re.compile(r"part-[^/]*\.parquet")
 _NUMBERED = re.compile(r"\.\d+$")
 

@@ -32,12 +32,24 @@ def change(d: Decision, plan: ForgetPlan) -> Decision | None:
     if d.act == DRAW and any(map(plan.has_face, d.faces)):  # no other face takes its place
         return None
     faces, others = _left(d.faces, plan), _left(d.others, plan)
+    if d.act == "name" and d.each:  # it is not said of a face that takes the place of another
+        faces = tuple(face for face in d.faces if not plan.has_face(face)) or faces
     least = 2 if d.act in ("same", "not-same") else 1
     if len(faces) < least or bool(d.others) != bool(others):
         return None
     boxes = {face: box for face, box in d.boxes.items() if not plan.has_face(face)}
     person = None if d.person in plan.people else d.person
-    return replace(d, faces=faces, others=others, boxes=boxes, person=person, replaces=_replaced(d.replaces, plan.removed))
+    replaces = _replaced(d.replaces, plan.removed)
+    return replace(d, faces=faces, others=others, boxes=boxes, person=person, replaces=replaces, each=_each(d, faces))
+
+
+def _each(d: Decision, faces: Sequence[str]) -> bool | None:
+    """Whether the decision, with the `faces` that are left, is said of each of them by itself."""
+    stand_in = not {*faces} <= {*d.faces}
+    cut = d.act == "name" and d.each is None and len(faces) == 1 < len(d.faces)
+    if cut or (stand_in and (d.act == "same" or (d.act == "name" and (d.each or len(faces) == 1)))):
+        return False
+    return d.each
 
 
 def _left(faces: Sequence[str], plan: ForgetPlan) -> tuple[str, ...]:
@@ -88,17 +100,18 @@ def decisions_for_names(
     resolved = replay(with_current_ids(decisions, faces.ids, faces.boxes, faces_meant(followed, pairs, faces.rows)))
     people: People = assign_names([known.people.person_ids[i] for i in index], faces, resolved)[0]
     now = CurrentPeople(people, faces, resolved, followed)
-    found = []
+    found, back = [], []
     for new, old in enumerate(index):
         if people.names[new] != known.people.names[old]:
-            found.append(now.name(new, known.people.names[old] or ""))
+            name = now.name(new, known.people.names[old] or "")
+            found.append(replace(name, each=False) if len(name.faces) == 1 < known.people.faces[old] else name)
         if now.births.get(new, "") != known.births.get(old, ""):
             found.append(now.born(new, known.births.get(old, "")))
         if known.people.ignored[old] and not people.ignored[new]:
             found.append(now.ignore(new))
         if people.ignored[new] and not known.people.ignored[old]:
-            found += now.unignore(new)
-    return found
+            back.append(new)
+    return found + now.unignore(back)
 
 
 def names_of(people: Collection[str], decisions: Sequence[Decision], plan: ForgetPlan) -> set[str]:

@@ -16,7 +16,7 @@ from facecluster.faces.fit_reading import card_in
 from facecluster.grouping.identify import IdentifyConfig
 from facecluster.grouping.uncertainty import Uncertainty, assess_store
 from facecluster.language import ENGLISH, Language
-from facecluster.models.registry import card_of
+from facecluster.models.card import card_of
 from facecluster.people import People, current_run, read_current_people
 from facecluster.people.unchanged import state_of
 from facecluster.photos.gone import GoneFolder

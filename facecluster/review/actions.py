@@ -163,8 +163,8 @@ def _born(view: PeopleView, request: Request) -> list[Decision]:
 
 
 def _unignore(view: PeopleView, request: Request) -> list[Decision]:
-    """Undo the decisions that ignore these people."""
-    found = [d for person in _texts(request, "people") for d in view.current.unignore(_person(view, person))]
+    """Undo the decisions that ignore these people. Others whom these hide stay ignored."""
+    found = view.current.unignore([_person(view, person) for person in _texts(request, "people")])
     if not found:
         raise InputError(say("expected people who are ignored, found none: go back to the list"))
     return found

@@ -60,6 +60,7 @@ GONE = pa.schema(
         _field("dropped", pa.bool_(), "whether the place no longer counts: pruned, or its picture was followed to another place"),
         _field("since", pa.timestamp("ms"), "when it was first missed, UTC", nullable=True),
         _field("pruned", pa.timestamp("ms"), "when the user dropped it, UTC; null: not, or it was followed", nullable=True),
+        _field("unusable", pa.bool_(), "whether its last row in photos has an error; null: not known", nullable=True),
     ]
 )
 FOLLOWED = pa.schema(

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import need
 from people_store import call, ungrouped_store
 
-LOOK = """import sys
+LOOK = """import json, sys
 from facecluster.cli import main
-try:
-    main()
-finally:
-    print(*(m for m in ("torch", "pandas") if m in sys.modules), file=sys.stderr)
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as e:
+        assert not e.code, words
+    print("loaded", *(m for m in ("torch", "pandas") if m in sys.modules), file=sys.stderr)
 """
 
 
-def loaded(*arguments: str) -> list[str]:
-    """The heavy packages that a process of the command has loaded at its end."""
-    done = subprocess.run([sys.executable, "-c", LOOK, *arguments], capture_output=True, text=True)
+def loaded(*commands: list[str]) -> dict[str, list[str]]:
+    """The heavy packages that a process has loaded after each of these commands."""
+    done = subprocess.run([sys.executable, "-c", LOOK, json.dumps(commands)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stderr.splitlines()[-1].split()
+    found = [line.split()[1:] for line in done.stderr.splitlines() if line.startswith("loaded")]
+    return {" ".join(words): packages for words, packages in zip(commands, found, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +39,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return made.url
 
 
-def test_lists_and_decisions_load_neither_torch_nor_pandas(store: str) -> None:
+def test_commands_that_ask_no_model_load_neither_torch_nor_pandas(store: str, tmp_path: Path) -> None:
     need(importlib.util.find_spec("pandas") is not None, "pandas (PyPI)")
-    for words in (["people", store], ["show", store, "1"], ["name", store, "1", "Anna"], ["undo", store], ["prune", store, "--dry-run"]):
-        assert loaded(*words) == [], words
-
-
-def test_grouping_loads_no_pandas(store: str) -> None:
-    need(importlib.util.find_spec("pandas") is not None, "pandas (PyPI)")
-    assert loaded("cluster", store, "--full", "--dry-run") == ["torch"]
+    found = loaded(
+        ["people", store], ["show", store, "1"], ["name", store, "1", "Anna"], ["undo", store], ["prune", store, "--dry-run"],
+        ["models", "list"], ["plan", store], ["cluster", store, "--full", "--dry-run"], ["cluster", store, "--full"], ["report", store],
+        ["show", store, "1", "--model", "bundled"], ["export", store, "--format", "csv", "-o", str(tmp_path), "--model", "bundled"],
+    )  # fmt: skip
+    assert {words: packages for words, packages in found.items() if packages} == {}
 
 
 def test_a_program_that_calls_the_command_keeps_its_pandas(store: str) -> None:

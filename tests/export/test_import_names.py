@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facecluster.cli import main
+from facecluster.decisions import read
 from facecluster.export import face_regions, iptc_people, xmp_packet
 from facecluster.export.photo_packets import packets_in
 from facecluster.export.picasa import read_ini
+from facecluster.people.told_faces import told_faces
 from facecluster.photos.companions import Companions
 from facecluster.photos.sidecar import encoding_of
 from facecluster.photos.takeout import photos_of
@@ -69,6 +71,12 @@ def right(rows: list[dict[str, Any]]) -> None:
         assert np.allclose(row["box"], BOXES[number], atol=0.6) and row["overlap"] > 0.97, row
 
 
+def told(store: Store) -> set[str]:
+    """The faces of which decisions say one by one whose they are."""
+    decisions = read(store).decisions
+    return told_faces(decisions, decisions, {}, {}, {face for d in decisions for face in d.faces})
+
+
 def test_microsofts_people_tags_in_all_orientations(eight: tuple[Store, list[tuple[Path, int]]]) -> None:
     """Half the photos have them inside, half in a sidecar; exiftool writes both."""
     store, photos = eight
@@ -82,6 +90,7 @@ def test_microsofts_people_tags_in_all_orientations(eight: tuple[Store, list[tup
     found = run("import-names", store.url, photos[0][0].parent)
     assert found["files"] == 8 and len(found["names"]) == 16 and found["passed_over"] == {"photos without XMP": 4}
     right(found["names"])
+    assert [len(d.faces) for d in read(store).decisions] == [8, 8] and told(store) == {row["face_id"] for row in found["names"]}
 
 
 def test_iptcs_image_regions_in_all_orientations(eight: tuple[Store, list[tuple[Path, int]]]) -> None:
@@ -123,6 +132,7 @@ def test_persons_shown_are_used_where_only_one_face_can_be_meant(tmp_path: Path)
     exiftool("-overwrite_original", "-XMP-iptcExt:PersonInImage=Rosa Rot", photo)
     [row] = run("import-names", store.url, photo.parent)["names"]
     assert (row["name"], row["face_id"], row["overlap"]) == ("Rosa Rot", face_id(photo_id, 0), 0)
+    assert told(store) == set()  # the name is said of the photo
     exiftool("-overwrite_original", "-XMP-iptcExt:PersonInImage+=Bodo Blau", photo)
     found = run("import-names", store.url, photo.parent)
     assert found["names"] == [] and {h["name"] for h in found["hints"]} == set(NAMES)

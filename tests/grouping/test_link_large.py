@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import people_store
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from facecluster.errors import InputError
 from facecluster.grouping import link_held, link_hops, link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors
 from facecluster.grouping.link_large import Linked
+from facecluster.grouping.stale_work import remove_stale_work, state_of_faces
 from facecluster.models.registry import card_of
 from facecluster.people import OverlayStore
 from facecluster.pipeline import run_tasks
@@ -253,6 +255,10 @@ def test_parts_of_lists_and_of_vectors_follow_from_the_memory() -> None:
     small, large = parts(10_000_000, 2 * 2**30), parts(10_000_000, 16 * 2**30)
     assert small["parts"] > large["parts"] and small["held"] < large["held"] and small["span"] < large["span"]
     assert all(held["held"] % 100_000 == 0 for held in (small, large))
+    for memory in (1, 2, 4, 8, 12, 40):
+        of = parts(10_000_000, memory * 10**9)
+        assert 4 * 128 * of["held"] < memory * 10**9 / (2 if of["held"] < 10_000_000 else 1.9)
+    assert parts(3_000_000, 4 * 10**9)["held"] == 3_000_000  # half of what is left of 4 GB
     with pytest.raises(InputError, match="--memory 1GB or more, found 0.50 GB"):
         parts(10_000_000, 500_000_000)
 
@@ -292,24 +298,62 @@ def test_products_with_centroids_are_exact() -> None:
     assert (each == link_lists.probed(x[:90], x, 20)).all()
 
 
-def test_nothing_is_left_of_work_that_was_stopped_when_the_collection_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = store_of(tmp_path / "s", faces()[:700])
+def killed_at(monkeypatch: pytest.MonkeyPatch, store: Store, step: str) -> None:
+    """Begin the links of a large collection, and stop before a step."""
 
-    def killed(what: str, total: int, names: Sequence[str], task: Any) -> Any:
-        if what == "faces searched for":
+    def run(what: str, total: int, names: Sequence[str], task: Any) -> Any:
+        if what == step:
             raise KeyboardInterrupt
         return run_tasks(LocalEngine(), None, what, total, names, task)
 
     monkeypatch.setattr(LINK, "sizes", lambda *a: SPLIT)
     with pytest.raises(KeyboardInterrupt):
-        link(store, EMBEDDINGS, LINKS, LinkConfig(k=K), run=killed)
+        link(store, EMBEDDINGS, LINKS, LinkConfig(k=K), run=run)
     assert store.shards("linking/m/vectors") and store.shards("linking/m/lists")
+
+
+def test_nothing_is_left_of_work_that_was_stopped_when_the_collection_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_of(tmp_path / "s", faces()[:700])
+
+    killed_at(monkeypatch, store, "faces searched for")
     monkeypatch.setattr(LINK, "EXACT", 1_000)
     (tmp_path / "dry").mkdir()
     link(OverlayStore(str(tmp_path / "dry"), store), EMBEDDINGS, LINKS, LinkConfig(k=K))
     assert store.shards("linking/m/lists") and not store.shards(LINKS)  # a dry run leaves the store as it is
     link(store, EMBEDDINGS, LINKS, LinkConfig(k=K))
     assert store.shards(LINKS) and not (tmp_path / "s/linking/m").exists()
+
+
+@pytest.mark.parametrize("change", ["none", "photos", "version", "damage", "vectors gone"])
+def test_work_with_another_model_that_was_stopped_goes_when_nothing_could_go_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:  # fmt: skip
+    """A grouping with this model clears its own work; that of another model would stay for ever."""
+    store, vectors = store_of(tmp_path / "s", faces()[:700]), store_of(tmp_path / "t", faces()[:700])
+    killed_at(monkeypatch, store, "faces searched for")
+    state = state_of_faces(store, EMBEDDINGS, "vectors")[:16]
+    for name in ("m", "m2"):  # of the second, all that was begun is of other tables
+        (tmp_path / "s/grouping" / name / state).mkdir(parents=True)
+        (tmp_path / "s/grouping" / name / state / "x.npy").write_bytes(b"1")
+    if change == "photos":
+        store.write("photos", "00000", pa.table({"uri": ["new.jpg"]}), {})
+    elif change == "version":
+        monkeypatch.setattr("facecluster.grouping.stale_work.WORK", 99)
+    elif change == "damage":
+        Path(store.shard_path("linking/m/plan", "00000")).write_bytes(b"PAR1")
+    elif change == "vectors gone":
+        store.remove(EMBEDDINGS)
+    remove_stale_work(store, "m")
+    assert store.shards("linking/m/lists")  # that of the model itself is cleared elsewhere
+    remove_stale_work(store, "other")
+    left = {path.relative_to(tmp_path / "s").as_posix() for path in (tmp_path / "s").glob("*ing/*")}
+    assert left == {"none": {"linking/m", "grouping/m"}, "version": {"grouping/m"}, "damage": {"grouping/m"}}.get(change, set())
+    if change == "none":
+        link(store, EMBEDDINGS, LINKS, LinkConfig(k=K))
+        link(vectors, EMBEDDINGS, LINKS, LinkConfig(k=K))
+        assert all(store.read(LINKS, shard).equals(vectors.read(LINKS, shard)) for shard in vectors.shards(LINKS))
+        remove_stale_work(store, "other")
+        assert store.shards("linking/m/done") and store.shards("linking/m/quantiser")  # the note of links that are made stays
 
 
 def test_the_command_links_a_large_collection_and_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,11 +370,12 @@ def test_the_command_links_a_large_collection_and_says_how(tmp_path: Path, monke
     again = people_store.call("cluster", store.url)
     assert again.exit_code == 0 and "links:" not in again.stderr
     (left := tmp_path / "store/grouping/bundled/another").mkdir(parents=True)  # of a grouping that was killed
+    (others := tmp_path / "store/linking/other/lists").mkdir(parents=True)
     with monkeypatch.context() as patch:
         for module in ("link", "shelved_vectors"):
             patch.setattr(importlib.import_module(f"facecluster.grouping.{module}"), "EXACT", 1_000)
         people_store.call("cluster", store.url, "--full")
-    assert not left.exists() and not store.exists("linking", "bundled")
+    assert not left.exists() and not others.exists() and not store.exists("linking", "bundled")
     assert "expected --memory 1GB or more, found 0.01 GB" in people_store.refused("cluster", store.url, "--full", "--memory", "10MB")
     wrong = CliRunner().invoke(main, ["cluster", store.url, "--memory", "much"])
     assert wrong.exit_code == 2 and "expected a size such as 4GB, found 'much'" in wrong.stderr

@@ -17,7 +17,7 @@ from facecluster.grouping import link_held, link_large, link_shared
 from facecluster.store import Store
 from facecluster.store.keys import FILE_VARIABLE, VARIABLE
 
-FILE = f"linking/m/{link_shared.FILE}"
+FILE, PARTS_FILE = (f"linking/m/{link_shared.FILES[whole][0]}" for whole in (True, False))
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +60,18 @@ def test_tasks_map_one_file_and_the_links_are_the_same(tmp_path: Path, monkeypat
         make(own, m, WHOLE)
     assert held and not any(isinstance(array, np.memmap) for array in held)
     held.clear()
+    read, sizes_read = link_held.read_shared, list[int]()
+
+    def counted(store: Store, plan: Any, rows: slice, into: Any) -> None:
+        with monkeypatch.context() as m:
+            m.setattr(link_shared, "read_vectors", lambda *given: pytest.fail("read from tables beside the file"))
+            read(store, plan, rows, into)
+        sizes_read.append((tmp_path / "parts" / PARTS_FILE).stat().st_size)
+
+    monkeypatch.setattr(link_held, "read_shared", counted)
     make(parts, monkeypatch, SPLIT)
     assert held and not any(isinstance(array, np.memmap) for array in held)
+    assert len(sizes_read) > 2 and set(sizes_read) == {2 * x.size} and not parts.exists(PARTS_FILE)
     same(one, own)
     same(one, parts)
 
@@ -131,9 +141,14 @@ def test_what_a_killed_run_left_is_not_believed(tmp_path: Path, monkeypatch: pyt
         same(store, other)
         assert not path.exists()
     path.write_bytes(bytes(400))
-    store.write(EMBEDDINGS, "99999", store.read(EMBEDDINGS, "00000").slice(0, 1), {"table": "embeddings"})
-    make(store, monkeypatch, SPLIT)  # begun anew, and without a file
-    assert not path.exists()
+    parts = tmp_path / "s" / PARTS_FILE
+    parts.write_bytes(bytes(2 * x.size))
+    for grown in (store, other):
+        grown.write(EMBEDDINGS, "99999", store.read(EMBEDDINGS, "00000").slice(0, 1), {"table": "embeddings"})
+    make(other, monkeypatch, SPLIT)
+    make(store, monkeypatch, SPLIT)  # begun anew
+    same(store, other)
+    assert not path.exists() and not parts.exists()
 
 
 def test_an_encrypted_store_gets_no_plain_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: list[Any]) -> None:
@@ -142,12 +157,13 @@ def test_an_encrypted_store_gets_no_plain_vectors(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv(name, "")
     x = faces(1_100)
     store, plain = store_of(tmp_path / "s", x), store_of(tmp_path / "plain", x)
-    path = tmp_path / "s" / FILE
+    path, parts = tmp_path / "s" / FILE, tmp_path / "s" / PARTS_FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(x.astype(np.float32).tobytes())
+    parts.write_bytes(x.tobytes())
     people_store.call("encrypt", store.url, "--new-key", str(tmp_path / "key"))
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "key"))
-    assert store.cipher is not None and not path.exists()
+    assert store.cipher is not None and not path.exists() and not parts.exists()
     make(store, monkeypatch, WHOLE)
     assert held and not any(isinstance(array, np.memmap) for array in held)
     make(plain, monkeypatch, WHOLE)

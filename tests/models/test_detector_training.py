@@ -18,11 +18,12 @@ WORKFLOWS = Path(__file__).parents[2] / "workflows"
 @pytest.fixture(scope="module")
 def recipes() -> Iterator[SimpleNamespace]:
     sys.path.insert(0, str(WORKFLOWS))
+    import detector_batches
     import detector_mosaics
     import detector_photos
     import train_detector
 
-    yield SimpleNamespace(mosaics=detector_mosaics, photos=detector_photos, detector=train_detector)
+    yield SimpleNamespace(batches=detector_batches, mosaics=detector_mosaics, photos=detector_photos, detector=train_detector)
     sys.path.remove(str(WORKFLOWS))
 
 
@@ -40,14 +41,40 @@ def marked_photo(recipes: SimpleNamespace) -> SimpleNamespace:
     return recipes.photos.Photo(image=image, boxes=box, landmarks=MARKS[None], scores=np.ones(1, np.float32), source="pins", held_out=False)
 
 
+def empty_photo(recipes: SimpleNamespace, shade: int = 90) -> SimpleNamespace:
+    return recipes.photos.Photo(
+        image=np.full((50, 50, 3), shade, np.uint8), boxes=np.zeros((0, 4), np.float32), landmarks=np.zeros((0, 5, 2), np.float32),
+        scores=np.zeros(0, np.float32), source="negatives", held_out=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="batches are made by copies of this process (fork)")
+def test_batches_come_in_order_and_hard_negatives_more_often(recipes: SimpleNamespace) -> None:
+    photos = [marked_photo(recipes), empty_photo(recipes, 30), empty_photo(recipes, 200)]
+    made = []
+    for _ in range(2):
+        batches = recipes.batches.Batches(photos, 3, 5, workers=1)
+        try:
+            made.append([batches.next() for _ in range(9)])  # more than there are places
+            before = np.diff(batches.weights, prepend=0)
+            found = SimpleNamespace(threshold=0.5, look=lambda images, least: [SimpleNamespace(scores=np.full(1, images[0].mean() / 255))])
+            assert 0 < batches.mine(found, 40) < 1  # the bright one looks like a face
+            after = np.diff(batches.weights, prepend=0)
+        finally:
+            batches.stop()
+        assert after[2] > 2 * before[2] and after[2] > 2 * after[1] > 0 and after.sum() == pytest.approx(1)
+    for one, other in zip(*made, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    pixels, faces, index = zip(*made[0], strict=True)
+    assert pixels[0].shape == (3, 320, 320, 3) and len({part.tobytes() for part in pixels}) == 9
+    assert all(len(f) == len(i) and f.shape[1] == 16 and set(i) <= {0, 1, 2} for f, i in zip(faces, index, strict=True))
+
+
 def test_labels_follow_the_photo_into_the_mosaic(recipes: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = marked_photo(recipes)
     monkeypatch.setattr(recipes.mosaics, "_light", lambda canvas, rng: canvas)
     monkeypatch.setattr(recipes.mosaics, "_cover", lambda canvas, row, rng: None)
-    empty = recipes.photos.Photo(
-        image=np.full((50, 50, 3), 90, np.uint8), boxes=photo.boxes[:0], landmarks=photo.landmarks[:0], scores=photo.scores[:0],
-        source="negatives", held_out=False,
-    )  # fmt: skip
+    empty = empty_photo(recipes)
     rng = np.random.default_rng(0)
     seen = total = 0
     for _ in range(30):

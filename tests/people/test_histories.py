@@ -170,7 +170,7 @@ def act(library: Library, model: Model, step: tuple[str, int, int, int]) -> list
         made = [known.split(person, leaving)]
         model.split(mine, set(leaving))
     elif what == "ignore":
-        made = known.unignore(person) if mine.ignored else [known.ignore(person)]
+        made = known.unignore([person]) if mine.ignored else [known.ignore(person)]
         assert made
         mine.ignored = not mine.ignored
     else:

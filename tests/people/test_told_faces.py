@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from people_store import call, people, ungrouped_store
 
-from facecluster.decisions import Decision
+from facecluster.decisions import Decision, append, read
 from facecluster.grouping.identify import IdentifyConfig, group
 from facecluster.people import read_current_people
 from facecluster.people.told_faces import told_faces
+from facecluster.privacy.decisions import change
+from facecluster.privacy.forget_plan import ForgetPlan
 from facecluster.review.session import Session
 from facecluster.store import Store
 
@@ -96,6 +99,43 @@ def test_which_faces_were_told_one_by_one() -> None:
     assert told(person, given) == {"d"}  # b represents the person
     both = [Decision(act="same", faces=("c", "d"), batch="e", id="5"), Decision(act="name", faces=("c", "d"), name="C", batch="e", id="6")]
     assert told(*both) == {"c", "d"}
+    cut = Decision(act="name", faces=("b",), name="Berta", each=False, id="8")
+    assert told(cut) == set() and told(cut, given) == {"d"}
+    regions = Decision(act="name", faces=("c", "d"), name="C", each=True, id="9")
+    assert told(regions) == {"c", "d"} and told(regions, person) == {"c", "d"}
+    assert told(replace(given, each=False)) == set()
     assert told(one, followed={"a": ["x", "y"]}) == {"x", "y"}
     assert told(Decision(act="name", faces=("gone",), name="G", id="7"), stands={"gone": ["z"]}) == set()
 
+
+
+@pytest.mark.parametrize("came_later", [True, False])
+def test_a_name_of_which_a_forgetting_left_one_face_was_not_said_of_that_face(grouped: tuple[Store, list[str]], came_later: bool) -> None:
+    """Neither if it named that face among others, nor if that face takes the place of all that it named."""
+    store, faces = grouped
+    known = read_current_people(store)[0]
+    anna = [face for face in faces if known.faces.identity[known.rows[face]] == 0]
+    named = known.name(0, "Anna")
+    append(store, [replace(named, faces=named.faces[:-1]) if came_later else named])
+    stays = named.faces[-1]
+    call("forget", store.url, *(face for face in anna if face != stays), "--yes")
+    [left] = read(store).decisions
+    assert left.faces == (stays,) and not left.each and left.name == "Anna" and told_faces([left], [left], {}, {}, {stays}) == set()
+
+
+def test_what_forgetting_leaves_of_a_decision_is_told_of_no_face_that_it_did_not_name() -> None:
+    ids = {letter: f"{ord(letter):024x}-0000" for letter in "abcdx"}
+    plan = ForgetPlan(faces=[ids["a"]], instead={ids["a"]: ids["x"]})
+
+    def left(act: str, faces: str, each: bool | None = None) -> tuple[str, bool | None]:
+        name = "Anna" if act == "name" else None
+        made = change(Decision(act=act, faces=tuple(ids[f] for f in faces), name=name, each=each, id="1"), plan)
+        assert made is not None
+        return "".join(letter for face in made.faces for letter, known in ids.items() if known == face), made.each
+
+    assert left("name", "a") == ("x", False) and left("name", "b") == ("b", None) and left("name", "abc") == ("xbc", None)
+    assert left("name", "abc", True) == ("bc", True) and left("name", "a", True) == ("x", False)
+    assert left("same", "ab") == ("xb", False) and left("same", "bc") == ("bc", None)
+    assert change(Decision(act="same", faces=(ids["a"], ids["b"]), id="1"), replace(plan, instead={})) is None
+    alone = change(Decision(act="name", faces=(ids["a"], ids["b"]), name="Anna", id="1"), replace(plan, instead={}))
+    assert alone is not None and alone.faces == (ids["b"],) and alone.each is False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from facecluster.photos.collect import Collected, collect
 from facecluster.photos.images import content_id, read_file
 from facecluster.photos.listing import find_files
 from facecluster.photos.names import EXTENSIONS
+from facecluster.photos.places import gone_and_unusable
 from facecluster.store import FACES, PHOTOS, Store, table_of, table_of_rows
 from facecluster.store.copies import DATA_SET, DATA_SET_MARK, remember_copy
 
@@ -438,3 +440,63 @@ def test_a_data_set_of_the_store_among_its_photos_is_passed_over(photos: Path, s
     other = Store(str(photos.parent / "other"))
     other.create()
     assert collect([str(photos)], other).new == 4
+
+
+def test_a_place_that_is_gone_costs_each_run_no_reading_of_all_photos(
+    photos: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of the places that are gone could not be used is remembered with them; a shard that was to be made anew is asked again."""
+    read: list[str] = []
+    real = Store.read
+
+    def counted(self: Store, table: str, shard: str, columns: list[str] | None = None) -> pa.Table:
+        read.extend([shard] if table == "photos" else [])
+        return real(self, table, shard, columns)
+
+    def searched(*folders: str) -> int:
+        """How many photos are planned; `read` are the shards that were read for it."""
+        read.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "read", counted)
+            return collect([str(photos / folder) for folder in folders], store, shard_size=2).new
+
+    def made(**options: Any) -> None:
+        detect(store, **options)
+        for shard in store.shards("files"):
+            if shard not in store.shards("faces"):
+                ids = [f"{photo[:24]}-0000" for photo in store.read("photos", shard, ["photo_id"])["photo_id"].to_pylist() if photo]
+                store.write("faces", shard, pa.table({"face_id": pa.array(ids, pa.string())}), {"table": "faces"})
+
+    put(photos, *(f"{folder}/{i}.jpg" for folder in "ab" for i in range(6)))
+    assert searched("a", "b") == 12 and not read
+    made(failed=frozenset(["5.jpg"]))
+    assert searched("a", "b") == 0 and not read
+    os.rename(photos / "b", tmp_path / "b")
+    assert searched("a") == 0 and len(read) == 6  # what is newly gone is asked for once
+    assert searched("a") == 0 and not read
+    kept = gone_and_unusable(store)
+    assert {Path(uri).name: unusable for uri, unusable in kept.items()} == {f"{i}.jpg": i == 5 for i in range(6)}
+    put(photos, "a/new.jpg")
+    assert searched("a") == 1 and gone_and_unusable(store) == kept
+    made()
+    last = next(s for s in store.shards("files") if str(photos / "b/0.jpg") in store.read("files", s)["uri"].to_pylist())
+    for table in ("photos", "faces"):
+        os.remove(store.shard_path(table, last))
+    assert searched("a") == 0 and set(gone_and_unusable(store).values()) == {None, False, True}
+    made(failed=frozenset(["0.jpg", "1.jpg"]))
+    assert searched("a") == 0 and read[0] == last  # then all, since photos of that shard may be elsewhere, their faces lost
+    assert searched("a") == 0 and not read
+    os.rename(tmp_path / "b", photos / "b")
+    assert searched("a", "b") == 3 and gone_and_unusable(store) == {}  # all that could not be used
+
+
+def test_a_list_of_gone_places_of_an_earlier_version_is_read(photos: Path, store: Store, tmp_path: Path) -> None:
+    put(photos, "a/1.jpg", "b/1.jpg")
+    collect([str(photos)], store)
+    detect(store, failed=frozenset(["1.jpg"]))
+    os.rename(photos / "b", tmp_path / "b")
+    collect([str(photos)], store)
+    store.write("gone", "00000", store.read("gone", "00000").drop_columns(["unusable"]), {"table": "gone"})
+    assert collect([str(photos)], store) == Collected(0, 1, [], [], [str(photos / "b/1.jpg")])
+    os.rename(tmp_path / "b", photos / "b")
+    assert collect([str(photos)], store).new == 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from archive_files import (
     MARK,
     contents,
@@ -21,6 +23,7 @@ from archive_files import (
 )
 from conftest import needs
 
+from facecluster.photos.archives.lmdb import LmdbArchive
 from facecluster.photos.archives.uris import split_member
 from facecluster.photos.images import read_file
 from facecluster.photos.listing import find_files
@@ -121,6 +124,24 @@ def test_an_lmdb_that_is_replaced_or_grows_while_it_is_open(tmp_path: Path) -> N
     large = {f"{i}": picture(i, 400) for i in range(10, 22)}  # more than the first map
     put(path, large, 1 << 24)
     assert path.stat().st_size > 1 << 20 and contents(path) == {"a": picture(3), "c": picture(4), **large}
+
+
+def test_a_sparse_lmdb_is_opened_once_whoever_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As LMDB makes it with `writemap`: the file is as large as its map, which is larger than what a reader maps."""
+    lmdb = needs("lmdb")
+    path, calls, real = tmp_path / "x.lmdb", [], lmdb.open
+    with lmdb.open(str(path), subdir=False, map_size=1 << 26, writemap=True) as env, env.begin(write=True) as t:
+        for i in range(6):
+            t.put(b"%d" % i, picture(i))
+    os.symlink(path, tmp_path / "same.lmdb")
+    monkeypatch.setattr(lmdb, "open", lambda *args, **options: calls.append(args) or real(*args, **options))
+    size = path.stat().st_size
+    one, two = LmdbArchive(str(path), size), LmdbArchive(str(tmp_path / "same.lmdb"), size)
+    assert size == 1 << 26 and [a.read(str(i), None) for i in range(6) for a in (one, two)] == [picture(i) for i in range(6) for _ in "ab"]
+    assert len(calls) == 1
+    os.replace(shutil.copy(path, tmp_path / "copy"), path)  # another file: who holds the old one goes on with the new one
+    three = LmdbArchive(str(path), size)
+    assert [a.read("3", None) for a in (one, two, three)] == [picture(3)] * 3 and len(calls) == 2
 
 
 def test_a_damaged_lmdb_does_not_end_the_process(tmp_path: Path) -> None:

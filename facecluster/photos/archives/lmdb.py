@@ -25,8 +25,13 @@ _HEAD = 64  # bytes of a value by which a photo is known
 _MAGIC = bytes.fromhex("dec0efbe")
 
 
+class _ClosedError(Exception):
+    """An environment was opened anew by another reader."""
+
+
 class _Environment:
-    """An open environment. LMDB opens a file once a process; one whose file was replaced, or has outgrown its map, is opened anew."""
+    """An open environment. LMDB opens a file once a process; one whose file was replaced, or whose pages have outgrown its map, is opened
+    anew: what was read by it is read by the new one. A sparse file is larger than its pages, and may be larger than its map."""
 
     opened: WeakValueDictionary[str, _Environment] = WeakValueDictionary()
     lock = threading.Lock()
@@ -36,6 +41,7 @@ class _Environment:
         status = os.stat(path)
         self._file = status.st_dev, status.st_ino
         self._reading = threading.Lock()  # what is being read must not be closed
+        self.is_closed = False
         self.env: Any = lmdb.open(path, subdir=False, readonly=True, lock=False, create=False, readahead=False)
 
     def __del__(self) -> None:
@@ -49,6 +55,7 @@ class _Environment:
             if found is not None and not found._is_of(os.stat(path)):
                 del cls.opened[path]
                 with found._reading:
+                    found.is_closed = True
                     found.env.close()
                 found = None
             if found is None:
@@ -56,16 +63,23 @@ class _Environment:
             return found
 
     def _is_of(self, status: os.stat_result) -> bool:
-        return (status.st_dev, status.st_ino) == self._file and status.st_size <= self.env.info()["map_size"]
+        return (status.st_dev, status.st_ino) == self._file and self.needed() <= self.env.info()["map_size"]
+
+    def needed(self) -> int:
+        """Bytes of the pages that are in use."""
+        return int((self.env.info()["last_pgno"] + 1) * self.env.stat()["psize"])
 
     def value(self, key: bytes) -> bytes | None:
-        """The value of a key; None if there is none. Raises PhotoError if it is too large for a photo."""
-        with self._reading, self.env.begin(buffers=True) as transaction:
-            data = transaction.get(key)
-            if data is None:
-                return None
-            check_size(len(data))
-            return bytes(data)
+        """The value of a key; None if there is none. Raises PhotoError if it is too large for a photo, _ClosedError if it was closed."""
+        with self._reading:
+            if self.is_closed:
+                raise _ClosedError
+            with self.env.begin(buffers=True) as transaction:
+                data = transaction.get(key)
+                if data is None:
+                    return None
+                check_size(len(data))
+                return bytes(data)
 
 
 class LmdbArchive:
@@ -81,8 +95,7 @@ class LmdbArchive:
                 if file.read(20)[16:] != _MAGIC:
                     raise NotAnArchiveError("expected an LMDB file, found something else")
             self._environment = _Environment.of(os.path.realpath(path))
-            env = self._environment.env
-            needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+            needed = self._environment.needed()
             if size < needed:  # touching what is missing would end the process
                 raise PhotoError(f"expected an LMDB file of {needed:,} bytes, found {size:,}: it is truncated")
 
@@ -110,7 +123,12 @@ class LmdbArchive:
         return io.BytesIO(self.read(key, at))
 
     def read(self, key: str, at: Range | None) -> bytes:
-        data = self._environment.value(key_bytes(key))
+        while True:
+            try:
+                data = self._environment.value(key_bytes(key))
+                break
+            except _ClosedError:
+                self._environment = _Environment.of(os.path.realpath(self._path))
         if data is None:
             raise PhotoError("expected a photo, found no such key in the LMDB file")
         return data
