@@ -57,19 +57,20 @@ def renew_lists(store: Store) -> None:
     first = next((at for at, shard in enumerate(files) if shard not in made), len(files))
     if first == len(files):
         return
-    there = _held(store, made)
-    before = _searched_before(store, photos, [shard for shard in files[first:] if shard not in made])
-    later: list[pa.Array] = []
+    pending = [shard for shard in files[first:] if shard not in made]
+    before = _searched_before(store, photos, pending)
+    lost = _claimed(store, pending, before)
+    lost -= set(_held(store, made).to_pylist()) if lost else set()
+    later: set[str] = set()
     for shard in reversed(files[first:]):
-        if shard in made:
-            later.append(store.read("files", shard, ["uri"])["uri"].combine_chunks())
-            continue
-        rows = store.read("files", shard)
-        left = rows.filter(pc.invert(pc.is_in(rows["uri"], value_set=pa.concat_arrays([pa.array([], pa.string()), *later]))))
-        left = _with_what_is_left(left, before[shard], there)
-        later.append(rows["uri"].combine_chunks())
-        if not left.equals(rows):
-            store.write("files", shard, left, store.stamp("files", shard) or {})
+        rows = store.read("files", shard, ["uri"] if shard in made else None)
+        uris = rows["uri"].to_pylist()
+        if shard not in made:
+            left = rows.filter(pa.array([uri not in later for uri in uris], pa.bool_()))
+            left = _with_what_is_left(left, before[shard], lost) if lost or before[shard] else left
+            if not left.equals(rows):
+                store.write("files", shard, left, store.stamp("files", shard) or {})
+        later.update(uris)
 
 
 def _held(store: Store, shards: Collection[str]) -> pa.Array:
@@ -101,12 +102,20 @@ def _searched_before(store: Store, photos: Collection[str], pending: Collection[
     return found
 
 
-def _with_what_is_left(rows: pa.Table, before: Mapping[str, _Before], there: pa.Array) -> pa.Table:
-    """Rows of files whose lists of known photos have those of `before`, and say which faces are lost: all but those of `there`."""
-    if not before and not pc.any(pc.greater(pc.list_value_length(rows["known"]), 0)).as_py():
-        return rows
+def _claimed(store: Store, pending: Collection[str], before: Mapping[str, Mapping[str, _Before]]) -> set[str]:
+    """The photos with faces that files of these shards may be: the beginnings of their ids."""
+    found = {photo_id[:_KEY] for of_shard in before.values() for _, _, photo_id, _ in of_shard.values()}
+    for shard in pending:
+        rows = in_schema(FILES, store.read("files", shard))
+        ids = pc.list_flatten(pc.coalesce(rows["known_photos"], rows["known"]))
+        ids = ids.filter(pc.greater(pc.list_flatten(rows["known_faces"]), 0))
+        found.update(pc.unique(pc.utf8_slice_codeunits(ids, 0, _KEY)).to_pylist())
+    return found
+
+
+def _with_what_is_left(rows: pa.Table, before: Mapping[str, _Before], lost: Collection[str]) -> pa.Table:
+    """Rows of files whose lists of known photos have those of `before`, and say whose faces are `lost`."""
     rows = in_schema(FILES, rows)
-    held = set(there.to_pylist())
     listed = rows.to_pylist()
     for row in listed:
         columns = [row[name] or [] for name in KNOWN]
@@ -115,6 +124,6 @@ def _with_what_is_left(rows: pa.Table, before: Mapping[str, _Before], there: pa.
         own = before.get(row["uri"])
         known = [own] if own else []
         known += [k for k in zip(contents, counts, ids, pictures, strict=True) if own is None or k[0] != own[0]]
-        left = [(content, LOST if faces > 0 and i[:_KEY] not in held else faces, i, picture) for content, faces, i, picture in known]
+        left = [(content, LOST if faces > 0 and i[:_KEY] in lost else faces, i, picture) for content, faces, i, picture in known]
         row |= dict(zip(KNOWN, map(list, zip(*left, strict=True)) if left else ([], [], [], []), strict=True))
     return pa.Table.from_pylist(listed, schema=rows.schema)
