@@ -249,7 +249,7 @@ def _name(cell: str) -> str:
         cell.encode()
     except UnicodeEncodeError:  # spreadsheets on Windows may save as cp1252
         cell = cell.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
-    return clean_name(cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell)
+    return clean_name(cell)
 
 
 def _flag(cell: str, sheet: Sheet, line: int) -> bool:

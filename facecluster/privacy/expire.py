@@ -1,7 +1,8 @@
 """Forget by age: the faces of photos that were taken before a day, or these photos with all that is known of them.
 
-A photo's day is that of its date by the camera's clock, or, where it has none, that of its file's last change. A photo stays if neither is
-known: on the web, or if its file says 1 January 1970 or 1980, as one that lost its time on the way. Forgetting is that of
+A photo's day is that of its date by the camera's clock, or, where it has none, that of its file's last change, also if that was an edit
+which made another photo of it. A photo stays if neither is known: on the web, or if its file says 1 January 1970 or 1980, as one that lost
+its time on the way. Forgetting is that of
 `forget`: the same places are freed, the same marks keep a later run from bringing it back, and there is a receipt.
 """
 
@@ -21,7 +22,7 @@ from facecluster.errors import InputError
 from facecluster.language.english import plural
 from facecluster.people import current_run, read_current_people
 from facecluster.photos.dates import UNSET
-from facecluster.photos.followed import PHOTO_CHARS
+from facecluster.photos.followed import PHOTO_CHARS, read_followed
 from facecluster.photos.places import every_look
 from facecluster.privacy.forget import carry_out, receipt_of
 from facecluster.privacy.forget_plan import ForgetPlan, isin, write_plan
@@ -84,10 +85,11 @@ def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]
     ids = looks["photo_id"]
     stay = set(ids.filter(pa.array(~old)).to_pylist())  # a copy of a photo that is not as old keeps it
     photos = {photo for photo in ids.filter(pa.array(old)).to_pylist() if photo} - stay
+    photos = _with_edits(store, photos, stay, set(ids.filter(pc.is_valid(looks["taken_at"])).to_pylist()))
     found = Targets()
     if what == "photos":
         found.photos = photos
-        found.uris = set(looks["uri"].filter(pa.array(old & isin(ids, photos))).to_pylist())
+        found.uris = set(looks["uri"].filter(pa.array(isin(ids, photos))).to_pylist())
     else:
         for shard in store.shards("faces"):
             rows = store.read("faces", shard, ["face_id", "photo_id"])
@@ -102,10 +104,33 @@ def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]
     found.lines = [f"{what} of photos from before {before}"]
     if undated:
         found.lines.append(f"{undated:,} of the photos have no date: their files were last changed before that day")
-    unknown = len(set(ids.filter(pa.array(np.isnat(days))).to_pylist()) - {""})
+    unknown = len(set(ids.filter(pa.array(np.isnat(days))).to_pylist()) - photos - {""})
     if unknown:
         found.lines.append(f"{plural(unknown, 'photo stays', 'photos stay')}: no date of the camera, and none of the file")
     return plan_for(store, found, known, ["expire", before.isoformat(), what])
+
+
+def _with_edits(store: Store, old: set[str], young: set[str], dated: set[str]) -> set[str]:
+    """Which photos are old, if a photo without a date has that of the edits of it, and of what it is an edit of.
+
+    Of the photos that edits tie together those with a date decide, if there are any; else a file that was changed lately keeps all.
+    """
+    tied: dict[str, set[str]] = {}
+    for face, news in read_followed(store).items():
+        for one, other in ((a[:PHOTO_CHARS], b[:PHOTO_CHARS]) for new in news for a, b in ((face, new), (new, face))):
+            tied.setdefault(one, set()).add(other)
+    key_of = {photo[:PHOTO_CHARS]: photo for photo in old | young}
+    found = set(old)
+    for photo in (photo for photo in (old | young) - dated if photo[:PHOTO_CHARS] in tied):
+        reached = [photo[:PHOTO_CHARS]]
+        for at in reached:  # grows
+            reached += tied[at].difference(reached)
+        edits = {key_of[key] for key in reached if key in key_of}
+        if (edits & dated or edits) <= old:
+            found.add(photo)
+        else:
+            found.discard(photo)
+    return found
 
 
 def _days(looks: pa.Table) -> NDArray[np.datetime64]:

@@ -25,8 +25,10 @@ from facecluster.photos.images import content_id, read_file
 from facecluster.photos.listing import find_files
 from facecluster.photos.names import EXTENSIONS
 from facecluster.photos.places import gone_and_unusable
-from facecluster.store import FACES, PHOTOS, Store, table_of
+from facecluster.store import FACES, PHOTOS, Store, table_of, table_of_rows
 from facecluster.store.copies import DATA_SET, DATA_SET_MARK, remember_copy
+
+NO_FACE = dict.fromkeys(("score", "sharpness", "yaw", "quality"), 0.0) | {"box": [0.0] * 4, "landmarks": [0.0] * 10, "crop": b""}
 
 
 @pytest.fixture
@@ -60,11 +62,11 @@ def planned(store: Store) -> list[dict[str, Any]]:
 
 
 def detect(store: Store, failed: frozenset[str] = frozenset()) -> None:
-    """Stands for the next stage: rows of photos, with as many faces as letters in the name. Names in `failed` become errors."""
+    """Stands for the next stage: photos with as many faces as letters in the name. Names in `failed` become errors."""
     for shard in store.shards("files"):
         if shard in store.shards("photos"):
             continue
-        rows = []
+        rows, faces = [], []
         for file in store.read("files", shard).to_pylist():
             row = dict.fromkeys(PHOTOS.names) | {k: file[k] for k in ("uri", "size", "mtime_ns")} | {"faces": 0, "photo_id": ""}
             if file["size"] < 0 or os.path.basename(file["uri"]) in failed:
@@ -72,6 +74,8 @@ def detect(store: Store, failed: frozenset[str] = frozenset()) -> None:
             else:
                 row |= {"photo_id": content_id(read_file(file["uri"])), "faces": len(os.path.basename(file["uri"]))}
             rows.append(row)
+            faces += [NO_FACE | {"photo_id": row["photo_id"], "face_id": f"{row['photo_id'][:24]}-{i:04x}"} for i in range(row["faces"])]
+        store.write("faces", shard, table_of_rows(FACES, faces), {"table": "faces"})
         store.write("photos", shard, table_of(PHOTOS, {n: [r[n] for r in rows] for n in PHOTOS.names}), {"table": "photos"})
 
 

@@ -21,7 +21,7 @@ from facecluster.errors import InputError
 from facecluster.photos.drawn import DRAWN, write_drawn
 from facecluster.photos.images import encode_crop
 from facecluster.privacy.expire import day_before
-from facecluster.store import FACES, Store, embeddings_schema, table_of, table_of_rows
+from facecluster.store import FACES, FOLLOWED, PHOTOS, Store, embeddings_schema, table_of, table_of_rows
 
 OLD = range(9)  # all faces of the first person, two of the second
 UNDATED = 20
@@ -149,3 +149,26 @@ def test_a_store_without_photos(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "empty"))
     store.create()
     assert json.loads(call("expire", store.url, "--older-than", "1d", "--yes", "--json").output)["forgotten"]["faces"] == 0
+
+
+@pytest.mark.parametrize("what", ["faces", "photos"])
+@pytest.mark.parametrize("dated", [False, True])
+def test_a_photo_without_a_date_that_was_edited_lately_stays(full: Full, what: str, dated: bool) -> None:
+    """Its first state is old, but its file was changed since; the date of the camera counts more, also if the editor lost it."""
+    store = full.store
+    old = OLD[1] if dated else UNDATED
+    rows = store.read("photos", "00000").slice(old, 1).to_pylist()[0]
+    new = f"{'ab' * 12}{rows['photo_id'][24:]}"
+    edited = rows | {"photo_id": new, "taken_at": None, "mtime_ns": 1_750_000_000_000_000_000, "content": new, "picture": "cd" * 16}
+    store.write("photos", "00001", table_of_rows(PHOTOS, [edited]), store.stamp("photos", "00000") or {})
+    face = f"{new[:24]}-0000"
+    shards = [store.read("faces", shard) for shard in store.shards("faces")]
+    row = next(r for shard in shards for r in shard.to_pylist() if r["face_id"] == full.ids[old])
+    row |= {"face_id": face, "photo_id": new}
+    store.write("faces", "00001", table_of_rows(FACES, [row]), store.stamp("faces", "00000") or {})
+    store.write("followed", "00009", table_of(FOLLOWED, {"old": [full.ids[old]], "new": [face]}), {"table": "followed"})
+    receipt = json.loads(call("expire", store.url, "--older-than", "2020-01-01", "--what", what, "--yes", "--json").output)
+    assert receipt["forgotten"]["faces"] == (len(OLD) + 2 if dated else len(OLD))
+    held = {f for shard in store.shards("faces") for f in store.read("faces", shard)["face_id"].to_pylist()}
+    assert (face in held) == (full.ids[old] in held) == (not dated)
+    assert store.read("photos", "00001")["photo_id"].to_pylist() == ([] if dated and what == "photos" else [new])
