@@ -104,8 +104,8 @@ def embed_photos(
         for result in runner.run(new, [Step(detecting), Step(embedding, gpu=True, counts="")], tick):
             if result.stage == "detect":
                 done.photos, done.faces, done.failed = done.photos + result.photos, done.faces + result.faces, done.failed + result.failed
-    # faces that are found already: another model, other weights, or a run that was stopped
-    todo = [s for s in shards if s not in checked and s in detected]
+    # faces that are found already: another model, other weights, or a run that was stopped; also those whose shard of files is lost
+    todo = sorted(detected - checked)
     with bars("faces", sum(store.read("faces", s, ["score"]).num_rows for s in todo)) as tick:
         for _ in runner.run(todo, [Step(embedding, gpu=True, counts="faces")], tick):
             pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from coloured_photos import HUES, Key
+from coloured_photos import Key
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Model:
 
     def __init__(self, hues: dict[Key, int], acts: Sequence[Act]) -> None:
         self.hues = hues
-        self.people = [Person({face for face, hue in hues.items() if hue == h}) for h in range(HUES)]
+        self.people = [Person({face for face, hue in hues.items() if hue == h}) for h in sorted(set(hues.values()))]
         self.apart: list[tuple[frozenset[Key], frozenset[Key]]] = []
         for act in acts:
             person = self.of(act.face)

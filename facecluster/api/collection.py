@@ -25,7 +25,9 @@ from facecluster.errors import ArgumentError, InputError, StoreError
 from facecluster.grouping.link import load_vectors
 from facecluster.language.english import plural
 from facecluster.people import all_runs
+from facecluster.photos.files import local_path
 from facecluster.photos.followed import later_ids
+from facecluster.photos.listing import uri_of
 from facecluster.store import Store
 
 TABLES = ("people", "faces", "photos", "runs")
@@ -119,9 +121,10 @@ class Collection:
         return Face(self._data, row)
 
     def photo(self, key: str | os.PathLike[str]) -> Photo:
-        """A photo by its photo_id, or by a place where it is. Raises InputError if there is none that could be used."""
-        text = os.fspath(key)
-        photo_id = text if text in self._data.places else self._data.photo_at.get(text)
+        """A photo by its photo_id, or by a place where it is (a path may start here). Raises InputError if there is none to use."""
+        text = place_of(key, "photo")
+        at = self._data.photo_at
+        photo_id = text if text in self._data.places else at.get(text) or at.get(uri_of(os.path.abspath(text)))
         if photo_id is None:
             raise InputError(f"expected a photo_id or the place of a usable photo of {self.url}, found {text!r}: see the table of photos")
         return Photo.of(self._data, photo_id)
@@ -155,7 +158,7 @@ def open(store: str | os.PathLike[str], *, model: str | None = None) -> Collecti
     Raises:
         StoreError: there is no store, or one that this version can't read, or none with vectors of that model.
     """
-    place = Store(place_of(store, "store"))
+    place = store_at(store)
     place.check()
     if model is not None and not place.shards(f"embeddings/{model}"):
         there = ", ".join(_models(place)) or "none"
@@ -168,6 +171,12 @@ def place_of(path: str | os.PathLike[str], name: str) -> str:
     if not isinstance(path, (str, os.PathLike)) or isinstance(found := os.fspath(path), bytes):
         raise ArgumentError(f"expected a path or an address as {name}, found {type(path).__name__}: give it as text")
     return os.path.expanduser(found)
+
+
+def store_at(path: str | os.PathLike[str]) -> Store:
+    """The store at a path or address; it stays the same when the process works in another folder. Raises ArgumentError as `place_of`."""
+    place = Store(place_of(path, "store"))
+    return Store(os.path.abspath(local)) if place.url and (local := local_path(place.url)) is not None else place
 
 
 def _models(store: Store) -> list[str]:

@@ -8,8 +8,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from facecluster.api.arguments import as_number
-from facecluster.api.collection import Collection, open, place_of
+from facecluster.api.arguments import as_count, as_number
+from facecluster.api.collection import Collection, open, place_of, store_at
 from facecluster.dask_engine import DaskEngine
 from facecluster.errors import ArgumentError
 from facecluster.faces.detect import DetectConfig
@@ -20,7 +20,6 @@ from facecluster.language import AUTO, language_of
 from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
-from facecluster.store import Store
 from facecluster.store.copies import remember_copy
 from facecluster.store.keys import first_key, key_id
 
@@ -49,9 +48,9 @@ class RunSummary:
 
 def run(
     photos: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], store: str | os.PathLike[str], *, progress: Progress | None = None,
-    threshold: float | None = None, model: str = "bundled", detector: str = "bundled", device: str = "auto", workers: int | None = None,
-    scheduler: str | None = None, retry_failed: bool = False, report: bool = True, encrypt: bool = False,
-    language: str = AUTO,
+    threshold: float | None = None, model: str | os.PathLike[str] = "bundled", detector: str | os.PathLike[str] = "bundled",
+    device: str = "auto", workers: int | None = None, scheduler: str | None = None, retry_failed: bool = False, report: bool = True,
+    encrypt: bool = False, language: str = AUTO,
 ) -> RunSummary:  # fmt: skip
     """Find the faces in photos, group them into people, and write the report. What is done already is not done again.
 
@@ -78,7 +77,11 @@ def run(
         ModelError, EngineError: see there.
     """
     sources = _sources(photos)
-    place, spoken = Store(place_of(store, "store")), language_of(language)
+    place, spoken = store_at(store), language_of(language)
+    model, detector = place_of(model, "model"), place_of(detector, "detector")
+    workers = None if workers is None else as_count(workers, "workers")
+    if progress is not None and not callable(progress):
+        raise ArgumentError(f"expected a function as progress, found {progress!r}: it is called as progress(what, done, total)")
     if threshold is not None and not 0 <= as_number(threshold, "threshold") <= 1:
         raise ArgumentError(f"expected a threshold from 0 to 1, found {threshold}: leave it out for the usual one")
     detecting, embedding, bars = DetectConfig(detector=detector, threshold=threshold), EmbedConfig(model=model), _bars(progress)

@@ -8,8 +8,6 @@ that match no photo are counted in `unmatched_rows`.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facecluster.errors import InputError, PhotoError, StoreError, shell
+from facecluster.errors import InputError, StoreError, shell
+from facecluster.evaluation.csv_file import read_sheet
 from facecluster.grouping.link import load_vectors
 from facecluster.matching.recognition import read_recognition
 from facecluster.photos.archives.uris import split_member
-from facecluster.photos.images import local_path, read_file
+from facecluster.photos.images import local_path
 from facecluster.photos.places import places_by_photo, where_it_is
 from facecluster.report.report_data import Crops
 from facecluster.store import FACES, Store
@@ -165,26 +164,21 @@ def _csv_labels(path: str, uris_of: Mapping[str, list[str]]) -> tuple[dict[str, 
 
 
 def read_two_columns(path: str, key: str, value: str) -> dict[str, str]:
-    """Read two columns of a CSV file with a header, as a dict.
+    """Read two columns of a CSV file with a header, as a dict; rows without one of the two are passed over.
 
     Raises:
         InputError: the file can't be read, lacks one of the columns, or has two values for one key.
     """
-    try:
-        content = read_file(path).decode("utf-8-sig")
-    except (PhotoError, UnicodeDecodeError) as e:
-        found = " ".join(str(e).split())
-        raise InputError(f"expected a CSV file in UTF-8 with columns {key},{value}, found {path}: {found}. Give another") from e
-    rows = csv.DictReader(io.StringIO(content, newline=""))
-    lacking = [c for c in (key, value) if c not in (rows.fieldnames or [])]
-    if lacking:
-        found = ",".join(rows.fieldnames or [])
-        raise InputError(f"expected columns {key},{value} in {path}, found {found}: write a header line with them")
+    sheet = read_sheet(path)
+    keys, values = sheet.find(key), sheet.find(value)
+    if keys is None or values is None:
+        raise InputError(f"expected columns {key},{value} in {path}, found {','.join(sheet.header)}: write a header line with them")
     values_of: dict[str, str] = {}
-    for row in rows:
-        if row[key] and (text := (row[value] or "").strip()) and values_of.setdefault(row[key], text) != text:
+    for row, line in zip(sheet.rows, sheet.lines, strict=True):
+        one, text = row[keys], row[values]
+        if one and text and values_of.setdefault(one, text) != text:
             raise InputError(
-                f"expected one {value} for each {key} in {path}, found {values_of[row[key]]!r} and in line {rows.line_num} {text!r} for "
-                f"{row[key]!r}: correct one of the lines"
+                f"expected one {value} for each {key} in {path}, found {values_of[one]!r} and in line {line} {text!r} for "
+                f"{one!r}: correct one of the lines"
             )
     return values_of

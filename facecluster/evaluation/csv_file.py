@@ -20,6 +20,7 @@ import fsspec
 from facecluster.errors import InputError
 from facecluster.photos.images import local_path
 
+_GUARDED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")  # starts of what report/text.py and people/people_csv.py put an apostrophe before
 VALUES = 40  # figures are broken down by a column if it has at most this many values, and at most 5 or a fifth of the rows
 
 
@@ -101,7 +102,7 @@ def sheet_of(text: str, path: str) -> Sheet:
     rows, lines = [], []
     try:
         for row in reader:
-            cells = [cell.strip() for cell in row]
+            cells = [_unguarded(cell.strip()) for cell in row]
             if not any(cells):
                 continue
             if not header:
@@ -121,6 +122,11 @@ def sheet_of(text: str, path: str) -> Sheet:
     if not rows:
         raise InputError(f"expected a header and rows in {path}, found {'a header alone' if header else 'nothing'}: fill it in")
     return Sheet(path, header, rows, lines)
+
+
+def _unguarded(cell: str) -> str:
+    """A cell without the apostrophe that facecluster's own CSV files have before what a spreadsheet could run as a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _GUARDED else cell
 
 
 def listed(names: Iterable[str]) -> str:

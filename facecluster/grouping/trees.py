@@ -177,14 +177,18 @@ def _check_recut(distance: float | None, size: int, method: str, epsilon: float)
         raise ArgumentError(f"expected min_cluster_size, a whole number of {least} or more, found {size!r}: choose another")
     if method not in METHODS:
         raise ArgumentError(f"expected cluster_selection_method 'eom' or 'leaf', found {method!r}: choose one of the two")
-    if not (math.isfinite(epsilon) and epsilon >= 0):
-        raise ArgumentError(f"expected cluster_selection_epsilon of 0 or more, found {epsilon}: choose a distance")
+    if not (_is_number(epsilon) and math.isfinite(epsilon) and epsilon >= 0):
+        raise ArgumentError(f"expected cluster_selection_epsilon of 0 or more, found {epsilon!r}: choose a distance")
     if distance is None:
         return
-    if not distance >= 0:
-        raise ArgumentError(f"expected distance of 0 or more, found {distance}: choose a distance")
+    if not (_is_number(distance) and distance >= 0):
+        raise ArgumentError(f"expected distance of 0 or more, found {distance!r}: choose a distance")
     if method != "eom" or epsilon:
         raise ArgumentError("expected distance, or a cluster_selection method and epsilon, found both: leave one out")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating)
 
 
 def linkage_of(edges: Floats) -> Floats:

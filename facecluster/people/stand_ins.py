@@ -2,7 +2,8 @@
 
 A decision names faces, up to 64 of a person. When their photos are deleted, the decision still holds for the person: for each face that is
 named, the face most like it stands, of those who were in its group in the last run, if the two are rather one person than not. It is
-chosen while the last run still knows the group, so it stays the same whatever is grouped later. A face that comes back stands for itself.
+chosen while the last run still knows the group, so it stays the same whatever is grouped later. A face that comes back stands for itself,
+and if it is deleted once more, it is chosen anew who stands for it: a split may have parted the two since.
 
 Odd inputs: for a face without a group, without a face like it, or that only another model knows, nobody stands. A face that stands for
 another and is deleted is replaced in turn. Nobody stands for a face on the other side of a split or a merge, even if that no longer holds.
@@ -63,7 +64,8 @@ def choose_stand_ins(
     before = None if run is None else read_faces(store, run)
     if run is None or before is None or FaceIds.of(ids).has(before.ids).all():
         return
-    followed, known, journal = read_followed(made), read_stand_ins(made), read(store).decisions
+    followed, chosen_before, journal = read_followed(made), read_stand_ins(made), read(store).decisions
+    known = {face: new for face, new in chosen_before.items() if not present_ids(face, followed, before.rows)}  # others had come back
     meant = faces_meant(followed, known, rows)
     said = {face for d in journal for face in (*d.faces[:_MOST], *d.others)}
     said |= {face for r in read_people(store, run).retired for face in r.faces}
@@ -76,7 +78,7 @@ def choose_stand_ins(
     now = {before.ids[i]: at for i in near for at in present_ids(before.ids[i], followed, rows)[:1]}
     vector_of = dict(zip(now, vectors[np.array([rows[at] for at in now.values()], np.int64)], strict=True))
     chosen = most_alike(looks, before, with_current_ids(journal, before.ids, before.boxes, there), vector_of, least)
-    if chosen:
+    if chosen or known != chosen_before:
         pairs = known | {face: now[other] for face, other in chosen.items()}
         made.write(TABLE, "00000", table_of(STAND_INS, {"old": list(pairs), "new": list(pairs.values())}), {"table": TABLE})
 

@@ -6,7 +6,7 @@ not opened again, unless it was away in between; the photos of one that has chan
 link becomes a row with size -1, which the next stage turns into an error row.
 A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over,
 and so are the pictures of a data set that was made of the store, unless its folder is named. A photo that could not be read while it was
-gone, or whose faces are lost (see `lost`), is planned again.
+gone, or whose file could not be read and now can, or whose faces are lost (see `lost`), is planned again.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
 the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
@@ -24,12 +24,13 @@ import pyarrow.compute as pc
 
 from facecluster.errors import InputError
 from facecluster.photos.archives.uris import archive_kind, file_of
-from facecluster.photos.files import local_path
+from facecluster.photos.files import local_path, readable_now
 from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
 from facecluster.photos.listing import find_files
-from facecluster.photos.lost import LOST, drop_outdated_rows, places_without_faces
+from facecluster.photos.lost import LOST, places_without_faces, renew_lists
+from facecluster.photos.not_read import shards_not_read
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_and_unusable, gone_places, is_gone, write_gone_places
 from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
@@ -83,7 +84,8 @@ def collect(
     sources = [os.fspath(s) for s in sources]
     gone_before, unusable = gone_places(store), gone_and_unusable(store)
     unknown = {uri for uri, state in unusable.items() if state is None}
-    planned, failed, to_do = _planned(store, retry_failed, unusable)
+    planned, failed, to_do, unread = _planned(store, retry_failed, unusable)
+    failed |= readable_now(sorted(unread - failed))
     lost = _lost(store, unusable, [uri for uri in unknown if unusable[uri]])
     failed |= lost.keys()
     forgotten, made = read_forgotten(store), _data_sets(store, sources)
@@ -93,8 +95,8 @@ def collect(
     passed_over = PassedOver()
     before = _listed_archives(store)
     incomplete = {file_of(uri) for uri in lost}
-    unread = {uri: state for uri, state in _without_returned(before, planned, gone_before).items() if uri not in incomplete}
-    archives = SeenArchives({} if retry_failed else unread)
+    unchanged = {uri: state for uri, state in _without_returned(before, planned, gone_before).items() if uri not in incomplete}
+    archives = SeenArchives({} if retry_failed else unchanged)
     for found in find_files(sources, passed_over, archives, lists):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
@@ -112,7 +114,7 @@ def collect(
     files = sorted(new.values(), key=lambda f: (file_of(f.uri), f.offset, f.uri))
     remember_sources(store, sources)
     gone = _update_gone(store, sources, planned, known | new.keys(), archives, unusable, to_do)
-    candidates = _candidates(store, files, planned, gone, set(lost.values()))
+    candidates = _candidates(store, files, planned, gone, lost)
     del planned
     # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
     first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
@@ -122,29 +124,30 @@ def collect(
         shards.append(f"{first + len(shards):05d}")
         store.write("files", shards[-1], _rows_of(part, candidates), stamp={"table": "files"})
     _remember_archives(store, before, archives)
-    still_counted = sorted(uri for uri, dropped in gone.items() if not dropped)
-    return Collected(len(new), len(known), shards, warnings, still_counted, passed_over.lines())
+    return Collected(len(new), len(known), shards, warnings, sorted(uri for uri in gone if not gone[uri]), passed_over.lines())
 
 
 def _planned(
     store: Store, retry_failed: bool, gone: dict[str, bool | None]
-) -> tuple[dict[str, tuple[int, int]], set[str], set[str]]:  # fmt: skip
+) -> tuple[dict[str, tuple[int, int]], set[str], set[str], set[str]]:  # fmt: skip
     """Size and time from the last row of every uri, about 350 bytes a file; the uris to retry: also those that were gone; and those of
-    shards that are not done.
+    shards that are not done; and those of files that could not be read.
 
     `gone`: whether those that were gone are unusable; where that is not known, the shards that list them are read, and what they say is
     put in.
     """
     planned: dict[str, tuple[int, int]] = {}
-    failed: set[str] = set()
-    to_do: set[str] = set()
+    failed, to_do, unread = set[str](), set[str](), set[str]()
     unknown = {uri for uri, state in gone.items() if state is None}
     done, faces = set(store.shards("photos")), set(store.shards("faces"))
+    suspect = shards_not_read(store, sorted(done))
     for shard in store.shards("files"):
         files = store.read("files", shard, ["uri", "size", "mtime_ns"])
         rows = zip(*(files[name].to_pylist() for name in files.column_names), strict=True)
         planned.update((uri, (size, mtime)) for uri, size, mtime in rows)
         failed.difference_update(files["uri"].to_pylist())
+        unread.difference_update(files["uri"].to_pylist())
+        unread.update(suspect.get(shard, ()))
         missed = gone.keys() & set(files["uri"].to_pylist()) if gone else set()
         if shard in done and (retry_failed or not unknown.isdisjoint(missed)):
             photos = store.read("photos", shard, ["uri", "error"])
@@ -155,15 +158,15 @@ def _planned(
             failed |= {uri for uri in missed if gone[uri]}
         if shard not in done or shard not in faces:
             to_do.update(files["uri"].to_pylist())
-    return planned, failed, to_do
+    return planned, failed, to_do, unread
 
 
-def _lost(store: Store, unusable: dict[str, bool | None], new: Collection[str]) -> dict[str, str]:
+def _lost(store: Store, unusable: dict[str, bool | None], new: Collection[str]) -> dict[str, tuple[str, str]]:
     """`places_without_faces`: also if a shard may have been made anew while a photo of it was elsewhere, so that its place is an error.
 
     `new`: the unusable places of which that was not known. They count as not known again while faces are lost, which a later run may find.
     """
-    drop_outdated_rows(store)
+    renew_lists(store)
     lost = places_without_faces(store, look=any(archive_kind(uri) is None for uri in new))
     if lost:
         unusable.update(dict.fromkeys(new))
@@ -267,9 +270,10 @@ def _rows_of(part: list[FoundFile], candidates: dict[str, list[_Known]]) -> pa.T
 
 
 def _candidates(
-    store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str], lost: Collection[str]
+    store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str], lost: Mapping[str, tuple[str, str]]
 ) -> dict[str, list[_Known]]:  # fmt: skip
-    """For each new file the photos of the store that it may be, by uri; `lost`: those whose faces are."""
+    """For each new file the photos of the store that it may be, by uri; `lost`: photo_id and content of places whose faces are."""
+    without = {photo_id for photo_id, _ in lost.values()}
     stems = {_stem(f.uri) for f in files}
     moved = {uri for uri in gone if _stem(uri) in stems}
     by_place: dict[str, dict[str, _Known]] = {f.uri: {} for f in files if f.uri in planned}
@@ -277,12 +281,16 @@ def _candidates(
     by_stem: defaultdict[str, dict[str, _Known]] = defaultdict(dict)
     sizes = pa.array(sorted({f.size for f in files}), pa.int64())
     uris = pa.array(sorted(moved | by_place.keys()), pa.string())
+    whole = set(store.shards("faces"))
     for shard in store.shards("photos") if files else []:
         rows = in_schema(pa.schema([PHOTOS.field(name) for name in _KNOWN]), store.read("photos", shard, list(_KNOWN)))
         wanted = pc.or_(pc.is_in(rows["size"], value_set=sizes), pc.is_in(rows["uri"], value_set=uris))
         for row in rows.filter(pc.and_(pc.is_null(rows["error"]), wanted)).to_pylist():
-            faces = LOST if row["photo_id"] in lost else row["faces"]
-            known = _Known(row["content"] or row["photo_id"], row["photo_id"], row["picture"] or "", faces)
+            content = row["content"] or row["photo_id"]
+            first, lost_content = lost.get(row["uri"], ("", ""))  # the one that its picture was first seen under
+            photo_id = first if lost_content == content else row["photo_id"]
+            is_lost = photo_id in without or shard not in whole and row["faces"] > 0
+            known = _Known(content, photo_id, row["picture"] or "", LOST if is_lost else row["faces"])
             by_size[row["size"]].setdefault(known.content, known)
             by_place.get(row["uri"], {})[known.content] = known
             if row["uri"] in moved:

@@ -43,7 +43,7 @@ def current_photos(store: Store, columns: Collection[str] = PHOTOS.names, *, loo
     table = store.read_all("photos", PHOTOS, needed).combine_chunks()
     if "content" in needed:
         table = table.set_column(needed.index("content"), "content", pc.coalesce(table["content"], table["photo_id"]))
-    table = table.set_column(needed.index("photo_id"), "photo_id", _first_ids(table))
+    table = table.set_column(needed.index("photo_id"), "photo_id", first_ids(table))
     numbered = pa.table({"uri": table["uri"], "row": np.arange(table.num_rows)})
     last = np.sort(np.asarray(numbered.group_by("uri", use_threads=False).aggregate([("row", "max")])["row_max"], np.int64))
     missing = gone_places(store)
@@ -73,7 +73,7 @@ def where_it_is(places: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in places if not row["gone"]] or places
 
 
-def _first_ids(table: pa.Table) -> pa.ChunkedArray:
+def first_ids(table: pa.Table) -> pa.ChunkedArray:
     """The photo_id (n,) under which each row's picture was first seen."""
     known = table.select(["picture", "photo_id"]).append_column("row", pa.array(np.arange(table.num_rows)))
     known = known.filter(pc.and_(pc.is_valid(table["picture"]), pc.is_null(table["error"])))
@@ -182,7 +182,7 @@ def every_look(store: Store, columns: Collection[str]) -> pa.Table:
     table = store.read_all("photos", PHOTOS, list(dict.fromkeys([*columns, "photo_id", "picture", "error"]))).combine_chunks()
     if not table.num_rows:
         return table
-    table = table.set_column(table.column_names.index("photo_id"), "photo_id", _first_ids(table))
+    table = table.set_column(table.column_names.index("photo_id"), "photo_id", first_ids(table))
     if "content" in columns:
         read = pc.if_else(pc.not_equal(table["photo_id"], ""), table["photo_id"], pa.scalar(None, pa.string()))
         table = table.set_column(table.column_names.index("content"), "content", pc.coalesce(table["content"], read))
@@ -193,5 +193,5 @@ def past_photos(store: Store) -> pa.Table:
     """A row for each time that a place was looked at and could be used, in that order: uri, photo_id, width, height, phash."""
     names = ["uri", "photo_id", "width", "height", "phash", "error", "picture"]
     table = store.read_all("photos", PHOTOS, names).combine_chunks()
-    table = table.set_column(names.index("photo_id"), "photo_id", _first_ids(table))
+    table = table.set_column(names.index("photo_id"), "photo_id", first_ids(table))
     return table.filter(pc.is_null(table["error"])).select(names[:5])

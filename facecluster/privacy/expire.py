@@ -1,6 +1,8 @@
 """Forget by age: the faces of photos that were taken before a day, or these photos with all that is known of them.
 
-A photo's day is that of its date by the camera's clock, or, where it has none, that of its file's last change. Forgetting is that of
+A photo's day is that of its date by the camera's clock, or, where it has none, that of its file's last change, also if that was an edit
+which made another photo of it. A photo stays if neither is known: on the web, or if its file says 1 January 1970 or 1980, as one that lost
+its time on the way. Forgetting is that of
 `forget`: the same places are freed, the same marks keep a later run from bringing it back, and there is a receipt.
 """
 
@@ -17,8 +19,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError
+from facecluster.language.english import plural
 from facecluster.people import current_run, read_current_people
-from facecluster.photos.followed import PHOTO_CHARS
+from facecluster.photos.dates import UNSET
+from facecluster.photos.followed import PHOTO_CHARS, read_followed
 from facecluster.photos.places import every_look
 from facecluster.privacy.forget import carry_out, receipt_of
 from facecluster.privacy.forget_plan import ForgetPlan, isin, write_plan
@@ -76,14 +80,16 @@ def expire(store: Store, before: date, what: What = "faces") -> dict[str, Any]:
 
 def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]]:
     looks = every_look(store, ["uri", "photo_id", "taken_at", "mtime_ns"])
-    old = _days(looks) < np.datetime64(before, "D")
+    days = _days(looks)
+    old = days < np.datetime64(before, "D")
     ids = looks["photo_id"]
     stay = set(ids.filter(pa.array(~old)).to_pylist())  # a copy of a photo that is not as old keeps it
     photos = {photo for photo in ids.filter(pa.array(old)).to_pylist() if photo} - stay
+    photos = _with_edits(store, photos, stay, set(ids.filter(pc.is_valid(looks["taken_at"])).to_pylist()))
     found = Targets()
     if what == "photos":
         found.photos = photos
-        found.uris = set(looks["uri"].filter(pa.array(old & isin(ids, photos))).to_pylist())
+        found.uris = set(looks["uri"].filter(pa.array(isin(ids, photos))).to_pylist())
     else:
         for shard in store.shards("faces"):
             rows = store.read("faces", shard, ["face_id", "photo_id"])
@@ -98,14 +104,42 @@ def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]
     found.lines = [f"{what} of photos from before {before}"]
     if undated:
         found.lines.append(f"{undated:,} of the photos have no date: their files were last changed before that day")
+    unknown = len(set(ids.filter(pa.array(np.isnat(days))).to_pylist()) - photos - {""})
+    if unknown:
+        found.lines.append(f"{plural(unknown, 'photo stays', 'photos stay')}: no date of the camera, and none of the file")
     return plan_for(store, found, known, ["expire", before.isoformat(), what])
 
 
+def _with_edits(store: Store, old: set[str], young: set[str], dated: set[str]) -> set[str]:
+    """Which photos are old, if a photo without a date has that of the edits of it, and of what it is an edit of.
+
+    Of the photos that edits tie together those with a date decide, if there are any; else a file that was changed lately keeps all.
+    """
+    tied: dict[str, set[str]] = {}
+    for face, news in read_followed(store).items():
+        for one, other in ((a[:PHOTO_CHARS], b[:PHOTO_CHARS]) for new in news for a, b in ((face, new), (new, face))):
+            tied.setdefault(one, set()).add(other)
+    key_of = {photo[:PHOTO_CHARS]: photo for photo in old | young}
+    found = set(old)
+    for photo in (photo for photo in (old | young) - dated if photo[:PHOTO_CHARS] in tied):
+        reached = [photo[:PHOTO_CHARS]]
+        for at in reached:  # grows
+            reached += tied[at].difference(reached)
+        edits = {key_of[key] for key in reached if key in key_of}
+        if (edits & dated or edits) <= old:
+            found.add(photo)
+        else:
+            found.discard(photo)
+    return found
+
+
 def _days(looks: pa.Table) -> NDArray[np.datetime64]:
-    """The day of each photo (n,)."""
+    """The day of each photo (n,): the camera's, or else that of the file's last change; NaT if neither is known, as on the web."""
     taken = np.asarray(looks["taken_at"].cast(pa.timestamp("s"), safe=False)).astype("datetime64[D]")
-    changed = np.asarray(pc.fill_null(looks["mtime_ns"], 0), np.int64).astype("datetime64[ns]").astype("datetime64[D]")
-    return np.where(np.isnat(taken), changed, taken)
+    at = np.asarray(pc.fill_null(looks["mtime_ns"], 0), np.int64)
+    changed = at.astype("datetime64[ns]").astype("datetime64[D]")
+    unset = (at == 0) | np.isin(changed, np.array(sorted(UNSET), "datetime64[D]"))  # of a file that lost its time on the way
+    return np.where(np.isnat(taken), np.where(unset, np.datetime64("NaT"), changed), taken)
 
 
 def today() -> date:

@@ -58,5 +58,8 @@ def percent(probability: float) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """A text cell that no spreadsheet takes for a formula: a text that could be one gets a leading apostrophe."""
-    return "'" + text if text.startswith(_FORMULA) else text
+    """A text cell that no spreadsheet takes for a formula: a text that could be one gets a leading apostrophe.
+
+    So does one that would else be read as one with such an apostrophe (`evaluation.csv_file`).
+    """
+    return "'" + text if text.startswith(_FORMULA) or text[:1] == "'" and text[1:].startswith((*_FORMULA, "'")) else text

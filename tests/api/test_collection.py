@@ -48,6 +48,20 @@ def content(folder: str) -> dict[str, tuple[int, bytes]]:
     return {str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
 
 
+def test_it_stays_the_same_store_when_the_process_works_elsewhere(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each table was looked for in the new folder: 'never grouped', 'no vectors', 'changed since'."""
+    monkeypatch.chdir(Path(store).parent)
+    opened = facecluster.open("store")
+    place = opened.photos["uri"][0].as_py()
+    monkeypatch.chdir(tmp_path)
+    assert opened.people.num_rows and len(opened.vectors()[0]) == opened.faces.num_rows
+    assert opened.person(1).faces[0].crop().size == (112, 112) and opened.url == store
+    monkeypatch.chdir(Path(place).parent)
+    assert opened.photo(Path(place).name).uri == place == opened.photo(Path(place)).uri
+    with pytest.raises(facecluster.ArgumentError):
+        opened.photo(None)  # type: ignore[arg-type]
+
+
 def test_the_tables_fit_together(opened: Collection, store: str) -> None:
     people, faces, photos = opened.people, opened.faces, opened.photos
     assert all(isinstance(t, pa.Table) for t in (people, faces, photos, opened.runs))

@@ -102,6 +102,11 @@ def test_a_callback_that_raises_stops_the_run_and_the_next_goes_on(
         ({"store": None}, "as store, found NoneType"),
         ({"threshold": 2}, "expected a threshold from 0 to 1, found 2"),
         ({"threshold": "low"}, "expected a number as threshold"),
+        ({"model": None}, "expected a path or an address as model, found NoneType"),
+        ({"detector": 3}, "as detector, found int"),
+        ({"workers": 0}, "expected a whole number from 1 on as workers, found 0"),
+        ({"workers": 1.5}, "as workers, found 1.5"),
+        ({"progress": "bar"}, "expected a function as progress, found 'bar'"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: dict[str, Any], message: str, photos: str, tmp_path: Path) -> None:
@@ -116,6 +121,8 @@ def test_a_store_in_use_and_a_wrong_model_are_one_line(photos: str, tmp_path: Pa
         facecluster.run(photos, store.url)
     with pytest.raises(facecluster.ModelError, match="expected the model 'bundled'"):
         facecluster.run(photos, store.url, model="another")
+    with pytest.raises(facecluster.ModelError, match="nothing.toml"):
+        facecluster.run(photos, store.url, model=tmp_path / "nothing.toml")
 
 
 def test_a_process_of_its_own_makes_the_same_tables(made: tuple[facecluster.RunSummary, Calls], photos: str, tmp_path: Path) -> None:

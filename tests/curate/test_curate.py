@@ -191,6 +191,9 @@ def test_labels_from_a_csv_file(tmp_path: Path) -> None:
     result = call(store.url, "--labels", str(tmp_path / "who.csv"), "--json")
     found = json.loads(result.stdout)
     assert found["labels"]["unmatched_rows"] == 1 and found["why"] == {"in": 3, "unlabelled": 60}
+    text = (tmp_path / "who.csv").read_text().replace(",", ";")
+    (tmp_path / "excel.csv").write_bytes(text.encode("utf-16"))  # as spreadsheets write it
+    assert json.loads(call(store.url, "--labels", str(tmp_path / "excel.csv"), "--json").stdout) == found
     (tmp_path / "bad.csv").write_text("file,who\n/p/Ann/0.jpg,Ann\n")
     bad = call(store.url, "--labels", str(tmp_path / "bad.csv"))
     assert bad.exit_code == 1 and "expected columns path,person" in bad.output

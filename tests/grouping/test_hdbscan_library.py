@@ -278,6 +278,8 @@ def test_faces_without_any_link() -> None:
         ({"distance": 0.5, "min_cluster_size": 0}, "a whole number of 1 or more, found 0"),
         ({"distance": -0.1}, "distance of 0 or more, found -0.1"),
         ({"distance": float("nan")}, "distance of 0 or more, found nan"),
+        ({"distance": "far"}, "distance of 0 or more, found 'far'"),
+        ({"cluster_selection_epsilon": None}, "epsilon of 0 or more, found None"),
         ({"cluster_selection_method": "best"}, "'eom' or 'leaf', found 'best'"),
         ({"cluster_selection_epsilon": float("inf")}, "epsilon of 0 or more, found inf"),
         ({"distance": 0.5, "cluster_selection_method": "leaf"}, "found both"),

@@ -128,3 +128,25 @@ def test_nobody_stands_for_a_face_of_the_other_side_of_a_merge(tmp_path: Path) -
     known = read_current_people(library.store)[0]
     assert {known.people.names[known.find(face)] for face in (*left, *stayed[4:])} == {"Ann"} and known.people.names.count("Ann") == 1
     assert set(read_stand_ins(library.store).values()) <= set(stayed[4:])
+
+
+def test_a_face_that_came_back_has_nobody_of_before_stand_for_it_if_it_is_deleted_again(tmp_path: Path) -> None:
+    """Who stood for it the first time was split off since: on both sides of the split, that one would undo it."""
+    library = Library(tmp_path, [14, 14], first=[8, 8])
+    library.say("name", library.of(0)[0], "Ann")
+    library.come_in()
+    face = library.of(0)[0]
+    places = library.delete([face])
+    stood = read_stand_ins(library.store)[face]
+    restore_places(library.store, places)
+    call("cluster", library.store.url)
+    others = [f for f in library.of(0) if f not in (face, stood)]
+    library.say("split", "Ann", stood, others[0])
+    call("cluster", library.store.url)
+    where = read_current_people(library.store)[0].faces
+    apart = where.identity[where.rows[stood]]
+    assert apart != where.identity[where.rows[face]]
+    library.delete([face])
+    where = read_current_people(library.store)[0].faces
+    assert where.identity[where.rows[stood]] != where.identity[where.rows[others[1]]]
+    assert read_stand_ins(library.store).get(face) not in (stood, others[0])

@@ -167,6 +167,20 @@ def test_merge_split_same_and_not_same(grouped: Grouped) -> None:
     assert "none in effect" in refused("undo", store.url)
 
 
+def test_names_of_an_exported_table_are_read_as_they_were(grouped: Grouped, tmp_path: Path) -> None:
+    """A name that a spreadsheet could run has an apostrophe before it there, which is none of the name."""
+    store = grouped[0]
+    told = ["=HYPERLINK(\"x\")", "@home", "'t Hooft", "'-- (unknown)", "-"]
+    for i, name in enumerate(told):
+        call("name", store.url, faces_of(grouped, i)[0], name)
+    call("cluster", store.url)
+    call("export", store.url, "--format", "csv", "-o", str(tmp_path / "out"))
+    before = names(store)
+    assert "'=HYPERLINK" in (tmp_path / "out" / "people.csv").read_text(encoding="utf-8")
+    call("name", store.url, "--csv", str(tmp_path / "out" / "people.csv"))
+    assert names(store) == before
+
+
 def test_undo_of_a_file_and_of_an_undo(grouped: Grouped, tmp_path: Path) -> None:
     store = grouped[0]
     sheet = tmp_path / "names.csv"

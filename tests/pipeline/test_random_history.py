@@ -1,4 +1,5 @@
-"""Random histories of acts and of changed photos mean what a person means; `workflows/random_history.py` goes through more of them."""
+"""Random histories of acts and of changed photos mean what a person means; `workflows/random_history.py` and `random_years.py` go through
+more of them."""
 
 from __future__ import annotations
 
@@ -20,3 +21,7 @@ def test_the_program_goes_through_histories() -> None:
 def test_a_random_history_is_as_it_is_meant(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(WORKFLOWS))
     assert importlib.import_module("random_history").history(seed, 300) == ""
+
+
+def test_random_years_are_as_they_are_meant() -> None:
+    assert ran("random_years.py", "--seeds", "2", "--acts", "150") == {"seeds": 2, "acts": 150, "wrong": []}
