@@ -1,7 +1,7 @@
 """The whole job on hosts of their own: network namespaces with a scheduler, workers and an S3 server; this process is a third machine.
 
-Needs Linux, root and `ip` (Debian's iproute2); skipped where namespaces can't be made. It takes minutes on two cores, so it runs only where
-FACECLUSTER_HOSTS=1 is set.
+Needs Linux, root and `ip` (Debian's iproute2); skipped where namespaces can't be made. It makes networks on this machine, so it runs only
+where FACECLUSTER_HOSTS=1 is set, as in CI.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from conftest import need
 
 from facecluster.store import Store
 
-pytestmark = pytest.mark.skipif(not os.environ.get("FACECLUSTER_HOSTS"), reason="takes minutes: set FACECLUSTER_HOSTS=1")
+pytestmark = pytest.mark.skipif(not os.environ.get("FACECLUSTER_HOSTS"), reason="makes networks on this machine: set FACECLUSTER_HOSTS=1")
 # of the range for tests between networks (RFC 2544), others for each process: two runs at once must not meet
 ONE, TWO, HERE = (str(ipaddress.ip_address("198.18.0.0") + 8 * (os.getpid() % 2**14) + i) for i in (1, 2, 3))
 SCHEDULER = f"tcp://{ONE}:8786"

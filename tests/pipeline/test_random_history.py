@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import importlib
 from pathlib import Path
 
 import pytest
+from workflow_runs import ran
 
-WORKFLOW = Path(__file__).parents[2] / "workflows" / "random_history.py"
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+
+
+def test_the_program_goes_through_histories() -> None:
+    found = ran("random_history.py", "--seeds", "2", "--first", "3", "--acts", "10")
+    assert found == {"seeds": 2, "acts": 10, "wrong": []}
 
 
 @pytest.mark.parametrize("seed", [0, 6])  # one that was once wrong
-def test_a_random_history_is_as_it_is_meant(seed: int) -> None:
-    words = [sys.executable, str(WORKFLOW), "--seeds", "1", "--first", str(seed), "--acts", "300"]
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    said = done.stdout + done.stderr
-    assert done.returncode == 0 and json.loads(done.stdout.splitlines()[-1]) == {"seeds": 1, "acts": 300, "wrong": []}, said
+def test_a_random_history_is_as_it_is_meant(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(WORKFLOWS))
+    assert importlib.import_module("random_history").history(seed, 300) == ""
