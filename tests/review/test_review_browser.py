@@ -475,9 +475,11 @@ def test_when_the_server_has_ended_the_page_says_so(browser: Any, tmp_path: Path
     page.review.close()
     browser.find_element("css selector", '[data-page="history"]').click()
     page.until(lambda: page.one("#problem").text.endswith("All your decisions are saved."))
-    page.one("main").click()
+    person = page.people()[0][0]
+    browser.execute_script("location.hash = arguments[0]", f"#/person/{person}")
+    time.sleep(0.5)  # the request is refused at once
+    assert page.one("main h1").text == "People"  # what was shown stays: nobody is said not to exist
     browser.execute_script("location.hash = '#/people'")
-    page.until(lambda: page.all(".card"))
     page.key(f"name-{page.people()[0][0]}").send_keys("Anna" + keys("ENTER"))
     page.until(lambda: page.one("#problem").text.endswith("What you did just now may not be saved; all before it is."))
     assert read(page.store).decisions == []

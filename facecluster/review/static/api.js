@@ -28,7 +28,7 @@ async function parse(response) {
   } catch {
     throw new Error(t("expected an answer, found status %(status)s: load the page again", { status: response.status }));
   }
-  if (!response.ok) throw new Error(found.error);
+  if (!response.ok) throw Object.assign(new Error(found.error), { status: response.status });
   return found;
 }
 

@@ -113,7 +113,7 @@ app.refresh = async () => {
   } catch (error) {
     if (!current()) return;
     app.fail(error);
-    if (page === "person" || page === "album") redraw([el("h1", {}, t("This person does not exist any more")), el("a", { href: "#/people" }, t("Show all people"))]);
+    if (error.status === 409 && (page === "person" || page === "album")) redraw([el("h1", {}, t("This person does not exist any more")), el("a", { href: "#/people" }, t("Show all people"))]);
   }
 };
 
