@@ -85,8 +85,10 @@ class DaskEngine:
                     )  # fmt: skip
                     self._stack.enter_context(cluster)
                 self._client = self._connect(cluster.scheduler_address)
-        except BaseException:
+        except BaseException as e:
             self._close(quiet=True)
+            if isinstance(e, RuntimeError) and isinstance(e.__cause__, OSError):  # "Cluster failed to start"
+                raise e.__cause__ from e
             raise
 
     @contextmanager

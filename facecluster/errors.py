@@ -21,6 +21,11 @@ _REFUSED = (  # what a system says that can't or may not do what it is asked
     "EHOSTDOWN",
 )  # fmt: skip
 
+_ELSEWHERE = (  # packages that read files of other machines, and have exceptions of their own
+    "adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3",
+)  # fmt: skip
+AT_ANOTHER_TIME = "Check the disk or the connection, and your access, and run it again"
+
 
 class FaceclusterError(Exception):
     """An error that the user can correct; its text is one line."""
@@ -60,7 +65,19 @@ class EngineError(FaceclusterError):
 
 def is_refusal(error: OSError) -> bool:
     """Whether the system can't or may not do what it is asked, which a user can correct; else it is a bug."""
-    return errno.errorcode.get(error.errno or 0) in _REFUSED
+    return errno.errorcode.get(error.errno or 0) in _REFUSED or lacks_temporary_folder(error)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether an error says that a place can't be reached or read now, and nothing of what is there: a disk, a bucket, a network."""
+    if isinstance(error, OSError) and (is_refusal(error) or isinstance(error, PermissionError | ConnectionError | TimeoutError)):
+        return True
+    return any(kind.__module__.split(".")[0] in _ELSEWHERE for kind in type(error).__mro__)
+
+
+def lacks_temporary_folder(error: OSError) -> bool:
+    """Whether no folder for temporary files can be written: all are read-only or full."""
+    return isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error)
 
 
 def shell(word: str) -> str:

@@ -14,6 +14,9 @@ from hypothesis import settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs deaf to Ctrl-C, and their children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:  # threads of one process and those of another wait for each other's cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 os.environ["LC_ALL"] = "C.UTF-8"  # pages in English, whatever this machine speaks
 
 settings.register_profile("facecluster", deadline=None)  # a busy machine is no fault

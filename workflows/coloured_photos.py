@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from facecluster.geometry import TEMPLATE
-from facecluster.models.registry import card_of
+from facecluster.models.card import card_of
 from facecluster.models.search import Found
 from facecluster.models.views import Candidates
 

@@ -20,6 +20,7 @@ class Repair(StrEnum):
     DELETE = "delete"  # of a command that was stopped: nobody needs it
     SEAL = "seal"  # write it again with a digest
     POINT = "point"  # make the newest whole run the current one
+    SAY = "say"  # write the names of the current run into the journal again
     NAME = "name"  # write store.json again
     NOTHING = "nothing"  # only a copy of the store can help
 

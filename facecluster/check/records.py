@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from facecluster.check.findings import AGAIN, Finding, Repair, one_line
-from facecluster.decisions import read
+from facecluster.decisions import FILE, read
 from facecluster.errors import StoreError
+from facecluster.people.lost_names import describe_lost
 from facecluster.people.runs import POINTER, read_run
 from facecluster.store import COMPACTING, STORE_FILE, TEMPORARY, Store
 from facecluster.store.cipher import file_key_id
@@ -64,6 +65,7 @@ def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
         changed = note in journal.changed  # a torn line, as a crash in the middle of one leaves: every command passes over it
         text = "Compare it with a copy of the store; if it is right as it reads, take `sum` out of it" if changed else _LOST
         yield Finding(path="decisions.jsonl", problem=note, next=text, repair=Repair.NOTHING, serious=changed)
+    yield from _check_names(store)
     if COMPACTING in paths:
         text = "It is whole, but for what belongs together: 'facecluster compact' finishes it"
         yield Finding(path=COMPACTING, problem="a compaction was stopped", next=text, repair=Repair.NOTHING, serious=False)
@@ -76,6 +78,18 @@ def check_records(store: Store, damaged: set[str]) -> Iterator[Finding]:
             yield Finding(path=path, problem=text, next="Nothing needs it", repair=Repair.DELETE, serious=False)
     yield from _check_sealed(store, paths)
     yield from _check_index(store, [path for path in paths if fnmatchcase(path, "index/*/index.json")])
+
+
+def _check_names(store: Store) -> Iterator[Finding]:
+    """Names that the current run has and the journal has lost."""
+    try:
+        who = describe_lost(store)
+    except StoreError:  # the run is damaged, which is said of it
+        return
+    if who:
+        text = f"it holds nothing of what you said of {who}"
+        more = "Put it back from a copy; else --repair writes the names of the current run into it again, and the rest is lost"
+        yield Finding(path=FILE, problem=text, next=more, repair=Repair.SAY)
 
 
 def _check_sealed(store: Store, paths: list[str]) -> Iterator[Finding]:

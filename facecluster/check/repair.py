@@ -13,6 +13,7 @@ from facecluster.check.findings import Finding, Repair, one_line
 from facecluster.check.records import whole_runs
 from facecluster.check.shards import kind_of, tables
 from facecluster.errors import StoreError
+from facecluster.people.lost_names import restore_lost
 from facecluster.people.runs import POINTER, make_current, read_run
 from facecluster.permissions import make_private_folder
 from facecluster.store import STORE_FILE, Store
@@ -46,6 +47,8 @@ def _repair(store: Store, findings: list[Finding]) -> list[str]:
         elif finding.repair is Repair.NAME and any(store.fs.isdir(store.path(table)) for table in ("files", "photos", "faces")):
             key = find_key_id(store)
             store.write_raw(contents(None if key is None else Encryption(key), _store_id(store, key)), STORE_FILE)
+        elif finding.repair is Repair.SAY:
+            restore_lost(store)
         elif finding.repair is not Repair.POINT:
             continue
         done.append(finding.path)

@@ -28,7 +28,8 @@ def command(store: str, repair: bool, as_json: bool) -> None:
     authenticated, the journal line by line. For each damaged file this says what is lost, or which command makes it anew.
 
     With --repair, damaged files go into the folder 'damaged' of the store, the newest whole run becomes the current one, and what
-    stopped commands left is deleted. The journal is never changed. A file that can't be read now, or is of a newer version, stays.
+    stopped commands left is deleted. Names of the current run that the journal has lost are written into it again; else it is not
+    changed. A file that can't be read now, or is of a newer version, stays.
 
     Exit code: 0 if nothing is damaged, or all was repaired; else 1.
 

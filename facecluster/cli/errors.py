@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from facecluster.errors import FaceclusterError, is_refusal
+from facecluster.errors import AT_ANOTHER_TIME, FaceclusterError, is_refusal, lacks_temporary_folder, may_pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ def handle_errors(function: F, code: int = 1) -> F:
         except FaceclusterError as e:
             click.echo(f"facecluster: {' '.join(str(e).split())}", err=True)
             sys.exit(code)
-        except OSError as e:
+        except Exception as e:
             text = _of_system(e)
             if not text:
                 raise
@@ -40,12 +40,18 @@ def handle_errors(function: F, code: int = 1) -> F:
     return run  # type: ignore[return-value]
 
 
-def _of_system(error: OSError) -> str:
-    """What an error of the system means to the user, on one line; '' if it is none of those that a user can correct."""
-    name = str(error.filename)[:200]
-    if error.errno == errno.ENAMETOOLONG:
+def _of_system(error: Exception) -> str:
+    """What an error of the system or of a network means to the user, on one line; '' if it is none of those that a user can correct."""
+    name = str(getattr(error, "filename", ""))[:200]
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return f"expected a path that this system takes, found one that is too long: {name!r}: choose another"
-    if not is_refusal(error):
-        return ""
+    if not isinstance(error, OSError) or not is_refusal(error):
+        if isinstance(error, BrokenPipeError) or not may_pass(error):  # who reads the output has ended, or it is a bug
+            return ""
+        found = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        return f"expected to reach the store and the photos, found: {found}. {AT_ANOTHER_TIME}: what is done is kept"
+    if lacks_temporary_folder(error):
+        found = (error.strerror or "").replace("No usable temporary directory found in ", "none of ")
+        return f"expected a folder for temporary files that can be written, found {found}: set TMPDIR to one with free space"
     where = "" if error.filename is None else f" ({name!r})"
     return f"expected to read and write files, found: {error.strerror}{where}. Correct that and run it again: what is done is kept"

@@ -23,9 +23,9 @@ from facecluster.errors import shell
 def command(store: str, age: str, what: str, yes: bool, as_json: bool) -> None:
     """Forget the faces of photos of STORE that were taken longer ago than AGE. This can't be undone.
 
-    The date is the camera's; of a photo without one it is that of the file's last change. All goes that 'facecluster forget' takes out:
-    crops, vectors, boxes, links, earlier runs, what was said of these faces, and of people who have no other faces their names. Your photos
-    are never touched, and later runs leave the same faces out. A receipt is kept in the store.
+    The date is the camera's; of a photo without one it is that of the file's last change; a photo without either stays. All goes that
+    'facecluster forget' takes out: crops, vectors, boxes, links, earlier runs, what was said of these faces, and of people who have no
+    other faces their names. Your photos are never touched, and later runs leave the same faces out. A receipt is kept in the store.
 
     \b
     Example: facecluster expire ~/people --older-than 2y

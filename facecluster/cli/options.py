@@ -96,7 +96,7 @@ _PHOTO_OPTIONS = [
     workers_option,
     scheduler_option,
     click.option("--encrypt", is_flag=True, help="Make an encrypted store, with the key that FACECLUSTER_KEY_FILE names. See 'encrypt'."),
-    click.option("--retry-failed", is_flag=True, help="Try photos again that could not be used before."),
+    click.option("--retry-failed", is_flag=True, help="Try photos again that could not be used; those that could not be read are anyway."),
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ grouping, and the folder belongs to one grouping (its inputs and settings), so w
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import shutil
@@ -20,7 +21,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,7 @@ _MAPPED = 512  # files that a process keeps open
 _LOOK = 1.0  # seconds after which it looks which of them another process has deleted
 _IDLE = 10.0  # seconds without use after which it closes one of this machine: its pages, and the disk of a deleted one, are free then
 _SMALL = 1 << 20  # bytes of an array that it keeps in memory, where it can't be mapped
+_ONE_REQUEST = 1 << 24  # bytes of a file elsewhere that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,15 @@ class _Files:
 
     def _map(self, url: str) -> Array:
         fs, path = fsspec.core.url_to_fs(url)
-        if (opened := open_array(partial(fs.cat_file, path), fs.size(path), url)) is not None:
+        size = fs.size(path)
+        data = fs.cat_file(path) if not isinstance(fs, LocalFileSystem) and size <= _ONE_REQUEST else b""
+        if (opened := open_array((lambda a, b: data[a:b]) if data else partial(fs.cat_file, path), size, url)) is not None:
             return opened
         if isinstance(fs, LocalFileSystem):
             return _mapped(path)
         with tempfile.NamedTemporaryFile(suffix=".npy") as copy:  # the mapping keeps what was deleted; Windows does not
-            with fs.open(path, "rb") as file:
-                shutil.copyfileobj(file, copy, 1 << 24)
+            with io.BytesIO(data) if data else fs.open(path, "rb") as file:
+                shutil.copyfileobj(file, copy, _ONE_REQUEST)
             copy.flush()
             return _mapped(copy.name)
 
@@ -227,7 +231,7 @@ class FolderShelf:
             if isinstance(one, Filed) and one != GONE:
                 _FILES.forget(one.url)
                 fs, path = fsspec.core.url_to_fs(one.url)
-                if fs.exists(path):
+                with suppress(FileNotFoundError):
                     fs.rm_file(path)
 
     def within(self, name: str) -> Shelf:

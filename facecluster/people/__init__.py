@@ -12,6 +12,7 @@ churn              the changes from one run to the next
 people_csv         STORE/people.csv, where the user may write names
 find_person        the person that a text means
 current_people     makes decisions about people
+lost_names         names that the journal has lost, and a run still knows
 confirmed_labels   the names that the user confirmed, as ground truth for evaluation
 previous_grouping  the groups that an incremental grouping starts from
 reconcile          all of these, in order: decisions before the grouping, ids and names after it

@@ -10,8 +10,8 @@ run takes its changes over.
 Odd inputs: a row of a retired id, in a file that was saved over a newer one, is compared with what the last run with that id wrote. A
 row of an unknown person that was changed, or has something in the user's own columns, is skipped, and the file is kept as
 people.csv.theirs, with a note. A file without the columns person_id and name is an InputError and
-stays as it is. If the copy is missing, all names in the file count as new. Rows without of_run, as earlier versions wrote them, are of an
-earlier run if they lack all of several names given since.
+stays as it is. If the copy is missing or damaged, the file is compared with the people of the current run. Rows without of_run, as earlier
+versions wrote them, are of an earlier run if they lack all of several names given since.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from facecluster.decisions import clean_name
 from facecluster.errors import InputError, StoreError
 from facecluster.evaluation.csv_file import Sheet, decoded, listed, sheet_of
-from facecluster.people.runs import People, Run, all_runs, read_people
+from facecluster.people.runs import People, Run, all_runs, current_run, read_people
 from facecluster.store import Store
 from facecluster.store.replace_file import recover, replace_file, tidy
 
@@ -129,6 +130,17 @@ def _written_by(store: Store, run: Run) -> Rows:
     return {person: (name or "", ignored) for person, name, ignored in zip(then.person_ids, then.names, then.ignored, strict=True)}
 
 
+def _last_written(store: Store, written: bytes | None) -> tuple[Rows, OfRun]:
+    """What the file said when it was written: by its copy; of people who are not there, or without a whole copy, by the current run."""
+    run = current_run(store)
+    rows, of_run = {} if run is None else _written_by(store, run), OfRun()
+    with suppress(InputError):
+        if written and written.strip():
+            found, of_run = _rows(sheet_of(decoded(written), "/".join(LAST_WRITTEN)))
+            rows |= found
+    return rows, of_run
+
+
 def is_as_written(store: Store) -> bool:
     """Whether nobody has changed the file since it was written."""
     return _bytes(store, FILE) == _bytes(store, *LAST_WRITTEN)
@@ -149,7 +161,7 @@ def read_user_file(store: Store, known: People) -> UserFile:
         return UserFile(data)
     sheet = sheet_of(decoded(data), path)
     rows, of_run = _rows(sheet)
-    base, base_run = _rows(sheet_of(decoded(written), path)) if written else ({}, {})
+    base, base_run = _last_written(store, written)
     stale = {person: n for person, n in of_run.items() if base_run.get(person, n) != n and person in base and rows[person] != base[person]}
     unknown = {person: row for person, row in rows.items() if person not in of_run or person not in base_run}
     since = _named_since(store, unknown, base) | _as_of_runs(store, rows, base, stale)

@@ -19,6 +19,7 @@ from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.churn import Churn, compare_runs
 from facecluster.people.current_people import CurrentPeople
 from facecluster.people.face_ids import read_face_boxes, track_faces, with_current_ids
+from facecluster.people.lost_names import refuse_lost
 from facecluster.people.retired_ids import retire_ids, with_present_faces
 from facecluster.people.runs import Faces, People, Run, current_run, next_number, read_faces, read_people, write_run
 from facecluster.people.stand_ins import faces_meant, read_stand_ins
@@ -117,10 +118,12 @@ def prepare_decisions(
     """Read the journal and people.csv for a grouping of the faces `ids` (n, sorted) with `vectors` (n, dim). Nothing is written.
 
     `made`: the store, or an overlay of it, that says which faces were followed and who stands for deleted ones; None: the store.
+    Raises StoreError if the journal has lost names that the current run has.
     """
     followed, ids = read_followed(made or store), FaceIds.of(ids)
     meant = faces_meant(followed, read_stand_ins(made or store), ids)
     journal = read(store)
+    refuse_lost(store, journal.decisions)
     notes, new = list(journal.notes), []
     if current_run(store) is None:
         file = people_csv.read_user_file(store, People([], [], [], []))

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facecluster.errors import InputError, StoreError, shell
+from facecluster.errors import AT_ANOTHER_TIME, InputError, StoreError, may_pass, shell
 from facecluster.people.face_ids import read_face_boxes
 from facecluster.people.find_person import Homeless, label
 from facecluster.photos.followed import PHOTO_CHARS, FacesOf, present_ids, read_followed
@@ -271,8 +271,11 @@ def _read_json(store: Store, *parts: str) -> dict[str, Any] | None:
         found = json.loads(store.read_bytes(*parts))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as e:
-        raise StoreError(f"expected a readable {path}, found: {' '.join(str(e).split())}. Delete it and cluster again") from e
+    except StoreError:
+        raise
+    except store.io_errors as e:
+        hint = AT_ANOTHER_TIME if may_pass(e) else "Delete it and cluster again"
+        raise StoreError(f"expected a readable {path}, found: {' '.join(str(e).split())}. {hint}") from e
     if not isinstance(found, dict) or found.get("format", FORMAT) > FORMAT:
         raise StoreError(f"expected {path} of format {FORMAT}, found another: install a newer facecluster, or delete it")
     return found

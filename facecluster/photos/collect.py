@@ -6,7 +6,7 @@ not opened again, unless it was away in between; the photos of one that has chan
 link becomes a row with size -1, which the next stage turns into an error row.
 A place that is gone keeps its rows, and is listed in the table `gone` (see `places`). A photo that the user had forgotten is passed over,
 and so are the pictures of a data set that was made of the store, unless its folder is named. A photo that could not be read while it was
-gone, or whose faces are lost (see `lost`), is planned again.
+gone, or whose file could not be read and now can, or whose faces are lost (see `lost`), is planned again.
 
 A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
 the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
@@ -24,12 +24,13 @@ import pyarrow.compute as pc
 
 from facecluster.errors import InputError
 from facecluster.photos.archives.uris import archive_kind, file_of
-from facecluster.photos.files import local_path
+from facecluster.photos.files import local_path, readable_now
 from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
 from facecluster.photos.listing import find_files
 from facecluster.photos.lost import LOST, places_without_faces, renew_lists
+from facecluster.photos.not_read import shards_not_read
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_and_unusable, gone_places, is_gone, write_gone_places
 from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
@@ -83,7 +84,8 @@ def collect(
     sources = [os.fspath(s) for s in sources]
     gone_before, unusable = gone_places(store), gone_and_unusable(store)
     unknown = {uri for uri, state in unusable.items() if state is None}
-    planned, failed, to_do = _planned(store, retry_failed, unusable)
+    planned, failed, to_do, unread = _planned(store, retry_failed, unusable)
+    failed |= readable_now(sorted(unread - failed))
     lost = _lost(store, unusable, [uri for uri in unknown if unusable[uri]])
     failed |= lost.keys()
     forgotten, made = read_forgotten(store), _data_sets(store, sources)
@@ -93,8 +95,8 @@ def collect(
     passed_over = PassedOver()
     before = _listed_archives(store)
     incomplete = {file_of(uri) for uri in lost}
-    unread = {uri: state for uri, state in _without_returned(before, planned, gone_before).items() if uri not in incomplete}
-    archives = SeenArchives({} if retry_failed else unread)
+    unchanged = {uri: state for uri, state in _without_returned(before, planned, gone_before).items() if uri not in incomplete}
+    archives = SeenArchives({} if retry_failed else unchanged)
     for found in find_files(sources, passed_over, archives, lists):
         if found.is_folder:
             warnings.append(f"{found.uri}: {found.error}")
@@ -127,22 +129,25 @@ def collect(
 
 def _planned(
     store: Store, retry_failed: bool, gone: dict[str, bool | None]
-) -> tuple[dict[str, tuple[int, int]], set[str], set[str]]:  # fmt: skip
+) -> tuple[dict[str, tuple[int, int]], set[str], set[str], set[str]]:  # fmt: skip
     """Size and time from the last row of every uri, about 350 bytes a file; the uris to retry: also those that were gone; and those of
-    shards that are not done.
+    shards that are not done; and those of files that could not be read.
 
     `gone`: whether those that were gone are unusable; where that is not known, the shards that list them are read, and what they say is
     put in.
     """
     planned: dict[str, tuple[int, int]] = {}
-    failed, to_do = set[str](), set[str]()
+    failed, to_do, unread = set[str](), set[str](), set[str]()
     unknown = {uri for uri, state in gone.items() if state is None}
     done, faces = set(store.shards("photos")), set(store.shards("faces"))
+    suspect = shards_not_read(store, sorted(done))
     for shard in store.shards("files"):
         files = store.read("files", shard, ["uri", "size", "mtime_ns"])
         rows = zip(*(files[name].to_pylist() for name in files.column_names), strict=True)
         planned.update((uri, (size, mtime)) for uri, size, mtime in rows)
         failed.difference_update(files["uri"].to_pylist())
+        unread.difference_update(files["uri"].to_pylist())
+        unread.update(suspect.get(shard, ()))
         missed = gone.keys() & set(files["uri"].to_pylist()) if gone else set()
         if shard in done and (retry_failed or not unknown.isdisjoint(missed)):
             photos = store.read("photos", shard, ["uri", "error"])
@@ -153,7 +158,7 @@ def _planned(
             failed |= {uri for uri in missed if gone[uri]}
         if shard not in done or shard not in faces:
             to_do.update(files["uri"].to_pylist())
-    return planned, failed, to_do
+    return planned, failed, to_do, unread
 
 
 def _lost(store: Store, unusable: dict[str, bool | None], new: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 from urllib.parse import unquote_to_bytes
@@ -16,6 +18,9 @@ from facecluster.errors import PhotoError
 from facecluster.photos.web import fetch
 
 MAX_BYTES = 2**31  # of a file
+PROBE_SECONDS = 60.0  # for looking again at files that could not be read
+_UNREADABLE, _NO_FILE = "expected a readable file", "expected a photo, found no file"
+NOT_READ = _UNREADABLE, _NO_FILE  # how errors begin of files that could not be read
 # places that photos may be at: a store that somebody else made must not make this machine connect in other ways, or open chains of them
 SCHEMES = ("file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "hf", "http", "https", "memory")
 
@@ -67,6 +72,29 @@ def check_size(size: int) -> None:
         raise PhotoError(f"expected a photo file of at most {MAX_BYTES >> 20} MiB, found {size >> 20} MiB")
 
 
+def was_not_read(error: str) -> bool:
+    """Whether what is wrong with a photo is that its file could not be read: a network or a disk may be back the next time."""
+    return error.startswith(NOT_READ)
+
+
+def readable_now(uris: Iterable[str], seconds: float = PROBE_SECONDS) -> set[str]:
+    """Those of some files, no members of archives, of which a byte can be read now; after some seconds no more are tried."""
+    end = time.monotonic() + seconds
+
+    def is_readable(uri: str) -> bool:
+        if time.monotonic() > end:
+            return False
+        try:
+            with open_plain(uri) as f, saying_why(None):
+                return bool(f.read(1))
+        except PhotoError:
+            return False
+
+    uris = list(uris)
+    with ThreadPoolExecutor(16) as pool:
+        return {uri for uri, found in zip(uris, pool.map(is_readable, uris), strict=True) if found}
+
+
 @contextmanager
 def saying_why(path: str | None) -> Iterator[None]:
     """Turn whatever reading a file raises into a PhotoError."""
@@ -76,7 +104,7 @@ def saying_why(path: str | None) -> Iterator[None]:
         raise
     except FileNotFoundError as e:
         link = path is not None and os.path.islink(path)
-        raise PhotoError("expected a photo, found a broken link" if link else "expected a photo, found no file") from e
+        raise PhotoError("expected a photo, found a broken link" if link else _NO_FILE) from e
     except Exception as e:  # remote filesystems raise their own exceptions
         reason = (e.strerror if isinstance(e, OSError) else None) or " ".join(str(e).split())[:200] or type(e).__name__
-        raise PhotoError(f"expected a readable file, found: {reason}") from e
+        raise PhotoError(f"{_UNREADABLE}, found: {reason}") from e

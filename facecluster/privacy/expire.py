@@ -1,7 +1,8 @@
 """Forget by age: the faces of photos that were taken before a day, or these photos with all that is known of them.
 
 A photo's day is that of its date by the camera's clock, or, where it has none, that of its file's last change, also if that was an edit
-which made another photo of it. Forgetting is that of
+which made another photo of it. A photo stays if neither is known: on the web, or if its file says 1 January 1970 or 1980, as one that lost
+its time on the way. Forgetting is that of
 `forget`: the same places are freed, the same marks keep a later run from bringing it back, and there is a receipt.
 """
 
@@ -18,7 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.errors import InputError
+from facecluster.language.english import plural
 from facecluster.people import current_run, read_current_people
+from facecluster.photos.dates import UNSET
 from facecluster.photos.followed import PHOTO_CHARS, read_followed
 from facecluster.photos.places import every_look
 from facecluster.privacy.forget import carry_out, receipt_of
@@ -77,7 +80,8 @@ def expire(store: Store, before: date, what: What = "faces") -> dict[str, Any]:
 
 def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]]:
     looks = every_look(store, ["uri", "photo_id", "taken_at", "mtime_ns"])
-    old = _days(looks) < np.datetime64(before, "D")
+    days = _days(looks)
+    old = days < np.datetime64(before, "D")
     ids = looks["photo_id"]
     stay = set(ids.filter(pa.array(~old)).to_pylist())  # a copy of a photo that is not as old keeps it
     photos = {photo for photo in ids.filter(pa.array(old)).to_pylist() if photo} - stay
@@ -100,6 +104,9 @@ def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]
     found.lines = [f"{what} of photos from before {before}"]
     if undated:
         found.lines.append(f"{undated:,} of the photos have no date: their files were last changed before that day")
+    unknown = len(set(ids.filter(pa.array(np.isnat(days))).to_pylist()) - photos - {""})
+    if unknown:
+        found.lines.append(f"{plural(unknown, 'photo stays', 'photos stay')}: no date of the camera, and none of the file")
     return plan_for(store, found, known, ["expire", before.isoformat(), what])
 
 
@@ -127,10 +134,12 @@ def _with_edits(store: Store, old: set[str], young: set[str], dated: set[str]) -
 
 
 def _days(looks: pa.Table) -> NDArray[np.datetime64]:
-    """The day of each photo (n,)."""
+    """The day of each photo (n,): the camera's, or else that of the file's last change; NaT if neither is known, as on the web."""
     taken = np.asarray(looks["taken_at"].cast(pa.timestamp("s"), safe=False)).astype("datetime64[D]")
-    changed = np.asarray(pc.fill_null(looks["mtime_ns"], 0), np.int64).astype("datetime64[ns]").astype("datetime64[D]")
-    return np.where(np.isnat(taken), changed, taken)
+    at = np.asarray(pc.fill_null(looks["mtime_ns"], 0), np.int64)
+    changed = at.astype("datetime64[ns]").astype("datetime64[D]")
+    unset = (at == 0) | np.isin(changed, np.array(sorted(UNSET), "datetime64[D]"))  # of a file that lost its time on the way
+    return np.where(np.isnat(taken), np.where(unset, np.datetime64("NaT"), changed), taken)
 
 
 def today() -> date:

@@ -107,7 +107,11 @@ def _forms(text: str) -> set[bytes]:
 
 def _temporary() -> Iterator[Path]:
     """Temporary folders of this user's commands that are at work, or were killed: what is in them may be of any store."""
-    folder, user = Path(tempfile.gettempdir()), getattr(os, "getuid", int)()  # Windows says 0 of every file
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError:  # none can be written, so that no command is at work there
+        return
+    user = getattr(os, "getuid", int)()  # Windows says 0 of every file
     for path in folder.glob("facecluster-*"):
         with suppress(FileNotFoundError):  # a command that is at work removes its own
             if path.is_dir() and path.lstat().st_uid == user:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facecluster.decisions import clean_name
-from facecluster.errors import InputError, StoreError, shell
+from facecluster.errors import AT_ANOTHER_TIME, InputError, StoreError, may_pass, shell
 from facecluster.photos.followed import PHOTO_CHARS
 from facecluster.store import COMPACTING, FORGETTING, FORMAT, FaceIds, Store
 
@@ -100,9 +100,11 @@ def read_plan(store: Store) -> ForgetPlan | None:
         return ForgetPlan(**{key: value for key, value in found.items() if key != "format"})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, AttributeError) as e:
-        path = store.path(FORGETTING)
-        raise StoreError(f"expected a readable {path}, found: {' '.join(str(e).split())}. Delete it, and say again what to forget") from e
+    except StoreError:
+        raise
+    except Exception as e:  # of a damaged plan, or of a file system elsewhere
+        path, hint = store.path(FORGETTING), AT_ANOTHER_TIME if may_pass(e) else "Delete it, and say again what to forget"
+        raise StoreError(f"expected a readable {path}, found: {' '.join(str(e).split())}. {hint}") from e
 
 
 def write_plan(store: Store, plan: ForgetPlan) -> None:

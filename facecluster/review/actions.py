@@ -1,7 +1,7 @@
 """Actions of the user on the page -> decisions of the journal. Pure.
 
-A request is a JSON object with `act` and its subjects: people by lasting id, faces by face_id. A request that does not fit the current
-people (because another page was faster) is an InputError, and no decision is made.
+A request is a JSON object with `act` and its subjects: people by lasting id, faces by face_id; `seen` says what the page calls the people.
+A request that does not fit the current people (because another page was faster) is an InputError, and no decision is made.
 """
 
 from __future__ import annotations
@@ -32,11 +32,24 @@ def decisions_for(view: PeopleView, request: Request) -> list[Decision]:
     maker = _MAKERS.get(act) if isinstance(act, str) else None
     if maker is None:
         raise InputError(f"expected an action ({', '.join(_MAKERS)}), found {act!r}: load the page again")
+    _check_names(view, request)
     made = maker(view, request)
     if len(made) > 1:
         batch = new_id()
         made = [replace(d, batch=batch) for d in made]
     return made
+
+
+def _check_names(view: PeopleView, request: Request) -> None:
+    """Raise InputError if somebody has got another name than the page shows: a merge, or a name, would take it away unseen."""
+    seen = request.get("seen")
+    for person, name in seen.items() if isinstance(seen, dict) else ():
+        number = view.current.people.index(person) if isinstance(person, str) else None
+        now = (view.current.people.names[number] or "") if number is not None else ""
+        if now and now.casefold() not in {clean_name(text).casefold() for text in (name, request.get("name")) if isinstance(text, str)}:
+            raise InputError(say(
+                "expected people as the page showed them, found one who is called '%(name)s' by now: look, and do it again", name=now,
+            ))  # fmt: skip
 
 
 def _texts(request: Request, key: str) -> list[str]:
@@ -57,8 +70,10 @@ def _text(request: Request, key: str) -> str:
 
 def _person(view: PeopleView, person: str) -> int:
     number = view.current.people.index(person)
+    if number is None:
+        raise InputError(say("expected a person of the store, found '%(id)s', who is there no more: go back to the list", id=person[:20]))
     # whom another page merged since the run, this page may still show as a person
-    if number is None or (person in view.run_data.people.person_ids and person not in view.current.people.person_ids):
+    if person in view.run_data.people.person_ids and person not in view.current.people.person_ids:
         text = say("expected a person of the store, found %(id)s, who was merged into another: go back to the list", id=person[:20])
         raise InputError(text)
     return number

@@ -16,6 +16,7 @@ from facecluster.people import CurrentPeople, People, Run
 from facecluster.people.assign_ids import assign_names, assign_person_ids
 from facecluster.people.face_ids import TrackedDecisions
 from facecluster.people.grouped_faces import by_group
+from facecluster.people.lost_names import note_on_lost
 from facecluster.people.retired_ids import retire_ids
 from facecluster.people.runs import Faces
 from facecluster.people.stand_ins import faces_meant, read_stand_ins
@@ -154,7 +155,8 @@ def current_view(store: Store, run_data: RunData, lines: dict[bytes, Decision] |
     retired = retire_ids(before.retired, before, faces, everyone, lasting, shown)
     people, notes = assign_names(lasting, shown, resolved, retired)
     current = CurrentPeople(people, shown, resolved, followed)
-    return _summarise(run_data, journal, active_decisions, resolved, current, [*journal.notes, *resolved.notes, *notes])
+    notes = [*note_on_lost(before, journal.decisions), *journal.notes, *resolved.notes, *notes]
+    return _summarise(run_data, journal, active_decisions, resolved, current, notes)
 
 
 def _summarise(

@@ -189,11 +189,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(e.args[0] if e.args else "", HTTPStatus.CONFLICT)
         except FaceclusterError as e:
             self._refuse(e.args[0] if e.args else "", HTTPStatus.INTERNAL_SERVER_ERROR)
-        except OSError as e:
-            if isinstance(e, ConnectionError | TimeoutError) or not is_refusal(e):  # the page was closed, or a bug
+        except Exception as e:
+            remote = not server.session.store.is_local  # whose file system has errors of its own, also of connections
+            if isinstance(e, ConnectionError | TimeoutError) and not remote:  # the page was closed
                 raise
-            found = e.strerror or type(e).__name__
-            text = say("expected to read and write files, found: %(why)s. Correct that and do it again: what is done is kept", why=found)
+            if remote or (isinstance(e, OSError) and is_refusal(e)):
+                why = getattr(e, "strerror", None) or " ".join(str(e).split())[:200] or type(e).__name__
+                text = say("expected to read and write files, found: %(why)s. Correct that and do it again: what is done is kept", why=why)
+            else:  # an answer all the same: without one the page says that this program has ended
+                server.handle_error(self.request, self.client_address)
+                why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
+                text = say("expected an answer, found an error of facecluster (%(why)s): the terminal says more, please report it", why=why)
             self._refuse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _get(self) -> None:

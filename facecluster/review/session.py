@@ -55,6 +55,7 @@ class Session:
         self._fingerprint: tuple[object, ...] = ()
         self._checked_at = 0.0
         self._view: PeopleView | None = None
+        self._views = 0  # that there were
         self._questions: Questions | None = None
         self._open: tuple[PeopleView, tuple[object, ...], QuestionList] | None = None
         self._names: tuple[RunData, tuple[object, ...], list[NameProposal]] | None = None
@@ -75,15 +76,15 @@ class Session:
             fingerprint = self._store_fingerprint()
             if self._view is None or fingerprint != self._fingerprint:
                 self._view = current_view(self.store, self._load_run(fresh=fingerprint[:1] != self._fingerprint[:1]), self._lines)
-                self._fingerprint = fingerprint
+                self._fingerprint, self._views = fingerprint, self._views + 1
                 self._drawn.update(self._view)
             elif self._drawn.is_due:
                 self._drawn.update(self._view)
             return self._view
 
     def version(self, view: PeopleView) -> str:
-        """A text that changes with every decision and every run."""
-        return f"{view.run_data.run.number}-{len(view.journal.decisions)}"
+        """A text that changes with every decision and every run, and if somebody is forgotten or photos come and go."""
+        return f"{view.run_data.run.number}-{self._views}-{len(view.journal.decisions)}"
 
     def has_face(self, face: str) -> bool:
         """Whether a face can be shown."""

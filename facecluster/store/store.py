@@ -20,7 +20,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
-from facecluster.errors import StampError, StoreError, shell
+from facecluster.errors import AT_ANOTHER_TIME, StampError, StoreError, may_pass, shell
 from facecluster.language.said import say
 from facecluster.permissions import make_private_folder, private_opener
 from facecluster.store.cipher import Cipher, is_encrypted_parquet
@@ -219,7 +219,8 @@ class Store:
 
     def _damaged(self, path: str, error: BaseException) -> StoreError:
         repair = f"Next: 'facecluster check {shell(self.url)} --repair' says what is lost, and what can be made again"
-        return StoreError(f"expected a readable shard, found {path}: {_line(error)}. {repair}")
+        hint = AT_ANOTHER_TIME if may_pass(error) else repair
+        return StoreError(f"expected a readable shard, found {path}: {_line(error)}. {hint}")
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
         """All shards of a table as one, or some of its columns; columns that an older version did not write are null."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from facecluster.errors import StoreError, shell
+from facecluster.errors import AT_ANOTHER_TIME, StoreError, may_pass, shell
 from facecluster.permissions import make_private_folder
 from facecluster.store.cipher import HEAD, PARQUET_MARK, Cipher, file_key_id
 from facecluster.store.line_digest import is_as_written, with_sum
@@ -115,7 +115,8 @@ def _read(store: Store, path: str) -> tuple[Encryption | None, str]:
 
 
 def _unreadable(store: Store, error: BaseException) -> StoreError:
-    return StoreError(f"expected a readable {STORE_FILE} in {store.url}, found: {_line(error)}. Restore it or choose another store")
+    hint = AT_ANOTHER_TIME if may_pass(error) else "Restore it or choose another store"
+    return StoreError(f"expected a readable {STORE_FILE} in {store.url}, found: {_line(error)}. {hint}")
 
 
 def find_key_id(store: Store) -> str | None:

@@ -191,7 +191,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:  # a damaged file raises nearly anything
-        raise InputError(f"expected a checkpoint at {path}, found one that can't be read: delete it to begin again") from e
+        hint = f"choose another folder with -o, or delete {shell(str(path.parent))} to begin again"
+        raise InputError(f"expected a checkpoint at {path}, found one that can't be read: {hint}") from e
     if not isinstance(found, dict) or not isinstance(found.get("fixed"), dict) or not {"spent", "mean"} <= found.keys():
         raise InputError(f"expected a checkpoint of a training at {path}, found something else: choose another folder with -o")
     return found

@@ -12,13 +12,15 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facecluster.errors import InputError
+from facecluster.errors import InputError, PhotoError
 from facecluster.photos import collect as stage
 from facecluster.photos.archives.opened import changed
 from facecluster.photos.collect import Collected, collect
+from facecluster.photos.files import readable_now
 from facecluster.photos.images import content_id, read_file
 from facecluster.photos.listing import find_files
 from facecluster.photos.names import EXTENSIONS
@@ -440,6 +442,56 @@ def test_a_data_set_of_the_store_among_its_photos_is_passed_over(photos: Path, s
     other = Store(str(photos.parent / "other"))
     other.create()
     assert collect([str(photos)], other).new == 4
+
+
+def test_files_that_could_not_be_read_are_planned_once_they_can_be(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad hour of a bucket: without an option, the next run takes the photos in that it left out."""
+    wrong: dict[str, Exception] = {}  # by the end of a name
+    opened = MemoryFileSystem._open
+
+    def open_file(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
+        for name, error in wrong.items():
+            if path.endswith(name):
+                raise error
+        return opened(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", open_file)
+    elsewhere = fsspec.filesystem("memory")
+    elsewhere.pipe({"/photos/a.jpg": b"a", "/photos/b.jpg": b"bb", "/photos/c.jpg": b"ccc"})
+    busy, lost = OSError(16, "Please reduce your request rate."), FileNotFoundError("/photos/b.jpg")
+    try:
+        assert collect(["memory://photos"], store).new == 3
+        wrong |= {"a.jpg": busy, "b.jpg": lost}
+        uris = [row["uri"] for row in planned(store)]
+        errors = [error_of(uri) for uri in uris]
+        assert errors == ["expected a readable file, found: Please reduce your request rate.", "expected a photo, found no file", None]
+        errors[2] = "expected a photo (JPEG, PNG, ...), found something else"  # what is wrong with it stays wrong
+        made = {"uri": uris, "error": errors, "photo_id": ["", "", content_id(b"ccc")], "size": [1, 2, 3], "faces": [0] * 3}
+        columns = {name: made.get(name, [0 if name == "mtime_ns" else None] * 3) for name in PHOTOS.names}
+        store.write("photos", "00000", table_of(PHOTOS, columns), {})
+        store.write("faces", "00000", FACES.empty_table(), {})
+        assert collect(["memory://photos"], store).new == 0  # it is still out of order: no shard for nothing
+        del wrong["a.jpg"]
+        assert collect(["memory://photos"], store).new == 1 and planned(store)[-1]["uri"] == uris[0]
+        del wrong["b.jpg"]
+        assert collect(["memory://photos"], store).new == 1 and planned(store)[-1]["uri"] == uris[1]
+        assert collect(["memory://photos"], store).new == 0
+    finally:
+        elsewhere.rm("/photos", recursive=True)
+
+
+def error_of(uri: str) -> str | None:
+    try:
+        read_file(uri)
+    except PhotoError as e:
+        return str(e)
+    return None
+
+
+def test_files_that_can_not_be_read_are_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch, photos: Path) -> None:
+    put(photos, "a.jpg", "b.jpg")
+    assert readable_now([str(photos / "a.jpg"), str(photos / "none.jpg")]) == {str(photos / "a.jpg")}
+    assert readable_now([str(photos / "a.jpg")], seconds=-1) == set()
 
 
 def test_a_place_that_is_gone_costs_each_run_no_reading_of_all_photos(

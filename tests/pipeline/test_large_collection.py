@@ -66,6 +66,13 @@ def grouped(store: Store, engine: Engine | None = None) -> Any:
 
 
 @pytest.fixture(scope="module")
+def processes(s3: Any) -> Iterator[DaskEngine]:  # noqa: F811
+    """Two processes that know the bucket's server; both tests with processes take them."""
+    with DaskEngine(workers=2) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
 def plain(made: Store, tmp_path_factory: pytest.TempPathFactory, small: None) -> tuple[Store, Any]:
     """The store, grouped in this process."""
     store = copy(made, tmp_path_factory.mktemp("plain"))
@@ -93,17 +100,17 @@ def test_the_groups_are_those_of_arrays_in_memory(plain: tuple[Store, Any]) -> N
         assert np.array_equal(table[name].to_numpy(), values)
 
 
-def test_processes_give_the_same_table(made: Store, plain: tuple[Store, Any], tmp_path: Path) -> None:
-    with DaskEngine(workers=2) as engine:
-        assert grouped(copy(made, tmp_path), engine).equals(plain[1])
+def test_processes_give_the_same_table(made: Store, plain: tuple[Store, Any], processes: DaskEngine, tmp_path: Path) -> None:
+    assert grouped(copy(made, tmp_path), processes).equals(plain[1])
 
 
-def test_an_object_store_gives_the_same_table(made: Store, plain: tuple[Store, Any], s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_an_object_store_gives_the_same_table(
+    made: Store, plain: tuple[Store, Any], s3: Any, processes: DaskEngine, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
     monkeypatch.setattr(LINK, "ROWS", 260)  # fewer and larger shards: every request costs milliseconds
     monkeypatch.setattr(SHELVED, "PART", 400)
     s3.put(made.root, "bucket/large", recursive=True)
-    with DaskEngine(workers=2) as engine:
-        assert grouped(Store("s3://bucket/large"), engine).equals(plain[1])
+    assert grouped(Store("s3://bucket/large"), processes).equals(plain[1])
 
 
 def test_a_stopped_grouping_goes_on(made: Store, plain: tuple[Store, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

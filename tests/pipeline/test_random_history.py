@@ -3,23 +3,25 @@ more of them."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import importlib
 from pathlib import Path
 
 import pytest
+from workflow_runs import ran
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
 
-@pytest.mark.parametrize(
-    "workflow, seed, acts",
-    [("random_history", 0, 300), ("random_history", 6, 300), ("random_years", 0, 150), ("random_years", 1, 150)],  # 6 was once wrong
-)
-def test_a_random_history_is_as_it_is_meant(workflow: str, seed: int, acts: int) -> None:
-    words = [sys.executable, str(WORKFLOWS / f"{workflow}.py"), "--seeds", "1", "--first", str(seed), "--acts", str(acts)]
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    said = done.stdout + done.stderr
-    assert done.returncode == 0 and json.loads(done.stdout.splitlines()[-1]) == {"seeds": 1, "acts": acts, "wrong": []}, said
+def test_the_program_goes_through_histories() -> None:
+    found = ran("random_history.py", "--seeds", "2", "--first", "3", "--acts", "10")
+    assert found == {"seeds": 2, "acts": 10, "wrong": []}
+
+
+@pytest.mark.parametrize("seed", [0, 6])  # one that was once wrong
+def test_a_random_history_is_as_it_is_meant(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(WORKFLOWS))
+    assert importlib.import_module("random_history").history(seed, 300) == ""
+
+
+def test_random_years_are_as_they_are_meant() -> None:
+    assert ran("random_years.py", "--seeds", "2", "--acts", "150") == {"seeds": 2, "acts": 150, "wrong": []}

@@ -29,13 +29,13 @@ UNDATED = 20
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Full:
-    """Photos of 2015 and 2024, one without a date, whose file is of 1970."""
+    """Photos of 2015 and 2024, one without a date, whose file is of 2014."""
     full = build(tmp_path_factory.mktemp("full"))
     rows = full.store.read("photos", "00000")
     dates = [datetime(2015, 6, 1, 12) if i in OLD else datetime(2024, 6, 1, 12) for i in range(len(full.ids))]
     at = rows.column_names.index("taken_at")
     taken = pa.array([None if i == UNDATED else d for i, d in enumerate(dates)], rows.schema.field(at).type)
-    changed = pa.array([5 if i == UNDATED else 1_700_000_000_000_000_000 for i in range(len(dates))], pa.int64())
+    changed = pa.array([1_400_000_000_000_000_000 if i == UNDATED else 1_700_000_000_000_000_000 for i in range(len(dates))], pa.int64())
     rows = rows.set_column(at, rows.schema.field(at), taken)
     at = rows.column_names.index("mtime_ns")
     full.store.write("photos", "00000", rows.set_column(at, rows.schema.field(at), changed), full.store.stamp("photos", "00000") or {})
@@ -73,6 +73,20 @@ def test_what_is_older_goes_and_the_rest_stays(full: Full, what: str) -> None:
     assert [f for f in check(full.store).findings if f.serious] == []
     again = json.loads(call("expire", url, "--older-than", "2020-01-01", "--what", what, "--json").output)
     assert again["forgotten"] == {"people": 0, "faces": 0, "photos": 0}
+
+
+@pytest.mark.parametrize("changed", [0, 1, -3_600_000_000_000, 315_532_800_000_000_000])
+def test_a_photo_of_which_no_date_is_known_stays(full: Full, changed: int) -> None:
+    """It was on the web, or its file lost its time: neither says that it is old, and what is forgotten never comes back."""
+    rows = full.store.read("photos", "00000")
+    at = rows.column_names.index("mtime_ns")
+    times = [changed if i == UNDATED else time for i, time in enumerate(rows["mtime_ns"].to_pylist())]
+    times = rows.set_column(at, rows.schema.field(at), pa.array(times, pa.int64()))
+    full.store.write("photos", "00000", times, full.store.stamp("photos", "00000") or {})
+    said = call("expire", full.store.url, "--older-than", "2020-01-01").output
+    assert f"{len(OLD)} faces" in said and "1 photo stays: no date of the camera, and none of the file" in said
+    receipt = json.loads(call("expire", full.store.url, "--older-than", "2020-01-01", "--yes", "--json").output)
+    assert receipt["forgotten"]["faces"] == len(OLD)
 
 
 def test_a_copy_that_is_younger_keeps_a_photo(full: Full) -> None:

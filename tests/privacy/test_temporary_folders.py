@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,14 @@ def test_folders_of_others_and_those_that_go_meanwhile_are_not_listed(tmp_path: 
     monkeypatch.setattr(Path, "lstat", looked_at)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert [path.name for path in _temporary()] == ["facecluster-mine"]
+
+
+def test_without_a_folder_for_temporary_files_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container whose own file system is read-only: forgetting ended half way."""
+
+    def refuse(*args: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile._os, "open", refuse)
+    assert list(_temporary()) == []

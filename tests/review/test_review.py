@@ -283,7 +283,7 @@ def test_names_of_known_people_are_asked_and_a_no_lasts(page: Page) -> None:
     write_known(page.store, "bundled", known, {"table": "known"})
     with closing(served(page.store)) as pages:
         again = next(pages)
-        assert again.get("names", q="z") == {"version": "1-0", "names": ["Zoë"]} and again.get("names", q="y")["names"] == []
+        assert again.get("names", q="z") == {"version": "1-1-0", "names": ["Zoë"]} and again.get("names", q="y")["names"] == []
         asked = [s for s in again.get("suggestions")["suggestions"] if s.get("known")]
         assert [(s["known"], s["person"]["id"]) for s in asked] == [("Zoë", second)]
         again.act(act="join", known=[["Zoë", second]])

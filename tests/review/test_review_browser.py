@@ -263,6 +263,23 @@ def test_two_tabs(shown: Shown) -> None:
     assert (journal.notes, [d.act for d in journal.decisions]) == ([], ["name", "merge", "name"])
 
 
+def test_a_name_that_the_page_does_not_show_yet_is_not_overwritten(shown: Shown) -> None:
+    """While a name is typed the page does not follow others: what they named meanwhile stays, and the page shows it."""
+    one = shown.people()[0][0]
+    field = shown.key(f"name-{one}")
+    field.send_keys("Zo")
+    session = shown.review.server.session
+    session.act({"act": "name", "person": one, "name": "Anna"})
+    field.send_keys("ë" + keys("ENTER"))
+    shown.until(lambda: "one who is called 'Anna' by now" in shown.one("#problem").text)
+    shown.until(lambda: shown.people()[0][1] == "Anna")
+    assert [d.name for d in read(shown.store).decisions] == ["Anna"]
+    field = shown.key(f"name-{one}")
+    field.send_keys(keys("CONTROL") + "a" + keys("NULL") + "Zoë" + keys("ENTER"))
+    shown.said("Named Zoë")
+    assert [d.name for d in read(shown.store).decisions] == ["Anna", "Zoë"]
+
+
 def test_merge_by_dragging(shown: Shown) -> None:
     browser = shown.browser
     before = shown.people()
@@ -457,9 +474,26 @@ def test_when_the_server_has_ended_the_page_says_so(browser: Any, tmp_path: Path
     page.thread.join()
     page.review.close()
     browser.find_element("css selector", '[data-page="history"]').click()
-    page.until(lambda: "facecluster review' has ended" in page.one("#problem").text)
+    page.until(lambda: page.one("#problem").text.endswith("All your decisions are saved."))
+    page.one("main").click()
+    browser.execute_script("location.hash = '#/people'")
+    page.until(lambda: page.all(".card"))
+    page.key(f"name-{page.people()[0][0]}").send_keys("Anna" + keys("ENTER"))
+    page.until(lambda: page.one("#problem").text.endswith("What you did just now may not be saved; all before it is."))
+    assert read(page.store).decisions == []
     browser.get("about:blank")
     browser.get_log("browser")  # drop the expected error that the server can't be reached
+
+
+def test_a_store_that_was_away_for_a_while(shown: Shown) -> None:
+    """As a disk that drops off: the page says so, and goes on by itself once it is back."""
+    root = Path(shown.store.root)
+    root.rename(root.with_name("away"))
+    shown.until(lambda: "found none" in shown.one("#problem").text)
+    root.with_name("away").rename(root)
+    shown.until(lambda: shown.one("#problem").text == "")
+    assert shown.all(".card")
+    shown.browser.get_log("browser")  # drop the expected error
 
 
 def type_slowly(shown: Shown, text: str, pause: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,15 @@ SHARDS = 9
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(made: Store, tmp_path: Path) -> Store:
     """Shards of two photos each, and a grouping."""
-    store = Store(str(tmp_path / "store"))
+    shutil.copytree(made.root, tmp_path / "store")
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(str(tmp_path_factory.mktemp("made") / "store"))
     store.create()
     vectors, _ = people((7, 6, 5), noise=0.5)
     for i in range(SHARDS):

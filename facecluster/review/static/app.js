@@ -144,10 +144,19 @@ function busy() {
   return active.tagName === "SELECT" ? CSS.supports("selector(:open)") && active.matches(":open") : active.value.trim() !== (active.dataset.saved || "");
 }
 
+let away = false; // the last check had no answer, as when the disk of the store was away
+
 async function checkForChanges() {
   if (document.hidden || waiting || busy()) return;
-  const state = await get("state").catch((error) => app.fail(error));
-  if (state && showProgress(state.regroup) && route()[0] === "regroup") await app.refresh();
+  const state = await get("state").catch((error) => {
+    away = true;
+    app.fail(error);
+  });
+  if (state && away) {
+    away = false;
+    app.fail(null);
+    await app.refresh();
+  } else if (state && showProgress(state.regroup) && route()[0] === "regroup") await app.refresh();
   else if (state && drawn && state.version !== drawn) await app.refresh();
 }
 
