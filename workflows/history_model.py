@@ -77,6 +77,10 @@ class Model:
         cut = self._cut(self.hues[face])
         return not self.is_double(face) and (not cut or face in cut)
 
+    def is_cut(self, face: Key) -> bool:
+        """Whether the true person of a face was split."""
+        return bool(self._cut(self.hues[face]))
+
     def is_double(self, face: Key) -> bool:
         """Whether the program may take a face for somebody else, since the person is in one photo twice."""
         return self.beside_itself(face) or self.is_late(face)

@@ -83,10 +83,10 @@ class SaidElsewhere(History):
         self.run()
 
     def _whole(self) -> Iterable[Person]:
-        """People none of whose faces is split off, beside itself, or forgotten, and who are more than one face."""
+        """People who were not split, none of whose faces is beside itself or forgotten, and who are more than one face."""
         model = self.model()
         for person in model.people:
-            odd = any(model.is_double(face) or not model.settled(face) for face in person.faces)
+            odd = any(model.is_double(face) or model.is_cut(face) for face in person.faces)
             if not odd and not person.faces & self.forgotten and len(self._known(model, person)) > 1:
                 yield person
 
