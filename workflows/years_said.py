@@ -70,6 +70,7 @@ class SaidElsewhere(History):
                 self.said.pop()
                 self.command("undo", self.store)
             self.run()
+        self.at_last = len(self.said)  # the journal has them in the order of the table
 
     def year_sidecars(self) -> None:
         """Sidecars beside the photos, which then say nothing new."""
