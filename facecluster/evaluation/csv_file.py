@@ -93,8 +93,11 @@ def read_sheet(path: str) -> Sheet:
     return sheet_of(read_text(path), path)
 
 
-def sheet_of(text: str, path: str) -> Sheet:
-    """The text of a CSV file with a header; `path` is for messages. Raises InputError if it can't be read as one."""
+def sheet_of(text: str, path: str, *, as_is: bool = False) -> Sheet:
+    """The text of a CSV file with a header; `path` is for messages. Raises InputError if it can't be read as one.
+
+    `as_is`: cells keep the apostrophe that guards them (see `unguarded`), as some of them are written again.
+    """
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -102,7 +105,7 @@ def sheet_of(text: str, path: str) -> Sheet:
     rows, lines = [], []
     try:
         for row in reader:
-            cells = [_unguarded(cell.strip()) for cell in row]
+            cells = [cell.strip() if as_is else unguarded(cell.strip()) for cell in row]
             if not any(cells):
                 continue
             if not header:
@@ -124,7 +127,7 @@ def sheet_of(text: str, path: str) -> Sheet:
     return Sheet(path, header, rows, lines)
 
 
-def _unguarded(cell: str) -> str:
+def unguarded(cell: str) -> str:
     """A cell without the apostrophe that facecluster's own CSV files have before what a spreadsheet could run as a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:2] in _GUARDED else cell
 

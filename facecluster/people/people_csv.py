@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from facecluster.decisions import clean_name
 from facecluster.errors import InputError, StoreError
-from facecluster.evaluation.csv_file import Sheet, decoded, listed, sheet_of
+from facecluster.evaluation.csv_file import Sheet, decoded, listed, sheet_of, unguarded
 from facecluster.people.runs import People, Run, all_runs, current_run, read_people
 from facecluster.store import Store
 from facecluster.store.replace_file import recover, replace_file, tidy
@@ -136,7 +136,7 @@ def _last_written(store: Store, written: bytes | None) -> tuple[Rows, OfRun]:
     rows, of_run = {} if run is None else _written_by(store, run), OfRun()
     with suppress(InputError):
         if written and written.strip():
-            found, of_run = _rows(sheet_of(decoded(written), "/".join(LAST_WRITTEN)))
+            found, of_run = _rows(sheet_of(decoded(written), "/".join(LAST_WRITTEN), as_is=True))
             rows |= found
     return rows, of_run
 
@@ -159,7 +159,7 @@ def read_user_file(store: Store, known: People) -> UserFile:
     data, written = _bytes(store, FILE), _bytes(store, *LAST_WRITTEN)
     if data is None or not data.strip() or (data == written and data.startswith(_OURS)):
         return UserFile(data)
-    sheet = sheet_of(decoded(data), path)
+    sheet = sheet_of(decoded(data), path, as_is=True)
     rows, of_run = _rows(sheet)
     base, base_run = _last_written(store, written)
     stale = {person: n for person, n in of_run.items() if base_run.get(person, n) != n and person in base and rows[person] != base[person]}
@@ -249,7 +249,7 @@ def _name(cell: str) -> str:
         cell.encode()
     except UnicodeEncodeError:  # spreadsheets on Windows may save as cp1252
         cell = cell.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
-    return clean_name(cell)
+    return clean_name(unguarded(cell))
 
 
 def _flag(cell: str, sheet: Sheet, line: int) -> bool:

@@ -44,8 +44,8 @@ def change_people_csv(store: Store, name: str, plan: ForgetPlan, write: bool) ->
     columns = [header.index(column) for column in ("person_id", "name") if column in header]
 
     def goes(row: list[str]) -> bool:
-        cells = [row[at].strip().removeprefix("'") for at in columns if at < len(row)]
-        return any(cell in plan.people or plan.has_name(cell) for cell in cells)
+        cells = [row[at].strip() for at in columns if at < len(row)]
+        return any(cell in plan.people or plan.has_name(cell) or plan.has_name(cell.removeprefix("'")) for cell in cells)
 
     kept = [row for row in rows if not goes(row)]
     if len(kept) < len(rows) and write:
