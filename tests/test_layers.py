@@ -157,7 +157,8 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(said: str | None, 
 
 
 PHOTO_READERS = (  # all others ask photos/places.py; the last of these asks only in which shard a photo is
-    "photos/places.py", "photos/collect.py", "photos/not_read.py", "photos/lost.py", "faces/detect.py", "dedup/fingerprints.py",
+    "photos/places.py", "photos/collect.py", "photos/known_photos.py", "photos/not_read.py", "photos/lost.py", "faces/detect.py",
+    "dedup/fingerprints.py",
     "check/shards.py",  # asks for the schema only
 )  # fmt: skip
 

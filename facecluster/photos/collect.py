@@ -8,14 +8,12 @@ A place that is gone keeps its rows, and is listed in the table `gone` (see `pla
 and so are the pictures of a data set that was made of the store, unless its folder is named. A photo that could not be read while it was
 gone, or whose file could not be read and now can, or whose faces are lost (see `lost`), is planned again.
 
-A new file gets a list of the photos that it may be: of its size, earlier in its place, or once in a place that is gone and had its name. So
-the next stage knows a photo again that was moved, copied, or written to by another program, and does not search it again.
+A new file gets a list of the photos that it may be (see `known_photos`).
 """
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -28,17 +26,16 @@ from facecluster.photos.files import local_path, readable_now
 from facecluster.photos.forgotten import read_forgotten
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.gone import remember_sources
+from facecluster.photos.known_photos import KnownPhoto, known_photos
 from facecluster.photos.listing import find_files
-from facecluster.photos.lost import LOST, places_without_faces, renew_lists
+from facecluster.photos.lost import places_without_faces, renew_lists
 from facecluster.photos.not_read import shards_not_read
 from facecluster.photos.passed_over import PassedOver
 from facecluster.photos.places import gone_and_unusable, gone_places, is_gone, write_gone_places
-from facecluster.store import ARCHIVES, FILES, PHOTOS, Store, in_schema, table_of
+from facecluster.store import ARCHIVES, FILES, Store, table_of
 from facecluster.store.copies import DATA_SET, DATA_SET_MARK, read_copies
 
-_MAX_KNOWN = 256  # photos listed for one file (uncompressed photos all have one size); any further photo is detected again
 _ARCHIVES_TABLE = "archives"
-_KNOWN = ("photo_id", "uri", "size", "faces", "error", "content", "picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +48,6 @@ class Collected:
     warnings: list[str]  # one line each: folders that can't be read
     gone: list[str] = field(default_factory=list)  # places of the store that are not there now and still count, sorted
     passed_over: list[str] = field(default_factory=list)  # one line each: what was found and not looked at, and why
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A photo of the store that a new file may be."""
-
-    content: str  # SHA-256 of the bytes
-    photo_id: str
-    picture: str  # hash of the picture; '' = not known
-    faces: int  # how many; LOST if these are
 
 
 def collect(
@@ -114,7 +101,7 @@ def collect(
     files = sorted(new.values(), key=lambda f: (file_of(f.uri), f.offset, f.uri))
     remember_sources(store, sources)
     gone = _update_gone(store, sources, planned, known | new.keys(), archives, unusable, to_do)
-    candidates = _candidates(store, files, planned, gone, lost)
+    candidates = known_photos(store, files, planned, gone, lost)
     del planned
     # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
     first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
@@ -248,11 +235,7 @@ def _update_gone(
     return gone
 
 
-def _stem(uri: str) -> str:
-    return os.path.splitext(uri.rsplit("/", 1)[-1])[0].casefold()
-
-
-def _rows_of(part: list[FoundFile], candidates: dict[str, list[_Known]]) -> pa.Table:
+def _rows_of(part: list[FoundFile], candidates: dict[str, list[KnownPhoto]]) -> pa.Table:
     """The rows of `files` for some found files."""
     columns = {
         "uri": [f.uri for f in part],
@@ -267,38 +250,3 @@ def _rows_of(part: list[FoundFile], candidates: dict[str, list[_Known]]) -> pa.T
         "label": [f.label for f in part],
     }
     return table_of(FILES, columns)
-
-
-def _candidates(
-    store: Store, files: list[FoundFile], planned: Collection[str], gone: Collection[str], lost: Mapping[str, tuple[str, str]]
-) -> dict[str, list[_Known]]:  # fmt: skip
-    """For each new file the photos of the store that it may be, by uri; `lost`: photo_id and content of places whose faces are."""
-    without = {photo_id for photo_id, _ in lost.values()}
-    stems = {_stem(f.uri) for f in files}
-    moved = {uri for uri in gone if _stem(uri) in stems}
-    by_place: dict[str, dict[str, _Known]] = {f.uri: {} for f in files if f.uri in planned}
-    by_size: defaultdict[int, dict[str, _Known]] = defaultdict(dict)
-    by_stem: defaultdict[str, dict[str, _Known]] = defaultdict(dict)
-    sizes = pa.array(sorted({f.size for f in files}), pa.int64())
-    uris = pa.array(sorted(moved | by_place.keys()), pa.string())
-    whole = set(store.shards("faces"))
-    for shard in store.shards("photos") if files else []:
-        rows = in_schema(pa.schema([PHOTOS.field(name) for name in _KNOWN]), store.read("photos", shard, list(_KNOWN)))
-        wanted = pc.or_(pc.is_in(rows["size"], value_set=sizes), pc.is_in(rows["uri"], value_set=uris))
-        for row in rows.filter(pc.and_(pc.is_null(rows["error"]), wanted)).to_pylist():
-            content = row["content"] or row["photo_id"]
-            first, lost_content = lost.get(row["uri"], ("", ""))  # the one that its picture was first seen under
-            photo_id = first if lost_content == content else row["photo_id"]
-            is_lost = photo_id in without or shard not in whole and row["faces"] > 0
-            known = _Known(content, photo_id, row["picture"] or "", LOST if is_lost else row["faces"])
-            by_size[row["size"]].setdefault(known.content, known)
-            by_place.get(row["uri"], {})[known.content] = known
-            if row["uri"] in moved:
-                by_stem[_stem(row["uri"])][known.content] = known
-    return {f.uri: _first(by_place.get(f.uri, {}), by_stem[_stem(f.uri)], by_size[f.size]) for f in files}
-
-
-def _first(*found: dict[str, _Known]) -> list[_Known]:
-    """The first _MAX_KNOWN photos, each content once; in each part the order is that of the contents, so it does not depend on shards."""
-    listed = {content: known for part in found for content, known in sorted(part.items())}
-    return list(listed.values())[:_MAX_KNOWN]

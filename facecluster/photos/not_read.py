@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facecluster.photos.archives.uris import file_of
@@ -28,8 +29,9 @@ def shards_not_read(store: Store, shards: Sequence[str]) -> dict[str, list[str]]
 def _places(store: Store, shard: str) -> list[str]:
     if not _may_have_some(store, shard):
         return []
-    rows = store.read("photos", shard, ["uri", "error"]).to_pylist()
-    return [row["uri"] for row in rows if row["error"] and was_not_read(row["error"]) and _is_plain(row["uri"])]
+    rows = store.read("photos", shard, ["uri", "error"])
+    failed = rows.filter(pc.is_valid(rows["error"])).to_pylist()
+    return [row["uri"] for row in failed if was_not_read(row["error"]) and _is_plain(row["uri"])]
 
 
 def _is_plain(uri: str) -> bool:

@@ -28,7 +28,7 @@ from facecluster.store.digest import DamageError, read_metadata, read_parquet, s
 from facecluster.store.line_digest import with_sum, without_sum
 from facecluster.store.schemas import in_schema
 from facecluster.store.stamps import FORMAT, PLACE_KEY, STAMP_KEY, Stamp, place, stamp_of
-from facecluster.store.store_file import check_store, create_store, encryption_of, id_of
+from facecluster.store.store_file import check_store, create_store, encryption_of, id_of, one_line
 from facecluster.store.temporary_files import remove_left_over, replacing
 
 _NOT_TIDIED = ("report", "damaged")  # folders of many files that are never written in place
@@ -48,7 +48,7 @@ class Store:
             return fsspec.core.url_to_fs(self.url)[0]
         except (ImportError, ValueError, OSError) as e:
             hint = "pip install 'facecluster[s3]'" if self.url.startswith("s3:") else "choose another URL, or install its fsspec package"
-            raise StoreError(f"expected a URL that this machine can open, found {self.url}: {_line(e)}. Next: {hint}") from e
+            raise StoreError(f"expected a URL that this machine can open, found {self.url}: {one_line(e)}. Next: {hint}") from e
 
     @property
     def io_errors(self) -> tuple[type[Exception], ...]:
@@ -181,7 +181,7 @@ class Store:
             raise
         except self.io_errors as e:
             path = self.shard_path(table, shard)
-            raise StoreError(f"expected to write {path}, found: {_line(e)}. Correct that and run again: finished shards are kept") from e
+            raise StoreError(f"expected to write {path}, found: {one_line(e)}. Correct that and run again: finished shards are kept") from e
 
     def remove(self, table: str, keep: Collection[str] = ()) -> None:
         """Delete the shards of a table, except those in `keep`."""
@@ -220,7 +220,7 @@ class Store:
     def _damaged(self, path: str, error: BaseException) -> StoreError:
         repair = f"Next: 'facecluster check {shell(self.url)} --repair' says what is lost, and what can be made again"
         hint = AT_ANOTHER_TIME if may_pass(error) else repair
-        return StoreError(f"expected a readable shard, found {path}: {_line(error)}. {hint}")
+        return StoreError(f"expected a readable shard, found {path}: {one_line(error)}. {hint}")
 
     def read_all(self, table: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
         """All shards of a table as one, or some of its columns; columns that an older version did not write are null."""
@@ -297,7 +297,3 @@ class Store:
 def _need_encrypted(file: Any) -> None:
     if not is_encrypted_parquet(file):
         raise DamageError("it is not encrypted, as all files of this store are")
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -116,7 +116,7 @@ def _read(store: Store, path: str) -> tuple[Encryption | None, str]:
 
 def _unreadable(store: Store, error: BaseException) -> StoreError:
     hint = AT_ANOTHER_TIME if may_pass(error) else "Restore it or choose another store"
-    return StoreError(f"expected a readable {STORE_FILE} in {store.url}, found: {_line(error)}. {hint}")
+    return StoreError(f"expected a readable {STORE_FILE} in {store.url}, found: {one_line(error)}. {hint}")
 
 
 def find_key_id(store: Store) -> str | None:
@@ -186,7 +186,7 @@ def create_store(store: Store, key_id: str | None = None) -> None:
     except StoreError:
         raise
     except store.io_errors as e:
-        raise StoreError(f"expected to write a store at {store.url}, found: {_line(e)}. Choose another folder with -o") from e
+        raise StoreError(f"expected to write a store at {store.url}, found: {one_line(e)}. Choose another folder with -o") from e
 
 
 def _need_room(store: Store) -> None:
@@ -218,5 +218,5 @@ def _lacks_bucket(store: Store) -> bool:
         return False
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_grouping import people_with_ties, planted
 
-from facecluster.grouping import work
+from facecluster.grouping import mapped_files, work
 from facecluster.grouping.candidate_edges import LinkShard
 from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.group import group, group_links
@@ -154,15 +154,16 @@ def test_rows_of_parts_are_those_of_the_whole(tmp_path: Path) -> None:
 
 def test_files_that_nobody_uses_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a worker holds the pages and the disk of what was deleted long ago."""
-    files, now = work._Files(), [0.0]
-    monkeypatch.setattr(work, "_FILES", files)
-    monkeypatch.setattr(work.time, "monotonic", lambda: now[0])
+    files, now = mapped_files.MappedFiles(), [0.0]
+    monkeypatch.setattr(mapped_files, "FILES", files)
+    monkeypatch.setattr(work, "FILES", files)
+    monkeypatch.setattr(mapped_files.time, "monotonic", lambda: now[0])
     old, new, far = (FolderShelf(str(tmp_path)).keep(name, np.arange(3)) for name in ("old", "new", "far"))
     for stored in (old, new):
         assert load(stored).tolist() == [0, 1, 2]
-    now[0] = 0.9 * work._IDLE
+    now[0] = 0.9 * mapped_files._IDLE
     load(new)
-    now[0] = 1.1 * work._IDLE
+    now[0] = 1.1 * mapped_files._IDLE
     load(far)
     assert isinstance(old, Filed) and isinstance(new, Filed) and isinstance(far, Filed)
     assert list(files.arrays) == list(files.used) == [new.url, far.url]
@@ -173,15 +174,16 @@ def test_files_that_nobody_uses_are_closed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_files_that_another_process_deleted_are_closed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, now = work._Files(), [0.0]
-    monkeypatch.setattr(work, "_FILES", files)
-    monkeypatch.setattr(work.time, "monotonic", lambda: now[0])
+    files, now = mapped_files.MappedFiles(), [0.0]
+    monkeypatch.setattr(mapped_files, "FILES", files)
+    monkeypatch.setattr(work, "FILES", files)
+    monkeypatch.setattr(mapped_files.time, "monotonic", lambda: now[0])
     gone, stays, more = (FolderShelf(str(tmp_path)).keep(name, np.arange(3)) for name in ("gone", "stays", "more"))
     assert isinstance(gone, Filed) and isinstance(stays, Filed) and isinstance(more, Filed)
     in_use = load(gone)
     load(stays)
     Path(gone.url).unlink()
-    now[0] = 1.1 * work._LOOK
+    now[0] = 1.1 * mapped_files._LOOK
     load(more)
-    assert now[0] < work._IDLE and list(files.arrays) == list(files.used) == [stays.url, more.url]
+    assert now[0] < mapped_files._IDLE and list(files.arrays) == list(files.used) == [stays.url, more.url]
     assert in_use.tolist() == [0, 1, 2]

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facecluster.errors import InputError, PhotoError
-from facecluster.photos import collect as stage
+from facecluster.photos import known_photos
 from facecluster.photos.archives.opened import changed
 from facecluster.photos.collect import Collected, collect
 from facecluster.photos.files import readable_now
@@ -351,7 +351,7 @@ def test_moved_photo_is_known_by_its_size(photos: Path, store: Store) -> None:
 
 
 def test_many_photos_of_one_size(photos: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "_MAX_KNOWN", 3)
+    monkeypatch.setattr(known_photos, "_MAX_KNOWN", 3)
     put(photos, *(f"{i}.bmp" for i in range(6)))
     collect([str(photos)], store)
     detect(store)
