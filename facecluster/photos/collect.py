@@ -72,11 +72,11 @@ def collect(
     gone_before, unusable = gone_places(store), gone_and_unusable(store)
     unknown = {uri for uri, state in unusable.items() if state is None}
     planned, failed, to_do, unread = _planned(store, retry_failed, unusable)
-    failed |= readable_now(sorted(unread - failed))
     lost = _lost(store, unusable, [uri for uri in unknown if unusable[uri]])
     failed |= lost.keys()
     forgotten, made = read_forgotten(store), _data_sets(store, sources)
     new: dict[str, FoundFile] = {}
+    again: dict[str, FoundFile] = {}  # could not be read
     known: set[str] = set()
     warnings = []
     passed_over = PassedOver()
@@ -89,6 +89,8 @@ def collect(
             warnings.append(f"{found.uri}: {found.error}")
         elif planned.get(found.uri) == (found.size, found.mtime_ns) and found.uri not in failed:
             known.add(found.uri)
+            if found.uri in unread:
+                again[found.uri] = found
         elif forgotten.has_place(found.uri, found.size, found.mtime_ns):
             passed_over.forgotten += 1
         elif found.uri not in planned and file_of(found.uri).startswith(made):
@@ -96,6 +98,9 @@ def collect(
             archives.again.add(file_of(found.uri))
         else:
             new[found.uri] = found
+    twice = {uri for uri in again if unread[uri] > 1}  # perhaps only its beginning can be read, as on a disk with bad sectors
+    new |= {uri: again[uri] for uri in readable_now(sorted(again), whole=twice)}
+    known -= new.keys()
     if archives.unchanged:
         known.update(uri for uri in planned if file_of(uri) in archives.unchanged and uri not in gone_before)
     files = sorted(new.values(), key=lambda f: (file_of(f.uri), f.offset, f.uri))
@@ -116,15 +121,15 @@ def collect(
 
 def _planned(
     store: Store, retry_failed: bool, gone: dict[str, bool | None]
-) -> tuple[dict[str, tuple[int, int]], set[str], set[str], set[str]]:  # fmt: skip
+) -> tuple[dict[str, tuple[int, int]], set[str], set[str], dict[str, int]]:  # fmt: skip
     """Size and time from the last row of every uri, about 350 bytes a file; the uris to retry: also those that were gone; and those of
-    shards that are not done; and those of files that could not be read.
+    shards that are not done; and how many times in succession files could not be read.
 
     `gone`: whether those that were gone are unusable; where that is not known, the shards that list them are read, and what they say is
     put in.
     """
     planned: dict[str, tuple[int, int]] = {}
-    failed, to_do, unread = set[str](), set[str](), set[str]()
+    failed, to_do, unread = set[str](), set[str](), dict[str, int]()
     unknown = {uri for uri, state in gone.items() if state is None}
     done, faces = set(store.shards("photos")), set(store.shards("faces"))
     suspect = shards_not_read(store, sorted(done))
@@ -133,8 +138,8 @@ def _planned(
         rows = zip(*(files[name].to_pylist() for name in files.column_names), strict=True)
         planned.update((uri, (size, mtime)) for uri, size, mtime in rows)
         failed.difference_update(files["uri"].to_pylist())
-        unread.difference_update(files["uri"].to_pylist())
-        unread.update(suspect.get(shard, ()))
+        before = {uri: unread.pop(uri, 0) for uri in files["uri"].to_pylist()} if unread else {}
+        unread.update((uri, before.get(uri, 0) + 1) for uri in suspect.get(shard, ()))
         missed = gone.keys() & set(files["uri"].to_pylist()) if gone else set()
         if shard in done and (retry_failed or not unknown.isdisjoint(missed)):
             photos = store.read("photos", shard, ["uri", "error"])

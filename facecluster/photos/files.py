@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -19,6 +19,7 @@ from facecluster.photos.web import fetch
 
 MAX_BYTES = 2**31  # of a file
 PROBE_SECONDS = 60.0  # for looking again at files that could not be read
+_STEP = 1 << 20  # bytes that are read at once then
 _UNREADABLE, _NO_FILE = "expected a readable file", "expected a photo, found no file"
 NOT_READ = _UNREADABLE, _NO_FILE  # how errors begin of files that could not be read
 # places that photos may be at: a store that somebody else made must not make this machine connect in other ways, or open chains of them
@@ -77,8 +78,11 @@ def was_not_read(error: str) -> bool:
     return error.startswith(NOT_READ)
 
 
-def readable_now(uris: Iterable[str], seconds: float = PROBE_SECONDS) -> set[str]:
-    """Those of some files, no members of archives, of which a byte can be read now; after some seconds no more are tried."""
+def readable_now(uris: Iterable[str], seconds: float = PROBE_SECONDS, *, whole: Collection[str] = ()) -> set[str]:
+    """Those of some files, no members of archives, of which a byte can be read now, or all bytes of those in `whole`.
+
+    After some seconds no more are tried.
+    """
     end = time.monotonic() + seconds
 
     def is_readable(uri: str) -> bool:
@@ -86,7 +90,11 @@ def readable_now(uris: Iterable[str], seconds: float = PROBE_SECONDS) -> set[str
             return False
         try:
             with open_plain(uri) as f, saying_why(None):
-                return bool(f.read(1))
+                found = bool(f.read(1))
+                while uri in whole and f.read(_STEP):
+                    if time.monotonic() > end:
+                        return False
+                return found
         except PhotoError:
             return False
 

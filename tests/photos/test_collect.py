@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facecluster.errors import InputError, PhotoError
+from facecluster.photos import collect as stage
 from facecluster.photos import known_photos
 from facecluster.photos.archives.opened import changed
 from facecluster.photos.collect import Collected, collect
@@ -478,6 +480,57 @@ def test_files_that_could_not_be_read_are_planned_once_they_can_be(store: Store,
         assert collect(["memory://photos"], store).new == 0
     finally:
         elsewhere.rm("/photos", recursive=True)
+
+
+def write_unread(store: Store, uri: str, size: int) -> None:
+    """What the next stage writes of a file that it could not read."""
+    shard = store.shards("files")[-1]
+    made = {"uri": [uri], "error": ["expected a readable file, found: Input/output error"], "photo_id": [""], "size": [size], "faces": [0]}
+    columns = {name: made.get(name, [0 if name == "mtime_ns" else None]) for name in PHOTOS.names}
+    store.write("photos", shard, table_of(PHOTOS, columns), {})
+    store.write("faces", shard, FACES.empty_table(), {})
+
+
+def test_a_file_whose_beginning_alone_can_be_read_makes_no_shard_each_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a disk with bad sectors."""
+    class Bad(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    opened, is_bad = MemoryFileSystem._open, [False]
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, *a, **k: Bad(b"abc") if is_bad[0] else opened(self, path, *a, **k))
+    elsewhere = fsspec.filesystem("memory")
+    elsewhere.pipe({"/photos/a.jpg": b"abc"})
+    is_bad[0] = True
+    try:
+        assert collect(["memory://photos"], store).new == 1
+        for planned_again in (1, 0, 0):
+            if len(store.shards("files")) > len(store.shards("photos")):
+                write_unread(store, planned(store)[0]["uri"], 3)
+            assert collect(["memory://photos"], store).new == planned_again
+        is_bad[0] = False
+        assert collect(["memory://photos"], store).new == 1
+    finally:
+        elsewhere.rm("/photos", recursive=True)
+
+
+def test_files_that_could_not_be_read_are_left_alone_by_a_run_of_another_folder(
+    store: Store, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket that does not answer must not be waited for by a run that does not search it."""
+    put(photos, "a.jpg")
+    found = collect([str(photos)], store)
+    assert found.new == 1
+    write_unread(store, planned(store)[0]["uri"], planned(store)[0]["size"])
+    tried: list[str] = []
+    monkeypatch.setattr(stage, "readable_now", lambda uris, **more: set(tried.extend(uris) or ()))
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    put(other, "b.jpg")
+    assert collect([str(other)], store).new == 1 and tried == []
+    assert collect([str(photos)], store).known == 1 and len(tried) == 1
 
 
 def error_of(uri: str) -> str | None:
