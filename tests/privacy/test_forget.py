@@ -20,6 +20,8 @@ from facecluster.export.output_folder import OutputFolder
 from facecluster.people import read_current_people
 from facecluster.photos.places import drop_places
 from facecluster.privacy import forget
+from facecluster.privacy.files import change_people_csv
+from facecluster.privacy.forget_plan import ForgetPlan
 from facecluster.privacy.places import is_known
 from facecluster.store import Store
 
@@ -153,6 +155,16 @@ def test_user_rows_and_columns_of_people_csv_stay(full: Full, coding: str) -> No
     assert len(kept) == len(edited) - 1 and path.read_text(encoding=coding).splitlines() == kept
     call("cluster", full.store.url)
     assert {name for name, _, _ in known_people(full.store).values()} == {"Robert", "Cy", "Dora"}
+
+
+def test_a_name_with_an_apostrophe_goes_however_the_table_was_saved(tmp_path: Path) -> None:
+    """facecluster writes one more before it; a user who types the name does not."""
+    store = Store(str(tmp_path / "store"))
+    store.create()
+    for cell in ("'t Hooft", "''t Hooft"):
+        store.write_bytes(f"person_id,name\np-1,{cell}\np-2,Bob\n".encode(), "people.csv")
+        assert change_people_csv(store, "people.csv", ForgetPlan(names=["'t Hooft"]), True) == 1
+        assert store.read_bytes("people.csv") == b"person_id,name\np-2,Bob\n"
 
 
 def test_what_was_said_since_the_last_grouping_is_told(full: Full) -> None:
