@@ -257,6 +257,14 @@ def test_a_damaged_shard_is_named_and_made_anew_once_it_is_deleted(
     if table == "files":  # planned again, under a number of its own; the photos are known by their content
         uris = [sorted(s.read_all("files", FILES)["uri"].to_pylist()) for s in (store, whole)]
         assert uris[0] == uris[1] and store.read_all("faces", FACES).equals(whole.read_all("faces", FACES))
+    elif table == "faces":  # the plan notes the photos that its files were; those without a face are not searched again
+        jobs.same_tables(whole, store, but=("files", "photos"))
+        known = ("known", "known_faces", "known_photos", "known_pictures")
+        for of, noted in (("files", known), ("photos", ("turn",))):
+            made, before = (s.read(of, shard).drop_columns(list(noted)) for s in (store, whole))
+            assert made.equals(before)
+        photos_of, planned = store.read("photos", shard)["photo_id"].to_pylist(), store.read("files", shard)["known_photos"].to_pylist()
+        assert any(planned) and all(note in ([], [photo]) for note, photo in zip(planned, photos_of, strict=True))
     else:
         jobs.same_tables(whole, store)
 
