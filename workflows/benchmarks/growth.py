@@ -33,7 +33,7 @@ from facecluster import pipeline
 from facecluster.engine import Step
 from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping import link as link_module
-from facecluster.grouping import shelved_vectors, spanning_forest, work
+from facecluster.grouping import mapped_files, shelved_vectors, spanning_forest
 from facecluster.grouping.link import LinkConfig
 from facecluster.grouping.link_tasks import train_quantiser
 from facecluster.models.registry import card_of
@@ -180,7 +180,7 @@ def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
 def measure(url: str, tasks: bool, report: bool, embed: EmbedConfig) -> list[dict[str, Any]]:
     """Group the faces of a store here, and report them."""
     store = Store(url)
-    meter, base, link, mapped, limit = Meter(store), status("VmRSS"), pipeline.link, work._mapped, link_module.EXACT
+    meter, base, link, mapped, limit = Meter(store), status("VmRSS"), pipeline.link, mapped_files._mapped, link_module.EXACT
     if tasks:
         link_module.EXACT = shelved_vectors.EXACT = 0
 
@@ -194,7 +194,7 @@ def measure(url: str, tasks: bool, report: bool, embed: EmbedConfig) -> list[dic
         meter.mapped += os.path.getsize(path)
         return mapped(path)
 
-    pipeline.link, work._mapped = metered_link, metered_map  # type: ignore[assignment]
+    pipeline.link, mapped_files._mapped = metered_link, metered_map  # type: ignore[assignment]
     meter.switch("identify")
     done = pipeline.cluster_faces(store, embed, LinkConfig(), None, bars=silent, engine=meter, full=True)
     if report and (not tasks or done.faces > limit):  # the report has one way
