@@ -108,13 +108,7 @@ def collect(
     gone = _update_gone(store, sources, planned, known | new.keys(), archives, unusable, to_do)
     candidates = known_photos(store, files, planned, gone, lost)
     del planned
-    # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
-    first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
-    shards: list[str] = []
-    for start in range(0, len(files), shard_size):
-        part = files[start : start + shard_size]
-        shards.append(f"{first + len(shards):05d}")
-        store.write("files", shards[-1], _rows_of(part, candidates), stamp={"table": "files"})
+    shards = _write_shards(store, files, candidates, shard_size)
     _remember_archives(store, before, archives)
     return Collected(len(new), len(known), shards, warnings, sorted(uri for uri in gone if not gone[uri]), passed_over.lines())
 
@@ -238,6 +232,17 @@ def _update_gone(
     unusable |= dict.fromkeys(gone.keys() & to_do)
     write_gone_places(store, gone, (), unusable)
     return gone
+
+
+def _write_shards(store: Store, files: list[FoundFile], candidates: dict[str, list[KnownPhoto]], size: int) -> list[str]:
+    """Write the plan of some files as shards of `files` of this many photos at most, numbered after all that are there; their names."""
+    # also above the numbers of photos: a new shard with the number of an old shard of photos would count as done
+    first = max((int(s) for table in ("files", "photos") for s in store.shards(table)), default=-1) + 1
+    shards: list[str] = []
+    for start in range(0, len(files), size):
+        shards.append(f"{first + len(shards):05d}")
+        store.write("files", shards[-1], _rows_of(files[start : start + size], candidates), stamp={"table": "files"})
+    return shards
 
 
 def _rows_of(part: list[FoundFile], candidates: dict[str, list[KnownPhoto]]) -> pa.Table:
