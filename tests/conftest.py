@@ -22,6 +22,46 @@ os.environ["LC_ALL"] = "C.UTF-8"  # pages in English, whatever this machine spea
 settings.register_profile("facecluster", deadline=None)  # a busy machine is no fault
 settings.load_profile("facecluster")
 
+# The files that take longest. In several processes they begin first, so that at the end none of them runs alone.
+LONGEST = (
+    "pipeline/test_edit_story.py",
+    "pipeline/test_random_history.py",
+    "pipeline/test_dask.py",
+    "pipeline/test_cluster_workflows.py",
+    "faults/test_faults.py",
+    "races/test_races.py",
+    "pipeline/test_hosts.py",
+    "photos/test_hostile_photos.py",
+    "pipeline/test_large_collection.py",
+    "privacy/test_encrypt.py",
+    "store/test_s3.py",
+    "pipeline/test_bad_input.py",
+    "review/test_drawing.py",
+    "test_docs.py",
+    "review/test_regroup.py",
+    "upkeep/test_golden_stores.py",
+    "upkeep/test_soak.py",
+    "pipeline/test_killed.py",
+    "pipeline/test_pipeline.py",
+    "review/test_accessibility.py",
+    "review/test_languages_browser.py",
+    "review/test_drawing_browser.py",
+    "test_no_network.py",
+    "test_wheel.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist keep the order of the files: by itself it begins with those of most tests, and those of few are the longest."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+        place = {name: i for i, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0].removeprefix("tests/"), len(place)))
+
 
 def need(condition: bool, what: str) -> None:
     """Skip the test if this machine lacks `what`; fail where everything must be there (FACECLUSTER_REQUIRE_ALL=1, as in CI)."""
