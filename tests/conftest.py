@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from collections import Counter
 from importlib.util import find_spec
 from typing import Any
 
@@ -52,15 +53,18 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest-xdist keep the order of the files: by itself it begins with those of most tests, and those of few are the longest."""
+    """Let pytest-xdist keep the order below: its own has the files of one test last, and some of these are the longest."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In several processes: the longest files, then those of many tests, then those of few, so that all processes end together."""
     if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
-        place = {name: i for i, name in enumerate(LONGEST)}
-        items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0].removeprefix("tests/"), len(place)))
+        files = [item.nodeid.partition("::")[0].removeprefix("tests/") for item in items]
+        place, tests = {name: i for i, name in enumerate(LONGEST)}, Counter(files)
+        order = sorted(range(len(items)), key=lambda i: (place.get(files[i], len(place)), -tests[files[i]]))
+        items[:] = [items[i] for i in order]
 
 
 def need(condition: bool, what: str) -> None:

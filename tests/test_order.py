@@ -9,10 +9,11 @@ from typing import Any
 import conftest
 import pytest
 
-NAMES = ["tests/test_a.py::x", f"tests/{conftest.LONGEST[1]}::a[b::c]", "tests/test_a.py::a", f"tests/{conftest.LONGEST[0]}::z"]
+FIRST, SECOND = (f"tests/{name}" for name in conftest.LONGEST[:2])
+NAMES = ["tests/test_b.py::x", f"{SECOND}::a[b::c]", "tests/test_a.py::y", "tests/test_a.py::x", f"{FIRST}::z"]
 
 
-@pytest.mark.parametrize(("processes", "order"), [("2", [3, 1, 0, 2]), ("1", [0, 1, 2, 3])])
+@pytest.mark.parametrize(("processes", "order"), [("2", [4, 1, 2, 3, 0]), ("1", [0, 1, 2, 3, 4])])
 def test_the_longest_files_come_first(processes: str, order: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", processes)
     items: list[Any] = [SimpleNamespace(nodeid=name) for name in NAMES]
