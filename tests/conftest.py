@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from collections import Counter
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,6 +22,51 @@ os.environ["LC_ALL"] = "C.UTF-8"  # pages in English, whatever this machine spea
 
 settings.register_profile("facecluster", deadline=None)  # a busy machine is no fault
 settings.load_profile("facecluster")
+
+# The files that take longest. In several processes they begin first, so that at the end none of them runs alone.
+LONGEST = (
+    "pipeline/test_edit_story.py",
+    "pipeline/test_random_history.py",
+    "pipeline/test_hosts.py",
+    "pipeline/test_dask.py",
+    "pipeline/test_cluster_workflows.py",
+    "faults/test_faults.py",
+    "races/test_races.py",
+    "photos/test_hostile_photos.py",
+    "pipeline/test_large_collection.py",
+    "privacy/test_encrypt.py",
+    "pipeline/test_killed.py",
+    "store/test_s3.py",
+    "pipeline/test_bad_input.py",
+    "fuzz/test_fuzz.py",
+    "review/test_drawing.py",
+    "people/test_histories.py",
+    "test_docs.py",
+    "review/test_regroup.py",
+    "upkeep/test_golden_stores.py",
+    "upkeep/test_soak.py",
+    "pipeline/test_pipeline.py",
+    "review/test_accessibility.py",
+    "review/test_languages_browser.py",
+    "cli/test_full_disk.py",
+    "review/test_drawing_browser.py",
+    "test_no_network.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist keep the order below: its own has the files of one test last, and some of these are the longest."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In several processes: the longest files, then those of many tests, then those of few, so that all processes end together."""
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+        files = [item.nodeid.partition("::")[0].removeprefix("tests/") for item in items]
+        place, tests = {name: i for i, name in enumerate(LONGEST)}, Counter(files)
+        order = sorted(range(len(items)), key=lambda i: (place.get(files[i], len(place)), -tests[files[i]]))
+        items[:] = [items[i] for i in order]
 
 
 def need(condition: bool, what: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +33,33 @@ def wait_for(condition: Callable[[], Any], seconds: float = 250, pause: float = 
         time.sleep(pause)
 
 
+@cache
+def _small_pictures() -> list[bytes]:
+    """JPEGs of six people, 320 px wide: the same for every test, so a process makes them once."""
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(make_collection(str(Path(folder) / "large"), people=6, photos=3).photos)
+        for path in sorted(p for p in photos.rglob("*") if p.is_file()):
+            try:
+                with Image.open(path) as image:
+                    picture = ImageOps.exif_transpose(image).convert("RGB")
+            except OSError:  # the collection's damaged one
+                continue
+            picture.thumbnail((320, 320))
+            out = io.BytesIO()
+            picture.save(out, "JPEG", quality=90)
+            made.append(out.getvalue())
+    return made
+
+
 def small_photos(folder: Path, n: int = 30) -> str:
     """A folder with n photos of six people, 320 px wide; the last but one is a copy, the last is damaged."""
-    made = Path(make_collection(str(folder / "large"), people=6, photos=3).photos)
     photos = folder / "photos"
     photos.mkdir()
-    pictures = []
-    for path in sorted(p for p in made.rglob("*") if p.is_file()):
-        try:
-            with Image.open(path) as image:
-                pictures.append(ImageOps.exif_transpose(image).convert("RGB"))
-        except OSError:  # the collection's damaged one
-            continue
-    for i, picture in enumerate(pictures[: n - 2]):
-        picture.thumbnail((320, 320))
-        picture.save(photos / f"{i:02}.jpg", quality=90)
+    pictures = _small_pictures()
     assert len(pictures) >= n - 2
+    for i, picture in enumerate(pictures[: n - 2]):
+        (photos / f"{i:02}.jpg").write_bytes(picture)
     whole = (photos / "05.jpg").read_bytes()
     (photos / "97.jpg").write_bytes(whole)
     (photos / "98.jpg").write_bytes(whole[: len(whole) // 2])

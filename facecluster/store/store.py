@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import fsspec
@@ -36,6 +36,17 @@ FORGETTING = "forgetting.json"  # what `forget` is about to do; there only while
 COMPACTING = "compacting.json"  # what `compact` is doing; there only while it does
 
 
+def _opened(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Its filesystem and the path there. They are kept for absolute paths of this machine: a run asks thousands of times."""
+    return _on_this_machine(url) if url.startswith("/") and "::" not in url else fsspec.core.url_to_fs(url)
+
+
+@lru_cache(maxsize=16)
+def _on_this_machine(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    fs, path = fsspec.core.url_to_fs(url)
+    return fs, str(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """A store by its URL; cheap to create and to send to a worker."""
@@ -45,7 +56,7 @@ class Store:
     @property
     def fs(self) -> fsspec.AbstractFileSystem:
         try:
-            return fsspec.core.url_to_fs(self.url)[0]
+            return _opened(self.url)[0]
         except (ImportError, ValueError, OSError) as e:
             hint = "pip install 'facecluster[s3]'" if self.url.startswith("s3:") else "choose another URL, or install its fsspec package"
             raise StoreError(f"expected a URL that this machine can open, found {self.url}: {one_line(e)}. Next: {hint}") from e
@@ -57,7 +68,7 @@ class Store:
 
     @property
     def root(self) -> str:
-        return str(fsspec.core.url_to_fs(self.url)[1]).rstrip("/")
+        return str(_opened(self.url)[1]).rstrip("/")
 
     @property
     def is_local(self) -> bool:

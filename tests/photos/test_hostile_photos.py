@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hostile_photos import encoded, hostile, many_passes
+from hostile_photos import HOSTILE, encoded, many_passes
 from people_store import call
 from PIL import Image
 
@@ -48,10 +48,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_process, "SECONDS", 2)
 
 
-@pytest.mark.parametrize("what", hostile())
+@pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_photo_is_one_line_in_bounded_time_and_memory(what: str, tmp_path: Path) -> None:
     path = tmp_path / "photo"
-    path.write_bytes(hostile()[what])
+    path.write_bytes(HOSTILE[what]())
     done = subprocess.run([sys.executable, "-c", MEASURE, str(path), str(LIMIT)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said, megabytes, seconds = json.loads(done.stdout)

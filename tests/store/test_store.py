@@ -171,3 +171,10 @@ def test_a_store_whose_first_write_was_killed_can_be_created(tmp_path: Path) -> 
     (tmp_path / "store.json.0a1b2c3d.tmp").write_bytes(b'{"ki')
     Store(str(tmp_path)).create()
     Store(str(tmp_path)).check()
+
+
+def test_a_relative_store_is_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert Store("store").root == str(tmp_path / name / "store") == Store(f"{tmp_path / name}/store/").root
