@@ -201,6 +201,67 @@ def test_files_that_say_no_name_are_told_and_never_one_person(tmp_path: Path) ->
     assert len([p for p in found if p.error]) == 5
 
 
+def test_contacts_in_utf_16_and_those_with_only_an_address_are_told(tmp_path: Path) -> None:
+    """Google's export has addresses instead of photos; nothing is fetched."""
+    assert list(contacts(CARDS.encode("utf-16"))) == list(contacts(CARDS.encode("utf-8-sig"))) == list(contacts(CARDS.encode()))
+    card = "BEGIN:VCARD\r\nFN:Ann\r\nPHOTO:https://example.org/a.jpg\r\nEND:VCARD\r\n"
+    assert list(contacts((card + card.replace("a.jpg", "b.jpg")).encode())) == [("Ann", None)] * 2
+    (tmp_path / "google.vcf").write_text(card * 3)
+    (tmp_path / "none.vcf").write_text("BEGIN:VCARD\r\nFN:Ann\r\nEND:VCARD\r\n")
+    found = {Path(p.source).name: p.error for p in find_pictures(str(tmp_path), "bundled")}
+    assert found["google.vcf"].startswith("3 contacts have only the address of a photo")
+    assert found["none.vcf"].startswith("expected contacts with photos (vCard), found none")
+    (tmp_path / "google.vcf").write_text(card + f"BEGIN:VCARD\nFN:Bo\nPHOTO;ENCODING=b:{CODED}\nEND:VCARD\n")
+    found = {p.source.rpartition("/")[2]: p.name for p in find_pictures(str(tmp_path / "google.vcf"), "bundled")}
+    assert found == {"google.vcf": "", "google.vcf#1": "Bo"}
+
+
+def known_to(store: Store) -> list[tuple[str, str]]:
+    kept = read_known(store, "bundled")
+    return [] if kept is None else sorted(zip(kept.names, kept.sources, strict=True))
+
+
+def test_a_picture_that_was_renamed_has_one_name_and_what_is_gone_counts_no_more(tmp_path: Path) -> None:
+    """Under two names with the same vector each would have half of the probability, and the group no name."""
+    store, ids, truth = ungrouped_store(tmp_path, (9, 8, 6))
+    call("cluster", store.url)
+    anna, bo, cy = (vectors_of(store, [i for i, t in zip(ids, truth, strict=True) if t == person])[0] for person in range(3))
+    first = [Picture("Ana", "/k/Ana.jpg", vector=anna), Picture("Bo", "/k/Bo.jpg", vector=bo), Picture("Cy", "/c.vcf#1", vector=cy)]
+    assert len(take_in(store, first, EmbedConfig(), place="/k").named) == 3
+    call("undo", store.url, read(store).decisions[-1].batch)
+    found = take_in(store, [Picture("Anna", "/k/Anna.jpg", vector=anna)], EmbedConfig(), place="/k")
+    assert {p.name for p, _, _ in found.named} == {"Anna", "Cy"} and found.no_longer == ["Ana", "Bo"]
+    assert known_to(store) == [("Anna", "/k/Anna.jpg"), ("Cy", "/c.vcf#1")]
+    # the folder was moved; a picture of another place stays as it is, and so does what can't be read now
+    moved = [Picture("Anna", "/new/Anna.jpg", vector=anna), Picture("Bo", "/new/Bo/1.jpg", vector=bo)]
+    take_in(store, moved, EmbedConfig(), place="/new")
+    unread = [Picture("Anna", "/new/Anna.jpg", vector=anna), Picture("Bo", "/new/Bo", error="expected a folder that can be read")]
+    assert take_in(store, unread, EmbedConfig(), place="/new").no_longer == []
+    assert known_to(store) == [("Anna", "/new/Anna.jpg"), ("Bo", "/new/Bo/1.jpg"), ("Cy", "/c.vcf#1")]
+    take_in(store, [Picture("", "/c.vcf", error="expected contacts")], EmbedConfig(), place="/c.vcf")
+    assert len(known_to(store)) == 3
+    # a contact was added before the first, another was deleted
+    take_in(store, [Picture("Dan", "/c.vcf#1", vector=-cy), Picture("Cy", "/c.vcf#2", vector=cy)], EmbedConfig(), place="/c.vcf")
+    take_in(store, [Picture("Cy", "/c.vcf#1", vector=cy), Picture("", "/c.vcf", error="1 contact")], EmbedConfig(), place="/c.vcf")
+    assert known_to(store) == [("Anna", "/new/Anna.jpg"), ("Bo", "/new/Bo/1.jpg"), ("Cy", "/c.vcf#1")]
+
+
+def test_a_name_that_another_store_corrected_is_corrected_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ids, truth = ungrouped_store(tmp_path / "theirs", (20, 8))
+    mine, _, _ = ungrouped_store(tmp_path / "mine", (9, 8))
+    for store in (theirs, mine):
+        call("cluster", store.url)
+    face = next(i for i, who in zip(ids, truth, strict=True) if who == 0)
+    call("name", theirs.url, face, "Ann")
+    call("known", theirs.url, mine.url)
+    assert {name for name, _ in known_to(mine)} == {"Ann"}
+    call("name", theirs.url, "Ann", "Anne")
+    monkeypatch.chdir(tmp_path)  # under another path too
+    said = call("known", os.path.relpath(theirs.url), mine.url).output
+    assert {name for name, _ in known_to(mine)} == {"Anne"} and len(known_to(mine)) == 16 and "Ann: not known by pictures" in said
+    assert "the store itself" in refused("known", mine.url, mine.url)
+
+
 @pytest.mark.parametrize("charset", ["undefined", "idna", "UTF-16", "a\0b", "rot13", "zip"])
 def test_a_contact_of_an_odd_character_set_ends_nothing(charset: str) -> None:
     card = f"BEGIN:VCARD\r\nFN;CHARSET={charset};ENCODING=QUOTED-PRINTABLE:J=C3=BCrg\r\nPHOTO;ENCODING=B:AAAA\r\nEND:VCARD\r\n"
