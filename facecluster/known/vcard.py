@@ -39,7 +39,8 @@ def contacts(data: bytes) -> Iterator[tuple[str, bytes | None]]:
         elif key == "PHOTO" and value.strip():
             addressed = True
         elif key == "END" and name:
-            yield from ((name, photo) for photo in photos or ([None] if addressed else []))
+            found: list[bytes | None] = [*photos] if photos or not addressed else [None]
+            yield from ((name, photo) for photo in found)
 
 
 def _decoded(data: bytes) -> str:
