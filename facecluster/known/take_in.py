@@ -122,7 +122,7 @@ def _joined(before: Known | None, now: Known | None, place: str | None, unusable
         return now or before
     again = {*now.sources}
     unread = unusable - {source.rpartition("#")[0] for source in again}  # a file of contacts of which some can be used was read
-    moved = (before.vectors @ now.vectors.T).max(axis=1) > _ONE_PICTURE
+    moved = (_of_length_1(before.vectors) @ _of_length_1(now.vectors).T).max(axis=1) > _ONE_PICTURE
     kept = [
         i for i, source in enumerate(before.sources)
         if source not in again and not moved[i] and (place is None or not comes_from(source, place) or _is_in(source, unread))
@@ -131,6 +131,11 @@ def _joined(before: Known | None, now: Known | None, place: str | None, unusable
         [before.names[i] for i in kept] + now.names, [before.sources[i] for i in kept] + now.sources,
         np.concatenate([before.vectors[kept], now.vectors]),
     )  # fmt: skip
+
+
+def _of_length_1(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Float16 of the store changes lengths more than directions."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 def _is_in(source: str, places: set[str]) -> bool:

@@ -246,6 +246,19 @@ def test_a_picture_that_was_renamed_has_one_name_and_what_is_gone_counts_no_more
     assert known_to(store) == [("Anna", "/new/Anna.jpg"), ("Bo", "/new/Bo/1.jpg"), ("Cy", "/c.vcf#1")]
 
 
+def test_a_moved_picture_is_known_whatever_float16_does_to_its_length(tmp_path: Path) -> None:
+    """A vector with one large number: stored, its length is off by more than its direction."""
+    store, _, _ = ungrouped_store(tmp_path, (9, 8))
+    call("cluster", store.url)
+    large = 2046.5 / 2048  # half way between two numbers that float16 has: it takes the smaller one
+    spiky = np.full(128, np.sqrt((1 - large**2) / 127), np.float32)
+    spiky[3] = large
+    assert abs(np.linalg.norm(spiky.astype(np.float16).astype(np.float32)) - 1) > 1e-4
+    for name in ("Ana", "Anna"):
+        take_in(store, [Picture(name, f"/{name}/1.jpg", vector=spiky)], EmbedConfig(), place=f"/{name}")
+    assert known_to(store) == [("Anna", "/Anna/1.jpg")]
+
+
 def test_a_name_that_another_store_corrected_is_corrected_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs, ids, truth = ungrouped_store(tmp_path / "theirs", (20, 8))
     mine, _, _ = ungrouped_store(tmp_path / "mine", (9, 8))
