@@ -28,7 +28,7 @@ from facecluster.known.sources import Picture, find_pictures, name_of_file
 from facecluster.known.take_in import take_in
 from facecluster.known.vcard import contacts
 from facecluster.people import people_with_current_names, read_current_people
-from facecluster.people.known_names import read_known
+from facecluster.people.known_names import Known, pictures_left_out, read_known, write_known
 from facecluster.store import Store
 
 PHOTO = b"\xff\xd8\xff" + bytes(range(90))
@@ -244,6 +244,20 @@ def test_a_picture_that_was_renamed_has_one_name_and_what_is_gone_counts_no_more
     take_in(store, [Picture("Dan", "/c.vcf#1", vector=-cy), Picture("Cy", "/c.vcf#2", vector=cy)], EmbedConfig(), place="/c.vcf")
     take_in(store, [Picture("Cy", "/c.vcf#1", vector=cy), Picture("", "/c.vcf", error="1 contact")], EmbedConfig(), place="/c.vcf")
     assert known_to(store) == [("Anna", "/new/Anna.jpg"), ("Bo", "/new/Bo/1.jpg"), ("Cy", "/c.vcf#1")]
+
+
+def test_pictures_of_another_model_are_told_until_they_are_given_again(tmp_path: Path) -> None:
+    store, ids, truth = ungrouped_store(tmp_path, (9, 8))
+    call("cluster", store.url)
+    anna = vectors_of(store, [i for i, t in zip(ids, truth, strict=True) if t == 0])[0]
+    take_in(store, [Picture("Anna", "/a.jpg", vector=anna)], EmbedConfig())
+    assert "known by pictures" not in call("cluster", store.url, "--full").stderr
+    vectors = store.read("embeddings/bundled", "00000")
+    store.write("embeddings/bundled", "00000", vectors, {"table": "embeddings", "weights": "others"})
+    assert "1 person is known by pictures" in pictures_left_out(store, "bundled")[0] and pictures_left_out(store, "another")
+    known = Known(["ANNA"], ["/b.jpg"], anna[None])
+    write_known(store, "bundled", known, {"table": "known", "weights": "others"})
+    assert pictures_left_out(store, "bundled") == []
 
 
 def test_a_moved_picture_is_known_whatever_float16_does_to_its_length(tmp_path: Path) -> None:
