@@ -40,7 +40,7 @@ def _look() -> tuple[dict[str, Any], list[str]]:
 
     from facecluster.models import registry
     from facecluster.models.detector import Detector
-    from facecluster.models.int8_layers import is_supported
+    from facecluster.models.int8_layers import multiplication
     from facecluster.photos.extras import EXTRAS, install_hint, is_installed
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -55,7 +55,7 @@ def _look() -> tuple[dict[str, Any], list[str]]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "gpu": ", ".join(gpus) or "none",
         "bf16": "in hardware" if registry.has_bf16(registry.best_device()) else "no: float32 is used",
-        "int8": "in hardware (VNNI): used for detector and embedder" if is_supported() else "no: not used",
+        "int8": f"in hardware ({how}): used for detector and embedder" if (how := multiplication()) else "no: not used",
         "faiss": ", ".join(f"{name} {version}" for name, version in flavours.items()) or "none",
         "decoders": ", ".join(decoders + (["HEIC"] if heic else []) + [e.what for e in EXTRAS if is_installed(e)]),
         "embedder": f"{card.name}, {card.dim} numbers, {card.sha256[:12]}",

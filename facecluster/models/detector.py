@@ -29,7 +29,7 @@ from facecluster.errors import ModelError
 from facecluster.models.backbone import Backbone, Conv, fold_batch_norms
 from facecluster.models.batches import HalvedBatches, to_device
 from facecluster.models.int8_detector import Int8Detector
-from facecluster.models.int8_layers import Ranges, is_supported
+from facecluster.models.int8_layers import Ranges, multiplication
 from facecluster.models.registry import has_bf16, load_weights
 from facecluster.models.search import Found, search
 from facecluster.models.verifier import FaceVerifier, Verifier
@@ -110,7 +110,7 @@ def decode(codes: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, Tens
 
 def fastest(device: str, ranges: Ranges | None) -> str:
     """The fastest arithmetic that a device has for a network: int8 needs the ranges of its layers."""
-    if device == "cpu" and ranges and is_supported():
+    if device == "cpu" and ranges and multiplication():
         return "int8"
     return "bfloat16" if has_bf16(device) else "float32"
 

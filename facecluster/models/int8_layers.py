@@ -1,7 +1,10 @@
-"""Layers on bytes, for processors that multiply four 8-bit integers at a time (VNNI).
+"""Layers on bytes, for processors that multiply four 8-bit integers at a time (VNNI) or two (AVX2).
 
 Weights have one scale for each output channel, w ~ scale * q with q in -127 to 127. The input of a layer has one scale and one zero point,
 x ~ step * (q - zero) with q in 0 to 255 (Jacob et al., 2018, equation 1). Sums have 32 bits.
+
+Without VNNI, two products of neighbouring inputs are added in 16 bits first, and a sum over 32,767 is cut. There the scale of a channel is
+larger, so that no two neighbouring weights of one sign are more than 127 together: then no sum is cut, and all of them are exact.
 
 The operators are those that torch.compile's own quantised graphs call. `is_supported` tells whether this machine and this torch have them.
 Odd inputs: activations outside the ranges are clipped.
@@ -19,12 +22,31 @@ from torch import Tensor, nn
 Ranges = dict[str, list[float]]  # name of a module: lowest and highest value of its output
 
 
-def is_supported() -> bool:
-    """Whether this processor has fast 8-bit multiplication and this torch has operators for it."""
+def multiplication() -> str:
+    """How this processor multiplies 8-bit integers fast: by "VNNI" or "AVX2"; "": it doesn't, or this torch has no operators for it.
+
+    AVX-512 without VNNI counts as none: sums in 16 bits were looked at with AVX2 only.
+    """
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     mkldnn: Any = torch.backends.mkldnn  # has no type hints
-    fast = capabilities.get("avx512_vnni") or capabilities.get("avx_vnni")
-    return bool(fast and mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise"))
+    if not (mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")):
+        return ""
+    if capabilities.get("avx512_vnni") or capabilities.get("avx_vnni"):
+        return "VNNI"
+    return "AVX2" if capabilities.get("avx2") and not capabilities.get("avx512_f") else ""
+
+
+def highest_levels(weight: Tensor, *, pairs: bool) -> Tensor:
+    """The value (outputs,) that becomes 127 for each output channel of weights (outputs, inputs, ...).
+
+    `pairs`: it is the largest sum of two weights of one sign from neighbouring inputs (0 and 1, 2 and 3, ...).
+    """
+    highest = weight.abs()
+    if pairs:
+        columns = weight.reshape(*weight.shape[:2], -1)
+        two = F.pad(columns, (0, 0, 0, weight.shape[1] % 2)).reshape(len(weight), -1, 2, columns.shape[2])
+        highest = torch.maximum(two.clamp_min(0).sum(dim=2), (-two).clamp_min(0).sum(dim=2))
+    return highest.flatten(1).amax(dim=1).clamp_min(1e-12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +100,7 @@ class QuantisedLayer:
         self, layer: nn.Conv2d | nn.Linear, input: Scale, out: Scale | None, activation: str | float, dtype: torch.dtype = torch.float32
     ) -> None:
         weight = layer.weight.detach().float()
-        self.scales = weight.flatten(1).abs().amax(dim=1).clamp_min(1e-12) / 127
+        self.scales = highest_levels(weight, pairs=multiplication() != "VNNI") / 127
         self.q = (weight / self.scales.view(-1, *[1] * (weight.ndim - 1))).round().to(torch.int8)
         assert layer.bias is not None
         self.bias, self.zeros = layer.bias.detach().float(), torch.zeros(len(self.scales), dtype=torch.int32)

@@ -23,7 +23,7 @@ from facecluster.models.card import Card, card_of, read_card
 from facecluster.models.embedder import CROP, AttentionEmbedder
 from facecluster.models.folder import WEIGHTS, card_path
 from facecluster.models.int8 import Int8Embedder
-from facecluster.models.int8_layers import is_supported
+from facecluster.models.int8_layers import multiplication
 from facecluster.models.onnx_embedder import OnnxEmbedder
 
 __all__ = ["WEIGHTS", "AttentionModel", "Card", "Embedder", "best_device", "card_of", "load_embedder", "read_card"]
@@ -116,7 +116,7 @@ class AttentionModel:
         folded = fold_batch_norm(network.eval())
         self.arithmetic = str(self.dtype).removeprefix("torch.")
         self.run: Callable[[torch.Tensor], torch.Tensor]  # faces (n, 3, 112, 112) uint8 -> vectors
-        if isinstance(network, AttentionEmbedder) and self.device == "cpu" and card.ranges and is_supported():
+        if isinstance(network, AttentionEmbedder) and self.device == "cpu" and card.ranges and multiplication():
             self.arithmetic = f"int8 and {self.arithmetic}"
             self.run = Int8Embedder(network, card.ranges, self.dtype)
         else:

@@ -56,9 +56,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
+    "Cache-Control": "no-store",  # of pictures too: what a browser keeps on its disk, `forget` can't reach
 }
-_KEPT = {"Cache-Control": "private, max-age=3600, immutable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def open_review(store: Store, port: int = 0, language: Language = ENGLISH) -> Re
     return Review(server, f"http://{HOST}:{server.server_port}/?token={server.token}")
 
 
-_FORGET_CACHED = {"Clear-Site-Data": '"cache"'}  # crops of who was forgotten, in the browser
+_FORGET_CACHED = {"Clear-Site-Data": '"cache"'}  # pictures that pages of earlier versions let the browser keep
 
 
 class _Server(ThreadingHTTPServer):
@@ -221,10 +220,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._crop(url.path[len("/look/") :], look=True)
         elif url.path.startswith("/photo/"):
             view = self.server.session.view()
-            self._send(picture(view, number_of(view, url.path[len("/photo/") :])), "image/jpeg", extra=_KEPT)
+            self._send(picture(view, number_of(view, url.path[len("/photo/") :])), "image/jpeg")
         elif url.path.startswith("/small/"):
             view = self.server.session.view()
-            self._send(picture(view, number_of(view, url.path[len("/small/") :]), SMALL_SIDE), "image/jpeg", extra=_KEPT)
+            self._send(picture(view, number_of(view, url.path[len("/small/") :]), SMALL_SIDE), "image/jpeg")
         elif url.path in api.GET_ROUTES:
             self._json(api.GET_ROUTES[url.path](self.server.session, dict(parse_qsl(url.query))))
         else:
@@ -253,8 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(say("this face has no picture"), HTTPStatus.NOT_FOUND)
         if look:
             return self._send(self.server.session.looks(view).picture(face, crop), "image/png")
-        # the crop of a face never changes: the browser may cache it for an hour
-        self._send(crop, kind, extra=_KEPT)
+        self._send(crop, kind)
 
     def _body(self) -> bytes:
         """The body of the request. If it is too long or its length is unknown: b'', and the connection is closed."""

@@ -25,7 +25,7 @@ from facecluster.faces.detect import (
 )
 from facecluster.geometry import iou
 from facecluster.models.detector import Detector
-from facecluster.models.int8_layers import is_supported
+from facecluster.models.int8_layers import multiplication
 from facecluster.photos.collect import collect
 from facecluster.photos.images import Photo
 from facecluster.store import FACES, PHOTOS, Store
@@ -192,7 +192,7 @@ def test_neighbours_do_not_change_what_is_found(tmp_path: Path) -> None:
     paths = sorted((tmp_path / "photos").rglob("*.jpg"))[:8]
     images = [np.asarray(Image.open(p).convert("RGB")) for p in paths if p.stat().st_size > 5000]
     images += [images[0][:300], np.ascontiguousarray(np.rot90(images[1])), np.zeros((1, 1, 3), np.uint8)]
-    for arithmetic in ("float32", "bfloat16", *(["int8"] if is_supported() else [])):
+    for arithmetic in ("float32", "bfloat16", *(["int8"] if multiplication() else [])):
         detector = Detector.load(arithmetic=arithmetic)
         assert detector.arithmetic == arithmetic
         for one, image in zip(detector.search(images), images, strict=True):

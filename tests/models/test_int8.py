@@ -7,6 +7,9 @@ import copy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 from torch import nn
 
@@ -14,10 +17,10 @@ from facecluster.demo.face_space import FaceSpace
 from facecluster.models import registry
 from facecluster.models.embedder import AttentionEmbedder
 from facecluster.models.int8 import Int8Embedder, measure_ranges
-from facecluster.models.int8_layers import QuantisedLayer, Scale, is_supported
+from facecluster.models.int8_layers import QuantisedLayer, Scale, highest_levels, multiplication
 from facecluster.models.registry import AttentionModel, Card, card_of, fold_batch_norm, load_embedder, load_weights
 
-pytestmark = pytest.mark.skipif(not is_supported(), reason="needs a processor with VNNI")
+pytestmark = pytest.mark.skipif(not multiplication(), reason="needs a processor with VNNI or AVX2")
 
 
 def by_hand(layer: QuantisedLayer, q: np.ndarray, weight: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
@@ -41,6 +44,45 @@ def test_a_linear_layer_is_integer_arithmetic(activation: str) -> None:
     rounded = np.clip(np.rint(by_hand(low, q, layer.weight.detach().numpy()) / out.step) + out.zero, 0, 255)
     found = QuantisedLayer(layer, scale, out, "", torch.float32)(torch.from_numpy(q)).numpy()
     assert found.dtype == np.uint8 and np.abs(found - rounded).max() <= 1  # a half may round either way
+
+
+def largest(shape: tuple[int, ...], *, every: int) -> torch.Tensor:
+    """Weights of both signs near the ends of their range, and small ones between them: all but each `every`-th input of each output."""
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.sign(torch.rand(shape, generator=generator) - 0.5) * (0.7 + 0.3 * torch.rand(shape, generator=generator))
+    weight[:, torch.arange(shape[1]) % every > 0] *= 0.02
+    return weight
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kernel", "stride"), [(256, 96, 0, 1), (64, 48, 3, 1), (80, 40, 1, 1), (16, 32, 3, 2), (3, 64, 6, 4)]
+)
+def test_no_sum_is_cut_off(inputs: int, outputs: int, kernel: int, stride: int, every: int) -> None:
+    """Bytes and weights near their ends: without VNNI two such products together are more than 16 bits hold."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2) if kernel else nn.Linear(inputs, outputs)
+    layer.weight.data = largest(tuple(layer.weight.shape), every=every)
+    assert layer.bias is not None
+    layer.bias.data.zero_()
+    low = QuantisedLayer(layer, Scale(1.0), None, "")
+    q = torch.randint(200, 256, (2, inputs, 24, 24) if kernel else (50, inputs), dtype=torch.uint8)
+    found = low(q.contiguous(memory_format=torch.channels_last) if kernel else q) / low.scales.view(-1, *[1, 1] * (kernel > 0))
+    whole = low.q.double()
+    expected = nn.functional.conv2d(q.double(), whole, stride=stride, padding=kernel // 2) if kernel else q.double() @ whole.T
+    assert (found - expected).abs().max() < 0.5
+
+
+@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.floats(-5, 5, width=32)))
+def test_weights_of_neighbouring_inputs_together_stay_in_seven_bits(weight: np.ndarray) -> None:  # type: ignore[type-arg]
+    highest = highest_levels(torch.from_numpy(weight), pairs=True)
+    plain = highest_levels(torch.from_numpy(weight), pairs=False)
+    assert (plain <= highest).all() and (highest <= 2 * plain).all()
+    q = np.rint(weight / (highest.numpy() / 127)[:, None]).astype(int)
+    for sign in (1, -1):
+        parts = np.maximum(sign * q, 0)
+        sums = parts[:, ::2].copy()
+        sums[:, : parts.shape[1] // 2] += parts[:, 1::2]
+        assert sums.max() * 255 <= np.iinfo(np.int16).max
 
 
 def test_a_convolution_pads_with_zero_not_with_the_byte_zero() -> None:
@@ -91,13 +133,13 @@ def test_measured_ranges_work_for_any_network(inner: tuple[int, ...]) -> None:
     assert torch.cosine_similarity(found, expected).mean() > 0.99
 
 
-def test_without_ranges_or_vnni_it_is_floating_point(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ranges_or_fast_integers_it_is_floating_point(monkeypatch: pytest.MonkeyPatch) -> None:
     blank = Card(name="x", dim=128, sha256="", licence="", slope=1, intercept=0, impostor_mean=0, impostor_sd=0.1)
     small = dict(width=64, depth=1, heads=1, mlp_ratio=2, parts=64)
     assert "int8" not in AttentionModel(AttentionEmbedder(**small), blank).arithmetic
     crops = faces(4)
     bytes_ = load_embedder("bundled", "cpu").embed(crops)
-    monkeypatch.setattr(registry, "is_supported", lambda: False)
+    monkeypatch.setattr(registry, "multiplication", lambda: "")
     registry.load_embedder.cache_clear()
     model = load_embedder("bundled", "cpu")
     registry.load_embedder.cache_clear()

@@ -18,11 +18,11 @@ from facecluster.errors import ModelError
 from facecluster.models.backbone import fold_batch_norms
 from facecluster.models.detector import WEIGHTS, Detector, FaceDetector
 from facecluster.models.int8_detector import Int8Detector, Int8Verifier, add, maxima
-from facecluster.models.int8_layers import is_supported
+from facecluster.models.int8_layers import multiplication
 from facecluster.models.verifier import FaceVerifier
 from facecluster.models.views import SIDE
 
-pytestmark = pytest.mark.skipif(not is_supported(), reason="needs a processor with VNNI")
+pytestmark = pytest.mark.skipif(not multiplication(), reason="needs a processor with VNNI or AVX2")
 
 
 def random_pictures(n: int, height: int, width: int, seed: int) -> torch.Tensor:

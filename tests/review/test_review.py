@@ -177,6 +177,12 @@ def test_where_the_model_looks_is_a_picture_that_needs_the_token(page: Page) -> 
     assert page.send("GET", "/look/none", Cookie=page.cookie)[0] == 404
 
 
+def test_the_browser_keeps_no_picture(page: Page) -> None:
+    face = page.people()[0]["best"]
+    for path in (f"/crop/{face}", f"/look/{face}", f"/photo/{face}", f"/small/{face}"):
+        assert page.send("GET", path, Cookie=page.cookie)[1]["Cache-Control"] == "no-store", path
+
+
 def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
     pages = {path: page.send("GET", path, Cookie=page.cookie) for path in ["/", "/text.js", *STATIC]}
     for path, (status, headers, body) in pages.items():

@@ -34,7 +34,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from facecluster.models.int8 import measure_ranges  # noqa: E402
-from facecluster.models.int8_layers import is_supported  # noqa: E402
+from facecluster.models.int8_layers import multiplication  # noqa: E402
 from facecluster.models.registry import fold_batch_norm  # noqa: E402
 
 DATA = Path("../shared")
@@ -67,7 +67,7 @@ def load(work: Path, name: str, weights_of: str) -> Member:
 def train_all(options: argparse.Namespace, result: dict[str, Any]) -> None:
     """Train and judge what has not been, variant by variant."""
     found = result.setdefault("variants", {})
-    wanted = [*VARIANTS, *(INT8 if is_supported() else ())]
+    wanted = [*VARIANTS, *(INT8 if multiplication() else ())]
     if all(name in found for name in wanted):
         return
     crops, _, told = labelled(options.faces, options.teacher if options.ask else None, options.work)

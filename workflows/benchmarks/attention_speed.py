@@ -21,7 +21,7 @@ from attention_networks import VARIANTS, Member, deployed
 from torch import Tensor
 
 from facecluster.models.int8 import Int8Embedder, measure_ranges
-from facecluster.models.int8_layers import Ranges, is_supported
+from facecluster.models.int8_layers import Ranges, multiplication
 from facecluster.models.registry import fold_batch_norm
 
 BATCHES = (1, 64)  # faces
@@ -40,7 +40,7 @@ def in_int8(network: Member, ranges: Ranges | None = None) -> Run:
 
 def runs() -> dict[str, Run]:
     """Every way through the family that differs in speed: faces (n, 3, 112, 112) uint8 -> vectors. Weights do not matter for it."""
-    return {name: run_of(name) for name in [*(n for n, v in VARIANTS.items() if not v.seed), *(INT8 if is_supported() else ())]}
+    return {name: run_of(name) for name in [*(n for n, v in VARIANTS.items() if not v.seed), *(INT8 if multiplication() else ())]}
 
 
 def run_of(name: str) -> Run:
