@@ -17,6 +17,7 @@ from facecluster.faces.embed import EmbedConfig
 from facecluster.grouping.link import LinkConfig
 from facecluster.known.suppression import keep_out
 from facecluster.language import AUTO, language_of
+from facecluster.people.known_names import pictures_left_out
 from facecluster.photos.gone import gone_folders
 from facecluster.pipeline import Bars, cluster_faces, embed_photos, failed_photos
 from facecluster.report.run_report import write_run_report
@@ -91,7 +92,7 @@ def run(
             sources, place, detecting, embedding, bars=bars, engine=engine, device=device, retry_failed=retry_failed
         )  # fmt: skip
         grouped = cluster_faces(place, embedding, LinkConfig(), None, bars=bars, engine=engine)
-        kept_out = keep_out(place)
+        kept_out = [*keep_out(place), *pictures_left_out(place, grouped.reconciled.run.model)]
     page = None
     if report and place.cipher is None:
         told = None if progress is None else lambda n, total: progress("report pages", n, total)

@@ -27,20 +27,29 @@ def command(store: str, age: str, what: str, yes: bool, as_json: bool) -> None:
     'facecluster forget' takes out: crops, vectors, boxes, links, earlier runs, what was said of these faces, and of people who have no
     other faces their names. Your photos are never touched, and later runs leave the same faces out. A receipt is kept in the store.
 
+    An age is counted from this machine's day. If the clock went on by more than a year since the last photo, grouping or decision, nothing
+    is forgotten by an age: give the day itself.
+
     \b
     Example: facecluster expire ~/people --older-than 2y
     Example: facecluster expire ~/people --older-than 2024-12-31 --what photos --yes
     """
     from facecluster.errors import InputError
     from facecluster.privacy import is_stopped
-    from facecluster.privacy.expire import day_before, expire, preview_expiry, today
+    from facecluster.privacy.expire import day_before, doubted, expire, is_age, preview_expiry, today
     from facecluster.store import Store
 
     place = Store(store)
     place.check()
-    before = day_before(age, today())
+    now = today()
+    before = day_before(age, now)
     if is_stopped(place):
         raise InputError(f"expected a whole store, found one half forgotten: finish it with 'facecluster forget {shell(store)} --yes'")
+    doubt, ahead = doubted(place, before, now) if is_age(age) else ("", False)
+    if yes and ahead:
+        raise InputError(doubt)
+    if doubt:
+        click.echo(f"note: {doubt}", err=True)
     if not yes:
         receipt, lines = preview_expiry(place, before, "photos" if what == "photos" else "faces")
         print_receipt(receipt, lines, as_json, done=False)

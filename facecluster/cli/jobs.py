@@ -81,6 +81,7 @@ def group(
     from facecluster.grouping.identify import IdentifyConfig
     from facecluster.grouping.link import LinkConfig
     from facecluster.known.suppression import keep_out
+    from facecluster.people.known_names import pictures_left_out
     from facecluster.pipeline import cluster_faces
     from facecluster.store import Store
 
@@ -95,7 +96,7 @@ def group(
         config = IdentifyConfig(**card.grouping_settings(), **fitted, **wanted)
         options: dict[str, Any] = {"bars": bars, "tell": tell, "dry_run": dry_run, "full": full, "engine": engine, **more}
         done = cluster_faces(place, embedding, LinkConfig(), config, **options)
-        kept_out = [] if dry_run else keep_out(place)
+        kept_out = [] if dry_run else [*keep_out(place), *pictures_left_out(place, card.name)]
     for line in done.linked.lines():
         click.echo(line, err=True)
     for note in [*done.notes, *kept_out]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
@@ -17,7 +18,8 @@ from facecluster.known import SURE
 @click.argument("pictures")
 @click.argument("store")
 @click.option("--name-from", "sure", type=click.FloatRange(0, 1), default=SURE, show_default=True,
-              help="Probability from which a group gets a name without a question.")  # fmt: skip
+              help="Probability from which a group gets a name without a question; a further group of that name may have a fifth "
+              "of that doubt.")  # fmt: skip
 @device_option
 @json_option
 @handle_errors
@@ -26,15 +28,15 @@ def command(pictures: str, store: str, sure: float, device: str, as_json: bool) 
 
     PICTURES is a folder with a folder for each person, or with files named after them (Anna.jpg, Anna_2.jpg); a contacts file (.vcf, with
     photos); or another store. The pictures stay where they are and are no photos of the store, which keeps only a vector of each face,
-    its name and where it is from; 'facecluster forget' takes them out. Groups that are not sure are asked about in 'facecluster review',
-    under Suggestions.
+    its name and where it is from; 'facecluster forget' takes them out. PICTURES that are given again replace what was taken of them
+    earlier. Groups that are not sure are asked about in 'facecluster review', under Suggestions.
 
     \b
     Example: facecluster known ~/contacts.vcf ~/people
     """
     from facecluster.cli.progress import progress_bar
     from facecluster.decisions import SHORT_ID
-    from facecluster.errors import StoreError, shell
+    from facecluster.errors import InputError, StoreError, shell
     from facecluster.faces.embed import EmbedConfig, check_vectors
     from facecluster.known.sources import find_pictures
     from facecluster.known.take_in import take_in
@@ -48,22 +50,27 @@ def command(pictures: str, store: str, sure: float, device: str, as_json: bool) 
     run = current_run(place)
     if run is None:
         raise StoreError(f"expected people in {store}, found none: run 'facecluster cluster {shell(store)}' first")
+    if place.is_local and os.path.isdir(pictures) and os.path.samefile(pictures, place.root):
+        raise InputError(f"expected pictures of people, or another store, found {pictures}, the store itself: name another place")
     embed = EmbedConfig(model=run.model)
     first = place.shards(embed.table())[:1]
     check_vectors(place, embed, first)
     found_pictures = list(find_pictures(pictures, run.model, place.stamp(embed.table(), first[0]) if first else None))
     with place.lock(), progress_bar("pictures", len(found_pictures)) as tick:
-        found = take_in(place, found_pictures, embed, device=device, sure=sure, tick=tick)
+        found = take_in(place, found_pictures, embed, device=device, sure=sure, tick=tick, place=pictures)
     rows: list[dict[str, Any]] = [
         {"person": person, "faces": faces, "name": p.name, "probability": round(p.probability, 4), "named": named}
         for named, some in ((True, found.named), (False, found.asked)) for p, person, faces in some
     ]  # fmt: skip
     if as_json:
-        counts = {"pictures": found.pictures, "people": found.people, "not_used": found.notes}
+        counts = {"pictures": found.pictures, "people": found.people, "not_used": found.notes, "no_longer_known": found.no_longer}
         click.echo(json.dumps(counts | {"groups": rows, "undo": found.batch if found.named else None}, indent=1))
         return
     for note in found.notes:
         click.echo(f"note: {printable(note)}", err=True)
+    if found.no_longer:
+        some = ", ".join(found.no_longer[:5]) + (", ..." if len(found.no_longer) > 5 else "")
+        click.echo(f"note: {printable(some)}: not known by pictures any more, as there are none now; names of groups stay", err=True)
     click.echo(f"{plural(found.pictures, 'picture')} of {plural(found.people, 'person', 'people')} known")
     for row in rows:
         text = "is now called" if row["named"] else "may be"

@@ -61,13 +61,19 @@ def find_pictures(place: str, model: str, stamp: Mapping[str, Any] | None = None
         InputError: nothing is there, or the store has no vectors of this model.
     """
     if os.path.isfile(os.path.join(place, STORE_FILE)):
-        yield from _of_store(Store(place), model, stamp)
+        yield from _of_store(Store(os.path.abspath(place)), model, stamp)
     elif os.path.isfile(place) and place.lower().endswith(".vcf"):
-        yield from _of_contacts(place)
+        yield from _of_contacts(os.path.abspath(place))
     elif os.path.isdir(place):
-        yield from _of_folder(place)
+        yield from _of_folder(os.path.abspath(place))
     else:
         raise InputError(f"expected a folder with pictures of people, a contacts file (.vcf) or a store, found {place!r}: name one")
+
+
+def comes_from(source: str, place: str) -> bool:
+    """Whether the picture of this source is one of a place that `find_pictures` takes: in the folder, in the file, or of the store."""
+    top = os.path.abspath(place)
+    return source.startswith((top.rstrip(os.sep) + os.sep, top + "#"))
 
 
 def name_of_file(stem: str) -> str:
@@ -98,8 +104,7 @@ def _in_folder(file: FoundFile, top: str) -> Picture:
     return _named(name, file.uri, error=error)
 
 
-def _of_folder(folder: str) -> Iterator[Picture]:
-    top = os.path.abspath(folder)
+def _of_folder(top: str) -> Iterator[Picture]:
     cards = sorted(os.path.join(at, f) for at, _, names in os.walk(top) for f in names if f.lower().endswith(".vcf"))
     try:
         for file in find_files([top]):
@@ -117,9 +122,22 @@ def _of_contacts(path: str) -> Iterator[Picture]:
     except PhotoError as e:
         yield Picture("", path, error=str(e))
         return
-    for number, (name, photo) in enumerate(contacts(data), start=1):
+    number = elsewhere = 0
+    for name, photo in contacts(data):
+        if photo is None:
+            elsewhere += 1
+            continue
+        number += 1
         error = "" if photo else "expected a photo in base64, found a damaged one: export the contact again"
         yield _named(name, f"{path}#{number}", photo, error)
+    if elsewhere:
+        yield Picture("", path, error=f"{_only_addresses(elsewhere)}, and nothing is fetched: save the pictures as files named after them")
+    elif not number:
+        yield Picture("", path, error="expected contacts with photos (vCard), found none: export them with photos")
+
+
+def _only_addresses(contacts: int) -> str:
+    return "1 contact has only the address of a photo" if contacts == 1 else f"{contacts:,} contacts have only the address of a photo"
 
 
 def _of_store(store: Store, model: str, stamp: Mapping[str, Any] | None) -> Iterator[Picture]:

@@ -2,9 +2,11 @@
 
 A group without a name gets one if it is a known person with a probability of SURE or more, and a further group of the same name if the
 doubt is a fifth of that; the decision says so (`origin`). Groups that are less sure, and those from whom the user took that name away, are
-suggestions in review. Pictures that were taken in before count on; one that is given again replaces itself.
+suggestions in review. Pictures that were taken in before count on. A folder, contacts file or store that is given again replaces all that
+came of it; a picture that was moved or renamed replaces itself, so that its older name does not stand against the new one.
 
-Odd inputs: a picture without a face, or with several, is a line for the user and does not count; so is one that can't be read.
+Odd inputs: a picture without a face, or with several, is a line for the user and does not count; so is one that can't be read. What was
+taken of it earlier counts on; so does all of a place that has no picture now that can be used.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ from facecluster.errors import PhotoError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
 from facecluster.known import AGAIN, SURE
-from facecluster.known.sources import Picture
+from facecluster.known.sources import Picture, comes_from
 from facecluster.matching.probe import detect_config, probe_data, probe_photo
 from facecluster.models.card import card_of
 from facecluster.people.current_people import CurrentPeople
@@ -30,6 +33,7 @@ from facecluster.review.session import Session
 from facecluster.store import Store
 
 ORIGIN = "known"
+_ONE_PICTURE = 0.9999  # cosine from which two vectors are of one picture; that of float16 to float32 is higher
 
 
 @dataclass(slots=True)
@@ -41,14 +45,24 @@ class TakenIn:
     notes: list[str] = field(default_factory=list)  # a line for each picture that does not count
     named: list[tuple[Proposal, str, int]] = field(default_factory=list)  # with the lasting id and number of faces of the group
     asked: list[tuple[Proposal, str, int]] = field(default_factory=list)
+    no_longer: list[str] = field(default_factory=list)  # names of which there is no picture any more
     batch: str = ""  # of the decisions
 
 
 def take_in(
     store: Store, pictures: Iterable[Picture], embed: EmbedConfig, *, device: str = "auto", sure: float = SURE,
-    tick: Callable[[int], None] = lambda n: None,
+    tick: Callable[[int], None] = lambda n: None, place: str | None = None,
 ) -> TakenIn:  # fmt: skip
     """Take pictures into a store that has people, and name the groups that are sure.
+
+    Args:
+        store: an existing store, locked.
+        pictures: of people by name.
+        embed: of the vectors of the store's current run.
+        device: where to compute.
+        sure: probability from which a group gets a name, 0 to 1.
+        tick: called with 1 after each picture.
+        place: of which these are all pictures there are now: others that came of it go. None: they count on.
 
     Raises:
         StoreError: the store was never grouped, or can't be written.
@@ -56,10 +70,12 @@ def take_in(
     found = TakenIn()
     session = Session(store)
     try:
-        known = _embedded(pictures, detect_config(store), embed, device, found, tick)
+        known, unusable = _embedded(pictures, detect_config(store), embed, device, found, tick)
         model, stamp = card_of(embed.model).name, {**embed.stamp(), "table": "known"}
-        known = _joined(read_known(store, model), known)
+        before = read_known(store, model)
+        known = _joined(before, known, place, unusable)
         if known is not None:
+            found.no_longer = sorted({*(before.by_name() if before else ())} - {*known.names}, key=str.casefold)
             write_known(store, model, known, stamp)
             _name_groups(store, session, sure, found)
     finally:
@@ -69,19 +85,21 @@ def take_in(
 
 def _embedded(
     pictures: Iterable[Picture], detect: DetectConfig, embed: EmbedConfig, device: str, found: TakenIn, tick: Callable[[int], None]
-) -> Known | None:
-    names, sources, vectors = [], [], list[NDArray[np.float32]]()
+) -> tuple[Known | None, set[str]]:
+    """The pictures that can be used, and the sources of the others."""
+    names, sources, unusable, vectors = [], [], set[str](), list[NDArray[np.float32]]()
     for picture in pictures:
         try:
             vectors.append(_vector(picture, detect, embed, device))
         except PhotoError as e:
             found.notes.append(f"{picture.source}: {e}")
+            unusable.add(picture.source)
         else:
             names.append(picture.name)
             sources.append(picture.source)
         tick(1)
     found.pictures, found.people = len(names), len({name.casefold() for name in names})
-    return Known(names, sources, np.stack(vectors)) if names else None
+    return Known(names, sources, np.stack(vectors)) if names else None, unusable
 
 
 def _vector(picture: Picture, detect: DetectConfig, embed: EmbedConfig, device: str) -> NDArray[np.float32]:
@@ -98,15 +116,32 @@ def _vector(picture: Picture, detect: DetectConfig, embed: EmbedConfig, device: 
     return np.asarray(probe.vectors[0], np.float32)
 
 
-def _joined(before: Known | None, now: Known | None) -> Known | None:
+def _joined(before: Known | None, now: Known | None, place: str | None, unusable: set[str]) -> Known | None:
+    """The pictures of both, without those of before that were given again, or are in `place` no more."""
     if before is None or now is None:
         return now or before
     again = {*now.sources}
-    kept = [i for i, source in enumerate(before.sources) if source not in again]
+    unread = unusable - {source.rpartition("#")[0] for source in again}  # a file of contacts of which some can be used was read
+    moved = (_of_length_1(before.vectors) @ _of_length_1(now.vectors).T).max(axis=1) > _ONE_PICTURE
+    kept = [
+        i for i, source in enumerate(before.sources)
+        if source not in again and not moved[i] and (place is None or not comes_from(source, place) or _is_in(source, unread))
+    ]  # fmt: skip
     return Known(
         [before.names[i] for i in kept] + now.names, [before.sources[i] for i in kept] + now.sources,
         np.concatenate([before.vectors[kept], now.vectors]),
     )  # fmt: skip
+
+
+def _of_length_1(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Float16 of the store changes lengths more than directions."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def _is_in(source: str, places: set[str]) -> bool:
+    """Whether a source is one of these, in a file of contacts that is, or under a folder that is."""
+    path = source.rpartition("#")[0] or source
+    return not places.isdisjoint((source, path, *map(str, PurePath(path).parents)))
 
 
 def _name_groups(store: Store, session: Session, sure: float, found: TakenIn) -> None:

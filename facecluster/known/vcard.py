@@ -1,13 +1,14 @@
 """Contacts of a vCard file (2.1, 3.0 and 4.0: RFC 2426, RFC 6350) that have a name and a photo. Pure.
 
-Odd inputs: a contact without a name is left out; so is a photo that is only an address elsewhere (nothing is fetched). A photo that can't
-be decoded is b''. Text of an unknown encoding is read as UTF-8.
+Odd inputs: a contact without a name is left out. A photo that is only an address elsewhere (nothing is fetched) is None, one that can't be
+decoded is b''. Text of an unknown encoding is read as UTF-8; a file with UTF-16's mark as UTF-16.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import quopri
 import re
 from collections.abc import Iterator
@@ -19,12 +20,15 @@ _CHARSETS = re.compile(
 Property = tuple[str, dict[str, str], str]
 
 
-def contacts(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The name and the bytes of the photo of each contact that has both, in order; several photos of one come one after the other."""
-    name, photos = "", list[bytes]()
-    for key, parameters, value in _properties(data.decode("utf-8", "replace")):
+def contacts(data: bytes) -> Iterator[tuple[str, bytes | None]]:
+    """The name and the bytes of the photo of each contact that has both, in order; several photos of one come one after the other.
+
+    A contact whose only photos are addresses elsewhere comes once, with None.
+    """
+    name, photos, addressed = "", list[bytes](), False
+    for key, parameters, value in _properties(_decoded(data)):
         if key == "BEGIN":
-            name, photos = "", []
+            name, photos, addressed = "", [], False
         elif key == "FN":
             name = name or _text(value, parameters)
         elif key == "N" and not name:
@@ -32,8 +36,17 @@ def contacts(data: bytes) -> Iterator[tuple[str, bytes]]:
             name = " ".join(part for part in (*parts[1:2], *parts[:1]) if part)
         elif key == "PHOTO" and (photo := _photo(value, parameters)) is not None:
             photos.append(photo)
+        elif key == "PHOTO" and value.strip():
+            addressed = True
         elif key == "END" and name:
-            yield from ((name, photo) for photo in photos)
+            found: list[bytes | None] = [*photos] if photos or not addressed else [None]
+            yield from ((name, photo) for photo in found)
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "replace")
 
 
 def _properties(text: str) -> Iterator[Property]:

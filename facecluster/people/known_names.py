@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facecluster.language.english import plural
 from facecluster.store import KNOWN, Stamp, Store, known_schema, table_of
 
 if TYPE_CHECKING:
@@ -79,6 +80,17 @@ def known_names(store: Store) -> set[str]:
     folder = store.path(FOLDER)
     models = [str(path).rstrip("/").rsplit("/", 1)[-1] for path in store.fs.ls(folder, detail=False)] if store.fs.isdir(folder) else []
     return {name for model in models for name in store.read_all(f"{FOLDER}/{model}", KNOWN, ["name"])["name"].to_pylist()}
+
+
+def pictures_left_out(store: Store, model: str) -> list[str]:
+    """A line for the user if people are known by pictures whose vectors are of other models or weights, and not by any of this model's."""
+    now = read_known(store, model)
+    usable = set() if now is None else {name.casefold() for name in now.names}
+    people = {name.casefold() for name in known_names(store)} - usable
+    if not people:
+        return []
+    who = f"{plural(len(people), 'person is', 'people are')} known by pictures (facecluster known)"
+    return [f"{who} whose vectors are not of {model} as it is now, and count for nothing: give the pictures again"]
 
 
 def write_known(store: Store, model: str, known: Known, stamp: Stamp) -> None:

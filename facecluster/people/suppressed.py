@@ -55,11 +55,14 @@ def read_suppressed(store: Store, model: str) -> Suppressed | None:
 
 
 def suppress(store: Store, model: str, person: str, choice: str, vectors: NDArray[np.float16]) -> int:
-    """Keep vectors (n, dim) of a person, the first VECTORS of them, that are not kept yet; gives how many were added."""
+    """Keep vectors (n, dim) of a person, the first VECTORS of them, that are not kept yet; gives how many were added.
+
+    Vectors that were kept of other weights go: they suppress nobody.
+    """
     table, added = f"{FOLDER}/{model}", vectors[:VECTORS]
     faces = f"embeddings/{model}"
     stamp: dict[str, Any] = (store.stamp(faces, store.shards(faces)[0]) if store.shards(faces) else None) or {}
-    before = store.read(table, _SHARD) if store.shards(table) else None
+    before = read_vectors_of(store, table, model)  # those of other weights say nothing beside these, and may be of another length
     if before is not None:
         kept = {np.asarray(v, np.float16).tobytes() for v in before["embedding"].to_pylist()}
         added = added[[row.tobytes() not in kept for row in added]]
@@ -80,6 +83,13 @@ def suppressed_models(store: Store) -> Sequence[str]:
     store.fs.invalidate_cache()
     names = [str(path).rstrip("/").rsplit("/", 1)[-1] for path in store.fs.ls(folder, detail=False)] if store.fs.isdir(folder) else []
     return sorted(name for name in names if store.shards(f"{FOLDER}/{name}"))
+
+
+def people_not_suppressed(store: Store, model: str) -> tuple[int, list[str]]:
+    """How many people can't be known again by a model, as their vectors are of others, or of other weights; and of which models."""
+    models = [name for name in suppressed_models(store) if name != model or read_suppressed(store, name) is None]
+    who = {person for name in models for person in store.read(f"{FOLDER}/{name}", _SHARD, ["person"])["person"].to_pylist()}
+    return len(who), models if who else []
 
 
 def end_suppression(store: Store) -> int:

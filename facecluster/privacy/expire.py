@@ -3,14 +3,16 @@
 A photo's day is that of its date by the camera's clock, or, where it has none, that of its file's last change, also if that was an edit
 which made another photo of it. A photo stays if neither is known: on the web, or if its file says 1 January 1970 or 1980, as one that lost
 its time on the way. Forgetting is that of
-`forget`: the same places are freed, the same marks keep a later run from bringing it back, and there is a receipt.
+`forget`: the same places are freed, the same marks keep a later run from bringing it back, and there is a receipt. An age is counted from
+this machine's day; clock.py says when that is doubted.
 """
 
 from __future__ import annotations
 
 import calendar
 import re
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +26,7 @@ from facecluster.people import current_run, read_current_people
 from facecluster.photos.dates import UNSET
 from facecluster.photos.followed import PHOTO_CHARS, read_followed
 from facecluster.photos.places import every_look
+from facecluster.privacy.clock import jump, latest_ahead, stamps
 from facecluster.privacy.forget import carry_out, receipt_of
 from facecluster.privacy.forget_plan import ForgetPlan, isin, write_plan
 from facecluster.privacy.make_plan import plan_for
@@ -45,7 +48,7 @@ def day_before(age: str, today: date) -> date:
     Raises:
         InputError: it is neither, or lies before the year 1.
     """
-    found = _AGE.fullmatch(age.strip().lower())
+    found = _age(age)
     try:
         if found is None:
             return date.fromisoformat(age.strip())
@@ -57,6 +60,15 @@ def day_before(age: str, today: date) -> date:
         return date(year, month + 1, min(today.day, calendar.monthrange(year, month + 1)[1]))
     except (ValueError, OverflowError, calendar.IllegalMonthError):
         raise InputError(f"expected an age (2y, 18m, 6w, 90d) or a day (2024-12-31), found {age!r}: correct it") from None
+
+
+def is_age(text: str) -> bool:
+    """Whether a text is an age, which counts from today, and no day."""
+    return _age(text) is not None
+
+
+def _age(text: str) -> re.Match[str] | None:
+    return _AGE.fullmatch(text.strip().lower())
 
 
 def preview_expiry(store: Store, before: date, what: What = "faces") -> tuple[dict[str, Any], list[str]]:
@@ -76,6 +88,23 @@ def expire(store: Store, before: date, what: What = "faces") -> dict[str, Any]:
     plan, _ = _plan(store, before, what)
     write_plan(store, plan)
     return carry_out(store, plan)
+
+
+def doubted(store: Store, before: date, today: date) -> tuple[str, bool]:
+    """What is to be said of this machine's clock, '' if nothing; and whether it may be so far ahead that nothing should be forgotten by it.
+
+    Args:
+        store: an existing store.
+        before: the day that lies the age that was asked for before today.
+        today: by the clock.
+    """
+    acts = stamps(store)
+    if (found := jump(acts, _all_days(store), today)) is not None:
+        between = f"a jump from {found[0]} to {found[1]}, without a photo, grouping or decision of {store.url} between"
+        return f"expected a clock that is right, found {between}: set it, or give the day itself: --older-than {before}", True
+    if (last := latest_ahead(acts, today)) is not None:
+        return f"this machine's clock says {today}, but it was {last} already: photos that are as old by the right day stay", False
+    return "", False
 
 
 def _plan(store: Store, before: date, what: What) -> tuple[ForgetPlan, list[str]]:
@@ -133,13 +162,36 @@ def _with_edits(store: Store, old: set[str], young: set[str], dated: set[str]) -
     return found
 
 
+def _all_days(store: Store) -> set[date]:
+    """The days on which photos were taken, and those on which their files were changed."""
+    looks = every_look(store, ["taken_at", "mtime_ns"])
+    taken = np.asarray(looks["taken_at"].cast(pa.timestamp("s"), safe=False))
+    changed = np.asarray(pc.fill_null(looks["mtime_ns"], 0), np.int64).astype("datetime64[ns]")
+    days = np.unique(np.concatenate([taken.astype("datetime64[D]"), changed.astype("datetime64[D]")]))
+    return set(days[~np.isnat(days)].tolist())
+
+
 def _days(looks: pa.Table) -> NDArray[np.datetime64]:
     """The day of each photo (n,): the camera's, or else that of the file's last change; NaT if neither is known, as on the web."""
     taken = np.asarray(looks["taken_at"].cast(pa.timestamp("s"), safe=False)).astype("datetime64[D]")
     at = np.asarray(pc.fill_null(looks["mtime_ns"], 0), np.int64)
-    changed = at.astype("datetime64[ns]").astype("datetime64[D]")
-    unset = (at == 0) | np.isin(changed, np.array(sorted(UNSET), "datetime64[D]"))  # of a file that lost its time on the way
-    return np.where(np.isnat(taken), np.where(unset, np.datetime64("NaT"), changed), taken)
+    undated = np.flatnonzero(np.isnat(taken))
+    days = taken.copy()
+    days[undated] = at[undated].astype("datetime64[ns]").astype("datetime64[D]")
+    never = np.array(sorted(UNSET), "datetime64[D]")
+    unset = (at == 0) | np.isin(days, never)  # of a file that lost its time on the way
+    days[undated] = [_local_day(ns) for ns in at[undated].tolist()]
+    unset |= np.isin(days, never)
+    days[undated[unset[undated]]] = np.datetime64("NaT")
+    return days
+
+
+def _local_day(ns: int) -> date:
+    """The day of a file's time in this machine's zone, as its owner sees it; UTC's where the system knows no zone for that time."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=ns // 10**9)
+    with suppress(OSError, OverflowError, ValueError):
+        at = at.astimezone()
+    return at.date()
 
 
 def today() -> date:

@@ -28,7 +28,7 @@ from facecluster.known.sources import Picture, find_pictures, name_of_file
 from facecluster.known.take_in import take_in
 from facecluster.known.vcard import contacts
 from facecluster.people import people_with_current_names, read_current_people
-from facecluster.people.known_names import read_known
+from facecluster.people.known_names import Known, pictures_left_out, read_known, write_known
 from facecluster.store import Store
 
 PHOTO = b"\xff\xd8\xff" + bytes(range(90))
@@ -199,6 +199,94 @@ def test_files_that_say_no_name_are_told_and_never_one_person(tmp_path: Path) ->
     found = list(find_pictures(str(top), "bundled"))
     assert sorted(p.name for p in found if not p.error) == ["Ann", "Bo"]
     assert len([p for p in found if p.error]) == 5
+
+
+def test_contacts_in_utf_16_and_those_with_only_an_address_are_told(tmp_path: Path) -> None:
+    """Google's export has addresses instead of photos; nothing is fetched."""
+    assert list(contacts(CARDS.encode("utf-16"))) == list(contacts(CARDS.encode("utf-8-sig"))) == list(contacts(CARDS.encode()))
+    card = "BEGIN:VCARD\r\nFN:Ann\r\nPHOTO:https://example.org/a.jpg\r\nEND:VCARD\r\n"
+    assert list(contacts((card + card.replace("a.jpg", "b.jpg")).encode())) == [("Ann", None)] * 2
+    (tmp_path / "google.vcf").write_text(card * 3)
+    (tmp_path / "none.vcf").write_text("BEGIN:VCARD\r\nFN:Ann\r\nEND:VCARD\r\n")
+    found = {Path(p.source).name: p.error for p in find_pictures(str(tmp_path), "bundled")}
+    assert found["google.vcf"].startswith("3 contacts have only the address of a photo")
+    assert found["none.vcf"].startswith("expected contacts with photos (vCard), found none")
+    (tmp_path / "google.vcf").write_text(card + f"BEGIN:VCARD\nFN:Bo\nPHOTO;ENCODING=b:{CODED}\nEND:VCARD\n")
+    found = {p.source.rpartition("/")[2]: p.name for p in find_pictures(str(tmp_path / "google.vcf"), "bundled")}
+    assert found == {"google.vcf": "", "google.vcf#1": "Bo"}
+
+
+def known_to(store: Store) -> list[tuple[str, str]]:
+    kept = read_known(store, "bundled")
+    return [] if kept is None else sorted(zip(kept.names, kept.sources, strict=True))
+
+
+def test_a_picture_that_was_renamed_has_one_name_and_what_is_gone_counts_no_more(tmp_path: Path) -> None:
+    """Under two names with the same vector each would have half of the probability, and the group no name."""
+    store, ids, truth = ungrouped_store(tmp_path, (9, 8, 6))
+    call("cluster", store.url)
+    anna, bo, cy = (vectors_of(store, [i for i, t in zip(ids, truth, strict=True) if t == person])[0] for person in range(3))
+    first = [Picture("Ana", "/k/Ana.jpg", vector=anna), Picture("Bo", "/k/Bo.jpg", vector=bo), Picture("Cy", "/c.vcf#1", vector=cy)]
+    assert len(take_in(store, first, EmbedConfig(), place="/k").named) == 3
+    call("undo", store.url, read(store).decisions[-1].batch)
+    found = take_in(store, [Picture("Anna", "/k/Anna.jpg", vector=anna)], EmbedConfig(), place="/k")
+    assert {p.name for p, _, _ in found.named} == {"Anna", "Cy"} and found.no_longer == ["Ana", "Bo"]
+    assert known_to(store) == [("Anna", "/k/Anna.jpg"), ("Cy", "/c.vcf#1")]
+    # the folder was moved; a picture of another place stays as it is, and so does what can't be read now
+    moved = [Picture("Anna", "/new/Anna.jpg", vector=anna), Picture("Bo", "/new/Bo/1.jpg", vector=bo)]
+    take_in(store, moved, EmbedConfig(), place="/new")
+    unread = [Picture("Anna", "/new/Anna.jpg", vector=anna), Picture("Bo", "/new/Bo", error="expected a folder that can be read")]
+    assert take_in(store, unread, EmbedConfig(), place="/new").no_longer == []
+    assert known_to(store) == [("Anna", "/new/Anna.jpg"), ("Bo", "/new/Bo/1.jpg"), ("Cy", "/c.vcf#1")]
+    take_in(store, [Picture("", "/c.vcf", error="expected contacts")], EmbedConfig(), place="/c.vcf")
+    assert len(known_to(store)) == 3
+    # a contact was added before the first, another was deleted
+    take_in(store, [Picture("Dan", "/c.vcf#1", vector=-cy), Picture("Cy", "/c.vcf#2", vector=cy)], EmbedConfig(), place="/c.vcf")
+    take_in(store, [Picture("Cy", "/c.vcf#1", vector=cy), Picture("", "/c.vcf", error="1 contact")], EmbedConfig(), place="/c.vcf")
+    assert known_to(store) == [("Anna", "/new/Anna.jpg"), ("Bo", "/new/Bo/1.jpg"), ("Cy", "/c.vcf#1")]
+
+
+def test_pictures_of_another_model_are_told_until_they_are_given_again(tmp_path: Path) -> None:
+    store, ids, truth = ungrouped_store(tmp_path, (9, 8))
+    call("cluster", store.url)
+    anna = vectors_of(store, [i for i, t in zip(ids, truth, strict=True) if t == 0])[0]
+    take_in(store, [Picture("Anna", "/a.jpg", vector=anna)], EmbedConfig())
+    assert "known by pictures" not in call("cluster", store.url, "--full").stderr
+    vectors = store.read("embeddings/bundled", "00000")
+    store.write("embeddings/bundled", "00000", vectors, {"table": "embeddings", "weights": "others"})
+    assert "1 person is known by pictures" in pictures_left_out(store, "bundled")[0] and pictures_left_out(store, "another")
+    known = Known(["ANNA"], ["/b.jpg"], anna[None])
+    write_known(store, "bundled", known, {"table": "known", "weights": "others"})
+    assert pictures_left_out(store, "bundled") == []
+
+
+def test_a_moved_picture_is_known_whatever_float16_does_to_its_length(tmp_path: Path) -> None:
+    """A vector with one large number: stored, its length is off by more than its direction."""
+    store, _, _ = ungrouped_store(tmp_path, (9, 8))
+    call("cluster", store.url)
+    large = 2046.5 / 2048  # half way between two numbers that float16 has: it takes the smaller one
+    spiky = np.full(128, np.sqrt((1 - large**2) / 127), np.float32)
+    spiky[3] = large
+    assert abs(np.linalg.norm(spiky.astype(np.float16).astype(np.float32)) - 1) > 1e-4
+    for name in ("Ana", "Anna"):
+        take_in(store, [Picture(name, f"/{name}/1.jpg", vector=spiky)], EmbedConfig(), place=f"/{name}")
+    assert known_to(store) == [("Anna", "/Anna/1.jpg")]
+
+
+def test_a_name_that_another_store_corrected_is_corrected_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ids, truth = ungrouped_store(tmp_path / "theirs", (20, 8))
+    mine, _, _ = ungrouped_store(tmp_path / "mine", (9, 8))
+    for store in (theirs, mine):
+        call("cluster", store.url)
+    face = next(i for i, who in zip(ids, truth, strict=True) if who == 0)
+    call("name", theirs.url, face, "Ann")
+    call("known", theirs.url, mine.url)
+    assert {name for name, _ in known_to(mine)} == {"Ann"}
+    call("name", theirs.url, "Ann", "Anne")
+    monkeypatch.chdir(tmp_path)  # under another path too
+    said = call("known", os.path.relpath(theirs.url), mine.url).output
+    assert {name for name, _ in known_to(mine)} == {"Anne"} and len(known_to(mine)) == 16 and "Ann: not known by pictures" in said
+    assert "the store itself" in refused("known", mine.url, mine.url)
 
 
 @pytest.mark.parametrize("charset", ["undefined", "idna", "UTF-16", "a\0b", "rot13", "zip"])

@@ -30,6 +30,14 @@ def test_times_that_are(at: datetime) -> None:
     assert believed(at, now=NOW) == at
 
 
+@pytest.mark.parametrize("wrong", [datetime(1970, 1, 1, 0, 5), datetime(2020, 1, 1)])
+def test_a_clock_that_lost_its_time_takes_no_dates_from_photos(wrong: datetime) -> None:
+    """A photo keeps what was believed when it was read: all dates would be gone for good."""
+    assert believed(datetime(2026, 5, 1), now=wrong) == datetime(2026, 5, 1)
+    assert believed(datetime(2031, 5, 1), now=wrong) == datetime(2031, 5, 1)
+    assert believed(datetime(2099, 5, 1), now=wrong) is None
+
+
 def photo(taken: str, changed: str = "", xmp: bytes = b"") -> datetime | None:
     """The time of a JPEG with EXIF and XMP."""
     exif = Image.Exif()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+import time
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from facecluster.decisions import DRAW, Decision, append, read
 from facecluster.errors import InputError
 from facecluster.photos.drawn import DRAWN, write_drawn
 from facecluster.photos.images import encode_crop
+from facecluster.privacy.clock import jump, latest_ahead
 from facecluster.privacy.expire import day_before
 from facecluster.store import FACES, FOLLOWED, PHOTOS, Store, embeddings_schema, table_of, table_of_rows
 
@@ -127,6 +130,61 @@ def test_a_drawn_face_without_a_row_can_be_forgotten(full: Full) -> None:
     append(full.store, [Decision(act=DRAW, faces=(face,), boxes={face: (1.5, 2.5, 30.0, 30.0)})])
     call("forget", full.store.url, face, "--yes")
     assert where(Path(full.store.url), forms(face)) == []
+
+
+def test_a_clock_that_jumped_ahead_forgets_nothing_by_an_age(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 2099 everything is older than two years. Whoever gives the day itself needs no clock."""
+    url, clock = full.store.url, sys.modules["facecluster.privacy.expire"]
+    ahead = date(2099, 1, 1)
+    monkeypatch.setattr(clock, "today", lambda: ahead)
+    before = {p: p.read_bytes() for p in Path(full.store.root).rglob("*") if p.is_file()}
+    said = refused("expire", url, "--older-than", "2y", "--yes")
+    assert "a jump from 20" in said and "to 2099-01-01, without" in said and "--older-than 2097-01-01" in said
+    assert "note: expected a clock that is right" in call("expire", url, "--older-than", "2y").output  # only says what would go
+    assert {p: p.read_bytes() for p in Path(full.store.root).rglob("*") if p.is_file()} == before
+    # neither does what somebody did under that clock make it right at once
+    append(full.store, [Decision(act="ignore", faces=(full.ids[15],), at="2098-12-30T00:00:00Z")])
+    assert "to 2098-12-30" in refused("expire", url, "--older-than", "2y", "--yes")
+    receipt = json.loads(call("expire", url, "--older-than", "2020-01-01", "--yes", "--json").output)
+    assert receipt["forgotten"]["faces"] == len(OLD) + 1
+
+
+def test_a_clock_that_is_behind_is_told(full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = sys.modules["facecluster.privacy.expire"]
+    monkeypatch.setattr(clock, "today", lambda: date(2021, 1, 1))
+    said = call("expire", full.store.url, "--older-than", "2y", "--yes").output
+    assert "this machine's clock says 2021-01-01, but it was 20" in said and f"{len(OLD) + 1} faces, 0 photos forgotten" in said
+
+
+def test_jumps_of_the_clock() -> None:
+    first, today = date(2027, 1, 1), date(2030, 1, 1)
+    photos = [date(1950, 1, 1), date(2027, 12, 1), date(2028, 11, 30), date(2029, 11, 29), date(2060, 1, 1)]
+    assert jump([first], photos, today) is None  # photos show that time went by
+    assert jump([first], photos[:1], today) == (first, today)
+    assert jump([first, date(2029, 12, 1)], [], today) == (first, date(2029, 12, 1))
+    assert jump([first, date(2029, 9, 1)], [], today) is None  # long enough ago for somebody to see it
+    assert jump([today], photos, today) is jump([], photos, today) is None  # a new store of old photos
+    assert latest_ahead([first], date(2026, 12, 31)) is None and latest_ahead([first], date(2026, 12, 30)) == first
+    assert latest_ahead([], date(1970, 1, 2)) is not None
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process can't be set")
+@pytest.mark.parametrize("zone, goes", [("UTC", True), ("Asia/Tokyo", False), ("America/New_York", True)])
+def test_the_day_of_a_file_is_that_of_its_owner(full: Full, monkeypatch: pytest.MonkeyPatch, zone: str, goes: bool) -> None:
+    """Last changed at 22:30 on 31 December UTC: in Tokyo that is in the new year."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        rows = full.store.read("photos", "00000")
+        at = rows.column_names.index("mtime_ns")
+        changed = int(datetime(2019, 12, 31, 22, 30, tzinfo=UTC).timestamp()) * 10**9
+        times = pa.array([changed if i == UNDATED else ns for i, ns in enumerate(rows["mtime_ns"].to_pylist())], pa.int64())
+        full.store.write("photos", "00000", rows.set_column(at, rows.schema.field(at), times), full.store.stamp("photos", "00000") or {})
+        planned = json.loads(call("expire", full.store.url, "--older-than", "2020-01-01", "--json").output)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert planned["forgotten"]["faces"] == len(OLD) + goes
 
 
 def test_ages() -> None:

@@ -10,8 +10,9 @@ import pytest
 from people_store import add, call, people, refused
 
 from facecluster.check import check
+from facecluster.known.suppression import keep_out
 from facecluster.people import people_with_current_names
-from facecluster.people.suppressed import VECTORS, read_suppressed
+from facecluster.people.suppressed import VECTORS, people_not_suppressed, read_suppressed, suppress
 from facecluster.store import Store
 
 SIZES = (14, 12, 10, 9)
@@ -73,6 +74,21 @@ def test_a_person_who_is_to_be_asked_about_is_named_until_the_user_answers(store
     assert again in said
     call("name", place.url, again, "Ada, who agreed")
     assert "whom you had forgotten" not in call("cluster", place.url).stderr
+
+
+def test_vectors_of_other_weights_are_told_and_never_mixed(store: tuple[Store, np.ndarray, np.ndarray]) -> None:
+    """A promise that a change of the model ends is not ended silently."""
+    place, vectors, _ = store
+    call("forget", place.url, "Ada", "--yes", "--new-photos", "drop")
+    assert "can't be known again" not in call("cluster", place.url).stderr
+    for shard in place.shards("embeddings/bundled"):  # the weights have changed
+        place.write("embeddings/bundled", shard, place.read("embeddings/bundled", shard), {"table": "embeddings", "weights": "others"})
+    assert people_not_suppressed(place, "bundled") == (1, ["bundled"]) and people_not_suppressed(place, "other") == (1, ["bundled"])
+    said = " ".join(keep_out(place))
+    assert "1 forgotten person can't be known again in this grouping with bundled: their vectors are of other weights of bundled" in said
+    assert suppress(place, "bundled", "b" * 32, "drop", vectors[:2].astype(np.float16)) == 2
+    found = read_suppressed(place, "bundled")
+    assert found is not None and found.known.names == ["b" * 32] * 2 and people_not_suppressed(place, "bundled") == (0, [])
 
 
 def test_without_the_choice_nothing_is_kept_and_a_choice_can_be_ended(store: tuple[Store, np.ndarray, np.ndarray]) -> None:
