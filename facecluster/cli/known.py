@@ -19,7 +19,7 @@ from facecluster.known import SURE
 @click.argument("store")
 @click.option("--name-from", "sure", type=click.FloatRange(0, 1), default=SURE, show_default=True,
               help="Probability from which a group gets a name without a question; a further group of that name may have a fifth "
-              "of that doubt.")  # fmt: skip
+              "of that doubt, and must be like the first.")  # fmt: skip
 @device_option
 @json_option
 @handle_errors

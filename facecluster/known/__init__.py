@@ -9,3 +9,4 @@ The pictures stay where they are: the store keeps vectors, the name, and where e
 
 SURE = 0.95  # probability from which a group gets a name without a question
 AGAIN = 0.2  # share of that doubt which a further group of the same name may have
+ALIKE = 0.1  # probability from which such groups, compared with each other, may be one person

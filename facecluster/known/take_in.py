@@ -1,9 +1,10 @@
 """Pictures of known people -> vectors in the store's table `known`, and names for the groups that these people are.
 
-A group without a name gets one if it is a known person with a probability of SURE or more, and a further group of the same name if the
-doubt is a fifth of that; the decision says so (`origin`). Groups that are less sure, and those from whom the user took that name away, are
-suggestions in review. Pictures that were taken in before count on. A folder, contacts file or store that is given again replaces all that
-came of it; a picture that was moved or renamed replaces itself, so that its older name does not stand against the new one.
+A group without a name gets one if it is a known person with a probability of SURE or more. A further group of the same name gets it if the
+doubt is a fifth of that, and if it is like a group that has the name. The decision says so (`origin`). Groups that are less sure, and those
+from whom the user took that name away, are suggestions in review. Pictures that were taken in before count on. A folder, contacts file or
+store that is given again replaces all that came of it; a picture that was moved or renamed replaces itself, so that its older name does not
+stand against the new one.
 
 Odd inputs: a picture without a face, or with several, is a line for the user and does not count; so is one that can't be read. What was
 taken of it earlier counts on; so does all of a place that has no picture now that can be used.
@@ -23,7 +24,7 @@ from facecluster.decisions import Decision, active, append, new_id
 from facecluster.errors import PhotoError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
-from facecluster.known import AGAIN, SURE
+from facecluster.known import AGAIN, ALIKE, SURE
 from facecluster.known.sources import Picture, comes_from
 from facecluster.matching.probe import detect_config, probe_data, probe_photo
 from facecluster.models.card import card_of
@@ -150,14 +151,18 @@ def _name_groups(store: Store, session: Session, sure: float, found: TakenIn) ->
     made: list[Decision] = []
     found.batch = new_id()
     refused = _taken_away(view.journal.decisions, view.current)
-    given = {(name or "").casefold() for name in people.names}
+    given = defaultdict[str, list[int]](list)
+    for group, name in enumerate(people.names):
+        given[(name or "").casefold()].append(group)
     for proposal in sorted(session.proposals(view), key=lambda p: -p.probability):
         about = proposal, people.person_ids[proposal.group], people.faces[proposal.group]
+        name = proposal.name.casefold()
         # the grouping held a further group of the same name for another person
-        is_refused = proposal.name.casefold() in refused[proposal.group]
-        if not is_refused and 1 - proposal.probability <= (1 - sure) * (AGAIN if proposal.name.casefold() in given else 1):
+        doubt, others = 1 - proposal.probability, given[name]
+        is_sure = doubt <= (1 - sure) * (AGAIN if others else 1)
+        if name not in refused[proposal.group] and is_sure and (not others or session.likeness(view, proposal.group, others) >= ALIKE):
             found.named.append(about)
-            given.add(proposal.name.casefold())
+            others.append(proposal.group)
             made.append(replace(view.current.name(proposal.group, proposal.name), batch=found.batch, origin=ORIGIN))
         else:
             found.asked.append(about)

@@ -188,6 +188,11 @@ class Session:
         with self._lock:
             return self._suggester_of(view).suggest(view, people, top)
 
+    def likeness(self, view: PeopleView, person: int, others: Sequence[int]) -> float:
+        """The highest probability, 0 to 1, that a person of the view is one of some others, without what decisions say of them."""
+        with self._lock:
+            return self._suggester_of(view).likeness(view, person, others)
+
     def known_names(self, view: PeopleView) -> list[str]:
         """The names of known people whom pictures were given of."""
         known = read_known(self.store, view.run_data.run.model)

@@ -80,6 +80,13 @@ class Suggester:
         parts = {f.name: getattr(found, f.name)[keep] for f in fields(found)}
         return replace(found, **parts)
 
+    def likeness(self, view: PeopleView, person: int, others: Sequence[int]) -> float:
+        """The highest probability, 0 to 1, that a person of the view is one of some others, without what decisions say of them."""
+        groups = self._now(view)
+        hidden = np.arange(len(view.current.people.names)) != person
+        found = self._index.suggest(groups, [self._index.target(groups, other) for other in others], hidden, 1, faces=False)
+        return float(found.probability[0]) if len(found.probability) else 0.0
+
     def propose(self, view: PeopleView, given: Known | None = None) -> list[Proposal]:
         """The names of known people that groups without a name may have, by falling probability; `given`: of others than the store's."""
         from facecluster.people.known_names import propose, read_known

@@ -116,19 +116,20 @@ def test_sure_groups_get_names_others_are_asked_about_and_forget_takes_all_of_it
 
 
 def test_a_further_group_of_a_name_needs_less_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the groups for Ann the surest counts first, whatever their order; Cy is the name of a group already."""
+    """Of the groups for Ann the surest counts first, whatever their order; Cy has a group already; Eve's are not alike."""
     naming = import_module("facecluster.known.take_in")
-    sure = [("Ann", 0.96), ("Ann", 1.0), ("Ann", 0.995), ("Bo", 0.951), ("Cy", 0.97), ("Dan", 0.94)]
+    sure = [("Ann", 0.96), ("Ann", 1.0), ("Ann", 0.995), ("Bo", 0.951), ("Cy", 0.97), ("Dan", 0.94), ("Eve", 1.0), ("Eve", 0.999)]
     proposals = [SimpleNamespace(group=i, name=name, probability=p) for i, (name, p) in enumerate(sure)]
-    people = SimpleNamespace(names=[None, "", "", "", "", "", "CY"], person_ids=[f"p-{i}" for i in range(7)], faces=[3] * 7)
+    people = SimpleNamespace(names=[None, "", "", "", "", "", None, None, "CY"], person_ids=[f"p-{i}" for i in range(9)], faces=[3] * 9)
     current = SimpleNamespace(people=people, name=lambda group, name: Decision(act="name", name=name, faces=(f"f{group}",)))
     session = SimpleNamespace(view=lambda: SimpleNamespace(current=current, journal=Journal([])), proposals=lambda view: proposals)
+    session.likeness = lambda view, group, others: 0.05 if group == 7 else 0.3
     written: list[Decision] = []
     monkeypatch.setattr(naming, "append", lambda store, made: written.extend(made))
     found = naming.TakenIn()
     naming._name_groups(None, session, SURE, found)  # type: ignore[arg-type]
-    assert [(d.name, d.faces) for d in written] == [("Ann", ("f1",)), ("Ann", ("f2",)), ("Bo", ("f3",))]
-    assert {about[1] for about in found.asked} == {"p-0", "p-4", "p-5"}
+    assert [(d.name, d.faces) for d in written] == [("Ann", ("f1",)), ("Eve", ("f6",)), ("Ann", ("f2",)), ("Bo", ("f3",))]
+    assert {about[1] for about in found.asked} == {"p-0", "p-4", "p-5", "p-7"}
 
 
 def test_a_folder_with_contacts_through_the_command(tmp_path: Path) -> None:

@@ -315,6 +315,24 @@ def test_suggestions_are_the_same_from_vectors_in_files(tmp_path: Path, monkeypa
     assert answers[0] == answers[1] and answers[0]["suggestions"][0]["probability"] > 0.9
 
 
+def test_the_likeness_of_two_groups_is_that_of_the_suggestions(tmp_path: Path) -> None:
+    store = grouped(tmp_path)[0]
+    divided(store)
+    session = Session(store)
+    view = session.view()
+    part = view.current.people.index("p-0000abcd")
+    assert part is not None
+    found = session.suggestions(view, [part], 9)
+    alike = {int(g): float(p) for g, p in zip(found.group, found.probability, strict=True) if g >= 0}
+    whole = max(alike, key=lambda g: alike[g])
+    assert alike[whole] > 0.9
+    assert session.likeness(view, whole, [part]) == pytest.approx(alike[whole], abs=1e-6)
+    strangers = [g for g in range(len(view.current.people.names)) if g not in (part, *alike)]
+    assert session.likeness(view, part, strangers) < 0.05
+    assert session.likeness(view, part, [*strangers, whole]) == pytest.approx(alike[whole], abs=1e-3)
+    session.close()
+
+
 def test_a_merge_of_three_is_undone_at_once(page: Page) -> None:
     people = [p["id"] for p in page.people()]
     page.act(act="merge", people=people[1:4])
