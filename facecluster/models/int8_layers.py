@@ -1,9 +1,9 @@
-"""Layers on bytes, for processors that multiply four 8-bit integers at a time (VNNI) or two (AVX2).
+"""Layers on bytes, for processors that add four products of 8-bit integers at a time (VNNI) or two (AVX2).
 
 Weights have one scale for each output channel, w ~ scale * q with q in -127 to 127. The input of a layer has one scale and one zero point,
 x ~ step * (q - zero) with q in 0 to 255 (Jacob et al., 2018, equation 1). Sums have 32 bits.
 
-Without VNNI, two products of neighbouring inputs are added in 16 bits first, and a sum over 32,767 is cut. There the scale of a channel is
+With AVX2, two products of neighbouring inputs are added in 16 bits first, and a sum over 32,767 is cut. There the scale of a channel is
 larger, so that no two neighbouring weights of one sign are more than 127 together: then no sum is cut, and all of them are exact.
 
 The operators are those that torch.compile's own quantised graphs call. `is_supported` tells whether this machine and this torch have them.
@@ -23,7 +23,7 @@ Ranges = dict[str, list[float]]  # name of a module: lowest and highest value of
 
 
 def multiplication() -> str:
-    """How this processor multiplies 8-bit integers fast: by "VNNI" or "AVX2"; "": it doesn't, or this torch has no operators for it.
+    """How this processor multiplies 8-bit integers fast: AVX-512 VNNI, AVX2 VNNI or AVX2; "": it doesn't, or this torch has no operators.
 
     AVX-512 without VNNI counts as none: sums in 16 bits were looked at with AVX2 only.
     """
@@ -31,8 +31,10 @@ def multiplication() -> str:
     mkldnn: Any = torch.backends.mkldnn  # has no type hints
     if not (mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")):
         return ""
-    if capabilities.get("avx512_vnni") or capabilities.get("avx_vnni"):
-        return "VNNI"
+    if capabilities.get("avx512_vnni"):
+        return "AVX-512 VNNI"
+    if capabilities.get("avx_vnni"):
+        return "AVX2 VNNI"
     return "AVX2" if capabilities.get("avx2") and not capabilities.get("avx512_f") else ""
 
 
@@ -100,7 +102,7 @@ class QuantisedLayer:
         self, layer: nn.Conv2d | nn.Linear, input: Scale, out: Scale | None, activation: str | float, dtype: torch.dtype = torch.float32
     ) -> None:
         weight = layer.weight.detach().float()
-        self.scales = highest_levels(weight, pairs=multiplication() != "VNNI") / 127
+        self.scales = highest_levels(weight, pairs=multiplication() != "AVX-512 VNNI") / 127  # AVX2's VNNI: not looked at
         self.q = (weight / self.scales.view(-1, *[1] * (weight.ndim - 1))).round().to(torch.int8)
         assert layer.bias is not None
         self.bias, self.zeros = layer.bias.detach().float(), torch.zeros(len(self.scales), dtype=torch.int32)
