@@ -13,6 +13,8 @@ from facecluster.cli.options import device_option, json_option
 from facecluster.cli.printing import printable
 from facecluster.known import SURE
 
+LISTED = 20  # groups that may be a known person, of which there are many where many people are known; the likeliest come first
+
 
 @click.command("known")
 @click.argument("pictures")
@@ -72,9 +74,11 @@ def command(pictures: str, store: str, sure: float, device: str, as_json: bool) 
         some = ", ".join(found.no_longer[:5]) + (", ..." if len(found.no_longer) > 5 else "")
         click.echo(f"note: {printable(some)}: not known by pictures any more, as there are none now; names of groups stay", err=True)
     click.echo(f"{plural(found.pictures, 'picture')} of {plural(found.people, 'person', 'people')} known")
-    for row in rows:
+    for row in rows[: len(found.named) + LISTED]:
         text = "is now called" if row["named"] else "may be"
         click.echo(printable(f"{row['person']} ({plural(row['faces'], 'face')}) {text} {row['name']} ({percent(row['probability'])})"))
+    if (more := len(found.asked) - LISTED) > 0:
+        click.echo(f"and {plural(more, 'group')} more that may be one of them (--json lists all)")
     if found.named:
         click.echo(f"'facecluster undo {shell(store)} {found.batch[:SHORT_ID]}' takes these names back", err=True)
     if found.asked:

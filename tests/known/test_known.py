@@ -132,7 +132,7 @@ def test_a_further_group_of_a_name_needs_less_doubt(monkeypatch: pytest.MonkeyPa
     assert {about[1] for about in found.asked} == {"p-0", "p-4", "p-5", "p-7"}
 
 
-def test_a_folder_with_contacts_through_the_command(tmp_path: Path) -> None:
+def test_a_folder_with_contacts_through_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn people: a folder for one, a file for another, contacts for a third; an empty picture and a group photo are told in a line."""
     truth = make_collection(str(tmp_path / "demo"), people=6, photos=4, seed=3)
     store = str(tmp_path / "store")
@@ -161,6 +161,11 @@ def test_a_folder_with_contacts_through_the_command(tmp_path: Path) -> None:
         if group >= 0 and face[:24] in rows and (name := now.people.names[group]):
             assert ["Ann", "Bo", "Cy"].index(name) == rows[face[:24]]
     assert "name one" in refused("known", str(tmp_path / "none"), store)
+    asked = sum(not g["named"] for g in answer["groups"])
+    monkeypatch.setattr(import_module("facecluster.cli.known"), "LISTED", 1)
+    call("undo", store, answer["undo"])
+    text = call("known", str(known), store, "--name-from", "1").stdout
+    assert asked > 0 and text.count(" may be ") == 2 and "groups more that may be one of them" in text
 
 
 def test_the_people_of_another_store(tmp_path: Path) -> None:
