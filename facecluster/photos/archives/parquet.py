@@ -49,7 +49,7 @@ class ParquetArchive:
             raise NotAnArchiveError(f"expected a column of images, found the columns {found}")
         plain = [f.name for f in self._file.schema_arrow if f.name.lower() in _LABELS and _is_plain(f.type)]
         label = min(plain, key=lambda name: _LABELS.index(name.lower()), default=None)
-        names = self._class_names(label)
+        names = class_names(self._file.schema_arrow, label)
         for column in columns:
             for group in range(self._file.num_row_groups):
                 first = self._starts[group]
@@ -121,13 +121,14 @@ class ParquetArchive:
             first += batch.num_rows
         return found
 
-    def _class_names(self, label: str | None) -> list[str]:
-        """The names that Hugging Face's metadata gives to the numbers of a column of labels."""
-        try:
-            found = json.loads((self._file.schema_arrow.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
-        except (KeyError, TypeError, ValueError):
-            return []
-        return [str(name) for name in found] if isinstance(found, list) else []
+
+def class_names(schema: pa.Schema, label: str | None) -> list[str]:
+    """The names that Hugging Face's metadata gives to the numbers of a column of labels; a negative number there is no label."""
+    try:
+        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 class _Rows:
