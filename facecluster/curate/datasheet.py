@@ -8,6 +8,7 @@ Odd input: people without a group are in the group "not said".
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,6 +72,7 @@ def _quality(plan: Plan, rows: NDArray[np.integer]) -> dict[str, dict[str, float
 def _groups(plan: Plan, groups: Mapping[str, str]) -> dict[str, dict[str, float]]:
     """Figures of each group: size, share left out, quality. Uneven figures show where a model trained on this data will be weak."""
     source = plan.source
+    groups = {unicodedata.normalize("NFC", name): group for name, group in groups.items()}
     of = np.array([groups.get(name, NO_GROUP) for name in source.names] + [""], dtype=object)[source.label]
     out = {}
     for name in sorted(set(of[source.label >= 0].tolist())):

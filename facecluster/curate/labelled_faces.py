@@ -2,13 +2,14 @@
 
 Odd inputs: a photo in several folders (copies of one file) is labelled by the first in alphabetical order that is there (of those where it
 was, if it is gone) and says one; photos whose places say different labels are counted in `several_labels`. Faces have no label if their
-photo is not in the CSV, if they belong to nobody, or if the user ignores the person. Two people of one name are one label. Rows of the CSV
-that match no photo are counted in `unmatched_rows`.
+photo is not in the CSV, if they belong to nobody, or if the user ignores the person. Two people of one name are one label, whichever of
+Unicode's forms it is written in. Rows of the CSV that match no photo are counted in `unmatched_rows`.
 """
 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -22,7 +23,7 @@ from facecluster.errors import InputError, StoreError, shell
 from facecluster.evaluation.csv_file import read_sheet
 from facecluster.grouping.link import load_vectors
 from facecluster.matching.recognition import read_recognition
-from facecluster.photos.archives.uris import split_member
+from facecluster.photos.archives.uris import member_parts, split_member
 from facecluster.photos.images import local_path
 from facecluster.photos.places import places_by_photo, where_it_is
 from facecluster.report.report_data import Crops
@@ -81,6 +82,7 @@ def read_labelled_faces(store: Store, model: str, spool: BinaryIO, labels: str =
             labels_of = {p: [s for uri in shown_at.get(p, []) if (s := said.get(uri) or folder_of(uri))] for p in set(photo_ids)}
         else:
             labels_of, unmatched_rows = _csv_labels(labels, uris_of)
+        labels_of = {p: [unicodedata.normalize("NFC", label) for label in given] for p, given in labels_of.items()}
         label_of = [next(iter(labels_of.get(p, [])), None) for p in photo_ids]
     names = sorted({name for name in label_of if name})
     number = {name: i for i, name in enumerate(names)}
@@ -101,7 +103,7 @@ def folder_of(uri: str) -> str | None:
     """Name of the folder that a photo lies in, of one in a tar or zip the folder there; None if there is none."""
     path, member = local_path(uri), split_member(uri)
     if member is not None:
-        parts = [p for p in member[2].split("/") if p not in ("", ".", "..")] if member[0] in ("tar", "zip") else []
+        parts = member_parts(member[0], member[2]) if member[0] in ("tar", "zip") else []
     else:
         parts = (path if path is not None else uri.split("://", 1)[-1]).replace(os.sep, "/").split("/")
     name = parts[-2] if len(parts) > 1 else ""

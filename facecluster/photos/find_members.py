@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 from facecluster.errors import PhotoError
 from facecluster.photos.archives.labels import label_beside
 from facecluster.photos.archives.opened import list_members, state_of
-from facecluster.photos.archives.uris import Member, NotAnArchiveError, archive_kind, member_uri
+from facecluster.photos.archives.uris import Member, NotAnArchiveError, archive_kind, member_parts, member_uri
 from facecluster.photos.extras import LMDB, is_installed
 from facecluster.photos.found_file import FoundFile, SeenArchives
 from facecluster.photos.images import is_photo
@@ -58,7 +58,7 @@ def photos_in_archive(uri: str, passed_over: PassedOver, archives: SeenArchives,
             passed_over.others[extension_of(uri.rpartition("/")[2])] += 1
         return
     for key, member in members.items():
-        if kind not in _NAMED or _is_taken(key, member.size, members, passed_over):
+        if kind not in _NAMED or _is_taken(kind, key, member.size, members, passed_over):
             label = label_beside(uri, mtime_ns, key, members) if kind == "tar" else member.label
             yield FoundFile(member_uri(kind, uri, key), member.size, mtime_ns, member.error, offset=member.offset, label=label)
     if problems:
@@ -70,9 +70,9 @@ def photos_in_archive(uri: str, passed_over: PassedOver, archives: SeenArchives,
         archives.again.add(uri)
 
 
-def _is_taken(key: str, size: int, members: Container[str], passed_over: PassedOver) -> bool:
+def _is_taken(kind: str, key: str, size: int, members: Container[str], passed_over: PassedOver) -> bool:
     """Whether a member has the name of a photo."""
-    parts = [part for part in key.split("/") if part not in ("", ".", "..")]
+    parts = member_parts(kind, key)
     if not parts or any(map(is_hidden, parts)):
         return False
     if archive_kind(key):

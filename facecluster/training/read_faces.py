@@ -22,6 +22,7 @@ from facecluster.errors import FaceclusterError, InputError, PhotoError
 from facecluster.faces.detect import DetectConfig, detect_faces, open_for_search
 from facecluster.geometry import CROP
 from facecluster.matching.recognition import read_recognition
+from facecluster.photos.archives.parquet import class_names
 from facecluster.photos.files import read_plain
 from facecluster.photos.images import encode_crop
 from facecluster.photos.names import EXTENSIONS
@@ -99,12 +100,18 @@ def _read_parquet(files: list[Path], source: str) -> LearningFaces:
         except (pa.ArrowInvalid, OSError) as e:
             raise InputError(f"expected a Parquet file of faces, found {path}: {' '.join(str(e).split())[:100]}. Give another") from e
         crops += [(c.get("bytes") if isinstance(c, dict) else c) or b"" for c in table[crop].to_pylist()]
-        of_file = [None if p is None or p == "" else str(p) for p in table[person].to_pylist()]
+        numbered = bool(class_names(schema, person))
+        of_file = [None if _is_nobody(p, numbered=numbered) else str(p) for p in table[person].to_pylist()]
         names += of_file
         strangers += [split == HELD_OUT] * len(of_file)
         if split:
             splits |= {name: split for name in of_file if name}
     return LearningFaces(crops, names, source, splits, strangers=strangers)
+
+
+def _is_nobody(value: object, *, numbered: bool) -> bool:
+    """Whether a value of the column of people names none. `numbered`: its numbers are those of Hugging Face's ClassLabel."""
+    return value is None or value == "" or value != value or (numbered and isinstance(value, int) and value < 0)  # noqa: PLR0124
 
 
 def _read_folders(top: Path, tick: Tick) -> LearningFaces:

@@ -215,6 +215,18 @@ def test_labels_that_disagree_are_told(tmp_path: Path) -> None:
     assert json.loads(found.stdout)["labels"]["several_labels"] == 1 and json.loads(found.stdout)["labels"]["people"] == 1
 
 
+def test_a_name_in_two_forms_of_unicode_is_one_label(tmp_path: Path) -> None:
+    """As in archives of macOS and of others; also where a table says the groups."""
+    x, _ = people([10] * 2)
+    split, joined = "Zoe\u0301", "Zo\u00e9"
+    uris = [f"/p/{split if i < 5 else joined if i < 10 else 'Bo'}/{i}.jpg" for i in range(20)]
+    store, _ = write(tmp_path / "store", x, uris, [coded(picture(i)) for i in range(20)])
+    (tmp_path / "groups.csv").write_text(f"person,group\n{split},old\nBo,young\n", encoding="utf-8")
+    found = json.loads(call(store.url, "--labels", "folder", "--groups", str(tmp_path / "groups.csv"), "--json").stdout)
+    assert found["labels"]["people"] == 2 and not any(found["proposals"].values())
+    assert {group: row["faces"] for group, row in found["groups"].items()} == {"old": 10, "young": 10}
+
+
 def test_a_copy_without_a_label_takes_no_label_away(tmp_path: Path) -> None:
     """In an archive that comes first in the alphabet."""
     store, _ = made(tmp_path / "store")

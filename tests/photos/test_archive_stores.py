@@ -291,12 +291,16 @@ def test_damage_is_counted_and_ends_nothing(store: Store, tmp_path: Path) -> Non
 def test_labels(store: Store, tmp_path: Path) -> None:
     members = {"a.b.jpg": picture(1), "a.cls": b"7\n", "b.jpg": picture(2), "b.json": b'{"x": 1, "label": "Ada"}', "c.jpg": picture(3),
                "c.txt": b"Bo", "d.jpg": picture(4), "d.txt": b"two\nlines", "e.jpg": picture(5), "e.json": b"[" * 9999,
-               "f.jpg": picture(6)}  # fmt: skip
+               "f.jpg": picture(6), "g.jpg": picture(7), "g.cls": b"3", "g.json": b'{"label": 4, "person": "Cy"}', "h.jpg": picture(8),
+               "h.cls": b"Di", "h.json": b'{"person": "Ed"}', "i.jpg": picture(9), "i.cls": b"5",
+               "i.json": b'{"name": "9.jpg"}'}  # fmt: skip
     embed(store, write_tar(tmp_path / "x.tar", members))
     assert {key: row["label"] for key, row in rows(store).items()} == {
-        "a.b.jpg": "7", "b.jpg": "Ada", "c.jpg": "Bo", "d.jpg": None, "e.jpg": None, "f.jpg": None,
+        "a.b.jpg": "7", "b.jpg": "Ada", "c.jpg": "Bo", "d.jpg": None, "e.jpg": None, "f.jpg": None, "g.jpg": "Cy",
+        "h.jpg": "Di", "i.jpg": "5",
     }  # fmt: skip
     assert folder_of("zip:/a/x.zip!/Ada L./1.jpg") == "Ada L." and folder_of("zip:/a/x.zip!/1.jpg") is None
+    assert folder_of(r"zip:/a/x.zip!/all\Ada L.\1.jpg") == "Ada L." and folder_of(r"tar:/a/x.tar!/Bo/a\b.jpg") == "Bo"
     assert folder_of("parquet:/a/x.parquet!/image/1") is None and folder_of("zip:/a.zip!/../1.jpg") is None
 
 

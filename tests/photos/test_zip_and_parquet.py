@@ -69,6 +69,17 @@ def test_a_zip_that_states_less_than_it_holds(tmp_path: Path) -> None:
         read_file(next(f.uri for f in find_files([str(path)])))
 
 
+def test_zip_with_backslashes(tmp_path: Path) -> None:
+    """As Compress-Archive of Windows writes: keys stay as they are, hidden folders are hidden."""
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as z:
+        for number, name in enumerate([r"all\Ada\1.jpg", r"all\.thumbnails\1.jpg"]):
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            z.writestr(info, picture(number))
+    assert contents(path) == {r"all\Ada\1.jpg": picture(0)}
+
+
 def write_parquet(path: Path, columns: Mapping[str, pa.Array], *, metadata: bytes | None = None, rows: int = 7) -> Path:
     table = pa.table(dict(columns))
     if metadata is not None:
@@ -106,6 +117,24 @@ def test_parquet_of_plain_bytes(tmp_path: Path, kind: pa.DataType) -> None:
     assert [read_file(f.uri) for f in files] == data and passed.inside["rows without an image"] == 2
     assert [split_member(f.uri)[2] for f in files][:10] == [f"a/{i}" for i in range(1, 10)] + ["b/0"]  # type: ignore[index]
     assert files[0].label == "p1"
+
+
+LABELS = {
+    "category": ({"person": pa.array(["Ada", None, "Bo"]).dictionary_encode()}, ["Ada", None, "Bo"]),
+    "numbers of pandas": ({"label": pa.array([7.0, float("nan"), 0.5])}, ["7", None, None]),
+    "none in ClassLabel": ({"label": pa.array([-1, 1, None])}, [None, "Bo", None]),
+    "beyond ClassLabel": ({"label": pa.array([0, 2, 1])}, ["Ada", "2", "Bo"]),
+    "several": ({"name": pa.array(["1.jpg"] * 3), "Identity": pa.array([3, -1, 5])}, ["3", "-1", "5"]),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_labels_of_parquet(case: str, tmp_path: Path) -> None:
+    columns, wanted = LABELS[case]
+    said = b'{"info": {"features": {"label": {"names": ["Ada", "Bo"]}}}}' if "ClassLabel" in case else None
+    images = pa.array([picture(i) for i in range(3)])
+    path = write_parquet(tmp_path / "x.parquet", {**columns, "image": images}, metadata=said, rows=2)
+    assert [f.label for f in find_files([str(path)])] == wanted
 
 
 def test_parquet_without_images(tmp_path: Path) -> None:

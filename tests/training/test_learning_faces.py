@@ -54,6 +54,20 @@ def test_photos_are_searched_and_their_largest_face_is_aligned(tmp_path: Path) -
     assert found.take([0]).std() > 10
 
 
+def test_parquet_that_says_of_some_faces_no_person(tmp_path: Path) -> None:
+    """-1 of Hugging Face's ClassLabel, and NaN as pandas writes it, are no people."""
+    crops = [coded(picture(i // 2, i)) for i in range(6)]
+    said = {b"huggingface": b'{"info": {"features": {"label": {"names": ["Ada", "Bo"]}}}}'}
+    cases = (
+        ([0, 0, 1, 1, -1, -1], said, ["0", "1"]),
+        ([0.0, 0.0, 1.0, 1.0, float("nan"), None], None, ["0.0", "1.0"]),
+        ([0, 0, 1, 1, -1, -1], None, ["-1", "0", "1"]),
+    )
+    for labels, metadata, names in cases:
+        pq.write_table(pa.table({"image": crops, "label": labels}).replace_schema_metadata(metadata), tmp_path / "some.parquet")
+        assert sorted(read_faces(str(tmp_path / "some.parquet")).names) == names
+
+
 def test_parquet_of_crops_and_names(tmp_path: Path) -> None:
     crops = [coded(picture(p, i)) for p in range(3) for i in range(2)]
     crops[3] = b"damaged"

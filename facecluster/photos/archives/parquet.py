@@ -1,7 +1,8 @@
 """Parquet files with columns of images: Hugging Face's struct {bytes, path}, and plain binary. A key is COLUMN/ROW, from row 0.
 
 A column of images is a struct with a binary field `bytes`, or a binary column whose first value begins like a photo. Rows are read a few at
-a time, never a whole row group. Odd input: a row without bytes is left out, and counted.
+a time, never a whole row group. Odd inputs: a row without bytes is left out, and counted; a negative number in a column of Hugging Face's
+ClassLabel is no label; whole numbers may be stored as floating point, as pandas does if some are missing, and other ones are no labels.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import io
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -23,7 +24,8 @@ from facecluster.photos.archives.uris import Member, NotAnArchiveError, Range
 from facecluster.photos.files import check_size, local_path, open_plain, saying_why
 
 _ROWS = 16  # read at once
-_LABELS = ("label", "labels", "identity", "identity_id", "person", "person_id", "name", "class", "target")
+# columns of labels; if there are several, the first of these counts
+_LABELS = ("person", "identity", "label", "person_id", "identity_id", "labels", "class", "target", "name")
 
 
 class ParquetArchive:
@@ -45,8 +47,9 @@ class ParquetArchive:
         if not columns:
             found = ", ".join(self._file.schema_arrow.names[:10]) or "none"
             raise NotAnArchiveError(f"expected a column of images, found the columns {found}")
-        label = next((f.name for f in self._file.schema_arrow if f.name.lower() in _LABELS and _is_plain(f.type)), None)
-        names = self._class_names(label)
+        plain = [f.name for f in self._file.schema_arrow if f.name.lower() in _LABELS and _is_plain(f.type)]
+        label = min(plain, key=lambda name: _LABELS.index(name.lower()), default=None)
+        names = class_names(self._file.schema_arrow, label)
         for column in columns:
             for group in range(self._file.num_row_groups):
                 first = self._starts[group]
@@ -60,9 +63,8 @@ class ParquetArchive:
                     if row in empty:
                         passed["rows without an image"] += 1
                         continue
-                    value = None if labels is None else labels[row].as_py()
-                    said = names[value] if isinstance(value, int) and 0 <= value < len(names) else value
-                    yield Member(f"{column}/{first + row}", offset=first + row, label=None if said is None else str(said))
+                    said = None if labels is None else _label(labels[row].as_py(), names)
+                    yield Member(f"{column}/{first + row}", offset=first + row, label=said)
 
     def open(self, key: str, at: Range | None) -> BinaryIO:
         return io.BytesIO(self.read(key, at))
@@ -119,13 +121,14 @@ class ParquetArchive:
             first += batch.num_rows
         return found
 
-    def _class_names(self, label: str | None) -> list[str]:
-        """The names that Hugging Face's metadata gives to the numbers of a column of labels."""
-        try:
-            found = json.loads((self._file.schema_arrow.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
-        except (KeyError, TypeError, ValueError):
-            return []
-        return [str(name) for name in found] if isinstance(found, list) else []
+
+def class_names(schema: pa.Schema, label: str | None) -> list[str]:
+    """The names that Hugging Face's metadata gives to the numbers of a column of labels; a negative number there is no label."""
+    try:
+        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 class _Rows:
@@ -169,4 +172,17 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if pa.types.is_dictionary(kind):  # a category of pandas
+        kind = kind.value_type
+    return any(is_one(kind) for is_one in (pa.types.is_integer, pa.types.is_floating, pa.types.is_string, pa.types.is_large_string))
+
+
+def _label(value: str | float | None, names: Sequence[str]) -> str | None:
+    """What a value of the column of labels says. `names`: of its numbers, if it has some."""
+    if isinstance(value, float):
+        if not value.is_integer():
+            return None
+        value = int(value)
+    if isinstance(value, int) and names:
+        return names[value] if 0 <= value < len(names) else None if value < 0 else str(value)
+    return None if value is None else str(value)

@@ -76,6 +76,11 @@ def split_member(uri: str) -> tuple[str, str, str] | None:
     return (kind, archive, key) if mark and _ADDRESS.match(archive) else None
 
 
+def member_parts(kind: str, key: str) -> list[str]:
+    """The names of the folders that a member lies in, and its own; some programs of Windows write backslashes into zips."""
+    return [part for part in (key.replace("\\", "/") if kind == "zip" else key).split("/") if part not in ("", ".", "..")]
+
+
 def file_of(uri: str) -> str:
     """The file that holds a photo: of an archive's member the archive, else itself."""
     member = split_member(uri)
