@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facecluster.models.embedder import AttentionEmbedder
@@ -64,6 +65,7 @@ class Int8Embedder:
         self.pairs = {i: self._pair(i) for i in (1, 3, 4) if f"stem.{i}.inner" in scale}
         self.tokens = QuantisedLayer(network.tokens, scale["stem.4"], None, "", dtype)
         self.blocks = [self._block(i, block) for i, block in enumerate(network.blocks)]
+        self.weight, self.bias = network.head.weight.detach().double(), network.head.bias.detach().double()
         self.norm, self.parts = QuantisedNorm(network.norm, scale["norm"]), QuantisedLayer(network.parts, scale["norm"], None, 6.0, dtype)
 
     def _pair(self, i: int) -> tuple[QuantisedLayer, QuantisedLayer]:
@@ -92,7 +94,13 @@ class Int8Embedder:
         x = self.tokens(self.scale["stem.4"].quantise(x)).flatten(2).transpose(1, 2) + self.network.position
         for block in self.blocks:
             x = block(x)
-        return self.network.pool(self.parts(self.norm(x)))
+        return self._head(self.network.summed(self.parts(self.norm(x))))
+
+    def _head(self, x: Tensor) -> Tensor:
+        """The network's head. Float32 rounds sums by the size of the batch; by way of float64 a face gives the same alone and among others."""
+        if self.dtype != torch.float32:
+            return self.network.head(x)  # type: ignore[no-any-return]
+        return F.linear(x.double(), self.weight, self.bias).float()
 
     def _add_pair(self, i: int, x: Tensor) -> Tensor:
         if i not in self.pairs:

@@ -122,6 +122,19 @@ def test_quantised_vectors_are_close_to_those_in_floating_point() -> None:
     assert "int8" in load_embedder("bundled", "cpu").arithmetic  # type: ignore[attr-defined]
 
 
+def test_a_face_gives_the_same_bits_alone_and_among_others() -> None:
+    """So that vectors do not depend on how photos are divided into shards."""
+    card = card_of("bundled")
+    assert card.ranges
+    network = fold_batch_norm(AttentionEmbedder.from_weights(load_weights(registry.WEIGHTS / "embedder.safetensors", card.sha256)).eval())
+    run = Int8Embedder(network, card.ranges, torch.float32)  # type: ignore[arg-type]
+    x = torch.from_numpy(faces(48)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        together = run(x)
+        for number in (1, 2, 5, 13, 47):
+            assert torch.equal(torch.cat([run(some) for some in x.split(number)]), together), number
+
+
 @pytest.mark.parametrize("inner", [(64, 128, 128), (0, 64, 32)])
 def test_measured_ranges_work_for_any_network(inner: tuple[int, ...]) -> None:
     torch.manual_seed(0)
