@@ -97,7 +97,7 @@ class Int8Embedder:
         return self._head(self.network.summed(self.parts(self.norm(x))))
 
     def _head(self, x: Tensor) -> Tensor:
-        """The network's head. Float32 rounds sums by the size of the batch; by way of float64 a face gives the same alone and among others."""
+        """The network's head. Float32 rounds by the size of the batch; by way of float64 a face gives the same alone and among others."""
         if self.dtype != torch.float32:
             return self.network.head(x)  # type: ignore[no-any-return]
         return F.linear(x.double(), self.weight, self.bias).float()
