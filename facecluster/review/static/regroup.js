@@ -12,6 +12,7 @@ const WHAT = {
 
 let seen = ""; // the state that the page shows
 let looking; // timer
+let asks = false; // whether the page shows new groups and asks about them; what `app` knows may be older than the page
 
 const working = (state) => ["running", "saving", "report"].includes(state);
 const stateOf = (progress) => `${progress.number} ${progress.state} ${progress.what} ${progress.done}`;
@@ -47,7 +48,8 @@ async function look() {
 
 /** Y and N answer whether the new groups are to count. */
 export function key(letter) {
-  if (!["y", "n"].includes(letter) || app.state.regroup?.state !== "asks") return false;
+  if (!["y", "n"].includes(letter) || !asks) return false;
+  asks = false;
   does(letter === "y" ? "yes" : "no", letter === "y" ? t("The new groups count") : t("The groups stay as they were"));
   return true;
 }
@@ -96,6 +98,7 @@ export async function draw(query, current) {
   const found = await get("regroup");
   if (!current()) return;
   seen = stateOf(found);
+  asks = found.state === "asks";
   tray();
   const start = el("button", { type: "button", key: "start", onclick: () => does("start", t("Grouping has begun")) }, found.state ? t("Group again") : tp("button", "Start"));
   const since = found.since > 0 ? tn("%(n)s decision since the last grouping.", "%(n)s decisions since the last grouping.", found.since) : t("No decision since the last grouping.");
