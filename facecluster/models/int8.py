@@ -65,7 +65,7 @@ class Int8Embedder:
         self.pairs = {i: self._pair(i) for i in (1, 3, 4) if f"stem.{i}.inner" in scale}
         self.tokens = QuantisedLayer(network.tokens, scale["stem.4"], None, "", dtype)
         self.blocks = [self._block(i, block) for i, block in enumerate(network.blocks)]
-        self.weight, self.bias = network.head.weight.detach().double(), network.head.bias.detach().double()
+        self.head_weight, self.head_bias = network.head.weight.detach().double(), network.head.bias.detach().double()
         self.norm, self.parts = QuantisedNorm(network.norm, scale["norm"]), QuantisedLayer(network.parts, scale["norm"], None, 6.0, dtype)
 
     def _pair(self, i: int) -> tuple[QuantisedLayer, QuantisedLayer]:
@@ -100,7 +100,7 @@ class Int8Embedder:
         """The network's head. Float32 rounds by the size of the batch; by way of float64 a face gives the same alone and among others."""
         if self.dtype != torch.float32:
             return self.network.head(x)  # type: ignore[no-any-return]
-        return F.linear(x.double(), self.weight, self.bias).float()
+        return F.linear(x.double(), self.head_weight, self.head_bias).float()
 
     def _add_pair(self, i: int, x: Tensor) -> Tensor:
         if i not in self.pairs:

@@ -6,7 +6,7 @@ x ~ step * (q - zero) with q in 0 to 255 (Jacob et al., 2018, equation 1). Sums 
 With AVX2, two products of neighbouring inputs are added in 16 bits first, and a sum over 32,767 is cut. There the scale of a channel is
 larger, so that no two neighbouring weights of one sign are more than 127 together: then no sum is cut, and all of them are exact.
 
-The operators are those that torch.compile's own quantised graphs call. `is_supported` tells whether this machine and this torch have them.
+The operators are those that torch.compile's own quantised graphs call. `multiplication` tells whether machine and torch have them.
 Odd inputs: activations outside the ranges are clipped.
 """
 
