@@ -7,6 +7,9 @@ there are *large clusters* has a lower cosine. The bound falls by that differenc
 Measured on training faces, faces of one source against clusters of ten and more of other people of that source: at a given number of sd
 above that bound, the share of impostors who pass is the same for 10, 20, 40 and 90 clusters (docs/decisions.md).
 
+A cluster of seven to nine faces is large only if it is coherent: the mean cosine of its own faces must lie _COHERENT sd above what joins a
+face to it. Clusters of different children, who resemble each other, hardly reach half of that, and would take in all others of their kind.
+
 In a collection that somebody has sorted before, hardly any small cluster is an impostor, and the bound may fall further. Faces of large
 clusters show how similar an impostor is: each is compared with the most similar large cluster that is *not* its own. If all small
 clusters were impostors, so many of them would be that similar. The bound falls, down to _LEAST, as long as at most a share of _WRONG of
@@ -38,11 +41,15 @@ from facecluster.grouping.same_photo import give_to_better_groups, release_twins
 from facecluster.grouping.work import load
 
 SMALL = 4  # faces of a small cluster at most
-LARGE = 10  # faces of a large cluster at least: enough to know what the person looks like
+LARGE = 7  # faces of a large cluster at least: enough to know what the person looks like
+_PLENTY = 10  # faces from which a cluster is large, coherent or not
+_COHERENT = 0.75  # sd by which the faces of a large cluster of fewer lie above what joins a face to it, at least
 _LEAST = -0.8  # sd: the lowest value that `more` may fall to
+_FROM = 0.3  # sd: small clusters above it are taken for their person's, when the share of impostors below it is estimated
 _STEP = 0.1  # sd, of the search for the bound
 _WRONG = 0.25  # share of impostors among the clusters that a lower bound lets in, at most
-_DRAWN = 2_000  # faces of large clusters that are compared with other clusters, equally many of each
+_DRAWN = 2_000  # faces of large clusters that are compared with other clusters, equally many of each, _EACH at most
+_EACH = 10
 _BLOCK = 256  # of these at a time
 
 Floats = NDArray[np.float64]
@@ -90,16 +97,21 @@ def attach_small(
     small, large = sizes <= SMALL, sizes >= LARGE
     if not large.any():
         return labels
+    own = linkage.sums(x, group.astype(np.int32), "attachment/sums")
+    large &= (sizes >= _PLENTY) | (_coherence(linkage, own) >= _COHERENT)
+    if not large.any():
+        return labels
     low, sd = min(more, _LEAST), linkage.cohort.sd  # measured from the lowest bound: below the bound a shared photo costs nothing
     among = replace(linkage, cohort=linkage.cohort.with_impostors(int(large.sum())), merge=linkage.merge + low)
-    one, other, likeness, own = _nearest(among, x, group, small, large, edges, "attachment")
+    own = own.with_reach(group, among.cohort)
+    one, other, likeness = _nearest(among, x, group, small, large, edges, "attachment", own)
     likeness = likeness + low * sd
     if more > _LEAST:
         others = _to_others(among, own, group, large) + low * sd
         free = small & ~linkage.held(group, len(sizes))
         if weak is not None:
             free &= np.bincount(group, ~weak) > 0
-        more = _bound(likeness[free[one]] / sd, int(free.sum()), others / sd, int(large.sum()), more)
+        more = min(more, _bound(likeness[free[one]] / sd, int(free.sum()), others / sd, int(large.sum()), max(more, _FROM)))
     enough = likeness >= more * sd
     return _move_clusters(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
@@ -112,21 +124,33 @@ def attach_weak(linkage: AverageLinkage, x: Vectors, labels: Ints, weak: NDArray
     group = compact_labels(labels)
     sizes = np.bincount(group)
     loose = (sizes == 1) & (np.bincount(group, weak) > 0)
-    one, other, likeness, own = _nearest(linkage, x, group, loose, sizes > 1, edges, "weak")
+    own = linkage.sums(x, group.astype(np.int32), "weak/sums")
+    one, other, likeness = _nearest(linkage, x, group, loose, sizes > 1, edges, "weak", own)
     enough = likeness >= 0
     return _move_clusters(linkage, group, one[enough], other[enough], likeness[enough], own.contents)
 
 
+def _coherence(linkage: AverageLinkage, own: ClusterSums) -> Floats:
+    """(g,) mean over the faces of a cluster: by how many sd a face's mean cosine to the others lies above what joins it to them.
+
+    As in probability.py, but with the mean of all faces of the cluster in place of that of the others in the bound.
+    """
+    sizes, cohort = load(own.sizes), linkage.cohort
+    base, reach = load(own.base) / sizes, load(own.reach) / sizes
+    asked = base + linkage.merge * cohort.sd + linkage.impostor_weight * reach * load(own.length)
+    return np.asarray((own.within(np.arange(len(sizes), dtype=np.int32)) - asked) / cohort.sd)
+
+
 def _nearest(
     linkage: AverageLinkage, x: Vectors, group: Ints, loose: NDArray[np.bool_], takes: NDArray[np.bool_], edges: Sequence[EdgeShard],
-    name: str,
-) -> tuple[Ints, Ints, Floats, ClusterSums]:  # fmt: skip
-    """Clusters of `loose` (g,), for each the most similar of `takes` (g,), the excess of the pair over the bound, and all cluster sums."""
-    a, b, likeness, own = linkage.measured(x, group.astype(np.int32), edges, name, loose, takes)
+    name: str, own: ClusterSums,
+) -> tuple[Ints, Ints, Floats]:  # fmt: skip
+    """Clusters of `loose` (g,), for each the most similar of `takes` (g,), and the excess of the pair over the bound; `own` are their sums."""
+    a, b, likeness, _ = linkage.measured(x, group.astype(np.int32), edges, name, loose, takes, own)
     goes, to = np.where(loose[a], a, b), np.where(loose[a], b, a)
     order = np.lexsort((to, own.contents[to], -likeness, goes))
     first = order[np.unique(goes[order], return_index=True)[1]]
-    return goes[first].astype(np.int64), to[first].astype(np.int64), likeness[first], own
+    return goes[first].astype(np.int64), to[first].astype(np.int64), likeness[first]
 
 
 def _to_others(linkage: AverageLinkage, own: ClusterSums, group: Ints, large: NDArray[np.bool_]) -> Floats:
@@ -141,7 +165,7 @@ def _to_others(linkage: AverageLinkage, own: ClusterSums, group: Ints, large: ND
     rows = rows[np.argsort(linkage.content_keys_of(own.x)[rows], kind="stable")]
     first = np.argsort(group[rows], kind="stable")
     place = np.arange(len(rows)) - np.searchsorted(group[rows][first], group[rows][first])
-    rows = rows[np.sort(first[place < min(LARGE, max(1, _DRAWN // len(groups)))])][:_DRAWN]
+    rows = rows[np.sort(first[place < min(_EACH, max(1, _DRAWN // len(groups)))])][:_DRAWN]
     length, sizes = load(own.length)[groups], load(own.sizes)[groups]
     means = np.rint(own.vectors(groups) / (sizes * length)[:, None] * EXACT).astype(np.float32).T
     base, reach = load(own.base)[groups] / sizes, load(own.reach)[groups] / sizes

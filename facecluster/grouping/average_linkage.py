@@ -75,7 +75,7 @@ class AverageLinkage:
         if done is not None:
             return np.array(load(done))
         group = compact_labels(labels).astype(np.int32)
-        own = self._gathered(x, group, f"{name}/sums")
+        own = self.sums(x, group, f"{name}/sums")
         count = len(own.contents)
         into = np.arange(count, dtype=np.int32)
         view = own.shelved(shelf, f"{name}/0/own")
@@ -111,11 +111,12 @@ class AverageLinkage:
 
     def measured(
         self, x: Vectors, group: Rows, edges: Sequence[EdgeShard], name: str = "measured",
-        loose: NDArray[np.bool_] | None = None, takes: NDArray[np.bool_] | None = None,
+        loose: NDArray[np.bool_] | None = None, takes: NDArray[np.bool_] | None = None, own: ClusterSums | None = None,
     ) -> tuple[Rows, Rows, NDArray[np.float64], ClusterSums]:  # fmt: skip
         """Each pair a < b of linked groups once, but for those that must not be one; how far their mean cosine lies above what is asked, in
-        steps of a millionth; and all groups (n,). With `loose` and `takes` (g,), only pairs of one of either."""
-        own, parts = self._measure(x, group, edges, name, loose, takes)
+        steps of a millionth; and all groups (n,). With `loose` and `takes` (g,), only pairs of one of either. `own`: the groups' sums, if
+        they are known."""
+        own, parts = self._measure(x, group, edges, name, loose, takes, own)
         found = [np.concatenate(rows) for rows in zip(*map(load, parts), strict=True)]
         a, b = found[0].astype(np.int32), found[1].astype(np.int32)
         _, first = np.unique(pair_keys(a, b, len(own.contents)), return_index=True)  # a pair that several shards have seen
@@ -134,10 +135,10 @@ class AverageLinkage:
 
     def _measure(
         self, x: Vectors, group: Rows, edges: Sequence[EdgeShard], name: str, loose: NDArray[np.bool_] | None = None,
-        takes: NDArray[np.bool_] | None = None,
+        takes: NDArray[np.bool_] | None = None, own: ClusterSums | None = None,
     ) -> tuple[ClusterSums, list[Stored]]:  # fmt: skip
         shelf = self.crew.shelf
-        own = self._gathered(x, group, f"{name}/sums")
+        own = self.sums(x, group, f"{name}/sums") if own is None else own
         view, rule = own.shelved(shelf, f"{name}/own"), self._rule(group, len(own.contents), name)
         sides = None if loose is None or takes is None else (shelf.keep(f"{name}/loose", loose), shelf.keep(f"{name}/takes", takes))
         grouped = shelf.keep(f"{name}/group", group)
@@ -155,7 +156,8 @@ class AverageLinkage:
         asked = base + self.merge * self.cohort.sd + self.impostor_weight * reach * float(np.linalg.norm(one) * np.linalg.norm(other))
         return float(one @ other) - asked
 
-    def _gathered(self, x: Vectors, group: Rows, name: str) -> ClusterSums:
+    def sums(self, x: Vectors, group: Rows, name: str) -> ClusterSums:
+        """The sums of groups (n,), 0, 1, ... without a gap; `name` is their place on the crew's shelf."""
         return ClusterSums.of(x, group, self.cohort, self.content_keys_of(x), self.crew, name)
 
     def _rule(self, group: Rows, count: int, name: str) -> PairRule:

@@ -60,6 +60,10 @@ class ClusterSums:
         own._add_table(crew, name, group[faces], faces, None)
         return own
 
+    def with_reach(self, group: NDArray[np.integer], cohort: CohortStats) -> ClusterSums:
+        """The same with `reach` by another cohort, for the clusters `group` (n,) of the faces."""
+        return replace(self, reach=np.bincount(group, cohort.reach, minlength=len(load(self.sizes))))
+
     def shelved(self, shelf: Shelf, name: str) -> ClusterSums:
         """The same for tasks, without content keys: its arrays are on a shelf."""
         if isinstance(shelf, MemoryShelf):

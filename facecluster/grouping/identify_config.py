@@ -10,7 +10,7 @@ from typing import Any
 from facecluster.grouping.probability import INTERCEPT, SLOPE
 from facecluster.store import Stamp
 
-METHOD = 5  # version of the default algorithm: a store grouped by an older one is grouped from the start
+METHOD = 6  # version of the default algorithm: a store grouped by an older one is grouped from the start
 ALGORITHMS = ("facecluster", "hdbscan")
 CONFIDENCE_KEYS = ("sure", "even")  # stamp keys of the settings that change the stated probabilities and not the groups
 _STAMP_KEYS = {  # of fields that were renamed: stamps keep the first name, so that older stores stay up to date
@@ -29,7 +29,7 @@ class IdentifyConfig:
     impostor_weight: float = 0.85  # share of the expected best impostor that is added to that bound; less the more their faces vary
     # sd added to the bound of clusters of three faces or more, for each sd that they are less similar to each other than inside
     separation_penalty: float = 0.32
-    attach_margin: float = 0.3  # sd more that a small cluster needs to be attached to a large one (attachment.py)
+    attach_margin: float = 0.15  # sd more that a small cluster needs to be attached to a large one (attachment.py)
     min_samples: int = 2  # the core distance of a face is the distance to its min_samples-th neighbour
     min_cluster_size: int = 2  # faces of a person
     same_photo_odds: float = 0.001  # prior odds that two faces of one photo are one person (a collage, a mirror; docs/decisions.md)

@@ -333,7 +333,7 @@ def test_labels_by_size() -> None:
 def test_a_stamp_names_the_algorithm_only_if_it_is_not_the_default() -> None:
     """The keys and values of a stamp, by the names that the first stores have: a new name would group every store again."""
     old = {
-        "table": "identities", "method": 5, "inputs": "abc", "margin": 0.7, "merge": 1.2, "alone": 0.85, "unlike": 0.32, "attach": 0.3,
+        "table": "identities", "method": 6, "inputs": "abc", "margin": 0.7, "merge": 1.2, "alone": 0.85, "unlike": 0.32, "attach": 0.15,
         "min_samples": 2, "min_cluster_size": 2, "same_photo_odds": 0.001, "pair_evidence": 2.4, "min_quality": 0.0,
         "min_recognisability": 0.5, "min_purity": 0.5, "stranger_mean": 0.035, "stranger_sd": 0.115, "sure": 2.1, "even": 0.4,
     }  # fmt: skip
