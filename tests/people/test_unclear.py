@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -70,6 +71,10 @@ def test_the_report_counts_them_apart(dirty: tuple[Store, list[str], list[str]])
     report = Path(store.path("report"))
     page = (report / "unclear" / "unclear.html").read_text(encoding="utf-8")
     assert "<h1>Too unclear to tell</h1>" in page and "<title>Too unclear to tell" in page
+    assert "recognisable 0." in page and "quality" not in page.split("<ol", 1)[1]
+    with open(report / "faces.csv", encoding="utf-8-sig", newline="") as file:
+        said_clear = {row["face_id"]: float(row["recognisability"]) for row in csv.DictReader(file)}
+    assert all(said_clear[i] < 0.5 for i in smears) and all(said_clear[i] >= 0.5 for i in good)
     assert page.count('<li id="face-') == 30 and "unclear/unclear.html" in (report / "index.html").read_text(encoding="utf-8")
     assert not (report / "nobody" / "nobody.html").exists()
 
