@@ -126,6 +126,11 @@ def accuracy_section(measured: dict[str, dict[str, Any]], teacher: dict[str, dic
         for name, values in measured.items()
         if "tar" in values
     ]
+    lines += [
+        f'"{name}" = {{ pairs_accepted = {values["pairs_accepted"]}, teacher = {teacher[name]["pairs_accepted"]} }}  # of two of them'
+        for name, values in measured.items()
+        if name == "children" and "pairs_accepted" in values
+    ]
     return (
         "\n[accuracy]  # tar: share of pairs of one person (a face in the condition, a clean one) accepted where one in 1,000 pairs\n"
         "# of two people is; on people of no training; by workflows/benchmarks/embedder_conditions.py\n" + "\n".join(lines) + "\n"

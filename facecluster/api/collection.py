@@ -62,8 +62,9 @@ class Collection:
 
     @property
     def faces(self) -> pa.Table:
-        """A row a face: face_id, photo_id, person_id, name, identity (-1 = nobody), probability, outlier_score, box (x, y, w, h) and
-        landmarks in px of the upright photo, score, quality, ...; docs/format.md describes each. Crops are not in it: see Face.crop."""
+        """A row a face: face_id, photo_id, person_id, name, identity (-1 = nobody), probability, outlier_score,
+        recognisability (0 to 1), box (x, y, w, h) and landmarks in px of the upright photo, score, quality, ...; docs/format.md describes
+        each. Crops are not in it: see Face.crop."""
         return self._data.faces
 
     @property

@@ -1,7 +1,7 @@
 """What a caller gives as a photo, as faces cut out of photos, or as landmarks -> arrays.
 
-A photo is a path, a PIL image or an array (h, w, 3) uint8 RGB. A path and a PIL image are turned upright by their EXIF orientation, and
-their coordinates are px of the upright photo. An array is taken as it is.
+A photo is a path, a PIL image or an array (h, w, 3) uint8 RGB. A path and a PIL image are turned upright by their EXIF orientation (a
+path by that of its sidecar, if it has one), and their coordinates are px of the upright photo. An array is taken as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from PIL import Image, ImageOps
 from facecluster.errors import ArgumentError, PhotoError
 from facecluster.geometry import CROP
 from facecluster.photos.colours import to_rgb
-from facecluster.photos.images import open_photo, read_file
+from facecluster.photos.images import local_path, open_photo, read_file
+from facecluster.photos.sidecar import sidecar_orientation
 from facecluster.photos.video import check_no_video
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[np.uint8]"
@@ -55,7 +56,9 @@ def _read(path: str, max_side: int) -> Pixels:
         raise ArgumentError(f"expected {_IMAGE}, found {path!r}, {found}: give the path of one photo")
     try:
         check_no_video(path)
-        photo = open_photo(read_file(path), max_side=max_side, min_short=max_side // 2, exact=False)
+        place = local_path(path)
+        stated = None if place is None else sidecar_orientation(place)
+        photo = open_photo(read_file(path), max_side=max_side, min_short=max_side // 2, exact=False, orientation=stated)
     except PhotoError as e:
         raise PhotoError(f"{e}, in {path!r}: give another photo") from e
     return Pixels(photo.pixels, photo.scale)

@@ -56,6 +56,12 @@ class Face:
         return float(self._value("quality"))
 
     @property
+    def recognisability(self) -> float | None:
+        """That its vector says who it is, 0 to 1; None if it is not known, as in a store that was never grouped."""
+        value = self._value("recognisability")
+        return None if value is None else float(value)
+
+    @property
     def probability(self) -> float:
         """That it is its person, 0 to 1; 0 for a face without a person."""
         return float(self._value("probability") or 0.0)
@@ -163,7 +169,7 @@ class Photo:
         return list(dict.fromkeys(face.person for face in self.faces if face.person is not None))
 
     def open(self) -> Image.Image:
-        """The photo from its file, upright, in full size.
+        """The photo from its file, upright (as when its faces were found), in full size.
 
         Raises:
             PhotoError: it is at none of its places any more, or damaged.
@@ -172,7 +178,7 @@ class Photo:
         for uri in self.uris:
             try:
                 check_no_video(uri)
-                return Image.fromarray(open_photo(read_file(uri), max_side=_WHOLE).pixels)
+                return Image.fromarray(open_photo(read_file(uri), max_side=_WHOLE, orientation=self._data.orientation(uri)).pixels)
             except PhotoError as e:
                 why = why or f"{e}, at {uri}"
         raise PhotoError(f"{why}: put it back, or run 'facecluster run' with its new place")

@@ -121,6 +121,11 @@ class Snapshot:
         """photo_id of each place."""
         return {uri: photo for photo, (uris, *_) in self.places.items() for uri in uris}
 
+    def orientation(self, uri: str) -> int | None:
+        """EXIF's number, 1 to 8, of what turned the photo at a place upright when its faces were found; None if it is not known."""
+        found = self.photos["orientation"].filter(pc.equal(self.photos["uri"], uri)).drop_null()
+        return int(found[0].as_py()) if len(found) else None
+
     def crop(self, row: int) -> bytes:
         """The coded crop of a face. The crops of a few shards are kept in memory."""
         faces, shards, shard, place = self._faces

@@ -73,7 +73,7 @@ def _without_crops(store: Store, shard: str) -> pa.Table:
 
 
 def _with_people(store: Store, table: pa.Table, people: Recognition | None, identities: str) -> pa.Table:
-    """Add person_id, name, identity, probability and outlier_score after photo_id; all null where nothing was grouped."""
+    """Add person_id, name, identity, probability, outlier_score and recognisability after photo_id; all null where nothing was grouped."""
     if people is None:
         new = {name: pa.nulls(table.num_rows, kind) for name, kind in _PEOPLE_COLUMNS.items()}
     else:
@@ -81,10 +81,11 @@ def _with_people(store: Store, table: pa.Table, people: Recognition | None, iden
         known = [(p.key, p.name, p.identity) for p in people.people] + [(None, None, -1)]  # -1 finds the last
         keys, called, numbers = (list(column) for column in zip(*known, strict=True))
         take = pa.array(np.where(index < 0, len(known) - 1, index))
-        found = store.read_all(identities, IDENTITIES, ["face_id", "outlier_score"]).combine_chunks()
+        found = store.read_all(identities, IDENTITIES, ["face_id", "outlier_score", "recognisability"]).combine_chunks()
         at = pc.index_in(table["face_id"], value_set=found["face_id"].combine_chunks())
         values = (pa.array(keys, pa.string()), pa.array(called, pa.string()), pa.array(numbers, pa.int32()))
-        columns = [*(value.take(take) for value in values), pa.array(probability), found["outlier_score"].take(at).combine_chunks()]
+        measured = [found[name].take(at).combine_chunks() for name in ("outlier_score", "recognisability")]
+        columns = [*(value.take(take) for value in values), pa.array(probability), *measured]
         new = dict(zip(_PEOPLE_COLUMNS, columns, strict=True))
     old = {name: table[name] for name in table.column_names}
     lead = {name: old.pop(name) for name in ("face_id", "photo_id")}
@@ -93,6 +94,7 @@ def _with_people(store: Store, table: pa.Table, people: Recognition | None, iden
 
 _PEOPLE_COLUMNS = {
     "person_id": pa.string(), "name": pa.string(), "identity": pa.int32(), "probability": pa.float32(), "outlier_score": pa.float32(),
+    "recognisability": pa.float32(),
 }  # fmt: skip
 
 

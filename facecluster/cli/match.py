@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: str | None, device: str, as_json: bool) -> None:
     """Recognise the people of a store on new PHOTOS (files, folders, globs), or say that a face is of nobody known.
 
-    Of a photo that is in the store already it is said where; its faces are not compared with themselves. Names count as they are now; what
-    was merged, split or drawn counts after the next 'facecluster cluster'.
+    A face that is too unclear to tell is compared with nobody. Of a photo that is in the store already it is said where; its faces are not
+    compared with themselves. Names count as they are now; what was merged, split or drawn counts after the next 'facecluster cluster'.
 
     Of the store only the search index changes: it is made when it is first needed.
 
@@ -44,6 +44,7 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
     from facecluster.errors import PhotoError
     from facecluster.faces.embed import EmbedConfig, check_vectors
     from facecluster.faces.fit_reading import card_in
+    from facecluster.faces.fit_recognisability import unclear_faces
     from facecluster.matching.gallery import build_gallery
     from facecluster.matching.index import open_index
     from facecluster.matching.match import match
@@ -75,12 +76,14 @@ def command(photos: tuple[str, ...], store: str, top: int, prior: float, model: 
         else:
             known = stored.find(probe.photo_id)
             probe = probe if known is None else replace(probe, photo_id=known.photo_id)
-            rows.append(_row(probe, match(probe, gallery, card, prior=prior, top=top), known.uris if known else []))
+            unclear = unclear_faces(embed, probe.vectors, least=who.least, store=place)
+            found = match(probe, gallery, card, unclear=unclear, prior=prior, top=top)
+            rows.append(_row(probe, found, known.uris if known else []))
         if not as_json:
             _show(rows[-1])
     if as_json:
-        found = {"store": store, "model": card.name, "people": len(who.people), "stored_faces": len(index.face_ids), "prior": prior}
-        click.echo(json.dumps(found | {"photos": rows}, indent=1, allow_nan=False))
+        about = {"store": store, "model": card.name, "people": len(who.people), "stored_faces": len(index.face_ids), "prior": prior}
+        click.echo(json.dumps(about | {"photos": rows}, indent=1, allow_nan=False))
     if all(row["error"] for row in rows):
         sys.exit(1)
 
@@ -101,8 +104,8 @@ def _row(probe: Probe, matches: list[Match], stored_at: list[str]) -> dict[str, 
         ]  # fmt: skip
         box = [round(float(v), 1) for v in probe.boxes[i]]
         faces.append(
-            {"box": box, "score": float(probe.scores[i]), "quality": float(probe.quality[i]), "nobody_known": found.unknown,
-             "people": people, "nearest": nearest}
+            {"box": box, "score": float(probe.scores[i]), "quality": float(probe.quality[i]), "unclear": found.unclear,
+             "nobody_known": found.unknown, "people": people, "nearest": nearest}
         )  # fmt: skip
     return {"photo": probe.uri, "photo_id": probe.photo_id, "stored_at": stored_at, "error": None, "faces": faces}
 
@@ -120,7 +123,9 @@ def _show(row: dict[str, Any]) -> None:
         x, y, w, h = (round(v) for v in face["box"])
         likely = [p for p in face["people"] if p["probability"] >= 0.005]
         who = ", ".join(f"{printable(p['name'] or p['person'])} {percent(p['probability'])}" for p in likely)
-        if face["nobody_known"] >= max([p["probability"] for p in likely], default=0):
+        if face["unclear"]:
+            verdict = "too unclear to tell who it is"
+        elif face["nobody_known"] >= max([p["probability"] for p in likely], default=0):
             verdict = f"nobody known {percent(face['nobody_known'])}" + (f"; else {who}" if who else "")
         else:
             verdict = who + (f"; nobody known {percent(face['nobody_known'])}" if face["nobody_known"] >= 0.005 else "")

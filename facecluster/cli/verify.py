@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from facecluster.cli import results
 from facecluster.cli.errors import handle_errors
 from facecluster.cli.options import detector_option, device_option, json_option, model_option, threshold_option
+from facecluster.language.english import plural
+
+if TYPE_CHECKING:
+    from facecluster.matching.match import PhotoComparison
 
 
 @click.command("verify")
@@ -26,7 +31,8 @@ from facecluster.cli.options import detector_option, device_option, json_option,
 @json_option
 @partial(handle_errors, code=2)
 def command(a: str, b: str, store: str | None, threshold: float | None, detector: str, model: str, device: str, as_json: bool) -> None:
-    """Say whether photos A and B have a person in common, by their most similar pair of faces.
+    """Say whether photos A and B have a person in common, by their most similar pair of faces. Faces that are too unclear to tell are
+    left out: they are like each other whoever they show.
 
     Exit code, for scripts: 0 if they probably have (probability .5 and more), 1 if probably not, 2 if there is no face to compare or
     something went wrong.
@@ -38,14 +44,15 @@ def command(a: str, b: str, store: str | None, threshold: float | None, detector
     from facecluster.faces.detect import DetectConfig
     from facecluster.faces.embed import EmbedConfig
     from facecluster.faces.fit_reading import card_in
+    from facecluster.faces.fit_recognisability import unclear_faces
     from facecluster.matching.match import verify
     from facecluster.matching.probe import probe_photo
     from facecluster.models.card import card_of
     from facecluster.store import Store
 
     card = card_of(model)
-    if store is not None:
-        place = Store(store)
+    place = None if store is None else Store(store)
+    if place is not None:
         place.check()
         card = card_in(place, EmbedConfig(model=model))
         card = results.calibration_of(place, card).apply_to(card)
@@ -58,31 +65,41 @@ def command(a: str, b: str, store: str | None, threshold: float | None, detector
             probes.append(probe_photo(uri, detect, EmbedConfig(model=model), device=device))
         except PhotoError as e:
             raise InputError(f"{uri}: {e}") from e
-    found = verify(probes[0], probes[1], card)
+    unclear = [unclear_faces(EmbedConfig(model=model), one.vectors, store=place) for one in probes]
+    found = verify(probes[0], probes[1], card, unclear=(unclear[0], unclear[1]))
     boxes = [[round(float(v), 1) for v in one.boxes[i]] for one, i in zip(probes, found.pair, strict=True)] if found.pair else None
-    line = _line(found.faces, found.probability, found.cosine)
+    line = _line(found)
     if as_json:
-        row = {"photos": [a, b], "faces": list(found.faces), "boxes": boxes, "cosine": found.cosine, "probability": found.probability}
+        counts = {"faces": list(found.faces), "unclear": list(found.unclear)}
+        row = {"photos": [a, b], **counts, "boxes": boxes, "cosine": found.cosine, "probability": found.probability}
         click.echo(json.dumps(row | {"model": card.name, "words": line}, indent=1, allow_nan=False))
     else:
         click.echo(line)
     sys.exit(2 if found.cosine is None else int(found.probability < 0.5))
 
 
-def _line(faces: tuple[int, int], probability: float, cosine: float | None) -> str:
+def _line(found: PhotoComparison) -> str:
     from facecluster.report.text import percent
 
-    if cosine is None:
-        which = "either photo" if not any(faces) else "the first photo" if not faces[0] else "the second photo"
-        return f"no face found in {which}: nothing to compare"
+    if found.cosine is None:
+        return f"{_nothing(found)}: nothing to compare"
     words = "can't tell"
     for bound, text in ((0.95, "very likely the same person"), (0.8, "likely the same person")):
-        if probability >= bound:
+        if found.probability >= bound:
             words = text
             break
-        if probability <= 1 - bound:
+        if found.probability <= 1 - bound:
             words = text.replace("the same person", "different people")
             break
-    pairs = faces[0] * faces[1]
-    of = "" if pairs == 1 else f", the best of {pairs} pairs of faces"
-    return f"{words}: probability of one person {percent(probability)} (cosine {cosine:.2f}{of})"
+    clear = [n - unclear for n, unclear in zip(found.faces, found.unclear, strict=True)]
+    of = "" if clear == [1, 1] else f", the best of {clear[0] * clear[1]} pairs of faces"
+    left_out = f"; {plural(sum(found.unclear), 'face')} too unclear to tell left out" if any(found.unclear) else ""
+    return f"{words}: probability of one person {percent(found.probability)} (cosine {found.cosine:.2f}{of}){left_out}"
+
+
+def _nothing(found: PhotoComparison) -> str:
+    """Which photo has no face, or else none that is clear."""
+    what, empty = "no face found in", [not n for n in found.faces]
+    if not any(empty):
+        what, empty = "no clear face in", [n == unclear for n, unclear in zip(found.faces, found.unclear, strict=True)]
+    return f"{what} {'either photo' if all(empty) else 'the first photo' if empty[0] else 'the second photo'}"

@@ -64,6 +64,23 @@ def recognisability_of(
     return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
+def unclear_faces(
+    config: EmbedConfig, vectors: NDArray[np.floating], *, least: float = 0.5, store: Store | None = None
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which faces (n,) of no store are too unclear to tell; none, if neither the model's card nor the store knows how to say it.
+
+    Args:
+        config: names the model.
+        vectors: (n, dim) of the faces, rows of length 1.
+        least: recognisability from which a face is clear, 0 to 1.
+        store: may hold what was fitted to its faces for this model.
+    """
+    found = card_of(config.model).recognisability
+    if found is None and store is not None:
+        found = _kept(store, config)[1]
+    return np.zeros(len(vectors), bool) if found is None or not len(vectors) else found.of(vectors) < least
+
+
 def fit_to_faces(model: Embedder, crops: Crops, clean: NDArray[np.floating], *, mirror: bool = True) -> Recognisability | None:
     """Fit to clear faces (n, 112, 112, 3) with vectors `clean` (n, dim). None if the model does not tell them from unclear pictures."""
     rng = np.random.default_rng(0)
@@ -77,12 +94,9 @@ def fit_to_faces(model: Embedder, crops: Crops, clean: NDArray[np.floating], *, 
 def _of_store(
     store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: Rows
 ) -> Recognisability | None:  # fmt: skip
-    card = card_of(config.model)
-    parts = (FOLDER, f"{card.name}.json")
-    stamp = {"method": _METHOD, "weights": card.fingerprint, "mirror": config.mirror}
-    kept = _read(store, parts)
-    if kept is not None and stamp == {k: kept.get(k) for k in stamp} and min(MOST, _clear_faces(len(ids))) < 2 * kept["faces"]:
-        return from_card(kept["recognisability"], card.dim)
+    faces, kept = _kept(store, config)
+    if faces and min(MOST, _clear_faces(len(ids))) < 2 * faces:
+        return kept
     rows, crops = _clear_crops(store, ids)
     if len(rows) < LEAST:
         return None
@@ -92,8 +106,24 @@ def _of_store(
         return None
     found = fit_to_faces(model, crops, np.asarray(vectors[rows]), mirror=config.mirror)
     section = None if found is None else {"intercept": found.intercept, "weights": found.weights}
-    made.write_bytes(json.dumps({**stamp, "faces": len(rows), "recognisability": section}).encode(), *parts)
+    made.write_bytes(json.dumps({**_stamp(config), "faces": len(rows), "recognisability": section}).encode(), *_place(config))
     return found
+
+
+def _place(config: EmbedConfig) -> tuple[str, str]:
+    return FOLDER, f"{card_of(config.model).name}.json"
+
+
+def _stamp(config: EmbedConfig) -> dict[str, Any]:
+    return {"method": _METHOD, "weights": card_of(config.model).fingerprint, "mirror": config.mirror}
+
+
+def _kept(store: Store, config: EmbedConfig) -> tuple[int, Recognisability | None]:
+    """On how many faces of the store a fit of this model rests, 0: there is none; and the fit, None: the model does not tell."""
+    kept, stamp = _read(store, _place(config)), _stamp(config)
+    if kept is None or stamp != {k: kept.get(k) for k in stamp}:
+        return 0, None
+    return int(kept["faces"]), from_card(kept["recognisability"], card_of(config.model).dim)
 
 
 def _read(store: Store, parts: Sequence[str]) -> dict[str, Any] | None:

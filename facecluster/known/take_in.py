@@ -6,7 +6,8 @@ from whom the user took that name away, are suggestions in review. Pictures that
 store that is given again replaces all that came of it; a picture that was moved or renamed replaces itself, so that its older name does not
 stand against the new one.
 
-Odd inputs: a picture without a face, or with several, is a line for the user and does not count; so is one that can't be read. What was
+Odd inputs: a picture without a face, with several, or with one that is too unclear to tell is a line for the user and does not count; so
+is one that can't be read. What was
 taken of it earlier counts on; so does all of a place that has no picture now that can be used.
 """
 
@@ -24,10 +25,12 @@ from facecluster.decisions import Decision, active, append, new_id
 from facecluster.errors import PhotoError
 from facecluster.faces.detect import DetectConfig
 from facecluster.faces.embed import EmbedConfig
+from facecluster.faces.fit_recognisability import unclear_faces
 from facecluster.known import AGAIN, ALIKE, SURE
 from facecluster.known.sources import Picture, comes_from
 from facecluster.matching.probe import detect_config, probe_data, probe_photo
 from facecluster.models.card import card_of
+from facecluster.people import current_run, least_recognisability
 from facecluster.people.current_people import CurrentPeople
 from facecluster.people.known_names import Known, Proposal, read_known, write_known
 from facecluster.review.session import Session
@@ -71,7 +74,7 @@ def take_in(
     found = TakenIn()
     session = Session(store)
     try:
-        known, unusable = _embedded(pictures, detect_config(store), embed, device, found, tick)
+        known, unusable = _embedded(store, pictures, embed, device, found, tick)
         model, stamp = card_of(embed.model).name, {**embed.stamp(), "table": "known"}
         before = read_known(store, model)
         known = _joined(before, known, place, unusable)
@@ -85,13 +88,18 @@ def take_in(
 
 
 def _embedded(
-    pictures: Iterable[Picture], detect: DetectConfig, embed: EmbedConfig, device: str, found: TakenIn, tick: Callable[[int], None]
+    store: Store, pictures: Iterable[Picture], embed: EmbedConfig, device: str, found: TakenIn, tick: Callable[[int], None]
 ) -> tuple[Known | None, set[str]]:
     """The pictures that can be used, and the sources of the others."""
+    run, detect = current_run(store), detect_config(store)
+    least = 0.0 if run is None else least_recognisability(store, run.identities)
     names, sources, unusable, vectors = [], [], set[str](), list[NDArray[np.float32]]()
     for picture in pictures:
         try:
-            vectors.append(_vector(picture, detect, embed, device))
+            vector = _vector(picture, detect, embed, device)
+            if picture.vector is None and unclear_faces(embed, vector[None], least=least, store=store)[0]:
+                raise PhotoError("expected a face that can be recognised, found one too unclear to tell: take a clearer picture")
+            vectors.append(vector)
         except PhotoError as e:
             found.notes.append(f"{picture.source}: {e}")
             unusable.add(picture.source)

@@ -1,7 +1,8 @@
 """Compare new faces with stored ones: who is on a photo, is it anyone known, and do two photos show the same person.
 
 posterior.py states how probabilities follow from cosines. Odd input: a photo without faces gives an empty list. The faces of a photo that
-is in the store are not compared with themselves.
+is in the store are not compared with themselves. Faces that are too unclear to tell are like each other whoever they show: nothing is
+compared with them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from facecluster.matching.probe import Probe
 from facecluster.matching.recognition import NOBODY, Person
 from facecluster.models.card import Card
 
+Mask = NDArray[np.bool_]
 _NEIGHBOURS = 2_000  # nearest stored faces of a new one; their people are the candidates
 _MAX_FACES, _MIN_PEOPLE = 50_000, 64  # faces of candidates that are compared at most, but of this many people at least
 
@@ -50,6 +52,7 @@ class Match:
     candidates: list[Candidate]
     unknown: float
     nearest: list[Neighbour]
+    unclear: bool = False  # too unclear to tell: nothing was compared with it, and `unknown` is 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +60,34 @@ class PhotoComparison:
     """Whether two photos have a person in common."""
 
     faces: tuple[int, int]  # found in each
-    pair: tuple[int, int] | None  # numbers of the two most similar faces; None if a photo has no face
+    pair: tuple[int, int] | None  # numbers of the two most similar faces; None if a photo has no clear face
     cosine: float | None  # of that pair
     probability: float  # that the photos have a person in common
+    unclear: tuple[int, int] = (0, 0)  # of the faces, too unclear to tell: they were left out
 
 
-def match(probe: Probe, gallery: Gallery, card: Card, *, prior: float = PRIOR, top: int = 5) -> list[Match]:
+def match(
+    probe: Probe, gallery: Gallery, card: Card, *, unclear: Mask | None = None, prior: float = PRIOR, top: int = 5
+) -> list[Match]:  # fmt: skip
     """Compare the faces of a photo with the stored ones: one Match a face, in the photo's order.
 
     Only people with a face among the _NEIGHBOURS nearest stored ones, of about _MAX_FACES faces in all, are compared one by one. The
     evidence of all others together is estimated from a sample of them. Among 200,000 people the probabilities differed by at most .06
-    from those computed with all cosines (without the sample by .15).
+    from those computed with all cosines (without the sample by .15). `unclear` (n,) are the faces that are too unclear to tell.
     """
     if not 0 < prior < 1:
         raise InputError(f"expected a prior probability between 0 and 1, found {prior}: leave it out for {PRIOR}")
     if not len(probe.vectors):
         return []
+    out = [Match([], 1.0, [], unclear=True) for _ in probe.vectors]
+    clear = np.arange(len(out)) if unclear is None else np.flatnonzero(~unclear)
+    if not len(clear):
+        return out
     own = gallery.index.rows_of_photo(probe.photo_id)
-    cosines, rows = gallery.index.nearest(probe.vectors, max(_NEIGHBOURS, top) + own.stop - own.start)
-    return [_match(q, c, r, own, gallery, card, prior, top) for q, c, r in zip(probe.vectors, cosines, rows, strict=True)]
+    cosines, rows = gallery.index.nearest(probe.vectors[clear], max(_NEIGHBOURS, top) + own.stop - own.start)
+    for i, c, r in zip(clear.tolist(), cosines, rows, strict=True):
+        out[i] = _match(probe.vectors[i], c, r, own, gallery, card, prior, top)
+    return out
 
 
 def _match(
@@ -137,12 +149,21 @@ def _neighbours(cosines: NDArray[np.float32], rows: NDArray[np.int64], gallery: 
     ]  # fmt: skip
 
 
-def verify(a: Probe, b: Probe, card: Card, *, prior: float = PRIOR) -> PhotoComparison:
-    """Whether two photos have a person in common: the most similar pair of faces, and the probability over all pairs."""
+def verify(
+    a: Probe, b: Probe, card: Card, *, unclear: tuple[Mask, Mask] | None = None, prior: float = PRIOR
+) -> PhotoComparison:  # fmt: skip
+    """Whether two photos have a person in common: the most similar pair of faces, and the probability over all pairs.
+
+    `unclear` are the faces of `a` (n,) and of `b` (m,) that are too unclear to tell.
+    """
     faces = (len(a.vectors), len(b.vectors))
-    if not min(faces):
-        return PhotoComparison(faces, None, None, 0.0)
-    cosines = np.clip(a.vectors.astype(np.float64) @ b.vectors.T.astype(np.float64), -1, 1)
+    out = (np.zeros(faces[0], bool), np.zeros(faces[1], bool)) if unclear is None else unclear
+    counts = (int(out[0].sum()), int(out[1].sum()))
+    rows, columns = np.flatnonzero(~out[0]), np.flatnonzero(~out[1])
+    if not min(len(rows), len(columns)):
+        return PhotoComparison(faces, None, None, 0.0, counts)
+    cosines = np.clip(a.vectors[rows].astype(np.float64) @ b.vectors[columns].T.astype(np.float64), -1, 1)
     one, two = np.unravel_index(int(cosines.argmax()), cosines.shape)
     probabilities = posterior((card.slope * cosines + card.intercept).ravel(), prior)
-    return PhotoComparison(faces, (int(one), int(two)), float(cosines[one, two]), float(1 - probabilities[-1]))
+    pair = int(rows[one]), int(columns[two])
+    return PhotoComparison(faces, pair, float(cosines[one, two]), float(1 - probabilities[-1]), counts)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facecluster.decisions.journal import read as journal
 from facecluster.errors import StoreError, shell
-from facecluster.people import People, Run, current_run, people_with_current_names, read_people, read_unclear
+from facecluster.people import People, Run, current_run, least_recognisability, people_with_current_names, read_people, read_unclear
 from facecluster.people.find_person import Homeless, find_person, number_of
 from facecluster.photos.followed import Followed, later_ids, read_followed
 from facecluster.photos.places import of_current_photos
@@ -58,6 +58,7 @@ class Recognition:
     former: dict[str, str] = field(default_factory=dict)  # lasting ids that were retired -> that of the person who took over
     followed: Followed = field(default_factory=dict)  # face_ids from before photos were edited; see `read_followed`
     homeless: dict[str, Homeless] = field(default_factory=dict)  # names that no person has
+    least: float = 0.0  # recognisability below which a face is too unclear to tell, 0 to 1
 
     def people_of(self, face_ids: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Person (index, -1 = nobody) and probability of each face of `face_ids` (m,)."""
@@ -135,4 +136,4 @@ def _read(store: Store, table: str, known: People | None) -> Recognition:
             people.append(Person(f"person {number_of(n):04d}", None, count, n))
     sure, unclear = np.where(person >= 0, probability, np.float32(0)), read_unclear(store, table, data)[1]
     former, homeless = ({}, {}) if known is None else (known.former, known.homeless)
-    return Recognition(ids, person, sure, people, unclear, former, read_followed(store), homeless)
+    return Recognition(ids, person, sure, people, unclear, former, read_followed(store), homeless, least_recognisability(store, table))

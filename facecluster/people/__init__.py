@@ -40,12 +40,12 @@ from facecluster.people.reconcile import (
 )
 from facecluster.people.runs import PEOPLE, People, Run, all_runs, current_run, read_people, return_to
 from facecluster.people.stand_ins import choose_stand_ins
-from facecluster.people.unclear import read_unclear
+from facecluster.people.unclear import least_recognisability, read_unclear
 from facecluster.photos.followed import read_followed
 
 __all__ = [
     "PEOPLE", "Churn", "CurrentPeople", "OverlayStore", "People", "PreparedDecisions", "PreviousGrouping", "ReconciledRun", "Run",
     "all_runs", "choose_stand_ins", "current_run", "decisions_to_come", "find_previous_grouping", "follow_faces", "named_faces",
     "people_with_current_names", "prepare_decisions", "read_confirmed_labels", "read_current_people", "read_followed", "read_people",
-    "is_all_taken_in", "read_unclear", "reconcile", "return_to", "save_decisions", "save_run",
+    "is_all_taken_in", "least_recognisability", "read_unclear", "reconcile", "return_to", "save_decisions", "save_run",
 ]  # fmt: skip

@@ -20,7 +20,12 @@ def read_unclear(store: Store, identities: str, rows: pa.Table) -> tuple[NDArray
         identities: its table; its stamp has the bound.
         rows: (n,) of it, with the columns of IDENTITIES.
     """
-    stamp = next((store.stamp(identities, shard) for shard in store.shards(identities)), None) or {}
     clear = np.nan_to_num(np.asarray(rows["recognisability"], np.float64), nan=1.0)
     nobody = np.nan_to_num(np.asarray(rows["identity"], np.float64), nan=-1) < 0
-    return clear, nobody & (clear < float(stamp.get("min_recognisability", 0.0)))
+    return clear, nobody & (clear < least_recognisability(store, identities))
+
+
+def least_recognisability(store: Store, identities: str) -> float:
+    """The recognisability, 0 to 1, below which faces were in no group of a grouping; 0 if it is of an older version."""
+    stamp = next((store.stamp(identities, shard) for shard in store.shards(identities)), None) or {}
+    return float(stamp.get("min_recognisability", 0.0))

@@ -191,7 +191,8 @@ class PageWriter:
         photo = self.tiles.link(int(data.photo[row]))
         return {
             "row": row, "crop": self._crop(row), "probability": float(data.probability[row]), "quality": float(data.quality[row]),
-            "photo": photo, "age": age(person.born, photo["day"], self.language) if person else "",
+            "recognisability": float(data.recognisability[row]), "photo": photo,
+            "age": age(person.born, photo["day"], self.language) if person else "",
             "notes": self.notes.of(row, self.language),
         }  # fmt: skip
 

@@ -110,6 +110,7 @@ class ReportData:
     identity: NDArray[np.int64]
     probability: NDArray[np.float64]
     outlier_score: NDArray[np.float64]
+    recognisability: NDArray[np.float64]  # 0 to 1; NaN = unknown
     photo: NDArray[np.int64]  # index into photos
     photos: Photos
     people: list[Person]
@@ -145,6 +146,7 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
     box = np.nan_to_num(np.asarray(pc.list_flatten(table["box"]), np.float64)).reshape(-1, 4)
     photos.put_faces(photo, box[:, 0])
     recognisability, too_unclear = read_unclear(store, identities, found)
+    measured = np.append(np.asarray(found["recognisability"], np.float64), np.nan)[at]
     clear, is_unclear = np.append(recognisability, 1.0)[at], np.append(too_unclear, False)[at]
     nobody, unclear = np.flatnonzero((identity < 0) & ~is_unclear), np.flatnonzero(is_unclear)
     return ReportData(
@@ -155,6 +157,7 @@ def read_report_data(store: Store, identities: str, infos: Mapping[int, PersonIn
         identity=identity,
         probability=probability,
         outlier_score=_take_or(found["outlier_score"], at, 0),
+        recognisability=measured,
         photo=photo,
         photos=photos,
         people=_people(identity, probability, quality, photo, photos.taken, infos),

@@ -37,6 +37,7 @@ PERSON_FIELDS = [
     _field("person_name", pa.string(), "the name that the user gave, or ''"),
     _field("probability", pa.float32(), "that the face shows the person, 0 to 1; 0 for nobody"),
     _field("outlier_score", pa.float32(), "GLOSH, 0 (in the middle of its group) to 1"),
+    pa.field("recognisability", pa.float32(), metadata={"description": "that the face says who it is, 0 to 1; null: not known"}),
     _field("photo", pa.string(), "path or URI of the photo, the first one if there are copies; where it was if it is gone"),
     _field("taken_at", pa.string(), "when the photo was taken by the camera's clock, ISO 8601; '' if unknown"),
 ]
@@ -66,7 +67,7 @@ def write_tables(folder: Path, data: ReportData) -> None:
             pq.write_table(table, file, compression="zstd")
     flat = {name: faces[name] for name in faces.column_names if name not in ("box", "landmarks")}
     flat |= {name: pa.array(data.box[:, i].astype(np.float32)) for i, name in enumerate("xywh")}
-    _write_csv(folder / "faces.csv", pa.table(flat).select([*FACE_COLUMNS, "taken_at", "photo_id"]))
+    _write_csv(folder / "faces.csv", pa.table(flat).select([*FACE_COLUMNS, "taken_at", "photo_id", "recognisability"]))
     _write_csv(folder / "people.csv", people.select(PERSON_COLUMNS))
 
 
@@ -80,6 +81,7 @@ def faces_table(data: ReportData) -> pa.Table:
         pa.array([names.get(i, "") for i in numbers.tolist()], pa.string()).take(pa.array(at)),
         data.probability,
         data.outlier_score,
+        pa.array(data.recognisability, pa.float32(), from_pandas=True),  # NaN is null
         data.photos.first_uri.take(photo),
         data.photos.taken_at.take(photo),
     ]
@@ -143,6 +145,6 @@ def _cells(column: pa.Array) -> Iterable[object]:
     return list(column.to_pylist())
 
 
-def _floats(values: Sequence[float]) -> list[str]:
-    """Six significant digits, which float32 holds."""
-    return [f"{v:.6g}" for v in values]
+def _floats(values: Sequence[float | None]) -> list[str]:
+    """Six significant digits, which float32 holds; nothing for what is not known."""
+    return ["" if v is None else f"{v:.6g}" for v in values]

@@ -65,6 +65,24 @@ def test_photos_that_lie_on_their_side_are_turned(photo: Path, tmp_path: Path, o
             np.testing.assert_array_equal(facecluster.align_faces(way, expected[1]), facecluster.align_faces(photo, expected[1]))
 
 
+def test_a_photo_that_only_its_sidecar_turns_is_turned_here_as_in_a_store(photo: Path, tmp_path: Path) -> None:
+    """A photo program turned it: the file itself says nothing."""
+    (tmp_path / "turned").mkdir()
+    turned = tmp_path / "turned" / "one.png"
+    with Image.open(photo) as image:
+        image.convert("RGB").transpose(Image.Transpose.ROTATE_90).save(turned)
+    Path(f"{turned}.xmp").write_text(
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><d xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></x:xmpmeta>'
+    )
+    for a, b in zip(facecluster.detect_faces(photo), facecluster.detect_faces(turned), strict=True):
+        np.testing.assert_array_equal(a, b)
+    facecluster.run(tmp_path / "turned", tmp_path / "store", report=False)
+    found = facecluster.open(tmp_path / "store").photo(turned)
+    with Image.open(photo) as image:
+        assert found.open().size == (found.width, found.height) == image.size
+        np.testing.assert_array_equal(np.array(found.open()), np.array(image.convert("RGB")))
+
+
 def test_a_large_file_is_reduced_and_its_boxes_are_of_the_whole_photo(photo: Path, tmp_path: Path) -> None:
     with Image.open(photo) as image:
         small = image.convert("RGB").resize((1000, 1000 * image.height // image.width))

@@ -65,8 +65,10 @@ def test_it_stays_the_same_store_when_the_process_works_elsewhere(store: str, tm
 def test_the_tables_fit_together(opened: Collection, store: str) -> None:
     people, faces, photos = opened.people, opened.faces, opened.photos
     assert all(isinstance(t, pa.Table) for t in (people, faces, photos, opened.runs))
-    found = faces.select(["face_id", "identity", "probability", "outlier_score"]).sort_by("face_id")
+    found = faces.select(["face_id", "identity", "probability", "outlier_score", "recognisability"]).sort_by("face_id")
     assert found.equals(Store(store).read_all("identities/bundled", found.schema, found.schema.names).sort_by("face_id").cast(found.schema))
+    clear = [face.recognisability for person in (1, 2) for face in opened.person(person).faces]
+    assert all(c is not None and 0.5 <= c <= 1 for c in clear)
     assert "crop" not in faces.column_names and {"box", "landmarks", "score", "quality"} <= set(faces.column_names)
     for row in people.to_pylist():
         mine = faces.filter(pc.equal(faces["person_id"], row["person_id"]))

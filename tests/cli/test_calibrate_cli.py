@@ -194,7 +194,8 @@ def test_a_spoilt_file_is_one_line_and_is_made_anew(named: Store, tmp_path: Path
 
 
 def test_verify_goes_by_a_store_that_is_named(named: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors = np.array([[1.0, 0.0], [0.3, np.sqrt(1 - 0.09)]], np.float32)
+    vectors = np.zeros((2, 128), np.float32)
+    vectors[:, :2] = [[1.0, 0.0], [0.3, np.sqrt(1 - 0.09)]]
 
     def probe_photo(uri: str, *_: Any, **__: Any) -> Probe:
         some = np.ones(1, np.float32)

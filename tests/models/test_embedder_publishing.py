@@ -39,13 +39,17 @@ def test_the_card_that_is_written_is_read(tmp_path: Path, monkeypatch: pytest.Mo
     clear = Recognisability(tuple(np.round(np.random.default_rng(0).normal(size=128), 3).tolist()), 2.5)
     for first in (replace(clear, intercept=1.5), clear):  # a second one takes the place of the first
         embedder_recognisability.write_section(path, embedder_recognisability.section(first, {"clean below .5": 0.01}))
-    conditions = {"clean": {"tar": 0.7, "cosine_to_teacher": 0.9}, "40 px": {"tar": 0.6, "cosine_to_teacher": 0.8}, "children": {}}
+    conditions = {
+        "clean": {"tar": 0.7, "cosine_to_teacher": 0.9}, "40 px": {"tar": 0.6, "cosine_to_teacher": 0.8},
+        "children": {"pairs_accepted": 0.3}, "two of pins": {"pairs_accepted": 0.1},
+    }  # fmt: skip
     with path.open("a", encoding="utf-8") as file:
-        file.write(publish_embedder.accuracy_section(conditions, {name: {"tar": 0.81} for name in conditions}))
+        file.write(publish_embedder.accuracy_section(conditions, {name: {"tar": 0.81, "pairs_accepted": 0.39} for name in conditions}))
     assert read_card(path) == replace(card, recognisability=clear)
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
     assert raw["accuracy"] == {
         "clean": {"tar": 0.7, "teacher": 0.81, "cosine_to_teacher": 0.9}, "40 px": {"tar": 0.6, "teacher": 0.81, "cosine_to_teacher": 0.8},
+        "children": {"pairs_accepted": 0.3, "teacher": 0.39},
     }  # fmt: skip
     assert "pins 4, masked 2" in raw["training"]["data"] and raw["training"]["held_out_cosine"] == 0.9123
     assert "commercial users" in raw["training"]["lineage"].lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,10 +10,16 @@ import numpy as np
 import people_store as syn
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from people_store import call
 
+from facecluster.cli import main
+from facecluster.faces.embed import EmbedConfig
+from facecluster.known.sources import Picture
+from facecluster.known.take_in import take_in
 from facecluster.matching.gallery import build_gallery
 from facecluster.matching.index import open_index
+from facecluster.matching.probe import Probe
 from facecluster.matching.recognition import Recognition, read_recognition
 from facecluster.models.registry import card_of
 from facecluster.review import api
@@ -64,6 +71,10 @@ def test_the_report_counts_them_apart(dirty: tuple[Store, list[str], list[str]])
     report = Path(store.path("report"))
     page = (report / "unclear" / "unclear.html").read_text(encoding="utf-8")
     assert "<h1>Too unclear to tell</h1>" in page and "<title>Too unclear to tell" in page
+    assert "recognisable 0." in page and "quality" not in page.split("<ol", 1)[1]
+    with open(report / "faces.csv", encoding="utf-8-sig", newline="") as file:
+        said_clear = {row["face_id"]: float(row["recognisability"]) for row in csv.DictReader(file)}
+    assert all(said_clear[i] < 0.5 for i in smears) and all(said_clear[i] >= 0.5 for i in good)
     assert page.count('<li id="face-') == 30 and "unclear/unclear.html" in (report / "index.html").read_text(encoding="utf-8")
     assert not (report / "nobody" / "nobody.html").exists()
 
@@ -138,3 +149,69 @@ def test_a_grouping_of_an_older_version_opens_and_is_made_anew(dirty: tuple[Stor
     call("cluster", store.url, "--return-to", "1")
     call("cluster", store.url)
     assert "30 too unclear to tell" in call("report", store.url).stdout
+
+
+def new_photos(monkeypatch: pytest.MonkeyPatch, photos: dict[str, np.ndarray]) -> None:
+    """Photos that are not there, with these vectors of their faces."""
+
+    def probe_photo(uri: str, *_: object, **__: object) -> Probe:
+        x = np.asarray(photos[Path(uri).name], np.float32)
+        n, some = len(x), np.ones(len(x), np.float32)
+        return Probe(uri, f"{uri}{'f' * 64}", np.arange(4 * n, dtype=np.float32).reshape(n, 4), some, some, x)
+
+    for module in ("facecluster.matching.probe", "facecluster.known.take_in"):
+        monkeypatch.setattr(f"{module}.probe_photo", probe_photo)
+
+
+@pytest.fixture
+def vectors(dirty: tuple[Store, list[str], list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the people's faces and of the smears."""
+    store, good, smears = dirty
+    index = open_index(store, "bundled")
+    row = {face: i for i, face in enumerate(index.face_ids.to_pylist())}
+    return index.vectors(np.array([row[i] for i in good])), index.vectors(np.array([row[i] for i in smears]))
+
+
+def test_two_smears_are_not_verified_as_one_person(
+    vectors: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    good, smears = vectors
+    photos = {"smear.jpg": smears[:1], "other.jpg": smears[1:2], "both.jpg": np.stack([smears[2], good[0]]), "good.jpg": good[1:2]}
+    new_photos(monkeypatch, {**photos, "empty.jpg": smears[:0]})
+    for other, nothing in (("other.jpg", "no clear face in either photo"), ("good.jpg", "no clear face in the first photo"),
+                           ("empty.jpg", "no face found in the second photo")):  # fmt: skip
+        result = CliRunner().invoke(main, ["verify", "smear.jpg", other])
+        assert (result.exit_code, result.stdout) == (2, f"{nothing}: nothing to compare\n")
+    found = json.loads(call("verify", "both.jpg", "good.jpg", "--json").stdout)
+    assert (found["faces"], found["unclear"], found["boxes"]) == ([2, 1], [1, 0], [[4, 5, 6, 7], [0, 1, 2, 3]])
+    assert found["cosine"] == pytest.approx(float(good[0] @ good[1]), abs=1e-5) and "1 face too unclear to tell left out" in found["words"]
+
+
+def test_a_new_smear_matches_nobody_unless_smears_were_grouped(
+    dirty: tuple[Store, list[str], list[str]], vectors: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, (good, smears) = dirty[0], vectors
+    new = tmp_path / "new.jpg"
+    new.write_bytes(b"")  # the search for files wants one
+    new_photos(monkeypatch, {"new.jpg": np.stack([smears[0], good[0]])})
+    call("cluster", store.url)
+    smear, face = json.loads(call("match", str(new), "--store", store.url, "--json").stdout)["photos"][0]["faces"]
+    assert smear["unclear"] and not face["unclear"]
+    assert (smear["people"], smear["nearest"], smear["nobody_known"]) == ([], [], 1) and face["people"][0]["probability"] > 0.9
+    assert "too unclear to tell who it is" in call("match", str(new), "--store", store.url).stdout
+    call("cluster", store.url, "--min-recognisability", "0")
+    smear = json.loads(call("match", str(new), "--store", store.url, "--json").stdout)["photos"][0]["faces"][0]
+    assert not smear["unclear"] and smear["people"]
+
+
+def test_a_smear_is_no_picture_of_a_known_person(
+    dirty: tuple[Store, list[str], list[str]], vectors: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    store, (good, smears) = dirty[0], vectors
+    call("cluster", store.url)
+    new_photos(monkeypatch, {"Anna.jpg": smears[:1], "Bo.jpg": good[:1]})
+    found = take_in(store, [Picture("Anna", "/k/Anna.jpg"), Picture("Bo", "/k/Bo.jpg")], EmbedConfig())
+    assert found.pictures == 1 and [p.name for p, _, _ in found.named] == ["Bo"]
+    assert found.notes == [
+        "/k/Anna.jpg: expected a face that can be recognised, found one too unclear to tell: take a clearer picture"
+    ]  # fmt: skip

@@ -5,9 +5,10 @@
 
 The folder holds crowds at sports, streets and groups, photos of things, an album, and people of `faces` pasted into scenes
 (folder_photos.py). A face is clear if OpenCV's YuNet finds it at .7 with 28 px of a photo of 1,280 px. A person is junk if over half of
-its faces are not clear. Twins are pairs of faces of one photo in one person, without near-copies (cosine .9). Labelled faces are known by
-their place (IoU .3). The peers of grouping.py group the same vectors, each at its default and at its best setting. Needs
-opencv-python-headless besides their packages.
+its faces are not clear. A labelled person is lost if two faces or more were found and none is in a person. Twins are pairs of faces of one
+photo in one person, without near-copies (cosine .9). Labelled faces are known by their place (IoU .3). BCubed figures are of those that
+were found; "of all labels" counts the others as found and with nobody. The peers of grouping.py group the same vectors, each at its default
+and at its best setting. Needs opencv-python-headless besides their packages.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Folder:
         self.truth = np.full(len(self.ids), -1)
         people = {name: i for i, name in enumerate(sorted({x.person for x in labels}))}
         self.labels, self.found = len(labels), 0
+        missed = [people[x.person] for x in labels]  # the person of each label; those that are found are taken out
         for photo in np.unique(self.photo):
             at = np.flatnonzero(self.photo == photo)
             boxes = np.array([rows[self.ids[i]]["box"] for i in at], np.float64)
@@ -86,7 +88,9 @@ class Folder:
                 best = int((boxes[:, 2] * boxes[:, 3]).argmax() if label.box[:2] == (0.0, 0.0) else likeness.argmax())
                 if label.box[:2] == (0.0, 0.0) or likeness[best] > 0.3:
                     self.truth[at[best]], self.found = people[label.person], self.found + 1
+                    missed.remove(people[label.person])
                     self.clear[at[best]] = True  # YuNet misses faces that fill the photo
+        self.missed = np.array(missed, np.int64)
 
     def figures(self, groups: NDArray[np.integer]) -> dict[str, float]:
         """What is wrong and right with groups (n,), -1 = nobody."""
@@ -102,10 +106,15 @@ class Folder:
         alone = groups[known].astype(np.int64)
         alone[alone < 0] = groups.max(initial=-1) + 1 + np.arange((alone < 0).sum())
         cube = bcubed(self.truth[known], alone)
+        unseen = alone.max(initial=-1) + 1 + np.arange(len(self.missed))  # as if they were found and with nobody
+        whole = bcubed(np.r_[self.truth[known], self.missed], np.r_[alone, unseen])
+        people, counts = np.unique(self.truth[known], return_counts=True)
+        lost = set(people[counts > 1].tolist()) - set(self.truth[known[groups[known] >= 0]].tolist())
         return {
             "people": int(groups.max(initial=-1)) + 1, "junk people": junk, "faces of junk people": faces, "twins": twins,
-            "labelled with nobody": int((groups[known] < 0).sum()), "bcubed_f": round(cube.f, 4),
+            "labelled with nobody": int((groups[known] < 0).sum()), "labelled people lost": len(lost), "bcubed_f": round(cube.f, 4),
             "bcubed_precision": round(cube.precision, 4), "bcubed_recall": round(cube.recall, 4),
+            "bcubed_f of all labels": round(whole.f, 4),
         }  # fmt: skip
 
 
