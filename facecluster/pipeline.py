@@ -140,10 +140,12 @@ class Clustered:
     is_current: Callable[[], bool] = lambda: True  # whether the user has said nothing since that it does not know
 
 
-def run_tasks(engine: Engine, bars: Bars | None, what: str, total: int, names: Sequence[str], task: Task) -> list[ShardResult]:
-    """Have an engine do a task for each of `names`; what of the `total` is done shows in a bar, named `what`, unless that is empty."""
+def run_tasks(
+    engine: Engine, bars: Bars | None, what: str, total: int, names: Sequence[str], task: Task, *, gpu: bool = False
+) -> list[ShardResult]:
+    """Have an engine do a task for each of `names`, with `gpu` where a GPU is; a bar named `what` shows how much of the `total` is done."""
     with bars(what, total) if bars and what else nullcontext() as tick:
-        return list(engine.run(names, [Step(task, counts="faces")], tick))
+        return list(engine.run(names, [Step(task, gpu=gpu, counts="faces")], tick))
 
 
 def cluster_faces(

@@ -104,6 +104,16 @@ def test_processes_give_the_same_table(made: Store, plain: tuple[Store, Any], pr
     assert grouped(copy(made, tmp_path), processes).equals(plain[1])
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_number_of_processes_changes_no_table(made: Store, plain: tuple[Store, Any], workers: int, tmp_path: Path) -> None:
+    store = copy(made, tmp_path)
+    with DaskEngine(workers=workers) as engine:
+        assert len(engine._client.scheduler_info(n_workers=-1)["workers"]) == workers
+        assert grouped(store, engine).equals(plain[1])
+    for shard in plain[0].shards("links/bundled"):
+        assert store.read("links/bundled", shard).equals(plain[0].read("links/bundled", shard), check_metadata=True), shard
+
+
 def test_an_object_store_gives_the_same_table(
     made: Store, plain: tuple[Store, Any], s3: Any, processes: DaskEngine, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
