@@ -235,9 +235,10 @@ def _cluster(
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
-    rules["recognisability"] = prepared.without_aside(recognisability_of(store, made, embed, ids, vectors))
+    rules["recognisability"] = prepared.without_aside(recognisability_of(store, made, embed, ids, vectors, crew.map))
     kept = _shards_of(made, table)
-    previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, embedded=embed.table(), full=full)
+    grown: dict[str, Any] = {"embedded": embed.table(), "full": full, "crew": crew}
+    previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, **grown)
     start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
     with bars("steps of grouping", STEPS) if isinstance(crew, EngineCrew) and previous.groups is None else nullcontext() as tick:
         done = identify(made, vectors, f"links/{card.name}", table, identities, crew=crew, tick=tick, **start, **rules)

@@ -169,7 +169,7 @@ def decisions(store: Any, out: Path) -> None:
     choose_stand_ins(store, made, "embeddings/bundled", ids, vectors, 0.5)
     prepared = prepare_decisions(store, ids, vectors, made)
     config = IdentifyConfig(**card_of("bundled").grouping_settings())
-    found = find_previous_grouping(store, "identities/bundled", ids, vectors, config, prepared, full=False)
+    found = find_previous_grouping(store, "identities/bundled", ids, vectors, config, prepared, embedded="embeddings/bundled", full=False)
     digest = hashlib.sha256(prepared.photos.tobytes() + prepared.must_link.tobytes() + prepared.cannot_link.tobytes())
     (out / "prepared.json").write_text(json.dumps([prepared.notes, found.history, digest.hexdigest()]))
 
