@@ -185,7 +185,7 @@ def run(store: Any, out: Path) -> None:
     target = Store(str(out / "kept"))
     object.__setattr__(done.run, "at", "")
     write_run(target, done.run, done.identities, prepared.boxes, done.people, done.stamp)
-    people_csv.write(target, done.people, people_csv.read_user_file(target, done.people))
+    people_csv.write(target, done.people, people_csv.read_user_file(target, done.people), done.run)
     (out / "notes.json").write_text(json.dumps(done.notes))
 
 
