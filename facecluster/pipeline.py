@@ -140,10 +140,12 @@ class Clustered:
     is_current: Callable[[], bool] = lambda: True  # whether the user has said nothing since that it does not know
 
 
-def run_tasks(engine: Engine, bars: Bars | None, what: str, total: int, names: Sequence[str], task: Task) -> list[ShardResult]:
-    """Have an engine do a task for each of `names`; what of the `total` is done shows in a bar, named `what`, unless that is empty."""
+def run_tasks(
+    engine: Engine, bars: Bars | None, what: str, total: int, names: Sequence[str], task: Task, *, gpu: bool = False
+) -> list[ShardResult]:
+    """Have an engine do a task for each of `names`, with `gpu` where a GPU is; a bar named `what` shows how much of the `total` is done."""
     with bars(what, total) if bars and what else nullcontext() as tick:
-        return list(engine.run(names, [Step(task, counts="faces")], tick))
+        return list(engine.run(names, [Step(task, gpu=gpu, counts="faces")], tick))
 
 
 def cluster_faces(
@@ -233,9 +235,10 @@ def _cluster(
     table = f"identities/{card.name}"
     weak = _poorer(store, ids, identities.min_quality) if identities.min_quality > 0 else None
     rules: dict[str, Any] = {"photos": prepared.photos, "weak": weak, "must": prepared.must_link, "cannot": prepared.cannot_link}
-    rules["recognisability"] = prepared.without_aside(recognisability_of(store, made, embed, ids, vectors))
+    rules["recognisability"] = prepared.without_aside(recognisability_of(store, made, embed, ids, vectors, crew.map))
     kept = _shards_of(made, table)
-    previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, embedded=embed.table(), full=full)
+    grown: dict[str, Any] = {"embedded": embed.table(), "full": full, "crew": crew}
+    previous = find_previous_grouping(store, table, ids, vectors, identities, prepared, **grown)
     start: dict[str, Any] = {"before": previous.groups, "history": previous.history, "full": full}
     with bars("steps of grouping", STEPS) if isinstance(crew, EngineCrew) and previous.groups is None else nullcontext() as tick:
         done = identify(made, vectors, f"links/{card.name}", table, identities, crew=crew, tick=tick, **start, **rules)

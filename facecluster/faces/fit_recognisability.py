@@ -12,7 +12,7 @@ there is none, and every face counts as recognisable.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -46,7 +46,7 @@ class Rows(Protocol):
 
 
 def recognisability_of(
-    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: Rows
+    store: Store, made: Store, config: EmbedConfig, ids: Sequence[str], vectors: Rows, each: Callable[..., Sequence[Any]] | None = None
 ) -> NDArray[np.float32] | None:
     """Probability (n,), 0 to 1, that each face can be recognised; None if it is not known.
 
@@ -56,11 +56,13 @@ def recognisability_of(
         config: names the model.
         ids: (n,) face_ids.
         vectors: (n, dim) of the faces, rows of length 1.
+        each: has a task done for each of some calls, here or elsewhere, as `Crew.map` does; None: here.
     """
     found = card_of(config.model).recognisability or _of_store(store, made, config, ids, vectors)
     if found is None:
         return None
-    parts = [found.of(np.asarray(vectors[i : i + _BLOCK])) for i in range(0, len(ids), _BLOCK)]
+    calls = [(found, vectors, start) for start in range(0, len(ids), _BLOCK)]
+    parts = [_told(*call) for call in calls] if each is None else each(_told, calls)
     return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
@@ -79,6 +81,10 @@ def unclear_faces(
     if found is None and store is not None:
         found = _kept(store, config)[1]
     return np.zeros(len(vectors), bool) if found is None or not len(vectors) else found.of(vectors) < least
+
+
+def _told(reading: Recognisability, vectors: Rows, start: int) -> NDArray[np.float32]:
+    return reading.of(np.asarray(vectors[start : start + _BLOCK]))
 
 
 def fit_to_faces(model: Embedder, crops: Crops, clean: NDArray[np.floating], *, mirror: bool = True) -> Recognisability | None:

@@ -145,7 +145,7 @@ def _nearest(
     linkage: AverageLinkage, x: Vectors, group: Ints, loose: NDArray[np.bool_], takes: NDArray[np.bool_], edges: Sequence[EdgeShard],
     name: str, own: ClusterSums,
 ) -> tuple[Ints, Ints, Floats]:  # fmt: skip
-    """Clusters of `loose` (g,), for each the most similar of `takes` (g,), and the excess of the pair over the bound; `own` are their sums."""
+    """Clusters of `loose` (g,), for each the most similar of `takes` (g,), and the excess of the pair over the bound; `own`: their sums."""
     a, b, likeness, _ = linkage.measured(x, group.astype(np.int32), edges, name, loose, takes, own)
     goes, to = np.where(loose[a], a, b), np.where(loose[a], b, a)
     order = np.lexsort((to, own.contents[to], -likeness, goes))

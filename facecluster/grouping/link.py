@@ -122,16 +122,16 @@ def link(
             f"expected faces in {url}, found none in its photos: 'facecluster report {shell(url)}' lists those that could not "
             "be read; else lower --threshold"
         )
-    method = chosen_method(n, dim, exact=EXACT, gpus=gpus())
+    method, gpu = chosen_method(n, dim, exact=EXACT, gpus=gpus()), gpus() > 0
     if method == EXACT_SEARCH:
         task = partial(link_all, store=store, embeddings=embeddings, table=table, config=config, rows=ROWS)
-        done: list[ShardResult] = run("faces linked", n, ["all"], task)
+        done: list[ShardResult] = run("faces linked", n, ["all"], task, gpu=gpu)
         remove_work(store, table)  # of a time when there were more faces
         return Linked(n, method, skipped=all(part.skipped for part in done))
     lists, probes = chosen_lists(n)
     plan = LinkPlan(
         embeddings=embeddings, links=table, sources=state_of_faces(store, embeddings, "links"), faces=n, dim=dim, k=k,
-        rows=ROWS, method=method, lists=lists, probes=probes, same_person=same_person,
+        rows=ROWS, method=method, lists=lists, probes=probes, same_person=same_person, gpu=gpu,
         **sizes(n, dim, k, ROWS, method, memory),
     )  # fmt: skip
     return link_large(store, plan, lambda: write_order(store, plan, order), run)

@@ -57,7 +57,7 @@ class Linked:
         return lines
 
 
-def run_here(what: str, total: int, names: Sequence[str], task: Task) -> list[ShardResult]:
+def run_here(what: str, total: int, names: Sequence[str], task: Task, *, gpu: bool = False) -> list[ShardResult]:
     """Do a task for each of `names` in this process."""
     return [task(name) for name in names]
 
@@ -98,7 +98,7 @@ def link_large(store: Store, plan: LinkPlan, write_order: Callable[[], list[str]
                 do("faces coded", encode_vectors, [t for t in plan.tasks if not {f"{part}-{t}" for part in plan.list_parts} <= there])
                 do("", pack_lists, lists)
             _clear(store, plan, ("entries",))
-            do("faces searched for", search_lists, missing)
+            do("faces searched for", search_lists, missing, gpu=plan.gpu)
         there = set(store.shards(plan.work("turned")))
         do("", turn_links, [task for task in plan.tasks if not {f"{end}-{task}" for end in plan.tasks} <= there])
         do("", merge_links, [t for t in plan.tasks if _missing(store, plan.work("merged"), plan.shards(t))])
@@ -122,9 +122,9 @@ def remove_work(store: Store, links: str) -> None:
         store.fs.rm(folder, recursive=True)
 
 
-def _do(store: Store, plan: LinkPlan, run: Run, what: str, task: Task, names: Sequence[str]) -> None:
+def _do(store: Store, plan: LinkPlan, run: Run, what: str, task: Task, names: Sequence[str], *, gpu: bool = False) -> None:
     if names:
-        run(what, plan.faces, names, partial(task, store=store, plan=plan))
+        run(what, plan.faces, names, partial(task, store=store, plan=plan), gpu=gpu)
 
 
 def _missing(store: Store, table: str, names: Sequence[str]) -> list[str]:

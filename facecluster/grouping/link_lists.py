@@ -13,6 +13,7 @@ What is found depends on nothing but the vectors and their order:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import faiss
@@ -135,9 +136,12 @@ def pack(
 
 
 def unpack(data: NDArray[np.uint8]) -> Any:
-    """The index of a file that `pack` made; on all GPUs where there are some and FAISS can use them."""
+    """The index of a file that `pack` made; on all GPUs where there are some with memory for it and FAISS can use them."""
     index = faiss.deserialize_index(data)
-    return faiss.index_cpu_to_all_gpus(index) if gpus() and isinstance(index, faiss.IndexIVFFlat) else index
+    if gpus() and isinstance(index, faiss.IndexIVFFlat):
+        with suppress(RuntimeError):  # other programs use the memory of the GPU: the processor searches the same lists
+            return faiss.index_cpu_to_all_gpus(index)
+    return index
 
 
 def gpus() -> int:

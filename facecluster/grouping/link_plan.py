@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from facecluster.errors import InputError
 from facecluster.store import ShardResult, Stamp
@@ -30,7 +31,14 @@ _BASE = 400 * 2**20  # what a process takes before it has any vectors
 
 Tick = Callable[[int], None]
 Task = Callable[..., ShardResult]
-Run = Callable[[str, int, Sequence[str], Task], list[ShardResult]]  # what is counted, how many, names of the parts, what to do with each
+
+
+class Run(Protocol):
+    """Has a task done for each of `names`."""
+
+    def __call__(self, what: str, total: int, names: Sequence[str], task: Task, *, gpu: bool = False) -> list[ShardResult]:
+        """`what` is counted, `total` of it; `gpu`: by workers that have a GPU, where there are some."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +60,7 @@ class LinkPlan:
     span: int  # shards of links of one task
     parts: int  # parts that the inverted lists are in; searched one after another
     held: int  # full vectors in memory at a time
+    gpu: bool = False  # whether lists are searched by workers that have a GPU, where there are some
 
     @property
     def whole(self) -> bool:

@@ -26,6 +26,7 @@ from facecluster.grouping.face_vectors import FaceVectors, as_vectors
 from facecluster.grouping.identify import CONFIDENCE_KEYS, IdentifyConfig
 from facecluster.grouping.incremental import MAX_NEW_SHARE
 from facecluster.grouping.link_shuffle import lists_of
+from facecluster.grouping.work import Crew
 from facecluster.people.face_ids import with_current_ids
 from facecluster.people.reconcile import PreparedDecisions
 from facecluster.photos.followed import Followed, present_ids
@@ -43,7 +44,7 @@ class PreviousGrouping:
 
 def find_previous_grouping(
     store: Store, table: str, ids: Sequence[str], vectors: NDArray[np.floating] | FaceVectors, config: IdentifyConfig,
-    prepared: PreparedDecisions, *, embedded: str, full: bool,
+    prepared: PreparedDecisions, *, embedded: str, full: bool, crew: Crew | None = None,
 ) -> PreviousGrouping:  # fmt: skip
     """The earlier groups, if the grouping may start from them.
 
@@ -56,8 +57,9 @@ def find_previous_grouping(
         prepared: the user's decisions.
         embedded: the table of vectors, those of photos that are gone among them.
         full: group all faces from the start.
+        crew: looks at the vectors.
     """
-    keys = content_keys(as_vectors(vectors))
+    keys = content_keys(as_vectors(vectors), crew)
     fresh: dict[str, Any] = {"kept": False, "changed": 0, "said": len(prepared.decisions), "vectors": _digest(FaceIds.of(ids), keys)}
     stamp = (store.stamp(table, "00000") if store.shards(table) == ["00000"] else None) or {}
     history, wanted = stamp.get("grown"), config.stamp("")

@@ -49,6 +49,21 @@ def test_commands_that_ask_no_model_load_neither_torch_nor_pandas(store: str, tm
     assert {words: packages for words, packages in found.items() if packages} == {}
 
 
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"]])
+def test_help_loads_no_library_that_takes_long(words: list[str]) -> None:
+    """So that it comes in a tenth of a second of processor time."""
+    slow = "numpy", "pyarrow", "torch", "faiss", "scipy", "dask", "fsspec", "PIL", "jinja2"
+    code = f"""import sys
+from facecluster.cli import main
+try:
+    main({words!r})
+except SystemExit as e:
+    assert not e.code
+print(*set(sys.modules).intersection({slow!r}), file=sys.stderr)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr.split() == [] and done.stdout
+
+
 def test_a_program_that_calls_the_command_keeps_its_pandas(store: str) -> None:
     need(importlib.util.find_spec("pandas") is not None, "pandas (PyPI)")
     code = (

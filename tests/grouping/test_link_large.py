@@ -6,7 +6,7 @@ import functools
 import importlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facecluster.cli import main
 from facecluster.dask_engine import DaskEngine
-from facecluster.engine import Engine, LocalEngine
+from facecluster.engine import Engine, LocalEngine, Step
 from facecluster.errors import InputError
 from facecluster.grouping import link_held, link_hops, link_large, link_lists, link_plan
 from facecluster.grouping.link import LinkConfig, link, load_vectors
@@ -28,7 +28,7 @@ from facecluster.grouping.stale_work import remove_stale_work, state_of_faces
 from facecluster.models.registry import card_of
 from facecluster.people import OverlayStore
 from facecluster.pipeline import run_tasks
-from facecluster.store import Store, embeddings_schema, table_of
+from facecluster.store import ShardResult, Store, embeddings_schema, table_of
 
 LINK: Any = importlib.import_module("facecluster.grouping.link")
 EMBEDDINGS, LINKS = "embeddings/m", "links/m"
@@ -286,6 +286,52 @@ def test_gpus_find_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert np.array([np.isin(t, f) for t, f in zip(true, read(store)[0], strict=True)])[near].mean() > 0.97
 
 
+class Noting(LocalEngine):
+    """Notes which tasks are to go to workers that have a GPU."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, bool] = {}
+
+    def run(self, shards: Iterable[str], steps: Sequence[Step], tick: Any = None) -> Iterator[ShardResult]:
+        for step in steps:
+            task: Any = step.run
+            while isinstance(task, functools.partial):
+                task = task.func
+            self.sent[task.__name__] = step.gpu
+        return super().run(shards, steps, tick)
+
+
+@pytest.mark.parametrize("exact, gpus, sent", [
+    (100, 1, ["search_lists"]), (100, 0, []), (10_000, 1, ["link_all"]), (10_000, 0, []),
+])  # fmt: skip
+def test_the_search_goes_to_workers_with_a_gpu(
+    exact: int, gpus: int, sent: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Else most of it goes to workers without one, who are slow in lists of full vectors."""
+    engine = Noting()
+    monkeypatch.setattr(LINK, "EXACT", exact)
+    monkeypatch.setattr(LINK, "gpus", lambda: gpus)
+    monkeypatch.setattr(LINK, "nearest", lambda x, k, *a, exact: (np.zeros((len(x), k), np.int32), np.zeros((len(x), k), np.float32)))
+    make(store_of(tmp_path / "s", faces(500)), monkeypatch, SPLIT, engine)
+    assert [name for name, gpu in engine.sent.items() if gpu] == sent and ("link_all" in engine.sent) == (exact > 500)
+
+
+def test_a_gpu_without_memory_leaves_the_search_to_the_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, tried = faces(1_000, 33), []  # lists of full vectors also where there is no GPU
+    here, there = store_of(tmp_path / "here", x), store_of(tmp_path / "there", x)
+    make(here, monkeypatch, SPLIT)
+
+    def full(index: Any) -> Any:
+        tried.append(index)
+        raise RuntimeError("Error in virtual void* faiss::gpu::StandardGpuResourcesImpl::allocMemory: cudaMalloc error out of memory")
+
+    monkeypatch.setattr(link_lists, "gpus", lambda: 1)
+    monkeypatch.setattr(link_lists.faiss, "index_cpu_to_all_gpus", full, raising=False)
+    make(there, monkeypatch, SPLIT)
+    assert tried
+    same(here, there)
+
+
 def test_products_with_centroids_are_exact() -> None:
     """So that they do not depend on how many queries are asked at a time."""
     rng = np.random.default_rng(3)
@@ -301,10 +347,10 @@ def test_products_with_centroids_are_exact() -> None:
 def killed_at(monkeypatch: pytest.MonkeyPatch, store: Store, step: str) -> None:
     """Begin the links of a large collection, and stop before a step."""
 
-    def run(what: str, total: int, names: Sequence[str], task: Any) -> Any:
+    def run(what: str, total: int, names: Sequence[str], task: Any, *, gpu: bool = False) -> Any:
         if what == step:
             raise KeyboardInterrupt
-        return run_tasks(LocalEngine(), None, what, total, names, task)
+        return run_tasks(LocalEngine(), None, what, total, names, task, gpu=gpu)
 
     monkeypatch.setattr(LINK, "sizes", lambda *a: SPLIT)
     with pytest.raises(KeyboardInterrupt):

@@ -12,6 +12,8 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from archive_files import image_record, picture, pictures, write_rec, write_tar, write_zip
 from click.testing import CliRunner
@@ -322,16 +324,23 @@ def test_dedup_leaves_archives_out(store: Store, tmp_path: Path) -> None:
 
 def test_archives_of_any_filesystem(store: Store, tmp_path: Path) -> None:
     fs = fsspec.filesystem("memory")
-    for name in ("x.tar", "x.zip", "x.tar.gz"):
-        write = write_zip if name.endswith("zip") else write_tar
-        options = {"mode": "w:gz"} if name.endswith("gz") else {}
-        fs.pipe_file(f"/archives/{name}", write(tmp_path / name, pictures(5), **options).read_bytes())  # type: ignore[operator]
+    bytes_of = [*pictures(5).values()]
+    write_tar(tmp_path / "x.tar", pictures(5))
+    write_tar(tmp_path / "x.tar.gz", pictures(5), mode="w:gz")
+    write_zip(tmp_path / "x.zip", pictures(5))
+    pq.write_table(pa.table({"image": [{"bytes": data, "path": f"{i}.jpg"} for i, data in enumerate(bytes_of)]}), tmp_path / "hf.parquet")
+    pq.write_table(pa.table({"jpg": bytes_of}), tmp_path / "plain.parquet")
+    write_rec(tmp_path / "x.rec", {i: image_record(data, 0.0, i) for i, data in enumerate(bytes_of)})
+    names = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert names == ["hf.parquet", "plain.parquet", "x.idx", "x.rec", "x.tar", "x.tar.gz", "x.zip"]
+    for name in names:
+        fs.pipe_file(f"/archives/{name}", (tmp_path / name).read_bytes())
     try:
         embed(store, "memory:///archives")
         found = current_photos(store, ["uri", "photo_id", "error"]).to_pylist()
-        assert sorted(row["photo_id"] for row in found) == sorted(map(content_id, [*pictures(5).values()] * 3))
+        assert sorted(row["photo_id"] for row in found) == sorted(map(content_id, bytes_of * 6))
         assert any(row["uri"] == "tar:memory:///archives/x.tar!/000000.jpg" for row in found), found
-        assert embed(store, "memory:///archives").known == 15
+        assert embed(store, "memory:///archives").known == 30
         fs.rm("/archives/x.zip")
         assert len(embed(store, "memory:///archives").gone) == 5
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from store.test_s3 import s3  # noqa: F401
 from facecluster.dask_engine import DaskEngine
 from facecluster.engine import Engine
 from facecluster.faces.embed import EmbedConfig
+from facecluster.grouping.face_vectors import FaceVectors
 from facecluster.grouping.group import group_kept
 from facecluster.grouping.identify import IdentifyConfig, read_links
 from facecluster.grouping.link import LinkConfig, load_vectors
@@ -102,6 +104,42 @@ def test_the_groups_are_those_of_arrays_in_memory(plain: tuple[Store, Any]) -> N
 
 def test_processes_give_the_same_table(made: Store, plain: tuple[Store, Any], processes: DaskEngine, tmp_path: Path) -> None:
     assert grouped(copy(made, tmp_path), processes).equals(plain[1])
+
+
+def test_the_first_process_reads_no_vectors_but_a_sample(made: Store, plain: tuple[Store, Any], tmp_path: Path, monkeypatch: Any) -> None:
+    """So they need not come to the machine that runs the command."""
+    read, in_task = FaceVectors.__getitem__, False
+    readers: set[str] = set()
+
+    def noted(self: FaceVectors, rows: Any) -> Any:
+        if not in_task:
+            caller = sys._getframe(1)
+            if caller.f_code is not read.__code__:
+                readers.add(caller.f_code.co_name)
+        return read(self, rows)
+
+    def do(self: LocalEngine, task: Any, calls: Any) -> Any:
+        nonlocal in_task
+        in_task = True
+        try:
+            return [task(*call) for call in calls]
+        finally:
+            in_task = False
+
+    monkeypatch.setattr(FaceVectors, "__getitem__", noted)
+    monkeypatch.setattr(LocalEngine, "map", do)
+    assert grouped(copy(made, tmp_path)).equals(plain[1])
+    assert readers == {"cohort_stats"}  # its cohort
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_number_of_processes_changes_no_table(made: Store, plain: tuple[Store, Any], workers: int, tmp_path: Path) -> None:
+    store = copy(made, tmp_path)
+    with DaskEngine(workers=workers) as engine:
+        assert len(engine._client.scheduler_info(n_workers=-1)["workers"]) == workers
+        assert grouped(store, engine).equals(plain[1])
+    for shard in plain[0].shards("links/bundled"):
+        assert store.read("links/bundled", shard).equals(plain[0].read("links/bundled", shard), check_metadata=True), shard
 
 
 def test_an_object_store_gives_the_same_table(

@@ -169,7 +169,7 @@ def decisions(store: Any, out: Path) -> None:
     choose_stand_ins(store, made, "embeddings/bundled", ids, vectors, 0.5)
     prepared = prepare_decisions(store, ids, vectors, made)
     config = IdentifyConfig(**card_of("bundled").grouping_settings())
-    found = find_previous_grouping(store, "identities/bundled", ids, vectors, config, prepared, full=False)
+    found = find_previous_grouping(store, "identities/bundled", ids, vectors, config, prepared, embedded="embeddings/bundled", full=False)
     digest = hashlib.sha256(prepared.photos.tobytes() + prepared.must_link.tobytes() + prepared.cannot_link.tobytes())
     (out / "prepared.json").write_text(json.dumps([prepared.notes, found.history, digest.hexdigest()]))
 
@@ -185,7 +185,7 @@ def run(store: Any, out: Path) -> None:
     target = Store(str(out / "kept"))
     object.__setattr__(done.run, "at", "")
     write_run(target, done.run, done.identities, prepared.boxes, done.people, done.stamp)
-    people_csv.write(target, done.people, people_csv.read_user_file(target, done.people))
+    people_csv.write(target, done.people, people_csv.read_user_file(target, done.people), done.run)
     (out / "notes.json").write_text(json.dumps(done.notes))
 
 

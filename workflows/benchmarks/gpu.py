@@ -281,7 +281,7 @@ def stage(n: int, device: str, folder: Path) -> None:
     note("stage", "seconds to write the store", time.perf_counter() - began)
     began = time.perf_counter()
 
-    def run(what: str, total: int, names: Any, task: Any) -> list[Any]:
+    def run(what: str, total: int, names: Any, task: Any, *, gpu: bool = False) -> list[Any]:
         start = time.perf_counter()
         done = [task(name) for name in names]
         note("stage", f"seconds of {task.func.__name__}", time.perf_counter() - start)

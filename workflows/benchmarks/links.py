@@ -68,7 +68,7 @@ def measure(url: str, memory: int, same_person: float) -> dict[str, object]:
     """Link the faces of a store here; seconds and peak memory of each step."""
     steps: list[dict[str, object]] = []
 
-    def run(what: str, total: int, names: Sequence[str], task: Task) -> list[ShardResult]:
+    def run(what: str, total: int, names: Sequence[str], task: Task, *, gpu: bool = False) -> list[ShardResult]:
         start, worked = time.perf_counter(), time.process_time()
         done = [task(name) for name in names]
         name = getattr(task, "func", task)
