@@ -54,7 +54,7 @@ class DetectConfig:
     detector: str = BUNDLED  # or the name of a detector in the user's folder, or the path of a card
     threshold: float | None = None  # minimum score of a face, 0 to 1; None: that of the model card
     # px, at least WORK_SIDE; photos of twice this and more are reduced to between once and twice this (a JPEG of 4000 px is decoded at half
-    # its size at once), long ones less. It decides how sharp crops are, not which faces are found.
+    # its size at once), long ones less. It decides how sharp crops are, and how closely large photos can be searched for small faces.
     max_side: int = 2000
     min_side: float = 16.0  # px of the whole photo; smaller faces are left out
     video_seconds: float = VIDEO_SECONDS  # between two looks at a video; it is also looked at where the scene changes

@@ -1,11 +1,12 @@
 """Where to look for faces in a photo, and how closely: coarse to fine, in four orientations.
 
-The search picture is the photo reduced to `WORK_SIDE` px, or a long photo to a short side of `WORK_SHORT` px. Looking at all of it costs
-much, and most of it holds nothing that is small. So there are three looks:
+The search picture is the photo reduced to `WORK_SIDE` px or `WORK_SHARE` of its sides, or a long photo to a short side of `WORK_SHORT` px.
+Looking at all of it costs much, and most of it holds nothing that is small. So there are four looks:
 
     overview    at half the search picture: faces of `FINE` px and more, and hints of smaller ones
     small       at `SMALL_SIDE` px: faces that fill the photo
     tiles       of `TILE` px of the search picture, where the overview has hints: small faces
+    fine tiles  at twice the scale, as far as the photo has pixels, where tiles have hints: the small faces of large photos
 
 Where tiles would cost as much as the whole search picture, that is looked at instead. Candidates of all looks are averaged where they
 overlap, and a second stage scores them (`facecluster.models.verifier`). Landmarks of faces that only the overview shows are taken from
@@ -26,6 +27,7 @@ from facecluster.geometry import iou, nms
 from facecluster.models.views import Candidates, Look, Pixels, View, around, cut_view, look_at, picture_of, smaller, strips
 
 WORK_SIDE = 1280  # px, longest side of the search picture
+WORK_SHARE, WORK_MOST = 0.64, 2560  # of a photo's sides that it has at least, as long as its longest side is at most so many px
 WORK_SHORT = 640  # px, short side of the search picture of a long photo
 ONCE_SIDE = 704  # px; a search picture of at most this is looked at as it is, without an overview
 SMALL_SIDE = 256  # px, longest side of the look for faces that fill the photo
@@ -34,6 +36,10 @@ INSIDE = 40  # px of the search picture that must lie around the middle of a sma
 FINE = 24.0  # px of the overview, shorter side from which a face is not searched closer
 FAINT = 0.08  # score from which candidates are kept
 HINT = 0.15  # score from which a small candidate of the overview is worth a tile
+HINT_LARGE = 0.04  # the same in a photo that has finer tiles, where faces are smaller still in the overview
+HINT_FINE = 0.08  # score from which a candidate of a tile under TINY px is worth a fine one
+TINY = 14.0  # px of the search picture
+FINER = 1.25  # px of the photo a px of the search picture, from which finer tiles show more
 PROPOSED = 0.12  # score from which the second stage looks at a candidate
 LIKELY = 0.25  # score from which it looks at all candidates of a photo
 FAINT_LOOKS = 48  # of a photo at most, at candidates that score less
@@ -72,7 +78,14 @@ class Found(NamedTuple):
 
 def search_scale(height: int, width: int) -> float:
     """Px of the search picture a px of the photo, above 0, at most 1."""
-    return min(1.0, max(WORK_SIDE / max(height, width), WORK_SHORT / min(height, width)))
+    longest = max(height, width)
+    return min(1.0, max(WORK_SIDE / longest, WORK_SHORT / min(height, width), min(WORK_SHARE, WORK_MOST / longest)))
+
+
+def fine_scale(height: int, width: int) -> float:
+    """Px of fine tiles a px of the photo: at most 1, and that of the search picture where they would show no more."""
+    scale = search_scale(height, width)
+    return min(1.0, 2 * scale) if scale * FINER <= 1 else scale
 
 
 def search(look: Look, photos: Sequence[Pixels], threshold: float, verify: Verify | None = None) -> list[Found]:
@@ -142,17 +155,19 @@ def _exact_landmarks(look: Look, photos: Sequence[Pixels], faces: list[Candidate
 
 def candidates(look: Look, photos: Sequence[Pixels], threshold: float) -> list[Candidates]:
     """Candidates of photos as they lie, from all looks."""
-    first = _overviews(look, photos, threshold)
-    closer = look_at(look, [_closer(photo, found) for photo, found in zip(photos, first, strict=True)], min(threshold / 2, FAINT))
+    faint = min(threshold / 2, FAINT)
+    first = _overviews(look, photos, min(faint, HINT_LARGE))
+    closer = look_at(look, [_closer(photo, found) for photo, found in zip(photos, first, strict=True)], faint)
+    finer = look_at(look, [_finer(photo, found) for photo, found in zip(photos, closer, strict=True)], faint)
     out = []
-    for photo, far, near in zip(photos, first, closer, strict=True):
-        kept = far.take(np.flatnonzero(~_is_small(far, *photo.shape[:2])))
-        out.append(Candidates(*(np.concatenate(columns) for columns in zip(kept, near, strict=True))))
+    for photo, far, *near in zip(photos, first, closer, finer, strict=True):
+        kept = far.take(np.flatnonzero(~_is_small(far, *photo.shape[:2]) & (far.scores >= faint)))
+        out.append(Candidates(*(np.concatenate(columns) for columns in zip(kept, *near, strict=True))))
     return out
 
 
-def _overviews(look: Look, photos: Sequence[Pixels], threshold: float) -> list[Candidates]:
-    """Candidates of the overview and of the small look, px of the photo."""
+def _overviews(look: Look, photos: Sequence[Pixels], least: float) -> list[Candidates]:
+    """Candidates of the overview and of the small look that score `least` and more, px of the photo."""
     views = []
     for photo in photos:
         height, width = photo.shape[:2]
@@ -160,7 +175,7 @@ def _overviews(look: Look, photos: Sequence[Pixels], threshold: float) -> list[C
         overview = _overview_scale(height, width)
         far = strips(photo, overview)
         views.append(far + (smaller(far, small / overview) if small < overview else []))
-    return look_at(look, views, min(threshold / 2, FAINT))
+    return look_at(look, views, least)
 
 
 def _overview_scale(height: int, width: int) -> float:
@@ -178,11 +193,23 @@ def _is_small(found: Candidates, height: int, width: int) -> NDArray[np.bool_]:
 
 def _closer(photo: Pixels, found: Candidates) -> list[View]:
     """What to look at closer: tiles around small candidates, or the whole search picture."""
-    height, width = photo.shape[:2]
-    hints = found.take(np.flatnonzero(_is_small(found, height, width) & (found.scores >= HINT)))
-    if not len(hints.scores):
+    size = photo.shape[:2]
+    least = HINT if fine_scale(*size) == search_scale(*size) else HINT_LARGE
+    return _tiles(photo, found.take(np.flatnonzero(_is_small(found, *size) & (found.scores >= least))), search_scale(*size))
+
+
+def _finer(photo: Pixels, found: Candidates) -> list[View]:
+    """What to look at closer still: tiles around tiny candidates of tiles, in a photo that has pixels for it."""
+    scale, fine = search_scale(*photo.shape[:2]), fine_scale(*photo.shape[:2])
+    if fine == scale:
         return []
-    scale = search_scale(height, width)
+    tiny = found.boxes[:, 2:].min(axis=1, initial=np.inf) * scale < TINY
+    return _tiles(photo, found.take(np.flatnonzero(tiny & (found.scores >= HINT_FINE))), fine)
+
+
+def _tiles(photo: Pixels, hints: Candidates, scale: float) -> list[View]:
+    """Tiles of the photo at a scale with all hints well inside, those of high scores in the middle; the whole photo if it takes no more."""
+    height, width = photo.shape[:2]
     middles = (hints.boxes[:, :2] + hints.boxes[:, 2:] / 2)[np.argsort(-hints.scores, kind="stable")].astype(np.float64)
     side, inside = np.floor(TILE / scale), INSIDE / scale
     tiles = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facecluster.geometry import iou
-from facecluster.models.search import FINE, HINT, PROPOSED, WORK_SHORT, WORK_SIDE, merge, search, search_scale
+from facecluster.models.search import FINE, HINT, PROPOSED, WORK_MOST, WORK_SHORT, fine_scale, merge, search, search_scale
 from facecluster.models.views import Candidates
 
 Pixels = NDArray[np.uint8]
@@ -106,12 +106,34 @@ def test_every_painted_face_is_found_once_where_it_is(drawn: tuple[Pixels, list[
         assert inside.all()
 
 
-def test_a_photo_without_small_faces_costs_a_third() -> None:
-    whole = WORK_SIDE * 960
+@pytest.mark.parametrize(("height", "width"), [(960, 1280), (1500, 2000), (2000, 3000)])
+def test_a_photo_without_small_faces_costs_a_third(height: int, width: int) -> None:
+    whole = height * width * search_scale(height, width) ** 2
     for squares in ([], [(300, 300, 200)]):
         eye = PaintedEye()
-        assert len(search(eye, [paint(1920, 2560, squares)], 0.5)[0].faces.scores) == len(squares)
+        assert len(search(eye, [paint(height, width, squares)], 0.5)[0].faces.scores) == len(squares)
         assert eye.pixels < whole / 3
+
+
+@pytest.mark.parametrize(("height", "width"), [(1500, 2000), (2000, 3000)])
+def test_a_large_photo_is_looked_at_finer_where_a_tile_has_a_hint(height: int, width: int) -> None:
+    scale, fine = search_scale(height, width), fine_scale(height, width)
+    side = int(np.ceil(SEEN / scale)) - 1  # too small to be seen in the search picture
+    assert side * fine > SEEN and side * scale / 2 >= HINTED
+    eye = PaintedEye()
+    found = search(eye, [paint(height, width, [(700, 400, side)])], 0.5)[0].faces
+    assert np.abs(found.boxes - [700, 400, side, side]).max() <= 2 / fine + 1 and len(found.scores) == 1
+    assert eye.pixels < height * width * scale**2 / 2
+    crowd = [(x, y, side) for x in range(0, width - 40, 64) for y in range(0, height - 40, 64)]
+    assert len(search(PaintedEye(), [paint(height, width, crowd)], 0.5)[0].faces.scores) == len(crowd)
+
+
+def test_the_search_picture_grows_with_the_photo_up_to_a_bound() -> None:
+    for height, width, side in [(960, 1280, 1280), (1125, 1500, 1280), (1500, 2000, 1280), (2000, 3000, 1920), (3000, 4000, WORK_MOST)]:
+        assert round(search_scale(height, width) * width) == side
+    assert round(search_scale(6000, 8000) * 8000) == WORK_MOST
+    assert fine_scale(960, 1280) == 1 and fine_scale(1125, 1500) == search_scale(1125, 1500) and fine_scale(2000, 3000) == 1
+    assert fine_scale(6000, 8000) == 2 * search_scale(6000, 8000)
 
 
 def test_a_small_face_costs_a_tile_and_a_crowd_no_more_than_the_whole() -> None:
