@@ -11,6 +11,7 @@ of their own with models loaded before the clock starts:
     loop        what people write by hand (embed.py): OpenCV, YuNet at 1,280 px, MobileFaceNet in onnxruntime, a face at a time
     here        the product in this process
     n workers   the product on n processes of Dask
+    n workers on n cores   the same with the command, the scheduler and the workers on so many cores
 
 Processor seconds a photo hold on a busy machine, but for those of workers: Dask takes .05 s of them a second of wall time here and .02 in
 each worker, however much is done. Photos a second hold only on a quiet machine. Memory: the peaks of all processes, summed.
@@ -132,11 +133,13 @@ def make_photos(source: Path, folder: Path, kind: str, count: int) -> None:
     beside.rename(folder)  # a folder that is there is whole
 
 
-def measure(code: str, arguments: list[str], threads: int, script: Path) -> dict[str, float]:
-    """What one run of a script says: wall and processor seconds, MB, faces."""
+def measure(code: str, arguments: list[str], threads: int, script: Path, cores: int = 0) -> dict[str, float]:
+    """What one run of a script says: wall and processor seconds, MB, faces. `cores`: it and what it starts run on so many; 0 = all."""
     variables = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     script.write_text(code, encoding="utf-8")  # a file: Dask's workers import it
-    done = subprocess.run([sys.executable, str(script), *arguments], env=variables, capture_output=True, text=True, cwd=HERE.parents[2])
+    pinned = ["taskset", "--cpu-list", ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))] if cores else []
+    command = [*pinned, sys.executable, str(script), *arguments]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=HERE.parents[2])
     if done.returncode:
         raise SystemExit(done.stderr)
     return dict(zip(("wall", "processor", "MB", "faces"), map(float, done.stdout.split()[-4:]), strict=True))
@@ -160,13 +163,14 @@ def main() -> None:
         if not folder.exists():
             make_photos(options.photos, folder, kind, options.count)
         count = len(list(folder.iterdir()))
-        runs = {"decoding": (DECODING, []), "models": (MODELS, []), "loop": (LOOP, models), "here": (PRODUCT, ["0"])}
-        runs |= {f"{n} workers": (PRODUCT, [str(n)]) for n in options.workers}
+        runs = {"decoding": (DECODING, [], 0), "models": (MODELS, [], 0), "loop": (LOOP, models, 0), "here": (PRODUCT, ["0"], 0)}
+        runs |= {f"{n} workers": (PRODUCT, [str(n)], 0) for n in options.workers}
+        runs |= {f"{n} workers on {n} cores": (PRODUCT, [str(n)], n) for n in options.workers}
         found: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
         for _ in range(options.rounds):
-            for name, (code, arguments) in runs.items():
+            for name, (code, arguments, cores) in runs.items():
                 script = options.work / "script.py"
-                found[name].append(measure(code, [str(folder.resolve()), *arguments], options.threads, script))
+                found[name].append(measure(code, [str(folder.resolve()), *arguments], options.threads, script, cores))
         middle = {name: {key: statistics.median(run[key] for run in rounds) for key in rounds[0]} for name, rounds in found.items()}
         result[kind] = {"photos": count, "KB a photo": sum(p.stat().st_size for p in folder.iterdir()) // count // 1000} | {
             name: {
