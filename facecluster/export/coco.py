@@ -55,5 +55,5 @@ def attributes(face: Face) -> dict[str, Any]:
     return {
         "face_id": face.face_id, "person": face.person.key if face.person else None, "name": face.person.name if face.person else None,
         "probability": round(face.probability, 4), "quality": round(face.quality, 4), "sharpness": round(face.sharpness, 3),
-        "yaw": round(face.yaw, 1),
+        "yaw": round(face.yaw, 1), "unclear": face.unclear,
     }  # fmt: skip

@@ -47,6 +47,7 @@ class Face:
     person: Person | None
     probability: float  # that it shows that person
     at_ms: int | None = None  # of a video: milliseconds from its start to the frame of the box
+    unclear: bool = False  # nobody's, because it is too unclear to tell
 
 
 @dataclass(slots=True)
@@ -133,6 +134,7 @@ class PhotoLibrary:
     _person: NDArray[np.int32]
     _probability: NDArray[np.float32]
     _at_ms: pa.ChunkedArray
+    _unclear: NDArray[np.bool_]
     names_said: frozenset[str] | None = None  # in lower case, that the user ever gave anybody; None = not known any more
 
     def stills(self) -> PhotoLibrary:
@@ -211,7 +213,7 @@ class PhotoLibrary:
         return Face(
             face_id=self._ids[row].as_py(), box=(x, y, w, h), landmarks=tuple(self._landmarks[row].tolist()),
             person=self.recognition.people[person] if person >= 0 else None, probability=float(self._probability[row]),
-            at_ms=self._at_ms[row].as_py(),
+            at_ms=self._at_ms[row].as_py(), unclear=bool(self._unclear[row]),
             **{name: float(self._numbers[name][row]) for name in _NUMBERS},
         )  # fmt: skip
 
@@ -249,7 +251,7 @@ def read_photo_library(
     return PhotoLibrary(
         photos, recognition, rows, np.searchsorted(photo[rows], np.arange(len(places) + 1)), ids, box, landmarks, measures,
         np.where(known, person, np.int32(NOBODY)), np.where(known, probability, np.float32(0)),
-        table["at_ms"], _names_said(store),
+        table["at_ms"], recognition.unclear_among(ids), _names_said(store),
     )  # fmt: skip
 
 

@@ -45,6 +45,7 @@ COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("h", "REAL NOT NULL", "px"), ("score", "REAL NOT NULL", "of the detector, 0 to 1"), ("quality", "REAL NOT NULL", "0 to 1"),
         ("sharpness", "REAL NOT NULL", "0 flat, 10 and up crisp"), ("yaw", "REAL NOT NULL", "degrees"),
         ("at_ms", "INTEGER", "of a video: milliseconds from its start to the frame of the box; empty for photos"),
+        ("unclear", "INTEGER NOT NULL", "1: nobody's, because it is too unclear to tell; 0: else"),
     ],
 }  # fmt: skip
 
@@ -62,7 +63,8 @@ def rows(library: PhotoLibrary, table: str) -> Iterator[Row]:
         else:
             for f in faces:
                 person = f.person.key if f.person else None
-                yield f.face_id, photo.photo_id, person, f.probability, *f.box, f.score, f.quality, f.sharpness, f.yaw, f.at_ms
+                measured = f.score, f.quality, f.sharpness, f.yaw
+                yield f.face_id, photo.photo_id, person, f.probability, *f.box, *measured, f.at_ms, int(f.unclear)
 
 
 def export_csv(library: PhotoLibrary, out: OutputFolder) -> int:

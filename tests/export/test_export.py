@@ -27,7 +27,7 @@ from facecluster.export.folder_names import class_folders, file_key, safe_file_n
 from facecluster.export.output_folder import MANIFEST, OutputFolder
 from facecluster.export.photo_library import read_photo_library
 from facecluster.export.relative_paths import relative_paths
-from facecluster.store import Store
+from facecluster.store import IDENTITIES, Store, table_of
 
 
 def run(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
@@ -154,6 +154,24 @@ def test_csv_and_sqlite_have_the_same_content(three: tuple[Store, list[str]], tm
         assert {row[0] for row in base.execute("SELECT photo_id FROM photos")} == set(ids)
     finally:
         base.close()
+
+
+def test_faces_that_are_too_unclear_are_marked(three: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, ids = three
+    write_faces(store, ids, (0, -1))
+    table = store.read("identities/bundled", "00000").to_pydict()
+    table["recognisability"] = [0.9 if i >= 0 else (0.2, 0.8)[at % 4 // 2] for at, i in enumerate(table["identity"])]
+    stamp = {"table": "identities", "min_recognisability": 0.5}
+    store.write("identities/bundled", "00000", table_of(IDENTITIES, table), stamp)
+    unclear = {i for i, value in zip(table["face_id"], table["recognisability"], strict=True) if value < 0.5}
+    assert 0 < len(unclear) < len(ids)
+    run("export", store.url, "--format", "csv", "-o", tmp_path / "out")
+    run("export", store.url, "--format", "coco", "-o", tmp_path / "out")
+    with open(tmp_path / "out" / "faces.csv", encoding="utf-8-sig", newline="") as file:
+        assert {row["face_id"] for row in csv.DictReader(file) if row["unclear"] == "1"} == unclear
+    annotations = json.loads((tmp_path / "out" / "instances_faces.json").read_bytes())["annotations"]
+    marked = {a["attributes"]["face_id"] for a in annotations if a["attributes"]["unclear"]}
+    assert marked == unclear
 
 
 def test_min_probability_leaves_out_uncertain_faces(three: tuple[Store, list[str]], tmp_path: Path) -> None:
